@@ -1,0 +1,317 @@
+//! Types of the REST and SSE interface, as the core writes them and as clients read them from either core.
+//!
+//! Reading is lenient: the existing core leaves fields out and writes `null` for empty lists (contract: core-http).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
+
+/// Body of every JSON answer: `{"success":true,"data":…}` or `{"success":false,"error":"…"}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    pub success: bool,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub data: Option<T>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+impl<T> Envelope<T> {
+    /// A success with its data.
+    pub fn ok(data: T) -> Envelope<T> {
+        Envelope {
+            success: true,
+            data: Some(data),
+            error: None,
+        }
+    }
+}
+
+impl Envelope<()> {
+    /// A failure with a sentence for a person.
+    pub fn failed(error: impl Into<String>) -> Envelope<()> {
+        Envelope {
+            success: false,
+            data: None,
+            error: Some(error.into()),
+        }
+    }
+}
+
+/// `GET /ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    pub ready: bool,
+}
+
+/// `data` of `GET /api/v1/status`, and of the SSE event `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    #[serde(default)]
+    pub running: bool,
+    #[serde(default)]
+    pub edition: String,
+    #[serde(default)]
+    pub listen_addr: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub upstream_stats: UpstreamStats,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub status: CoreStatus,
+    #[serde(default)]
+    pub routing_mode: String,
+    /// Unix seconds.
+    #[serde(default)]
+    pub timestamp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_kind: Option<EnvKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_markers: Option<EnvMarkers>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_source: Option<LaunchSource>,
+    /// `null` where the tray has not said.
+    #[serde(default)]
+    pub autostart_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+}
+
+/// Counts over all upstream servers, and each one's state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamStats {
+    #[serde(default)]
+    pub total_servers: u32,
+    #[serde(default)]
+    pub connected_servers: u32,
+    #[serde(default)]
+    pub connecting_servers: u32,
+    #[serde(default)]
+    pub quarantined_servers: u32,
+    #[serde(default)]
+    pub total_tools: u32,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub servers: BTreeMap<String, UpstreamState>,
+}
+
+/// One upstream server in [`UpstreamStats`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamState {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub connected: bool,
+    #[serde(default)]
+    pub connecting: bool,
+    #[serde(default)]
+    pub retry_count: u32,
+    #[serde(default)]
+    pub should_retry: bool,
+    #[serde(default)]
+    pub tool_count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+}
+
+/// The core's own phase, nested in [`Status`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CoreStatus {
+    #[serde(default)]
+    pub running: bool,
+    #[serde(default)]
+    pub listen_addr: String,
+    #[serde(default)]
+    pub phase: String,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub tools_indexed: u32,
+    /// RFC 3339.
+    #[serde(default)]
+    pub last_updated: String,
+    #[serde(default)]
+    pub process_pid: u32,
+}
+
+/// `data` of `GET /api/v1/info`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    #[serde(default)]
+    pub version: String,
+    /// The existing core puts its API key in here: never shown, never logged. Ours serves no page and sends "".
+    #[serde(default)]
+    pub web_ui_url: String,
+    #[serde(default)]
+    pub listen_addr: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub endpoints: Endpoints,
+    /// `tray`, `installer` or empty.
+    #[serde(default)]
+    pub launched_by: String,
+    #[serde(default)]
+    pub pid: u32,
+    /// Which program answers: `mcpproxy-rs` for this one; absent in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implementation: Option<String>,
+    /// Whether `POST /api/v1/shutdown` is there; absent in the existing core.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_shut_down: bool,
+}
+
+/// Addresses in [`Info`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    #[serde(default)]
+    pub http: String,
+    #[serde(default)]
+    pub socket: String,
+}
+
+/// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Servers {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub servers: Vec<Server>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub stats: ServerStats,
+}
+
+/// Counts in [`Servers`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStats {
+    #[serde(default)]
+    pub total_servers: u32,
+    #[serde(default)]
+    pub connected_servers: u32,
+    #[serde(default)]
+    pub quarantined_servers: u32,
+    #[serde(default)]
+    pub total_tools: u32,
+    #[serde(default)]
+    pub docker_containers: u32,
+}
+
+/// One upstream server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub enabled: bool,
+    #[serde(default)]
+    pub quarantined: bool,
+    #[serde(default)]
+    pub connected: bool,
+    #[serde(default)]
+    pub connecting: bool,
+    /// `stdio`, `http`, `sse`, `streamable-http` or `auto`.
+    #[serde(default)]
+    pub protocol: String,
+    /// `disabled`, `quarantined`, `connecting`, `connected`, `error` or `disconnected`.
+    #[serde(default)]
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    #[serde(default)]
+    pub tool_count: u32,
+    #[serde(default)]
+    pub reconnect_count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// What a person should know of a server, and the one thing to do about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `healthy`, `degraded` or `unhealthy`.
+    #[serde(default)]
+    pub level: String,
+    /// `enabled`, `disabled` or `quarantined`.
+    #[serde(default)]
+    pub admin_state: String,
+    #[serde(default)]
+    pub summary: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+}
+
+/// `data` of a POST to `/api/v1/servers/{name}/{action}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAction {
+    pub server: String,
+    pub action: String,
+    pub success: bool,
+}
+
+/// Every SSE event but `status` and `ping`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventBody<T> {
+    pub payload: T,
+    /// Unix seconds.
+    pub timestamp: i64,
+}
+
+/// SSE event name: the first event of a stream, and again when a number in it changes.
+pub const EVENT_STATUS: &str = "status";
+/// SSE event name: keeps the stream alive, every 30 s.
+pub const EVENT_PING: &str = "ping";
+/// SSE event name: servers came, went or changed their state.
+pub const EVENT_SERVERS_CHANGED: &str = "servers.changed";
+
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_existing_core_may_leave_out_and_null_what_it_likes() {
+        let status: Status = serde_json::from_str(
+            r#"{"running":true,"upstream_stats":null,"status":{"phase":"Ready"},"activation":null}"#,
+        )
+        .unwrap();
+        assert_eq!(status.status.phase, "Ready");
+        assert_eq!(status.autostart_enabled, None);
+        let servers: Servers = serde_json::from_str(r#"{"servers":null}"#).unwrap();
+        assert!(servers.servers.is_empty());
+        let server: Server = serde_json::from_str(r#"{"name":"a","args":null,"oauth":null}"#).unwrap();
+        assert_eq!(server.name, "a");
+    }
+
+    #[test]
+    fn autostart_is_null_and_not_absent_when_unknown() {
+        let status: Status = serde_json::from_str("{}").unwrap();
+        let written = serde_json::to_value(status).unwrap();
+        assert!(written["autostart_enabled"].is_null());
+        assert!(written.as_object().unwrap().contains_key("autostart_enabled"));
+    }
+}

@@ -1,0 +1,11 @@
+//! What two programs and an installer must agree on. Values and words only: opens nothing, asks no system.
+
+pub mod api;
+pub mod endpoint;
+pub mod exit_code;
+pub mod instance_root;
+pub mod launch;
+pub mod names;
+pub mod platform;
+pub mod run_facts;
+pub mod sidecar;

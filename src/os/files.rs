@@ -1,0 +1,132 @@
+//! Files of one person: private, bounded when read, replaced whole when written.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Creates a directory and its parents, for this user only (0700 on Unix); an existing one of ours is closed to others.
+///
+/// # Errors
+/// What the system says; a directory of another user is a `PermissionDenied`.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let metadata = fs::metadata(path)?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            let text = format!("`{}` belongs to another user", path.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    fs::create_dir_all(path)
+}
+
+/// Replaces a file whole (0600 on Unix): a reader sees the old bytes or the new ones, and a crash leaves one of them.
+///
+/// A symbolic link stays one; the file it points to is replaced.
+///
+/// # Errors
+/// What the system says; the old file is then untouched.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = link_target(path)?;
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A temporary file is made with mode 0600 on Unix and in the profile's own ACL on Windows.
+    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(&target).map_err(|error| error.error)?;
+    #[cfg(unix)]
+    File::open(directory)?.sync_all()?;
+    Ok(())
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// `NotFound` and what else the system says; `InvalidData` for a directory, a pipe, a device or a longer file.
+/// Never blocks on a pipe and never holds more than `limit` bytes.
+pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {what}", path.display()));
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // A FIFO without a writer would block the open itself.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(refuse("is not a regular file"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(refuse(&format!("is longer than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn link_target(path: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_symlink() => fs::canonicalize(path),
+        _ => Ok(path.to_path_buf()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_has_the_new_bytes_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        replace_private(&path, b"one").unwrap();
+        replace_private(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_the_file_behind_it_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+        fs::write(&real, "one").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        replace_private(&link, b"two").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"two");
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_bounded_regular_files_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert_eq!(read_bounded(&fifo, 10).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_bounded(directory.path(), 10).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let long = directory.path().join("long");
+        fs::write(&long, "12345678901").unwrap();
+        assert_eq!(read_bounded(&long, 10).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_bounded(&long, 11).unwrap().len(), 11);
+    }
+}

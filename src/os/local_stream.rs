@@ -1,0 +1,157 @@
+//! A byte stream between two programs of one user: Unix socket or named pipe, open to nobody else.
+
+use std::io;
+
+use crate::contract::endpoint::LocalAddress;
+
+pub use imp::{ClientStream, LocalListener, ServerStream, connect};
+
+/// Why a core cannot listen on its local address.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// A core answers there already.
+    #[error("another core already listens on `{0}`")]
+    InUse(LocalAddress),
+    /// The address is of the other system's kind, or too long for this one.
+    #[error("`{0}` cannot be a local address on this system: move the instance root to a shorter path")]
+    Unusable(LocalAddress),
+    #[error("cannot listen on `{address}`: {source}")]
+    Io { address: LocalAddress, source: io::Error },
+}
+
+#[cfg(unix)]
+mod imp {
+    use std::fs;
+    use std::io;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    use std::path::PathBuf;
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::BindError;
+    use crate::contract::{endpoint::LocalAddress, platform::Platform};
+
+    pub type ClientStream = UnixStream;
+    pub type ServerStream = UnixStream;
+
+    /// Connects, and checks that the listener was made by this user.
+    ///
+    /// # Errors
+    /// What the system says; `PermissionDenied` when another user listens there.
+    pub async fn connect(address: &LocalAddress) -> io::Result<ClientStream> {
+        let LocalAddress::Unix(path) = address else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let stream = UnixStream::connect(path).await?;
+        if !same_user(&stream) {
+            let text = format!("`{}` belongs to another user's program", path.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(stream)
+    }
+
+    /// Listens on a socket (0600) and takes it away again when dropped.
+    pub struct LocalListener {
+        listener: UnixListener,
+        path: PathBuf,
+    }
+
+    impl LocalListener {
+        /// Listens. A socket that a dead core left behind is taken over, one that answers is not.
+        ///
+        /// # Errors
+        /// [`BindError`].
+        pub async fn bind(address: &LocalAddress) -> Result<LocalListener, BindError> {
+            let LocalAddress::Unix(path) = address else {
+                return Err(BindError::Unusable(address.clone()));
+            };
+            if !address.fits(Platform::HOST) {
+                return Err(BindError::Unusable(address.clone()));
+            }
+            let failed = |source| BindError::Io {
+                address: address.clone(),
+                source,
+            };
+            if let Ok(metadata) = fs::symlink_metadata(path) {
+                match UnixStream::connect(path).await {
+                    Ok(_) => return Err(BindError::InUse(address.clone())),
+                    // A plain file refuses, too: only a socket is ours to remove.
+                    Err(error) if refused(&error) && metadata.file_type().is_socket() => {
+                        fs::remove_file(path).map_err(failed)?;
+                    }
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+            let listener = UnixListener::bind(path).map_err(failed)?;
+            // The directory is 0700 already: nobody could connect in between.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            Ok(LocalListener {
+                listener,
+                path: path.clone(),
+            })
+        }
+
+        /// The next stream of this user. A foreign one is closed, and a failed accept is waited out: neither ends
+        /// the listener.
+        pub async fn accept(&mut self) -> ServerStream {
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, _)) if same_user(&stream) => return stream,
+                    Ok(_) => tracing::warn!("a connection of another user to the local socket was refused"),
+                    Err(error) => {
+                        tracing::warn!("the local socket cannot accept: {error}");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    impl Drop for LocalListener {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    fn refused(error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::ConnectionRefused
+    }
+
+    fn same_user(stream: &UnixStream) -> bool {
+        stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
+    }
+}
+
+#[cfg(windows)]
+#[path = "named_pipe.rs"]
+mod imp;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn address(directory: &tempfile::TempDir) -> LocalAddress {
+        LocalAddress::Unix(directory.path().join("a.sock"))
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_a_dead_core_is_taken_over_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let LocalAddress::Unix(path) = address(&directory) else { unreachable!() };
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "std leaves the file behind");
+        let listener = LocalListener::bind(&address(&directory)).await.unwrap();
+        assert!(matches!(LocalListener::bind(&address(&directory)).await, Err(BindError::InUse(_))));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_plain_file_in_its_place_is_not_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let LocalAddress::Unix(path) = address(&directory) else { unreachable!() };
+        std::fs::write(&path, "mine").unwrap();
+        let _ = LocalListener::bind(&address(&directory)).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

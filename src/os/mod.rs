@@ -1,0 +1,7 @@
+//! Does one thing to the machine and says how it went. Never asks why, never decides.
+
+pub mod environment;
+pub mod files;
+pub mod local_stream;
+pub mod lock;
+pub mod process;

@@ -1,0 +1,83 @@
+//! Other processes: whether one runs, asking it to end, ending it with all it started.
+
+/// Whether a process with this id exists and is of this user.
+pub fn is_running(pid: u32) -> bool {
+    imp::is_running(pid)
+}
+
+/// Asks a process to end (SIGTERM). On Windows a process without a window cannot be asked: nothing happens there.
+pub fn ask_to_end(pid: u32) {
+    imp::ask_to_end(pid);
+}
+
+/// Ends a process and the group it leads, at once and without asking.
+pub fn kill_tree(pid: u32) {
+    imp::kill_tree(pid);
+}
+
+/// Whether standard input is a terminal: a person may be sitting there.
+pub fn stdin_is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdin())
+}
+
+#[cfg(unix)]
+mod imp {
+    use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+
+    fn id(pid: u32) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(pid).ok()?)
+    }
+
+    pub fn is_running(pid: u32) -> bool {
+        id(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+    }
+
+    pub fn ask_to_end(pid: u32) {
+        if let Some(pid) = id(pid) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    pub fn kill_tree(pid: u32) {
+        if let Some(pid) = id(pid) {
+            // A process that leads no group is not reached by the first call; the second always is its own.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(windows)]
+mod imp {
+    use windows_sys::Win32::Foundation::{CloseHandle, WAIT_TIMEOUT};
+    use windows_sys::Win32::System::Threading::{
+        OpenProcess, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
+    };
+
+    pub fn is_running(pid: u32) -> bool {
+        // SAFETY: the handle is checked, used once and closed here.
+        unsafe {
+            let process = OpenProcess(PROCESS_SYNCHRONIZE, 0, pid);
+            if process.is_null() {
+                return false;
+            }
+            let running = WaitForSingleObject(process, 0) == WAIT_TIMEOUT;
+            CloseHandle(process);
+            running
+        }
+    }
+
+    pub fn ask_to_end(_pid: u32) {}
+
+    pub fn kill_tree(pid: u32) {
+        // The core's own children are in its job object, which ends with it.
+        // SAFETY: the handle is checked, used once and closed here.
+        unsafe {
+            let process = OpenProcess(PROCESS_TERMINATE, 0, pid);
+            if !process.is_null() {
+                TerminateProcess(process, 1);
+                CloseHandle(process);
+            }
+        }
+    }
+}
