@@ -20,8 +20,8 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(os.environ.get("CHECKS_PROGRAMS") or PROJECT / "target/debug")
 CORE = PROGRAMS / "mcpproxy"
 TRAY = PROGRAMS / "mcpproxy-tray"
-# The official TypeScript test server, where scripts/test has installed it.
-SERVER = os.environ.get("CHECKS_SERVER", "")
+# The official TypeScript test server, where scripts/test installs it.
+SERVER = PROJECT / "target/tools/node/node_modules/.bin/mcp-server-everything"
 
 
 def wait_for(what, condition, seconds=10.0):
@@ -302,8 +302,8 @@ class World:
 
 def everything(name="everything", **more):
     """A configuration entry for the official TypeScript server, run by node as its launcher would."""
-    assert SERVER, "CHECKS_SERVER names no server: run this through scripts/test"
-    return {"name": name, "protocol": "stdio", "command": SERVER, "args": [], "enabled": True, **more}
+    assert SERVER.exists(), f"{SERVER} is missing: run this through scripts/test"
+    return {"name": name, "protocol": "stdio", "command": str(SERVER), "args": [], "enabled": True, **more}
 
 
 class Results(unittest.TestResult):
