@@ -8,3 +8,6 @@ pub mod contract;
 
 /// Does one thing to the machine and says how it went: files, locks, processes, local streams. Never asks why.
 pub mod os;
+
+/// What may be known about a run, and what may leave this computer: closed words only. Knows neither core nor tray.
+pub mod telemetry;
