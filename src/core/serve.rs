@@ -171,8 +171,10 @@ impl Core {
             // Reached by names we cannot know; the key is what protects it then.
             settings = settings.disable_allowed_hosts();
         } else {
-            let hosts = settings.allowed_hosts.clone().into_iter().chain(self.trusted.clone());
-            settings = settings.with_allowed_hosts(hosts.collect::<Vec<_>>());
+            let hosts: Vec<String> = settings.allowed_hosts.iter().chain(&self.trusted).cloned().collect();
+            // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
+            settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
+            settings = settings.with_allowed_hosts(hosts);
         }
         let mcp = StreamableHttpService::new(
             move || Ok(Handler::new(proxy.clone())),
@@ -189,6 +191,16 @@ impl Core {
         };
         rest::router(self.app.clone(), door).merge(mcp)
     }
+}
+
+/// The origins of pages that a host of this list may serve.
+fn origins(host: &str) -> [String; 2] {
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    [format!("http://{host}:*"), format!("https://{host}:*")]
 }
 
 /// Follows the servers: takes up their tools, notes the first connection, and raises the number `/events` waits for.

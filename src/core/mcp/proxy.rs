@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -116,7 +116,12 @@ impl Proxy {
             return Ok(failed(&sentence));
         }
         match self.upstreams.call(call.server, call.tool, call.arguments, limit).await {
-            Ok(result) => Ok(result),
+            Ok(mut result) => {
+                // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
+                // again for the others.
+                result.result_type.get_or_insert(ResultType::COMPLETE);
+                Ok(result)
+            }
             Err(CallError::Upstream(error)) => Err(error),
             Err(error) => Ok(failed(&error.to_string())),
         }

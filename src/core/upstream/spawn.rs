@@ -65,7 +65,9 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
     #[cfg(windows)]
     {
         use windows_sys::Win32::System::Threading::CREATE_NO_WINDOW;
-        command.wrap(process_wrap::tokio::CreationFlags(CREATE_NO_WINDOW.into()));
+        let mut flags = process_wrap::tokio::CreationFlags(Default::default());
+        flags.0.0 = CREATE_NO_WINDOW;
+        command.wrap(flags);
         command.wrap(process_wrap::tokio::JobObject);
     }
     let mut child = command.spawn().map_err(|error| format!("`{name}` does not start: {error}"))?;
