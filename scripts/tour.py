@@ -46,7 +46,7 @@ def tour(person, pictures, python):
     say("Started mcpproxy-tray; it greets a new user.", str(pictures.take("1-first-run")))
     box = welcome.find("check box")
     answer = f"{box.name!r} {'ticked' if box.ticked else 'unticked'}"
-    welcome.find("push button", "Continue").press()
+    welcome.find("button", "Continue").press()
     icon = person.icon(tray)
     person.wait_ready()
     say(f"Pressed Continue with {answer}.", f"{person.entry}: {'written' if person.entry.exists() else 'absent'}")

@@ -172,7 +172,7 @@ class Widget:
 
     @property
     def role(self):
-        return self.accessible.get_role_name()
+        return self.accessible.get_role_name().removeprefix("push ")  # Debian 12's word for a button
 
     @property
     def ticked(self):

@@ -45,7 +45,7 @@ class FirstRun(unittest.TestCase):
             box.press()
             wait_for("the box is unticked", lambda: not box.ticked)
             PICTURES.take("first-run-unticked")
-            welcome.find("push button", "Continue").press()
+            welcome.find("button", "Continue").press()
             icon = person.icon(tray)
             self.assertIsNone(window(WELCOME))
             person.wait_ready()
@@ -67,7 +67,7 @@ class FirstRun(unittest.TestCase):
         with Person() as person:
             tray = person.start_tray()
             welcome = person.welcome(tray)
-            wait_for("Continue has the keyboard", lambda: welcome.find("push button", "Continue").focused)
+            wait_for("Continue has the keyboard", lambda: welcome.find("button", "Continue").focused)
             key("Return")
             icon = person.icon(tray)
             person.wait_ready()
