@@ -83,15 +83,18 @@ async fn status(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     })
 }
 
-/// Shows the next heartbeat as JSON, whatever the format: it is the text that would be sent.
+/// Shows the next heartbeat: with `-o json` the very text that would be sent, else laid out for reading.
 async fn show(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let Some(client) = link.running() else {
         return Err(CliError::new("DAEMON_NOT_RUNNING", "no core runs here, and only a running core reports")
             .guided("start one with `mcpproxy serve` or the tray app"));
     };
     let payload: Value = client.get("/api/v1/telemetry/payload").await?;
-    let format = if context.format == Format::Yaml { Format::Yaml } else { Format::Json };
-    print(format, &payload, |_| String::new())
+    match context.format {
+        Format::Table => print(Format::Json, &payload, |_| String::new()),
+        Format::Json => print(Format::Table, &payload, Value::to_string),
+        Format::Yaml => print(Format::Yaml, &payload, |_| String::new()),
+    }
 }
 
 /// Runs both nets over a payload: exit 0 when it is clean and 1 when it is not.
