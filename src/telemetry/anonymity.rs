@@ -274,7 +274,11 @@ fn permits(rule: &Rule, key: &str) -> bool {
 mod tests {
     use super::*;
     use crate::telemetry::identity::Trait;
-    use crate::telemetry::payload::example;
+    use crate::telemetry::payload::Snapshot;
+
+    fn example() -> Snapshot {
+        Snapshot::example()
+    }
 
     fn ann() -> Identity {
         let mut identity = Identity::default();

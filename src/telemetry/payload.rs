@@ -862,6 +862,72 @@ pub struct Snapshot {
     pub activation: Activation,
 }
 
+impl Snapshot {
+    /// An example, for documentation, tests and benchmarks.
+    pub fn example() -> Snapshot {
+        Snapshot {
+            anonymous_id: AnonymousId("7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d".into()),
+            anonymous_id_created_at: Moment::existing("2026-01-01T00:00:00Z"),
+            now: 1_767_323_045,
+            uptime: 7 * 3600 + 59,
+            version: "0.1.0".into(),
+            previous_version: String::new(),
+            last_startup_outcome: StartupOutcome::Success,
+            server_count: 4,
+            connected_server_count: 3,
+            tool_count: 42,
+            server_protocols: ServerProtocolCounts::of(["stdio", "stdio", "streamable-http", "carrier-pigeon"]),
+            routing_mode: RoutingMode::RetrieveTools,
+            feature_flags: FeatureFlags {
+                enable_socket: true,
+                enable_web_ui: false,
+                enable_prompts: true,
+                require_mcp_auth: false,
+                enable_code_execution: false,
+                quarantine_enabled: true,
+                sensitive_data_detection_enabled: false,
+                oauth_provider_types: vec![OauthProvider::Github, OauthProvider::Github].into(),
+                docker_available: Some(false),
+            },
+            surface_requests: SurfaceRequests {
+                mcp: Count(120),
+                cli: Count(3),
+                webui: Count(0),
+                tray: Count(40),
+                unknown: Count(0),
+            },
+            builtin_tool_calls: BuiltinToolCalls {
+                retrieve_tools: Count(12),
+                call_tool_read: Count(30),
+                call_tool_write: Count(4),
+                call_tool_destructive: Count(0),
+                upstream_servers: Count(1),
+                quarantine_security: Count(0),
+                code_execution: Count(0),
+            },
+            upstream_tool_calls: 34,
+            errors: ErrorCategoryCounts {
+                upstream_connect_timeout: Some(Count(1)),
+                ..ErrorCategoryCounts::NONE
+            },
+            env_kind: EnvKind::Interactive,
+            env_markers: EnvMarkers {
+                has_display: true,
+                ..EnvMarkers::default()
+            },
+            launch_source: LaunchSource::Tray,
+            autostart_enabled: None,
+            activation: Activation {
+                first_mcp_client_ever: true,
+                mcp_clients_seen_ever: ["claude-code", "acme-payroll-agent", "acme-other-agent", "unknown"]
+                    .map(String::from)
+                    .into(),
+                ..Activation::default()
+            },
+        }
+    }
+}
+
 impl HeartbeatPayload {
     /// The heartbeat of a snapshot.
     pub fn of(snapshot: &Snapshot) -> HeartbeatPayload {
@@ -971,74 +1037,13 @@ impl Skeleton {
     }
 }
 
-/// A snapshot for tests.
-#[cfg(test)]
-pub(crate) fn example() -> Snapshot {
-    Snapshot {
-        anonymous_id: AnonymousId("7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d".into()),
-        anonymous_id_created_at: Moment::existing("2026-01-01T00:00:00Z"),
-        now: 1_767_323_045,
-        uptime: 7 * 3600 + 59,
-        version: "0.1.0".into(),
-        previous_version: String::new(),
-        last_startup_outcome: StartupOutcome::Success,
-        server_count: 4,
-        connected_server_count: 3,
-        tool_count: 42,
-        server_protocols: ServerProtocolCounts::of(["stdio", "stdio", "streamable-http", "carrier-pigeon"]),
-        routing_mode: RoutingMode::RetrieveTools,
-        feature_flags: FeatureFlags {
-            enable_socket: true,
-            enable_web_ui: false,
-            enable_prompts: true,
-            require_mcp_auth: false,
-            enable_code_execution: false,
-            quarantine_enabled: true,
-            sensitive_data_detection_enabled: false,
-            oauth_provider_types: vec![OauthProvider::Github, OauthProvider::Github].into(),
-            docker_available: Some(false),
-        },
-        surface_requests: SurfaceRequests {
-            mcp: Count(120),
-            cli: Count(3),
-            webui: Count(0),
-            tray: Count(40),
-            unknown: Count(0),
-        },
-        builtin_tool_calls: BuiltinToolCalls {
-            retrieve_tools: Count(12),
-            call_tool_read: Count(30),
-            call_tool_write: Count(4),
-            call_tool_destructive: Count(0),
-            upstream_servers: Count(1),
-            quarantine_security: Count(0),
-            code_execution: Count(0),
-        },
-        upstream_tool_calls: 34,
-        errors: ErrorCategoryCounts {
-            upstream_connect_timeout: Some(Count(1)),
-            ..ErrorCategoryCounts::NONE
-        },
-        env_kind: EnvKind::Interactive,
-        env_markers: EnvMarkers {
-            has_display: true,
-            ..EnvMarkers::default()
-        },
-        launch_source: LaunchSource::Tray,
-        autostart_enabled: None,
-        activation: Activation {
-            first_mcp_client_ever: true,
-            mcp_clients_seen_ever: ["claude-code", "acme-payroll-agent", "acme-other-agent", "unknown"]
-                .map(String::from)
-                .into(),
-            ..Activation::default()
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn example() -> Snapshot {
+        Snapshot::example()
+    }
 
     fn value() -> serde_json::Value {
         serde_json::to_value(HeartbeatPayload::of(&example())).unwrap()

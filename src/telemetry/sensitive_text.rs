@@ -352,7 +352,6 @@ mod tests {
                     "user",
                     "/rooted",
                     "root",
-                    "~",
                     "a~b",
                     "/mnt/data",
                     "home/",
