@@ -1,5 +1,12 @@
 //! A process that is killed while it writes loses at most its last moment: flags never turn back, the store opens again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should fail where it stands"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;

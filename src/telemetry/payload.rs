@@ -57,7 +57,7 @@ impl Allowed for AnonymousId {
     });
 }
 
-/// A version number: numbers, and `alpha`, `beta` or `rc`. Empty where there is none.
+/// A version number: numbers, and a stage of a closed set. Empty where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Version(String);
@@ -69,7 +69,7 @@ impl Version {
     }
 }
 
-/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc` with at most a number; each number of one to five digits.
+/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with at most a number; each number of one to five digits.
 fn is_version(text: &str) -> bool {
     if text.is_empty() {
         return true;
@@ -81,7 +81,7 @@ fn is_version(text: &str) -> bool {
     let number = |part: &str| (1..=5).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     let core = core.strip_prefix('v').unwrap_or(core);
     let staged = stage.is_none_or(|stage| {
-        ["alpha", "beta", "rc"]
+        ["alpha", "beta", "rc", "dev", "next"]
             .iter()
             .filter_map(|word| stage.strip_prefix(word))
             .any(|rest| rest.is_empty() || number(rest.strip_prefix('.').unwrap_or(rest)))
@@ -92,7 +92,7 @@ fn is_version(text: &str) -> bool {
 impl Allowed for Version {
     const RULE: Rule = Rule::Pattern(&Pattern {
         name: "version",
-        expression: "^(v?[0-9]{1,5}\\.[0-9]{1,5}\\.[0-9]{1,5}(-(alpha|beta|rc)(\\.?[0-9]{1,5})?)?)?$",
+        expression: "^(v?[0-9]{1,5}\\.[0-9]{1,5}\\.[0-9]{1,5}(-(alpha|beta|rc|dev|next)(\\.?[0-9]{1,5})?)?)?$",
         matches: is_version,
     });
 }
@@ -301,16 +301,19 @@ allowed_words! {
 }
 
 allowed_words! {
-    /// The operating system, in Go's words.
+    /// The operating system, in Go's words. Rust's word for macOS is understood and never written.
     pub enum Os {
         Linux = "linux", Darwin = "darwin", Windows = "windows", FreeBsd = "freebsd", OpenBsd = "openbsd",
-        NetBsd = "netbsd", Other = "other",
+        NetBsd = "netbsd", MacOs = "macos", Other = "other",
     }
 }
 
 allowed_words! {
-    /// The processor, in Go's words.
-    pub enum Arch { Amd64 = "amd64", Arm64 = "arm64", X86 = "386", Arm = "arm", Riscv64 = "riscv64", Other = "other", }
+    /// The processor, in Go's words. Rust's words for the two usual ones are understood and never written.
+    pub enum Arch {
+        Amd64 = "amd64", Arm64 = "arm64", X86 = "386", Arm = "arm", Riscv64 = "riscv64", X8664 = "x86_64",
+        Aarch64 = "aarch64", Other = "other",
+    }
 }
 
 impl Os {
@@ -1038,6 +1041,10 @@ impl Skeleton {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should fail where it stands"
+)]
 mod tests {
     use super::*;
 
