@@ -179,8 +179,8 @@ impl<'a> Nets<'a> {
             }
             (Json::Text(text), Some(Rule::Words(words))) if words.contains(&text.as_str()) => {}
             (Json::Text(text), Some(Rule::Pattern(pattern))) if text.len() <= 64 && (pattern.matches)(text) => {
-                if self.identity.has_long_secret(text) {
-                    self.hit(2, "secret_value");
+                if let Some(rule) = self.identity.long_secret_in(text) {
+                    self.hit(2, rule);
                 }
             }
             (Json::Text(text), rule) => {
@@ -389,6 +389,22 @@ mod tests {
             assert!(caught(text).iter().any(|(net, ..)| *net == 2), "{text}: {:?}", caught(text));
             assert!(caught(text).iter().any(|(net, ..)| *net == 1), "{text}");
         }
+    }
+
+    #[test]
+    fn an_id_that_is_the_machines_own_is_caught() {
+        let mut identity = Identity::default();
+        identity.add(Trait::Machine, "7f9c24e83b124fef91e05d3c8a1b2c4d\n");
+        let bytes = serde_json::to_vec(&HeartbeatPayload::of(&example())).unwrap();
+        let hits = verify(&bytes, &identity);
+        assert_eq!(
+            hits,
+            [Hit {
+                net: 2,
+                rule: "identity_machine",
+                field: "anonymous_id".into()
+            }]
+        );
     }
 
     #[test]
