@@ -53,10 +53,11 @@ impl AutostartReader {
     /// Never waits: a pipe, a directory or a file of any size is looked at and left alone.
     pub fn read(&mut self, now: Instant) -> Option<bool> {
         let identity = identity(&self.path).ok()?;
-        if let Some((known, at, enabled)) = self.good {
-            if known == identity && now.saturating_duration_since(at) < BELIEVED {
-                return Some(enabled);
-            }
+        if let Some((known, at, enabled)) = self.good
+            && known == identity
+            && now.saturating_duration_since(at) < BELIEVED
+        {
+            return Some(enabled);
         }
         self.good = None;
         let bytes = match files::read_bounded(&self.path, LIMIT) {

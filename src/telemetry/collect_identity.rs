@@ -88,12 +88,12 @@ fn of_variables(variables: &Environment) -> Identity {
             identity.add(Trait::Secret, value);
         }
         // `https://user:password@host`: the whole and the password alone.
-        if let Some((_, rest)) = value.split_once("://") {
-            if let Some((user_info, _)) = rest.rsplit_once('@') {
-                identity.add(Trait::Secret, value);
-                if let Some((_, password)) = user_info.split_once(':') {
-                    identity.add(Trait::Secret, password);
-                }
+        if let Some((_, rest)) = value.split_once("://")
+            && let Some((user_info, _)) = rest.rsplit_once('@')
+        {
+            identity.add(Trait::Secret, value);
+            if let Some((_, password)) = user_info.split_once(':') {
+                identity.add(Trait::Secret, password);
             }
         }
     }

@@ -111,10 +111,10 @@ fn decide(seen: &Observation, isolation: Isolation, markers: EnvMarkers) -> (Env
     if let Some(vendor) = vendor(seen, Role::Ci) {
         return (EnvKind::Ci, format!("ci_vendor: {} announces itself", vendor.name));
     }
-    if seen.flag("CI") {
-        if let Some(vendor) = vendor(seen, Role::Hosting) {
-            return (EnvKind::Ci, format!("ci_vendor: {} announces itself and CI is on: a build", vendor.name));
-        }
+    if seen.flag("CI")
+        && let Some(vendor) = vendor(seen, Role::Hosting)
+    {
+        return (EnvKind::Ci, format!("ci_vendor: {} announces itself and CI is on: a build", vendor.name));
     }
     if seen.value(names::ENV_LAUNCHED_BY).is_some_and(|parent| parent.trim() == "tray") {
         return (EnvKind::Interactive, "tray_parent: the tray started this core, so a person is there".into());

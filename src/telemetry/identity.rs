@@ -107,9 +107,16 @@ impl Identity {
         }
     }
 
-    /// Whether the text shows a secret of eight characters or more.
-    pub(crate) fn has_long_secret(&self, text: &str) -> bool {
-        self.marks.iter().any(|mark| mark.of == Trait::Secret && mark.inside_words && text.contains(&mark.text))
+    /// The rule of a long secret that a text of a closed pattern shows. A machine's id is a UUID without its dashes, and
+    /// would pass as a random identifier.
+    pub(crate) fn long_secret_in(&self, text: &str) -> Option<&'static str> {
+        let digits = text.replace('-', "").to_ascii_lowercase();
+        let shown = self.marks.iter().filter(|mark| mark.inside_words).find(|mark| match mark.of {
+            Trait::Secret => text.contains(&mark.text),
+            Trait::Machine => digits.contains(&mark.text.replace('-', "")),
+            _ => false,
+        });
+        shown.map(|mark| mark.of.rule())
     }
 }
 

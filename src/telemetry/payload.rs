@@ -57,7 +57,7 @@ impl Allowed for AnonymousId {
     });
 }
 
-/// A version number: numbers, and `alpha`, `beta` or `rc`. Empty where there is none.
+/// A version number: numbers, and a stage of a closed set. Empty where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Version(String);
@@ -69,7 +69,7 @@ impl Version {
     }
 }
 
-/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc` with at most a number; each number of one to five digits.
+/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with at most a number; each number of one to five digits.
 fn is_version(text: &str) -> bool {
     if text.is_empty() {
         return true;
@@ -81,7 +81,7 @@ fn is_version(text: &str) -> bool {
     let number = |part: &str| (1..=5).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     let core = core.strip_prefix('v').unwrap_or(core);
     let staged = stage.is_none_or(|stage| {
-        ["alpha", "beta", "rc"]
+        ["alpha", "beta", "rc", "dev", "next"]
             .iter()
             .filter_map(|word| stage.strip_prefix(word))
             .any(|rest| rest.is_empty() || number(rest.strip_prefix('.').unwrap_or(rest)))
@@ -92,7 +92,7 @@ fn is_version(text: &str) -> bool {
 impl Allowed for Version {
     const RULE: Rule = Rule::Pattern(&Pattern {
         name: "version",
-        expression: "^(v?[0-9]{1,5}\\.[0-9]{1,5}\\.[0-9]{1,5}(-(alpha|beta|rc)(\\.?[0-9]{1,5})?)?)?$",
+        expression: "^(v?[0-9]{1,5}\\.[0-9]{1,5}\\.[0-9]{1,5}(-(alpha|beta|rc|dev|next)(\\.?[0-9]{1,5})?)?)?$",
         matches: is_version,
     });
 }
@@ -301,16 +301,19 @@ allowed_words! {
 }
 
 allowed_words! {
-    /// The operating system, in Go's words.
+    /// The operating system, in Go's words. Rust's word for macOS is understood and never written.
     pub enum Os {
         Linux = "linux", Darwin = "darwin", Windows = "windows", FreeBsd = "freebsd", OpenBsd = "openbsd",
-        NetBsd = "netbsd", Other = "other",
+        NetBsd = "netbsd", MacOs = "macos", Other = "other",
     }
 }
 
 allowed_words! {
-    /// The processor, in Go's words.
-    pub enum Arch { Amd64 = "amd64", Arm64 = "arm64", X86 = "386", Arm = "arm", Riscv64 = "riscv64", Other = "other", }
+    /// The processor, in Go's words. Rust's words for the two usual ones are understood and never written.
+    pub enum Arch {
+        Amd64 = "amd64", Arm64 = "arm64", X86 = "386", Arm = "arm", Riscv64 = "riscv64", X8664 = "x86_64",
+        Aarch64 = "aarch64", Other = "other",
+    }
 }
 
 impl Os {
@@ -862,6 +865,72 @@ pub struct Snapshot {
     pub activation: Activation,
 }
 
+impl Snapshot {
+    /// An example, for documentation, tests and benchmarks.
+    pub fn example() -> Snapshot {
+        Snapshot {
+            anonymous_id: AnonymousId("7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d".into()),
+            anonymous_id_created_at: Moment::existing("2026-01-01T00:00:00Z"),
+            now: 1_767_323_045,
+            uptime: 7 * 3600 + 59,
+            version: "0.1.0".into(),
+            previous_version: String::new(),
+            last_startup_outcome: StartupOutcome::Success,
+            server_count: 4,
+            connected_server_count: 3,
+            tool_count: 42,
+            server_protocols: ServerProtocolCounts::of(["stdio", "stdio", "streamable-http", "carrier-pigeon"]),
+            routing_mode: RoutingMode::RetrieveTools,
+            feature_flags: FeatureFlags {
+                enable_socket: true,
+                enable_web_ui: false,
+                enable_prompts: true,
+                require_mcp_auth: false,
+                enable_code_execution: false,
+                quarantine_enabled: true,
+                sensitive_data_detection_enabled: false,
+                oauth_provider_types: vec![OauthProvider::Github, OauthProvider::Github].into(),
+                docker_available: Some(false),
+            },
+            surface_requests: SurfaceRequests {
+                mcp: Count(120),
+                cli: Count(3),
+                webui: Count(0),
+                tray: Count(40),
+                unknown: Count(0),
+            },
+            builtin_tool_calls: BuiltinToolCalls {
+                retrieve_tools: Count(12),
+                call_tool_read: Count(30),
+                call_tool_write: Count(4),
+                call_tool_destructive: Count(0),
+                upstream_servers: Count(1),
+                quarantine_security: Count(0),
+                code_execution: Count(0),
+            },
+            upstream_tool_calls: 34,
+            errors: ErrorCategoryCounts {
+                upstream_connect_timeout: Some(Count(1)),
+                ..ErrorCategoryCounts::NONE
+            },
+            env_kind: EnvKind::Interactive,
+            env_markers: EnvMarkers {
+                has_display: true,
+                ..EnvMarkers::default()
+            },
+            launch_source: LaunchSource::Tray,
+            autostart_enabled: None,
+            activation: Activation {
+                first_mcp_client_ever: true,
+                mcp_clients_seen_ever: ["claude-code", "acme-payroll-agent", "acme-other-agent", "unknown"]
+                    .map(String::from)
+                    .into(),
+                ..Activation::default()
+            },
+        }
+    }
+}
+
 impl HeartbeatPayload {
     /// The heartbeat of a snapshot.
     pub fn of(snapshot: &Snapshot) -> HeartbeatPayload {
@@ -971,74 +1040,17 @@ impl Skeleton {
     }
 }
 
-/// A snapshot for tests.
 #[cfg(test)]
-pub(crate) fn example() -> Snapshot {
-    Snapshot {
-        anonymous_id: AnonymousId("7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d".into()),
-        anonymous_id_created_at: Moment::existing("2026-01-01T00:00:00Z"),
-        now: 1_767_323_045,
-        uptime: 7 * 3600 + 59,
-        version: "0.1.0".into(),
-        previous_version: String::new(),
-        last_startup_outcome: StartupOutcome::Success,
-        server_count: 4,
-        connected_server_count: 3,
-        tool_count: 42,
-        server_protocols: ServerProtocolCounts::of(["stdio", "stdio", "streamable-http", "carrier-pigeon"]),
-        routing_mode: RoutingMode::RetrieveTools,
-        feature_flags: FeatureFlags {
-            enable_socket: true,
-            enable_web_ui: false,
-            enable_prompts: true,
-            require_mcp_auth: false,
-            enable_code_execution: false,
-            quarantine_enabled: true,
-            sensitive_data_detection_enabled: false,
-            oauth_provider_types: vec![OauthProvider::Github, OauthProvider::Github].into(),
-            docker_available: Some(false),
-        },
-        surface_requests: SurfaceRequests {
-            mcp: Count(120),
-            cli: Count(3),
-            webui: Count(0),
-            tray: Count(40),
-            unknown: Count(0),
-        },
-        builtin_tool_calls: BuiltinToolCalls {
-            retrieve_tools: Count(12),
-            call_tool_read: Count(30),
-            call_tool_write: Count(4),
-            call_tool_destructive: Count(0),
-            upstream_servers: Count(1),
-            quarantine_security: Count(0),
-            code_execution: Count(0),
-        },
-        upstream_tool_calls: 34,
-        errors: ErrorCategoryCounts {
-            upstream_connect_timeout: Some(Count(1)),
-            ..ErrorCategoryCounts::NONE
-        },
-        env_kind: EnvKind::Interactive,
-        env_markers: EnvMarkers {
-            has_display: true,
-            ..EnvMarkers::default()
-        },
-        launch_source: LaunchSource::Tray,
-        autostart_enabled: None,
-        activation: Activation {
-            first_mcp_client_ever: true,
-            mcp_clients_seen_ever: ["claude-code", "acme-payroll-agent", "acme-other-agent", "unknown"]
-                .map(String::from)
-                .into(),
-            ..Activation::default()
-        },
-    }
-}
-
-#[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should fail where it stands"
+)]
 mod tests {
     use super::*;
+
+    fn example() -> Snapshot {
+        Snapshot::example()
+    }
 
     fn value() -> serde_json::Value {
         serde_json::to_value(HeartbeatPayload::of(&example())).unwrap()

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::telemetry::identity::{between_boundaries, normal};
+use crate::telemetry::identity::between_boundaries;
 
 /// Heads that begin a home or a mounted disk, in normal form.
 const HOMES: &[&str] = &[
@@ -57,9 +57,12 @@ const PRIVATE_SUFFIXES: &[&str] = &[
     ".ts.net",
 ];
 
-/// Tokens of well-known shapes: rule, head, fewest characters after it, what they are.
+/// Rule, head, fewest characters after it, what they are.
+type TokenShape = (&'static str, &'static str, usize, fn(u8) -> bool);
+
+/// Tokens of well-known shapes.
 #[rustfmt::skip] // one line, one shape
-const TOKENS: &[(&str, &str, usize, fn(u8) -> bool)] = &[
+const TOKENS: &[TokenShape] = &[
     ("tok_github", "ghp_", 16, word), ("tok_github", "gho_", 16, word), ("tok_github", "ghu_", 16, word),
     ("tok_github", "ghs_", 16, word), ("tok_github", "ghr_", 16, word), ("tok_github", "github_pat_", 16, word),
     ("tok_gitlab", "glpat-", 12, dashed), ("tok_gitlab", "gldt-", 12, dashed), ("tok_gitlab", "glrt-", 12, dashed),
@@ -190,7 +193,7 @@ fn addresses(view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
         let token = token.trim_matches('.');
         let private =
             |suffix: &&str| token.strip_suffix(*suffix).is_some_and(|rest| rest.chars().any(char::is_alphanumeric));
-        if PRIVATE_SUFFIXES.iter().any(|suffix| private(&suffix)) {
+        if PRIVATE_SUFFIXES.iter().any(private) {
             hit("host_suffix");
         }
         if token.split(['-', '_']).any(is_ipv4) {
@@ -309,7 +312,7 @@ fn tokens(view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
 #[cfg(test)]
 fn rules(text: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
-    find(text, &normal(text), &mut |rule| {
+    find(text, &crate::telemetry::identity::normal(text), &mut |rule| {
         if !found.contains(&rule) {
             found.push(rule);
         }
@@ -352,7 +355,6 @@ mod tests {
                     "user",
                     "/rooted",
                     "root",
-                    "~",
                     "a~b",
                     "/mnt/data",
                     "home/",

@@ -166,7 +166,7 @@ pub const VENDORS: &[Vendor] = &[
     cloud_ide("Firebase Studio", On("MONOSPACE_ENV"), "google-gemini/gemini-cli, detect-ide"),
     cloud_ide("Azure Cloud Shell", Any(&[On("AZD_IN_CLOUDSHELL"), Set("ACC_CLOUD"), Starts("AZUREPS_HOST_ENVIRONMENT", "cloud-shell/"), Starts("POWERSHELL_DISTRIBUTION_CHANNEL", "CloudShell")]), "Azure/CloudShell image; Azure/azure-dev, telemetry"),
     cloud_ide("AWS CloudShell", Is("AWS_EXECUTION_ENV", "CloudShell"), "docs.aws.amazon.com, CloudShell"),
-    cloud_ide("AWS Cloud9", Any(&[Set("C9_PID"), Set("C9_USER")]), "docs.aws.amazon.com, Cloud9 environment variables"),
+    cloud_ide("AWS Cloud9", Any(&[Set("C9_PID"), Set("C9_USER"), Set("C9_PROJECT")]), "docs.aws.amazon.com, Cloud9 environment variables"),
     cloud_ide("Amazon SageMaker Studio", Set("SAGEMAKER_APP_TYPE"), "docs.aws.amazon.com, SageMaker Studio applications"),
     cloud_ide("JetBrains Space dev environment", Set("__DEV_ENVIRONMENT_ID"), "jetbrains.com/help/space, dev environments"),
     cloud_ide("Coder", Any(&[Set("CODER_AGENT_TOKEN"), Set("CODER_WORKSPACE_NAME"), Set("CODER_WORKSPACE_AGENT_NAME"), On("CODER")]), "coder.com docs and coder/coder, agent session environment"),
@@ -174,6 +174,8 @@ pub const VENDORS: &[Vendor] = &[
     cloud_ide("DevPod", Set("DEVPOD_WORKSPACE_UID"), "devpod.sh docs, workspace environment"),
     cloud_ide("Eclipse Che and OpenShift Dev Spaces", Any(&[Set("DEVWORKSPACE_ID"), Set("CHE_WORKSPACE_ID")]), "eclipse.dev/che docs, DevWorkspace environment"),
     cloud_ide("Google Colab", Any(&[Set("COLAB_RELEASE_TAG"), Set("COLAB_BACKEND_VERSION")]), "googlecolab/backend-info, environment"),
+    cloud_ide("Kaggle notebook", Is("KAGGLE_KERNEL_RUN_TYPE", "Interactive"), "kaggle.com docs, notebook environment"),
+    cloud_ide("GitLab workspace", Set("GL_WORKSPACE_DOMAIN_TEMPLATE"), "docs.gitlab.com, workspaces"),
     cloud_ide("Glitch", Set("PROJECT_REMIX_CHAIN"), "help.glitch.com, environment variables"),
 
     // CI services, each by its own variable

@@ -14,7 +14,7 @@ const SHORTEST_BASE64: usize = 8;
 const SHORTEST_HEX: usize = 12;
 
 /// All views of a text, the text itself first.
-pub fn views(text: &str) -> Vec<String> {
+pub(crate) fn views(text: &str) -> Vec<String> {
     let mut found = vec![text.to_owned()];
     let (mut from, mut depth) = (0, 0);
     while from < found.len() && depth < DEEPEST {
