@@ -3,6 +3,8 @@
 Runs under the system's Python (/usr/bin/python3), which has GObject introspection, inside scripts/virtual-desktop.
 """
 
+import json
+import os
 import pathlib
 import re
 import subprocess
@@ -14,9 +16,10 @@ gi.require_version("Atspi", "2.0")
 from gi.repository import Atspi, Gio, GLib  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "mcp"))
-from world import PROJECT, wait_for  # noqa: E402
+from world import PROJECT, TRAY, World, wait_for  # noqa: E402
 
 APP_ID = "app.mcpproxy.tray"
+WELCOME = "Welcome to MCPProxy"
 WATCHER = "org.kde.StatusNotifierWatcher"
 
 
@@ -98,7 +101,8 @@ class TrayItem:
         self.bus, self.name, self.path = bus, name, path
 
     @staticmethod
-    def registered(bus):
+    def registered():
+        bus = Bus()
         try:
             items = bus.get(WATCHER, "/StatusNotifierWatcher", WATCHER, "RegisteredStatusNotifierItems")
         except GLib.Error:
@@ -107,11 +111,11 @@ class TrayItem:
         return [TrayItem(bus, name, f"/{path}" if path else "/StatusNotifierItem") for name, _, path in split]
 
     @staticmethod
-    def of(bus, process):
+    def of(process):
         """Our icon, shown by this process (or by any, for None); nothing until it is registered."""
-        for item in TrayItem.registered(bus):
+        for item in TrayItem.registered():
             try:
-                if item["Id"] == APP_ID and process in (None, bus.process(item.name)):
+                if item["Id"] == APP_ID and process in (None, item.bus.process(item.name)):
                     return item
             except GLib.Error:
                 pass
@@ -168,7 +172,7 @@ class Widget:
 
     @property
     def role(self):
-        return self.accessible.get_role_name()
+        return self.accessible.get_role_name().removeprefix("push ")  # Debian 12's word for a button
 
     @property
     def ticked(self):
@@ -270,3 +274,70 @@ class Icon:
 
     def wait(self):
         return wait_for("the icon is seen on the panel", self.place)
+
+
+# --- who does it
+
+
+class Person(World):
+    """A person with a home of their own on this desktop."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.variables.setdefault("MCPPROXY_LISTEN", f"127.0.0.1:{self.port}")
+        for name, place in (("CONFIG", ".config"), ("CACHE", ".cache"), ("DATA", ".local/share"), ("STATE", ".local/state")):
+            self.variables[f"XDG_{name}_HOME"] = str(self.directory / place)
+        # What is opened with the desktop's own programs is written down instead.
+        self.opened_file = self.directory / "opened"
+        opener = self.directory / "bin/xdg-open"
+        opener.parent.mkdir()
+        opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >>"{self.opened_file}"\n')
+        opener.chmod(0o755)
+        self.variables["PATH"] = f"{opener.parent}:{os.environ['PATH']}"
+
+    @property
+    def entry(self):
+        return self.directory / ".config/autostart" / f"{APP_ID}.desktop"
+
+    @property
+    def sidecar(self):
+        path = self.root / "tray-autostart.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def opened(self):
+        return self.opened_file.read_text().split("\n") if self.opened_file.exists() else []
+
+    def start_tray(self, *arguments):
+        tray = self.start(TRAY, *arguments)
+        tray.still_runs = lambda: tray.poll() is None
+        return tray
+
+    def running(self, program):
+        return sorted((one for one in self.processes() if one.program == program), key=lambda one: one.pid)
+
+    def icon(self, tray=None, seconds=10):
+        """The tray's icon on the bus, once it is there."""
+
+        def registered():
+            assert tray is None or tray.poll() is None, f"the tray ended with {tray.returncode}"
+            return TrayItem.of(tray.pid if tray else None)
+
+        return wait_for("the icon is registered on the bus", registered, seconds)
+
+    def welcome(self, tray):
+        return wait_for("the first-run window is shown", lambda: tray.poll() is None and window(WELCOME))
+
+    def wait_ready(self):
+        wait_for("the core is ready", self.is_ready, 20)
+
+    def core_pid(self):
+        return self.get("/api/v1/info").data["pid"]
+
+    def quit(self, tray, icon):
+        icon.click("Quit")
+        self.wait_gone(tray)
+
+    def wait_gone(self, tray=None):
+        if tray:
+            assert tray.wait(15) == 0, f"the tray ended with {tray.returncode}"
+        wait_for("no process is left", lambda: not self.processes())

@@ -5,7 +5,6 @@ Run by `scripts/test desktop` inside scripts/virtual-desktop; the pictures are i
 
 import json
 import os
-import pathlib
 import signal
 import socket
 import stat
@@ -14,11 +13,12 @@ import unittest
 
 from desktop import (
     APP_ID,
-    Bus,
     Icon,
     PROJECT,
+    Person,
     Pictures,
     TrayItem,
+    WELCOME,
     command,
     key,
     point_and_click,
@@ -26,77 +26,11 @@ from desktop import (
     wait_for,
     window,
 )
-from world import CORE, TRAY, World, everything, main
+from world import CORE, TRAY, everything, main
 
-WELCOME = "Welcome to MCPProxy"
 AT_LOGIN = "Launch MCPProxy at login"
 PICTURES = Pictures(PROJECT / "target/desktop")
-BUS = Bus()
 EMPTY_PANEL = Icon(PICTURES)
-
-
-class Person(World):
-    """A person with a home of their own on this desktop."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.variables.setdefault("MCPPROXY_LISTEN", f"127.0.0.1:{self.port}")
-        for name in ("config", "cache", "data", "state"):
-            self.variables[f"XDG_{name.upper()}_HOME"] = str(self.directory / f".{name}")
-        # What is opened with the desktop's own programs is written down instead.
-        self.opened_file = self.directory / "opened"
-        opener = self.directory / "bin/xdg-open"
-        opener.parent.mkdir()
-        opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >>"{self.opened_file}"\n')
-        opener.chmod(0o755)
-        self.variables["PATH"] = f"{opener.parent}:{os.environ['PATH']}"
-
-    @property
-    def entry(self):
-        return self.directory / ".config/autostart" / f"{APP_ID}.desktop"
-
-    @property
-    def sidecar(self):
-        path = self.root / "tray-autostart.json"
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def opened(self):
-        return self.opened_file.read_text().split("\n") if self.opened_file.exists() else []
-
-    def start_tray(self, *arguments):
-        tray = self.start(TRAY, *arguments)
-        tray.still_runs = lambda: tray.poll() is None
-        return tray
-
-    def running(self, program):
-        return sorted((one for one in self.processes() if one.program == program), key=lambda one: one.pid)
-
-    def icon(self, tray=None, seconds=10):
-        """The tray's icon on the bus, once it is there."""
-
-        def registered():
-            assert tray is None or tray.poll() is None, f"the tray ended with {tray.returncode}"
-            return TrayItem.of(BUS, tray.pid if tray else None)
-
-        return wait_for("the icon is registered on the bus", registered, seconds)
-
-    def welcome(self, tray):
-        return wait_for("the first-run window is shown", lambda: tray.poll() is None and window(WELCOME))
-
-    def wait_ready(self):
-        wait_for("the core is ready", self.is_ready, 20)
-
-    def core_pid(self):
-        return self.get("/api/v1/info").data["pid"]
-
-    def quit(self, tray, icon):
-        icon.click("Quit")
-        self.wait_gone(tray)
-
-    def wait_gone(self, tray=None):
-        if tray:
-            assert tray.wait(15) == 0, f"the tray ended with {tray.returncode}"
-        wait_for("no process is left", lambda: not self.processes())
 
 
 class FirstRun(unittest.TestCase):
@@ -111,7 +45,7 @@ class FirstRun(unittest.TestCase):
             box.press()
             wait_for("the box is unticked", lambda: not box.ticked)
             PICTURES.take("first-run-unticked")
-            welcome.find("push button", "Continue").press()
+            welcome.find("button", "Continue").press()
             icon = person.icon(tray)
             self.assertIsNone(window(WELCOME))
             person.wait_ready()
@@ -133,7 +67,7 @@ class FirstRun(unittest.TestCase):
         with Person() as person:
             tray = person.start_tray()
             welcome = person.welcome(tray)
-            wait_for("Continue has the keyboard", lambda: welcome.find("push button", "Continue").focused)
+            wait_for("Continue has the keyboard", lambda: welcome.find("button", "Continue").focused)
             key("Return")
             icon = person.icon(tray)
             person.wait_ready()
@@ -153,8 +87,7 @@ class FirstRun(unittest.TestCase):
             person.quit(tray, icon)
 
             # The person logs in again: the session starts what the entry says.
-            runner = ["dex", "--autostart", "--environment", "XFCE", "--search-paths", str(person.entry.parent)]
-            person.run(*runner)
+            self.log_in(person)
             icon = person.icon()
             person.wait_ready()
             status = person.status()
@@ -167,7 +100,7 @@ class FirstRun(unittest.TestCase):
             icon.wait_menu("Run at Startup", ticked=False)
             self.assertTrue(not person.entry.exists() or "Hidden=true" in person.entry.read_text())
             wait_for("the core says off", lambda: person.status()["autostart_enabled"] is False)
-            person.run(*runner, check=False)
+            self.log_in(person)
             self.assertEqual(len(person.running("mcpproxy-tray")), 1)
             icon.click("Run at Startup")
             wait_for("the sidecar says on", lambda: person.sidecar["enabled"] is True)
@@ -176,6 +109,12 @@ class FirstRun(unittest.TestCase):
             icon.click("Quit")
             person.wait_gone()
             self.assertTrue(person.entry.exists())
+
+    def log_in(self, person):
+        """What a session does once at its start: it runs everything in the autostart folder."""
+        folder = person.entry.parent
+        runner = person.start("dex", "--autostart", "--environment", "XFCE", "--search-paths", folder)
+        self.assertEqual(runner.wait(10), 0, person.output(runner))
 
     def test_closed(self):
         """first run, window closed: no answer, nothing registered, asked once more and then never"""
@@ -467,7 +406,7 @@ class Trouble(unittest.TestCase):
             tray = person.start_tray("--autostart")
 
             def told():
-                item = TrayItem.of(BUS, tray.pid) if tray.poll() is None else None
+                item = TrayItem.of(tray.pid) if tray.poll() is None else None
                 return person.output(tray) if tray.poll() is not None else item and str(item.menu())
 
             wait_for("it is told", lambda: str(person.root) in (told() or ""))
