@@ -1,4 +1,5 @@
-//! A process that is killed while it writes loses at most its last moment: flags never turn back, the store opens again.
+//! A process that is killed while it writes loses at most its last moment: flags never turn back, the store opens
+//! again.
 
 #![allow(
     clippy::unwrap_used,

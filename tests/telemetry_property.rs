@@ -1,7 +1,7 @@
 //! Random payloads with planted identifiers: every one is caught, every payload without one passes.
 //!
-//! One million in an optimised build (`cargo test --release --test telemetry_property`); an unoptimised one takes a share of
-//! them, so that the everyday test run stays short.
+//! One million in an optimised build (`cargo test --release --test telemetry_property`); an unoptimised one takes a
+//! share of them, so that the everyday test run stays short.
 
 #![allow(
     clippy::unwrap_used,

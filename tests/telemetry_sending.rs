@@ -118,3 +118,19 @@ fn a_collector_that_is_not_there_is_an_error_at_once() {
     let to = Collector::parse(&format!("http://{address}")).unwrap();
     assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
 }
+
+#[test]
+fn a_collector_without_the_tls_it_promised_gets_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = Collector::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    let heard = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = vec![0; 64];
+        let length = stream.read(&mut bytes).unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        bytes.truncate(length);
+        bytes
+    });
+    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
+    assert!(!heard.join().unwrap().starts_with(b"POST"));
+}

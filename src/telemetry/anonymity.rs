@@ -1,9 +1,9 @@
 //! Two nets between a payload and the wire, over the very bytes that would be sent.
 //!
-//! Net 1 is the typed allow-list: every key known, every value a boolean, a count in its range, a closed word or a closed
-//! pattern. Net 2 looks for people in whatever net 1 did not recognise as its own word, with all disguises taken off. A
-//! word of the schema cannot carry anything beyond the schema, so a computer called `mac` or `server` is no reason to be
-//! silent. A hit names the net, the rule and the field, never a value.
+//! Net 1 is the typed allow-list: every key known, every value a boolean, a count in its range, a closed word or a
+//! closed pattern. Net 2 looks for people in whatever net 1 did not recognise as its own word, with all disguises taken
+//! off. A word of the schema cannot carry anything beyond the schema, so a computer called `mac` or `server` is no
+//! reason to be silent. A hit names the net, the rule and the field, never a value.
 
 use serde::Serialize;
 
@@ -57,8 +57,8 @@ pub fn scan(payload: &HeartbeatPayload, identity: &Identity) -> Result<Clean, Ve
     }
 }
 
-/// Writes a skeleton and passes its bytes through the first net. The second has nothing to look for: a type whose leaves
-/// are booleans, counts, closed words and one random identifier has no place for a person.
+/// Writes a skeleton and passes its bytes through the first net. The second has nothing to look for: a type whose
+/// leaves are booleans, counts, closed words and one random identifier has no place for a person.
 ///
 /// # Errors
 /// What the net caught.
@@ -84,7 +84,8 @@ pub enum Cleared {
     Blocked(Vec<Hit>),
 }
 
-/// Builds the heartbeat of a snapshot and passes it through both nets; `blocked_in_a_row` is how often that failed before.
+/// Builds the heartbeat of a snapshot and passes it through both nets; `blocked_in_a_row` is how often that failed
+/// before.
 pub fn clear(snapshot: &Snapshot, identity: &Identity, blocked_in_a_row: u64) -> Cleared {
     let hits = match scan(&HeartbeatPayload::of(snapshot), identity) {
         Ok(clean) => return Cleared::Full(clean),
@@ -330,8 +331,9 @@ mod tests {
     #[test]
     fn nobody_is_silenced_for_a_name_that_is_an_ordinary_word() {
         let words = "mac arch server docker web win linux data code tray cli mcp tool ray ted eve ken tim art pat mark \
-            vscode client claude cursor container retrieve_tools interactive headless unknown installer github google personal \
-            anonymous_id activation autostart_enabled timestamp schema_version true null bool 2026 100 beef dead abc def";
+            vscode client claude cursor container retrieve_tools interactive headless unknown installer \
+            github google personal true null bool 2026 100 beef dead abc def \
+            anonymous_id activation autostart_enabled timestamp schema_version";
         let bytes = serde_json::to_vec(&HeartbeatPayload::of(&example())).unwrap();
         for word in words.split_whitespace() {
             let mut identity = Identity::default();
@@ -405,6 +407,86 @@ mod tests {
                 field: "anonymous_id".into()
             }]
         );
+    }
+
+    #[test]
+    fn disguised_leaks_are_seen_by_the_second_net() {
+        for text in [
+            "C:\\Users\\x",
+            "c:/users/x",
+            "\\\\?\\D:\\x",
+            "\\\\fileserver\\homes\\x",
+            "C%3A%5CUsers%5Cx",
+            "C&#58;&#92;Users&#92;x",
+            "file:///home/x",
+            "HOME=/home/x",
+            "%2e%2e%2fhome%2fx",
+            "\\x2fhome\\x2fx",
+            "\\u{2f}home\\u{2f}x",
+            "／Ｕｓｅｒｓ／x",
+            "/Us\u{200b}ers/x",
+            "L1VzZXJzL3gvcHJvamVjdHM=",
+            "L1VzZXJzL3gvcHJvamVjdHM",
+            "2f55736572732f782f70",
+            "JTJGVXNlcnMlMkZ4",
+            "/mnt/c/Users/x",
+            "x＠example．org",
+            "x%40example.org",
+            "mailto:x@example.org",
+            "192.168.1.17",
+            "[2001:db8::1]:8080",
+            "0A-1b-2C-3d-4E-5f",
+            "JDOE",
+            "user=jdoe;",
+            "jdoe's",
+            "C:\\jdoe",
+            "amRvZQ== amRvZQ",
+            "6a646f652d6c6170746f70",
+            "jdoes-macbook.lan",
+            "ghp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "Z2hwX2FhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYQ==",
+            "sk-proj-aaaaaaaaaaaaaaaaaaaa",
+            "Authorization: Bearer aaaaaaaaaaaaaaaa",
+            "postgres://u:p@db/x",
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "buildhost.corp",
+        ] {
+            let json = serde_json::json!({ "note": text }).to_string();
+            assert!(caught(&json).iter().any(|(net, ..)| *net == 2), "{text}");
+            let as_key = serde_json::json!({ text: 1 }).to_string();
+            assert!(caught(&as_key).iter().any(|(net, _, field)| *net == 2 && field == "?"), "{text} as a key");
+        }
+    }
+
+    #[test]
+    fn innocent_text_is_none_of_the_second_nets_business() {
+        for text in [
+            "all servers connected",
+            "std::fs::read",
+            "10:20:30",
+            "1.2.3",
+            "v0.21.0-rc.1",
+            "100%",
+            "a & b",
+            "retrieve_tools",
+            "GET /api/v1/servers",
+            "annual report",
+            "7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d",
+            "2026-01-02T03:04:05Z",
+            "50 % of 3/4",
+            "deadbeefdeadbeef",
+            "aGVsbG8gd29ybGQ=",
+            "@modelcontextprotocol",
+            "key",
+            "tokens",
+            "C",
+            "~5",
+            "mac",
+            "network/transport",
+        ] {
+            let json = serde_json::json!({ "note": text }).to_string();
+            assert_eq!(caught(&json), [(1, "unknown_key", "note".to_owned())], "{text}");
+        }
     }
 
     #[test]

@@ -29,7 +29,8 @@ struct Identity {
     inode: u64,
 }
 
-/// Reads the sidecar, and remembers a good read for an hour. Missing, unreadable and malformed files are never remembered.
+/// Reads the sidecar, and remembers a good read for an hour. Missing, unreadable and malformed files are never
+/// remembered.
 #[derive(Debug)]
 pub struct AutostartReader {
     path: PathBuf,

@@ -194,7 +194,8 @@ pub const KNOWN: &[&str] = &[
 /// A client's name as it may be kept: `[a-z0-9][a-z0-9-_.]{0,63}`, else [`UNKNOWN`].
 ///
 /// The rules are those of the existing core (contract: cli-config-telemetry §6.3): a path, an address, white space or
-/// anything else that is no plain name is not repaired but dropped. Never looks at more than the 64 bytes it would keep.
+/// anything else that is no plain name is not repaired but dropped. Never looks at more than the 64 bytes it would
+/// keep.
 pub fn sanitise(name: Option<&str>) -> String {
     const LONGEST: usize = 64;
     let Some(name) = name else { return UNKNOWN.into() };

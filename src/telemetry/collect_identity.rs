@@ -1,4 +1,5 @@
-//! Collects who must not be seen in a payload: from the environment, the system's names and the version control's settings.
+//! Collects who must not be seen in a payload: from the environment, the system's names and the version control's
+//! settings.
 
 use std::path::Path;
 
@@ -34,7 +35,8 @@ fn holds_an_address(name: &str) -> bool {
     ["URL", "URI", "PROXY"].iter().any(|part| name.ends_with(part))
 }
 
-/// Collects the identity of whoever runs this process. Reads a few small files; call it once per process, off hot paths.
+/// Collects the identity of whoever runs this process. Reads a few small files; call it once per process, off hot
+/// paths.
 pub fn collect_identity() -> Identity {
     let variables = Environment::read(|name| {
         [USERS, HOMES, HOSTS, EMAILS, FULL_NAMES].iter().any(|names| is(name, names))

@@ -10,8 +10,8 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Takes `https://…`, or `http://…` on this computer; `None` for anything else: what is sent may be read on the way,
-    /// and credentials in an address end in logs.
+    /// Takes `https://…`, or `http://…` on this computer; `None` for anything else: what is sent may be read on the
+    /// way, and credentials in an address end in logs.
     pub fn parse(endpoint: &str) -> Option<Collector> {
         let uri: hyper::Uri = endpoint.trim().parse().ok()?;
         let authority = uri.authority()?;

@@ -94,7 +94,7 @@ impl Consent {
             Consent::Off(OptOut::DoNotTrack) => "Off: the environment variable DO_NOT_TRACK asks for it.",
             Consent::Off(OptOut::OwnVariable) => "Off: the environment variable MCPPROXY_TELEMETRY asks for it.",
             Consent::Off(OptOut::OwnVariableUnclear) => {
-                "Off: the environment variable MCPPROXY_TELEMETRY has a value that is neither on nor off, and is read as off."
+                "Off: the environment variable MCPPROXY_TELEMETRY is neither on nor off, and is read as off."
             }
             Consent::Off(OptOut::Configuration) => "Off: telemetry.enabled is false in the configuration.",
             Consent::Local(Waiting::NoEndpoint) => "On, but nothing is sent: no telemetry.endpoint is set.",

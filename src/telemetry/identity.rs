@@ -54,8 +54,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Adds a value. Values too short to mean anyone are left out; a machine's word for nobody in particular (`localhost`)
-    /// too.
+    /// Adds a value. Values too short to mean anyone are left out; a machine's word for nobody in particular
+    /// (`localhost`) too.
     pub fn add(&mut self, of: Trait, value: &str) {
         let value = value.trim();
         let text = if of == Trait::Secret { value.to_owned() } else { normal(value) };
@@ -107,8 +107,8 @@ impl Identity {
         }
     }
 
-    /// The rule of a long secret that a text of a closed pattern shows. A machine's id is a UUID without its dashes, and
-    /// would pass as a random identifier.
+    /// The rule of a long secret that a text of a closed pattern shows. A machine's id is a UUID without its dashes,
+    /// and would pass as a random identifier.
     pub(crate) fn long_secret_in(&self, text: &str) -> Option<&'static str> {
         let digits = text.replace('-', "").to_ascii_lowercase();
         let shown = self.marks.iter().filter(|mark| mark.inside_words).find(|mark| match mark.of {

@@ -1,11 +1,12 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String` in it (contract: cli-config-telemetry §6.1, §6.2).
+//! The heartbeat, version 3: a typed allow-list without a free `String` in it (contract: cli-config-telemetry §6.1,
+//! §6.2).
 //!
 //! Names and words are those of the existing core, since one collector reads both: `os` and `arch` are Go's words
-//! (`darwin`, `amd64`), and `go_version` keeps its name and says `rust1.95` here. Fields of the contract that this core has
-//! nothing to say about are written empty (`rest_endpoint_calls`, `doctor_checks`) or zero, never invented.
+//! (`darwin`, `amd64`), and `go_version` keeps its name and says `rust1.95` here. Fields of the contract that this core
+//! has nothing to say about are written empty (`rest_endpoint_calls`, `doctor_checks`) or zero, never invented.
 //!
-//! Building is a pure function of a [`Snapshot`]: looking at the payload changes nothing, and the same snapshot gives the
-//! same bytes.
+//! Building is a pure function of a [`Snapshot`]: looking at the payload changes nothing, and the same snapshot gives
+//! the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +70,8 @@ impl Version {
     }
 }
 
-/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with at most a number; each number of one to five digits.
+/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with at most a number; each number of one
+/// to five digits.
 fn is_version(text: &str) -> bool {
     if text.is_empty() {
         return true;
@@ -1072,7 +1074,8 @@ mod tests {
         assert_eq!(
             written["activation"],
             serde_json::json!({
-                "first_connected_server_ever": false, "first_mcp_client_ever": false, "first_retrieve_tools_call_ever": false,
+                "first_connected_server_ever": false, "first_mcp_client_ever": false,
+                "first_retrieve_tools_call_ever": false,
                 "mcp_clients_seen_ever": [], "retrieve_tools_calls_24h": 0, "estimated_tokens_saved_24h_bucket": "0",
                 "configured_ide_count": 0
             })
@@ -1098,10 +1101,10 @@ mod tests {
         let keys: Vec<_> = v2.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(
             keys.join(" "),
-            "anonymous_id version edition os arch go_version server_count connected_server_count tool_count uptime_hours \
-             routing_mode quarantine_enabled timestamp schema_version anonymous_id_created_at current_version previous_version \
-             last_startup_outcome surface_requests builtin_tool_calls upstream_tool_call_count_bucket rest_endpoint_calls \
-             feature_flags error_category_counts doctor_checks"
+            "anonymous_id version edition os arch go_version server_count connected_server_count tool_count \
+             uptime_hours routing_mode quarantine_enabled timestamp schema_version anonymous_id_created_at \
+             current_version previous_version last_startup_outcome surface_requests builtin_tool_calls \
+             upstream_tool_call_count_bucket rest_endpoint_calls feature_flags error_category_counts doctor_checks"
         );
         assert_eq!(v2["schema_version"], 2);
         assert!(v2["feature_flags"].get("docker_available").is_none());

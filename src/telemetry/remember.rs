@@ -1,8 +1,9 @@
 //! Keeps [`Memory`] in the store. Hooks change it in memory and return; a thread of its own writes it down.
 //!
-//! A hook takes one short lock and never waits for the disk. What it noted is durable when the thread's next transaction
-//! is: at once for flags, names and marks, within a second for counts, and at [`Recorder::flush`]. Each transaction is one
-//! whole memory, so a kill leaves the former one or the new one; a flag that is true in the store is never written false.
+//! A hook takes one short lock and never waits for the disk. What it noted is durable when the thread's next
+//! transaction is: at once for flags, names and marks, within a second for counts, and at [`Recorder::flush`]. Each
+//! transaction is one whole memory, so a kill leaves the former one or the new one; a flag that is true in the store is
+//! never written false.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -338,7 +339,7 @@ impl Shared {
                     }
                     Err(reason) => {
                         if state.failure.is_none() {
-                            tracing::warn!(%reason, "telemetry's memory cannot be written down; it will be tried again");
+                            tracing::warn!(%reason, "telemetry cannot write down what it notes; it will try again");
                         }
                         state.failure = Some(reason);
                     }

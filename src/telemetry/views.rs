@@ -10,8 +10,8 @@ const DEEPEST: usize = 4;
 /// No string has more views: what is wrapped this often was not written by accident.
 const MOST: usize = 32;
 /// A run of Base64 or hex digits that may hide something is at least this long.
-const SHORTEST_BASE64: usize = 8;
-const SHORTEST_HEX: usize = 12;
+const SHORTEST_BASE64: usize = 6;
+const SHORTEST_HEX: usize = 8;
 
 /// All views of a text, the text itself first.
 pub(crate) fn views(text: &str) -> Vec<String> {
