@@ -17,3 +17,7 @@ pub mod telemetry;
 
 /// The MCP proxy and its command line. Does not know that a tray exists.
 pub mod core;
+
+/// What a person sees and touches: model, view, supervisor, first run, launch at login.
+#[cfg(feature = "tray")]
+pub mod tray;

@@ -89,6 +89,14 @@ impl Client {
         self.call(Method::POST, path, body).await
     }
 
+    /// The `data` of a PATCH.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, CallError> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
     /// The `data` of a DELETE.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! What this run says of itself: the environment's class, who started it, launch-at-login, the funnel.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,9 +11,11 @@ use crate::contract::launch::launch_source;
 use crate::contract::names;
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
 use crate::core::config::TelemetryConfig;
+use crate::core::use_counts::UseCounts;
 use crate::os::environment::Environment;
 use crate::os::process::stdin_is_terminal;
 use crate::telemetry::autostart::AutostartReader;
+use crate::telemetry::consent::{Consent, OptOut, Switches};
 use crate::telemetry::env_kind::{Verdict, classify};
 use crate::telemetry::observe::observe;
 use crate::telemetry::remember::Recorder;
@@ -24,8 +25,12 @@ pub struct RunFacts {
     verdict: Verdict,
     told: LaunchSource,
     launched_by: String,
+    do_not_track: Option<String>,
+    own_variable: Option<String>,
     autostart: Mutex<AutostartReader>,
     recorder: Recorder,
+    counts: Arc<UseCounts>,
+    started: Instant,
 }
 
 /// The facts as one value.
@@ -50,27 +55,67 @@ impl From<Status> for Facts {
     }
 }
 
+/// Where heartbeats go when the configuration does not say: what the packager set when this was built, if anything.
+const BUILT_IN_ENDPOINT: Option<&str> = option_env!("MCPPROXY_TELEMETRY_ENDPOINT");
 /// How long the store may take to write its last change when the core stops.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 impl RunFacts {
-    /// Finds out, and opens the store unless the person has switched telemetry off.
-    pub fn new(root: &InstanceRoot, environment: &Environment, telemetry: &TelemetryConfig) -> RunFacts {
+    /// Finds out; nothing is noted until [`RunFacts::follow`] finds that it may be.
+    pub fn new(root: &InstanceRoot, environment: &Environment) -> RunFacts {
         let launched_by = environment.get(names::ENV_LAUNCHED_BY);
-        let told = launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal());
-        let recorder = Recorder::new(&root.store());
-        if !is_off(environment, telemetry) {
-            switch_on(&recorder);
-            if told == LaunchSource::Installer {
-                recorder.installer_started_us();
-            }
-        }
         RunFacts {
             verdict: classify(&observe()),
-            told,
+            told: launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal()),
             launched_by: launched_by.unwrap_or_default().to_owned(),
+            do_not_track: environment.get(names::ENV_DO_NOT_TRACK).map(str::to_owned),
+            own_variable: environment.get(names::ENV_TELEMETRY).map(str::to_owned),
             autostart: Mutex::new(AutostartReader::new(root)),
-            recorder,
+            recorder: Recorder::new(&root.store()),
+            counts: Arc::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Whether anything may be noted or sent now, and why.
+    pub fn consent(&self, telemetry: &TelemetryConfig) -> Consent {
+        Consent::decide(&Switches {
+            do_not_track: self.do_not_track.as_deref(),
+            own_variable: self.own_variable.as_deref(),
+            configured: telemetry.enabled,
+            endpoint: endpoint(telemetry),
+            notice_shown: telemetry.notice_shown,
+        })
+    }
+
+    /// Starts or ends noting, as the person wants it now.
+    pub fn follow(&self, telemetry: &TelemetryConfig) {
+        let consent = self.consent(telemetry);
+        match (consent.may_record(), self.recorder.is_on()) {
+            (true, false) => self.switch_on(),
+            (false, true) => {
+                self.recorder.switch_off();
+                self.counts.reset();
+                tracing::info!("{}", consent.reason());
+            }
+            _ => {}
+        }
+        if consent == Consent::Off(OptOut::OwnVariableUnclear) {
+            tracing::warn!("{}", consent.reason());
+        }
+    }
+
+    fn switch_on(&self) {
+        let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        match self.recorder.switch_on(&today) {
+            Ok(None) => {}
+            Ok(Some(aside)) => {
+                tracing::warn!("the store was corrupt and is begun anew; the old one is `{}`", aside.display())
+            }
+            Err(error) => tracing::warn!("what this installation has seen is not remembered: {error}"),
+        }
+        if self.told == LaunchSource::Installer {
+            self.recorder.installer_started_us();
         }
     }
 
@@ -79,17 +124,24 @@ impl RunFacts {
         self.recorder.clone()
     }
 
+    /// The counts.
+    pub fn counts(&self) -> Arc<UseCounts> {
+        self.counts.clone()
+    }
+
     /// The variable as the parent set it, for `GET /api/v1/info`.
     pub fn launched_by(&self) -> &str {
         &self.launched_by
     }
 
-    pub fn env_kind(&self) -> EnvKind {
-        self.verdict.kind
+    /// Whether a tray, or an installer through one, started this core: its first-run window then shows the notice.
+    pub fn started_by_tray(&self) -> bool {
+        matches!(self.told, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
     }
 
-    pub fn env_markers(&self) -> EnvMarkers {
-        self.verdict.markers
+    /// What kind of machine this is, and why.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 
     /// Who started this core; `installer` until a heartbeat that says so was accepted.
@@ -107,11 +159,16 @@ impl RunFacts {
         self.recorder.is_on().then(|| self.recorder.activation(jiff::Timestamp::now().as_second()))
     }
 
+    /// How long this core has run.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// All of them, as a command shows them.
     pub fn facts(&self) -> Facts {
         Facts {
-            env_kind: Some(self.env_kind()),
-            env_markers: Some(self.env_markers()),
+            env_kind: Some(self.verdict.kind),
+            env_markers: Some(self.verdict.markers),
             launch_source: Some(self.launch_source()),
             autostart_enabled: self.autostart_enabled(),
             activation: self.activation(),
@@ -120,27 +177,13 @@ impl RunFacts {
 
     /// Writes down what is not yet written.
     pub fn close(&self) {
-        self.recorder.close(CLOSE_LIMIT);
+        if self.recorder.is_on() {
+            self.recorder.close(CLOSE_LIMIT);
+        }
     }
 }
 
-fn switch_on(recorder: &Recorder) {
-    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    match recorder.switch_on(&today) {
-        Ok(None) => {}
-        Ok(Some(set_aside)) => report_corrupt(set_aside),
-        Err(error) => tracing::warn!("what this installation has seen is not remembered: {error}"),
-    }
-}
-
-fn report_corrupt(set_aside: PathBuf) {
-    tracing::warn!("the store was corrupt and begun anew; the old one is `{}`", set_aside.display());
-}
-
-fn is_off(environment: &Environment, telemetry: &TelemetryConfig) -> bool {
-    let said = |name: &str| environment.get(name).map(|value| value.trim().to_ascii_lowercase()).unwrap_or_default();
-    let off_words = ["", "0", "false", "no", "off"];
-    telemetry.enabled == Some(false)
-        || !off_words.contains(&said(names::ENV_DO_NOT_TRACK).as_str())
-        || !["", "1", "true", "yes", "on"].contains(&said(names::ENV_TELEMETRY).as_str())
+/// Where heartbeats go; `None` where nobody has said.
+pub fn endpoint(telemetry: &TelemetryConfig) -> Option<&str> {
+    telemetry.endpoint.as_deref().filter(|endpoint| !endpoint.trim().is_empty()).or(BUILT_IN_ENDPOINT)
 }

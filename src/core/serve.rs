@@ -24,11 +24,13 @@ use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
 use crate::core::mcp::{Handler, Proxy};
 use crate::core::rest::{self, App, Door};
 use crate::core::run_facts::RunFacts;
+use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::core::upstream::registry::Upstreams;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::lock::{Attempt, Lock};
+use crate::telemetry::payload::AnonymousId;
 
 /// What `mcpproxy serve` was told.
 pub struct ServeOptions {
@@ -77,6 +79,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.upstreams.apply(&core.config.borrow().servers).await;
     let serving = core.open_doors(tcp, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
+    show_notice(&core.app).await;
+    let clock = || jiff::Timestamp::now().as_second();
+    tokio::spawn(send_heartbeats(core.app.clone(), clock));
     tracing::info!(%address, root = %root.path().display(), "serving");
 
     wait_for_stop(&core.app.stop).await;
@@ -91,6 +96,20 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.facts.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells a person at a terminal what is sent, once, and remembers that it did.
+#[expect(
+    clippy::print_stderr,
+    reason = "the notice of a core that no tray started is for whoever started it"
+)]
+async fn show_notice(app: &App) {
+    if notice_due(app) {
+        eprintln!("{NOTICE}");
+        if let Err(error) = app.edit_telemetry(|set| set("notice_shown", true.into())).await {
+            tracing::warn!("that the notice was shown is not remembered, so nothing is sent: {error}");
+        }
+    }
 }
 
 /// The parts that live as long as the core serves.
@@ -114,10 +133,11 @@ impl Core {
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted = config.trusted_hosts.clone();
-        let facts = RunFacts::new(&options.root, &options.environment, &config.telemetry);
+        let facts = RunFacts::new(&options.root, &options.environment);
+        facts.follow(&config.telemetry);
         let (config, config_seen) = watch::channel(config);
         let (ready, ready_seen) = watch::channel(false);
-        let proxy = Arc::new(Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder()));
+        let proxy = Arc::new(Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts()));
         let stop = CancellationToken::new();
         let changes = follow(&upstreams, &proxy, &facts, &stop);
         let app = Arc::new(App {
@@ -127,6 +147,7 @@ impl Core {
             upstreams,
             proxy,
             facts,
+            candidate_id: AnonymousId::random(),
             api_key,
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),

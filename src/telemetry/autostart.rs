@@ -29,7 +29,8 @@ struct Identity {
     inode: u64,
 }
 
-/// Reads the sidecar, and remembers a good read for an hour. Missing, unreadable and malformed files are never remembered.
+/// Reads the sidecar, and remembers a good read for an hour. Missing, unreadable and malformed files are never
+/// remembered.
 #[derive(Debug)]
 pub struct AutostartReader {
     path: PathBuf,
@@ -53,10 +54,11 @@ impl AutostartReader {
     /// Never waits: a pipe, a directory or a file of any size is looked at and left alone.
     pub fn read(&mut self, now: Instant) -> Option<bool> {
         let identity = identity(&self.path).ok()?;
-        if let Some((known, at, enabled)) = self.good {
-            if known == identity && now.saturating_duration_since(at) < BELIEVED {
-                return Some(enabled);
-            }
+        if let Some((known, at, enabled)) = self.good
+            && known == identity
+            && now.saturating_duration_since(at) < BELIEVED
+        {
+            return Some(enabled);
         }
         self.good = None;
         let bytes = match files::read_bounded(&self.path, LIMIT) {

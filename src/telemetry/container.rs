@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_docker_host_is_not_a_container_for_listing_its_containers() {
         let host = "25 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n\
-            612 25 0:52 / /var/lib/docker/overlay2/ab/merged rw - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/X\n";
+            612 25 0:52 / /var/lib/docker/overlay2/ab/merged rw - overlay overlay rw,lowerdir=/var/lib/docker/l/X\n";
         assert_eq!(mounts(host), Isolation::None);
         let inside = "700 600 0:52 / / rw - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/X\n";
         assert!(matches!(mounts(inside), Isolation::Container(_)));

@@ -1,4 +1,5 @@
-//! What kind of machine this is: a person's, a robot's, or none that can be told. A pure function of an [`Observation`].
+//! What kind of machine this is: a person's, a robot's, or none that can be told. A pure function of an
+//! [`Observation`].
 //!
 //! The order: a cloud IDE by its vendor, CI by its vendor, a tray as parent, a generic CI word, a container, then the
 //! system's rule (macOS and Windows interactive; Linux interactive with display or terminal, else headless).
@@ -6,17 +7,18 @@
 //! Decided on the way, with reasons:
 //! * **`CI=false` beside a vendor** is still that vendor's runner: builds set it to soften a bundler's warnings.
 //! * **A generic CI word on a desktop** (`CI=1` and a graphical session or an editor around it) is a stray: editors and
-//!   agents export it to the shells they run, and those shells start this program. With no such trace it is CI, as every
-//!   public list says. A virtual display (`DISPLAY=:99`) is what CI uses and proves nobody.
+//!   agents export it to the shells they run, and those shells start this program. With no such trace it is CI, as
+//!   every public list says. A virtual display (`DISPLAY=:99`) is what CI uses and proves nobody.
 //! * **Hosting platforms** (Render, Vercel, Heroku, …) set their variable at run time too: CI only with `CI` on.
 //! * **A tray as parent** means that a person sits there: only a vendor's own variable says otherwise.
-//! * **Kubernetes, ECS, containerd, Podman, LXC, nspawn, OpenVZ, Apptainer, dev containers** are containers, terminal or
-//!   not. **Toolbox, Distrobox, Flatpak, Snap, Firejail, AppImage** are a person's desktop. **WSL** is a Linux of its own:
-//!   the Linux rule decides, and Docker inside WSL is a container.
-//! * **SSH, cron, systemd units** have no rule of their own: SSH with a terminal is interactive and without is headless;
-//!   cron and system units have neither terminal nor display; a user unit inherits the display where there is one.
-//! * **An editor's own variables** (VS Code over SSH has neither display nor terminal for what it starts) mean a person on
-//!   Linux; an agent's alone do not, since agents also run unattended.
+//! * **Kubernetes, ECS, containerd, Podman, LXC, nspawn, OpenVZ, Apptainer, dev containers** are containers, terminal
+//!   or not. **Toolbox, Distrobox, Flatpak, Snap, Firejail, AppImage** are a person's desktop. **WSL** is a Linux of
+//!   its own: the Linux rule decides, and Docker inside WSL is a container.
+//! * **SSH, cron, systemd units** have no rule of their own: SSH with a terminal is interactive and without is
+//!   headless; cron and system units have neither terminal nor display; a user unit inherits the display where there is
+//!   one.
+//! * **An editor's own variables** (VS Code over SSH has neither display nor terminal for what it starts) mean a person
+//!   on Linux; an agent's alone do not, since agents also run unattended.
 
 use serde::Serialize;
 
@@ -111,10 +113,10 @@ fn decide(seen: &Observation, isolation: Isolation, markers: EnvMarkers) -> (Env
     if let Some(vendor) = vendor(seen, Role::Ci) {
         return (EnvKind::Ci, format!("ci_vendor: {} announces itself", vendor.name));
     }
-    if seen.flag("CI") {
-        if let Some(vendor) = vendor(seen, Role::Hosting) {
-            return (EnvKind::Ci, format!("ci_vendor: {} announces itself and CI is on: a build", vendor.name));
-        }
+    if seen.flag("CI")
+        && let Some(vendor) = vendor(seen, Role::Hosting)
+    {
+        return (EnvKind::Ci, format!("ci_vendor: {} announces itself and CI is on: a build", vendor.name));
     }
     if seen.value(names::ENV_LAUNCHED_BY).is_some_and(|parent| parent.trim() == "tray") {
         return (EnvKind::Interactive, "tray_parent: the tray started this core, so a person is there".into());

@@ -10,7 +10,8 @@ use crate::telemetry::vendors::Variables;
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Observation {
-    /// A `std::env::consts::OS` word (`linux`, `macos`, `windows`, `freebsd`); Go's and Node's words are understood too.
+    /// A `std::env::consts::OS` word (`linux`, `macos`, `windows`, `freebsd`); Go's and Node's words are understood
+    /// too.
     #[serde(deserialize_with = "lenient_text")]
     pub os: String,
     /// The declared environment variables that are set, with their values.
@@ -127,7 +128,7 @@ mod tests {
         let empty: Observation = serde_json::from_str("{}").unwrap();
         assert_eq!(empty, Observation::default());
         let odd: Observation = serde_json::from_str(
-            r#"{"os":7,"env":{"CI":true,"RUN_ID":0,"X":null,"Y":[1]},"files":null,"file_contents":[],"tty":"yes","more":1}"#,
+            r#"{"os":7,"env":{"CI":true,"RUN_ID":0,"X":null,"Y":[1]},"files":null,"file_contents":[],"tty":"yes"}"#,
         )
         .unwrap();
         assert_eq!(odd.value("CI"), Some("true"));

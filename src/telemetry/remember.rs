@@ -1,8 +1,9 @@
 //! Keeps [`Memory`] in the store. Hooks change it in memory and return; a thread of its own writes it down.
 //!
-//! A hook takes one short lock and never waits for the disk. What it noted is durable when the thread's next transaction
-//! is: at once for flags, names and marks, within a second for counts, and at [`Recorder::flush`]. Each transaction is one
-//! whole memory, so a kill leaves the former one or the new one; a flag that is true in the store is never written false.
+//! A hook takes one short lock and never waits for the disk. What it noted is durable when the thread's next
+//! transaction is: at once for flags, names and marks, within a second for counts, and at [`Recorder::flush`]. Each
+//! transaction is one whole memory, so a kill leaves the former one or the new one; a flag that is true in the store is
+//! never written false.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
 /// After a failed transaction: a full disk is asked again, but not in a loop.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a file may take to be closed before it is opened again.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Why something could not be remembered.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +97,16 @@ impl Recorder {
     /// When the store cannot be opened. The recorder is then on all the same, with defaults and in memory only, so that
     /// the core goes on.
     pub fn switch_on(&self, today: &str) -> Result<Option<PathBuf>, RememberError> {
-        if self.lock().memory.is_some() {
-            return Ok(None);
+        {
+            let deadline = Instant::now() + CLOSING;
+            let mut state = self.lock();
+            if state.memory.is_some() {
+                return Ok(None);
+            }
+            // The writer of the former switching-on may still be closing the file.
+            while !state.closed && Instant::now() < deadline {
+                state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
+            }
         }
         let mut opened = open_store(&self.shared.path, today).map_err(RememberError::from);
         let mut memory = Memory::default();
@@ -232,7 +244,10 @@ impl Recorder {
                 return Err(RememberError::Store(reason.clone()));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.closed {
+            if state.closed {
+                return Err(RememberError::Store("it is not open".into()));
+            }
+            if left.is_zero() {
                 return Err(RememberError::Timeout);
             }
             state = self.shared.wait(state, left);
@@ -324,7 +339,7 @@ impl Shared {
                     }
                     Err(reason) => {
                         if state.failure.is_none() {
-                            tracing::warn!(%reason, "telemetry's memory cannot be written down; it will be tried again");
+                            tracing::warn!(%reason, "telemetry cannot write down what it notes; it will try again");
                         }
                         state.failure = Some(reason);
                     }
@@ -448,6 +463,10 @@ fn write(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should fail where it stands"
+)]
 mod tests {
     use super::*;
 
@@ -525,6 +544,19 @@ mod tests {
         recorder.switch_on(DAY).unwrap();
         let activation = recorder.activation(1);
         assert!(activation.first_connected_server_ever && !activation.first_retrieve_tools_call_ever);
+    }
+
+    #[test]
+    fn switched_off_and_on_again_at_once_it_has_its_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = on(&directory.path().join("state.redb"));
+        for now in 1..20 {
+            recorder.retrieve_tools_called(now);
+            recorder.switch_off();
+            recorder.switch_on(DAY).unwrap();
+            recorder.server_connected();
+            recorder.flush(SOON).unwrap();
+        }
     }
 
     #[test]

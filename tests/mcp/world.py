@@ -172,6 +172,8 @@ class World:
     def run(self, program, *arguments, seconds=30, **options):
         """Runs a program to its end; standard output and error apart, as text."""
         options = {"env": self.environment(), "stdin": subprocess.DEVNULL, **options}
+        if "input" in options:
+            del options["stdin"]
         command = [str(program), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=seconds, **options)
 

@@ -135,6 +135,30 @@ pub struct RemoveArguments {
 pub enum TelemetryCommand {
     /// Show what is known, whether it is sent, and why
     Status,
+    /// Show the next report as it would be sent; looking changes nothing
+    #[command(alias = "show-payload")]
+    Show,
+    /// Check a payload against both nets: exit 0 when it is clean, 1 when it is not
+    Verify(Input),
+    /// Show what kind of machine this is, and which rule decided
+    Explain(From),
+    /// Switch it on
+    Enable,
+    /// Switch it off, at once and without a word about it to anybody
+    Disable,
+}
+
+#[derive(Debug, Args)]
+pub struct Input {
+    /// File with JSON; `-` or nothing means standard input
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct From {
+    /// Observation to explain instead of this machine; `-` means standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
 }
 
 #[cfg(test)]

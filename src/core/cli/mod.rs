@@ -108,12 +108,12 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| failed(CliError::new("OPERATION_FAILED", error.to_string())))?;
-            runtime.block_on(run_command(other, &context)).map(|()| ExitCode::Clean).map_err(failed)
+            runtime.block_on(run_command(other, &context)).map_err(failed)
         }
     }
 }
 
-async fn run_command(command: Command, context: &Context) -> Result<(), CliError> {
+async fn run_command(command: Command, context: &Context) -> Result<ExitCode, CliError> {
     let link = CoreLink::find(context).await;
     match command {
         Command::Status(options) => status::status(context, &link, &options).await,
@@ -129,9 +129,10 @@ async fn run_command(command: Command, context: &Context) -> Result<(), CliError
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
-        Command::Telemetry(command) => telemetry::run(context, &link, command).await,
+        Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
         Command::Serve(_) | Command::Version => Ok(()),
     }
+    .map(|()| ExitCode::Clean)
 }
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {

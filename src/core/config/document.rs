@@ -63,6 +63,15 @@ impl Document {
         }
     }
 
+    /// Merges a part into the document: objects merge, everything else is replaced.
+    ///
+    /// # Errors
+    /// None; the signature is that of every edit.
+    pub fn merge(&mut self, part: Map<String, Value>) -> Result<(), EditError> {
+        merge_objects(&mut self.0, part);
+        Ok(())
+    }
+
     /// Adds an upstream server at the end of the list.
     ///
     /// # Errors
@@ -111,6 +120,17 @@ impl Document {
     }
 }
 
+fn merge_objects(into: &mut Map<String, Value>, part: Map<String, Value>) {
+    for (key, value) in part {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Object(old)), Value::Object(new)) => merge_objects(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
 fn is_called(server: &Value, name: &str) -> bool {
     server.get("name").and_then(Value::as_str) == Some(name)
 }
@@ -136,6 +156,16 @@ mod tests {
         let order: Vec<_> =
             ["zebra", "mcpServers", "alpha", "api_key", "telemetry"].map(|key| text.find(key).unwrap()).into();
         assert!(order.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn a_part_is_merged_into_its_objects_only() {
+        let mut document = Document::parse(WRITTEN).unwrap();
+        let part = json!({"alpha": {"y": 1}, "zebra": 2, "telemetry": {"enabled": false}});
+        document.merge(part.as_object().cloned().unwrap()).unwrap();
+        let merged: Value = serde_json::from_str(&document.text()).unwrap();
+        assert_eq!(merged["alpha"], json!({"x": [1.5], "y": 1}));
+        assert_eq!((&merged["zebra"], &merged["telemetry"]["enabled"]), (&json!(2), &json!(false)));
     }
 
     #[test]

@@ -76,6 +76,15 @@ pub struct TelemetryConfig {
     /// A random UUIDv4, kept byte for byte.
     #[serde(default)]
     pub anonymous_id: Option<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub anonymous_id_created_at: Option<String>,
+    /// Version of the last accepted heartbeat.
+    #[serde(default)]
+    pub last_reported_version: Option<String>,
+    /// A person has been told; nothing is sent before.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub notice_shown: bool,
     /// Where heartbeats go; without one nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,

@@ -56,6 +56,7 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        self.proxy.requested();
         self.see_client(&context);
         Ok(ListToolsResult::with_all_items(definitions()))
     }
@@ -65,6 +66,7 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
         match self.proxy.call(&request.name, &arguments).await {

@@ -12,6 +12,7 @@ use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
 use crate::core::tools::tool_id;
 use crate::core::upstream::registry::{CallError, Upstreams};
+use crate::core::use_counts::UseCounts;
 use crate::telemetry::remember::Recorder;
 
 /// The proxy behind every MCP session.
@@ -20,16 +21,23 @@ pub struct Proxy {
     index: RwLock<Arc<ToolIndex>>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
+    counts: Arc<UseCounts>,
 }
 
 impl Proxy {
     /// A proxy over these servers, without tools until [`Proxy::reindex`].
-    pub fn new(upstreams: Arc<Upstreams>, config: watch::Receiver<Arc<Config>>, recorder: Recorder) -> Proxy {
+    pub fn new(
+        upstreams: Arc<Upstreams>,
+        config: watch::Receiver<Arc<Config>>,
+        recorder: Recorder,
+        counts: Arc<UseCounts>,
+    ) -> Proxy {
         Proxy {
             upstreams,
             index: RwLock::new(Arc::new(ToolIndex::empty())),
             config,
             recorder,
+            counts,
         }
     }
 
@@ -49,18 +57,25 @@ impl Proxy {
         self.recorder.client_seen(name);
     }
 
+    /// Notes a request of a client.
+    pub fn requested(&self) {
+        self.counts.mcp_request();
+    }
+
     /// Answers a tool call; `None` when no tool has this name.
     pub async fn call(&self, name: &str, arguments: &JsonObject) -> Option<Result<CallToolResult, rmcp::ErrorData>> {
         if name == RETRIEVE_TOOLS {
             return Some(Ok(self.retrieve_tools(arguments)));
         }
         let intent = Intent::of_tool(name)?;
+        self.counts.call_tool(intent);
         Some(self.call_upstream(intent, arguments).await)
     }
 
     fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
+        self.counts.retrieve_tools();
         let Some(query) = arguments.get("query").and_then(Value::as_str).filter(|query| !query.trim().is_empty())
         else {
             return failed("retrieve_tools needs `query`: a few words on what you want to do");
@@ -115,6 +130,7 @@ impl Proxy {
         if strict && let Err(sentence) = intent.check(call.id, tool.annotations.as_ref()) {
             return Ok(failed(&sentence));
         }
+        self.counts.upstream_call();
         match self.upstreams.call(call.server, call.tool, call.arguments, limit).await {
             Ok(mut result) => {
                 // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away

@@ -21,6 +21,8 @@ pub enum Door {
 
 /// Lets a request pass, or answers 401.
 pub async fn check(State((app, door)): State<(Arc<App>, Door)>, request: Request, next: Next) -> Response {
+    let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
+    app.facts.counts().rest_request(client);
     if door == Door::Local || shows_key(request.headers(), &app.api_key) {
         return next.run(request).await;
     }

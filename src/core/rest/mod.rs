@@ -1,8 +1,10 @@
 //! REST and SSE for the trays, the CLI and people: the same routes over TCP (with key) and the local stream.
 
 mod access;
+mod config;
 mod events;
 mod servers;
+mod telemetry;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use crate::core::mcp::Proxy;
 use crate::core::run_facts::RunFacts;
 use crate::core::upstream::registry::Upstreams;
 use crate::core::upstream::{server_stats, upstream_stats};
+use crate::telemetry::payload::AnonymousId;
 
 /// What the routes know and act on.
 pub struct App {
@@ -34,6 +37,8 @@ pub struct App {
     pub upstreams: Arc<Upstreams>,
     pub proxy: Arc<Proxy>,
     pub facts: RunFacts,
+    /// The identifier of an installation that has none yet; the same for the whole run.
+    pub candidate_id: AnonymousId,
     /// The key TCP callers must show.
     pub api_key: String,
     /// The address really listened on.
@@ -53,6 +58,8 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/servers", get(servers::list).post(servers::add))
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
+        .route("/api/v1/config", axum::routing::patch(config::patch))
+        .route("/api/v1/telemetry/payload", get(telemetry::payload))
         .route("/events", get(events::events));
     let api = match door {
         // Only a program of the same user may end the core.
@@ -125,6 +132,7 @@ impl App {
             ("Starting", "Starting")
         };
         let now = jiff::Timestamp::now();
+        let facts = self.facts.facts();
         Status {
             running: ready,
             edition: "personal".to_owned(),
@@ -141,11 +149,11 @@ impl App {
             },
             routing_mode: "retrieve_tools".to_owned(),
             timestamp: now.as_second(),
-            env_kind: Some(self.facts.env_kind()),
-            env_markers: Some(self.facts.env_markers()),
-            launch_source: Some(self.facts.launch_source()),
-            autostart_enabled: self.facts.autostart_enabled(),
-            activation: self.facts.activation(),
+            env_kind: facts.env_kind,
+            env_markers: facts.env_markers,
+            launch_source: facts.launch_source,
+            autostart_enabled: facts.autostart_enabled,
+            activation: facts.activation,
         }
     }
 

@@ -66,17 +66,6 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
     }
 }
 
-impl App {
-    /// Edits the configuration file and makes the running servers those it now names.
-    async fn edit(&self, change: impl FnOnce(&mut Document) -> Result<(), EditError>) -> Result<(), StoreError> {
-        let _one_at_a_time = self.edits.lock().await;
-        let config = Arc::new(self.store.edit(change)?);
-        self.config.send_replace(config.clone());
-        self.upstreams.apply(&config.servers).await;
-        Ok(())
-    }
-}
-
 fn done(server: &str, action: &str) -> Response {
     ok(ServerAction {
         server: server.to_owned(),

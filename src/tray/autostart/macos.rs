@@ -1,0 +1,29 @@
+//! What a bundle's place means for `SMAppService`, as a value.
+
+use std::path::Path;
+
+/// Why a program at this path cannot be a login item; `None` when it can (pitfalls B18).
+pub fn obstacle(program: &Path) -> Option<String> {
+    let text = program.to_string_lossy();
+    if text.contains("/AppTranslocation/") {
+        return Some(
+            "macOS runs a copy of a freshly downloaded program: move MCPProxy to Applications and open it there".into(),
+        );
+    }
+    if !text.contains(".app/Contents/MacOS/") {
+        return Some("only an application can be a login item: use MCPProxy.app".into());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_installed_bundle_can_be_a_login_item() {
+        assert_eq!(obstacle(Path::new("/Applications/MCPProxy.app/Contents/MacOS/mcpproxy-tray")), None);
+        assert!(obstacle(Path::new("/private/var/x/AppTranslocation/1/d/MCPProxy.app/Contents/MacOS/t")).is_some());
+        assert!(obstacle(Path::new("/usr/local/bin/mcpproxy-tray")).is_some());
+    }
+}

@@ -1,0 +1,65 @@
+//! The `Run` value and Task Manager's word on it, as values.
+
+use super::Status;
+use crate::contract::names;
+
+/// The command of a `Run` value: the program quoted, for a path with spaces would else run another one (pitfalls B9).
+pub fn command(program: &str) -> String {
+    format!("{} {}", quoted(program), names::AUTOSTART_ARGUMENT)
+}
+
+/// A program's path in quotes; Windows paths hold none themselves.
+pub fn quoted(program: &str) -> String {
+    format!("\"{program}\"")
+}
+
+/// The program of a `Run` value's command, as Windows splits it.
+pub fn program_of(command: &str) -> &str {
+    let command = command.trim_start();
+    match command.strip_prefix('"') {
+        Some(rest) => rest.split('"').next().unwrap_or_default(),
+        None => command.split(' ').next().unwrap_or_default(),
+    }
+}
+
+/// The state that the two registry values mean. `approved` is the value under `StartupApproved\Run`: switched off when
+/// the lowest bit of its first byte is set, whatever follows (pitfalls B12).
+pub fn status(run: Option<&str>, approved: Option<&[u8]>) -> Status {
+    match (run, approved.and_then(<[u8]>::first)) {
+        (None, _) => Status::Disabled,
+        (Some(_), Some(first)) if first & 1 == 1 => Status::DisabledInSystem,
+        (Some(_), _) => Status::Enabled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_names_the_same_program_when_it_is_split_again() {
+        for program in [
+            r"C:\Program Files\MCPProxy\mcpproxy-tray.exe",
+            r"C:\Users\Zoë 漢字\tray.exe",
+            r"D:\x.exe",
+        ] {
+            let command = command(program);
+            assert_eq!(program_of(&command), program);
+            assert!(command.ends_with("\" --autostart"), "{command}");
+        }
+        assert_eq!(program_of("C:\\x.exe --autostart"), "C:\\x.exe");
+    }
+
+    #[test]
+    fn task_managers_no_is_the_lowest_bit() {
+        let run = Some("x");
+        for off in [&[3, 0, 0, 0][..], &[7, 1, 2], &[3]] {
+            assert_eq!(status(run, Some(off)), Status::DisabledInSystem, "{off:?}");
+        }
+        for on in [&[2, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9][..], &[6], &[]] {
+            assert_eq!(status(run, Some(on)), Status::Enabled, "{on:?}");
+        }
+        assert_eq!(status(run, None), Status::Enabled);
+        assert_eq!(status(None, Some(&[2])), Status::Disabled);
+    }
+}
