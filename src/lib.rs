@@ -8,3 +8,6 @@ pub mod contract;
 
 /// Does one thing to the machine and says how it went: files, locks, processes, local streams. Never asks why.
 pub mod os;
+
+/// Speaks the REST and event interface to a core, over its local stream or TCP.
+pub mod client;
