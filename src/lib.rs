@@ -11,3 +11,7 @@ pub mod os;
 
 /// Speaks the REST and event interface to a core, over its local stream or TCP.
 pub mod client;
+
+/// What a person sees and touches: icon, menu, first-run window, launch at login, and a core that is always there.
+#[cfg(feature = "tray")]
+pub mod tray;
