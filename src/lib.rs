@@ -9,9 +9,15 @@ pub mod contract;
 /// Does one thing to the machine and says how it went: files, locks, processes, local streams. Never asks why.
 pub mod os;
 
-/// Speaks the REST and event interface to a core, over its local stream or TCP.
+/// Speaks the REST and SSE interface over an endpoint; used by the tray and the CLI.
 pub mod client;
 
-/// What a person sees and touches: icon, menu, first-run window, launch at login, and a core that is always there.
+/// What may be known about a run, and what may leave this computer: closed words only. Knows neither core nor tray.
+pub mod telemetry;
+
+/// The MCP proxy and its command line. Does not know that a tray exists.
+pub mod core;
+
+/// What a person sees and touches: model, view, supervisor, first run, launch at login.
 #[cfg(feature = "tray")]
 pub mod tray;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The core and its command line.
+
+fn main() -> std::process::ExitCode {
+    mcpproxy::core::cli::main()
+}

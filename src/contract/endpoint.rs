@@ -62,7 +62,7 @@ impl LocalAddress {
                 if !root.is_default() {
                     let digest = Sha256::digest(root.path().to_string_lossy().as_bytes());
                     name.push('-');
-                    for byte in &digest[..4] {
+                    for byte in digest.iter().take(4) {
                         name.push_str(&format!("{byte:02x}"));
                     }
                 }

@@ -53,3 +53,25 @@ pub const HEADER_API_KEY: &str = "X-API-Key";
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// Path of the MCP endpoint.
 pub const MCP_PATH: &str = "/mcp";
+
+/// Every variable of our own, and the two that are not ours but that we obey.
+const DECLARED: &[&str] = &[
+    ENV_LAUNCHED_BY,
+    ENV_TRAY_LAUNCHED_BY,
+    ENV_HOME,
+    ENV_SOCKET_PATH,
+    ENV_TRAY_ENDPOINT,
+    ENV_CORE_PATH,
+    ENV_TRAY_SKIP_CORE,
+    ENV_API_KEY,
+    ENV_LISTEN,
+    ENV_OUTPUT,
+    ENV_TELEMETRY,
+    ENV_DO_NOT_TRACK,
+    ENV_LOG,
+];
+
+/// Whether a variable is one of this contract: nothing else is read from the environment without a reason of its own.
+pub fn is_declared(name: &str) -> bool {
+    DECLARED.contains(&name)
+}

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 
-use super::autostart::system::System;
-use super::autostart::{self, Consent, Move, on_click};
+use super::autostart::{self, Autostart, Click, Move, on_click, write_sidecar};
 use super::first_run::{self, Answer};
 use super::host;
 use super::menu::{Command, ServerCommand};
@@ -24,7 +23,6 @@ use crate::contract::api::{self, EventBody, Info, Servers, Status};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
-use crate::contract::platform::Platform;
 use crate::os::process;
 
 /// Views follow each other this slowly at least.
@@ -75,7 +73,7 @@ pub struct Setting {
     pub may_start: bool,
     pub places: Vec<PathBuf>,
     pub client: Client,
-    pub autostart: System,
+    pub autostart: Autostart,
     pub preferences: Preferences,
 }
 
@@ -207,7 +205,7 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Probe => {
-                let client = self.setting.client.clone().with_deadline(Duration::from_secs(2));
+                let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
                 self.later_event(async move { Event::Probed(probe(&client).await) });
             }
             Effect::Spawn { first } => return Some(self.spawn(first)),
@@ -236,10 +234,10 @@ impl Driver {
                 }
             }),
             Effect::AskToEnd { pid, by_call } => {
-                let client = self.setting.client.clone().with_deadline(Duration::from_secs(2));
+                let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
                 tokio::spawn(async move {
                     if by_call {
-                        match client.post::<serde_json::Value>("/api/v1/shutdown", &serde_json::json!({})).await {
+                        match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
                             Ok(_) => return,
                             Err(error) => tracing::warn!("the core did not take the call to end: {error}"),
                         }
@@ -306,7 +304,7 @@ impl Driver {
                 let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
                 tokio::spawn(async move {
                     let path = format!("/api/v1/servers/{}/{}", path_segment(&name), command.word());
-                    let result = client.post::<serde_json::Value>(&path, &serde_json::json!({})).await;
+                    let result = client.post::<serde_json::Value>(&path, None).await;
                     let done = result.map(drop).map_err(|error| format!("Cannot {} {name}: {error}", command.word()));
                     let _ = inputs.send(Input::Done(done)).await;
                 });
@@ -349,10 +347,10 @@ impl Driver {
     fn toggle_autostart(&mut self, command: &Command) {
         let system = &self.setting.autostart;
         // Asked anew: the person may have changed it in the system since.
-        let done = match (on_click(Platform::HOST, &system.status()), Consent::of_click(command)) {
-            (Move::Enable, Some(consent)) => system.enable(consent),
-            (Move::Disable, _) => system.disable(),
-            (Move::OpenSettings, _) => open::that_detached(system.settings()).map_err(|error| error.to_string()),
+        let done = match (on_click(&system.status()), Click::of_command(command)) {
+            (Move::Enable, Some(click)) => system.enable(click).map(drop),
+            (Move::Disable, Some(click)) => system.disable(click).map(drop),
+            (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
             _ => Ok(()),
         };
         self.tell_autostart();
@@ -368,12 +366,14 @@ impl Driver {
         preferences.first_run = first_run::answered(preferences.first_run.clone(), answer);
         // Stored first: an answer that cannot be kept would be asked for again, and must not take effect.
         let done = write_state::preferences(&self.setting.root, preferences).and_then(|()| {
-            match Consent::of_answer(answer) {
-                Some(consent) => self.setting.autostart.enable(consent),
-                None if answer == Answer::Closed => Ok(()),
-                // Off already, by us or by the person: their own "off" is not touched.
-                None if self.setting.autostart.status() != autostart::Status::Enabled => Ok(()),
-                None => self.setting.autostart.disable(),
+            let system = &self.setting.autostart;
+            match (answer, Click::of_answer(answer)) {
+                (Answer::Continue { ticked: true }, Some(click)) => system.enable(click).map(drop),
+                // Off already, by us or by the person, is left as it is.
+                (Answer::Continue { ticked: false }, Some(click)) if on_click(&system.status()) == Move::Disable => {
+                    system.disable(click).map(drop)
+                }
+                _ => Ok(()),
             }
         });
         self.tell_autostart();
@@ -383,8 +383,9 @@ impl Driver {
     /// Asks the system for the state of launch at login, and tells the menu and the core.
     fn tell_autostart(&mut self) {
         self.model.autostart = self.setting.autostart.status();
-        if let Err(error) = write_state::sidecar(&self.setting.root, &self.model.autostart) {
-            self.take(Input::Done(Err(error)));
+        let root = &self.setting.root;
+        if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
+            self.take(Input::Done(Err(format!("cannot write `{}`: {error}", root.sidecar().display()))));
         }
     }
 
@@ -431,8 +432,8 @@ impl Driver {
 
 async fn probe(client: &Client) -> Probe {
     let info = match client.ready().await {
-        Ok(ready) if ready.ready => client.get::<Info>("/api/v1/info").await,
-        Ok(_) => return Probe::Silent("it is not ready yet".to_owned()),
+        Ok(true) => client.get::<Info>("/api/v1/info").await,
+        Ok(false) => return Probe::Silent("it is not ready yet".to_owned()),
         Err(error) => Err(error),
     };
     match info {
@@ -449,7 +450,7 @@ async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError
     let mut events = client.events().await?;
     tell(Input::Info(client.get("/api/v1/info").await?)).await;
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
-    while let Some(event) = events.next().await? {
+    while let Some(event) = events.next().await {
         match event.name.as_str() {
             api::EVENT_STATUS => {
                 if let Ok(status) = serde_json::from_str::<Status>(&event.data) {

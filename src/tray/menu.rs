@@ -203,7 +203,7 @@ fn autostart(status: &Status) -> Item {
     let label = match status {
         Status::Enabled | Status::Disabled => "Run at Startup".to_owned(),
         Status::DisabledInSystem => "Run at Startup (switched off in the system)".to_owned(),
-        Status::AwaitingApproval => "Run at Startup (allow it in Login Items…)".to_owned(),
+        Status::RequiresApproval => "Run at Startup (allow it in Login Items…)".to_owned(),
         Status::Impossible(why) => format!("Run at Startup: {why}"),
     };
     Item::Check {

@@ -42,7 +42,7 @@ use crate::contract::platform::Platform;
 use crate::os::environment::{self, Environment};
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
-use autostart::system::System;
+use autostart::{Autostart, write_sidecar};
 use drive::{Input, Order, Setting};
 use first_run::{Circumstances, Question};
 use menu::Command;
@@ -75,8 +75,9 @@ impl World {
             arguments: std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),
             environment: Environment::read(|name| {
                 let wanted = ["PATH", "CI", "DISPLAY", "WAYLAND_DISPLAY"];
-                let ours = name.len() > 8 && name.is_char_boundary(8) && name[..8].eq_ignore_ascii_case("MCPPROXY");
-                ours || wanted.iter().chain(&autostart::VARIABLES).any(|known| name.eq_ignore_ascii_case(known))
+                names::is_declared(name)
+                    || name == ENV_NO_FIRST_RUN
+                    || wanted.iter().chain(&autostart::VARIABLES).any(|known| name.eq_ignore_ascii_case(known))
             }),
             home: environment::home_directory(),
             user: environment::user_name(),
@@ -168,10 +169,9 @@ fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
     let start = TrayStart::read(by_the_system, environment.get(names::ENV_LAUNCHED_BY));
     tracing::info!("{} {VERSION} starts: {start:?}, {}", names::TRAY_PROGRAM, root.path().display());
 
-    let autostart = autostart_system(world, &home);
-    if let Err(error) = autostart.correct() {
-        tracing::warn!("launch at login: {error}");
-    }
+    let autostart = Autostart::of_this_program(environment, &home)
+        .map_err(|error| fails(format!("the system does not say where this program is: {error}")))?;
+    autostart.correct_stale_path();
     let mut model = Model::new(VERSION, autostart.status());
     let (preferences, question) = first_question(environment, &root, start, &mut model);
 
@@ -366,11 +366,14 @@ fn unregister(world: &World) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let root = InstanceRoot::resolve(home, world.environment.get(names::ENV_HOME));
-    let system = autostart_system(world, home);
-    let done = system.disable().and_then(|()| match root.path().is_dir() {
-        true => write_state::sidecar(&root, &system.status()),
-        false => Ok(()),
-    });
+    let done =
+        Autostart::of_this_program(&world.environment, home).map_err(|error| error.to_string()).and_then(|system| {
+            system.unregister()?;
+            if !root.path().is_dir() {
+                return Ok(());
+            }
+            write_sidecar(&root, &system.status(), jiff::Timestamp::now()).map_err(|error| error.to_string())
+        });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -378,14 +381,6 @@ fn unregister(world: &World) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn autostart_system(world: &World, home: &Path) -> System {
-    let program = match &world.executable {
-        Some(executable) => autostart::program(Platform::HOST, &executable.to_string_lossy(), &world.environment),
-        None => Err("the system does not say where this program is".to_owned()),
-    };
-    System::new(program, home, &world.environment)
 }
 
 fn local_endpoint(world: &World, root: &InstanceRoot) -> Endpoint {

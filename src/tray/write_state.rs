@@ -2,10 +2,8 @@
 
 use std::io;
 
-use super::autostart::Status;
 use super::preferences::Preferences;
 use crate::contract::instance_root::InstanceRoot;
-use crate::contract::sidecar::Sidecar;
 use crate::os::files;
 
 /// Longer files were not written by a tray.
@@ -35,26 +33,6 @@ pub fn preferences(root: &InstanceRoot, preferences: &Preferences) -> Result<(),
         .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
 }
 
-/// Tells the core of launch at login, by the sidecar; there is none where it is not possible.
-///
-/// # Errors
-/// A sentence for the menu.
-pub fn sidecar(root: &InstanceRoot, status: &Status) -> Result<(), String> {
-    let path = root.sidecar();
-    let written = match status.told() {
-        None => match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
-        Some(state) => {
-            let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            let text = serde_json::to_vec(&Sidecar::new(state, now)).map_err(|error| error.to_string())?;
-            files::replace_private(&path, &text)
-        }
-    };
-    written.map_err(|error| format!("cannot write `{}`: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -72,17 +50,5 @@ mod tests {
         files::replace_private(&root.tray_preferences(), b"{ my notes").unwrap();
         assert!(preferences(&root, &Preferences::default()).is_err());
         assert_eq!(std::fs::read(root.tray_preferences()).unwrap(), b"{ my notes");
-    }
-
-    #[test]
-    fn the_sidecar_says_what_the_system_says() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = root(directory.path());
-        sidecar(&root, &Status::Enabled).unwrap();
-        let read: Sidecar = serde_json::from_slice(&std::fs::read(root.sidecar()).unwrap()).unwrap();
-        assert!(read.enabled && read.updated_at.unwrap().ends_with('Z'));
-        sidecar(&root, &Status::Impossible("x".into())).unwrap();
-        sidecar(&root, &Status::Impossible("x".into())).unwrap();
-        assert!(!root.sidecar().exists());
     }
 }

@@ -1,146 +1,156 @@
-//! The XDG autostart entry as text.
+//! The XDG autostart entry as a value: its text, and what an entry that lies there says.
 //!
-//! Written here and not by `auto-launch`: that one leaves `Exec` unquoted (a path with a space or `%` is then skipped
-//! or starts something else), ignores `XDG_CONFIG_HOME`, and takes an entry with `Hidden=true` for enabled.
+//! auto-launch is not used for it: it writes the command unquoted, ignores `XDG_CONFIG_HOME`, takes every file for enabled
+//! and truncates the person's own changes (pitfalls B2–B4).
 
+use std::path::Path;
+
+use super::Status;
 use crate::contract::names;
-use crate::tray::autostart::{Status, command_line};
 
-/// The entry that starts `program` at login.
-pub fn entry(program: &str) -> String {
-    let exec: Vec<String> = command_line(program).iter().map(|argument| quoted(argument)).collect();
+/// What an autostart entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The program of its command, unquoted; empty where it cannot be read.
+    pub program: String,
+    /// `Hidden=true` or `X-GNOME-Autostart-enabled=false`: the person's own no.
+    pub switched_off: bool,
+}
+
+impl Entry {
+    /// Reads an entry's text; only its first group counts.
+    pub fn parse(text: &str) -> Entry {
+        let mut entry = Entry {
+            program: String::new(),
+            switched_off: false,
+        };
+        let mut in_group = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with('[') {
+                in_group = line == "[Desktop Entry]";
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=').filter(|_| in_group) else { continue };
+            match (key.trim(), value.trim()) {
+                ("Hidden", "true") | ("X-GNOME-Autostart-enabled", "false") => entry.switched_off = true,
+                ("Exec", command) => entry.program = program_of(&unescape(command)),
+                _ => {}
+            }
+        }
+        entry
+    }
+
+    /// The state that this entry means.
+    pub fn status(&self) -> Status {
+        if self.switched_off { Status::DisabledInSystem } else { Status::Enabled }
+    }
+}
+
+/// The entry for a program (its path, or the AppImage's).
+pub fn text(program: &str) -> String {
+    let argument = names::AUTOSTART_ARGUMENT;
     format!(
         "[Desktop Entry]\n\
          Type=Application\n\
          Name={name}\n\
-         Comment=Keeps the MCP proxy running and shows it in the notification area\n\
-         Exec={exec}\n\
-         TryExec={program}\n\
+         Comment=One local MCP endpoint for every AI client\n\
+         Exec={exec} {argument}\n\
+         TryExec={try_exec}\n\
          Icon={icon}\n\
          Terminal=false\n\
          StartupNotify=false\n\
-         Categories=Network;\n\
+         Categories=Utility;\n\
          X-GNOME-Autostart-enabled=true\n",
         name = names::PRODUCT,
-        exec = escaped(&exec.join(" ")),
-        program = escaped(program),
+        exec = escape(&quote(program)),
+        try_exec = escape(program),
         icon = names::APP_ID,
     )
 }
 
-/// The entry that hides a system-wide one of the same name.
-pub fn hiding_entry() -> String {
-    format!("[Desktop Entry]\nType=Application\nName={}\nHidden=true\n", names::PRODUCT)
-}
-
-/// What an entry's text means; `None` is no entry.
-pub fn status(entry: Option<&str>) -> Status {
-    let Some(entry) = entry else { return Status::Disabled };
-    let says = |key, value: &str| field(entry, key).is_some_and(|found| found.eq_ignore_ascii_case(value));
-    if says("Hidden", "true") || says("X-GNOME-Autostart-enabled", "false") {
-        return Status::DisabledInSystem;
+/// Why a program at this path cannot be registered; `None` when it can.
+pub fn obstacle(program: &Path, sandboxed: bool) -> Option<String> {
+    let shown = program.display();
+    if sandboxed {
+        return Some(
+            "this is a sandboxed program (Flatpak or Snap): switch it on in the system's own settings".to_owned(),
+        );
     }
-    // An entry without a program starts nothing.
-    if argv(entry).is_some_and(|argv| !argv.is_empty()) {
-        Status::Enabled
-    } else {
-        Status::Disabled
+    if program.starts_with("/tmp")
+        && program.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".mount_"))
+    {
+        return Some(format!("`{shown}` exists only while the AppImage runs: start the AppImage itself"));
     }
-}
-
-/// Whether an enabled entry is ours, and starts a program that is no longer where the entry says.
-pub fn is_stale(entry: &str, program: &str, exists: impl Fn(&str) -> bool) -> bool {
-    let Some(argv) = argv(entry) else { return false };
-    let ours = argv.iter().any(|argument| argument == names::AUTOSTART_ARGUMENT);
-    let old = argv.first().map(String::as_str).unwrap_or_default();
-    status(Some(entry)) == Status::Enabled && ours && old != program && !exists(old)
-}
-
-/// The command line that an entry starts, as a session reads it.
-fn argv(entry: &str) -> Option<Vec<String>> {
-    let exec = unescaped(field(entry, "Exec")?);
-    let (mut argv, mut word, mut in_word, mut in_quotes) = (Vec::new(), String::new(), false, false);
-    let mut characters = exec.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' => {
-                in_quotes = !in_quotes;
-            }
-            '\\' if in_quotes => word.extend(characters.next()),
-            '%' => match characters.next() {
-                Some('%') => word.push('%'),
-                // A field code stands for files, and none are passed at login.
-                _ => continue,
-            },
-            ' ' | '\t' if !in_quotes => {
-                if std::mem::take(&mut in_word) {
-                    argv.push(std::mem::take(&mut word));
-                }
-                continue;
-            }
-            other => word.push(other),
+    match program.to_str() {
+        None => Some(format!("the path `{shown}` is not Unicode, which an autostart entry must be: move the program")),
+        Some(path) if path.contains(['\n', '\r', '=']) => {
+            Some(format!("the path `{shown}` has a character that an autostart entry cannot hold: move the program"))
         }
-        in_word = true;
+        Some(_) => None,
     }
-    if in_word {
-        argv.push(word);
-    }
-    (!in_quotes).then_some(argv)
 }
 
-/// One argument of `Exec`: quoted, with the four characters escaped that are special in quotes, and `%` doubled.
-fn quoted(argument: &str) -> String {
+/// The path to write into an entry of ours instead of its own, when that one leads nowhere any more.
+///
+/// A path that still works is left alone: it may be another installation, and the person's choice.
+pub fn corrected(entry: &Entry, current: &str, exists: impl Fn(&str) -> bool) -> bool {
+    let stale = !entry.program.is_empty() && entry.program != current && !exists(&entry.program);
+    stale && !entry.switched_off
+}
+
+/// Quotes an argument of `Exec` (desktop entry specification, *The Exec key*).
+fn quote(argument: &str) -> String {
     let mut quoted = String::from("\"");
-    for character in argument.chars() {
-        match character {
-            '"' | '`' | '$' | '\\' => quoted.extend(['\\', character]),
+    for c in argument.chars() {
+        match c {
+            '"' | '`' | '$' | '\\' => quoted.extend(['\\', c]),
             '%' => quoted.push_str("%%"),
-            other => quoted.push(other),
+            _ => quoted.push(c),
         }
     }
     quoted.push('"');
     quoted
 }
 
-/// A value of type string: the file format's own escapes, which come on top of the quoting of `Exec`.
-fn escaped(value: &str) -> String {
-    value.replace('\\', r"\\").replace('\n', r"\n").replace('\t', r"\t").replace('\r', r"\r")
+/// Escapes a value (desktop entry specification, *Possible value types*): this comes on top of [`quote`].
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\")
 }
 
-fn unescaped(value: &str) -> String {
+fn unescape(value: &str) -> String {
     let mut text = String::new();
     let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        if character != '\\' {
-            text.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('n') => text.push('\n'),
-            Some('t') => text.push('\t'),
-            Some('r') => text.push('\r'),
-            Some('s') => text.push(' '),
-            Some('\\') => text.push('\\'),
-            Some(other) => text.extend(['\\', other]),
-            None => text.push('\\'),
+    while let Some(c) = characters.next() {
+        match (c, c == '\\') {
+            (_, true) => match characters.next() {
+                Some('s') => text.push(' '),
+                Some('n') => text.push('\n'),
+                Some('t') => text.push('\t'),
+                Some('r') => text.push('\r'),
+                Some(other) => text.push(other),
+                None => text.push('\\'),
+            },
+            (c, false) => text.push(c),
         }
     }
     text
 }
 
-fn field<'a>(entry: &'a str, key: &str) -> Option<&'a str> {
-    let mut ours = false;
-    for line in entry.lines().map(str::trim_end) {
-        if line.starts_with('[') {
-            ours = line == "[Desktop Entry]";
-        } else if ours
-            && let Some((found, value)) = line.split_once('=')
-            && found.trim_end() == key
-        {
-            return Some(value.trim_start());
+/// The first argument of a command line, unquoted.
+fn program_of(command: &str) -> String {
+    let mut program = String::new();
+    let mut characters = command.trim_start().chars().peekable();
+    let quoted = characters.next_if_eq(&'"').is_some();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' if quoted => break,
+            ' ' | '\t' if !quoted => break,
+            '\\' if quoted => program.extend(characters.next()),
+            '%' => program.extend(characters.next_if_eq(&'%')),
+            _ => program.push(c),
         }
     }
-    None
+    program
 }
 
 #[cfg(test)]
@@ -149,72 +159,60 @@ mod tests {
 
     use super::*;
 
-    const ODD: [&str; 6] = [
-        "/usr/bin/mcpproxy-tray",
-        "/opt/My App 100%/tray",
-        r#"/home/ann/"quoted" $HOME `x` \back\\slash/tray"#,
-        "/home/Łukasz/приложения/托盘",
-        "/opt/%f %U/tray",
-        "/opt/tab\there/tray",
-    ];
-
     #[test]
-    fn a_session_starts_the_very_program_whatever_its_path() {
-        for program in ODD {
-            let entry = entry(program);
-            assert_eq!(argv(&entry).unwrap(), [program, "--autostart"], "{entry}");
-            assert_eq!(status(Some(&entry)), Status::Enabled);
-            assert_eq!(unescaped(field(&entry, "TryExec").unwrap()), program);
-        }
-    }
-
-    /// Skipped where the validator is not installed.
-    #[test]
-    fn the_validator_of_the_desktop_projects_accepts_it() {
-        let directory = tempfile::tempdir().unwrap();
-        for (number, program) in ODD.iter().enumerate() {
-            let path = directory.path().join(format!("t{number}.desktop"));
-            crate::os::files::replace_private(&path, entry(program).as_bytes()).unwrap();
-            let Ok(output) = std::process::Command::new("desktop-file-validate").arg(&path).output() else {
-                return;
-            };
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        }
+    fn a_plain_path_gives_a_plain_entry() {
+        let text = text("/usr/bin/mcpproxy-tray");
+        assert!(text.contains("\nExec=\"/usr/bin/mcpproxy-tray\" --autostart\n"), "{text}");
+        assert!(text.contains("\nTryExec=/usr/bin/mcpproxy-tray\n"), "{text}");
+        assert!(text.ends_with('\n'));
+        assert_eq!(Entry::parse(&text).status(), Status::Enabled);
     }
 
     #[test]
-    fn what_a_person_switched_off_is_off() {
-        let enabled = entry("/usr/bin/mcpproxy-tray");
-        assert_eq!(status(None), Status::Disabled);
-        assert_eq!(status(Some(&hiding_entry())), Status::DisabledInSystem);
-        assert_eq!(status(Some(&format!("{enabled}Hidden=true\n"))), Status::DisabledInSystem);
-        let gnome = enabled.replace("enabled=true", "enabled=false");
-        assert_eq!(status(Some(&gnome)), Status::DisabledInSystem);
-        assert_eq!(status(Some("[Other]\nHidden=true\n[Desktop Entry]\nExec=x\n")), Status::Enabled);
-        assert_eq!(status(Some("\u{0}garbage")), Status::Disabled);
+    fn the_persons_own_no_is_read_in_both_spellings() {
+        let hidden = "[Desktop Entry]\nExec=x\nHidden=true\n";
+        let gnome = "[Desktop Entry]\nExec=\"/a b\" --autostart\nX-GNOME-Autostart-enabled=false\n";
+        assert_eq!(Entry::parse(hidden).status(), Status::DisabledInSystem);
+        assert_eq!(Entry::parse(gnome).status(), Status::DisabledInSystem);
+        assert_eq!(Entry::parse(gnome).program, "/a b");
     }
 
     #[test]
-    fn only_our_own_enabled_entry_of_a_vanished_program_is_stale() {
-        let (ours, foreign) = (entry("/old/tray"), "[Desktop Entry]\nExec=/old/tray\n");
-        let gone = |_: &str| false;
-        assert!(is_stale(&ours, "/new/tray", gone));
-        assert!(!is_stale(&ours, "/new/tray", |_| true), "the other copy may be the wanted one");
-        assert!(!is_stale(&ours, "/old/tray", gone));
-        assert!(!is_stale(foreign, "/new/tray", gone));
-        assert!(!is_stale(&format!("{ours}Hidden=true\n"), "/new/tray", gone));
+    fn keys_of_another_group_do_not_count() {
+        let text = "[Desktop Entry]\nExec=/a\n[Desktop Action x]\nHidden=true\nExec=/b\n";
+        assert_eq!(
+            Entry::parse(text),
+            Entry {
+                program: "/a".into(),
+                switched_off: false
+            }
+        );
+    }
+
+    #[test]
+    fn only_a_path_that_leads_nowhere_is_corrected_and_only_when_enabled() {
+        let entry = |off| Entry {
+            program: "/old".into(),
+            switched_off: off,
+        };
+        assert!(corrected(&entry(false), "/new", |_| false));
+        assert!(!corrected(&entry(false), "/new", |_| true));
+        assert!(!corrected(&entry(true), "/new", |_| false));
+        assert!(!corrected(&entry(false), "/old", |_| false));
+    }
+
+    #[test]
+    fn what_vanishes_or_cannot_be_written_is_an_obstacle() {
+        assert!(obstacle(Path::new("/tmp/.mount_abc/usr/bin/mcpproxy-tray"), false).is_some());
+        assert!(obstacle(Path::new("/opt/a\nb"), false).is_some());
+        assert!(obstacle(Path::new("/app/bin/mcpproxy-tray"), true).is_some());
+        assert_eq!(obstacle(Path::new("/opt/größe 100%/漢字 \"x\"/tray"), false), None);
     }
 
     proptest! {
         #[test]
-        fn every_path_comes_back(path in "/[^\u{0}]{1,40}") {
-            prop_assert_eq!(argv(&entry(&path)).unwrap(), [path.as_str(), "--autostart"]);
-        }
-
-        #[test]
-        fn no_text_breaks_the_reader(text in any::<String>()) {
-            let _ = status(Some(&text));
-            let _ = is_stale(&text, "/x", |_| false);
+        fn any_path_comes_back_as_it_was(path in "/[^\n\r\0=]{1,60}") {
+            prop_assert_eq!(Entry::parse(&text(&path)).program, path);
         }
     }
 }

@@ -1,17 +1,19 @@
-//! Launch at login on macOS: which copies of the program can be registered.
+//! What a bundle's place means for `SMAppService`, as a value.
 
-/// The program to register, or why this copy cannot be.
-///
-/// # Errors
-/// A sentence with what to do.
-pub fn program(executable: &str) -> Result<String, String> {
-    if executable.contains("/AppTranslocation/") {
-        return Err("move MCPProxy to Applications first".to_owned());
+use std::path::Path;
+
+/// Why a program at this path cannot be a login item; `None` when it can (pitfalls B18).
+pub fn obstacle(program: &Path) -> Option<String> {
+    let text = program.to_string_lossy();
+    if text.contains("/AppTranslocation/") {
+        return Some(
+            "macOS runs a copy of a freshly downloaded program: move MCPProxy to Applications and open it there".into(),
+        );
     }
-    if !executable.contains(".app/Contents/MacOS/") {
-        return Err("only for the installed app".to_owned());
+    if !text.contains(".app/Contents/MacOS/") {
+        return Some("only an application can be a login item: use MCPProxy.app".into());
     }
-    Ok(executable.to_owned())
+    None
 }
 
 #[cfg(test)]
@@ -19,9 +21,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_installed_bundle_is_registered() {
-        assert!(program("/Applications/MCPProxy.app/Contents/MacOS/mcpproxy-tray").is_ok());
-        assert!(program("/private/var/x/AppTranslocation/1/d/MCPProxy.app/Contents/MacOS/mcpproxy-tray").is_err());
-        assert!(program("/opt/homebrew/bin/mcpproxy-tray").is_err());
+    fn only_an_installed_bundle_can_be_a_login_item() {
+        assert_eq!(obstacle(Path::new("/Applications/MCPProxy.app/Contents/MacOS/mcpproxy-tray")), None);
+        assert!(obstacle(Path::new("/private/var/x/AppTranslocation/1/d/MCPProxy.app/Contents/MacOS/t")).is_some());
+        assert!(obstacle(Path::new("/usr/local/bin/mcpproxy-tray")).is_some());
     }
 }

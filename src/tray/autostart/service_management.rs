@@ -1,82 +1,88 @@
-//! Asks macOS (13 and later) for launch at login: the app itself is the login item.
+//! The login item through `SMAppService` (macOS 13 and later). Its error codes are ambiguous, so only its status decides
+//! (pitfalls B15–B17).
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use smappservice_rs::{AppService, ServiceStatus, ServiceType};
 
-use super::{Consent, Status};
+use super::{Click, Status, macos};
 use crate::os::environment::Environment;
 
-/// This app as a login item.
+/// Launch-at-login of this program.
 #[derive(Debug, Clone)]
-pub struct System {
-    program: Result<String, String>,
+pub struct Autostart {
+    program: PathBuf,
 }
 
-impl System {
-    /// The login item of the bundle that `program` is in.
-    pub fn new(program: Result<String, String>, _home: &Path, _environment: &Environment) -> System {
-        System { program }
+impl Autostart {
+    /// Of the application that runs now.
+    ///
+    /// # Errors
+    /// What the system says when it does not know this program's path.
+    pub fn of_this_program(_environment: &Environment, _home: &Path) -> io::Result<Autostart> {
+        Ok(Autostart {
+            program: std::env::current_exe()?,
+        })
     }
 
-    /// What macOS would do at the next login.
+    /// What the system says now.
     pub fn status(&self) -> Status {
-        if let Err(why) = &self.program {
-            return Status::Impossible(why.clone());
+        if let Some(reason) = macos::obstacle(&self.program) {
+            return Status::Impossible(reason);
         }
         match service().status() {
             ServiceStatus::Enabled => Status::Enabled,
-            ServiceStatus::RequiresApproval => Status::AwaitingApproval,
-            // A bundle that macOS has not seen yet is "not found" until it is registered.
+            ServiceStatus::RequiresApproval => Status::RequiresApproval,
             ServiceStatus::NotRegistered | ServiceStatus::NotFound => Status::Disabled,
         }
     }
 
-    /// Starts MCPProxy at every login from now on.
+    /// Registers this application.
     ///
     /// # Errors
-    /// What macOS says, when it has not done it all the same.
-    pub fn enable(&self, _consent: Consent) -> Result<(), String> {
-        if let Err(why) = &self.program {
-            return Err(why.clone());
+    /// A sentence, when the system's status afterwards is neither enabled nor waiting for approval.
+    pub fn enable(&self, _: Click) -> Result<Status, String> {
+        let before = self.status();
+        if let Status::Impossible(reason) = before {
+            return Err(reason);
         }
-        // The library's error drops the domain of the system's error: only the status afterwards tells.
-        let result = service().register();
-        match (self.status(), result) {
-            (Status::Enabled | Status::AwaitingApproval, _) => Ok(()),
-            (_, Err(error)) => Err(format!("macOS did not register the login item ({})", error.code())),
-            (_, Ok(())) => Err("macOS did not register the login item".to_owned()),
+        let outcome = if before == Status::Disabled { service().register() } else { Ok(()) };
+        match (self.status(), outcome) {
+            (Status::Disabled, Err(error)) => Err(format!("macOS did not register MCPProxy as a login item: {error}")),
+            (Status::Disabled, Ok(())) => Err("macOS did not register MCPProxy as a login item".to_owned()),
+            (status, _) => Ok(status),
         }
     }
 
-    /// No longer starts MCPProxy at login.
+    /// Takes the registration back.
     ///
     /// # Errors
-    /// What macOS says, when it has not done it all the same.
-    pub fn disable(&self) -> Result<(), String> {
-        if self.program.is_err() || self.status() == Status::Disabled {
+    /// A sentence, when the system's status afterwards is still registered.
+    pub fn disable(&self, _: Click) -> Result<Status, String> {
+        self.unregister()?;
+        Ok(self.status())
+    }
+
+    /// Takes the registration back, for the removal of the application.
+    ///
+    /// # Errors
+    /// A sentence, when the system's status afterwards is still registered.
+    pub fn unregister(&self) -> Result<(), String> {
+        let registered = |status: &Status| matches!(status, Status::Enabled | Status::RequiresApproval);
+        if !registered(&self.status()) {
             return Ok(());
         }
-        let result = service().unregister();
-        match (self.status(), result) {
-            (Status::Enabled, Err(error)) => Err(format!("macOS did not remove the login item ({})", error.code())),
-            (Status::Enabled, Ok(())) => Err("macOS did not remove the login item".to_owned()),
-            _ => Ok(()),
+        let outcome = service().unregister();
+        if registered(&self.status()) {
+            let reason = outcome.err().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(format!("macOS did not remove MCPProxy from the login items{reason}"));
         }
-    }
-
-    /// Nothing to correct: macOS follows a bundle that moves.
-    ///
-    /// # Errors
-    /// None.
-    pub fn correct(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Where the person can change it, when this program cannot.
-    pub fn settings(&self) -> String {
-        "x-apple.systempreferences:com.apple.LoginItems-Settings.extension".to_owned()
-    }
+    /// The system follows a moved application by itself.
+    pub fn correct_stale_path(&self) {}
 }
 
 fn service() -> AppService {

@@ -67,7 +67,7 @@ pub fn question(seen: &Circumstances<'_>, record: &FirstRun) -> Option<(Question
     }
     record.asked += 1;
     let ticked = match seen.autostart {
-        Status::Enabled | Status::AwaitingApproval => true,
+        Status::Enabled | Status::RequiresApproval => true,
         // Switched off by the person: not proposed again.
         Status::DisabledInSystem => false,
         // Someone who used MCPProxy before has lived without.

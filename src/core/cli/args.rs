@@ -1,0 +1,187 @@
+//! What may be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::output::Format;
+
+/// One local MCP endpoint for every AI client on this computer.
+#[derive(Debug, Parser)]
+#[command(name = "mcpproxy", version, about, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub struct Globals {
+    /// Configuration file (default: mcp_config.json in the data directory)
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory (default: $MCPPROXY_HOME, else ~/.mcpproxy)
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Output format: table, json or yaml (default: $MCPPROXY_OUTPUT, else table)
+    #[arg(short, long, global = true, value_name = "FORMAT")]
+    pub output: Option<String>,
+    /// The same as -o json
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub json: bool,
+}
+
+impl Globals {
+    /// The output format; `--json` before `-o` before the environment.
+    pub fn format(&self, environment: Option<&str>) -> Result<Format, String> {
+        match (self.json, self.output.as_deref().or(environment)) {
+            (true, _) => Ok(Format::Json),
+            (false, None) => Ok(Format::Table),
+            (false, Some(word)) => Format::from_word(word),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the core in the foreground (what happens without a command, too)
+    Serve(ServeArguments),
+    /// Show whether a core runs here, and what it says of itself
+    Status(StatusArguments),
+    /// Add, list and change upstream servers
+    #[command(subcommand)]
+    Upstream(UpstreamCommand),
+    /// Show and change what is known about this installation's use
+    #[command(subcommand)]
+    Telemetry(TelemetryCommand),
+    /// Show the version
+    Version,
+}
+
+impl Default for Command {
+    fn default() -> Command {
+        Command::Serve(ServeArguments { listen: None })
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// TCP address (default: $MCPPROXY_LISTEN, else `listen` of the configuration)
+    #[arg(short, long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Show the API key in full
+    #[arg(long)]
+    pub show_key: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UpstreamCommand {
+    /// Add a server: `mcpproxy upstream add NAME -- npx -y @scope/server`
+    Add(AddArguments),
+    /// List the servers
+    List,
+    /// Remove a server
+    Remove(RemoveArguments),
+    /// Enable a server
+    Enable(ServerName),
+    /// Disable a server; its entry is kept
+    Disable(ServerName),
+    /// Start a server again
+    Restart(ServerName),
+}
+
+#[derive(Debug, Args)]
+pub struct ServerName {
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct AddArguments {
+    /// Name of 1 to 64 letters, digits, `-` and `_`; its tools are called NAME:tool
+    pub name: String,
+    /// Address of a server that is reached over HTTP
+    pub url: Option<String>,
+    /// Environment variable for the server's process
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Directory the server's process starts in
+    #[arg(long, value_name = "DIR")]
+    pub working_dir: Option<PathBuf>,
+    /// Succeed without a change when the name is taken
+    #[arg(long)]
+    pub if_not_exists: bool,
+    /// Program and arguments of a server that is started here
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveArguments {
+    pub name: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Succeed without a change when there is no such server
+    #[arg(long)]
+    pub if_exists: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TelemetryCommand {
+    /// Show what is known, whether it is sent, and why
+    Status,
+    /// Show the next report as it would be sent; looking changes nothing
+    #[command(alias = "show-payload")]
+    Show,
+    /// Check a payload against both nets: exit 0 when it is clean, 1 when it is not
+    Verify(Input),
+    /// Show what kind of machine this is, and which rule decided
+    Explain(From),
+    /// Switch it on
+    Enable,
+    /// Switch it off, at once and without a word about it to anybody
+    Disable,
+}
+
+#[derive(Debug, Args)]
+pub struct Input {
+    /// File with JSON; `-` or nothing means standard input
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct From {
+    /// Observation to explain instead of this machine; `-` means standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_two_dashes_is_the_servers_own() {
+        let parsed = Arguments::try_parse_from([
+            "mcpproxy", "upstream", "add", "x", "--", "npx", "-y", "pkg", "-o", "json",
+        ])
+        .unwrap();
+        let Some(Command::Upstream(UpstreamCommand::Add(add))) = parsed.command else {
+            panic!("upstream add")
+        };
+        assert_eq!(add.command, ["npx", "-y", "pkg", "-o", "json"]);
+        assert_eq!(parsed.globals.output, None);
+    }
+}

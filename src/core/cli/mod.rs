@@ -1,0 +1,181 @@
+//! The command line: the only part of the core that speaks to a terminal.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line's output is its purpose"
+)]
+
+mod args;
+mod core_link;
+mod output;
+mod status;
+mod telemetry;
+mod upstream;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde::Serialize;
+
+use crate::contract::exit_code::ExitCode;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
+use crate::core::config::store::ConfigStore;
+use crate::core::serve::{ServeOptions, serve};
+use crate::core::write_log;
+use crate::os::environment::{Environment, home_directory};
+
+use args::{Arguments, Command, Globals, UpstreamCommand};
+use core_link::CoreLink;
+use output::Format;
+
+/// A command's failure in the existing CLI's shape (contract: cli-config-telemetry §1.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CliError {
+    pub code: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<String>,
+    #[serde(skip)]
+    pub exit: ExitCode,
+}
+
+impl CliError {
+    fn new(code: &'static str, message: impl Into<String>) -> CliError {
+        CliError {
+            code,
+            message: message.into(),
+            guidance: None,
+            exit: ExitCode::General,
+        }
+    }
+
+    fn guided(self, guidance: impl Into<String>) -> CliError {
+        CliError {
+            guidance: Some(guidance.into()),
+            ..self
+        }
+    }
+}
+
+/// Where a command works: one instance and its configuration file.
+pub struct Context {
+    pub root: InstanceRoot,
+    pub store: ConfigStore,
+    pub format: Format,
+    pub environment: Environment,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> std::process::ExitCode {
+    let environment = Environment::read(names::is_declared);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to standard output and are no failure.
+            let _ = error.print();
+            return std::process::ExitCode::from(if error.use_stderr() { 1 } else { 0 });
+        }
+    };
+    let format = arguments.globals.format(environment.non_empty(names::ENV_OUTPUT));
+    match format.map_err(|message| (Format::Table, message)).map(|format| run(arguments, format, environment)) {
+        Ok(Ok(code)) => code.code().into(),
+        Ok(Err((format, error))) => report(format, &error),
+        Err((format, message)) => report(format, &CliError::new("INVALID_OUTPUT_FORMAT", message)),
+    }
+}
+
+fn run(arguments: Arguments, format: Format, environment: Environment) -> Result<ExitCode, (Format, CliError)> {
+    let failed = |error: CliError| (format, error);
+    let root = instance_root(&arguments.globals, &environment).map_err(failed)?;
+    let config = arguments.globals.config.clone();
+    match arguments.command.unwrap_or_default() {
+        Command::Serve(options) => run_serve(ServeOptions {
+            root,
+            config,
+            listen: options.listen,
+            environment,
+        }),
+        Command::Version => {
+            output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
+        }
+        other => {
+            let context = Context {
+                store: ConfigStore::new(config.unwrap_or_else(|| root.config())),
+                root,
+                format,
+                environment,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| failed(CliError::new("OPERATION_FAILED", error.to_string())))?;
+            runtime.block_on(run_command(other, &context)).map_err(failed)
+        }
+    }
+}
+
+async fn run_command(command: Command, context: &Context) -> Result<ExitCode, CliError> {
+    let link = CoreLink::find(context).await;
+    match command {
+        Command::Status(options) => status::status(context, &link, &options).await,
+        Command::Upstream(UpstreamCommand::Add(options)) => upstream::add(context, &link, options).await,
+        Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
+        Command::Upstream(UpstreamCommand::Remove(options)) => upstream::remove(context, &link, &options).await,
+        Command::Upstream(UpstreamCommand::Enable(server)) => {
+            upstream::act(context, &link, &server.name, "enable").await
+        }
+        Command::Upstream(UpstreamCommand::Disable(server)) => {
+            upstream::act(context, &link, &server.name, "disable").await
+        }
+        Command::Upstream(UpstreamCommand::Restart(server)) => {
+            upstream::act(context, &link, &server.name, "restart").await
+        }
+        Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
+        Command::Serve(_) | Command::Version => Ok(()),
+    }
+    .map(|()| ExitCode::Clean)
+}
+
+fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    write_log::start(&options.root, &options.environment);
+    // Two threads: one may be busy with a large answer while the other serves.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(serve(options)),
+        Err(error) => {
+            eprintln!("error: the core cannot start its threads: {error}");
+            return Ok(ExitCode::General);
+        }
+    };
+    match outcome {
+        Ok(()) => Ok(ExitCode::Clean),
+        Err(error) => {
+            tracing::error!("{error}; {}", error.help);
+            // These two lines are what the tray shows of a core that did not start.
+            eprintln!("error: {error}\nhelp: {}", error.help);
+            Ok(error.code)
+        }
+    }
+}
+
+fn instance_root(globals: &Globals, environment: &Environment) -> Result<InstanceRoot, CliError> {
+    let home = home_directory();
+    let named = globals.data_dir.as_deref().map(|path| path.to_string_lossy().into_owned());
+    let named = named.or_else(|| environment.non_empty(names::ENV_HOME).map(str::to_owned));
+    match (home, named) {
+        (Some(home), named) => Ok(InstanceRoot::resolve(&home, named.as_deref())),
+        (None, Some(named)) => Ok(InstanceRoot::resolve(&PathBuf::from("/"), Some(&named))),
+        (None, None) => Err(CliError::new("CONFIG_NOT_FOUND", "this user has no home directory")
+            .guided(format!("name a directory with --data-dir or in {}", names::ENV_HOME))),
+    }
+}
+
+fn report(format: Format, error: &CliError) -> std::process::ExitCode {
+    if format != Format::Table {
+        let _ = output::print(format, error, |_| String::new());
+    }
+    eprintln!("Error: {}", error.message);
+    if let Some(guidance) = &error.guidance {
+        eprintln!("help: {guidance}");
+    }
+    error.exit.code().into()
+}

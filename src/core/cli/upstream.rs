@@ -1,0 +1,238 @@
+//! `mcpproxy upstream …`: through the running core, or in the configuration file when none runs.
+
+use std::io::{BufRead, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::args::{AddArguments, RemoveArguments};
+use super::core_link::{CoreLink, config_error};
+use super::output::{Format, print, rows};
+use super::{CliError, Context};
+use crate::client::CallError;
+use crate::contract::api::{Server, ServerAction, Servers};
+use crate::core::config::document::EditError;
+use crate::core::config::store::StoreError;
+
+#[derive(Debug, Serialize)]
+struct Done {
+    name: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    added: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    skipped: bool,
+    #[serde(skip)]
+    sentence: String,
+}
+
+impl Done {
+    fn new(name: &str, sentence: String) -> Done {
+        Done {
+            name: name.to_owned(),
+            added: false,
+            removed: false,
+            skipped: false,
+            sentence,
+        }
+    }
+}
+
+pub async fn add(context: &Context, link: &CoreLink, options: AddArguments) -> Result<(), CliError> {
+    let entry = entry(&options)?;
+    let name = options.name.as_str();
+    let outcome = match link.running() {
+        Some(client) => {
+            let sent: Result<ServerAction, CallError> = client.post("/api/v1/servers", Some(&entry)).await;
+            match sent {
+                Ok(_) => Ok(format!("Added `{name}`; the core is starting it.")),
+                Err(CallError::Status { code: 409, .. }) => Err(None),
+                Err(error) => Err(Some(CliError::from(error))),
+            }
+        }
+        None => match link.edit_file(context, |document| document.add_server(name, entry)) {
+            Ok(()) => Ok(format!("Added `{name}`; it starts with the core, which is not running now.")),
+            Err(StoreError::Edit(EditError::Exists(_))) => Err(None),
+            Err(error) => Err(Some(config_error(&error))),
+        },
+    };
+    let done = match outcome {
+        Ok(sentence) => Done {
+            added: true,
+            ..Done::new(name, sentence)
+        },
+        Err(None) if options.if_not_exists => Done {
+            skipped: true,
+            ..Done::new(name, format!("`{name}` is there already; nothing was changed."))
+        },
+        Err(None) => {
+            return Err(CliError::new("INVALID_INPUT", format!("a server called `{name}` is there already"))
+                .guided("choose another name, or remove that one first"));
+        }
+        Err(Some(error)) => return Err(error),
+    };
+    print(context.format, &done, |done| done.sentence.clone())
+}
+
+pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    let servers: Vec<Server> = match link.running() {
+        Some(client) => client.get::<Servers>("/api/v1/servers").await.map_err(CliError::from)?.servers,
+        None => configured(context)?,
+    };
+    print(context.format, &servers, |servers| {
+        let row = |server: &Server| {
+            let health = server.health.clone().unwrap_or_default();
+            vec![
+                server.name.clone(),
+                server.protocol.clone(),
+                server.tool_count.to_string(),
+                server.status.clone(),
+                health.summary,
+            ]
+        };
+        rows(&["NAME", "PROTOCOL", "TOOLS", "STATUS", "SUMMARY"], servers.iter().map(row).collect())
+    })
+}
+
+pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArguments) -> Result<(), CliError> {
+    let name = options.name.as_str();
+    if !options.yes && context.format == Format::Table && !confirmed(name) {
+        return print(context.format, &Done::new(name, "Operation cancelled".into()), |done| done.sentence.clone());
+    }
+    let unknown = match link.running() {
+        Some(client) => match client.delete::<ServerAction>(&server_path(name)).await {
+            Ok(_) => false,
+            Err(CallError::Status { code: 404, .. }) => true,
+            Err(error) => return Err(error.into()),
+        },
+        None => match link.edit_file(context, |document| document.remove_server(name)) {
+            Ok(()) => false,
+            Err(StoreError::Edit(EditError::Unknown(_))) => true,
+            Err(error) => return Err(config_error(&error)),
+        },
+    };
+    let done = match (unknown, options.if_exists) {
+        (false, _) => Done {
+            removed: true,
+            ..Done::new(name, format!("Removed `{name}`."))
+        },
+        (true, true) => Done {
+            skipped: true,
+            ..Done::new(name, format!("No server is called `{name}`; nothing was changed."))
+        },
+        (true, false) => return Err(not_found(name)),
+    };
+    print(context.format, &done, |done| done.sentence.clone())
+}
+
+pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -> Result<(), CliError> {
+    let done = match link.running() {
+        Some(client) => {
+            let path = format!("{}/{action}", server_path(name));
+            match client.post::<ServerAction>(&path, None).await {
+                Ok(done) => done,
+                Err(CallError::Status { code: 404, .. }) => return Err(not_found(name)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        None if action == "restart" => {
+            return Err(CliError::new("DAEMON_NOT_RUNNING", "no core runs here, so no server does")
+                .guided("start one with `mcpproxy serve` or the tray app"));
+        }
+        None => {
+            let edit = |document: &mut crate::core::config::document::Document| {
+                document.set_in_server(name, "enabled", json!(action == "enable"))
+            };
+            match link.edit_file(context, edit) {
+                Ok(()) => ServerAction {
+                    server: name.to_owned(),
+                    action: action.to_owned(),
+                    success: true,
+                },
+                Err(StoreError::Edit(EditError::Unknown(_))) => return Err(not_found(name)),
+                Err(error) => return Err(config_error(&error)),
+            }
+        }
+    };
+    print(context.format, &done, |done| format!("`{}`: {} done.", done.server, done.action))
+}
+
+fn entry(options: &AddArguments) -> Result<Value, CliError> {
+    let invalid = |message: String| CliError::new("INVALID_INPUT", message);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if options.name.is_empty() || options.name.len() > 64 || !options.name.chars().all(allowed) {
+        return Err(invalid(format!(
+            "`{}` is no server name: expected 1 to 64 letters, digits, `-` and `_`",
+            options.name
+        )));
+    }
+    let mut entry = Map::new();
+    entry.insert("name".into(), json!(options.name));
+    match (&options.url, options.command.split_first()) {
+        (Some(url), None) => {
+            entry.insert("protocol".into(), json!("streamable-http"));
+            entry.insert("url".into(), json!(url));
+        }
+        (None, Some((command, arguments))) => {
+            entry.insert("protocol".into(), json!("stdio"));
+            entry.insert("command".into(), json!(command));
+            entry.insert("args".into(), json!(arguments));
+        }
+        _ => {
+            return Err(invalid("expected either an address, or `--` and a command".to_owned()).guided(
+                "for example: mcpproxy upstream add files -- npx -y @modelcontextprotocol/server-filesystem ~",
+            ));
+        }
+    }
+    let mut environment = Map::new();
+    for pair in &options.env {
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(invalid(format!("`--env {pair}`: expected NAME=VALUE")));
+        };
+        environment.insert(name.to_owned(), json!(value));
+    }
+    if !environment.is_empty() {
+        entry.insert("env".into(), Value::Object(environment));
+    }
+    if let Some(directory) = &options.working_dir {
+        entry.insert("working_dir".into(), json!(directory));
+    }
+    entry.insert("enabled".into(), json!(true));
+    entry.insert("created".into(), json!(format!("{:.0}", jiff::Timestamp::now())));
+    Ok(Value::Object(entry))
+}
+
+fn configured(context: &Context) -> Result<Vec<Server>, CliError> {
+    let config = context.store.load().map_err(|error| config_error(&error))?;
+    let server = |server: &crate::core::config::ServerConfig| Server {
+        id: server.name.clone(),
+        name: server.name.clone(),
+        enabled: server.enabled,
+        quarantined: server.quarantined,
+        protocol: server.effective_protocol().word().to_owned(),
+        status: "no core runs".to_owned(),
+        url: server.url.clone(),
+        command: server.command.clone(),
+        args: server.args.clone(),
+        ..Server::default()
+    };
+    Ok(config.servers.iter().map(server).collect())
+}
+
+fn confirmed(name: &str) -> bool {
+    eprint!("Remove server `{name}`? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+fn server_path(name: &str) -> String {
+    format!("/api/v1/servers/{}", crate::client::path_segment(name))
+}
+
+fn not_found(name: &str) -> CliError {
+    CliError::new("SERVER_NOT_FOUND", format!("no server is called `{name}`"))
+        .guided("`mcpproxy upstream list` shows their names")
+}

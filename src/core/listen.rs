@@ -1,0 +1,41 @@
+//! The two doors: TCP and the local stream, one router each.
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::serve::Listener;
+use tokio::net::TcpListener;
+
+use crate::os::local_stream::{LocalListener, ServerStream};
+
+/// Listens on `host:port`; a missing host means every interface, `localhost` is looked up.
+///
+/// # Errors
+/// What the system says.
+pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
+    match address.strip_prefix(':') {
+        Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
+        None => TcpListener::bind(address).await,
+    }
+}
+
+/// Whether everyone who can reach the address is on this computer.
+pub fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().is_loopback()
+}
+
+/// The local stream as the HTTP server takes it.
+pub struct LocalDoor(pub LocalListener);
+
+impl Listener for LocalDoor {
+    type Io = ServerStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (ServerStream, ()) {
+        (self.0.accept().await, ())
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

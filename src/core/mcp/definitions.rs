@@ -1,0 +1,103 @@
+//! The tools that every client sees, however many servers there are (contract: mcp-tools §2.1).
+
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use serde_json::{Value, json};
+
+use crate::core::tools::intent::Intent;
+
+/// Name of the search tool.
+pub const RETRIEVE_TOOLS: &str = "retrieve_tools";
+
+/// What a client's model is told about this server.
+pub const INSTRUCTIONS: &str = "This server leads to the tools of many other servers. First call retrieve_tools with a few \
+words on what you want to do; each tool it returns names the call tool to use in `call_with`. Then call that one with the \
+tool's `name` (`server:tool`) and `args` as its `inputSchema` asks.";
+
+/// All of them.
+pub fn definitions() -> Vec<Tool> {
+    let mut tools = vec![retrieve_tools()];
+    tools.extend(Intent::ALL.map(call_tool));
+    tools
+}
+
+fn retrieve_tools() -> Tool {
+    let description = "Finds the tools that fit a task, among all tools of all connected servers. Call this first. \
+        The result names each tool's full name, its input schema, and in `call_with` the tool to call it with.";
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "description": "What you want to do, in a few words"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Most tools to return (default 15)"},
+        },
+        "required": ["query"],
+    });
+    let annotations = ToolAnnotations::with_title("Find tools").read_only(true).open_world(false);
+    Tool::new(RETRIEVE_TOOLS, description, object(schema)).with_annotations(annotations)
+}
+
+fn call_tool(intent: Intent) -> Tool {
+    let (title, description, annotations) = match intent {
+        Intent::Read => (
+            "Call a reading tool",
+            "Calls a tool that only reads: it changes nothing.",
+            ToolAnnotations::new().read_only(true),
+        ),
+        Intent::Write => (
+            "Call a writing tool",
+            "Calls a tool that creates or changes something and destroys nothing.",
+            ToolAnnotations::new().read_only(false).destructive(false),
+        ),
+        Intent::Destructive => (
+            "Call a destructive tool",
+            "Calls a tool that may delete or overwrite something for good.",
+            ToolAnnotations::new().read_only(false).destructive(true),
+        ),
+    };
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "The tool's full name as retrieve_tools gave it, server:tool"},
+            "args": {"type": "object", "description": "The tool's arguments, as its inputSchema asks"},
+            "args_json": {"type": "string", "description": "The same as JSON text, for clients that cannot send an object; wins over args"},
+            "intent_data_sensitivity": {"type": "string", "enum": ["public", "internal", "private", "unknown"],
+                "description": "How sensitive the data of this call is"},
+            "intent_reason": {"type": "string", "maxLength": 1000, "description": "Why this call is made"},
+        },
+        "required": ["name"],
+    });
+    let description = format!("{description} Find the tool with retrieve_tools first; its `call_with` names this one.");
+    let mut annotations = annotations.open_world(true);
+    annotations.title = Some(title.to_owned());
+    Tool::new(intent.tool(), description, object(schema)).with_annotations(annotations)
+}
+
+fn object(value: Value) -> JsonObject {
+    match value {
+        Value::Object(map) => map,
+        _ => JsonObject::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_sees_the_same_four_tools_with_schemas() {
+        let tools = definitions();
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
+        assert_eq!(
+            names,
+            [
+                "retrieve_tools",
+                "call_tool_read",
+                "call_tool_write",
+                "call_tool_destructive"
+            ]
+        );
+        for tool in &tools {
+            assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
+            assert!(tool.annotations.is_some(), "{}", tool.name);
+        }
+    }
+}

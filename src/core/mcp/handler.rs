@@ -1,0 +1,84 @@
+//! One MCP session of one client, as rmcp calls it.
+
+use std::sync::Arc;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, Implementation, InitializeRequestParams, InitializeResult,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::{ErrorData, ServerHandler};
+
+use super::Proxy;
+use super::definitions::{INSTRUCTIONS, definitions};
+
+/// The server side of a session.
+#[derive(Clone)]
+pub struct Handler {
+    proxy: Arc<Proxy>,
+}
+
+impl Handler {
+    /// A session of this proxy.
+    pub fn new(proxy: Arc<Proxy>) -> Handler {
+        Handler { proxy }
+    }
+
+    /// A client of the protocol without `initialize` names itself in each request.
+    fn see_client(&self, context: &RequestContext<RoleServer>) {
+        if context.peer.peer_info().is_none()
+            && let Some(client) = context.client_info()
+        {
+            self.proxy.client_seen(Some(&client.name));
+        }
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")).with_title("MCPProxy"))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        self.proxy.client_seen(Some(&request.client_info.name));
+        context.peer.set_peer_info(request.clone());
+        self.negotiate_initialize(&request)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        self.proxy.requested();
+        self.see_client(&context);
+        Ok(ListToolsResult::with_all_items(definitions()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        self.proxy.requested();
+        self.see_client(&context);
+        let arguments = request.arguments.unwrap_or_default();
+        match self.proxy.call(&request.name, &arguments).await {
+            Some(answer) => answer.map(Into::into),
+            None => {
+                let text = format!(
+                    "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \
+                    call_tool_write or call_tool_destructive",
+                    request.name
+                );
+                Err(ErrorData::invalid_params(text, None))
+            }
+        }
+    }
+}

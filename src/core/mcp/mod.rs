@@ -1,0 +1,8 @@
+//! The MCP side towards clients: `/mcp` offers a handful of tools that lead to all the others.
+
+mod definitions;
+mod handler;
+mod proxy;
+
+pub use handler::Handler;
+pub use proxy::Proxy;

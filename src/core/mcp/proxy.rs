@@ -1,0 +1,220 @@
+//! What a tool call of a client does: search, or check and pass on. Knows no transport.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::definitions::RETRIEVE_TOOLS;
+use crate::core::config::Config;
+use crate::core::tools::index::ToolIndex;
+use crate::core::tools::intent::{self, Intent};
+use crate::core::tools::tool_id;
+use crate::core::upstream::registry::{CallError, Upstreams};
+use crate::core::use_counts::UseCounts;
+use crate::telemetry::remember::Recorder;
+
+/// The proxy behind every MCP session.
+pub struct Proxy {
+    upstreams: Arc<Upstreams>,
+    index: RwLock<Arc<ToolIndex>>,
+    config: watch::Receiver<Arc<Config>>,
+    recorder: Recorder,
+    counts: Arc<UseCounts>,
+}
+
+impl Proxy {
+    /// A proxy over these servers, without tools until [`Proxy::reindex`].
+    pub fn new(
+        upstreams: Arc<Upstreams>,
+        config: watch::Receiver<Arc<Config>>,
+        recorder: Recorder,
+        counts: Arc<UseCounts>,
+    ) -> Proxy {
+        Proxy {
+            upstreams,
+            index: RwLock::new(Arc::new(ToolIndex::empty())),
+            config,
+            recorder,
+            counts,
+        }
+    }
+
+    /// Takes up the servers' tools as they are now.
+    pub fn reindex(&self) {
+        let index = Arc::new(ToolIndex::of(&self.upstreams.snapshots()));
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    /// How many tools a search looks through.
+    pub fn indexed_tools(&self) -> usize {
+        self.index().len()
+    }
+
+    /// Notes that a client has introduced itself, by `initialize` or by a request's `_meta`.
+    pub fn client_seen(&self, name: Option<&str>) {
+        self.recorder.client_seen(name);
+    }
+
+    /// Notes a request of a client.
+    pub fn requested(&self) {
+        self.counts.mcp_request();
+    }
+
+    /// Answers a tool call; `None` when no tool has this name.
+    pub async fn call(&self, name: &str, arguments: &JsonObject) -> Option<Result<CallToolResult, rmcp::ErrorData>> {
+        if name == RETRIEVE_TOOLS {
+            return Some(Ok(self.retrieve_tools(arguments)));
+        }
+        let intent = Intent::of_tool(name)?;
+        self.counts.call_tool(intent);
+        Some(self.call_upstream(intent, arguments).await)
+    }
+
+    fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
+        let now = jiff::Timestamp::now().as_second();
+        self.recorder.retrieve_tools_called(now);
+        self.counts.retrieve_tools();
+        let Some(query) = arguments.get("query").and_then(Value::as_str).filter(|query| !query.trim().is_empty())
+        else {
+            return failed("retrieve_tools needs `query`: a few words on what you want to do");
+        };
+        let limit = arguments.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(self.config.borrow().tools_limit);
+        let index = self.index();
+        let found = index.search(query, limit);
+        self.recorder.tools_returned(index.len() as u64, found.len() as u64, now);
+        let tools: Vec<Value> = found
+            .iter()
+            .map(|found| {
+                let tool = &found.entry.tool;
+                let mut entry = json!({
+                    "name": found.entry.id(),
+                    "description": tool.description,
+                    "inputSchema": tool.input_schema,
+                    "score": found.score,
+                    "server": found.entry.server,
+                    "call_with": Intent::recommended(tool.annotations.as_ref()).tool(),
+                });
+                if let (Some(annotations), Some(entry)) = (&tool.annotations, entry.as_object_mut()) {
+                    entry.insert("annotations".into(), json!(annotations));
+                }
+                entry
+            })
+            .collect();
+        let total = tools.len();
+        let answer = json!({
+            "tools": tools,
+            "query": query,
+            "total": total,
+            "usage_instructions": "Call a tool with the call tool named in its `call_with`: \
+                {\"name\": \"<server:tool>\", \"args\": {…as its inputSchema asks…}}",
+        });
+        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+    }
+
+    async fn call_upstream(&self, intent: Intent, arguments: &JsonObject) -> Result<CallToolResult, rmcp::ErrorData> {
+        let call = match UpstreamCall::read(arguments) {
+            Ok(call) => call,
+            Err(sentence) => return Ok(failed(&sentence)),
+        };
+        let tool = match self.upstreams.tool(call.server, call.tool) {
+            Ok(tool) => tool,
+            Err(error) => return Ok(failed(&error.to_string())),
+        };
+        let (strict, limit) = {
+            let config = self.config.borrow();
+            (config.intent_declaration.strict_server_validation, config.call_tool_timeout)
+        };
+        if strict && let Err(sentence) = intent.check(call.id, tool.annotations.as_ref()) {
+            return Ok(failed(&sentence));
+        }
+        self.counts.upstream_call();
+        match self.upstreams.call(call.server, call.tool, call.arguments, limit).await {
+            Ok(mut result) => {
+                // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
+                // again for the others.
+                result.result_type.get_or_insert(ResultType::COMPLETE);
+                Ok(result)
+            }
+            Err(CallError::Upstream(error)) => Err(error),
+            Err(error) => Ok(failed(&error.to_string())),
+        }
+    }
+
+    fn index(&self) -> Arc<ToolIndex> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A checked request to an upstream's tool.
+struct UpstreamCall<'a> {
+    id: &'a str,
+    server: &'a str,
+    tool: &'a str,
+    arguments: JsonObject,
+}
+
+impl<'a> UpstreamCall<'a> {
+    fn read(arguments: &'a JsonObject) -> Result<UpstreamCall<'a>, String> {
+        let text = |key: &str| arguments.get(key).and_then(Value::as_str);
+        let id = text("name").ok_or("`name` is missing: the tool's full name, server:tool")?;
+        intent::check_declaration(text("intent_data_sensitivity"), text("intent_reason"))?;
+        let given = match (text("args_json").filter(|json| !json.is_empty()), arguments.get("args")) {
+            (Some(json), _) => {
+                serde_json::from_str(json).map_err(|error| format!("`args_json` is not a JSON object: {error}"))?
+            }
+            (None, None | Some(Value::Null)) => JsonObject::new(),
+            (None, Some(Value::Object(args))) => args.clone(),
+            (None, Some(_)) => return Err("`args` is not an object; send JSON text as `args_json`".to_owned()),
+        };
+        let (server, tool) = tool_id::split(id)?;
+        Ok(UpstreamCall {
+            id,
+            server,
+            tool,
+            arguments: given,
+        })
+    }
+}
+
+/// A result that the caller's model can read: what went wrong, and what to do.
+fn failed(sentence: &str) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(sentence)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: Value) -> Result<(String, JsonObject), String> {
+        let map = value.as_object().cloned().unwrap_or_default();
+        UpstreamCall::read(&map).map(|call| (format!("{}|{}", call.server, call.tool), call.arguments))
+    }
+
+    #[test]
+    fn left_out_and_null_arguments_become_an_empty_object() {
+        for value in [
+            json!({"name": "s:t"}),
+            json!({"name": "s:t", "args": null}),
+            json!({"name": "s:t", "args_json": ""}),
+        ] {
+            assert_eq!(read(value).unwrap(), ("s|t".to_owned(), JsonObject::new()));
+        }
+    }
+
+    #[test]
+    fn json_text_wins_over_the_object() {
+        let (_, arguments) = read(json!({"name": "s:t", "args": {"a": 1}, "args_json": "{\"b\": 2}"})).unwrap();
+        assert_eq!(Value::Object(arguments), json!({"b": 2}));
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused_in_words() {
+        assert!(read(json!({})).unwrap_err().contains("`name` is missing"));
+        assert!(read(json!({"name": "echo"})).unwrap_err().contains("expected server:tool"));
+        assert!(read(json!({"name": "s:t", "args": [1]})).unwrap_err().contains("not an object"));
+        assert!(read(json!({"name": "s:t", "args_json": "[1]"})).unwrap_err().contains("not a JSON object"));
+    }
+}

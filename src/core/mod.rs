@@ -1,0 +1,15 @@
+//! The MCP proxy and its command line. Does not know that a tray exists.
+
+pub mod cli;
+mod config;
+mod heartbeat;
+mod listen;
+mod mcp;
+mod rest;
+mod run_facts;
+mod send_heartbeats;
+mod serve;
+mod tools;
+mod upstream;
+mod use_counts;
+mod write_log;

@@ -1,0 +1,87 @@
+//! `/api/v1/servers`: list, add, remove, enable, disable, approve, restart.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::{App, failed, ok};
+use crate::contract::api::ServerAction;
+use crate::core::config::document::{Document, EditError};
+use crate::core::config::store::StoreError;
+
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    ok(app.servers())
+}
+
+/// Adds a server: the body is an entry of `mcpServers`, every key of which is kept.
+pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+    let Ok(Json(Value::Object(mut entry))) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: an entry of `mcpServers`");
+    };
+    let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else {
+        return failed(StatusCode::BAD_REQUEST, "the server needs a `name`");
+    };
+    entry.entry("enabled").or_insert(Value::Bool(true));
+    let added = name.clone();
+    let edit = move |document: &mut Document| document.add_server(&added, Value::Object(entry));
+    match app.edit(edit).await {
+        Ok(()) => done(&name, "add"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match app.edit(|document| document.remove_server(&name)).await {
+        Ok(()) => done(&name, "remove"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
+    let edit = |key: &'static str, value: bool| {
+        let name = name.clone();
+        app.edit(move |document| document.set_in_server(&name, key, json!(value)))
+    };
+    let outcome = match action.as_str() {
+        "enable" => edit("enabled", true).await,
+        "disable" => edit("enabled", false).await,
+        "quarantine" => edit("quarantined", true).await,
+        "unquarantine" => edit("quarantined", false).await,
+        "restart" if app.upstreams.restart(&name) => Ok(()),
+        "restart" => Err(EditError::Unknown(name.clone()).into()),
+        other => {
+            let sentence =
+                format!("`{other}` is no action: expected enable, disable, restart, quarantine or unquarantine");
+            return failed(StatusCode::NOT_FOUND, sentence);
+        }
+    };
+    match outcome {
+        Ok(()) => done(&name, &action),
+        Err(error) => refused(&error),
+    }
+}
+
+fn done(server: &str, action: &str) -> Response {
+    ok(ServerAction {
+        server: server.to_owned(),
+        action: action.to_owned(),
+        success: true,
+    })
+}
+
+fn refused(error: &StoreError) -> Response {
+    let status = match error {
+        StoreError::Edit(EditError::Unknown(_)) => StatusCode::NOT_FOUND,
+        StoreError::Edit(EditError::Exists(_)) => StatusCode::CONFLICT,
+        StoreError::Unreadable { .. } => StatusCode::BAD_REQUEST,
+        StoreError::Edit(EditError::Shape(_)) | StoreError::Config(_) | StoreError::Io { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    failed(status, error.to_string())
+}

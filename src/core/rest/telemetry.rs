@@ -1,0 +1,21 @@
+//! What the next heartbeat would say. Looking at it changes nothing.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{App, failed, ok};
+use crate::core::send_heartbeats::preview;
+
+pub async fn payload(State(app): State<Arc<App>>) -> Response {
+    let config = match app.reload_telemetry().await {
+        Ok(config) => config,
+        Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    match preview(&app, &config, jiff::Timestamp::now().as_second()) {
+        Ok(payload) => ok(payload),
+        Err(reason) => failed(StatusCode::CONFLICT, reason),
+    }
+}

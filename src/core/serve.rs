@@ -1,0 +1,370 @@
+//! The life of the core: take the instance, read the configuration, bind both doors, serve, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
+use crate::contract::exit_code::ExitCode;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
+use crate::contract::platform::Platform;
+use crate::core::config::Config;
+use crate::core::config::store::{ConfigStore, StoreError};
+use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
+use crate::core::mcp::{Handler, Proxy};
+use crate::core::rest::{self, App, Door};
+use crate::core::run_facts::RunFacts;
+use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
+use crate::core::upstream::registry::Upstreams;
+use crate::os::environment::{Environment, user_name};
+use crate::os::files;
+use crate::os::local_stream::{BindError, LocalListener};
+use crate::os::lock::{Attempt, Lock};
+use crate::telemetry::payload::AnonymousId;
+
+/// What `mcpproxy serve` was told.
+pub struct ServeOptions {
+    pub root: InstanceRoot,
+    /// Another file than the root's `mcp_config.json`.
+    pub config: Option<PathBuf>,
+    /// Outranks the environment and the configuration.
+    pub listen: Option<String>,
+    /// The variables named in the contract.
+    pub environment: Environment,
+}
+
+/// Why the core did not serve: an exit code, what happened, what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct ServeError {
+    pub code: ExitCode,
+    pub sentence: String,
+    pub help: String,
+}
+
+/// How long open requests may take to finish once the core is to stop.
+const DRAIN: Duration = Duration::from_secs(3);
+/// Changes that come together are told together.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Serves until it is asked to stop.
+///
+/// # Errors
+/// [`ServeError`], before anything is served.
+pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
+    let root = options.root.clone();
+    let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
+    let _instance = take_instance(&root)?;
+    let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
+    let listen = options
+        .listen
+        .clone()
+        .or_else(|| options.environment.non_empty(names::ENV_LISTEN).map(str::to_owned))
+        .unwrap_or_else(|| config.listen.clone());
+    let tcp = bind_tcp(&listen).await.map_err(|error| unbound(&listen, &error))?;
+    let address = tcp.local_addr().map_err(|error| unbound(&listen, &error))?;
+    let local = bind_local(&options, &config).await?;
+
+    let core = Core::new(&options, store, config, address, local.as_ref().map(|(address, _)| address));
+    core.app.upstreams.apply(&core.config.borrow().servers).await;
+    let serving = core.open_doors(tcp, local.map(|(_, listener)| listener));
+    core.ready.send_replace(true);
+    show_notice(&core.app).await;
+    let clock = || jiff::Timestamp::now().as_second();
+    tokio::spawn(send_heartbeats(core.app.clone(), clock));
+    tracing::info!(%address, root = %root.path().display(), "serving");
+
+    wait_for_stop(&core.app.stop).await;
+    tracing::info!("stopping");
+    let ended = async {
+        for door in serving {
+            let _ = door.await;
+        }
+    };
+    // The servers end while open requests finish; a request that takes longer is cut off.
+    let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
+    core.app.facts.close();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells a person at a terminal what is sent, once, and remembers that it did.
+#[expect(
+    clippy::print_stderr,
+    reason = "the notice of a core that no tray started is for whoever started it"
+)]
+async fn show_notice(app: &App) {
+    if notice_due(app) {
+        eprintln!("{NOTICE}");
+        if let Err(error) = app.edit_telemetry(|set| set("notice_shown", true.into())).await {
+            tracing::warn!("that the notice was shown is not remembered, so nothing is sent: {error}");
+        }
+    }
+}
+
+/// The parts that live as long as the core serves.
+struct Core {
+    app: Arc<App>,
+    config: watch::Receiver<Arc<Config>>,
+    ready: watch::Sender<bool>,
+    trusted: Vec<String>,
+    loopback: bool,
+}
+
+impl Core {
+    fn new(
+        options: &ServeOptions,
+        store: ConfigStore,
+        config: Arc<Config>,
+        address: SocketAddr,
+        local: Option<&LocalAddress>,
+    ) -> Core {
+        let upstreams = Arc::new(Upstreams::new(&options.root.logs()));
+        let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
+        let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
+        let trusted = config.trusted_hosts.clone();
+        let facts = RunFacts::new(&options.root, &options.environment);
+        facts.follow(&config.telemetry);
+        let (config, config_seen) = watch::channel(config);
+        let (ready, ready_seen) = watch::channel(false);
+        let proxy = Arc::new(Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts()));
+        let stop = CancellationToken::new();
+        let changes = follow(&upstreams, &proxy, &facts, &stop);
+        let app = Arc::new(App {
+            config,
+            store,
+            edits: tokio::sync::Mutex::default(),
+            upstreams,
+            proxy,
+            facts,
+            candidate_id: AnonymousId::random(),
+            api_key,
+            listen_addr: address.to_string(),
+            local_addr: local.map(ToString::to_string).unwrap_or_default(),
+            ready: ready_seen,
+            changes,
+            stop,
+        });
+        Core {
+            app,
+            config: config_seen,
+            ready,
+            trusted,
+            loopback: is_loopback(address),
+        }
+    }
+
+    /// Serves both doors until the core stops.
+    fn open_doors(
+        &self,
+        tcp: TcpListener,
+        local: Option<LocalListener>,
+    ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
+        let mut doors = Vec::new();
+        let stop = self.app.stop.clone();
+        let router = self.router(Door::Tcp);
+        let served = axum::serve(tcp, router).with_graceful_shutdown(async move { stop.cancelled().await });
+        doors.push(tokio::spawn(served.into_future()));
+        if let Some(local) = local {
+            let stop = self.app.stop.clone();
+            let router = self.router(Door::Local);
+            let served =
+                axum::serve(LocalDoor(local), router).with_graceful_shutdown(async move { stop.cancelled().await });
+            doors.push(tokio::spawn(served.into_future()));
+        }
+        doors
+    }
+
+    fn router(&self, door: Door) -> Router {
+        let proxy = self.app.proxy.clone();
+        let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.app.stop.child_token());
+        if door == Door::Tcp && !self.loopback {
+            // Reached by names we cannot know; the key is what protects it then.
+            settings = settings.disable_allowed_hosts();
+        } else {
+            let hosts: Vec<String> = settings.allowed_hosts.iter().chain(&self.trusted).cloned().collect();
+            // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
+            settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
+            settings = settings.with_allowed_hosts(hosts);
+        }
+        let mcp = StreamableHttpService::new(
+            move || Ok(Handler::new(proxy.clone())),
+            Arc::new(LocalSessionManager::default()),
+            settings,
+        );
+        let mcp = Router::new().route_service(names::MCP_PATH, mcp);
+        let asks_for_key = self.config.borrow().require_mcp_auth || (door == Door::Tcp && !self.loopback);
+        let mcp = if asks_for_key {
+            let access = axum::middleware::from_fn_with_state((self.app.clone(), door), rest::check_access);
+            mcp.layer(access)
+        } else {
+            mcp
+        };
+        rest::router(self.app.clone(), door).merge(mcp)
+    }
+}
+
+/// The origins of pages that a host of this list may serve.
+fn origins(host: &str) -> [String; 2] {
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    [format!("http://{host}:*"), format!("https://{host}:*")]
+}
+
+/// Follows the servers: takes up their tools, notes the first connection, and raises the number `/events` waits for.
+fn follow(
+    upstreams: &Arc<Upstreams>,
+    proxy: &Arc<Proxy>,
+    facts: &RunFacts,
+    stop: &CancellationToken,
+) -> watch::Receiver<u64> {
+    let (told, changes) = watch::channel(0_u64);
+    let mut seen = upstreams.changes();
+    let (upstreams, proxy, recorder, stop) = (upstreams.clone(), proxy.clone(), facts.recorder(), stop.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = seen.changed() => if changed.is_err() { return },
+            }
+            let servers = upstreams.snapshots();
+            if servers.iter().any(|server| server.to_api().connected) {
+                recorder.server_connected();
+            }
+            proxy.reindex();
+            told.send_modify(|number| *number += 1);
+            tokio::time::sleep(GATHER).await;
+        }
+    });
+    changes
+}
+
+fn take_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
+    let failed = |error: &io::Error| {
+        let path = root.path().display();
+        ServeError {
+            code: ExitCode::Permission,
+            sentence: format!("the instance root `{path}` cannot be used: {error}"),
+            help: format!("make `{path}` writable for you, or name another directory in {}", names::ENV_HOME),
+        }
+    };
+    files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
+    files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
+    match Lock::attempt(&root.core_lock()).map_err(|error| failed(&error))? {
+        Attempt::Held(lock) => Ok(lock),
+        Attempt::Taken { pid } => {
+            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            Err(ServeError {
+                code: ExitCode::StoreLocked,
+                sentence: format!("another core{who} already runs on `{}`", root.path().display()),
+                help: "use that one (`mcpproxy status` shows it), or stop it first".to_owned(),
+            })
+        }
+    }
+}
+
+fn unusable_config(error: &StoreError) -> ServeError {
+    match error {
+        StoreError::Io { source, path, .. } if is_permission(source) => ServeError {
+            code: ExitCode::Permission,
+            sentence: error.to_string(),
+            help: format!("make `{}` readable and writable for you", path.display()),
+        },
+        StoreError::Io { .. } => ServeError {
+            code: ExitCode::Configuration,
+            sentence: error.to_string(),
+            help: "the configuration must be a regular file of at most 16 MiB".to_owned(),
+        },
+        _ => ServeError {
+            code: ExitCode::Configuration,
+            sentence: error.to_string(),
+            help: "correct that place and start again; the file was not changed".to_owned(),
+        },
+    }
+}
+
+fn unbound(listen: &str, error: &io::Error) -> ServeError {
+    let (code, help) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            ExitCode::PortInUse,
+            format!("stop the program that uses `{listen}`, or set `listen` in the configuration to another port"),
+        ),
+        io::ErrorKind::PermissionDenied => {
+            (ExitCode::Permission, "set `listen` in the configuration to a port above 1023".to_owned())
+        }
+        _ => (ExitCode::Configuration, "set `listen` in the configuration to an address of this computer".to_owned()),
+    };
+    let sentence = match error.kind() {
+        io::ErrorKind::AddrInUse => format!("the address `{listen}` is already in use"),
+        _ => format!("cannot listen on `{listen}`: {error}"),
+    };
+    ServeError { code, sentence, help }
+}
+
+async fn bind_local(
+    options: &ServeOptions,
+    config: &Config,
+) -> Result<Option<(LocalAddress, LocalListener)>, ServeError> {
+    if !config.enable_socket {
+        return Ok(None);
+    }
+    let overrides = LocalAddressOverrides {
+        socket_path: options.environment.get(names::ENV_SOCKET_PATH),
+        endpoint_url: config.tray_endpoint.as_deref(),
+    };
+    let address = LocalAddress::of(Platform::HOST, &options.root, &user_name(), overrides);
+    match LocalListener::bind(&address).await {
+        Ok(listener) => Ok(Some((address, listener))),
+        // A core without our lock answers there: the existing one. Two on one root would fight over its files.
+        Err(error @ BindError::InUse(_)) => Err(ServeError {
+            code: ExitCode::StoreLocked,
+            sentence: error.to_string(),
+            help: "use that one (`mcpproxy status` shows it), or stop it first".to_owned(),
+        }),
+        Err(error) => {
+            tracing::warn!("{error}; the tray and the CLI reach this core over TCP only");
+            Ok(None)
+        }
+    }
+}
+
+fn is_permission(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Waits for SIGTERM, SIGINT, Ctrl-C or `stop`.
+async fn wait_for_stop(stop: &CancellationToken) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let mut streams: Vec<_> = signals.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+        let mut any = std::pin::pin!(async {
+            futures_util::future::select_all(streams.iter_mut().map(|stream| Box::pin(stream.recv()))).await;
+        });
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = &mut any => stop.cancel(),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = tokio::signal::ctrl_c() => stop.cancel(),
+        }
+    }
+}

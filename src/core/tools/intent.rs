@@ -1,0 +1,110 @@
+//! Which of the three call tools may call a tool (contract: mcp-tools §2.4).
+
+use rmcp::model::ToolAnnotations;
+
+/// What a call tool says its caller means to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    Read,
+    Write,
+    Destructive,
+}
+
+/// Longest `intent_reason`, in bytes.
+const LONGEST_REASON: usize = 1000;
+
+impl Intent {
+    /// Every intent, in the order the tools are listed.
+    pub const ALL: [Intent; 3] = [Intent::Read, Intent::Write, Intent::Destructive];
+
+    /// Name of the call tool.
+    pub const fn tool(self) -> &'static str {
+        match self {
+            Intent::Read => "call_tool_read",
+            Intent::Write => "call_tool_write",
+            Intent::Destructive => "call_tool_destructive",
+        }
+    }
+
+    /// The intent of a call tool's name.
+    pub fn of_tool(name: &str) -> Option<Intent> {
+        Intent::ALL.into_iter().find(|intent| intent.tool() == name)
+    }
+
+    /// The call tool to recommend for a tool: what the server says of it, and `read` where it says nothing.
+    pub fn recommended(annotations: Option<&ToolAnnotations>) -> Intent {
+        let hint = |read: fn(&ToolAnnotations) -> Option<bool>| annotations.and_then(read);
+        if hint(|a| a.read_only_hint) == Some(true) {
+            Intent::Read
+        } else if hint(|a| a.destructive_hint) == Some(true) {
+            Intent::Destructive
+        } else if hint(|a| a.read_only_hint) == Some(false) {
+            Intent::Write
+        } else {
+            Intent::Read
+        }
+    }
+
+    /// Refuses a tool that its server calls destructive under a milder call tool.
+    ///
+    /// # Errors
+    /// The sentence for the caller, naming the call tool to use.
+    pub fn check(self, id: &str, annotations: Option<&ToolAnnotations>) -> Result<(), String> {
+        let destructive = Intent::recommended(annotations) == Intent::Destructive;
+        if destructive && self != Intent::Destructive {
+            let right = Intent::Destructive.tool();
+            return Err(format!("Tool '{id}' is marked destructive by server, use {right}"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks what a caller declares of its data and its reason.
+///
+/// # Errors
+/// The sentence for the caller.
+pub fn check_declaration(sensitivity: Option<&str>, reason: Option<&str>) -> Result<(), String> {
+    if let Some(said) = sensitivity
+        && !matches!(said, "" | "public" | "internal" | "private" | "unknown")
+    {
+        return Err(format!("intent_data_sensitivity is `{said}`, expected public, internal, private or unknown"));
+    }
+    if reason.is_some_and(|reason| reason.len() > LONGEST_REASON) {
+        return Err(format!("intent_reason is longer than {LONGEST_REASON} bytes"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_calls_destructive_needs_the_destructive_tool() {
+        let destructive = ToolAnnotations::new().read_only(false).destructive(true);
+        assert!(Intent::Read.check("s:t", Some(&destructive)).unwrap_err().contains("call_tool_destructive"));
+        assert!(Intent::Write.check("s:t", Some(&destructive)).is_err());
+        assert!(Intent::Destructive.check("s:t", Some(&destructive)).is_ok());
+    }
+
+    #[test]
+    fn what_the_server_says_nothing_of_may_be_read() {
+        assert!(Intent::Read.check("s:t", None).is_ok());
+        assert_eq!(Intent::recommended(None), Intent::Read);
+        let write = ToolAnnotations::new().read_only(false);
+        assert_eq!(Intent::recommended(Some(&write)), Intent::Write);
+        let odd = ToolAnnotations::new().read_only(true).destructive(true);
+        assert_eq!(
+            Intent::recommended(Some(&odd)),
+            Intent::Read,
+            "the destructive hint has no meaning on a read-only tool"
+        );
+    }
+
+    #[test]
+    fn declarations_are_closed_words_and_bounded() {
+        assert!(check_declaration(Some("private"), Some("because")).is_ok());
+        assert!(check_declaration(Some("secret"), None).is_err());
+        assert!(check_declaration(None, Some(&"x".repeat(1001))).is_err());
+    }
+}

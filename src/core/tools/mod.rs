@@ -1,0 +1,6 @@
+//! Tools of all upstream servers as one searchable set, and the rules for calling one.
+
+pub mod index;
+pub mod intent;
+pub mod tool_id;
+mod words;

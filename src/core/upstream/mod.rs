@@ -1,0 +1,166 @@
+//! Upstream servers: what each one's state is, and what a person should know of it.
+//!
+//! This file holds values; [`run`] keeps one server going, [`registry`] keeps all of them.
+
+pub mod registry;
+mod run;
+mod spawn;
+
+use std::sync::Arc;
+
+use rmcp::model::Tool;
+
+use crate::contract::api::{Health, Server, ServerStats, UpstreamState, UpstreamStats};
+use crate::core::config::ServerConfig;
+
+/// Where one upstream server stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Switched off by a person.
+    Disabled,
+    /// Waits for a person's approval; its process is not started.
+    Quarantined,
+    /// Starting: the first time a package runner may download for minutes.
+    Connecting,
+    Connected(Arc<Vec<Tool>>),
+    /// It could not be reached; it is tried again.
+    Failed(String),
+    /// It cannot work as it is configured; it is not tried again.
+    Unsupported(String),
+}
+
+/// One upstream server as others see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    pub config: Arc<ServerConfig>,
+    pub phase: Phase,
+    /// Connections made after the first one.
+    pub reconnects: u32,
+    /// Failed attempts since the last connection.
+    pub retries: u32,
+    /// Name and version the server gives itself.
+    pub identity: Option<(String, String)>,
+}
+
+impl Snapshot {
+    /// The tools that may be shown and called now.
+    pub fn tools(&self) -> &[Tool] {
+        match &self.phase {
+            Phase::Connected(tools) => tools,
+            _ => &[],
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.phase {
+            Phase::Disabled => "disabled",
+            Phase::Quarantined => "quarantined",
+            Phase::Connecting => "connecting",
+            Phase::Connected(_) => "connected",
+            Phase::Failed(_) | Phase::Unsupported(_) => "error",
+        }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Failed(error) | Phase::Unsupported(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// The server as `GET /api/v1/servers` shows it.
+    pub fn to_api(&self) -> Server {
+        Server {
+            id: self.config.name.clone(),
+            name: self.config.name.clone(),
+            enabled: self.config.enabled,
+            quarantined: self.config.quarantined,
+            connected: matches!(self.phase, Phase::Connected(_)),
+            connecting: matches!(self.phase, Phase::Connecting),
+            protocol: self.config.effective_protocol().word().to_owned(),
+            status: self.word().to_owned(),
+            url: self.config.url.clone(),
+            command: self.config.command.clone(),
+            args: self.config.args.clone(),
+            last_error: self.last_error(),
+            tool_count: count(self.tools().len()),
+            reconnect_count: self.reconnects,
+            health: Some(self.health()),
+        }
+    }
+
+    /// What a person should know, and the one thing to do.
+    pub fn health(&self) -> Health {
+        let tools = self.tools().len();
+        let (level, summary, action) = match &self.phase {
+            Phase::Connected(_) if tools == 1 => ("healthy", "Connected (1 tool)".to_owned(), None),
+            Phase::Connected(_) => ("healthy", format!("Connected ({tools} tools)"), None),
+            Phase::Connecting => ("degraded", "Starting".to_owned(), None),
+            Phase::Disabled => ("healthy", "Disabled".to_owned(), Some("enable")),
+            Phase::Quarantined => ("healthy", "Waits for approval".to_owned(), Some("approve")),
+            Phase::Failed(error) => ("unhealthy", first_line(error), Some("restart")),
+            Phase::Unsupported(error) => ("unhealthy", first_line(error), Some("configure")),
+        };
+        let admin_state = match (self.config.enabled, self.config.quarantined) {
+            (false, _) => "disabled",
+            (true, true) => "quarantined",
+            (true, false) => "enabled",
+        };
+        Health {
+            level: level.to_owned(),
+            admin_state: admin_state.to_owned(),
+            summary,
+            detail: self.last_error(),
+            action: action.map(str::to_owned),
+        }
+    }
+
+    fn to_state(&self) -> UpstreamState {
+        let (server_name, server_version) = self.identity.clone().unzip();
+        UpstreamState {
+            name: self.config.name.clone(),
+            state: self.word().to_owned(),
+            connected: matches!(self.phase, Phase::Connected(_)),
+            connecting: matches!(self.phase, Phase::Connecting),
+            retry_count: self.retries,
+            should_retry: matches!(self.phase, Phase::Failed(_)),
+            tool_count: count(self.tools().len()),
+            protocol: Some(self.config.effective_protocol().word().to_owned()),
+            last_error: self.last_error(),
+            server_name,
+            server_version,
+        }
+    }
+}
+
+/// Counts over all servers, with each one's state.
+pub fn upstream_stats(servers: &[Snapshot]) -> UpstreamStats {
+    let stats = server_stats(servers);
+    UpstreamStats {
+        total_servers: stats.total_servers,
+        connected_servers: stats.connected_servers,
+        connecting_servers: count(servers.iter().filter(|server| server.phase == Phase::Connecting).count()),
+        quarantined_servers: stats.quarantined_servers,
+        total_tools: stats.total_tools,
+        servers: servers.iter().map(|server| (server.config.name.clone(), server.to_state())).collect(),
+    }
+}
+
+/// Counts over all servers.
+pub fn server_stats(servers: &[Snapshot]) -> ServerStats {
+    ServerStats {
+        total_servers: count(servers.len()),
+        connected_servers: count(servers.iter().filter(|server| matches!(server.phase, Phase::Connected(_))).count()),
+        quarantined_servers: count(servers.iter().filter(|server| server.config.quarantined).count()),
+        total_tools: count(servers.iter().map(|server| server.tools().len()).sum()),
+        docker_containers: 0,
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,200 @@
+//! Keeps one upstream server going: start, initialise, list its tools, wait for its end, start again with back-off.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, Tool};
+use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService};
+use rmcp::{ClientHandler, ServiceExt};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::spawn::{Process, Spawned, spawn};
+use super::{Phase, Snapshot};
+use crate::core::config::{Protocol, ServerConfig};
+
+/// What a server's task tells, and how it is spoken to.
+pub struct Handles {
+    pub state: watch::Sender<Snapshot>,
+    pub peer: watch::Sender<Option<Peer<RoleClient>>>,
+    pub restart: Arc<Notify>,
+    pub stop: CancellationToken,
+}
+
+/// A first start may download a package: pitfalls of shorter limits are many and of longer ones none.
+const FIRST_START: Duration = Duration::from_secs(180);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A connection that held this long ends the back-off.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// Runs until `handles.stop`; the process is ended before this returns.
+pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
+    if let Some(phase) = resting(&config) {
+        handles.state.send_modify(|state| state.phase = phase);
+        handles.stop.cancelled().await;
+        return;
+    }
+    let mut pause = SHORTEST_PAUSE;
+    let mut connections = 0;
+    while !handles.stop.is_cancelled() {
+        handles.state.send_modify(|state| state.phase = Phase::Connecting);
+        let attempt = tokio::select! {
+            () = handles.stop.cancelled() => return,
+            attempt = connect(&config, &log) => attempt,
+        };
+        let error = match attempt {
+            Ok(session) => {
+                connections += 1;
+                let since = tokio::time::Instant::now();
+                handles.state.send_modify(|state| {
+                    state.reconnects = connections - 1;
+                    state.retries = 0;
+                    state.identity = session.identity();
+                });
+                let error = serve(session, &config, &handles).await;
+                if since.elapsed() >= SETTLED {
+                    pause = SHORTEST_PAUSE;
+                }
+                error
+            }
+            Err(error) => Some(error),
+        };
+        let Some(error) = error else { continue };
+        tracing::warn!(server = config.name, "{error}");
+        handles.state.send_modify(|state| {
+            state.phase = Phase::Failed(error);
+            state.retries += 1;
+        });
+        tokio::select! {
+            () = handles.stop.cancelled() => return,
+            () = handles.restart.notified() => pause = SHORTEST_PAUSE,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+        }
+    }
+}
+
+/// The phase of a server that is not to be started.
+fn resting(config: &ServerConfig) -> Option<Phase> {
+    if !config.enabled {
+        return Some(Phase::Disabled);
+    }
+    if config.quarantined {
+        return Some(Phase::Quarantined);
+    }
+    match config.effective_protocol() {
+        Protocol::Stdio => None,
+        other => Some(Phase::Unsupported(format!(
+            "servers over `{}` are not supported in this version: only `stdio` is; the entry is kept as it is",
+            other.word()
+        ))),
+    }
+}
+
+struct Session {
+    service: RunningService<RoleClient, Client>,
+    process: Process,
+    tools: Vec<Tool>,
+    changed: Arc<Notify>,
+}
+
+impl Session {
+    fn identity(&self) -> Option<(String, String)> {
+        let info = self.service.peer().peer_info()?;
+        let server = info.server_info.as_ref()?;
+        Some((server.name.clone(), server.version.clone()))
+    }
+}
+
+async fn connect(config: &ServerConfig, log: &std::path::Path) -> Result<Session, String> {
+    let Spawned {
+        mut process,
+        stdout,
+        stdin,
+    } = spawn(config, log)?;
+    let changed = Arc::new(Notify::new());
+    let client = Client {
+        changed: changed.clone(),
+    };
+    let limit = config.init_timeout.unwrap_or(FIRST_START);
+    let attempt = async {
+        let service = client.serve((stdout, stdin)).await.map_err(|error| format!("it did not initialise: {error}"))?;
+        let tools = list_tools(service.peer()).await?;
+        Ok((service, tools))
+    };
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(limit, attempt) => {
+            outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs())))
+        }
+        status = process.ended() => Err(format!("it ended before it was ready ({status})")),
+    };
+    match outcome {
+        Ok((service, tools)) => Ok(Session {
+            service,
+            process,
+            tools,
+            changed,
+        }),
+        Err(error) => {
+            process.end().await;
+            Err(format!("{error}; its own words are in `{}`", log.display()))
+        }
+    }
+}
+
+/// Serves calls until the server ends (its reason), is to restart, or is to stop (both `None`).
+async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Option<String> {
+    let Session {
+        mut service,
+        mut process,
+        tools,
+        changed,
+    } = session;
+    let peer = service.peer().clone();
+    tracing::info!(server = config.name, tools = tools.len(), "connected");
+    handles.peer.send_replace(Some(peer.clone()));
+    handles.state.send_modify(|state| state.phase = Phase::Connected(Arc::new(tools)));
+    let error = loop {
+        tokio::select! {
+            () = handles.stop.cancelled() => break None,
+            () = handles.restart.notified() => break None,
+            status = process.ended() => break Some(format!("it ended ({status})")),
+            () = changed.notified() => match list_tools(&peer).await {
+                Ok(tools) => handles.state.send_modify(|state| state.phase = Phase::Connected(Arc::new(tools))),
+                Err(error) => break Some(error),
+            },
+        }
+    };
+    handles.peer.send_replace(None);
+    if !handles.stop.is_cancelled() {
+        handles.state.send_modify(|state| state.phase = Phase::Connecting);
+    }
+    // Closing the session closes the server's input, which asks it to end.
+    let _ = tokio::time::timeout(Duration::from_secs(2), service.close()).await;
+    drop(service);
+    process.end().await;
+    error
+}
+
+async fn list_tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {
+    if peer.peer_info().is_some_and(|info| info.capabilities.tools.is_none()) {
+        return Ok(Vec::new());
+    }
+    peer.list_all_tools().await.map_err(|error| format!("its tools cannot be listed: {error}"))
+}
+
+/// What we are to an upstream server.
+struct Client {
+    changed: Arc<Notify>,
+}
+
+impl ClientHandler for Client {
+    fn get_info(&self) -> ClientConfig {
+        ClientConfig::new(ClientCapabilities::default(), Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")))
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.changed.notify_one();
+    }
+}

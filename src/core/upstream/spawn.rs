@@ -1,0 +1,167 @@
+//! Starts the process of a stdio server in a group (Unix) or job (Windows) of its own, and ends all of it.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+
+use crate::contract::names;
+use crate::core::config::ServerConfig;
+
+/// A started server: its process and its two streams.
+pub struct Spawned {
+    pub process: Process,
+    pub stdout: ChildStdout,
+    pub stdin: ChildStdin,
+}
+
+/// The process of a server with everything it started.
+#[derive(Debug)]
+pub struct Process {
+    child: Box<dyn ChildWrapper>,
+    pid: Option<u32>,
+}
+
+/// Longest log a server may write before it is begun anew; one older file is kept.
+const LOG_LIMIT: u64 = 5 << 20;
+/// A longer line of a server's standard error is cut.
+const LINE_LIMIT: u64 = 64 << 10;
+/// How long a server may take to end by itself, and again after it was asked to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Starts a stdio server; its standard error goes to `log`.
+///
+/// # Errors
+/// A sentence: the program is not found, or the system's word on why it does not start.
+pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
+    let name = config.command.as_deref().unwrap_or_default();
+    let path = config.env.get("PATH");
+    let directory = config.working_dir.clone().unwrap_or_else(|| std::env::current_dir().unwrap_or_default());
+    let program = match path {
+        Some(path) => which::which_in(name, Some(path), directory),
+        None => which::which(name),
+    };
+    let program = program.map_err(|_| {
+        format!("the program `{name}` was not found: install it, or write its full path as the server's `command`")
+    })?;
+    let mut command = Command::new(program);
+    command.args(&config.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // The key of this proxy and the handshake of its own start are no business of a server.
+    for private in [names::ENV_API_KEY, names::ENV_LAUNCHED_BY, names::ENV_TRAY_LAUNCHED_BY] {
+        command.env_remove(private);
+    }
+    command.envs(&config.env);
+    if let Some(directory) = &config.working_dir {
+        command.current_dir(directory);
+    }
+    let mut command = CommandWrap::from(command);
+    command.wrap(KillOnDrop);
+    #[cfg(unix)]
+    command.wrap(process_wrap::tokio::ProcessGroup::leader());
+    #[cfg(windows)]
+    {
+        use windows_sys::Win32::System::Threading::CREATE_NO_WINDOW;
+        let mut flags = process_wrap::tokio::CreationFlags(Default::default());
+        flags.0.0 = CREATE_NO_WINDOW;
+        command.wrap(flags);
+        command.wrap(process_wrap::tokio::JobObject);
+    }
+    let mut child = command.spawn().map_err(|error| format!("`{name}` does not start: {error}"))?;
+    let pid = child.id();
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin().take(), child.stdout().take(), child.stderr().take())
+    else {
+        return Err(format!("`{name}` was started without its streams"));
+    };
+    tokio::spawn(copy_to_log(stderr, log.to_path_buf()));
+    Ok(Spawned {
+        process: Process { child, pid },
+        stdout,
+        stdin,
+    })
+}
+
+impl Process {
+    /// Waits for the process to end by itself, and says how it did.
+    pub async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Ends the process and all it started: its input is closed already, so it has 2 s; then it is asked, 2 s; then
+    /// the whole tree is killed.
+    pub async fn end(mut self) {
+        if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
+            #[cfg(unix)]
+            {
+                let _ = self.child.signal(rustix::process::Signal::TERM.as_raw());
+                let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+            }
+        }
+        // Also after a clean end: a package runner may leave what it started behind.
+        if let Some(pid) = self.pid {
+            crate::os::process::kill_tree(pid);
+        }
+        let _ = self.child.start_kill();
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+    }
+}
+
+/// Drains standard error for as long as the server lives: a full pipe would stop it.
+async fn copy_to_log(stderr: ChildStderr, path: std::path::PathBuf) {
+    let mut lines = BufReader::new(stderr);
+    let mut log = Log::open(&path).await;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut lines).take(LINE_LIMIT).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => log.write(&line).await,
+        }
+    }
+}
+
+struct Log {
+    path: std::path::PathBuf,
+    file: Option<tokio::fs::File>,
+    written: u64,
+}
+
+impl Log {
+    async fn open(path: &Path) -> Log {
+        let opened = tokio::fs::File::options().append(true).create(true).open(path).await;
+        let file = opened.inspect_err(|error| tracing::warn!("`{}` cannot be written: {error}", path.display())).ok();
+        let written = match &file {
+            Some(file) => file.metadata().await.map(|metadata| metadata.len()).unwrap_or(0),
+            None => 0,
+        };
+        Log {
+            path: path.to_path_buf(),
+            file,
+            written,
+        }
+    }
+
+    async fn write(&mut self, line: &[u8]) {
+        if self.written > LOG_LIMIT {
+            let _ = tokio::fs::rename(&self.path, self.path.with_extension("log.1")).await;
+            *self = Log::open(&self.path.clone()).await;
+        }
+        if let Some(file) = &mut self.file {
+            let written: io::Result<()> = async {
+                file.write_all(line).await?;
+                file.flush().await
+            }
+            .await;
+            if written.is_ok() {
+                self.written = self.written.saturating_add(line.len() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The core's log: `logs/main.<date>.log`, a week of it, and what matters on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
+use crate::os::environment::Environment;
+use crate::os::files;
+
+/// Starts the log. Where the file cannot be written, standard error is all there is.
+pub fn start(root: &InstanceRoot, environment: &Environment) {
+    let filter = || {
+        let said = environment.non_empty(names::ENV_LOG).unwrap_or("info,rmcp=warn");
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(said)
+    };
+    let file = files::create_private_dir(root.path())
+        .and_then(|()| files::create_private_dir(&root.logs()))
+        .ok()
+        .and_then(|()| {
+            let daily = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(7);
+            daily.filename_prefix("main").filename_suffix("log").build(root.logs()).ok()
+        })
+        .map(|file| fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter()));
+    let terminal = std::io::stderr().is_terminal();
+    // A person at a terminal sees it work; a tray reads only what went wrong.
+    let level = if terminal { LevelFilter::INFO } else { LevelFilter::WARN };
+    let stderr = fmt::layer()
+        .with_ansi(terminal)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .with_filter(filter())
+        .with_filter(level);
+    // A second subscriber in one process is refused: only tests do that, and keep the first.
+    let _ = tracing_subscriber::registry().with(file).with(stderr).try_init();
+}

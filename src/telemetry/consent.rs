@@ -1,0 +1,221 @@
+//! May anything be noted, and may anything be sent: a decision from values, with its reason in words.
+//!
+//! Any "off" wins, and nothing below turns it on again. CI is a class of machine and not an opt-out.
+
+use crate::telemetry::collector::Collector;
+
+/// Everything that the decision rests on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Switches<'a> {
+    /// Value of `DO_NOT_TRACK`.
+    pub do_not_track: Option<&'a str>,
+    /// Value of `MCPPROXY_TELEMETRY`.
+    pub own_variable: Option<&'a str>,
+    /// `telemetry.enabled` of the configuration; absent means on.
+    pub configured: Option<bool>,
+    /// `telemetry.endpoint` of the configuration, else what the packager set.
+    pub endpoint: Option<&'a str>,
+    /// Whether a person has been told.
+    pub notice_shown: bool,
+}
+
+/// What holds, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing is noted, stored or sent.
+    Off(OptOut),
+    /// The funnel is noted on this computer, and nothing is sent.
+    Local(Waiting),
+    /// The funnel is noted, and heartbeats go to the collector.
+    Send(Collector),
+}
+
+/// Who said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptOut {
+    DoNotTrack,
+    OwnVariable,
+    /// `MCPPROXY_TELEMETRY` has a value that nobody knows: a warning is due, and no is the safe reading.
+    OwnVariableUnclear,
+    Configuration,
+}
+
+/// What is missing before anything may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    NoEndpoint,
+    /// The endpoint is neither HTTPS nor on this computer.
+    BadEndpoint,
+    NoticeNotShown,
+}
+
+impl Consent {
+    /// Decides. Asked at start, before each heartbeat, and whenever one of the switches moves.
+    pub fn decide(switches: &Switches<'_>) -> Consent {
+        if switches.do_not_track.is_some_and(asks_not_to_track) {
+            return Consent::Off(OptOut::DoNotTrack);
+        }
+        if let Some(reason) = switches.own_variable.and_then(own_opt_out) {
+            return Consent::Off(reason);
+        }
+        if switches.configured == Some(false) {
+            return Consent::Off(OptOut::Configuration);
+        }
+        match switches.endpoint.map(str::trim).filter(|endpoint| !endpoint.is_empty()).map(Collector::parse) {
+            None => Consent::Local(Waiting::NoEndpoint),
+            Some(None) => Consent::Local(Waiting::BadEndpoint),
+            Some(Some(_)) if !switches.notice_shown => Consent::Local(Waiting::NoticeNotShown),
+            Some(Some(collector)) => Consent::Send(collector),
+        }
+    }
+
+    /// Whether the funnel may be noted on this computer.
+    pub fn may_record(&self) -> bool {
+        !matches!(self, Consent::Off(_))
+    }
+
+    /// Whether a person or a variable said no.
+    pub fn is_off(&self) -> bool {
+        matches!(self, Consent::Off(_))
+    }
+
+    /// A closed word for machines: `on`, `off` or `waiting`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Consent::Off(_) => "off",
+            Consent::Local(_) => "waiting",
+            Consent::Send(_) => "on",
+        }
+    }
+
+    /// The reason, as a sentence for a person.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Consent::Off(OptOut::DoNotTrack) => "Off: the environment variable DO_NOT_TRACK asks for it.",
+            Consent::Off(OptOut::OwnVariable) => "Off: the environment variable MCPPROXY_TELEMETRY asks for it.",
+            Consent::Off(OptOut::OwnVariableUnclear) => {
+                "Off: the environment variable MCPPROXY_TELEMETRY has a value that is neither on nor off, and is read as off."
+            }
+            Consent::Off(OptOut::Configuration) => "Off: telemetry.enabled is false in the configuration.",
+            Consent::Local(Waiting::NoEndpoint) => "On, but nothing is sent: no telemetry.endpoint is set.",
+            Consent::Local(Waiting::BadEndpoint) => {
+                "On, but nothing is sent: telemetry.endpoint is neither an https address nor one of this computer."
+            }
+            Consent::Local(Waiting::NoticeNotShown) => "On, but nothing is sent before the notice has been shown.",
+            Consent::Send(_) => "On: one heartbeat a day goes to telemetry.endpoint.",
+        }
+    }
+}
+
+/// `DO_NOT_TRACK`: anything but empty, `0`, `false`, `no` and `off`.
+fn asks_not_to_track(value: &str) -> bool {
+    crate::telemetry::vendors::on(value)
+}
+
+/// `MCPPROXY_TELEMETRY`: a word for off switches off, a word for on has no opinion, anything else is read as off.
+fn own_opt_out(value: &str) -> Option<OptOut> {
+    let value = value.trim();
+    let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    if value.is_empty() || is(&["1", "true", "yes", "on", "enabled"]) {
+        None
+    } else if is(&["0", "false", "no", "off", "disabled"]) {
+        Some(OptOut::OwnVariable)
+    } else {
+        Some(OptOut::OwnVariableUnclear)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL_ON: Switches<'_> = Switches {
+        do_not_track: None,
+        own_variable: None,
+        configured: None,
+        endpoint: Some("https://collector.example/v1"),
+        notice_shown: true,
+    };
+
+    #[test]
+    fn do_not_track_is_any_value_but_the_words_for_no() {
+        for value in ["1", "true", "yes", " 1 ", "please", "2"] {
+            let consent = Consent::decide(&Switches {
+                do_not_track: Some(value),
+                own_variable: Some("1"),
+                ..ALL_ON
+            });
+            assert_eq!(consent, Consent::Off(OptOut::DoNotTrack), "{value}");
+        }
+        for value in ["", " ", "0", "false", "FALSE", "no", "Off"] {
+            assert_eq!(
+                Consent::decide(&Switches {
+                    do_not_track: Some(value),
+                    ..ALL_ON
+                })
+                .word(),
+                "on",
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn our_own_variable_switches_off_generously_and_never_on() {
+        for value in ["0", "false", "No", "OFF", " disabled "] {
+            let consent = Consent::decide(&Switches {
+                own_variable: Some(value),
+                ..ALL_ON
+            });
+            assert_eq!(consent, Consent::Off(OptOut::OwnVariable), "{value}");
+        }
+        let unclear = Consent::decide(&Switches {
+            own_variable: Some("nope"),
+            ..ALL_ON
+        });
+        assert_eq!(unclear, Consent::Off(OptOut::OwnVariableUnclear));
+        for value in ["", "1", "true", "on", "yes"] {
+            let refused = Switches {
+                own_variable: Some(value),
+                configured: Some(false),
+                ..ALL_ON
+            };
+            assert_eq!(Consent::decide(&refused), Consent::Off(OptOut::Configuration), "{value}");
+            assert_eq!(
+                Consent::decide(&Switches {
+                    configured: None,
+                    ..refused
+                })
+                .word(),
+                "on",
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_without_an_endpoint_or_before_the_notice() {
+        for (endpoint, notice_shown, waiting) in [
+            (None, true, Waiting::NoEndpoint),
+            (Some("  "), true, Waiting::NoEndpoint),
+            (Some("ftp://x"), true, Waiting::BadEndpoint),
+            (Some("http://collector.example"), true, Waiting::BadEndpoint),
+            (Some("http://127.0.0.1:9"), false, Waiting::NoticeNotShown),
+        ] {
+            let consent = Consent::decide(&Switches {
+                endpoint,
+                notice_shown,
+                ..ALL_ON
+            });
+            assert_eq!(consent, Consent::Local(waiting));
+            assert!(consent.may_record() && !consent.is_off());
+        }
+        assert!(
+            !Consent::decide(&Switches {
+                configured: Some(false),
+                ..ALL_ON
+            })
+            .may_record()
+        );
+    }
+}

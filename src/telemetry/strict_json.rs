@@ -1,0 +1,145 @@
+//! JSON as a payload must be: one UTF-8 object, no key twice, not deep, not long, nothing behind it.
+//!
+//! The reader keeps going where it can and notes what is wrong, so that the second net sees every value all the same.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// No honest payload is longer, in bytes.
+pub const LONGEST: usize = 64 * 1024;
+/// No honest payload is deeper.
+pub const DEEPEST: usize = 8;
+
+/// A JSON value in which a key may stand twice.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    /// A whole number from 0 on.
+    Count(u64),
+    /// Any other number, as it is written.
+    Number(String),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// How many containers stand around the innermost value, itself included.
+    pub fn depth(&self) -> usize {
+        match self {
+            Json::List(items) => 1 + items.iter().map(Json::depth).max().unwrap_or(0),
+            Json::Object(entries) => 1 + entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// Reads exactly one JSON value; `None` for anything else: broken text, a lone surrogate, bytes behind the value.
+pub fn read(bytes: &[u8]) -> Option<Json> {
+    serde_json::from_slice(bytes).ok()
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Count(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Number(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+        let mut object = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            object.push(entry);
+        }
+        Ok(Json::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_seen_twice() {
+        let Some(Json::Object(entries)) = read(br#"{"a":1,"a":"x"}"#) else {
+            panic!("an object")
+        };
+        assert_eq!(
+            entries,
+            [
+                ("a".to_owned(), Json::Count(1)),
+                ("a".to_owned(), Json::Text("x".into()))
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_one_value_is_not_read() {
+        for text in [
+            "",
+            "{",
+            "{} {}",
+            "{}x",
+            r#"{"a":NaN}"#,
+            r#"{"a":"\ud800"}"#,
+            "{'a':1}",
+            "{\"a\":01}",
+        ] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(read(b"{\"a\":\"\xff\"}"), None);
+        assert_eq!(read("[".repeat(100_000).as_bytes()), None, "deep nesting is refused, not followed");
+    }
+
+    #[test]
+    fn depth_counts_containers() {
+        assert_eq!(read(b"1").map(|json| json.depth()), Some(0));
+        assert_eq!(read(br#"{"a":[{"b":1}]}"#).map(|json| json.depth()), Some(3));
+    }
+}

@@ -1,0 +1,169 @@
+//! Reads, writes and removes the XDG autostart entry (Linux and other free desktops).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Click, Status, linux};
+use crate::contract::names;
+use crate::os::environment::Environment;
+use crate::os::files;
+
+/// An entry has some hundred bytes.
+const LIMIT: u64 = 64 << 10;
+
+/// Launch-at-login of this program.
+#[derive(Debug, Clone)]
+pub struct Autostart {
+    entry: PathBuf,
+    program: PathBuf,
+    sandboxed: bool,
+}
+
+impl Autostart {
+    /// Of the program that runs now, or of the AppImage it runs from.
+    ///
+    /// `environment` holds `XDG_CONFIG_HOME`, `APPIMAGE`, `FLATPAK_ID` and `SNAP`.
+    ///
+    /// # Errors
+    /// What the system says when it does not know this program's path.
+    pub fn of_this_program(environment: &Environment, home: &Path) -> io::Result<Autostart> {
+        let program = match environment.non_empty("APPIMAGE") {
+            Some(image) => PathBuf::from(image),
+            None => std::env::current_exe()?,
+        };
+        // The specification has relative paths ignored.
+        let configured = environment.non_empty("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let config = configured.unwrap_or_else(|| home.join(".config"));
+        let sandboxed = environment.non_empty("FLATPAK_ID").is_some() || environment.non_empty("SNAP").is_some();
+        Ok(Autostart {
+            entry: config.join("autostart").join(names::AUTOSTART_ENTRY),
+            program,
+            sandboxed,
+        })
+    }
+
+    /// The file to watch for a person's change in the system's own settings.
+    pub fn entry(&self) -> &Path {
+        &self.entry
+    }
+
+    /// What the system says now.
+    pub fn status(&self) -> Status {
+        if let Some(reason) = linux::obstacle(&self.program, self.sandboxed) {
+            return Status::Impossible(reason);
+        }
+        match self.read() {
+            Ok(entry) => entry.status(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Status::Disabled,
+            Err(error) => Status::Impossible(error.to_string()),
+        }
+    }
+
+    /// Registers this program.
+    ///
+    /// # Errors
+    /// A sentence: what could not be written, and why.
+    pub fn enable(&self, _: Click) -> Result<Status, String> {
+        if let Some(reason) = linux::obstacle(&self.program, self.sandboxed) {
+            return Err(reason);
+        }
+        self.write()?;
+        Ok(self.status())
+    }
+
+    /// Takes the registration back. The file goes: a switched-off one would hide a later registration's reason.
+    ///
+    /// # Errors
+    /// A sentence: what could not be removed, and why.
+    pub fn disable(&self, _: Click) -> Result<Status, String> {
+        self.remove()?;
+        Ok(self.status())
+    }
+
+    /// Removes the entry, for the removal of the package.
+    ///
+    /// # Errors
+    /// A sentence: what could not be removed, and why.
+    pub fn unregister(&self) -> Result<(), String> {
+        self.remove()
+    }
+
+    /// Corrects the path of an entry that is enabled and leads nowhere, after a move or an upgrade.
+    pub fn correct_stale_path(&self) {
+        let Ok(entry) = self.read() else { return };
+        let Some(program) = self.program.to_str() else { return };
+        let possible = linux::obstacle(&self.program, self.sandboxed).is_none();
+        if possible && linux::corrected(&entry, program, |path| Path::new(path).exists()) {
+            match self.write() {
+                Ok(()) => tracing::info!(was = entry.program, "the autostart entry names this program again"),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+    }
+
+    fn read(&self) -> io::Result<linux::Entry> {
+        let bytes = files::read_bounded(&self.entry, LIMIT)?;
+        Ok(linux::Entry::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    fn write(&self) -> Result<(), String> {
+        let failed = |error: io::Error| format!("`{}` cannot be written: {error}", self.entry.display());
+        if let Some(directory) = self.entry.parent() {
+            std::fs::create_dir_all(directory).map_err(failed)?;
+        }
+        let text = linux::text(&self.program.to_string_lossy());
+        files::replace_private(&self.entry, text.as_bytes()).map_err(failed)
+    }
+
+    fn remove(&self) -> Result<(), String> {
+        match std::fs::remove_file(&self.entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(format!("`{}` cannot be removed: {error}", self.entry.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn autostart(config: &Path) -> Autostart {
+        let variable = ("XDG_CONFIG_HOME".to_owned(), config.display().to_string());
+        Autostart::of_this_program(&Environment::from_iter([variable]), Path::new("/nonexistent")).unwrap()
+    }
+
+    #[test]
+    fn a_click_registers_and_a_click_takes_it_back() {
+        let config = tempfile::tempdir().unwrap();
+        let autostart = autostart(config.path());
+        assert_eq!(autostart.status(), Status::Disabled);
+        assert_eq!(autostart.enable(Click::by_person()), Ok(Status::Enabled));
+        assert!(config.path().join("autostart/app.mcpproxy.tray.desktop").exists());
+        assert_eq!(autostart.disable(Click::by_person()), Ok(Status::Disabled));
+        assert_eq!(autostart.disable(Click::by_person()), Ok(Status::Disabled));
+        assert!(!autostart.entry().exists());
+    }
+
+    #[test]
+    fn the_persons_own_no_stands_until_a_click() {
+        let config = tempfile::tempdir().unwrap();
+        let autostart = autostart(config.path());
+        autostart.enable(Click::by_person()).unwrap();
+        let text = std::fs::read_to_string(autostart.entry()).unwrap() + "Hidden=true\n";
+        files::replace_private(autostart.entry(), text.as_bytes()).unwrap();
+        autostart.correct_stale_path();
+        assert_eq!(autostart.status(), Status::DisabledInSystem);
+        assert_eq!(autostart.enable(Click::by_person()), Ok(Status::Enabled));
+    }
+
+    #[test]
+    fn a_config_directory_that_cannot_be_written_is_said() {
+        let config = tempfile::tempdir().unwrap();
+        let file = config.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = autostart(&file).enable(Click::by_person()).unwrap_err();
+        assert!(error.contains("cannot be written"), "{error}");
+    }
+}

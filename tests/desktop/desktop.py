@@ -1,0 +1,343 @@
+"""What a person and a desktop do with the tray app: look, click, press, read what the bus says.
+
+Runs under the system's Python (/usr/bin/python3), which has GObject introspection, inside scripts/virtual-desktop.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import gi
+
+gi.require_version("Atspi", "2.0")
+from gi.repository import Atspi, Gio, GLib  # noqa: E402
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "mcp"))
+from world import PROJECT, TRAY, World, wait_for  # noqa: E402
+
+APP_ID = "app.mcpproxy.tray"
+WELCOME = "Welcome to MCPProxy"
+WATCHER = "org.kde.StatusNotifierWatcher"
+
+
+def command(*words, check=True, **options):
+    return subprocess.run([str(word) for word in words], check=check, capture_output=True, text=True, **options).stdout
+
+
+class Pictures:
+    """Screenshots, for a person to look at afterwards."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def take(self, name):
+        path = self.folder / f"{name}.png"
+        command("import", "-window", "root", path)
+        return path
+
+
+# --- the bus
+
+
+class Bus:
+    def __init__(self):
+        self.connection = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+
+    def call(self, name, path, interface, method, arguments=None, reply=None, timeout=5000):
+        form = GLib.VariantType(reply) if reply else None
+        flags = Gio.DBusCallFlags.NO_AUTO_START
+        answer = self.connection.call_sync(name, path, interface, method, arguments, form, flags, timeout, None)
+        return answer.unpack()
+
+    def get(self, name, path, interface, property):
+        arguments = GLib.Variant("(ss)", (interface, property))
+        return self.call(name, path, "org.freedesktop.DBus.Properties", "Get", arguments, "(v)")[0]
+
+    def process(self, name):
+        arguments = GLib.Variant("(s)", (name,))
+        dbus = "org.freedesktop.DBus"
+        return self.call(dbus, "/", dbus, "GetConnectionUnixProcessID", arguments, "(u)")[0]
+
+
+class MenuItem:
+    """A menu item as the desktop was told of it."""
+
+    def __init__(self, layout):
+        self.number, properties, children = layout
+        self.label = properties.get("label", "").replace("__", "\0").replace("_", "").replace("\0", "_")
+        self.enabled = properties.get("enabled", True)
+        self.separator = properties.get("type") == "separator"
+        self.ticked = bool(properties.get("toggle-state", 0)) if properties.get("toggle-type") else None
+        self.items = [MenuItem(child) for child in children if child[1].get("visible", True)]
+
+    def lines(self, depth=0):
+        for item in self.items:
+            mark = {None: "", True: "[x] ", False: "[ ] "}[item.ticked]
+            text = "-----" if item.separator else mark + item.label + ("" if item.enabled else "  (not enabled)")
+            yield "    " * depth + text
+            yield from item.lines(depth + 1)
+
+    def __str__(self):
+        return "\n".join(self.lines())
+
+    def find(self, label):
+        """The first item whose label begins so, however deep."""
+        for item in self.items:
+            if item.label.startswith(label):
+                return item
+            if found := item.find(label):
+                return found
+        return None
+
+
+class TrayItem:
+    """The tray icon of one process, as the session bus shows it."""
+
+    def __init__(self, bus, name, path):
+        self.bus, self.name, self.path = bus, name, path
+
+    @staticmethod
+    def registered():
+        bus = Bus()
+        try:
+            items = bus.get(WATCHER, "/StatusNotifierWatcher", WATCHER, "RegisteredStatusNotifierItems")
+        except GLib.Error:
+            return []
+        split = [item.partition("/") for item in items]
+        return [TrayItem(bus, name, f"/{path}" if path else "/StatusNotifierItem") for name, _, path in split]
+
+    @staticmethod
+    def of(process):
+        """Our icon, shown by this process (or by any, for None); nothing until it is registered."""
+        for item in TrayItem.registered():
+            try:
+                if item["Id"] == APP_ID and process in (None, item.bus.process(item.name)):
+                    return item
+            except GLib.Error:
+                pass
+        return None
+
+    def __getitem__(self, property):
+        return self.bus.get(self.name, self.path, "org.kde.StatusNotifierItem", property)
+
+    def menu(self):
+        arguments = GLib.Variant("(iias)", (0, -1, []))
+        reply = "(u(ia{sv}av))"
+        return MenuItem(self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "GetLayout", arguments, reply)[1])
+
+    def click(self, label):
+        """Clicks an item as a desktop that draws the menu itself does."""
+        item = self.menu().find(label)
+        assert item, f"no menu item begins with {label!r}:\n{self.menu()}"
+        assert item.enabled, f"{item.label!r} is not enabled:\n{self.menu()}"
+        arguments = GLib.Variant("(isvu)", (item.number, "clicked", GLib.Variant("i", 0), 0))
+        try:
+            self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "Event", arguments)
+        except GLib.Error as error:  # an item that ends the program takes the answer with it
+            if not error.matches(Gio.dbus_error_quark(), Gio.DBusError.NO_REPLY):
+                raise
+
+    def wait_menu(self, label, seconds=10, **wanted):
+        """Waits for an item that begins so and looks as wanted (ticked=…, enabled=…); returns it."""
+
+        def there():
+            item = self.menu().find(label)
+            return item and all(getattr(item, name) == value for name, value in wanted.items()) and item
+
+        try:
+            return wait_for(f"a menu item {label!r} {wanted or ''}", there, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe menu is:\n{self.menu()}") from None
+
+
+# --- windows, through accessibility
+
+
+class Widget:
+    """Something on the screen that assistive technology can see."""
+
+    def __init__(self, accessible):
+        self.accessible = accessible
+
+    def __repr__(self):
+        return f"{self.role} {self.name!r}"
+
+    @property
+    def name(self):
+        return self.accessible.get_name() or ""
+
+    @property
+    def role(self):
+        return self.accessible.get_role_name().removeprefix("push ")  # Debian 12's word for a button
+
+    @property
+    def ticked(self):
+        return self.accessible.get_state_set().contains(Atspi.StateType.CHECKED)
+
+    @property
+    def focused(self):
+        return self.accessible.get_state_set().contains(Atspi.StateType.FOCUSED)
+
+    @property
+    def showing(self):
+        return self.accessible.get_state_set().contains(Atspi.StateType.SHOWING)
+
+    def press(self):
+        assert self.accessible.get_action_iface().do_action(0), f"{self} cannot be pressed"
+
+    def centre(self):
+        box = self.accessible.get_component_iface().get_extents(Atspi.CoordType.SCREEN)
+        return box.x + box.width // 2, box.y + box.height // 2
+
+    def all(self):
+        """This widget and all below it; what goes away meanwhile is left out."""
+        yield self
+        try:
+            for index in range(self.accessible.get_child_count()):
+                if child := self.accessible.get_child_at_index(index):
+                    yield from Widget(child).all()
+        except GLib.Error:
+            return
+
+    def find(self, role, name=""):
+        for widget in self.all():
+            try:
+                if widget.role == role and widget.name.startswith(name):
+                    return widget
+            except GLib.Error:
+                continue
+        return None
+
+
+def screen():
+    """Everything on the screen that takes part in accessibility."""
+    desktop = Atspi.get_desktop(0)
+    desktop.clear_cache()
+    return Widget(desktop)
+
+
+def window(title):
+    """The window with this title, or nothing."""
+    for application in screen().all():
+        if application.role in ("alert", "dialog", "frame", "window") and application.name == title:
+            return application
+    return None
+
+
+# --- pointer and keyboard
+
+
+def point_and_click(place, button=1):
+    x, y = place
+    command("xdotool", "mousemove", "--sync", x, y)
+    command("xdotool", "click", button)
+
+
+def key(*names):
+    command("xdotool", "key", "--clearmodifiers", *names)
+
+
+def windows():
+    """Titles of the windows that the window manager knows."""
+    return [line.split(None, 3)[3] for line in command("wmctrl", "-l").splitlines() if len(line.split(None, 3)) > 3]
+
+
+def popup():
+    """Left, top, width and height of the menu that is open, or nothing: a new unmanaged window of some size."""
+    for line in command("xwininfo", "-root", "-children").splitlines():
+        found = re.search(r"0x[0-9a-f]+ .* (\d+)x(\d+)\+-?\d+\+-?\d+  \+(-?\d+)\+(-?\d+)", line)
+        if found:
+            width, height, left, top = map(int, found.groups())
+            if "wrapper" in line and width > 60 and height > 60:
+                return left, top, width, height
+    return None
+
+
+class Icon:
+    """Where the icon is on the panel: what changed there since the picture of the empty panel."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+        self.empty = pictures.take("panel-empty")
+
+    def place(self):
+        now = self.pictures.take("panel-now")
+        strip = "-crop 0x32+0+0 +repage -compose difference -composite -threshold 8% -format %@ info:"
+        found = command("convert", self.empty, now, *strip.split(), check=False)
+        box = re.match(r"(\d+)x(\d+)\+(\d+)\+(\d+)", found)
+        width, height, left, top = map(int, box.groups()) if box else (0, 0, 0, 0)
+        return (left + width // 2, top + height // 2) if 8 <= width <= 60 else None
+
+    def wait(self):
+        return wait_for("the icon is seen on the panel", self.place)
+
+
+# --- who does it
+
+
+class Person(World):
+    """A person with a home of their own on this desktop."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.variables.setdefault("MCPPROXY_LISTEN", f"127.0.0.1:{self.port}")
+        for name, place in (("CONFIG", ".config"), ("CACHE", ".cache"), ("DATA", ".local/share"), ("STATE", ".local/state")):
+            self.variables[f"XDG_{name}_HOME"] = str(self.directory / place)
+        # What is opened with the desktop's own programs is written down instead.
+        self.opened_file = self.directory / "opened"
+        opener = self.directory / "bin/xdg-open"
+        opener.parent.mkdir()
+        opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >>"{self.opened_file}"\n')
+        opener.chmod(0o755)
+        self.variables["PATH"] = f"{opener.parent}:{os.environ['PATH']}"
+
+    @property
+    def entry(self):
+        return self.directory / ".config/autostart" / f"{APP_ID}.desktop"
+
+    @property
+    def sidecar(self):
+        path = self.root / "tray-autostart.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def opened(self):
+        return self.opened_file.read_text().split("\n") if self.opened_file.exists() else []
+
+    def start_tray(self, *arguments):
+        tray = self.start(TRAY, *arguments)
+        tray.still_runs = lambda: tray.poll() is None
+        return tray
+
+    def running(self, program):
+        return sorted((one for one in self.processes() if one.program == program), key=lambda one: one.pid)
+
+    def icon(self, tray=None, seconds=10):
+        """The tray's icon on the bus, once it is there."""
+
+        def registered():
+            assert tray is None or tray.poll() is None, f"the tray ended with {tray.returncode}"
+            return TrayItem.of(tray.pid if tray else None)
+
+        return wait_for("the icon is registered on the bus", registered, seconds)
+
+    def welcome(self, tray):
+        return wait_for("the first-run window is shown", lambda: tray.poll() is None and window(WELCOME))
+
+    def wait_ready(self):
+        wait_for("the core is ready", self.is_ready, 20)
+
+    def core_pid(self):
+        return self.get("/api/v1/info").data["pid"]
+
+    def quit(self, tray, icon):
+        icon.click("Quit")
+        self.wait_gone(tray)
+
+    def wait_gone(self, tray=None):
+        if tray:
+            assert tray.wait(15) == 0, f"the tray ended with {tray.returncode}"
+        wait_for("no process is left", lambda: not self.processes())

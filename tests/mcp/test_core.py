@@ -1,0 +1,447 @@
+"""Drives the real core as its users do: AI clients, trays, the command line. Run by `scripts/test mcp`."""
+
+import asyncio
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+import unittest
+
+import mcp
+
+from world import CORE, World, everything, main, wait_for
+
+
+def text_of(result):
+    return "\n".join(block.text for block in result.content if block.type == "text")
+
+
+def call(world, tool, arguments, mode="legacy", seconds=20):
+    """One tool call by a client of its own, with a deadline: no answer is a failure, not a wait."""
+
+    async def one_call():
+        async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp", mode=mode) as client:
+            return await client.call_tool(tool, arguments)
+
+    return asyncio.run(asyncio.wait_for(one_call(), seconds))
+
+
+class AnAiClient(unittest.TestCase):
+    """The official Python client, a real core, the official TypeScript server."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World(config={"mcpServers": [everything()]})
+        cls.core = cls.world.start_core()
+        cls.world.wait_connected("everything")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.end()
+
+    def test_initialize(self):
+        """an AI client that says initialize is answered, and sees the tools to find and call tools"""
+
+        async def listed():
+            async with mcp.Client(f"http://127.0.0.1:{self.world.port}/mcp", mode="legacy") as client:
+                return client.server_info, client.protocol_version, await client.list_tools()
+
+        server, version, tools = asyncio.run(asyncio.wait_for(listed(), 20))
+        self.assertIn("mcpproxy", server.name.lower())
+        self.assertEqual(version, "2025-11-25")
+        names = {tool.name for tool in tools.tools}
+        wanted = {"retrieve_tools", "call_tool_read", "call_tool_write", "call_tool_destructive"}
+        self.assertLessEqual(wanted, names)
+        hints = {tool.name: tool.annotations for tool in tools.tools}
+        self.assertTrue(hints["call_tool_read"].read_only_hint)
+        self.assertTrue(hints["call_tool_destructive"].destructive_hint)
+
+    def test_newest(self):
+        """an AI client that prefers the newest protocol, which has no initialize, gets through as well"""
+
+        async def echoed():
+            async with mcp.Client(f"http://127.0.0.1:{self.world.port}/mcp", mode="auto") as client:
+                tools = await client.list_tools()
+                echo = {"name": "everything:echo", "args": {"message": "good day"}}
+                return client.protocol_version, tools, await client.call_tool("call_tool_read", echo)
+
+        version, tools, result = asyncio.run(asyncio.wait_for(echoed(), 20))
+        self.assertIn("retrieve_tools", {tool.name for tool in tools.tools})
+        self.assertIn("good day", text_of(result), version)
+
+    def test_find(self):
+        """retrieve_tools finds an upstream's tool by what it does"""
+        for query, tool in [("echo a message back", "everything:echo"), ("add two numbers", "everything:get-sum")]:
+            for mode in ("legacy", "auto"):
+                result = call(self.world, "retrieve_tools", {"query": query, "limit": 3}, mode)
+                self.assertIn(tool, json.dumps(json.loads(text_of(result))), query)
+
+    def test_call(self):
+        """call_tool_read runs an upstream's tool and returns its text, in both ways of passing arguments"""
+        for arguments in [{"args": {"message": "good day"}}, {"args_json": '{"message": "good day"}'}]:
+            result = call(self.world, "call_tool_read", {"name": "everything:echo", **arguments})
+            self.assertFalse(result.is_error, text_of(result))
+            self.assertIn("good day", text_of(result))
+
+    def test_two_at_once(self):
+        """a slow call does not hold up a quick one"""
+
+        async def both():
+            address = f"http://127.0.0.1:{self.world.port}/mcp"
+            async with mcp.Client(address, mode="legacy") as one, mcp.Client(address, mode="legacy") as other:
+                slow = asyncio.create_task(
+                    one.call_tool(
+                        "call_tool_read",
+                        {"name": "everything:trigger-long-running-operation", "args": {"duration": 2, "steps": 2}},
+                    )
+                )
+                await asyncio.sleep(0.2)  # the slow one is under way
+                quick = await other.call_tool("call_tool_read", {"name": "everything:echo", "args": {"message": "x"}})
+                still_running = not slow.done()
+                return still_running, quick, await slow
+
+        still_running, quick, slow = asyncio.run(asyncio.wait_for(both(), 20))
+        self.assertTrue(still_running, "the quick call came back after the slow one")
+        self.assertFalse(quick.is_error, text_of(quick))
+        self.assertFalse(slow.is_error, text_of(slow))
+
+    def test_unknown_tool(self):
+        """a call of a tool or server that is not there is answered with a sentence"""
+        for name in ["everything:no-such-tool", "no-such-server:echo", "echo"]:
+            result = call(self.world, "call_tool_read", {"name": name, "args": {}})
+            self.assertTrue(result.is_error, name)
+            self.assertGreater(len(text_of(result)), 10, name)
+
+    def test_tcp_key(self):
+        """REST over TCP asks for the key: 401 without or with a wrong one, 200 with the right one"""
+        self.assertEqual(self.world.get("/api/v1/status", over="tcp").status, 401)
+        self.assertEqual(self.world.get("/api/v1/status", over="tcp", key="wrong").status, 401)
+        self.assertEqual(self.world.get("/api/v1/status", over="tcp", key="key-of-the-test").status, 200)
+        bearer = {"Authorization": "Bearer key-of-the-test"}
+        self.assertEqual(self.world.get("/api/v1/status", over="tcp", headers=bearer).status, 200)
+        self.assertEqual(self.world.get("/events", over="tcp").status, 401)
+        self.assertEqual(self.world.get("/ready", over="tcp").json, {"ready": True})
+
+    def test_shutdown_is_local(self):
+        """a caller over TCP cannot stop the core, whatever it knows"""
+        self.assertIn(self.world.post("/api/v1/shutdown", over="tcp", key="key-of-the-test").status, (403, 404, 405))
+
+    def test_foreign_web_page(self):
+        """a web page of another site cannot call tools through the browser"""
+        message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        accept = {"Accept": "application/json, text/event-stream"}
+        for header in [{"Host": "evil.example"}, {"Origin": "https://evil.example"}]:
+            answer = self.world.post("/mcp", over="tcp", body=message, headers={**accept, **header})
+            self.assertEqual(answer.status, 403, header)
+
+    def test_socket(self):
+        """the socket of this user needs no key, and only this user can open it"""
+        self.assertEqual(self.world.get("/api/v1/status").status, 200)
+        self.assertEqual(stat.S_IMODE((self.world.root / "mcpproxy.sock").stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.world.root.stat().st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE(self.world.config_file.stat().st_mode), 0o600)
+
+    def test_status(self):
+        """/api/v1/status, /info and /servers say what is true"""
+        status = self.world.status()
+        self.assertTrue(status["running"])
+        self.assertEqual(status["upstream_stats"]["connected_servers"], 1)
+        self.assertGreater(status["upstream_stats"]["total_tools"], 5)
+        self.assertIsNone(status["autostart_enabled"])
+        self.assertEqual(status["launch_source"], "unknown")
+        self.assertEqual(
+            set(status["env_markers"]), {"has_ci_env", "has_cloud_ide_env", "is_container", "has_tty", "has_display"}
+        )
+        activation = status["activation"]
+        self.assertTrue(activation["first_connected_server_ever"])
+        self.assertTrue(activation["first_mcp_client_ever"])
+        self.assertTrue(activation["first_retrieve_tools_call_ever"])
+        info = self.world.get("/api/v1/info").data
+        self.assertEqual(info["pid"], self.core.pid)
+        self.assertEqual(info["listen_addr"], f"127.0.0.1:{self.world.port}")
+        server = self.world.server("everything")
+        self.assertEqual((server["status"], server["health"]["level"]), ("connected", "healthy"))
+
+    def test_events(self):
+        """/events begins with `status` and tells of a server that is disabled and enabled again"""
+        events = self.world.events()
+        name, data = next(events)
+        self.assertEqual(name, "status")
+        self.assertTrue(data["running"])
+
+        def told(connected):
+            # Each event comes before the connection's own deadline, or reading fails.
+            for name, data in events:
+                if name == "servers.changed":
+                    server = next(one for one in data["payload"]["servers"] if one["name"] == "everything")
+                    if server["connected"] == connected:
+                        return True
+
+        self.assertEqual(self.world.post("/api/v1/servers/everything/disable").status, 200)
+        self.assertTrue(told(connected=False))
+        self.assertEqual(self.world.post("/api/v1/servers/everything/enable").status, 200)
+        self.assertTrue(told(connected=True))
+        self.world.wait_connected("everything")
+
+
+class TheCommandLine(unittest.TestCase):
+    def test_servers(self):
+        """upstream add, list and remove work with a running core, and unknown keys survive"""
+        config = {"mcpServers": [], "theirs": {"kept": [1, {"deep": None}]}}
+        with World(config=config) as world:
+            world.start_core()
+            added = world.run(CORE, "upstream", "add", "everything", "--", *everything_command())
+            self.assertEqual(added.returncode, 0, added.stderr)
+            world.wait_connected("everything")
+            self.assertEqual(world.config()["theirs"], config["theirs"])
+            for form, read in [("json", json.loads), ("yaml", str), ("table", str)]:
+                listed = world.run(CORE, "upstream", "list", "-o", form)
+                self.assertEqual(listed.returncode, 0, listed.stderr)
+                self.assertIn("everything", str(read(listed.stdout)), form)
+            result = call(world, "call_tool_read", {"name": "everything:echo", "args": {"message": "hello"}})
+            self.assertIn("hello", text_of(result))
+            again = world.run(CORE, "upstream", "add", "everything", "--", *everything_command())
+            self.assertNotEqual(again.returncode, 0)
+            removed = world.run(CORE, "upstream", "remove", "everything", "--yes")
+            self.assertEqual(removed.returncode, 0, removed.stderr)
+            self.assertIsNone(world.server("everything"))
+            self.assertEqual(world.config()["theirs"], config["theirs"])
+
+    def test_servers_without_a_core(self):
+        """upstream add works without a core: the next one starts the server"""
+        with World(config={}) as world:
+            added = world.run(CORE, "upstream", "add", "everything", "--", *everything_command())
+            self.assertEqual(added.returncode, 0, added.stderr)
+            self.assertEqual(world.config()["mcpServers"][0]["name"], "everything")
+            world.start_core()
+            world.wait_connected("everything")
+
+    def test_npx(self):
+        """a server added as its README says, through npx, is downloaded and answers"""
+        with World(config={}) as world:
+            world.start_core()
+            command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
+            added = world.run(CORE, "upstream", "add", "everything", "--", *command)
+            self.assertEqual(added.returncode, 0, added.stderr)
+            world.wait_connected("everything", 120)
+            result = call(world, "call_tool_read", {"name": "everything:echo", "args": {"message": "from npx"}})
+            self.assertIn("from npx", text_of(result))
+            # npx starts a shell that starts node: all of them end with the server.
+            self.assertEqual(world.post("/api/v1/servers/everything/disable").status, 200)
+            wait_for(
+                "npx and its children ended",
+                lambda: not [process for process in world.processes() if process.program != "mcpproxy"],
+            )
+
+    def test_status(self):
+        """status and telemetry status answer in all three forms, with and without a core"""
+        with World(config={}) as world:
+            for running in (False, True):
+                if running:
+                    world.start_core()
+                for form in ("table", "json", "yaml"):
+                    shown = world.run(CORE, "status", "-o", form)
+                    self.assertEqual(shown.returncode, 0, shown.stderr)
+                    self.assertIn("Running" if running else "Not running", shown.stdout)
+                    self.assertIn(str(world.port), shown.stdout)
+                    self.assertNotIn("key-of-the-test", shown.stdout)
+                    told = world.run(CORE, "telemetry", "status", "-o", form)
+                    self.assertEqual(told.returncode, 0, told.stderr)
+            facts = json.loads(world.run(CORE, "telemetry", "status", "-o", "json").stdout)
+            for key in ("env_kind", "env_markers", "launch_source", "autostart_enabled", "activation"):
+                self.assertIn(key, facts)
+
+    def test_help(self):
+        """--help and --version answer, and a wrong word is refused with a hint"""
+        with World() as world:
+            self.assertIn("upstream", world.run(CORE, "--help").stdout)
+            self.assertRegex(world.run(CORE, "--version").stdout, r"^mcpproxy \d+\.\d+\.\d+")
+            wrong = world.run(CORE, "upstraem")
+            self.assertNotEqual(wrong.returncode, 0)
+            self.assertIn("upstream", wrong.stderr)
+
+
+class WhoRunsTheCore(unittest.TestCase):
+    def facts(self, **variables):
+        with World(config={}, variables=variables) as world:
+            world.start_core()
+            return world.status()
+
+    def test_ci(self):
+        """in CI the core says env_kind ci; CI=false is not CI"""
+        status = self.facts(CI="true")
+        self.assertEqual(status["env_kind"], "ci")
+        self.assertTrue(status["env_markers"]["has_ci_env"])
+        status = self.facts(CI="false")
+        self.assertNotEqual(status["env_kind"], "ci")
+        self.assertFalse(status["env_markers"]["has_ci_env"])
+
+    def test_launch_source(self):
+        """the launch source is what the parent said, and unknown where nobody did"""
+        self.assertEqual(self.facts()["launch_source"], "unknown")
+        status = self.facts(MCPPROXY_LAUNCHED_BY="tray")
+        self.assertEqual((status["launch_source"], status["env_kind"]), ("tray", "interactive"))
+        login = {"MCPPROXY_LAUNCHED_BY": "tray", "MCPPROXY_TRAY_LAUNCHED_BY": "login_item"}
+        self.assertEqual(self.facts(**login)["launch_source"], "login_item")
+        self.assertEqual(self.facts(MCPPROXY_LAUNCHED_BY="installer")["launch_source"], "installer")
+
+    def test_autostart(self):
+        """autostart_enabled follows the sidecar: absent, then true, then false, then broken"""
+        with World(config={}) as world:
+            world.start_core()
+            self.assertIsNone(world.status()["autostart_enabled"])
+            sidecar = world.root / "tray-autostart.json"
+            for text, value in [('{"enabled":true}', True), ('{"enabled":false,"state":"disabled"}', False), ("{", None)]:
+                new = world.root / "tray-autostart.json.new"
+                new.write_text(text)
+                new.rename(sidecar)
+                shown = wait_for(text, lambda: [world.status()["autostart_enabled"]])
+                self.assertEqual(shown, [value], text)
+
+
+class WhenThingsBreak(unittest.TestCase):
+    def test_server_dies(self):
+        """a server that is killed in the middle of a call gives an error at once, and comes back"""
+        with World(config={"mcpServers": [everything()]}) as world:
+            world.start_core()
+            world.wait_connected("everything")
+            node = [process for process in world.processes() if "server-everything" in " ".join(process.command)]
+            self.assertTrue(node, "the server's process is not to be found")
+
+            async def interrupted():
+                async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp", mode="legacy") as client:
+                    slow = {"name": "everything:trigger-long-running-operation", "args": {"duration": 60, "steps": 60}}
+                    running = asyncio.create_task(client.call_tool("call_tool_read", slow))
+                    await asyncio.sleep(0.5)  # the call has reached the server
+                    self.assertFalse(running.done())
+                    for process in node:
+                        os.kill(process.pid, signal.SIGKILL)
+                    began = time.monotonic()
+                    result = await asyncio.wait_for(running, 10)
+                    return result, time.monotonic() - began
+
+            result, took = asyncio.run(asyncio.wait_for(interrupted(), 30))
+            self.assertTrue(result.is_error, text_of(result))
+            self.assertIn("everything", text_of(result))
+            self.assertLess(took, 5)
+            wait_for("the server is back", lambda: world.server("everything")["connected"], 30)
+
+    def test_server_missing(self):
+        """a server whose program does not exist is shown with the reason, and the core serves on"""
+        with World(config={"mcpServers": [{"name": "lost", "command": "no-such-program", "enabled": True}]}) as world:
+            world.start_core()
+            server = wait_for("the error is shown", lambda: (world.server("lost") or {}).get("last_error"))
+            self.assertIn("no-such-program", server)
+            self.assertEqual(world.server("lost")["health"]["level"], "unhealthy")
+
+    def test_stop(self):
+        """stopping the core leaves no process behind, by request and by signal"""
+        for way in ("request", "terminate", "interrupt"):
+            with World(config={"mcpServers": [everything(), everything("second")]}) as world:
+                before = world.processes()
+                core = world.start_core()
+                world.wait_connected("everything")
+                world.wait_connected("second")
+                self.assertGreaterEqual(len(world.processes() - before), 3)
+                if way == "request":
+                    self.assertIn(world.post("/api/v1/shutdown").status, (200, 202))
+                else:
+                    core.send_signal(signal.SIGTERM if way == "terminate" else signal.SIGINT)
+                self.assertEqual(core.wait(10), 0, way)
+                wait_for(f"{way}: nothing is left", lambda: world.processes() == before, 2)
+                self.assertFalse((world.root / "mcpproxy.sock").exists(), "the socket is left behind")
+
+    def test_killed(self):
+        """a core that was killed leaves nothing that stops the next one"""
+        with World(config={"mcpServers": [everything()]}) as world:
+            core = world.start_core()
+            world.wait_connected("everything")
+            core.kill()
+            core.wait()
+            wait_for("its servers ended with it", lambda: not world.processes())
+            world.start_core()
+            world.wait_connected("everything")
+
+    def test_bad_config(self):
+        """a broken configuration ends the core with 4, file, line and column, and is not touched"""
+        for text, line, column, word in [
+            ('{\n  "listen": "127.0.0.1:1",\n  "mcpServers": [,]\n}', 3, 18, ""),
+            ('{\n  "mcpServers": {}\n}', 2, None, "array|sequence"),
+            ('{"listen": 8080}', 1, None, "string"),
+            ('{"mcpServers": [{"name": "a", "command": "x", "protocol": "carrier-pigeon"}]}', 1, None, "stdio"),
+            ('{"mcpServers": [{"name": "a", "command": "x"', 1, None, ""),
+        ]:
+            with World(config=text) as world:
+                ended = world.run(CORE, "serve", "--listen", f"127.0.0.1:{world.port}")
+                self.assertEqual(ended.returncode, 4, f"{text}: {ended.stderr}")
+                place = rf"mcp_config\.json`?(:|, line ){line}(:|, column ){column or r'[0-9]+'}"
+                self.assertRegex(ended.stderr, place, text)
+                if word:
+                    self.assertRegex(ended.stderr, word)
+                self.assertNotIn("panicked", ended.stderr)
+                self.assertEqual(world.config_file.read_text(), text)
+
+    def test_port_taken(self):
+        """a taken port ends the core with 2 and the address"""
+        with World(config={}) as world, socket.socket() as taken:
+            taken.bind(("127.0.0.1", world.port))
+            taken.listen()
+            ended = world.run(CORE, "serve")
+            self.assertEqual(ended.returncode, 2, ended.stderr)
+            self.assertIn(f"127.0.0.1:{world.port}", ended.stderr)
+
+    def test_second_core(self):
+        """a second core of the same instance ends with 3, and the first serves on"""
+        with World(config={}) as world:
+            world.start_core()
+            other = world.run(CORE, "serve", "--listen", "127.0.0.1:0")
+            self.assertEqual(other.returncode, 3, other.stderr)
+            self.assertTrue(world.is_ready())
+
+    def test_unwritable_root(self):
+        """an instance root that cannot be written ends the core with 5 and its path"""
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="mcpp-"))
+        try:
+            directory.chmod(0o755)
+            forbidden = directory / "forbidden"
+            forbidden.mkdir(mode=0o555)
+            command = [str(CORE)]
+            if os.getuid() == 0:  # nothing is forbidden to root
+                shutil.copy(CORE, directory / "mcpproxy")
+                command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(directory / "mcpproxy")]
+            for root in (forbidden, forbidden / "below"):
+                environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "MCPPROXY_HOME": str(root)}
+                ended = subprocess.run(
+                    [*command, "serve"], env=environment, capture_output=True, text=True, timeout=30
+                )
+                self.assertEqual(ended.returncode, 5, ended.stderr)
+                self.assertIn(str(root), ended.stderr)
+                self.assertNotIn("panicked", ended.stderr)
+        finally:
+            shutil.rmtree(directory)
+
+    def test_fresh_home(self):
+        """with nothing there the core makes its configuration, private, with a key of its own"""
+        with World() as world:
+            world.variables["MCPPROXY_LISTEN"] = f"127.0.0.1:{world.port}"
+            world.start_core()
+            config = world.config()
+            self.assertEqual(config["mcpServers"], [])
+            self.assertGreaterEqual(len(config["api_key"]), 32)
+            self.assertEqual(config["listen"], "127.0.0.1:8080", "the variable's value must not be saved")
+            self.assertEqual(stat.S_IMODE(world.config_file.stat().st_mode), 0o600)
+
+
+def everything_command():
+    entry = everything()
+    return [entry["command"], *entry["args"]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""A throw-away MCPProxy and what a test may ask of it: files, REST, events, processes, checks.
+
+Everything of one world lies in one directory, is reached over loopback only, and is ended with it.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS = pathlib.Path(os.environ.get("CHECKS_PROGRAMS") or PROJECT / "target/debug")
+CORE = PROGRAMS / "mcpproxy"
+TRAY = PROGRAMS / "mcpproxy-tray"
+# The official TypeScript test server, where scripts/test installs it.
+SERVER = PROJECT / "target/tools/node/node_modules/.bin/mcp-server-everything"
+
+
+def wait_for(what, condition, seconds=10.0):
+    """Returns the condition's first true value; fails once the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.03)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout=10):
+        super().__init__("localhost", timeout=timeout)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Answer:
+    """An HTTP answer: its status and its JSON (or text)."""
+
+    def __init__(self, status, text):
+        self.status = status
+        self.text = text
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+    @property
+    def data(self):
+        body = self.json
+        assert body["success"] is True, body
+        return body["data"]
+
+
+class Process:
+    """A living process, told apart from a later one with its number by its start time."""
+
+    def __init__(self, pid, state, parent, started, command, environment):
+        self.pid, self.state, self.parent, self.started = pid, state, parent, started
+        self.command, self.environment = command, environment
+
+    def __repr__(self):
+        return f"{self.pid} ({' '.join(self.command) or '?'})"
+
+    def __eq__(self, other):
+        return (self.pid, self.started) == (other.pid, other.started)
+
+    def __hash__(self):
+        return hash((self.pid, self.started))
+
+    @property
+    def program(self):
+        return pathlib.Path(self.command[0]).name if self.command else ""
+
+
+def processes():
+    """Every process of this machine that still runs (a zombie has ended)."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text()
+            command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            environment = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        fields = stat[stat.rindex(")") + 2 :].split()
+        if fields[0] not in "ZX":
+            found.append(Process(int(entry.name), fields[0], int(fields[1]), int(fields[19]), command, environment))
+    return found
+
+
+class World:
+    """One instance root with a home of its own, and the programs started in it."""
+
+    def __init__(self, directory=None, config=None, variables=None):
+        self.owned = directory is None
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="mcpp-"))
+        self.root = self.directory / ".mcpproxy"
+        self.port = free_port()
+        self.variables = dict(variables or {})
+        self.started = []
+        self.streams = []
+        if config is not None:
+            self.write_config(config)
+
+    # --- files
+
+    @property
+    def config_file(self):
+        return self.root / "mcp_config.json"
+
+    def write_config(self, config):
+        """Writes a configuration: a dictionary gets this world's address, text is written as it is."""
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        text = config
+        if not isinstance(config, str):
+            text = json.dumps({"listen": f"127.0.0.1:{self.port}", "api_key": "key-of-the-test", **config}, indent=2)
+        self.config_file.write_text(text)
+        self.config_file.chmod(0o600)
+
+    def config(self):
+        return json.loads(self.config_file.read_text())
+
+    # --- programs
+
+    def environment(self):
+        """What a program of this world sees: nothing of the caller's own MCPProxy, desktop or CI."""
+        kept = ("PATH", "LANG", "USER", "LOGNAME", "TMPDIR", "TERM", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS")
+        fetching = ("_proxy", "_PROXY", "SSL_CERT_", "_CA_", "npm_config_")
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in kept or name.startswith("XDG_") or any(part in name for part in fetching)
+        }
+        environment["HOME"] = str(self.directory)
+        return {**environment, **self.variables}
+
+    def start(self, program, *arguments, **options):
+        """Starts a program; its output goes to a file that `output` reads."""
+        log = open(self.directory / f"{pathlib.Path(program).name}.{len(self.started)}.out", "w+b")
+        self.streams.append(log)
+        options = {"env": self.environment(), "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
+        process = subprocess.Popen([str(program), *map(str, arguments)], start_new_session=True, **options)
+        process.log = log.name
+        self.started.append(process)
+        return process
+
+    def output(self, process):
+        return pathlib.Path(process.log).read_text(errors="replace")
+
+    def run(self, program, *arguments, seconds=30, **options):
+        """Runs a program to its end; standard output and error apart, as text."""
+        options = {"env": self.environment(), "stdin": subprocess.DEVNULL, **options}
+        command = [str(program), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, **options)
+
+    def start_core(self, *arguments, **options):
+        core = self.start(CORE, "serve", *arguments, **options)
+
+        def ready():
+            if core.poll() is not None:
+                raise AssertionError(f"the core ended with {core.returncode}: {self.output(core)}")
+            return self.is_ready()
+
+        wait_for("the core is ready", ready, 20)
+        return core
+
+    def is_ready(self):
+        try:
+            return self.get("/ready").status == 200
+        except OSError:
+            return False
+
+    def processes(self):
+        """The processes whose command or environment names this world."""
+        mine = str(self.directory)
+        return {
+            process
+            for process in processes()
+            if process.pid != os.getpid()
+            and (any(mine in word for word in process.command) or any(mine in word for word in process.environment))
+        }
+
+    # --- HTTP
+
+    def request(self, method, path, *, over="socket", key=None, body=None, headers=None, timeout=10):
+        if over == "socket":
+            connection = UnixConnection(self.root / "mcpproxy.sock", timeout)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = dict(headers or {})
+        if key is not None:
+            headers["X-API-Key"] = key
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body)
+        try:
+            connection.request(method, path, body=body, headers=headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+        finally:
+            connection.close()
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, **options):
+        return self.request("POST", path, **options)
+
+    def status(self):
+        return self.get("/api/v1/status").data
+
+    def server(self, name):
+        servers = self.get("/api/v1/servers").data["servers"]
+        return next((server for server in servers if server["name"] == name), None)
+
+    def wait_connected(self, name, seconds=60):
+        def connected():
+            server = self.server(name)
+            if server and server["status"] == "error":
+                raise AssertionError(f"{name}: {server.get('last_error')}")
+            return server and server["connected"]
+
+        wait_for(f"server {name} is connected", connected, seconds)
+
+    def events(self, timeout=10):
+        """Yields (event, data) of the event stream."""
+        connection = UnixConnection(self.root / "mcpproxy.sock", timeout)
+        try:
+            connection.request("GET", "/events", headers={"Accept": "text/event-stream"})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.status
+            name, data = "message", []
+            while line := answer.readline():
+                line = line.decode().rstrip("\r\n")
+                if line.startswith("event:"):
+                    name = line[6:].strip()
+                elif line.startswith("data:"):
+                    data.append(line[5:].strip())
+                elif not line and data:
+                    yield name, json.loads("\n".join(data))
+                    name, data = "message", []
+        finally:
+            connection.close()
+
+    # --- end
+
+    def end(self):
+        """Ends what was started here, by its number, and removes the directory."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.started:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for stream in self.streams:
+            stream.close()
+        if self.owned:
+            for left in self.processes():
+                try:
+                    os.kill(left.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            for process in self.started:
+                text = self.output(process).strip()
+                if text:
+                    said = "\n    ".join(text.splitlines()[-30:])
+                    print(f"    output of {pathlib.Path(process.log).name}:\n    {said}", file=sys.stderr)
+        self.end()
+
+
+def everything(name="everything", **more):
+    """A configuration entry for the official TypeScript server, run by node as its launcher would."""
+    assert SERVER.exists(), f"{SERVER} is missing: run this through scripts/test"
+    return {"name": name, "protocol": "stdio", "command": str(SERVER), "args": [], "enabled": True, **more}
+
+
+class Results(unittest.TestResult):
+    """Says each check in one line, and writes it down for scripts/test."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.monotonic()
+
+    def say(self, word, test, detail=""):
+        title = test.shortDescription() or str(test)
+        took = time.monotonic() - getattr(self, "began", time.monotonic())
+        print(f"{word:6} {title} ({took:.1f} s)", flush=True)
+        if detail:
+            print("       " + detail.rstrip().replace("\n", "\n       "), flush=True)
+        if path := os.environ.get("CHECKS_RESULTS"):
+            with open(path, "a") as results:
+                results.write(f"{'passed' if word == 'ok' else 'failed'}\t{title}\n")
+
+    def addSuccess(self, test):
+        self.say("ok", test)
+
+    def addFailure(self, test, error):
+        super().addFailure(test, error)
+        self.say("FAILED", test, self.failures[-1][1])
+
+    def addError(self, test, error):
+        super().addError(test, error)
+        self.say("FAILED", test, self.errors[-1][1])
+
+
+def main(module="__main__"):
+    """Runs the module's tests in the order they are written; arguments pick those whose name contains one."""
+    loader = unittest.TestLoader()
+    loader.sortTestMethodsUsing = None
+    suite = unittest.TestSuite()
+    words = sys.argv[1:]
+    for case in vars(sys.modules[module]).values():
+        if isinstance(case, type) and issubclass(case, unittest.TestCase) and case.__module__ == module:
+            tests = [name for name in vars(case) if name.startswith("test")]
+            picked = [name for name in tests if not words or any(word in f"{case.__name__}.{name}" for word in words)]
+            suite.addTests([case(name) for name in picked])
+    results = Results()
+    suite.run(results)
+    sys.exit(0 if results.wasSuccessful() and results.testsRun else 1)

@@ -1,0 +1,45 @@
+//! `assets/telemetry/heartbeat-v3.schema.json` is what the payload's types say. After a change of the types:
+//! `cargo test --test telemetry_schema -- --ignored` writes it anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should fail where it stands"
+)]
+
+use std::path::PathBuf;
+
+use mcpproxy::os::files;
+use mcpproxy::telemetry::payload::HeartbeatPayload;
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/telemetry/heartbeat-v3.schema.json")
+}
+
+fn of_the_types() -> String {
+    let mut text = serde_json::to_string_pretty(&HeartbeatPayload::schema()).unwrap();
+    text.push('\n');
+    text
+}
+
+#[test]
+fn the_schema_file_is_what_the_types_say() {
+    let file = std::fs::read_to_string(path()).unwrap().replace("\r\n", "\n");
+    assert!(file == of_the_types(), "write it anew: cargo test --test telemetry_schema -- --ignored");
+}
+
+#[test]
+fn every_field_is_documented_with_an_example() {
+    let schema = HeartbeatPayload::schema();
+    for (name, field) in schema["properties"].as_object().unwrap() {
+        let doc = field["description"].as_str().unwrap_or_default();
+        assert!(doc.contains("Example: "), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "writes the file that the other test holds"]
+fn write_the_schema_file() {
+    files::replace_private(&path(), of_the_types().as_bytes()).unwrap();
+}

@@ -1,0 +1,120 @@
+//! What a collector on loopback receives, and what a bad one cannot do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should fail where it stands"
+)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mcpproxy::telemetry::anonymity::{Clean, scan};
+use mcpproxy::telemetry::collector::Collector;
+use mcpproxy::telemetry::identity::Identity;
+use mcpproxy::telemetry::payload::{HeartbeatPayload, Snapshot};
+use mcpproxy::telemetry::send_heartbeat::{LIMIT, SendError, send_heartbeat};
+
+fn clean() -> Clean {
+    scan(&HeartbeatPayload::of(&Snapshot::example()), &Identity::default()).unwrap()
+}
+
+/// Reads one request: its head, and the body that the head announces.
+fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let read = stream.read(&mut chunk).unwrap();
+        bytes.extend_from_slice(chunk.get(..read).unwrap());
+        let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8(bytes.get(..at).unwrap().to_vec()).unwrap().to_lowercase();
+        let length: usize =
+            head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap().trim().parse().unwrap();
+        if bytes.len() >= at + 4 + length {
+            return (head, bytes.split_off(at + 4));
+        }
+    }
+}
+
+/// A collector that answers every request with what `answer` writes; gives its address and the requests it got.
+fn collector(answer: fn(&mut TcpStream)) -> (Collector, mpsc::Receiver<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = sender.send(request(&mut stream));
+            answer(&mut stream);
+        }
+    });
+    (Collector::parse(&format!("http://{address}/v1")).unwrap(), requests)
+}
+
+fn status(stream: &mut TcpStream, line: &str) {
+    let _ = write!(stream, "HTTP/1.1 {line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+}
+
+#[test]
+fn the_bytes_received_are_the_bytes_that_were_cleared() {
+    let (to, requests) = collector(|stream| status(stream, "204 No Content"));
+    send_heartbeat(&to, &clean()).unwrap();
+    let (head, body) = requests.recv().unwrap();
+    assert_eq!(body, clean().bytes());
+    assert!(head.starts_with("post /v1/heartbeat http/1.1"), "{head}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+}
+
+#[test]
+fn an_error_answer_is_no_acceptance() {
+    let (to, _requests) = collector(|stream| status(stream, "500 Internal Server Error"));
+    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Refused(500))));
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    static ELSEWHERE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let (other, other_requests) = collector(|stream| status(stream, "204 No Content"));
+    ELSEWHERE.set(other.heartbeat_url().to_owned()).unwrap();
+    let (to, _requests) = collector(|stream| {
+        let elsewhere = ELSEWHERE.get().unwrap();
+        let _ = write!(stream, "HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
+    });
+    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Refused(307))));
+    assert!(other_requests.recv_timeout(Duration::from_millis(300)).is_err());
+}
+
+#[test]
+fn an_endless_answer_is_not_read() {
+    let (to, _requests) = collector(|stream| {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n");
+        let block = vec![b'x'; 1 << 16];
+        for _ in 0..(1 << 14) {
+            if stream.write_all(&block).is_err() {
+                break;
+            }
+        }
+    });
+    let start = Instant::now();
+    send_heartbeat(&to, &clean()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_collector_that_hangs_costs_ten_seconds() {
+    let (to, _requests) = collector(|_| thread::sleep(Duration::from_secs(60)));
+    let start = Instant::now();
+    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
+    assert!(start.elapsed() < LIMIT + Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_an_error_at_once() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let to = Collector::parse(&format!("http://{address}")).unwrap();
+    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
+}
