@@ -16,6 +16,7 @@ from desktop import (
     APP_ID,
     Bus,
     Icon,
+    MenuChanges,
     PROJECT,
     Person,
     Pictures,
@@ -318,6 +319,25 @@ class TheTray(unittest.TestCase):
             self.assertRegex(second.stdout + second.stderr, r"(?i)already|runs|running")
             self.assertTrue(tray.still_runs())
             person.quit(tray, icon)
+
+
+    def test_kinds(self):
+        """no line of the menu changes its kind in place: panels draw such a line wrongly"""
+        with Person() as person, socket.socket() as taken:
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            changes = MenuChanges()
+            icon.wait_menu("Stop core", enabled=True)
+            icon.click("Stop core")
+            icon.wait_menu("Start core", enabled=True)
+            # From starting to failed: two menus of the same length, with other lines.
+            taken.bind(("127.0.0.1", person.port))
+            taken.listen()
+            icon.click("Start core")
+            wait_for("the menu names the address", lambda: f"127.0.0.1:{person.port}" in str(icon.menu()))
+            person.quit(tray, icon)
+            self.assertEqual(changes.lines_that_changed_kind(), [])
 
 
 class Trouble(unittest.TestCase):
