@@ -15,7 +15,10 @@ pub async fn payload(State(app): State<Arc<App>>) -> Response {
         Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     match preview(&app, &config, jiff::Timestamp::now().as_second()) {
-        Ok(payload) => ok(payload),
+        Ok(clean) => match serde_json::from_slice::<serde_json::Value>(clean.bytes()) {
+            Ok(payload) => ok(payload),
+            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
         Err(reason) => failed(StatusCode::CONFLICT, reason),
     }
 }
