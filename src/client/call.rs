@@ -47,6 +47,7 @@ pub struct Client {
     endpoint: Endpoint,
     /// `tray/1.2.3`, for the core's count of callers.
     name: String,
+    answer_limit: Duration,
 }
 
 impl Client {
@@ -55,7 +56,15 @@ impl Client {
         Client {
             endpoint,
             name: format!("{surface}/{version}"),
+            answer_limit: ANSWER_LIMIT,
         }
+    }
+
+    /// The same caller, which waits this long for an answer.
+    #[must_use]
+    pub fn with_answer_limit(mut self, limit: Duration) -> Client {
+        self.answer_limit = limit;
+        self
     }
 
     /// The way to the core.
@@ -111,7 +120,7 @@ impl Client {
     /// [`CallError`].
     pub async fn events(&self) -> Result<EventStream, CallError> {
         let opened = async { self.send(Method::GET, "/events", None).await };
-        let response = tokio::time::timeout(ANSWER_LIMIT, opened).await.map_err(|_| self.timeout())??;
+        let response = tokio::time::timeout(self.answer_limit, opened).await.map_err(|_| self.timeout())??;
         match response.status() {
             StatusCode::OK => Ok(EventStream::new(response.into_body())),
             StatusCode::UNAUTHORIZED => Err(self.unauthorized()),
@@ -170,7 +179,7 @@ impl Client {
             })?;
             Ok((status, body.to_bytes()))
         };
-        tokio::time::timeout(ANSWER_LIMIT, exchange).await.map_err(|_| self.timeout())?
+        tokio::time::timeout(self.answer_limit, exchange).await.map_err(|_| self.timeout())?
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, CallError> {
@@ -239,6 +248,13 @@ impl Client {
             address: self.endpoint.to_string(),
             problem: problem.to_string(),
         }
+    }
+}
+
+impl CallError {
+    /// Whether nobody listens there: only then may another core be started.
+    pub fn is_not_running(&self) -> bool {
+        matches!(self, CallError::NotRunning { .. })
     }
 }
 

@@ -1,9 +1,14 @@
 //! The open event stream of a core.
 
+use std::time::Duration;
+
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::sse::{Event, Parser, TooLong};
+
+/// The core says something every 30 s: after three times nothing it hangs, or this computer slept.
+const SILENCE_LIMIT: Duration = Duration::from_secs(90);
 
 /// `/events` while it is open. It ends when the core stops, and with an error when the core breaks the format.
 pub struct EventStream {
@@ -25,7 +30,11 @@ impl EventStream {
             if let Some(event) = self.parser.next_event() {
                 return Some(event);
             }
-            let frame = self.body.frame().await?.ok()?;
+            let Ok(frame) = tokio::time::timeout(SILENCE_LIMIT, self.body.frame()).await else {
+                tracing::warn!("the core sent nothing for {} s; its stream was closed", SILENCE_LIMIT.as_secs());
+                return None;
+            };
+            let frame = frame?.ok()?;
             if let Ok(data) = frame.into_data()
                 && let Err(TooLong) = self.parser.push(&data)
             {

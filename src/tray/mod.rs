@@ -1,3 +1,416 @@
-//! What a person sees and touches. Does not know what is inside the core.
+//! What a person sees and touches: model → menu, icon and tooltip as one value; supervisor, launch at login, first run.
+//!
+//! Two threads. The main thread draws ([`render`]) and forwards clicks. The other ([`drive`]) knows and decides: it
+//! holds the model, steps the supervisor and carries out what comes of it. They talk by [`drive::Input`] and
+//! [`drive::Order`] and share nothing.
 
 pub mod autostart;
+mod await_signal;
+pub mod core_program;
+mod drive;
+pub mod first_run;
+mod host;
+pub mod icon;
+pub mod label;
+pub mod menu;
+pub mod model;
+pub mod options;
+pub mod preferences;
+mod render;
+mod start_core;
+pub mod supervisor;
+pub mod view;
+mod write_log;
+mod write_state;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tao::event::{Event, StartCause};
+use tao::event_loop::{ControlFlow, EventLoop, EventLoopBuilder};
+use tokio::sync::mpsc::Sender;
+
+use crate::client::Client;
+use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides};
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::launch::TrayStart;
+use crate::contract::names;
+use crate::contract::platform::Platform;
+use crate::os::environment::{self, Environment};
+use crate::os::files;
+use crate::os::lock::{Attempt, Lock};
+use autostart::{Autostart, write_sidecar};
+use drive::{Input, Order, Setting};
+use first_run::{Circumstances, Question};
+use menu::Command;
+use model::Model;
+use options::Request;
+use preferences::Preferences;
+use render::Shown;
+use view::View;
+
+/// Asks no first-run question: for managed computers and tests.
+const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
+/// This program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Inputs that may wait for the loop: a core that floods its events waits at its own end.
+const WAITING_INPUTS: usize = 256;
+
+/// The world at the start of the process: read once.
+pub struct World {
+    pub arguments: Vec<String>,
+    pub environment: Environment,
+    pub home: Option<PathBuf>,
+    pub user: String,
+    pub executable: Option<PathBuf>,
+}
+
+impl World {
+    /// Reads this process's world.
+    pub fn read() -> World {
+        World {
+            arguments: std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            environment: Environment::read(|name| {
+                let wanted = ["PATH", "CI", "DISPLAY", "WAYLAND_DISPLAY"];
+                names::is_declared(name)
+                    || name == ENV_NO_FIRST_RUN
+                    || wanted.iter().chain(&autostart::VARIABLES).any(|known| name.eq_ignore_ascii_case(known))
+            }),
+            home: environment::home_directory(),
+            user: environment::user_name(),
+            executable: std::env::current_exe().ok(),
+        }
+    }
+}
+
+/// The tray's only door: does what this start asks for.
+pub fn run(world: World) -> ExitCode {
+    match Request::read(world.arguments.iter().map(String::as_str)) {
+        Request::Run { autostart } => match start(&world, autostart) {
+            Ok(Started::ElsewhereAlready(sentence)) => {
+                say(&sentence);
+                ExitCode::SUCCESS
+            }
+            Err(NoStart { sentence, has_display }) => {
+                say(&sentence);
+                if has_display {
+                    tell_in_a_window(&sentence);
+                }
+                ExitCode::FAILURE
+            }
+        },
+        Request::Unregister => unregister(&world),
+        Request::Version => {
+            print(&format!("{} {VERSION}\n", names::TRAY_PROGRAM));
+            ExitCode::SUCCESS
+        }
+        Request::Help => {
+            print(options::HELP);
+            ExitCode::SUCCESS
+        }
+        Request::Unknown(argument) => {
+            say(&format!("unknown argument `{argument}`\n{}", options::HELP));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Why the tray left before its loop began.
+enum Started {
+    ElsewhereAlready(String),
+}
+
+struct NoStart {
+    sentence: String,
+    has_display: bool,
+}
+
+fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
+    let environment = &world.environment;
+    let has_display = Platform::HOST == Platform::MacOs
+        || Platform::HOST == Platform::Windows
+        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| environment.non_empty(name).is_some());
+    let fails = |sentence: String| NoStart { sentence, has_display };
+    if !has_display {
+        // GTK would end this process with a panic of its event loop.
+        return Err(fails(
+            "there is no display here (DISPLAY and WAYLAND_DISPLAY are unset): start the core alone \
+                          with `mcpproxy serve`"
+                .to_owned(),
+        ));
+    }
+    let home = world.home.clone().ok_or_else(|| fails("this user has no home directory".to_owned()))?;
+    let root = InstanceRoot::resolve(&home, environment.get(names::ENV_HOME));
+    for directory in [root.path(), &root.logs()] {
+        files::create_private_dir(directory).map_err(|error| {
+            fails(format!(
+                "`{}` cannot be used: {error}; correct its permissions or set {}",
+                directory.display(),
+                names::ENV_HOME
+            ))
+        })?;
+    }
+    let lock = match Lock::attempt(&root.tray_lock()) {
+        Ok(Attempt::Held(lock)) => lock,
+        Ok(Attempt::Taken { pid }) => {
+            let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            return Ok(Started::ElsewhereAlready(format!(
+                "MCPProxy already runs here{process}: see its icon in the notification area"
+            )));
+        }
+        Err(error) => return Err(fails(format!("`{}` cannot be used: {error}", root.tray_lock().display()))),
+    };
+    if let Err(error) = write_log::begin(&root.logs(), environment.get(names::ENV_LOG)) {
+        say(&format!("no log is written: {error}"));
+    }
+    let start = TrayStart::read(by_the_system, environment.get(names::ENV_LAUNCHED_BY));
+    tracing::info!("{} {VERSION} starts: {start:?}, {}", names::TRAY_PROGRAM, root.path().display());
+
+    let autostart = Autostart::of_this_program(environment, &home)
+        .map_err(|error| fails(format!("the system does not say where this program is: {error}")))?;
+    autostart.correct_stale_path();
+    let mut model = Model::new(VERSION, autostart.status());
+    let (preferences, question) = first_question(environment, &root, start, &mut model);
+
+    let setting = Setting {
+        client: Client::new(local_endpoint(world, &root), "tray", VERSION),
+        may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
+        places: core_program::places(
+            Platform::HOST,
+            environment.non_empty(names::ENV_CORE_PATH),
+            world.executable.as_deref().unwrap_or(Path::new("")),
+            &home,
+            &std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect::<Vec<PathBuf>>(),
+        ),
+        autostart,
+        preferences,
+        root,
+        home,
+        start,
+    };
+    run_loop(setting, model, question, lock)
+}
+
+/// What is stored of the person, and what is still to be asked; the question is on record before it is shown.
+fn first_question(
+    environment: &Environment,
+    root: &InstanceRoot,
+    start: TrayStart,
+    model: &mut Model,
+) -> (Preferences, Option<Question>) {
+    let mut preferences = match write_state::read_preferences(root) {
+        Ok(preferences) => preferences,
+        Err(error) => {
+            tracing::warn!("{error}; nothing is asked and nothing is changed there");
+            return (Preferences::default(), None);
+        }
+    };
+    let seen = Circumstances {
+        start,
+        ci: is_true(environment.get("CI")),
+        unwanted: is_true(environment.get(ENV_NO_FIRST_RUN)),
+        has_configuration: root.config().exists(),
+        autostart: &model.autostart,
+    };
+    let Some((question, record)) = first_run::question(&seen, &preferences.first_run) else {
+        return (preferences, None);
+    };
+    preferences.first_run = record;
+    match write_state::preferences(root, &preferences) {
+        Ok(()) => (preferences, Some(question)),
+        Err(error) => {
+            model.trouble = Some(error);
+            (preferences, None)
+        }
+    }
+}
+
+fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lock) -> Result<Started, NoStart> {
+    let fails = |sentence| NoStart {
+        sentence,
+        has_display: true,
+    };
+    let (inputs, receiver) = tokio::sync::mpsc::channel(WAITING_INPUTS);
+    let post = {
+        let inputs = inputs.clone();
+        move |input| {
+            // A click that finds 256 others waiting is lost: better than an icon that hangs.
+            let _ = inputs.try_send(input);
+        }
+    };
+    // First of all: the first event ever sent fixes whether there is a handler.
+    muda::MenuEvent::set_event_handler(Some({
+        let post = post.clone();
+        move |event: muda::MenuEvent| {
+            if let Some(command) = Command::from_id(event.id().as_ref()) {
+                post(Input::Chosen(command));
+            }
+        }
+    }));
+    // Nothing hangs on a click on the icon itself: the desktops differ in what they make of it.
+    tray_icon::TrayIconEvent::set_event_handler(Some(|_| {}));
+
+    let event_loop: EventLoop<FromDriver> = EventLoopBuilder::with_user_event().build();
+    #[cfg(target_os = "macos")]
+    let event_loop = {
+        use tao::platform::macos::{ActivationPolicy, EventLoopExtMacOS};
+        let mut event_loop = event_loop;
+        event_loop.set_activation_policy(ActivationPolicy::Accessory);
+        event_loop
+    };
+    let proxy = event_loop.create_proxy();
+    // A menu event comes with the menu library's id only; the tick that it has turned over is put right with it.
+    let mut view = View::of(&model);
+    let (done, driver_done) = mpsc::channel();
+    let driver_inputs = inputs.clone();
+    std::thread::Builder::new()
+        .name("driver".to_owned())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(async move {
+                    let signalled = driver_inputs.clone();
+                    tokio::spawn(async move {
+                        await_signal::await_signal().await;
+                        let _ = signalled.send(Input::Asked(supervisor::Ask::SessionEnds)).await;
+                    });
+                    let orders = move |order| {
+                        // The loop is gone: so is everything that could be ordered.
+                        let _ = proxy.send_event(FromDriver(order));
+                    };
+                    drive::drive(setting, model, (driver_inputs, receiver), orders).await;
+                }),
+                Err(error) => tracing::error!("the driver cannot run: {error}"),
+            }
+            let _ = done.send(());
+        })
+        .map_err(|error| fails(format!("the system gives no thread: {error}")))?;
+
+    let mut shown: Option<Shown> = None;
+    let mut leaving = false;
+    event_loop.run(move |event, _, flow| {
+        let _ = &lock; // held until the process ends
+        *flow = ControlFlow::Wait;
+        match event {
+            Event::NewEvents(StartCause::Init) => {
+                build(&mut shown, view.clone(), &inputs);
+                host::watch({
+                    let post = post.clone();
+                    move |seen| post(Input::HostSeen(seen))
+                });
+                if let Some(question) = question {
+                    let post = post.clone();
+                    first_run::window::ask(question, move |answer| post(Input::Answered(answer)));
+                }
+            }
+            Event::UserEvent(FromDriver(order)) => match order {
+                Order::Show(next) => {
+                    view = next;
+                    if let Some(shown) = &mut shown
+                        && let Err(error) = shown.show(view.clone())
+                    {
+                        tracing::warn!("the tray icon: {error}");
+                    }
+                }
+                Order::Untick(command) => {
+                    if let Some(shown) = &mut shown {
+                        shown.ticked_by_itself(&command);
+                    }
+                }
+                Order::BuildIcon(next) => {
+                    view = next;
+                    if shown.is_none() {
+                        build(&mut shown, view.clone(), &inputs);
+                    }
+                }
+                Order::Leave => {
+                    leaving = true;
+                    *flow = ControlFlow::Exit;
+                }
+            },
+            Event::LoopDestroyed => {
+                if !leaving {
+                    // The session ends and gives us seconds: our core is stopped, or the system does it.
+                    post(Input::Asked(supervisor::Ask::SessionEnds));
+                    let _ = driver_done.recv_timeout(Duration::from_secs(2));
+                }
+                shown = None;
+                tracing::info!("{} ends", names::TRAY_PROGRAM);
+            }
+            _ => {}
+        }
+    })
+}
+
+/// An order on its way through the event loop.
+#[derive(Debug)]
+struct FromDriver(Order);
+
+fn build(shown: &mut Option<Shown>, view: View, inputs: &Sender<Input>) {
+    let told = match Shown::build(view) {
+        Ok(built) => {
+            *shown = Some(built);
+            Input::IconBuilt
+        }
+        Err(error) => Input::IconFailed(error),
+    };
+    let _ = inputs.try_send(told);
+}
+
+fn unregister(world: &World) -> ExitCode {
+    let Some(home) = &world.home else {
+        say("this user has no home directory");
+        return ExitCode::FAILURE;
+    };
+    let root = InstanceRoot::resolve(home, world.environment.get(names::ENV_HOME));
+    let done =
+        Autostart::of_this_program(&world.environment, home).map_err(|error| error.to_string()).and_then(|system| {
+            system.unregister()?;
+            if !root.path().is_dir() {
+                return Ok(());
+            }
+            write_sidecar(&root, &system.status(), jiff::Timestamp::now()).map_err(|error| error.to_string())
+        });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn local_endpoint(world: &World, root: &InstanceRoot) -> Endpoint {
+    let overrides = LocalAddressOverrides {
+        socket_path: world.environment.get(names::ENV_SOCKET_PATH),
+        endpoint_url: world.environment.get(names::ENV_TRAY_ENDPOINT),
+    };
+    Endpoint::Local(LocalAddress::of(Platform::HOST, root, &world.user, overrides))
+}
+
+fn is_true(value: Option<&str>) -> bool {
+    let value = value.unwrap_or_default().trim();
+    !["", "0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
+}
+
+/// One sentence for whoever reads the terminal, if there is one.
+fn say(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "{}: {sentence}", names::TRAY_PROGRAM);
+}
+
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// One sentence for whoever started this by a click. Only before the event loop: on Linux the library runs GTK on a
+/// thread of its own, which must not meet the loop's.
+fn tell_in_a_window(sentence: &str) {
+    rfd::MessageDialog::new()
+        .set_level(rfd::MessageLevel::Error)
+        .set_title(names::PRODUCT)
+        .set_description(format!("MCPProxy cannot start: {sentence}"))
+        .show();
+}

@@ -44,8 +44,16 @@ class Pictures:
 
 
 class Bus:
-    def __init__(self):
-        self.connection = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+    """The session bus, or the one at an address."""
+
+    def __init__(self, address=None):
+        kind = Gio.DBusConnectionFlags
+        flags = kind.AUTHENTICATION_CLIENT | kind.MESSAGE_BUS_CONNECTION
+        self.connection = (
+            Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
+            if address
+            else Gio.bus_get_sync(Gio.BusType.SESSION, None)
+        )
 
     def call(self, name, path, interface, method, arguments=None, reply=None, timeout=5000):
         form = GLib.VariantType(reply) if reply else None
@@ -101,8 +109,8 @@ class TrayItem:
         self.bus, self.name, self.path = bus, name, path
 
     @staticmethod
-    def registered():
-        bus = Bus()
+    def registered(bus=None):
+        bus = bus or Bus()
         try:
             items = bus.get(WATCHER, "/StatusNotifierWatcher", WATCHER, "RegisteredStatusNotifierItems")
         except GLib.Error:
@@ -111,9 +119,9 @@ class TrayItem:
         return [TrayItem(bus, name, f"/{path}" if path else "/StatusNotifierItem") for name, _, path in split]
 
     @staticmethod
-    def of(process):
+    def of(process, bus=None):
         """Our icon, shown by this process (or by any, for None); nothing until it is registered."""
-        for item in TrayItem.registered():
+        for item in TrayItem.registered(bus):
             try:
                 if item["Id"] == APP_ID and process in (None, item.bus.process(item.name)):
                     return item

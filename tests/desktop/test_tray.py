@@ -13,6 +13,7 @@ import unittest
 
 from desktop import (
     APP_ID,
+    Bus,
     Icon,
     PROJECT,
     Person,
@@ -350,17 +351,22 @@ class Trouble(unittest.TestCase):
             person.wait_gone(tray)
 
     def test_no_tray_host(self):
-        """on a desktop that hosts no tray icons the tray keeps running, says so, and the core serves"""
+        """without a tray host the tray keeps running, says so, the core serves; a host that comes later gets it"""
         with Person() as person:
             bus = person.start("dbus-daemon", "--session", "--nofork", "--print-address")
-            address = wait_for("a bus without a tray host", lambda: person.output(bus).strip().splitlines()[-1:])[0]
+            address = wait_for("another bus", lambda: person.output(bus).strip().splitlines()[-1:])[0]
             person.variables["DBUS_SESSION_BUS_ADDRESS"] = address
             tray = person.start_tray("--autostart")
             person.wait_ready()
             self.said(person, tray, "tray")
             self.assertTrue(tray.still_runs())
+            panel = person.start("xfce4-panel", "--disable-wm-check")
+            other = Bus(address)
+            wait_for("the panel that came later has the icon", lambda: TrayItem.of(tray.pid, other), 15)
             tray.terminate()
-            self.assertEqual(tray.wait(15), 0)
+            self.assertEqual(tray.wait(15), 0, person.output(tray))
+            panel.terminate()
+            panel.wait(10)
 
     def test_bad_config(self):
         """a broken configuration is told in the menu with its place, and can be opened from there"""

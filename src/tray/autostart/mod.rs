@@ -23,6 +23,8 @@ pub use mechanism::Autostart;
 pub use write_sidecar::write_sidecar;
 
 use crate::contract::sidecar::AutostartState;
+use crate::tray::first_run::Answer;
+use crate::tray::menu::Command;
 
 /// What the system says of launch-at-login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,13 +52,63 @@ impl Status {
     }
 }
 
-/// A person's click, without which nothing is registered or taken back.
+/// A person's click, without which nothing is registered or taken back. Only an answer or a chosen line makes one.
 #[derive(Debug)]
 pub struct Click(());
 
 impl Click {
-    /// Where a person has just clicked, and nowhere else.
+    /// The click on *Continue*; a closed window holds none.
+    pub fn of_answer(answer: Answer) -> Option<Click> {
+        matches!(answer, Answer::Continue { .. }).then_some(Click(()))
+    }
+
+    /// The click on *Run at Startup*, and on no other line.
+    pub fn of_command(command: &Command) -> Option<Click> {
+        (*command == Command::ToggleAutostart).then_some(Click(()))
+    }
+
+    /// A click for the tests of the mechanisms.
+    #[cfg(test)]
     pub fn by_person() -> Click {
         Click(())
+    }
+}
+
+/// What a click on *Run at Startup* does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    Enable,
+    Disable,
+    /// Only the person's word in the system's own settings can change it.
+    OpenSettings,
+    Nothing,
+}
+
+/// What a click on *Run at Startup* does in this state. The line has said so where it was switched off in the system.
+pub fn on_click(status: &Status) -> Move {
+    match status {
+        Status::Enabled => Move::Disable,
+        Status::Disabled | Status::DisabledInSystem => Move::Enable,
+        Status::RequiresApproval => Move::OpenSettings,
+        Status::Impossible(_) => Move::Nothing,
+    }
+}
+
+/// Where a person allows a login item that awaits approval (macOS).
+pub const SETTINGS: &str = "x-apple.systempreferences:com.apple.LoginItems-Settings.extension";
+
+/// Variables that [`Autostart::of_this_program`] looks at.
+pub const VARIABLES: [&str; 4] = ["XDG_CONFIG_HOME", "APPIMAGE", "FLATPAK_ID", "SNAP"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_and_one_line_are_a_click() {
+        assert!(Click::of_answer(Answer::Continue { ticked: true }).is_some());
+        assert!(Click::of_answer(Answer::Closed).is_none());
+        assert!(Click::of_command(&Command::ToggleAutostart).is_some());
+        assert!(Click::of_command(&Command::Quit).is_none());
     }
 }

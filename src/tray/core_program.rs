@@ -1,0 +1,87 @@
+//! Where the core program may be, and how it is started.
+
+use std::path::{Path, PathBuf};
+
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::launch::TrayStart;
+use crate::contract::names;
+use crate::contract::platform::Platform;
+
+/// The places to look at, best first. A named program (`MCPPROXY_CORE_PATH`) is the only one.
+pub fn places(platform: Platform, named: Option<&str>, own: &Path, home: &Path, path: &[PathBuf]) -> Vec<PathBuf> {
+    if let Some(named) = named {
+        return vec![PathBuf::from(named)];
+    }
+    let file = match platform {
+        Platform::Windows => format!("{}.exe", names::CORE_PROGRAM),
+        _ => names::CORE_PROGRAM.to_owned(),
+    };
+    let mut places = Vec::new();
+    if let Some(directory) = own.parent() {
+        places.push(directory.join(&file));
+        if platform == Platform::MacOs {
+            // Contents/MacOS/mcpproxy-tray and Contents/Resources/bin/mcpproxy
+            places.extend(directory.parent().map(|contents| contents.join("Resources/bin").join(&file)));
+        }
+    }
+    places.push(home.join(".mcpproxy/bin").join(&file));
+    places.extend(path.iter().filter(|directory| directory.is_absolute()).map(|directory| directory.join(&file)));
+    places
+}
+
+/// The arguments of a core: a relocated root is named, for the existing core knows no variable for it.
+pub fn arguments(root: &InstanceRoot) -> Vec<PathBuf> {
+    let mut arguments = vec![PathBuf::from("serve")];
+    if !root.is_default() {
+        arguments.extend([
+            "--data-dir".into(),
+            root.path().to_path_buf(),
+            "--config".into(),
+            root.config(),
+        ]);
+    }
+    arguments
+}
+
+/// Variables that a core must not inherit: they are this tray's own, or would change the key behind its back.
+pub const NOT_INHERITED: [&str; 3] = [names::ENV_API_KEY, names::ENV_LAUNCHED_BY, names::ENV_TRAY_LAUNCHED_BY];
+
+/// Variables that a core is given.
+pub fn variables(start: TrayStart, first: bool) -> Vec<(&'static str, &'static str)> {
+    start.core_variables(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_beside_us_comes_before_any_other() {
+        let path = [PathBuf::from("/usr/bin"), PathBuf::from("relative")];
+        let found = places(Platform::Linux, None, Path::new("/opt/m/mcpproxy-tray"), Path::new("/home/ann"), &path);
+        assert_eq!(
+            found,
+            [
+                "/opt/m/mcpproxy",
+                "/home/ann/.mcpproxy/bin/mcpproxy",
+                "/usr/bin/mcpproxy"
+            ]
+            .map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn a_named_program_is_the_only_one() {
+        let found = places(Platform::Linux, Some("/x/core"), Path::new("/opt/t"), Path::new("/home/ann"), &[]);
+        assert_eq!(found, [PathBuf::from("/x/core")]);
+    }
+
+    #[test]
+    fn only_a_relocated_root_is_named() {
+        let home = Path::new("/home/ann");
+        assert_eq!(arguments(&InstanceRoot::resolve(home, None)), [PathBuf::from("serve")]);
+        let moved = arguments(&InstanceRoot::resolve(home, Some("/srv/m")));
+        let expected = ["serve", "--data-dir", "/srv/m", "--config", "/srv/m/mcp_config.json"];
+        assert_eq!(moved, expected.map(PathBuf::from));
+    }
+}

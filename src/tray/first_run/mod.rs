@@ -1,0 +1,186 @@
+//! The first-run question: whether it is asked, in which words, and what an answer means.
+//!
+//! [`window`] shows it; the file behind it is chosen by the system's own way of showing a window.
+
+#[cfg_attr(windows, path = "win32.rs")]
+#[cfg_attr(target_os = "macos", path = "appkit.rs")]
+#[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]
+pub mod window;
+
+use crate::contract::launch::TrayStart;
+use crate::tray::autostart::Status;
+use crate::tray::preferences::{FirstRun, Launch};
+
+/// Title of the window.
+pub const TITLE: &str = "Welcome to MCPProxy";
+/// What MCPProxy does.
+pub const PURPOSE: &str = "MCPProxy gives all your AI clients one local address for every MCP server, and stays in \
+                           the notification area.";
+/// What leaves the computer, and how to see and stop it.
+pub const STATISTICS: &str = "It may send anonymous usage statistics. “mcpproxy telemetry show” prints exactly what \
+                              would be sent, “mcpproxy telemetry off” stops it.";
+/// The box.
+pub const BOX: &str = "Launch MCPProxy at login";
+/// The button.
+pub const BUTTON: &str = "Continue";
+
+/// Times the window is shown at most.
+const MOST_TIMES: u32 = 2;
+
+/// A question to be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// Whether the box starts ticked.
+    pub ticked: bool,
+}
+
+/// What the person did with the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// *Continue*, with the box as it then was.
+    Continue { ticked: bool },
+    /// The title bar or Escape: no answer.
+    Closed,
+}
+
+/// What is known at the start.
+#[derive(Debug, Clone)]
+pub struct Circumstances<'a> {
+    pub start: TrayStart,
+    pub ci: bool,
+    /// The person asked for no question (`MCPPROXY_NO_FIRST_RUN`).
+    pub unwanted: bool,
+    pub has_configuration: bool,
+    pub autostart: &'a Status,
+}
+
+/// The question to ask, if any, and the record of it being asked: stored before the window is shown.
+pub fn question(seen: &Circumstances<'_>, record: &FirstRun) -> Option<(Question, FirstRun)> {
+    let by_a_person = seen.start != TrayStart::Login && !seen.ci && !seen.unwanted;
+    let open = record.answer.is_none() && record.asked < MOST_TIMES;
+    if !by_a_person || !open || matches!(seen.autostart, Status::Impossible(_)) {
+        return None;
+    }
+    let mut record = record.clone();
+    if record.asked == 0 {
+        record.had_configuration = seen.has_configuration;
+    }
+    record.asked += 1;
+    let ticked = match seen.autostart {
+        Status::Enabled | Status::RequiresApproval => true,
+        // Switched off by the person: not proposed again.
+        Status::DisabledInSystem => false,
+        // Someone who used MCPProxy before has lived without.
+        Status::Disabled | Status::Impossible(_) => !record.had_configuration,
+    };
+    Some((Question { ticked }, record))
+}
+
+/// The record after an answer.
+pub fn answered(mut record: FirstRun, answer: Answer) -> FirstRun {
+    record.answer = match answer {
+        Answer::Continue { ticked: true } => Some(Launch::Yes),
+        Answer::Continue { ticked: false } => Some(Launch::No),
+        Answer::Closed if record.asked >= MOST_TIMES => Some(Launch::No),
+        Answer::Closed => None,
+    };
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(start: TrayStart, autostart: &Status, record: &FirstRun) -> Option<(Question, FirstRun)> {
+        let seen = Circumstances {
+            start,
+            ci: false,
+            unwanted: false,
+            has_configuration: false,
+            autostart,
+        };
+        question(&seen, record)
+    }
+
+    fn by_hand(record: &FirstRun) -> Option<(Question, FirstRun)> {
+        ask(TrayStart::Person, &Status::Disabled, record)
+    }
+
+    #[test]
+    fn a_new_person_is_asked_with_the_box_ticked() {
+        let (question, record) = by_hand(&FirstRun::default()).unwrap();
+        assert!(question.ticked);
+        assert_eq!((record.asked, record.answer), (1, None));
+    }
+
+    #[test]
+    fn someone_with_a_configuration_is_asked_unticked_the_second_time_too() {
+        let none = Status::Disabled;
+        let seen = Circumstances {
+            start: TrayStart::Person,
+            ci: false,
+            unwanted: false,
+            has_configuration: true,
+            autostart: &none,
+        };
+        let (first, record) = question(&seen, &FirstRun::default()).unwrap();
+        let (second, _) = question(&seen, &answered(record, Answer::Closed)).unwrap();
+        assert!(!first.ticked && !second.ticked);
+    }
+
+    #[test]
+    fn a_configuration_that_our_own_core_wrote_since_is_no_reason() {
+        let (_, record) = by_hand(&FirstRun::default()).unwrap();
+        let none = Status::Disabled;
+        let seen = Circumstances {
+            start: TrayStart::Person,
+            ci: false,
+            unwanted: false,
+            has_configuration: true,
+            autostart: &none,
+        };
+        assert!(question(&seen, &record).unwrap().0.ticked);
+    }
+
+    #[test]
+    fn closing_is_no_answer_once_and_no_the_second_time() {
+        let (_, record) = by_hand(&FirstRun::default()).unwrap();
+        let (_, record) = by_hand(&answered(record, Answer::Closed)).unwrap();
+        let record = answered(record, Answer::Closed);
+        assert_eq!(record.answer, Some(Launch::No));
+        assert_eq!(by_hand(&record), None);
+    }
+
+    #[test]
+    fn an_answer_is_for_ever() {
+        for ticked in [true, false] {
+            let (_, record) = by_hand(&FirstRun::default()).unwrap();
+            let record = answered(record, Answer::Continue { ticked });
+            assert_eq!(record.answer, Some(if ticked { Launch::Yes } else { Launch::No }));
+            assert_eq!(by_hand(&record), None);
+        }
+    }
+
+    #[test]
+    fn only_a_person_is_asked() {
+        let new = FirstRun::default();
+        assert!(ask(TrayStart::Installer, &Status::Disabled, &new).is_some());
+        assert_eq!(ask(TrayStart::Login, &Status::Disabled, &new), None);
+        assert_eq!(ask(TrayStart::Person, &Status::Impossible("x".into()), &new), None);
+        let (status, seen) = (Status::Disabled, |ci, unwanted, autostart| Circumstances {
+            start: TrayStart::Person,
+            ci,
+            unwanted,
+            has_configuration: false,
+            autostart,
+        });
+        assert_eq!(question(&seen(true, false, &status), &new), None);
+        assert_eq!(question(&seen(false, true, &status), &new), None);
+    }
+
+    #[test]
+    fn what_was_switched_off_in_the_system_is_not_proposed_again() {
+        let (question, _) = ask(TrayStart::Person, &Status::DisabledInSystem, &FirstRun::default()).unwrap();
+        assert!(!question.ticked);
+    }
+}

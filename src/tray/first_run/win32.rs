@@ -1,0 +1,60 @@
+//! The first-run window of Windows: a task dialog with its verification box.
+
+use std::ptr;
+
+use windows_sys::Win32::UI::Controls::{
+    TASKDIALOG_BUTTON, TASKDIALOGCONFIG, TDF_ALLOW_DIALOG_CANCELLATION, TDF_VERIFICATION_FLAG_CHECKED,
+    TaskDialogIndirect,
+};
+
+use super::{Answer, BOX, BUTTON, PURPOSE, Question, STATISTICS, TITLE};
+
+/// Id of *Continue*; cancelling the dialog is `IDCANCEL` (2).
+const CONTINUE: i32 = 100;
+
+/// Shows the window and returns at once; `answer` is called when the person is done with it.
+///
+/// A thread of its own: the dialog pumps messages until it is closed, and the tray's loop must not wait for that.
+pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
+    let shown = std::thread::Builder::new().name("first-run".to_owned()).spawn(move || answer(show(question)));
+    if let Err(error) = shown {
+        tracing::warn!("the first-run window cannot be shown: {error}");
+    }
+}
+
+fn show(question: Question) -> Answer {
+    let [title, purpose, tick, button, footer] = [TITLE, PURPOSE, BOX, BUTTON, STATISTICS].map(wide);
+    let buttons = [TASKDIALOG_BUTTON {
+        nButtonID: CONTINUE,
+        pszButtonText: button.as_ptr(),
+    }];
+    let ticked = if question.ticked { TDF_VERIFICATION_FLAG_CHECKED } else { 0 };
+    let config = TASKDIALOGCONFIG {
+        cbSize: size_of::<TASKDIALOGCONFIG>() as u32,
+        dwFlags: TDF_ALLOW_DIALOG_CANCELLATION | ticked,
+        pszWindowTitle: title.as_ptr(),
+        pszMainInstruction: title.as_ptr(),
+        pszContent: purpose.as_ptr(),
+        cButtons: 1,
+        pButtons: buttons.as_ptr(),
+        nDefaultButton: CONTINUE,
+        pszVerificationText: tick.as_ptr(),
+        pszFooter: footer.as_ptr(),
+        ..Default::default()
+    };
+    let (mut pressed, mut verified) = (0, 0);
+    // SAFETY: the configuration and all that it points to live until the call returns.
+    let result = unsafe { TaskDialogIndirect(&raw const config, &raw mut pressed, ptr::null_mut(), &raw mut verified) };
+    if result < 0 {
+        tracing::warn!("the first-run window cannot be shown (0x{result:08x})");
+        return Answer::Closed;
+    }
+    match pressed {
+        CONTINUE => Answer::Continue { ticked: verified != 0 },
+        _ => Answer::Closed,
+    }
+}
+
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}

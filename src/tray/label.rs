@@ -1,0 +1,69 @@
+//! Text from outside, made fit for one line of a menu.
+
+/// Characters of a menu line; the rest is cut.
+pub const LONGEST_LABEL: usize = 60;
+/// Characters of the tooltip: Windows has room for 127 UTF-16 units, and a character may take two.
+pub const LONGEST_TOOLTIP: usize = 60;
+
+/// One line of at most `longest` characters, without control characters and direction marks.
+pub fn line(text: &str, longest: usize) -> String {
+    let mut shown = String::new();
+    let mut length = 0;
+    let mut space = true; // leading space is dropped
+    for character in text.chars() {
+        let character = if character.is_whitespace() || character.is_control() { ' ' } else { character };
+        if invisible(character) || (character == ' ' && space) {
+            continue;
+        }
+        if length == longest {
+            shown.pop();
+            shown.push('…');
+            break;
+        }
+        space = character == ' ';
+        shown.push(character);
+        length += 1;
+    }
+    shown.truncate(shown.trim_end().len());
+    shown
+}
+
+/// A label as the menu library reads it: there a single `&` marks a shortcut letter. (It escapes `_` for D-Bus itself.)
+pub fn menu_text(label: &str) -> String {
+    line(label, LONGEST_LABEL).replace('&', "&&")
+}
+
+/// Marks that reorder or hide what stands beside them: a server's name could dress up as another.
+fn invisible(character: char) -> bool {
+    matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_line() {
+        assert_eq!(menu_text(" a\n\tb\u{7} & <b>c_d</b>\u{202E}"), "a b && <b>c_d</b>");
+        assert_eq!(menu_text(""), "");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_where_it_can_be_seen() {
+        let cut = line(&"x".repeat(61), 60);
+        assert_eq!(cut.chars().count(), 60);
+        assert!(cut.ends_with('…'));
+        assert_eq!(line(&"x".repeat(60), 60), "x".repeat(60));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_becomes_one_bounded_line(text in any::<String>()) {
+            let shown = line(&text, 60);
+            prop_assert!(shown.chars().count() <= 60);
+            prop_assert!(!shown.chars().any(char::is_control));
+        }
+    }
+}

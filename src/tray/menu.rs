@@ -1,0 +1,378 @@
+//! The menu as a value: what stands in it, and what each line asks for.
+
+use crate::contract::{api::Server, names};
+use crate::tray::autostart::Status;
+use crate::tray::label::line;
+use crate::tray::model::{Model, needs_attention, server_state};
+use crate::tray::supervisor::State;
+
+/// Servers that get a line of their own.
+const MOST_SERVERS: usize = 50;
+/// Characters of a server's name in a menu.
+const LONGEST_NAME: usize = 40;
+
+/// A whole menu; equal menus look the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Menu {
+    pub items: Vec<Item>,
+}
+
+/// One line of a menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Says something; cannot be chosen.
+    Text(String),
+    Action {
+        command: Command,
+        label: String,
+        enabled: bool,
+    },
+    Check {
+        command: Command,
+        label: String,
+        checked: bool,
+        enabled: bool,
+    },
+    Submenu {
+        label: String,
+        items: Vec<Item>,
+    },
+    Separator,
+}
+
+/// What a line asks for when it is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Server(ServerCommand, String),
+    CopyAddress,
+    ToggleAutostart,
+    StartCore,
+    StopCore,
+    RestartCore,
+    OpenConfiguration,
+    OpenLogs,
+    Quit,
+}
+
+/// What can be done with one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerCommand {
+    Enable,
+    Disable,
+    Restart,
+    ViewLog,
+}
+
+impl ServerCommand {
+    const ALL: [ServerCommand; 4] = [
+        ServerCommand::Enable,
+        ServerCommand::Disable,
+        ServerCommand::Restart,
+        ServerCommand::ViewLog,
+    ];
+
+    /// Its word: in the id of a line, and in the path of the call to the core.
+    pub const fn word(self) -> &'static str {
+        match self {
+            ServerCommand::Enable => "enable",
+            ServerCommand::Disable => "disable",
+            ServerCommand::Restart => "restart",
+            ServerCommand::ViewLog => "log",
+        }
+    }
+}
+
+impl Command {
+    const PLAIN: [(&'static str, Command); 8] = [
+        ("copy-address", Command::CopyAddress),
+        ("autostart", Command::ToggleAutostart),
+        ("core.start", Command::StartCore),
+        ("core.stop", Command::StopCore),
+        ("core.restart", Command::RestartCore),
+        ("open.configuration", Command::OpenConfiguration),
+        ("open.logs", Command::OpenLogs),
+        ("quit", Command::Quit),
+    ];
+
+    /// The id of the line that asks for it.
+    pub fn id(&self) -> String {
+        match self {
+            Command::Server(command, name) => format!("server.{}:{name}", command.word()),
+            plain => Command::PLAIN.iter().find(|(_, command)| command == plain).map_or("", |(id, _)| *id).to_owned(),
+        }
+    }
+
+    /// The command of a line's id.
+    pub fn from_id(id: &str) -> Option<Command> {
+        if let Some((word, name)) = id.strip_prefix("server.").and_then(|rest| rest.split_once(':')) {
+            let command = ServerCommand::ALL.into_iter().find(|command| command.word() == word)?;
+            return Some(Command::Server(command, name.to_owned()));
+        }
+        Command::PLAIN.into_iter().find(|(plain, _)| *plain == id).map(|(_, command)| command)
+    }
+}
+
+impl Menu {
+    /// The menu for what is known.
+    pub fn of(model: &Model) -> Menu {
+        let mut items = vec![
+            Item::Text(format!("{} {} — {}", names::PRODUCT, model.version, model.word())),
+            Item::Text(model.summary()),
+        ];
+        items.extend(model.advice().map(|advice| Item::Text(advice.to_owned())));
+        items.extend(model.trouble.clone().map(|trouble| Item::Text(format!("⚠ {trouble}"))));
+        if model.serving() {
+            items.push(Item::Separator);
+            items.extend(attention(model));
+            items.push(servers(&model.servers));
+            items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
+        }
+        items.extend([Item::Separator, autostart(&model.autostart), Item::Separator]);
+        items.extend(core(model));
+        items.push(Item::Separator);
+        items.push(action(Command::OpenConfiguration, "Open configuration", true));
+        items.push(action(Command::OpenLogs, "Open logs", true));
+        items.push(Item::Separator);
+        items.push(action(Command::Quit, "Quit", true));
+        Menu { items }
+    }
+}
+
+fn action(command: Command, label: &str, enabled: bool) -> Item {
+    Item::Action {
+        command,
+        label: label.to_owned(),
+        enabled,
+    }
+}
+
+fn servers(servers: &[Server]) -> Item {
+    let mut items: Vec<Item> = servers.iter().take(MOST_SERVERS).map(server).collect();
+    if let Some(more @ 1..) = servers.len().checked_sub(MOST_SERVERS) {
+        items.push(Item::Text(format!("and {more} more: see the configuration")));
+    }
+    if items.is_empty() {
+        items.push(Item::Text("None yet: add one to the configuration".to_owned()));
+    }
+    Item::Submenu {
+        label: format!("Servers ({})", servers.len()),
+        items,
+    }
+}
+
+fn server(server: &Server) -> Item {
+    let command = |command, label| action(Command::Server(command, server.name.clone()), label, true);
+    let mut items = vec![Item::Text(server_state(server)), Item::Separator];
+    if server.enabled {
+        items.push(command(ServerCommand::Disable, "Disable"));
+        items.push(command(ServerCommand::Restart, "Restart"));
+    } else {
+        items.push(command(ServerCommand::Enable, "Enable"));
+    }
+    items.push(command(ServerCommand::ViewLog, "View log"));
+    let mark = if !server.enabled {
+        "○"
+    } else if needs_attention(server) {
+        "⚠"
+    } else if server.connected {
+        "●"
+    } else {
+        "◌"
+    };
+    Item::Submenu {
+        label: format!("{mark} {}", line(&server.name, LONGEST_NAME)),
+        items,
+    }
+}
+
+fn attention(model: &Model) -> Option<Item> {
+    let lines: Vec<Item> = model
+        .servers
+        .iter()
+        .filter(|server| needs_attention(server))
+        .take(MOST_SERVERS)
+        .map(|server| Item::Text(format!("{}: {}", line(&server.name, LONGEST_NAME / 2), server_state(server))))
+        .collect();
+    (!lines.is_empty()).then(|| Item::Submenu {
+        label: format!("Needs attention ({})", model.servers.iter().filter(|server| needs_attention(server)).count()),
+        items: lines,
+    })
+}
+
+fn autostart(status: &Status) -> Item {
+    let label = match status {
+        Status::Enabled | Status::Disabled => "Run at Startup".to_owned(),
+        Status::DisabledInSystem => "Run at Startup (switched off in the system)".to_owned(),
+        Status::RequiresApproval => "Run at Startup (allow it in Login Items…)".to_owned(),
+        Status::Impossible(why) => format!("Run at Startup: {why}"),
+    };
+    Item::Check {
+        command: Command::ToggleAutostart,
+        label,
+        checked: *status == Status::Enabled,
+        enabled: !matches!(status, Status::Impossible(_)),
+    }
+}
+
+fn core(model: &Model) -> Vec<Item> {
+    match model.core {
+        State::Stopped | State::Failed(_) | State::Pausing(_) | State::Absent { .. } => {
+            vec![action(Command::StartCore, "Start core", true)]
+        }
+        State::Running(_) | State::Rejoining { .. } if !model.ours() => {
+            vec![Item::Text(
+                "This core was started elsewhere: it is left alone".to_owned(),
+            )]
+        }
+        State::Looking { .. } | State::Starting { .. } | State::Running(_) | State::Rejoining { .. } => vec![
+            action(Command::StopCore, "Stop core", true),
+            action(Command::RestartCore, "Restart core", model.ours()),
+        ],
+        State::Stopping { .. } | State::Left => vec![action(Command::StartCore, "Start core", false)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::exit_code::ExitCode;
+    use crate::tray::supervisor::{Core, Failure, Whose};
+
+    fn model(whose: Whose) -> Model {
+        let mut model = Model::new("1.2.3", Status::Disabled);
+        model.core = State::Running(Core {
+            pid: Some(7),
+            whose,
+            can_shut_down: true,
+        });
+        model.listen = Some("127.0.0.1:8080".into());
+        model
+    }
+
+    fn named(name: &str) -> Server {
+        Server {
+            name: name.into(),
+            enabled: true,
+            connected: true,
+            status: "connected".into(),
+            tool_count: 3,
+            ..Server::default()
+        }
+    }
+
+    /// The menu as indented lines: what cannot be chosen in brackets.
+    fn drawn(items: &[Item], depth: usize) -> String {
+        let mut text = String::new();
+        for item in items {
+            let (label, below): (String, &[Item]) = match item {
+                Item::Text(label) => (format!("[{label}]"), &[]),
+                Item::Action {
+                    label, enabled: true, ..
+                } => (label.clone(), &[]),
+                Item::Action { label, .. } => (format!("[{label}]"), &[]),
+                Item::Check { label, checked, .. } => (format!("{} {label}", if *checked { "x" } else { "_" }), &[]),
+                Item::Submenu { label, items } => (format!("{label} >"), items),
+                Item::Separator => ("--".to_owned(), &[]),
+            };
+            text += &format!("{}{label}\n", "  ".repeat(depth));
+            text += &drawn(below, depth + 1);
+        }
+        text
+    }
+
+    #[test]
+    fn a_running_core_and_its_servers() {
+        let mut model = model(Whose::Child);
+        let broken = Server {
+            connected: false,
+            status: "error".into(),
+            last_error: Some("npx:\nnot found".into()),
+            ..named("b")
+        };
+        model.set_servers(crate::contract::api::Servers {
+            servers: vec![
+                broken,
+                named("a"),
+                Server {
+                    enabled: false,
+                    ..named("c")
+                },
+            ],
+            ..Default::default()
+        });
+        let expected = "\
+[MCPProxy 1.2.3 — running]
+[1 of 2 servers · 6 tools]
+--
+Needs attention (1) >
+  [b: npx:\nnot found]
+Servers (3) >
+  ● a >
+    [connected · 3 tools]
+    --
+    Disable
+    Restart
+    View log
+  ⚠ b >
+    [npx:\nnot found]
+    --
+    Disable
+    Restart
+    View log
+  ○ c >
+    [disabled]
+    --
+    Enable
+    View log
+Copy MCP address
+--
+_ Run at Startup
+--
+Stop core
+Restart core
+--
+Open configuration
+Open logs
+--
+Quit
+";
+        assert_eq!(drawn(&Menu::of(&model).items, 0), expected);
+    }
+
+    #[test]
+    fn a_bad_configuration_says_what_is_wrong_and_where_to_mend_it() {
+        let mut model = model(Whose::Child);
+        let stderr = "error: `mcp_config.json` line 3: expected a string";
+        model.set_core(&State::Failed(Failure::of_exit(ExitCode::Configuration, Some(4), stderr)));
+        let drawn = drawn(&Menu::of(&model).items, 0);
+        assert!(drawn.contains("[The configuration cannot be used: `mcp_config.json` line 3: expected a string]"));
+        assert!(drawn.contains("\nStart core\n") && drawn.contains("\nOpen configuration\n"));
+        assert!(!drawn.contains("Servers"), "a core that is gone has none");
+    }
+
+    #[test]
+    fn anothers_core_cannot_be_stopped_here() {
+        let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
+        assert!(drawn.contains("started elsewhere") && !drawn.contains("Stop core"));
+    }
+
+    #[test]
+    fn ten_thousand_servers_are_a_short_menu() {
+        let mut model = model(Whose::Child);
+        model.servers = (0..10_000).map(|n| named(&n.to_string())).collect();
+        let drawn = drawn(&Menu::of(&model).items, 0);
+        assert!(drawn.contains("[and 9950 more"));
+        assert!(drawn.lines().count() < 400);
+    }
+
+    #[test]
+    fn every_command_is_found_again_by_its_id() {
+        for (_, command) in Command::PLAIN {
+            assert_eq!(Command::from_id(&command.id()), Some(command));
+        }
+        let server = Command::Server(ServerCommand::Restart, "a:b.c/ü\n".into());
+        assert_eq!(Command::from_id(&server.id()), Some(server));
+        assert_eq!(Command::from_id("server.nothing:x"), None);
+        assert_eq!(Command::from_id("nothing"), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! What a start of the tray asks for.
+
+use crate::contract::names;
+
+/// One start's wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    Run {
+        /// The system made this start, at login.
+        autostart: bool,
+    },
+    /// Take launch-at-login back, for the removal of the package.
+    Unregister,
+    Version,
+    Help,
+    /// Nothing this program knows.
+    Unknown(String),
+}
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+Keeps the MCPProxy core running and shows it in the notification area.
+
+Usage: mcpproxy-tray [--autostart | --unregister | --version | --help]
+
+  --autostart   this start is made by the system, at login: nothing is asked
+  --unregister  no longer start at login, and forget the setting
+";
+
+impl Request {
+    /// Reads the arguments after the program's name.
+    pub fn read<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Request {
+        let mut request = Request::Run { autostart: false };
+        for argument in arguments {
+            request = match argument {
+                names::AUTOSTART_ARGUMENT => Request::Run { autostart: true },
+                "--unregister" => return Request::Unregister,
+                "--version" | "-V" => return Request::Version,
+                "--help" | "-h" => return Request::Help,
+                // Finder passes one to programs it opens.
+                process if process.starts_with("-psn_") => continue,
+                other => return Request::Unknown(other.to_owned()),
+            }
+        }
+        request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_by_the_system_is_known_by_its_argument() {
+        assert_eq!(Request::read([]), Request::Run { autostart: false });
+        assert_eq!(Request::read(["--autostart"]), Request::Run { autostart: true });
+        assert_eq!(Request::read(["-psn_0_1"]), Request::Run { autostart: false });
+        assert_eq!(Request::read(["--autostart", "--helo"]), Request::Unknown("--helo".into()));
+    }
+}

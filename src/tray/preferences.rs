@@ -1,0 +1,75 @@
+//! `tray.json`: what the tray remembers of its person.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The file's content; keys of a later version are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    #[serde(default)]
+    pub first_run: FirstRun,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What became of the first-run question.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstRun {
+    /// How often the window was shown.
+    #[serde(default)]
+    pub asked: u32,
+    /// Whether there was a configuration before the first time.
+    #[serde(default)]
+    pub had_configuration: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Launch>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// The answer: whether MCPProxy is to start at login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launch {
+    Yes,
+    No,
+}
+
+impl Preferences {
+    /// Reads the file's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them: such a file is left as it is.
+    pub fn read(bytes: &[u8]) -> Result<Preferences, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        // Maps of strings and numbers always become JSON.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_version_wrote_is_kept() {
+        let text = br#"{"theme":"dark","first_run":{"asked":1,"answer":"no","at":"x"}}"#;
+        let read = Preferences::read(text).unwrap();
+        assert_eq!((read.first_run.asked, read.first_run.answer), (1, Some(Launch::No)));
+        let again: Value = serde_json::from_slice(&read.bytes()).unwrap();
+        assert_eq!((&again["theme"], &again["first_run"]["at"]), (&"dark".into(), &"x".into()));
+    }
+
+    #[test]
+    fn a_broken_file_is_told_and_not_guessed_at() {
+        assert!(Preferences::read(b"{").is_err());
+        assert!(Preferences::read(b"[]").is_err());
+        assert!(Preferences::read(br#"{"first_run":{"answer":"perhaps"}}"#).is_err());
+    }
+}

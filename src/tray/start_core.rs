@@ -1,0 +1,84 @@
+//! Starts a core that outlives this tray, and reads what it said last.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use super::core_program;
+use super::supervisor::Failure;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::launch::TrayStart;
+
+/// Bytes of the core's standard error that are kept in reach.
+const LAST_WORDS: u64 = 64 << 10;
+
+/// Where the core's standard error goes. A file and not a pipe: a core that writes to a pipe without a reader dies,
+/// and this one must outlive the tray.
+pub fn stderr_file(root: &InstanceRoot) -> PathBuf {
+    root.logs().join("core-stderr.log")
+}
+
+/// Starts the first program of `places` that is there.
+///
+/// # Errors
+/// [`Failure`]: there is none, or the system will not start it.
+pub fn start(
+    places: &[PathBuf],
+    root: &InstanceRoot,
+    home: &Path,
+    start: TrayStart,
+    first: bool,
+) -> Result<Child, Failure> {
+    let Some(program) = places.iter().find(|place| place.is_file()) else {
+        let tried: Vec<String> = places.iter().take(3).map(|place| format!("`{}`", place.display())).collect();
+        return Err(Failure::no_program(format!("there is no program at {}", tried.join(", "))));
+    };
+    let stderr = fresh(&stderr_file(root))
+        .map_err(|error| Failure::not_started(format!("cannot write `{}`: {error}", stderr_file(root).display())))?;
+    let mut command = Command::new(program);
+    command.args(core_program::arguments(root)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    for name in core_program::NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command.envs(core_program::variables(start, first));
+    if home.is_dir() {
+        command.current_dir(home);
+    }
+    #[cfg(unix)]
+    command.process_group(0); // a Ctrl-C in the tray's terminal is for the tray
+    #[cfg(windows)]
+    command.creation_flags(windows_sys::Win32::System::Threading::CREATE_NO_WINDOW);
+    command.spawn().map_err(|error| Failure::not_started(format!("`{}`: {error}", program.display())))
+}
+
+/// The end of what the last core wrote to its standard error.
+pub fn last_words(root: &InstanceRoot) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(stderr_file(root))?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))?;
+        let mut bytes = Vec::new();
+        file.take(LAST_WORDS).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+fn fresh(path: &Path) -> io::Result<File> {
+    // A new file: a core that still runs goes on writing to its own.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = File::options();
+    options.append(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}

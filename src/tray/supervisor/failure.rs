@@ -1,0 +1,150 @@
+//! Why there is no core, in a person's words, and what that person can do.
+
+use crate::contract::exit_code::ExitCode;
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    kind: Kind,
+    /// What the core, or the system, said.
+    said: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    NoProgram,
+    NotStarted,
+    Silent,
+    Port,
+    Locked,
+    Configuration,
+    Permission,
+    Crash,
+    GivenUp,
+}
+
+impl Failure {
+    /// No core program was found.
+    pub fn no_program(said: String) -> Failure {
+        Failure {
+            kind: Kind::NoProgram,
+            said,
+        }
+    }
+
+    /// The system would not start the program.
+    pub fn not_started(said: String) -> Failure {
+        Failure {
+            kind: Kind::NotStarted,
+            said,
+        }
+    }
+
+    /// A core listens and never answers.
+    pub fn silent(said: String) -> Failure {
+        Failure {
+            kind: Kind::Silent,
+            said,
+        }
+    }
+
+    /// A core ended that nobody asked to.
+    pub fn of_exit(class: ExitCode, code: Option<i32>, stderr: &str) -> Failure {
+        let kind = match class {
+            ExitCode::PortInUse => Kind::Port,
+            ExitCode::StoreLocked => Kind::Locked,
+            ExitCode::Configuration => Kind::Configuration,
+            ExitCode::Permission => Kind::Permission,
+            ExitCode::Clean | ExitCode::General => Kind::Crash,
+        };
+        let said = last_words(stderr).unwrap_or_else(|| match code {
+            Some(code) => format!("it ended with code {code} and said nothing"),
+            None => "it was ended by a signal".to_owned(),
+        });
+        Failure { kind, said }
+    }
+
+    /// The same crash, once too often.
+    #[must_use]
+    pub fn given_up(mut self) -> Failure {
+        self.kind = Kind::GivenUp;
+        self
+    }
+
+    /// Whether the next try may succeed without a person.
+    pub fn may_pass(&self) -> bool {
+        self.kind == Kind::Crash
+    }
+
+    /// What happened, for one line of the menu.
+    pub fn sentence(&self) -> String {
+        let said = &self.said;
+        match self.kind {
+            Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {said}"),
+            Kind::Silent => format!("A core is there but does not answer: {said}"),
+            Kind::Port => format!("The address is taken: {said}"),
+            Kind::Locked => format!("Another core uses the same files: {said}"),
+            Kind::Configuration => format!("The configuration cannot be used: {said}"),
+            Kind::Permission => format!("Access is denied: {said}"),
+            Kind::Crash => format!("The core crashed: {said}"),
+            Kind::GivenUp => format!("The core keeps crashing: {said}"),
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        match self.kind {
+            Kind::NoProgram => "Install mcpproxy beside this program, or set MCPPROXY_CORE_PATH",
+            Kind::NotStarted => "See the logs, then choose Start core",
+            Kind::Silent => "End that core, then choose Start core",
+            Kind::Port => "End the program that uses it or change “listen”, then choose Start core",
+            Kind::Locked => "End the other core, then choose Start core",
+            Kind::Configuration => "Open the configuration, correct it, then choose Start core",
+            Kind::Permission => "Correct the permissions, then choose Start core",
+            Kind::Crash => "It is started again in a moment",
+            Kind::GivenUp => "See the logs, then choose Start core",
+        }
+    }
+}
+
+/// What a core's standard error says last: the text of its `error:` line, else the last line.
+fn last_words(stderr: &str) -> Option<String> {
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let error = lines.iter().rev().find_map(|line| {
+        let (word, rest) = line.split_once(':')?;
+        (word.eq_ignore_ascii_case("error") && !rest.trim().is_empty()).then(|| rest.trim())
+    });
+    let words: String = error.or(lines.last().copied())?.chars().take(300).collect();
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(stderr: &str) -> String {
+        Failure::of_exit(ExitCode::Configuration, Some(4), stderr).sentence()
+    }
+
+    #[test]
+    fn the_cores_error_line_is_shown_and_its_help_is_not() {
+        let stderr =
+            "2026 INFO starting\nerror: `/x/mcp_config.json` line 3, column 5: expected a string\nhelp: mend it\n";
+        assert_eq!(
+            configuration(stderr),
+            "The configuration cannot be used: `/x/mcp_config.json` line 3, column 5: expected a string"
+        );
+    }
+
+    #[test]
+    fn without_an_error_line_the_last_line_is_shown() {
+        assert_eq!(configuration("a\n\nError:\nb\n \n"), "The configuration cannot be used: b");
+    }
+
+    #[test]
+    fn a_silent_end_still_has_words() {
+        let failure = Failure::of_exit(ExitCode::General, None, "");
+        assert_eq!(failure.sentence(), "The core crashed: it was ended by a signal");
+        assert!(failure.may_pass() && !failure.given_up().may_pass());
+    }
+}

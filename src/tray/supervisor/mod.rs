@@ -1,0 +1,495 @@
+//! Keeps a core there: what to do next, for every state and every event. Touches nothing; [`drive`](super::drive) obeys.
+
+pub mod failure;
+
+use std::time::Duration;
+
+pub use failure::Failure;
+
+use crate::contract::api::Info;
+use crate::contract::exit_code::ExitCode;
+
+/// How long a core may take to serve, and a silent one to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// From asking a core to end to terminating it, and from terminating to killing.
+const GRACE: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(3), Duration::from_secs(2)];
+/// The same when the session ends: the system waits 5 s for all of us, then kills.
+const HURRY: [Duration; 3] = [
+    Duration::from_millis(1500),
+    Duration::from_millis(1000),
+    Duration::from_millis(200),
+];
+/// This many crashes within [`CRASH_WINDOW`] are not worth another try.
+const CRASH_LIMIT: usize = 5;
+const CRASH_WINDOW: Duration = Duration::from_secs(120);
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A running core, as its answer to `/info` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Core {
+    pub pid: Option<u32>,
+    pub whose: Whose,
+    /// Whether it offers a call to end it.
+    pub can_shut_down: bool,
+}
+
+/// Who answers for a running core: nobody stops another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This tray started it.
+    Child,
+    /// An earlier tray started it.
+    Adopted,
+    /// A person or a service started it.
+    Foreign,
+}
+
+impl Core {
+    /// Reads the core's own word on itself.
+    pub fn from_info(info: &Info) -> Core {
+        Core {
+            pid: (info.pid > 1).then_some(info.pid),
+            whose: match info.launched_by.as_str() {
+                "tray" | "installer" => Whose::Adopted,
+                _ => Whose::Foreign,
+            },
+            can_shut_down: info.can_shut_down,
+        }
+    }
+}
+
+/// What became of an attempt to reach a core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    Ready(Core),
+    /// Nobody listens: a core may be started.
+    Nobody,
+    /// Somebody listens and does not serve (yet).
+    Silent(String),
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Begin,
+    Probed(Probe),
+    Spawned {
+        pid: u32,
+    },
+    SpawnFailed(Failure),
+    /// A process that was waited for has ended. `code` is absent when a signal ended it, or nobody knows.
+    Exited {
+        pid: u32,
+        code: Option<i32>,
+        stderr: String,
+    },
+    /// The stream of events that was followed has ended.
+    StreamEnded,
+    /// The pause asked for by [`Effect::WakeAfter`] is over.
+    Wake,
+    Asked(Ask),
+}
+
+/// What a person, or the session, wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    Start,
+    Stop,
+    Restart,
+    /// Quit: our core ends with us.
+    Leave,
+    /// The session ends: the same, in a hurry, and nothing is started any more.
+    SessionEnds,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Try to reach a core; answered by [`Event::Probed`].
+    Probe,
+    /// Start a core; answered by [`Event::Spawned`] or [`Event::SpawnFailed`], later by [`Event::Exited`].
+    Spawn { first: bool },
+    /// Follow the core's events.
+    Follow,
+    /// Wait for a process that is not our child to end.
+    AwaitEnd { pid: u32 },
+    /// Ask the core to end, by its own call or by a signal.
+    AskToEnd { pid: u32, by_call: bool },
+    /// End a process (SIGTERM).
+    Terminate { pid: u32 },
+    /// End a process and all it started, at once.
+    KillTree { pid: u32 },
+    /// Send [`Event::Wake`] after this time; replaces an earlier one.
+    WakeAfter(Duration),
+    /// Nothing is left to do: the tray may end.
+    Leave,
+}
+
+/// Where the supervisor stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Is there a core?
+    Looking {
+        since: Duration,
+    },
+    /// A core was started and does not serve yet.
+    Starting {
+        pid: Option<u32>,
+        since: Duration,
+        tries: u32,
+    },
+    Running(Core),
+    /// The connection to a running core was lost.
+    Rejoining {
+        core: Core,
+        since: Duration,
+    },
+    /// The core crashed; the next try comes after a pause.
+    Pausing(Failure),
+    Stopping {
+        pid: u32,
+        rung: usize,
+        then: Then,
+    },
+    /// A person stopped it.
+    Stopped,
+    /// Another try would fail the same way: a person is needed.
+    Failed(Failure),
+    /// There is no core, and none of ours is wanted; it is looked for from time to time.
+    Absent {
+        tries: u32,
+    },
+    Left,
+}
+
+/// What follows a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    Rest,
+    StartAgain,
+    Leave,
+}
+
+/// The supervisor: its state, and what it remembers from one state to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervisor {
+    pub state: State,
+    /// False: cores are attached to and never started (`MCPPROXY_TRAY_SKIP_CORE`).
+    may_start: bool,
+    /// A core was started already: an installer is told of once.
+    started_before: bool,
+    hurry: bool,
+    crashes: Vec<Duration>,
+}
+
+/// The supervisor after the event, and what is to be done. `now` is the time since the tray started.
+pub fn step(mut supervisor: Supervisor, event: Event, now: Duration) -> (Supervisor, Vec<Effect>) {
+    let effects = supervisor.on(event, now);
+    (supervisor, effects)
+}
+
+impl Supervisor {
+    /// A supervisor that waits for [`Event::Begin`].
+    pub fn new(may_start: bool) -> Supervisor {
+        Supervisor {
+            state: State::Looking { since: Duration::ZERO },
+            may_start,
+            started_before: false,
+            hurry: false,
+            crashes: Vec::new(),
+        }
+    }
+
+    fn on(&mut self, event: Event, now: Duration) -> Vec<Effect> {
+        match event {
+            Event::Begin => self.look(now),
+            Event::Asked(ask) => self.asked(ask, now),
+            Event::Probed(probe) => self.probed(probe, now),
+            Event::Wake => self.woken(now),
+            Event::Spawned { pid } => self.spawned(pid),
+            Event::SpawnFailed(failure) => match self.state {
+                State::Starting { .. } => self.fail(failure),
+                _ => Vec::new(),
+            },
+            Event::Exited { pid, code, stderr } => self.exited(pid, code, &stderr, now),
+            Event::StreamEnded => match self.state {
+                State::Running(core) => {
+                    self.state = State::Rejoining { core, since: now };
+                    vec![Effect::Probe]
+                }
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    fn look(&mut self, now: Duration) -> Vec<Effect> {
+        self.state = State::Looking { since: now };
+        vec![Effect::Probe]
+    }
+
+    fn start(&mut self, now: Duration) -> Vec<Effect> {
+        if !self.may_start {
+            return self.absent(0);
+        }
+        self.state = State::Starting {
+            pid: None,
+            since: now,
+            tries: 0,
+        };
+        let first = !std::mem::replace(&mut self.started_before, true);
+        vec![Effect::Spawn { first }]
+    }
+
+    fn absent(&mut self, tries: u32) -> Vec<Effect> {
+        self.state = State::Absent { tries };
+        vec![Effect::WakeAfter(
+            doubled(Duration::from_secs(2), tries).min(LONGEST_PAUSE),
+        )]
+    }
+
+    fn fail(&mut self, failure: Failure) -> Vec<Effect> {
+        self.state = State::Failed(failure);
+        Vec::new()
+    }
+
+    fn asked(&mut self, ask: Ask, now: Duration) -> Vec<Effect> {
+        let then = match ask {
+            Ask::Start => {
+                return match &mut self.state {
+                    State::Stopped | State::Failed(_) | State::Pausing(_) | State::Absent { .. } => {
+                        self.crashes.clear();
+                        self.look(now)
+                    }
+                    State::Stopping {
+                        then: then @ Then::Rest,
+                        ..
+                    } => {
+                        *then = Then::StartAgain;
+                        Vec::new()
+                    }
+                    _ => Vec::new(),
+                };
+            }
+            Ask::Stop => Then::Rest,
+            Ask::Restart => Then::StartAgain,
+            Ask::Leave => Then::Leave,
+            Ask::SessionEnds => {
+                self.hurry = true;
+                Then::Leave
+            }
+        };
+        match &mut self.state {
+            State::Stopping { then: kept, pid, .. } => {
+                if *kept != Then::Leave {
+                    *kept = then;
+                }
+                let pid = *pid;
+                if self.hurry { self.descend(pid, 0, Then::Leave, false) } else { Vec::new() }
+            }
+            State::Running(core) | State::Rejoining { core, .. } if core.whose != Whose::Foreign => {
+                let core = *core;
+                self.stop(core, then)
+            }
+            State::Starting { pid: Some(pid), .. } => {
+                let core = Core {
+                    pid: Some(*pid),
+                    whose: Whose::Child,
+                    can_shut_down: false,
+                };
+                self.stop(core, then)
+            }
+            State::Left => Vec::new(),
+            _ => match then {
+                Then::Leave => self.leave(),
+                Then::StartAgain => {
+                    self.crashes.clear();
+                    self.look(now)
+                }
+                // Another's core keeps running; and a core that is just being started is stopped once it has an id.
+                Then::Rest => match self.state {
+                    State::Running(_) | State::Rejoining { .. } | State::Starting { .. } => Vec::new(),
+                    _ => {
+                        self.state = State::Stopped;
+                        Vec::new()
+                    }
+                },
+            },
+        }
+    }
+
+    fn stop(&mut self, core: Core, then: Then) -> Vec<Effect> {
+        let Some(pid) = core.pid else {
+            // A core that does not say its id can only be asked.
+            self.state = State::Stopped;
+            return if then == Then::Leave { self.leave() } else { Vec::new() };
+        };
+        let mut effects = self.descend(pid, 0, then, core.can_shut_down);
+        if core.whose == Whose::Adopted {
+            effects.push(Effect::AwaitEnd { pid });
+        }
+        effects
+    }
+
+    /// One rung down the ladder: ask, terminate, kill.
+    fn descend(&mut self, pid: u32, rung: usize, then: Then, by_call: bool) -> Vec<Effect> {
+        self.state = State::Stopping { pid, rung, then };
+        let grace = if self.hurry { HURRY } else { GRACE };
+        let pause = Effect::WakeAfter(grace.get(rung).copied().unwrap_or_default());
+        match rung {
+            0 => vec![Effect::AskToEnd { pid, by_call }, pause],
+            1 => vec![Effect::Terminate { pid }, pause],
+            2 => vec![Effect::KillTree { pid }, pause],
+            _ => self.ended(then, Duration::ZERO),
+        }
+    }
+
+    fn ended(&mut self, then: Then, now: Duration) -> Vec<Effect> {
+        match then {
+            Then::Rest => {
+                self.state = State::Stopped;
+                Vec::new()
+            }
+            Then::StartAgain => self.look(now),
+            Then::Leave => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) -> Vec<Effect> {
+        self.state = State::Left;
+        vec![Effect::Leave]
+    }
+
+    fn probed(&mut self, probe: Probe, now: Duration) -> Vec<Effect> {
+        match (&mut self.state, probe) {
+            (
+                State::Looking { .. } | State::Starting { .. } | State::Rejoining { .. } | State::Absent { .. },
+                Probe::Ready(core),
+            ) => self.join(core),
+            (State::Looking { .. }, Probe::Nobody) => self.start(now),
+            (State::Looking { since }, Probe::Silent(why)) => {
+                if now.saturating_sub(*since) < PATIENCE {
+                    vec![Effect::WakeAfter(Duration::from_millis(250))]
+                } else {
+                    self.fail(Failure::silent(why))
+                }
+            }
+            (State::Starting { pid, since, tries }, Probe::Nobody | Probe::Silent(_)) => {
+                if now.saturating_sub(*since) < PATIENCE {
+                    *tries += 1;
+                    vec![Effect::WakeAfter(
+                        doubled(Duration::from_millis(10), *tries).min(Duration::from_millis(250)),
+                    )]
+                } else {
+                    pid.map(|pid| Effect::KillTree { pid }).into_iter().collect()
+                }
+            }
+            (State::Rejoining { core, since }, Probe::Nobody) => {
+                let (core, waited) = (*core, now.saturating_sub(*since));
+                match core.whose {
+                    // Its end is told by the system; a core that lost its socket and lives is no use to anybody.
+                    Whose::Child if waited < Duration::from_secs(10) => {
+                        vec![Effect::WakeAfter(Duration::from_millis(500))]
+                    }
+                    Whose::Child => self.stop(core, Then::StartAgain),
+                    _ if waited < Duration::from_secs(1) => vec![Effect::WakeAfter(Duration::from_millis(300))],
+                    Whose::Adopted => self.start(now),
+                    // Whoever ended it may be about to start it again: taking its place would be in the way.
+                    Whose::Foreign => self.absent(0),
+                }
+            }
+            (State::Rejoining { core, since }, Probe::Silent(_)) => {
+                let (core, waited) = (*core, now.saturating_sub(*since));
+                if waited > PATIENCE && core.whose != Whose::Foreign {
+                    return self.stop(core, Then::StartAgain);
+                }
+                vec![Effect::WakeAfter(if waited < PATIENCE {
+                    Duration::from_secs(1)
+                } else {
+                    PATIENCE
+                })]
+            }
+            (State::Absent { tries }, Probe::Nobody | Probe::Silent(_)) => {
+                let tries = tries.saturating_add(1);
+                self.absent(tries)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn join(&mut self, mut core: Core) -> Vec<Effect> {
+        let child = match &self.state {
+            State::Starting { pid, .. } => *pid,
+            State::Rejoining { core, .. } if core.whose == Whose::Child => core.pid,
+            _ => None,
+        };
+        if child.is_some() && core.pid == child {
+            core.whose = Whose::Child;
+        }
+        self.state = State::Running(core);
+        vec![Effect::Follow]
+    }
+
+    fn woken(&mut self, now: Duration) -> Vec<Effect> {
+        match &self.state {
+            State::Looking { .. } | State::Starting { .. } | State::Rejoining { .. } | State::Absent { .. } => {
+                vec![Effect::Probe]
+            }
+            State::Pausing(_) => self.look(now),
+            State::Stopping { pid, rung, then } => {
+                let (pid, rung, then) = (*pid, rung + 1, *then);
+                self.descend(pid, rung, then, false)
+            }
+            State::Running(_) | State::Stopped | State::Failed(_) | State::Left => Vec::new(),
+        }
+    }
+
+    fn spawned(&mut self, id: u32) -> Vec<Effect> {
+        match &mut self.state {
+            State::Starting { pid, .. } => {
+                *pid = Some(id);
+                vec![Effect::WakeAfter(Duration::from_millis(10))]
+            }
+            // Stop or Quit came while it was being started.
+            State::Left | State::Stopped => vec![Effect::Terminate { pid: id }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn exited(&mut self, ended: u32, code: Option<i32>, stderr: &str, now: Duration) -> Vec<Effect> {
+        match &self.state {
+            State::Stopping { pid, then, .. } if *pid == ended => {
+                let then = *then;
+                self.ended(then, now)
+            }
+            State::Starting { pid, .. } if pid.is_none_or(|pid| pid == ended) => self.crashed(code, stderr, now),
+            State::Running(core) | State::Rejoining { core, .. } if core.pid == Some(ended) => {
+                self.crashed(code, stderr, now)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn crashed(&mut self, code: Option<i32>, stderr: &str, now: Duration) -> Vec<Effect> {
+        let class = code.map_or(ExitCode::General, ExitCode::from_code);
+        let failure = Failure::of_exit(class, code, stderr);
+        if !failure.may_pass() {
+            return self.fail(failure);
+        }
+        self.crashes.retain(|crash| now.saturating_sub(*crash) < CRASH_WINDOW);
+        self.crashes.push(now);
+        if self.crashes.len() >= CRASH_LIMIT {
+            return self.fail(failure.given_up());
+        }
+        let pause = doubled(Duration::from_secs(1), self.crashes.len() as u32 - 1).min(LONGEST_PAUSE);
+        self.state = State::Pausing(failure);
+        vec![Effect::WakeAfter(pause)]
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(16))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+use super::*;
+
+const CHILD: Core = Core {
+    pid: Some(7),
+    whose: Whose::Foreign,
+    can_shut_down: true,
+};
+
+/// A supervisor and the clock it lives by.
+struct Life {
+    supervisor: Supervisor,
+    now: Duration,
+}
+
+impl Life {
+    fn new(may_start: bool) -> Life {
+        let mut life = Life {
+            supervisor: Supervisor::new(may_start),
+            now: Duration::ZERO,
+        };
+        assert_eq!(life.on(Event::Begin), [Effect::Probe]);
+        life
+    }
+
+    fn on(&mut self, event: Event) -> Vec<Effect> {
+        let (supervisor, effects) = step(self.supervisor.clone(), event, self.now);
+        self.supervisor = supervisor;
+        effects
+    }
+
+    fn after(&mut self, seconds: u64, event: Event) -> Vec<Effect> {
+        self.now += Duration::from_secs(seconds);
+        self.on(event)
+    }
+
+    /// A life whose core, process 7, is our child and serves.
+    fn serving() -> Life {
+        let mut life = Life::new(true);
+        assert_eq!(life.on(nobody()), [Effect::Spawn { first: true }]);
+        life.on(Event::Spawned { pid: 7 });
+        assert_eq!(life.on(ready(CHILD)), [Effect::Follow]);
+        life
+    }
+
+    fn attached(launched_by: &str) -> Life {
+        let mut life = Life::new(true);
+        let info = serde_json::json!({"pid": 7, "launched_by": launched_by});
+        let core = Core::from_info(&serde_json::from_value(info).unwrap());
+        assert_eq!(life.on(ready(core)), [Effect::Follow]);
+        life
+    }
+}
+
+fn ready(core: Core) -> Event {
+    Event::Probed(Probe::Ready(core))
+}
+
+fn nobody() -> Event {
+    Event::Probed(Probe::Nobody)
+}
+
+fn silent() -> Event {
+    Event::Probed(Probe::Silent("not ready".into()))
+}
+
+fn exited(code: i32) -> Event {
+    Event::Exited {
+        pid: 7,
+        code: Some(code),
+        stderr: "error: it broke".into(),
+    }
+}
+
+fn wake_after(effects: &[Effect]) -> Duration {
+    let mut pauses = effects.iter().filter_map(|effect| match effect {
+        Effect::WakeAfter(pause) => Some(*pause),
+        _ => None,
+    });
+    pauses.next().unwrap()
+}
+
+#[test]
+fn a_running_core_is_attached_to_and_another_is_never_started_over_a_silent_one() {
+    Life::attached("");
+    let mut life = Life::new(true);
+    for _ in 0..59 {
+        assert!(matches!(life.after(1, silent())[..], [Effect::WakeAfter(_)]));
+        assert_eq!(life.on(Event::Wake), [Effect::Probe]);
+    }
+    assert_eq!(life.after(1, silent()), []);
+    assert!(matches!(life.supervisor.state, State::Failed(_)));
+}
+
+#[test]
+fn our_child_is_known_by_its_process_id() {
+    let life = Life::serving();
+    assert!(matches!(
+        life.supervisor.state,
+        State::Running(Core {
+            whose: Whose::Child,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_crash_is_answered_with_growing_pauses_and_the_fifth_in_two_minutes_with_an_end() {
+    let mut life = Life::serving();
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        pauses.push(wake_after(&life.on(exited(1))).as_secs());
+        assert_eq!(life.after(1, Event::Wake), [Effect::Probe]);
+        assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
+        life.on(Event::Spawned { pid: 7 });
+    }
+    assert_eq!(pauses, [1, 2, 4, 8]);
+    assert_eq!(life.on(exited(101)), []);
+    let State::Failed(failure) = &life.supervisor.state else {
+        panic!("{:?}", life.supervisor)
+    };
+    assert_eq!(failure.sentence(), "The core keeps crashing: it broke");
+    assert_eq!(life.on(Event::Asked(Ask::Start)), [Effect::Probe], "a person may try again");
+}
+
+#[test]
+fn crashes_that_are_far_apart_do_not_add_up() {
+    let mut life = Life::serving();
+    for _ in 0..20 {
+        assert_eq!(wake_after(&life.after(121, exited(1))), Duration::from_secs(1));
+        life.on(Event::Wake);
+        life.on(nobody());
+        life.on(Event::Spawned { pid: 7 });
+        life.on(ready(CHILD));
+    }
+}
+
+#[test]
+fn what_a_person_must_mend_is_not_tried_again() {
+    for code in [2, 3, 4, 5] {
+        let mut life = Life::new(true);
+        life.on(nobody());
+        life.on(Event::Spawned { pid: 7 });
+        assert_eq!(life.on(exited(code)), [], "{code}");
+        assert!(matches!(life.supervisor.state, State::Failed(_)), "{code}");
+        assert_eq!(life.on(Event::Wake), [], "{code}");
+    }
+}
+
+#[test]
+fn stop_asks_then_terminates_then_kills() {
+    let mut life = Life::serving();
+    let secs = |s| Effect::WakeAfter(Duration::from_secs(s));
+    assert_eq!(life.on(Event::Asked(Ask::Stop)), [Effect::AskToEnd { pid: 7, by_call: true }, secs(5)]);
+    assert_eq!(life.on(Event::Wake), [Effect::Terminate { pid: 7 }, secs(3)]);
+    assert_eq!(life.on(Event::Wake), [Effect::KillTree { pid: 7 }, secs(2)]);
+    assert_eq!(life.on(exited(0)), []);
+    assert_eq!(life.supervisor.state, State::Stopped);
+    assert_eq!(life.on(Event::StreamEnded), [], "and it stays so");
+}
+
+#[test]
+fn restart_starts_again_only_after_the_end() {
+    let mut life = Life::serving();
+    life.on(Event::Asked(Ask::Restart));
+    assert_eq!(life.on(exited(0)), [Effect::Probe]);
+    assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
+}
+
+#[test]
+fn quit_stops_our_core_and_leaves_anothers() {
+    let mut ours = Life::serving();
+    ours.on(Event::Asked(Ask::Leave));
+    assert_eq!(ours.on(exited(0)), [Effect::Leave]);
+    assert_eq!(Life::attached("").on(Event::Asked(Ask::Leave)), [Effect::Leave]);
+    let mut adopted = Life::attached("tray");
+    let effects = adopted.on(Event::Asked(Ask::Leave));
+    assert!(effects.contains(&Effect::AwaitEnd { pid: 7 }), "{effects:?}");
+}
+
+#[test]
+fn anothers_core_is_not_stopped_and_its_place_not_taken() {
+    let mut life = Life::attached("");
+    assert_eq!(life.on(Event::Asked(Ask::Stop)), []);
+    life.on(Event::StreamEnded);
+    life.on(nobody());
+    let effects = life.after(2, nobody());
+    assert!(matches!(effects[..], [Effect::WakeAfter(_)]), "{effects:?}");
+    assert!(matches!(life.supervisor.state, State::Absent { .. }));
+    assert_eq!(life.on(Event::Wake), [Effect::Probe]);
+    assert_eq!(life.on(ready(CHILD)), [Effect::Follow], "and it is found again");
+}
+
+#[test]
+fn an_adopted_core_that_dies_is_replaced() {
+    let mut life = Life::attached("tray");
+    life.on(Event::StreamEnded);
+    assert_eq!(life.after(2, nobody()), [Effect::Spawn { first: true }]);
+}
+
+#[test]
+fn once_the_session_ends_nothing_is_started() {
+    let mut life = Life::serving();
+    let effects = life.on(Event::Asked(Ask::SessionEnds));
+    assert!(wake_after(&effects) < Duration::from_secs(2));
+    assert_eq!(life.on(Event::Asked(Ask::Start)), []);
+    assert_eq!(life.on(Event::Asked(Ask::Restart)), []);
+    assert_eq!(life.on(exited(143)), [Effect::Leave]);
+    for event in [
+        Event::Wake,
+        nobody(),
+        Event::StreamEnded,
+        exited(1),
+        Event::Asked(Ask::Start),
+    ] {
+        assert_eq!(life.on(event), []);
+    }
+}
+
+#[test]
+fn attach_only_never_starts_one() {
+    let mut life = Life::new(false);
+    assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]));
+    assert_eq!(life.on(Event::Wake), [Effect::Probe]);
+    assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]));
+}
+
+#[test]
+fn no_event_in_no_state_starts_two_cores_or_leaves_a_ladder_half_way() {
+    let events = || {
+        let mut all = vec![
+            Event::Begin,
+            ready(CHILD),
+            nobody(),
+            silent(),
+            Event::Wake,
+            Event::StreamEnded,
+        ];
+        all.extend([exited(0), exited(1), exited(4), Event::Spawned { pid: 7 }]);
+        all.push(Event::SpawnFailed(Failure::no_program(String::new())));
+        all.extend([Ask::Start, Ask::Stop, Ask::Restart, Ask::Leave, Ask::SessionEnds].map(Event::Asked));
+        all
+    };
+    let mut seen = vec![Supervisor::new(true), Supervisor::new(false)];
+    let mut at = 0;
+    while at < seen.len() && seen.len() < 3000 {
+        for event in events() {
+            let (next, effects) = step(seen[at].clone(), event, Duration::from_secs(1));
+            let spawns = effects.iter().filter(|effect| matches!(effect, Effect::Spawn { .. })).count();
+            assert!(spawns == 0 || (spawns == 1 && matches!(next.state, State::Starting { pid: None, .. })));
+            if matches!(next.state, State::Stopping { .. }) && next.state != seen[at].state {
+                let moved = !matches!(seen[at].state, State::Stopping { .. });
+                assert!(!moved || effects.iter().any(|effect| matches!(effect, Effect::WakeAfter(_))), "{next:?}");
+            }
+            if !seen.contains(&next) {
+                seen.push(next);
+            }
+        }
+        at += 1;
+    }
+}

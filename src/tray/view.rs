@@ -1,0 +1,47 @@
+//! All that a person sees, as one value: equal views touch nothing.
+
+use crate::contract::names;
+use crate::tray::label::{LONGEST_TOOLTIP, line};
+use crate::tray::menu::Menu;
+use crate::tray::model::{Model, Mood};
+
+/// Menu, icon and tooltip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    pub menu: Menu,
+    pub mood: Mood,
+    pub tooltip: String,
+}
+
+impl View {
+    /// The view of what is known.
+    pub fn of(model: &Model) -> View {
+        View {
+            menu: Menu::of(model),
+            mood: model.mood(),
+            tooltip: line(&format!("{}: {}", names::PRODUCT, model.summary()), LONGEST_TOOLTIP),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tray::autostart::Status;
+
+    #[test]
+    fn what_cannot_be_seen_changes_no_view() {
+        let mut model = Model::new("1", Status::Disabled);
+        let before = View::of(&model);
+        model.set_servers(crate::contract::api::Servers::default());
+        assert_eq!(View::of(&model), before);
+        model.trouble = Some("the disk is full".into());
+        assert_ne!(View::of(&model), before);
+    }
+
+    #[test]
+    fn a_core_on_its_way_is_no_alarm() {
+        let view = View::of(&Model::new("1", Status::Disabled));
+        assert_eq!((view.mood, view.tooltip.as_str()), (Mood::Stopped, "MCPProxy: Starting the core…"));
+    }
+}
