@@ -391,8 +391,12 @@ impl Driver {
 
     fn icon_failed(&mut self, error: &str) {
         if self.icon_tries == 0 {
-            tracing::warn!("the tray icon cannot be shown: {error}; MCPProxy runs without it, and tries again");
-            super::say(&format!("the tray icon cannot be shown: {error}; MCPProxy runs without it, and tries again"));
+            let told = format!(
+                "the tray icon cannot be shown yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
+                 it, and tries again"
+            );
+            tracing::warn!("{told}");
+            super::say(&told);
         }
         let pause = Duration::from_secs(1 << self.icon_tries.min(6)).min(Duration::from_secs(60));
         self.icon_tries = self.icon_tries.saturating_add(1);
@@ -478,6 +482,9 @@ async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError
 
 /// The log of a server; the directory, where its name makes no file name.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    let file = logs.join(format!("server-{name}.log"));
-    if name.contains(['/', '\\']) || !file.is_file() { logs.to_path_buf() } else { file }
+    // The core's rule for file names.
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let name: String = name.chars().take(64).map(plain).collect();
+    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    if file.is_file() { file } else { logs.to_path_buf() }
 }

@@ -2,12 +2,14 @@
 
 use crate::contract::{api::Server, names};
 use crate::tray::autostart::Status;
-use crate::tray::label::line;
+use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
 
 /// Servers that get a line of their own.
 const MOST_SERVERS: usize = 50;
+/// Lines that one sentence may take.
+const MOST_LINES: usize = 4;
 /// Characters of a server's name in a menu.
 const LONGEST_NAME: usize = 40;
 
@@ -115,12 +117,15 @@ impl Command {
 impl Menu {
     /// The menu for what is known.
     pub fn of(model: &Model) -> Menu {
-        let mut items = vec![
-            Item::Text(format!("{} {} — {}", names::PRODUCT, model.version, model.word())),
-            Item::Text(model.summary()),
-        ];
-        items.extend(model.advice().map(|advice| Item::Text(advice.to_owned())));
-        items.extend(model.trouble.clone().map(|trouble| Item::Text(format!("⚠ {trouble}"))));
+        let mut items = vec![Item::Text(format!(
+            "{} {} — {}",
+            names::PRODUCT,
+            model.version,
+            model.word()
+        ))];
+        let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
+        let told = [Some(model.summary()), model.advice().map(str::to_owned), trouble];
+        items.extend(told.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
         if model.serving() {
             items.push(Item::Separator);
             items.extend(attention(model));
@@ -345,7 +350,10 @@ Quit
         let stderr = "error: `mcp_config.json` line 3: expected a string";
         model.set_core(&State::Failed(Failure::of_exit(ExitCode::Configuration, Some(4), stderr)));
         let drawn = drawn(&Menu::of(&model).items, 0);
-        assert!(drawn.contains("[The configuration cannot be used: `mcp_config.json` line 3: expected a string]"));
+        assert!(
+            drawn.contains("[The configuration cannot be used: `mcp_config.json` line 3:]\n[expected a string]"),
+            "{drawn}"
+        );
         assert!(drawn.contains("\nStart core\n") && drawn.contains("\nOpen configuration\n"));
         assert!(!drawn.contains("Servers"), "a core that is gone has none");
     }
