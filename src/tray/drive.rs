@@ -37,6 +37,8 @@ const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
 pub enum Input {
     Chosen(Command),
     Answered(Answer),
+    /// The system's setting of launch at login may be another.
+    AutostartChanged,
     IconBuilt,
     IconFailed(String),
     /// The icon is to be tried again.
@@ -136,6 +138,7 @@ impl Driver {
         match input {
             Input::Chosen(command) => self.chosen(command),
             Input::Answered(answer) => self.answered(answer),
+            Input::AutostartChanged => self.autostart_changed(),
             Input::IconBuilt => {
                 self.icon_tries = 0;
                 self.shown = None;
@@ -386,6 +389,14 @@ impl Driver {
         let root = &self.setting.root;
         if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
             self.take(Input::Done(Err(format!("cannot write `{}`: {error}", root.sidecar().display()))));
+        }
+    }
+
+    /// Our own writes come back here, too: only another state is told.
+    fn autostart_changed(&mut self) {
+        if self.setting.autostart.status() != self.model.autostart {
+            tracing::info!("launch at login was changed in the system");
+            self.tell_autostart();
         }
     }
 

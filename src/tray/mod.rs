@@ -267,7 +267,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
         event_loop
     };
     let proxy = event_loop.create_proxy();
-    // A menu event comes with the menu library's id only; the tick that it has turned over is put right with it.
+    let autostart = setting.autostart.clone();
     let mut view = View::of(&model);
     let (done, driver_done) = mpsc::channel();
     let driver_inputs = inputs.clone();
@@ -295,6 +295,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
         .map_err(|error| fails(format!("the system gives no thread: {error}")))?;
 
     let mut shown: Option<Shown> = None;
+    let mut watch = None;
     let mut leaving = false;
     event_loop.run(move |event, _, flow| {
         let _ = &lock; // held until the process ends
@@ -306,6 +307,10 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
                     let post = post.clone();
                     move |seen| post(Input::HostSeen(seen))
                 });
+                watch = Some(autostart::watch::watch_entry(&autostart, {
+                    let post = post.clone();
+                    move || post(Input::AutostartChanged)
+                }));
                 if let Some(question) = question {
                     let post = post.clone();
                     first_run::window::ask(question, move |answer| post(Input::Answered(answer)));
@@ -343,6 +348,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
                     let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 }
                 shown = None;
+                drop(watch.take());
                 tracing::info!("{} ends", names::TRAY_PROGRAM);
             }
             _ => {}
