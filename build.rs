@@ -12,7 +12,7 @@ fn main() {
     }
 }
 
-/// The package's version, as the resource compiler takes it: `1,2,3,0` and `"1.2.3"`.
+/// The package's version, as the resource compiler takes it: `1,2,3,0` and `1.2.3`.
 fn version() -> [String; 2] {
     let part = |name| std::env::var(name).unwrap_or_else(|_| "0".to_owned());
     let [major, minor, patch] = [
@@ -23,6 +23,6 @@ fn version() -> [String; 2] {
     .map(part);
     [
         format!("VERSION_NUMBERS={major},{minor},{patch},0"),
-        format!("VERSION_TEXT=\"{major}.{minor}.{patch}\""),
+        format!("VERSION_DOTTED={major}.{minor}.{patch}"),
     ]
 }
