@@ -45,10 +45,14 @@ def tour(person, pictures, python):
     welcome = person.welcome(tray)
     say("Started mcpproxy-tray; it greets a new user.", str(pictures.take("1-first-run")))
     box = welcome.find("check box")
-    answer = f"{box.name!r} {'ticked' if box.ticked else 'unticked'}"
+    box_ticked = box.ticked
+    answer = f"{box.name!r} {'ticked' if box_ticked else 'unticked'}"
     welcome.find("button", "Continue").press()
+    person.wait_answered()
     icon = person.icon(tray)
     person.wait_ready()
+    if box_ticked:
+        wait_for("the autostart entry", person.entry.exists)
     say(f"Pressed Continue with {answer}.", f"{person.entry}: {'written' if person.entry.exists() else 'absent'}")
 
     command = ["npx", "-y", "@modelcontextprotocol/server-everything"]

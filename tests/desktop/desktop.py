@@ -191,6 +191,10 @@ class Widget:
         return self.accessible.get_state_set().contains(Atspi.StateType.FOCUSED)
 
     @property
+    def active(self):
+        return self.accessible.get_state_set().contains(Atspi.StateType.ACTIVE)
+
+    @property
     def showing(self):
         return self.accessible.get_state_set().contains(Atspi.StateType.SHOWING)
 
@@ -335,11 +339,18 @@ class Person(World):
     def welcome(self, tray):
         return wait_for("the first-run window is shown", lambda: tray.poll() is None and window(WELCOME))
 
+    def wait_answered(self):
+        wait_for("the first-run window is gone", lambda: not window(WELCOME))
+
     def wait_ready(self):
         wait_for("the core is ready", self.is_ready, 20)
 
     def core_pid(self):
-        return self.get("/api/v1/info").data["pid"]
+        """The number of the core's process, or nothing while none answers."""
+        try:
+            return self.get("/api/v1/info").data["pid"]
+        except OSError:
+            return None
 
     def quit(self, tray, icon):
         icon.click("Quit")
