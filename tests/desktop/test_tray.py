@@ -43,8 +43,8 @@ class FirstRun(unittest.TestCase):
         with Person() as person:
             tray = person.start_tray()
             welcome = person.welcome(tray)
-            PICTURES.take("first-run")
             box = welcome.find("check box", AT_LOGIN)
+            PICTURES.take("first-run", drawn=box.box())
             self.assertTrue(box.ticked, "the box is not ticked at first")
             box.press()
             wait_for("the box is unticked", lambda: not box.ticked)
@@ -182,7 +182,7 @@ class TheTray(unittest.TestCase):
             PICTURES.take("panel")
             point_and_click(place, button=3)
             left, top, width, height = wait_for("the menu opens under the pointer", popup)
-            PICTURES.take("menu")
+            PICTURES.take("menu", drawn=(left, top, width, height))
             point_and_click((left + width // 3, top + height - 14))  # the last item
             tray.wait(15)
             person.wait_gone(tray)
@@ -196,7 +196,7 @@ class TheTray(unittest.TestCase):
             person.wait_connected("everything")
             icon.wait_menu("Disable").label
             icon.click("Disable")
-            wait_for("the server is disabled", lambda: person.server("everything")["enabled"] is False)
+            wait_for("the server is disabled", lambda: (person.server("everything") or {}).get("enabled") is False)
             icon.wait_menu("Enable")
             icon.click("Enable")
             person.wait_connected("everything")
@@ -408,8 +408,7 @@ class Trouble(unittest.TestCase):
             wait_for("the menu names the place", lambda: "mcp_config.json" in str(icon.menu()) and "2" in str(icon.menu()))
             place = EMPTY_PANEL.wait()
             point_and_click(place, button=3)
-            wait_for("the menu opens under the pointer", popup)
-            PICTURES.take("bad-config")
+            PICTURES.take("bad-config", drawn=wait_for("the menu opens under the pointer", popup))
             key("Escape")
             icon.click("Open configuration")
             wait_for("the configuration is opened", lambda: any("mcp_config.json" in one for one in person.opened()))
@@ -431,8 +430,7 @@ class Trouble(unittest.TestCase):
             wait_for("the menu names the address", lambda: f"127.0.0.1:{person.port}" in str(icon.menu()))
             place = EMPTY_PANEL.wait()
             point_and_click(place, button=3)
-            wait_for("the menu opens under the pointer", popup)
-            PICTURES.take("port-taken")
+            PICTURES.take("port-taken", drawn=wait_for("the menu opens under the pointer", popup))
             key("Escape")
             person.quit(tray, icon)
 
@@ -447,8 +445,7 @@ class Trouble(unittest.TestCase):
                     if widget.role == "label" and str(person.root) in widget.name:
                         return widget
 
-            wait_for("a window names the path", told)
-            PICTURES.take("unusable-root")
+            PICTURES.take("unusable-root", drawn=wait_for("a window names the path", told).box())
             self.assertEqual(tray.poll(), None)
             button = next(one for one in screen().all() if one.role == "button" and one.name in ("OK", "Close"))
             button.press()
