@@ -43,12 +43,17 @@ def tour(person, pictures, python):
 
     tray = person.start_tray()
     welcome = person.welcome(tray)
-    say("Started mcpproxy-tray; it greets a new user.", str(pictures.take("1-first-run")))
     box = welcome.find("check box")
-    answer = f"{box.name!r} {'ticked' if box.ticked else 'unticked'}"
+    picture = pictures.take("1-first-run", drawn=box.box())
+    say("Started mcpproxy-tray; it greets a new user.", str(picture))
+    box_ticked = box.ticked
+    answer = f"{box.name!r} {'ticked' if box_ticked else 'unticked'}"
     welcome.find("button", "Continue").press()
+    person.wait_answered()
     icon = person.icon(tray)
     person.wait_ready()
+    if box_ticked:
+        wait_for("the autostart entry", person.entry.exists)
     say(f"Pressed Continue with {answer}.", f"{person.entry}: {'written' if person.entry.exists() else 'absent'}")
 
     command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
@@ -67,8 +72,8 @@ def tour(person, pictures, python):
     place = panel.wait()
     say("The icon is on the panel.", str(pictures.take("2-panel")))
     point_and_click(place, button=3)
-    wait_for("the menu", popup)
-    say("A click on it opens the menu.", f"{pictures.take('3-menu')}\n{icon.menu()}")
+    picture = pictures.take("3-menu", drawn=wait_for("the menu", popup))
+    say("A click on it opens the menu.", f"{picture}\n{icon.menu()}")
     key("Escape")
 
     icon.click("Quit")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::core::config::{Config, TelemetryConfig};
+use crate::core::count_clients::count_clients;
 use crate::core::heartbeat::{Identifier, snapshot};
 use crate::core::rest::App;
 use crate::telemetry::anonymity::{Clean, Cleared, clear};
@@ -53,6 +54,7 @@ pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
         started: clock(),
         ..Progress::default()
     };
+    count_configured_clients(&app).await;
     loop {
         progress.last_accepted = app.facts.recorder().memory().map_or(0, |memory| memory.last_accepted);
         let pause = wait(&progress, clock(), jitter());
@@ -98,6 +100,7 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
             return Outcome::Silent;
         }
     };
+    count_configured_clients(app).await;
     let snapshot = snapshot(&app.facts, &config, &app.upstreams.snapshots(), id, now);
     let source = snapshot.launch_source;
     let Some(clean) = cleared(app, snapshot).await else { return Outcome::Failed };
@@ -118,6 +121,17 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
             tracing::info!("no heartbeat was accepted: {error}");
             Outcome::Failed
         }
+    }
+}
+
+/// Notes how many AI clients are configured for this proxy, unless the person wants nothing noted.
+pub async fn count_configured_clients(app: &Arc<App>) {
+    if !app.facts.recorder().is_on() {
+        return;
+    }
+    let listen = app.listen_addr.clone();
+    if let Ok(count) = tokio::task::spawn_blocking(move || count_clients(&listen)).await {
+        app.facts.recorder().ides_configured(count);
     }
 }
 

@@ -1,6 +1,9 @@
 //! The menu as a value: what stands in it, and what each line asks for.
 
-use crate::contract::{api::Server, names};
+use crate::contract::{
+    api::{Server, TelemetryState},
+    names,
+};
 use crate::tray::autostart::Status;
 use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
@@ -48,6 +51,8 @@ pub enum Command {
     Server(ServerCommand, String),
     CopyAddress,
     ToggleAutostart,
+    ToggleStatistics,
+    ShowReport,
     StartCore,
     StopCore,
     RestartCore,
@@ -85,9 +90,11 @@ impl ServerCommand {
 }
 
 impl Command {
-    const PLAIN: [(&'static str, Command); 8] = [
+    const PLAIN: [(&'static str, Command); 10] = [
         ("copy-address", Command::CopyAddress),
         ("autostart", Command::ToggleAutostart),
+        ("statistics", Command::ToggleStatistics),
+        ("statistics.show", Command::ShowReport),
         ("core.start", Command::StartCore),
         ("core.stop", Command::StopCore),
         ("core.restart", Command::RestartCore),
@@ -132,7 +139,9 @@ impl Menu {
             items.push(servers(&model.servers));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
         }
-        items.extend([Item::Separator, autostart(&model.autostart), Item::Separator]);
+        items.extend([Item::Separator, autostart(&model.autostart)]);
+        items.extend(model.statistics.iter().flat_map(statistics));
+        items.push(Item::Separator);
         items.extend(core(model));
         items.push(Item::Separator);
         items.push(action(Command::OpenConfiguration, "Open configuration", true));
@@ -217,6 +226,18 @@ fn autostart(status: &Status) -> Item {
         checked: *status == Status::Enabled,
         enabled: !matches!(status, Status::Impossible(_)),
     }
+}
+
+fn statistics(state: &TelemetryState) -> [Item; 2] {
+    [
+        Item::Check {
+            command: Command::ToggleStatistics,
+            label: "Anonymous statistics".to_owned(),
+            checked: state.enabled,
+            enabled: true,
+        },
+        action(Command::ShowReport, "Show what is sent…", state.enabled),
+    ]
 }
 
 fn core(model: &Model) -> Vec<Item> {

@@ -34,9 +34,19 @@ class Pictures:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def take(self, name):
+    def take(self, name, drawn=None):
+        """Takes a picture of the whole screen; waits until the area `drawn` (left, top, width, height) has content."""
         path = self.folder / f"{name}.png"
-        command("import", "-window", "root", path)
+
+        def taken():
+            command("import", "-window", "root", path)
+            if not drawn:
+                return True
+            left, top, width, height = drawn
+            area = f"{width}x{height}+{left}+{top}"
+            return int(command("convert", path, "-crop", area, "+repage", "-format", "%k", "info:")) > 16
+
+        wait_for(f"{name} is drawn", taken)
         return path
 
 
@@ -191,15 +201,20 @@ class Widget:
         return self.accessible.get_state_set().contains(Atspi.StateType.FOCUSED)
 
     @property
+    def active(self):
+        return self.accessible.get_state_set().contains(Atspi.StateType.ACTIVE)
+
+    @property
     def showing(self):
         return self.accessible.get_state_set().contains(Atspi.StateType.SHOWING)
 
     def press(self):
         assert self.accessible.get_action_iface().do_action(0), f"{self} cannot be pressed"
 
-    def centre(self):
-        box = self.accessible.get_component_iface().get_extents(Atspi.CoordType.SCREEN)
-        return box.x + box.width // 2, box.y + box.height // 2
+    def box(self):
+        """Left, top, width and height on the screen."""
+        box = Atspi.Component.get_extents(self.accessible, Atspi.CoordType.SCREEN)
+        return box.x, box.y, box.width, box.height
 
     def all(self):
         """This widget and all below it; what goes away meanwhile is left out."""
@@ -335,11 +350,18 @@ class Person(World):
     def welcome(self, tray):
         return wait_for("the first-run window is shown", lambda: tray.poll() is None and window(WELCOME))
 
+    def wait_answered(self):
+        wait_for("the first-run window is gone", lambda: not window(WELCOME))
+
     def wait_ready(self):
         wait_for("the core is ready", self.is_ready, 20)
 
     def core_pid(self):
-        return self.get("/api/v1/info").data["pid"]
+        """The number of the core's process, or nothing while none answers."""
+        try:
+            return self.get("/api/v1/info").data["pid"]
+        except OSError:
+            return None
 
     def quit(self, tray, icon):
         icon.click("Quit")
