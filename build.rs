@@ -14,13 +14,11 @@ fn main() {
 
 /// The package's version, as the resource compiler takes it: `1,2,3,0` and `1.2.3`.
 fn version() -> [String; 2] {
-    let part = |name| std::env::var(name).unwrap_or_else(|_| "0".to_owned());
     let [major, minor, patch] = [
-        "CARGO_PKG_VERSION_MAJOR",
-        "CARGO_PKG_VERSION_MINOR",
-        "CARGO_PKG_VERSION_PATCH",
-    ]
-    .map(part);
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ];
     [
         format!("VERSION_NUMBERS={major},{minor},{patch},0"),
         format!("VERSION_DOTTED={major}.{minor}.{patch}"),
