@@ -2,6 +2,12 @@
 //!
 //! `bin → {tray, core} → {client, telemetry} → os → contract`; neighbours on one floor never name each other.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should fail where it stands"
+)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use mcpproxy::os::files;
 use mcpproxy::telemetry::payload::HeartbeatPayload;
 
+const README: &str = include_str!("../README.md");
+
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/telemetry/heartbeat-v3.schema.json")
 }
@@ -35,6 +37,7 @@ fn every_field_is_documented_with_an_example() {
     for (name, field) in schema["properties"].as_object().unwrap() {
         let doc = field["description"].as_str().unwrap_or_default();
         assert!(doc.contains("Example: "), "{name}");
+        assert!(README.contains(&format!("| `{name}` |")), "the README's table lacks {name}");
     }
 }
 

@@ -79,6 +79,25 @@ pub struct Status {
     pub autostart_enabled: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// Absent in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryState>,
+}
+
+/// Whether anything is noted and sent, in [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TelemetryState {
+    /// Nobody has switched it off.
+    pub enabled: bool,
+    /// `on`, `off`, or `waiting` for what the reason says.
+    #[serde(default)]
+    pub sending: String,
+    /// A sentence for a person.
+    #[serde(default)]
+    pub reason: String,
+    /// A person has been told what is sent, and how to stop it.
+    #[serde(default)]
+    pub notice_shown: bool,
 }
 
 /// Counts over all upstream servers, and each one's state.

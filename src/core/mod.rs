@@ -1,7 +1,9 @@
 //! The MCP proxy and its command line. Does not know that a tray exists.
 
+mod ai_clients;
 pub mod cli;
 mod config;
+mod count_clients;
 mod heartbeat;
 mod listen;
 mod mcp;

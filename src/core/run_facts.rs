@@ -116,6 +116,8 @@ impl RunFacts {
         }
         if self.told == LaunchSource::Installer {
             self.recorder.installer_started_us();
+            // A crash in the next moment must not lose it.
+            let _ = self.recorder.flush(CLOSE_LIMIT);
         }
     }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::core::config::{Config, TelemetryConfig};
+use crate::core::count_clients::count_clients;
 use crate::core::heartbeat::{Identifier, snapshot};
 use crate::core::rest::App;
-use crate::telemetry::anonymity::{BLOCKED_BEFORE_SKELETON, Clean, Hit, scan, scan_skeleton};
+use crate::telemetry::anonymity::{Clean, Cleared, clear};
 use crate::telemetry::collect_identity::collect_identity;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::consent::Consent;
 use crate::telemetry::heartbeat::{Progress, wait};
-use crate::telemetry::payload::{AnonymousId, HeartbeatPayload, Skeleton, Snapshot};
+use crate::telemetry::payload::{AnonymousId, Snapshot};
 use crate::telemetry::send_heartbeat::{SendError, send_heartbeat};
 
 /// Unix seconds now: passed in, so that a test can make a day pass.
@@ -53,6 +54,7 @@ pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
         started: clock(),
         ..Progress::default()
     };
+    count_configured_clients(&app).await;
     loop {
         progress.last_accepted = app.facts.recorder().memory().map_or(0, |memory| memory.last_accepted);
         let pause = wait(&progress, clock(), jitter());
@@ -98,9 +100,10 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
             return Outcome::Silent;
         }
     };
+    count_configured_clients(app).await;
     let snapshot = snapshot(&app.facts, &config, &app.upstreams.snapshots(), id, now);
     let source = snapshot.launch_source;
-    let Ok(clean) = cleared(app, snapshot).await else { return Outcome::Failed };
+    let Some(clean) = cleared(app, snapshot).await else { return Outcome::Failed };
     match post(collector, clean).await {
         Ok(()) => {
             app.facts.recorder().heartbeat_accepted(source, now);
@@ -121,31 +124,33 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
     }
 }
 
-/// Passes a heartbeat through both nets; after three that were held back in a row, a skeleton without text goes.
-async fn cleared(app: &Arc<App>, snapshot: Snapshot) -> Result<Clean, ()> {
-    let blocked = app.facts.recorder().memory().map_or(0, |memory| memory.blocked_in_a_row);
-    // Reads files of the account and scans: not a task's work.
-    let scanned = tokio::task::spawn_blocking(move || {
-        if blocked >= BLOCKED_BEFORE_SKELETON {
-            return scan_skeleton(&Skeleton::of(&snapshot));
-        }
-        scan(&HeartbeatPayload::of(&snapshot), &collect_identity())
-    });
-    match scanned.await {
-        Ok(Ok(clean)) => Ok(clean),
-        Ok(Err(hits)) => {
-            report(&hits);
-            app.facts.recorder().heartbeat_blocked();
-            Err(())
-        }
-        Err(_) => Err(()),
+/// Notes how many AI clients are configured for this proxy, unless the person wants nothing noted.
+pub async fn count_configured_clients(app: &Arc<App>) {
+    if !app.facts.recorder().is_on() {
+        return;
+    }
+    let listen = app.listen_addr.clone();
+    if let Ok(count) = tokio::task::spawn_blocking(move || count_clients(&listen)).await {
+        app.facts.recorder().ides_configured(count);
     }
 }
 
-fn report(hits: &[Hit]) {
-    for hit in hits {
+/// Passes a heartbeat through both nets, and remembers and reports when they caught something.
+async fn cleared(app: &Arc<App>, snapshot: Snapshot) -> Option<Clean> {
+    let recorder = app.facts.recorder();
+    let blocked = recorder.memory().map_or(0, |memory| memory.blocked_in_a_row);
+    // Reads files of the account and scans: not a task's work.
+    let scanned = tokio::task::spawn_blocking(move || clear(&snapshot, &collect_identity(), blocked)).await.ok()?;
+    let (clean, hits) = match scanned {
+        Cleared::Full(clean) => return Some(clean),
+        Cleared::Skeleton(clean, hits) => (Some(clean), hits),
+        Cleared::Blocked(hits) => (None, hits),
+    };
+    for hit in &hits {
         tracing::error!(net = hit.net, rule = hit.rule, field = hit.field, "a heartbeat was held back");
     }
+    recorder.heartbeat_blocked();
+    clean
 }
 
 async fn post(collector: Collector, clean: Clean) -> Result<(), SendError> {
@@ -162,19 +167,30 @@ async fn save_id(app: &App, id: &AnonymousId, now: i64) -> Result<(), crate::cor
     .await
 }
 
-/// Whether a heartbeat could be sent at all, and the one that would go now.
-pub fn preview(app: &App, config: &Config, now: i64) -> Result<HeartbeatPayload, &'static str> {
+/// The bytes that would go now, passed through both nets as they would be.
+///
+/// # Errors
+/// A sentence: why nothing would go.
+pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
     let consent = app.facts.consent(&config.telemetry);
     if consent.is_off() {
-        return Err(consent.reason());
+        return Err(consent.reason().to_owned());
     }
     let id = match Identifier::of(&config.telemetry, &app.candidate_id) {
         Identifier::Kept(id) | Identifier::New(id) => id,
         Identifier::Unusable => {
-            return Err("telemetry.anonymous_id of the configuration is no random UUID; nothing is sent.");
+            return Err("Nothing is sent: telemetry.anonymous_id of the configuration is no random UUID.".to_owned());
         }
     };
-    Ok(HeartbeatPayload::of(&snapshot(&app.facts, config, &app.upstreams.snapshots(), id, now)))
+    let snapshot = snapshot(&app.facts, config, &app.upstreams.snapshots(), id, now);
+    let blocked = app.facts.recorder().memory().map_or(0, |memory| memory.blocked_in_a_row);
+    match clear(&snapshot, &collect_identity(), blocked) {
+        Cleared::Full(clean) | Cleared::Skeleton(clean, _) => Ok(clean),
+        Cleared::Blocked(hits) => {
+            let caught: Vec<String> = hits.iter().map(|hit| format!("{} in `{}`", hit.rule, hit.field)).collect();
+            Err(format!("Nothing would be sent now, because it might point to a person: {}.", caught.join(", ")))
+        }
+    }
 }
 
 /// A random number from 0 to 1.

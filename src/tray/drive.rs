@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 
@@ -23,7 +24,7 @@ use crate::contract::api::{self, EventBody, Info, Servers, Status};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
-use crate::os::process;
+use crate::os::{files, process};
 
 /// Views follow each other this slowly at least.
 const PACE: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
 pub enum Input {
     Chosen(Command),
     Answered(Answer),
+    /// The system's setting of launch at login may be another.
+    AutostartChanged,
     IconBuilt,
     IconFailed(String),
     /// The icon is to be tried again.
@@ -47,7 +50,7 @@ pub enum Input {
     Happened(Event),
     Asked(Ask),
     Info(Info),
-    Listen(String),
+    Status(Box<Status>),
     Servers(Servers),
     /// An action of the person came to an end.
     Done(Result<(), String>),
@@ -100,6 +103,7 @@ pub async fn drive(
         icon_tries: 0,
         host_is_there: true,
         host_missing_told: false,
+        notice_told: false,
         left: false,
     };
     driver.happened(Event::Begin);
@@ -128,6 +132,7 @@ struct Driver {
     icon_tries: u32,
     host_is_there: bool,
     host_missing_told: bool,
+    notice_told: bool,
     left: bool,
 }
 
@@ -136,6 +141,7 @@ impl Driver {
         match input {
             Input::Chosen(command) => self.chosen(command),
             Input::Answered(answer) => self.answered(answer),
+            Input::AutostartChanged => self.autostart_changed(),
             Input::IconBuilt => {
                 self.icon_tries = 0;
                 self.shown = None;
@@ -147,7 +153,7 @@ impl Driver {
             Input::Happened(event) => self.happened(event),
             Input::Asked(ask) => self.happened(Event::Asked(ask)),
             Input::Info(info) => self.listen(info.listen_addr),
-            Input::Listen(address) => self.listen(address),
+            Input::Status(status) => self.status(*status),
             Input::Servers(servers) if self.model.serving() => self.model.set_servers(servers),
             Input::Servers(_) => {}
             Input::Done(Ok(())) => self.model.trouble = None,
@@ -162,6 +168,29 @@ impl Driver {
     fn listen(&mut self, address: String) {
         if self.model.serving() && !address.is_empty() {
             self.model.listen = Some(address);
+        }
+    }
+
+    fn status(&mut self, status: Status) {
+        self.listen(status.listen_addr);
+        if self.model.serving() {
+            self.model.statistics = status.telemetry;
+            self.tell_notice();
+        }
+    }
+
+    /// Tells the core that the first-run window has said what is sent: it sends nothing before.
+    fn tell_notice(&mut self) {
+        let due = self.model.statistics.as_ref().is_some_and(|state| state.enabled && !state.notice_shown);
+        let answered = self.setting.preferences.first_run.answer.is_some();
+        if due && answered && !std::mem::replace(&mut self.notice_told, true) {
+            let client = self.setting.client.clone();
+            tokio::spawn(async move {
+                let part = json!({"telemetry": {"notice_shown": true}});
+                if let Err(error) = client.patch::<serde_json::Value>("/api/v1/config", &part).await {
+                    tracing::warn!("the core was not told that the notice was shown: {error}");
+                }
+            });
         }
     }
 
@@ -314,6 +343,8 @@ impl Driver {
                 self.take(Input::Done(done));
             }
             Command::ToggleAutostart => self.toggle_autostart(&command),
+            Command::ToggleStatistics => self.toggle_statistics(&command),
+            Command::ShowReport => self.show_report(),
             Command::StartCore => self.happened(Event::Asked(Ask::Start)),
             Command::StopCore => self.happened(Event::Asked(Ask::Stop)),
             Command::RestartCore => self.happened(Event::Asked(Ask::Restart)),
@@ -360,6 +391,50 @@ impl Driver {
         self.take(Input::Done(done.map_err(|error| format!("Run at Startup: {error}"))));
     }
 
+    fn toggle_statistics(&mut self, command: &Command) {
+        let Some(state) = &self.model.statistics else { return };
+        let wanted = !state.enabled;
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let outcome = async {
+                let part = json!({"telemetry": {"enabled": wanted}});
+                client.patch::<serde_json::Value>("/api/v1/config", &part).await?;
+                client.get::<Status>("/api/v1/status").await
+            };
+            let done = match outcome.await {
+                Ok(status) => {
+                    // An off in the environment wins over every tick.
+                    let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
+                    let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let _ = inputs.send(Input::Status(Box::new(status))).await;
+                    done
+                }
+                Err(error) => Err(format!("Anonymous statistics: {error}")),
+            };
+            let _ = inputs.send(Input::Done(done)).await;
+        });
+        (self.orders)(Order::Untick(command.clone()));
+        self.shown = None;
+    }
+
+    /// Opens the next report as a file: the text that the core would send now.
+    fn show_report(&self) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        let path = self.setting.root.logs().join("next-report.json");
+        tokio::spawn(async move {
+            let outcome = async {
+                let report: serde_json::Value =
+                    client.get("/api/v1/telemetry/payload").await.map_err(|error| error.to_string())?;
+                let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+                files::replace_private(&path, text.as_bytes()).map_err(|error| error.to_string())?;
+                let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
+                opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+            };
+            let done = outcome.await.map_err(|error| format!("Cannot show what is sent: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+        });
+    }
+
     fn answered(&mut self, answer: Answer) {
         tracing::info!("first-run window: {answer:?}");
         let preferences = &mut self.setting.preferences;
@@ -377,6 +452,7 @@ impl Driver {
             }
         });
         self.tell_autostart();
+        self.tell_notice();
         self.take(Input::Done(done));
     }
 
@@ -389,10 +465,22 @@ impl Driver {
         }
     }
 
+    /// Our own writes come back here, too: only another state is told.
+    fn autostart_changed(&mut self) {
+        if self.setting.autostart.status() != self.model.autostart {
+            tracing::info!("launch at login was changed in the system");
+            self.tell_autostart();
+        }
+    }
+
     fn icon_failed(&mut self, error: &str) {
         if self.icon_tries == 0 {
-            tracing::warn!("the tray icon cannot be shown: {error}; MCPProxy runs without it, and tries again");
-            super::say(&format!("the tray icon cannot be shown: {error}; MCPProxy runs without it, and tries again"));
+            let told = format!(
+                "the tray icon cannot be shown yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
+                 it, and tries again"
+            );
+            tracing::warn!("{told}");
+            super::say(&told);
         }
         let pause = Duration::from_secs(1 << self.icon_tries.min(6)).min(Duration::from_secs(60));
         self.icon_tries = self.icon_tries.saturating_add(1);
@@ -454,7 +542,7 @@ async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError
         match event.name.as_str() {
             api::EVENT_STATUS => {
                 if let Ok(status) = serde_json::from_str::<Status>(&event.data) {
-                    tell(Input::Listen(status.listen_addr)).await;
+                    tell(Input::Status(Box::new(status))).await;
                 }
             }
             api::EVENT_SERVERS_CHANGED => {
@@ -478,6 +566,9 @@ async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError
 
 /// The log of a server; the directory, where its name makes no file name.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    let file = logs.join(format!("server-{name}.log"));
-    if name.contains(['/', '\\']) || !file.is_file() { logs.to_path_buf() } else { file }
+    // The core's rule for file names.
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let name: String = name.chars().take(64).map(plain).collect();
+    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    if file.is_file() { file } else { logs.to_path_buf() }
 }

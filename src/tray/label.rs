@@ -28,6 +28,28 @@ pub fn line(text: &str, longest: usize) -> String {
     shown
 }
 
+/// A sentence as at most `most` lines of [`LONGEST_LABEL`] characters, broken between words, or after a `/` in a long
+/// path.
+pub fn lines(text: &str, most: usize) -> Vec<String> {
+    let text = line(text, LONGEST_LABEL * most);
+    let mut lines: Vec<String> = Vec::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let end = rest.char_indices().nth(LONGEST_LABEL).map_or(rest.len(), |(end, _)| end);
+        let (window, _) = rest.split_at(end);
+        let cut = if end == rest.len() || lines.len() + 1 == most {
+            rest.len()
+        } else {
+            let space = window.rfind(' ').filter(|at| *at > LONGEST_LABEL / 3);
+            space.or(window.rfind('/').filter(|at| *at > 0)).map_or(end, |at| at + 1)
+        };
+        let (now, later) = rest.split_at(cut);
+        lines.push(line(now, LONGEST_LABEL));
+        rest = later.trim_start();
+    }
+    lines
+}
+
 /// A label as the menu library reads it: there a single `&` marks a shortcut letter. (It escapes `_` for D-Bus itself.)
 pub fn menu_text(label: &str) -> String {
     line(label, LONGEST_LABEL).replace('&', "&&")
@@ -51,6 +73,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_sentence_takes_several_lines() {
+        let text = "The configuration cannot be used: `/home/ann/.mcpproxy/mcp_config.json`, line 3, column 5: expected a \
+                    string, found a number";
+        assert_eq!(
+            lines(text, 4),
+            [
+                "The configuration cannot be used:",
+                "`/home/ann/.mcpproxy/mcp_config.json`, line 3, column 5:",
+                "expected a string, found a number"
+            ]
+        );
+        assert_eq!(lines("short", 4), ["short"]);
+        assert!(lines("", 4).is_empty());
+        let path = format!("`/{}/mcp_config.json` is bad", "directory/".repeat(9));
+        assert!(lines(&path, 4).iter().any(|line| line.contains("mcp_config.json")), "{:?}", lines(&path, 4));
+        assert_eq!(lines(&"word ".repeat(100), 3).len(), 3);
+    }
+
+    #[test]
     fn a_long_name_is_cut_where_it_can_be_seen() {
         let cut = line(&"x".repeat(61), 60);
         assert_eq!(cut.chars().count(), 60);
@@ -64,6 +105,8 @@ mod tests {
             let shown = line(&text, 60);
             prop_assert!(shown.chars().count() <= 60);
             prop_assert!(!shown.chars().any(char::is_control));
+            let lines = lines(&text, 3);
+            prop_assert!(lines.len() <= 3 && lines.iter().all(|line| line.chars().count() <= LONGEST_LABEL));
         }
     }
 }

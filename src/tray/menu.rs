@@ -1,13 +1,18 @@
 //! The menu as a value: what stands in it, and what each line asks for.
 
-use crate::contract::{api::Server, names};
+use crate::contract::{
+    api::{Server, TelemetryState},
+    names,
+};
 use crate::tray::autostart::Status;
-use crate::tray::label::line;
+use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
 
 /// Servers that get a line of their own.
 const MOST_SERVERS: usize = 50;
+/// Lines that one sentence may take.
+const MOST_LINES: usize = 4;
 /// Characters of a server's name in a menu.
 const LONGEST_NAME: usize = 40;
 
@@ -46,6 +51,8 @@ pub enum Command {
     Server(ServerCommand, String),
     CopyAddress,
     ToggleAutostart,
+    ToggleStatistics,
+    ShowReport,
     StartCore,
     StopCore,
     RestartCore,
@@ -83,9 +90,11 @@ impl ServerCommand {
 }
 
 impl Command {
-    const PLAIN: [(&'static str, Command); 8] = [
+    const PLAIN: [(&'static str, Command); 10] = [
         ("copy-address", Command::CopyAddress),
         ("autostart", Command::ToggleAutostart),
+        ("statistics", Command::ToggleStatistics),
+        ("statistics.show", Command::ShowReport),
         ("core.start", Command::StartCore),
         ("core.stop", Command::StopCore),
         ("core.restart", Command::RestartCore),
@@ -115,19 +124,24 @@ impl Command {
 impl Menu {
     /// The menu for what is known.
     pub fn of(model: &Model) -> Menu {
-        let mut items = vec![
-            Item::Text(format!("{} {} — {}", names::PRODUCT, model.version, model.word())),
-            Item::Text(model.summary()),
-        ];
-        items.extend(model.advice().map(|advice| Item::Text(advice.to_owned())));
-        items.extend(model.trouble.clone().map(|trouble| Item::Text(format!("⚠ {trouble}"))));
+        let mut items = vec![Item::Text(format!(
+            "{} {} — {}",
+            names::PRODUCT,
+            model.version,
+            model.word()
+        ))];
+        let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
+        let told = [Some(model.summary()), model.advice().map(str::to_owned), trouble];
+        items.extend(told.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
         if model.serving() {
             items.push(Item::Separator);
             items.extend(attention(model));
             items.push(servers(&model.servers));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
         }
-        items.extend([Item::Separator, autostart(&model.autostart), Item::Separator]);
+        items.extend([Item::Separator, autostart(&model.autostart)]);
+        items.extend(model.statistics.iter().flat_map(statistics));
+        items.push(Item::Separator);
         items.extend(core(model));
         items.push(Item::Separator);
         items.push(action(Command::OpenConfiguration, "Open configuration", true));
@@ -212,6 +226,18 @@ fn autostart(status: &Status) -> Item {
         checked: *status == Status::Enabled,
         enabled: !matches!(status, Status::Impossible(_)),
     }
+}
+
+fn statistics(state: &TelemetryState) -> [Item; 2] {
+    [
+        Item::Check {
+            command: Command::ToggleStatistics,
+            label: "Anonymous statistics".to_owned(),
+            checked: state.enabled,
+            enabled: true,
+        },
+        action(Command::ShowReport, "Show what is sent…", state.enabled),
+    ]
 }
 
 fn core(model: &Model) -> Vec<Item> {
@@ -345,7 +371,7 @@ Quit
         let stderr = "error: `mcp_config.json` line 3: expected a string";
         model.set_core(&State::Failed(Failure::of_exit(ExitCode::Configuration, Some(4), stderr)));
         let drawn = drawn(&Menu::of(&model).items, 0);
-        assert!(drawn.contains("[The configuration cannot be used: `mcp_config.json` line 3: expected a string]"));
+        assert!(drawn.contains("\n[`mcp_config.json` line 3: expected a string]\n"), "{drawn}");
         assert!(drawn.contains("\nStart core\n") && drawn.contains("\nOpen configuration\n"));
         assert!(!drawn.contains("Servers"), "a core that is gone has none");
     }

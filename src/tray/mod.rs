@@ -7,6 +7,7 @@
 pub mod autostart;
 mod await_signal;
 pub mod core_program;
+mod display;
 mod drive;
 pub mod first_run;
 mod host;
@@ -54,6 +55,8 @@ use view::View;
 
 /// Asks no first-run question: for managed computers and tests.
 const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
+/// What to do where nothing can be shown.
+const WITHOUT_DISPLAY: &str = "start the core alone with `mcpproxy serve`";
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Inputs that may wait for the loop: a core that floods its events waits at its own end.
@@ -74,10 +77,14 @@ impl World {
         World {
             arguments: std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),
             environment: Environment::read(|name| {
-                let wanted = ["PATH", "CI", "DISPLAY", "WAYLAND_DISPLAY"];
+                let wanted = ["PATH", "CI"];
                 names::is_declared(name)
                     || name == ENV_NO_FIRST_RUN
-                    || wanted.iter().chain(&autostart::VARIABLES).any(|known| name.eq_ignore_ascii_case(known))
+                    || wanted
+                        .iter()
+                        .chain(&autostart::VARIABLES)
+                        .chain(&display::VARIABLES)
+                        .any(|known| name.eq_ignore_ascii_case(known))
             }),
             home: environment::home_directory(),
             user: environment::user_name(),
@@ -96,7 +103,7 @@ pub fn run(world: World) -> ExitCode {
             }
             Err(NoStart { sentence, has_display }) => {
                 say(&sentence);
-                if has_display {
+                if has_display && !autostart {
                     tell_in_a_window(&sentence);
                 }
                 ExitCode::FAILURE
@@ -130,17 +137,11 @@ struct NoStart {
 
 fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
     let environment = &world.environment;
-    let has_display = Platform::HOST == Platform::MacOs
-        || Platform::HOST == Platform::Windows
-        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| environment.non_empty(name).is_some());
+    let has_display = display::is_named(Platform::HOST, environment);
     let fails = |sentence: String| NoStart { sentence, has_display };
     if !has_display {
-        // GTK would end this process with a panic of its event loop.
-        return Err(fails(
-            "there is no display here (DISPLAY and WAYLAND_DISPLAY are unset): start the core alone \
-                          with `mcpproxy serve`"
-                .to_owned(),
-        ));
+        let sentence = "there is no display here (DISPLAY and WAYLAND_DISPLAY are not set)";
+        return Err(fails(format!("{sentence}; {WITHOUT_DISPLAY}")));
     }
     let home = world.home.clone().ok_or_else(|| fails("this user has no home directory".to_owned()))?;
     let root = InstanceRoot::resolve(&home, environment.get(names::ENV_HOME));
@@ -241,6 +242,10 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
             let _ = inputs.try_send(input);
         }
     };
+    display::open_display().map_err(|error| NoStart {
+        sentence: format!("{error}; {WITHOUT_DISPLAY}"),
+        has_display: false,
+    })?;
     // First of all: the first event ever sent fixes whether there is a handler.
     muda::MenuEvent::set_event_handler(Some({
         let post = post.clone();
@@ -262,7 +267,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
         event_loop
     };
     let proxy = event_loop.create_proxy();
-    // A menu event comes with the menu library's id only; the tick that it has turned over is put right with it.
+    let autostart = setting.autostart.clone();
     let mut view = View::of(&model);
     let (done, driver_done) = mpsc::channel();
     let driver_inputs = inputs.clone();
@@ -290,6 +295,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
         .map_err(|error| fails(format!("the system gives no thread: {error}")))?;
 
     let mut shown: Option<Shown> = None;
+    let mut watch = None;
     let mut leaving = false;
     event_loop.run(move |event, _, flow| {
         let _ = &lock; // held until the process ends
@@ -301,6 +307,10 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
                     let post = post.clone();
                     move |seen| post(Input::HostSeen(seen))
                 });
+                watch = Some(autostart::watch::watch_entry(&autostart, {
+                    let post = post.clone();
+                    move || post(Input::AutostartChanged)
+                }));
                 if let Some(question) = question {
                     let post = post.clone();
                     first_run::window::ask(question, move |answer| post(Input::Answered(answer)));
@@ -338,6 +348,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
                     let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 }
                 shown = None;
+                drop(watch.take());
                 tracing::info!("{} ends", names::TRAY_PROGRAM);
             }
             _ => {}

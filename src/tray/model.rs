@@ -1,6 +1,6 @@
 //! All that the tray knows. What a person sees is computed from this and from nothing else.
 
-use crate::contract::api::{Server, Servers};
+use crate::contract::api::{Server, Servers, TelemetryState};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -14,6 +14,8 @@ pub struct Model {
     pub listen: Option<String>,
     pub servers: Vec<Server>,
     pub autostart: autostart::Status,
+    /// What the running core says of its telemetry; the existing core does not.
+    pub statistics: Option<TelemetryState>,
     /// The last action that failed, until another succeeds.
     pub trouble: Option<String>,
 }
@@ -38,6 +40,7 @@ impl Model {
             listen: None,
             servers: Vec::new(),
             autostart,
+            statistics: None,
             trouble: None,
         }
     }
@@ -54,6 +57,7 @@ impl Model {
         if !self.serving() {
             self.servers.clear();
             self.listen = None;
+            self.statistics = None;
         }
     }
 

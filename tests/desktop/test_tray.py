@@ -236,6 +236,30 @@ class TheTray(unittest.TestCase):
             wait_for("the logs are opened", lambda: any(one.rstrip("/").endswith("logs") for one in person.opened()))
             person.quit(tray, icon)
 
+    def test_statistics(self):
+        """Anonymous statistics tells the truth, switches the core at once, and shows what would be sent"""
+        with Person(config={"telemetry": {"endpoint": "http://127.0.0.1:9/v1"}}) as person:
+            tray = person.start_tray()
+            person.welcome(tray).find("button", "Continue").press()
+            person.wait_answered()
+            icon = person.icon(tray)
+            person.wait_ready()
+            # The window was the notice: only now may anything be sent.
+            wait_for("the core knows", lambda: person.status()["telemetry"]["notice_shown"])
+            icon.wait_menu("Anonymous statistics", ticked=True)
+            icon.click("Show what is sent…")
+            wait_for("the report is opened", lambda: any("next-report.json" in one for one in person.opened()))
+            report = json.loads((person.root / "logs/next-report.json").read_text())
+            self.assertEqual((report["launch_source"], report["env_kind"]), ("tray", "interactive"))
+            icon.click("Anonymous statistics")
+            wait_for("the core is silent", lambda: person.status()["telemetry"]["sending"] == "off")
+            icon.wait_menu("Anonymous statistics", ticked=False)
+            icon.wait_menu("Show what is sent…", enabled=False)
+            self.assertIs(person.config()["telemetry"]["enabled"], False)
+            icon.click("Anonymous statistics")
+            icon.wait_menu("Anonymous statistics", ticked=True)
+            person.quit(tray, icon)
+
     def test_core_killed(self):
         """a core that is killed comes back with its servers, and the tray with it"""
         with Person(config={"mcpServers": [everything()]}) as person:

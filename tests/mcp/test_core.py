@@ -132,6 +132,34 @@ class AnAiClient(unittest.TestCase):
         """a caller over TCP cannot stop the core, whatever it knows"""
         self.assertIn(self.world.post("/api/v1/shutdown", over="tcp", key="key-of-the-test").status, (403, 404, 405))
 
+    def test_configured_clients(self):
+        """the AI clients whose configuration names the proxy are counted, and others are not"""
+        with World(config={"mcpServers": []}) as world:
+            url = f"http://localhost:{world.port}/mcp"
+            (world.directory / ".claude.json").write_text(json.dumps({"mcpServers": {"mcpproxy": {"url": url}}}))
+            (world.directory / ".codex").mkdir()
+            (world.directory / ".codex/config.toml").write_text(f'[mcp_servers.mcpproxy]\nurl = "{url}"\n')
+            (world.directory / ".gemini").mkdir()
+            (world.directory / ".gemini/settings.json").write_text('{"mcpServers": {}}')
+            world.start_core()
+            wait_for("two are counted", lambda: world.status()["activation"]["configured_ide_count"] == 2)
+
+    def test_client_is_noted(self):
+        """a client is noted by either protocol: by initialize, or by what it says in each request"""
+        for mode, version in [("legacy", "2025-11-25"), ("auto", "2026-07-28")]:
+            with World(config={"mcpServers": []}) as world:
+                world.start_core()
+
+                async def listed():
+                    async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp", mode=mode) as client:
+                        await client.list_tools()
+                        return client.protocol_version
+
+                self.assertEqual(asyncio.run(asyncio.wait_for(listed(), 20)), version)
+                activation = world.status()["activation"]
+                self.assertTrue(activation["first_mcp_client_ever"], mode)
+                self.assertEqual(activation["mcp_clients_seen_ever"], ["mcp"], mode)
+
     def test_foreign_web_page(self):
         """a web page of another site cannot call tools through the browser"""
         message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}

@@ -143,8 +143,10 @@ pub enum TelemetryCommand {
     /// Show what kind of machine this is, and which rule decided
     Explain(From),
     /// Switch it on
+    #[command(alias = "on")]
     Enable,
     /// Switch it off, at once and without a word about it to anybody
+    #[command(alias = "off")]
     Disable,
 }
 

@@ -24,11 +24,9 @@ impl Handler {
         Handler { proxy }
     }
 
-    /// A client of the protocol without `initialize` names itself in each request.
+    /// A client of the protocol without `initialize` names itself in each request's `_meta`, and is noted once.
     fn see_client(&self, context: &RequestContext<RoleServer>) {
-        if context.peer.peer_info().is_none()
-            && let Some(client) = context.client_info()
-        {
+        if let Some(client) = context.client_info() {
             self.proxy.client_seen(Some(&client.name));
         }
     }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Door, check as check_access};
 
-use crate::contract::api::{CoreStatus, Endpoints, Envelope, Info, Ready, Status};
+use crate::contract::api::{CoreStatus, Endpoints, Envelope, Info, Ready, Status, TelemetryState};
 use crate::core::config::Config;
 use crate::core::config::store::ConfigStore;
 use crate::core::mcp::Proxy;
@@ -154,6 +154,18 @@ impl App {
             launch_source: facts.launch_source,
             autostart_enabled: facts.autostart_enabled,
             activation: facts.activation,
+            telemetry: Some(self.telemetry()),
+        }
+    }
+
+    fn telemetry(&self) -> TelemetryState {
+        let settings = &self.config.borrow().telemetry;
+        let consent = self.facts.consent(settings);
+        TelemetryState {
+            enabled: consent.may_record(),
+            sending: consent.word().to_owned(),
+            reason: consent.reason().to_owned(),
+            notice_shown: settings.notice_shown,
         }
     }
 

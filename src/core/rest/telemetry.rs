@@ -7,15 +7,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{App, failed, ok};
-use crate::core::send_heartbeats::preview;
+use crate::core::send_heartbeats::{count_configured_clients, preview};
 
 pub async fn payload(State(app): State<Arc<App>>) -> Response {
     let config = match app.reload_telemetry().await {
         Ok(config) => config,
         Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
+    count_configured_clients(&app).await;
     match preview(&app, &config, jiff::Timestamp::now().as_second()) {
-        Ok(payload) => ok(payload),
+        Ok(clean) => match serde_json::from_slice::<serde_json::Value>(clean.bytes()) {
+            Ok(payload) => ok(payload),
+            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
         Err(reason) => failed(StatusCode::CONFLICT, reason),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod linux;
 pub mod macos;
+pub(super) mod watch;
 pub mod windows;
 
 #[cfg(windows)]

@@ -23,7 +23,7 @@ pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
     if let Ok(area) = dialog.message_area().downcast::<gtk::Box>() {
         area.add(&tick);
     }
-    dialog.add_button(BUTTON, gtk::ResponseType::Accept);
+    let button = dialog.add_button(BUTTON, gtk::ResponseType::Accept);
     dialog.set_default_response(gtk::ResponseType::Accept);
     dialog.set_position(gtk::WindowPosition::Center);
     let answer = std::cell::Cell::new(Some(answer));
@@ -39,5 +39,7 @@ pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
         dialog.close();
     });
     dialog.show_all();
+    // Else the keyboard is with the text, which can be marked.
+    button.grab_focus();
     dialog.present();
 }

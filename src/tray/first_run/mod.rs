@@ -18,7 +18,7 @@ pub const PURPOSE: &str = "MCPProxy gives all your AI clients one local address 
                            the notification area.";
 /// What leaves the computer, and how to see and stop it.
 pub const STATISTICS: &str = "It may send anonymous usage statistics. “mcpproxy telemetry show” prints exactly what \
-                              would be sent, “mcpproxy telemetry off” stops it.";
+                              would be sent, “mcpproxy telemetry disable” stops it.";
 /// The box.
 pub const BOX: &str = "Launch MCPProxy at login";
 /// The button.

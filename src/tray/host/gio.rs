@@ -1,15 +1,52 @@
 //! Follows the owner of the tray host's name on the session bus. Nothing is polled: the bus tells.
 
+use gtk::gio::{self, BusType, Cancellable, DBusCallFlags, DBusConnection, DBusSignalFlags};
+use gtk::glib::{Variant, VariantTy};
+use gtk::prelude::*;
+
+const HOST: &str = "org.kde.StatusNotifierWatcher";
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+
 /// Calls `seen` now and at every change, for as long as this process runs. Main thread only.
 ///
-/// The name's owner alone counts: `IsStatusNotifierHostRegistered` is always true on the common desktops.
+/// The name's owner alone counts: `IsStatusNotifierHostRegistered` is always true on the common desktops. (Not by
+/// `gio::bus_watch_name`: its binding ends the process when there is no bus.)
 pub fn watch(seen: impl Fn(bool) + Send + Sync + Clone + 'static) {
-    let gone = seen.clone();
-    let _for_ever = gtk::gio::bus_watch_name(
-        gtk::gio::BusType::Session,
-        "org.kde.StatusNotifierWatcher",
-        gtk::gio::BusNameWatcherFlags::NONE,
-        move |_, _, _| seen(true),
-        move |_, _| gone(false),
+    gio::bus_get(BusType::Session, None::<&Cancellable>, move |bus| match bus {
+        Ok(bus) => follow(&bus, seen),
+        Err(_) => seen(false),
+    });
+}
+
+fn follow(bus: &DBusConnection, seen: impl Fn(bool) + Clone + 'static) {
+    let changed = seen.clone();
+    // Subscribed before the question is put: a change in between is then told.
+    bus.signal_subscribe(
+        Some(BUS),
+        Some(BUS),
+        Some("NameOwnerChanged"),
+        Some(BUS_PATH),
+        Some(HOST),
+        DBusSignalFlags::NONE,
+        move |_, _, _, _, _, arguments| {
+            if let Some((_, _, owner)) = arguments.get::<(String, String, String)>() {
+                changed(!owner.is_empty());
+            }
+        },
+    );
+    let question: Variant = (HOST,).to_variant();
+    let reply = VariantTy::new("(b)").ok();
+    bus.call(
+        Some(BUS),
+        BUS_PATH,
+        BUS,
+        "NameHasOwner",
+        Some(&question),
+        reply,
+        DBusCallFlags::NONE,
+        5000,
+        None::<&Cancellable>,
+        move |answer| seen(answer.ok().and_then(|answer| answer.get::<(bool,)>()).is_some_and(|(owned,)| owned)),
     );
 }

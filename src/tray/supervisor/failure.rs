@@ -57,9 +57,13 @@ impl Failure {
             ExitCode::Permission => Kind::Permission,
             ExitCode::Clean | ExitCode::General => Kind::Crash,
         };
-        let said = last_words(stderr).unwrap_or_else(|| match code {
-            Some(code) => format!("it ended with code {code} and said nothing"),
-            None => "it was ended by a signal".to_owned(),
+        let said = last_words(stderr).unwrap_or_else(|| match (kind, code) {
+            (Kind::Port, _) => "the core's address is taken".to_owned(),
+            (Kind::Locked, _) => "another core uses the same files".to_owned(),
+            (Kind::Configuration, _) => "the configuration cannot be used".to_owned(),
+            (Kind::Permission, _) => "the core may not use its files or its address".to_owned(),
+            (_, Some(code)) => format!("it ended with code {code} and said nothing"),
+            (_, None) => "it was ended by a signal".to_owned(),
         });
         Failure { kind, said }
     }
@@ -82,10 +86,8 @@ impl Failure {
         match self.kind {
             Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {said}"),
             Kind::Silent => format!("A core is there but does not answer: {said}"),
-            Kind::Port => format!("The address is taken: {said}"),
-            Kind::Locked => format!("Another core uses the same files: {said}"),
-            Kind::Configuration => format!("The configuration cannot be used: {said}"),
-            Kind::Permission => format!("Access is denied: {said}"),
+            // The core's own sentence says it all.
+            Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(said),
             Kind::Crash => format!("The core crashed: {said}"),
             Kind::GivenUp => format!("The core keeps crashing: {said}"),
         }
@@ -105,6 +107,12 @@ impl Failure {
             Kind::GivenUp => "See the logs, then choose Start core",
         }
     }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + characters.as_str()
 }
 
 /// What a core's standard error says last: the text of its `error:` line, else the last line.
@@ -130,15 +138,13 @@ mod tests {
     fn the_cores_error_line_is_shown_and_its_help_is_not() {
         let stderr =
             "2026 INFO starting\nerror: `/x/mcp_config.json` line 3, column 5: expected a string\nhelp: mend it\n";
-        assert_eq!(
-            configuration(stderr),
-            "The configuration cannot be used: `/x/mcp_config.json` line 3, column 5: expected a string"
-        );
+        assert_eq!(configuration(stderr), "`/x/mcp_config.json` line 3, column 5: expected a string");
     }
 
     #[test]
     fn without_an_error_line_the_last_line_is_shown() {
-        assert_eq!(configuration("a\n\nError:\nb\n \n"), "The configuration cannot be used: b");
+        assert_eq!(configuration("a\n\nError:\nb\n \n"), "B");
+        assert_eq!(configuration(""), "The configuration cannot be used");
     }
 
     #[test]

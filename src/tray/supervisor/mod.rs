@@ -285,7 +285,12 @@ impl Supervisor {
                     *kept = then;
                 }
                 let pid = *pid;
-                if self.hurry { self.descend(pid, 0, Then::Leave, false) } else { Vec::new() }
+                // From the top of a shorter ladder.
+                if ask == Ask::SessionEnds {
+                    self.descend(pid, 0, Then::Leave, false)
+                } else {
+                    Vec::new()
+                }
             }
             State::Running(core) | State::Rejoining { core, .. } if core.whose != Whose::Foreign => {
                 let core = *core;

@@ -1,0 +1,7 @@
+//! Notices when the person changes launch at login in the system's own settings.
+
+#[cfg_attr(any(windows, target_os = "macos"), path = "never.rs")]
+#[cfg_attr(not(any(windows, target_os = "macos")), path = "gio.rs")]
+mod watch_entry;
+
+pub use watch_entry::watch_entry;
