@@ -44,7 +44,7 @@ def tour(person, pictures, python):
     tray = person.start_tray()
     welcome = person.welcome(tray)
     box = welcome.find("check box")
-    picture = pictures.take("1-first-run", drawn=box.box())
+    picture = pictures.take("1-first-run", drawn=box.box)
     say("Started mcpproxy-tray; it greets a new user.", str(picture))
     box_ticked = box.ticked
     answer = f"{box.name!r} {'ticked' if box_ticked else 'unticked'}"
@@ -72,7 +72,7 @@ def tour(person, pictures, python):
     place = panel.wait()
     say("The icon is on the panel.", str(pictures.take("2-panel")))
     point_and_click(place, button=3)
-    picture = pictures.take("3-menu", drawn=wait_for("the menu", popup))
+    picture = pictures.take("3-menu", drawn=popup)
     say("A click on it opens the menu.", f"{picture}\n{icon.menu()}")
     key("Escape")
 

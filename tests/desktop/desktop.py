@@ -35,14 +35,17 @@ class Pictures:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def take(self, name, drawn=None):
-        """Takes a picture of the whole screen; waits until the area `drawn` (left, top, width, height) has content."""
+        """Takes a picture of the whole screen; waits until there is something in the area that `drawn` gives."""
         path = self.folder / f"{name}.png"
 
         def taken():
             command("import", "-window", "root", path)
             if not drawn:
                 return True
-            left, top, width, height = drawn
+            area = drawn()  # left, top, width, height; a window may still move
+            if not area:
+                return False
+            left, top, width, height = area
             area = f"{width}x{height}+{left}+{top}"
             return int(command("convert", path, "-crop", area, "+repage", "-format", "%k", "info:")) > 16
 
@@ -277,8 +280,7 @@ def window(title):
 
 def point_and_click(place, button=1):
     x, y = place
-    command("xdotool", "mousemove", "--sync", x, y)
-    command("xdotool", "click", button)
+    command("xdotool", "mousemove", x, y, "click", button)
 
 
 def key(*names):
