@@ -172,6 +172,27 @@ class TrayItem:
             raise AssertionError(f"{error}\nthe menu is:\n{self.menu()}") from None
 
 
+class MenuChanges:
+    """What tray icons tell desktops of their menus while this is listened to."""
+
+    def __init__(self):
+        self.kinds = []
+        bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+        menu, member, flags = "com.canonical.dbusmenu", "ItemsPropertiesUpdated", Gio.DBusSignalFlags.NONE
+        bus.signal_subscribe(None, menu, member, None, None, flags, self.told)
+
+    def told(self, _connection, _sender, _path, _interface, _member, arguments):
+        updated, removed = arguments.unpack()
+        changed = [(number, sorted(names)) for number, names in (*updated, *removed)]
+        self.kinds += [number for number, names in changed if "type" in names or "toggle-type" in names]
+
+    def lines_that_changed_kind(self):
+        """Lines that became a separator, a tick or a plain line in place, which panels do not follow."""
+        while GLib.MainContext.default().iteration(False):
+            pass
+        return self.kinds
+
+
 # --- windows, through accessibility
 
 

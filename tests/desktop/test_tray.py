@@ -16,6 +16,7 @@ from desktop import (
     APP_ID,
     Bus,
     Icon,
+    MenuChanges,
     PROJECT,
     Person,
     Pictures,
@@ -341,6 +342,23 @@ class TheTray(unittest.TestCase):
             self.assertEqual(second.returncode, 0, second.stderr)
             self.assertRegex(second.stdout + second.stderr, r"(?i)already|runs|running")
             self.assertTrue(tray.still_runs())
+            person.quit(tray, icon)
+
+
+    def test_kinds(self):
+        """no line of the menu changes its kind in place: panels draw such a line wrongly"""
+        with Person() as person:
+            # A core that takes a moment to fail: two menus of the same length, with other lines.
+            slow = person.directory / "bin/slow-core"
+            slow.write_text('#!/bin/sh\nsleep 1\necho "error: the address is taken" >&2\nexit 2\n')
+            slow.chmod(0o755)
+            person.variables["MCPPROXY_CORE_PATH"] = str(slow)
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            icon.wait_menu("Stop core")
+            changes = MenuChanges()
+            icon.wait_menu("Start core", enabled=True)
+            self.assertEqual(changes.lines_that_changed_kind(), [])
             person.quit(tray, icon)
 
 
