@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::core::app::App;
 use crate::core::config::{Config, TelemetryConfig};
 use crate::core::count_clients::count_clients;
 use crate::core::heartbeat::{Identifier, snapshot};
-use crate::core::rest::App;
 use crate::telemetry::anonymity::{Clean, Cleared, clear};
 use crate::telemetry::collect_identity::collect_identity;
 use crate::telemetry::collector::Collector;

@@ -1,8 +1,8 @@
 //! What a person sees and touches: model → menu, icon and tooltip as one value; supervisor, launch at login, first run.
 //!
-//! Two threads. The main thread draws ([`render`]) and forwards clicks. The other ([`drive`]) knows and decides: it
-//! holds the model, steps the supervisor and carries out what comes of it. They talk by [`drive::Input`] and
-//! [`drive::Order`] and share nothing.
+//! Two threads. The main thread draws (`render`) and forwards clicks. The other (`drive`) knows and decides: it
+//! holds the model, steps the supervisor and carries out what comes of it. They talk by `drive::Input` and
+//! `drive::Order` and share nothing.
 
 pub mod autostart;
 mod await_signal;

@@ -1,6 +1,7 @@
 //! All that a person sees, as one value: equal views touch nothing.
 
 use crate::contract::names;
+use crate::contract::platform::Platform;
 use crate::tray::label::{LONGEST_TOOLTIP, line};
 use crate::tray::menu::Menu;
 use crate::tray::model::{Model, Mood};
@@ -19,8 +20,17 @@ impl View {
         View {
             menu: Menu::of(model),
             mood: model.mood(),
-            tooltip: line(&format!("{}: {}", names::PRODUCT, model.summary()), LONGEST_TOOLTIP),
+            tooltip: tooltip(model, Platform::HOST),
         }
+    }
+}
+
+/// The free desktops show the icon's title above the tooltip; elsewhere the product's name must be in it.
+fn tooltip(model: &Model, platform: Platform) -> String {
+    let summary = model.summary();
+    match platform {
+        Platform::Linux | Platform::Other => line(&summary, LONGEST_TOOLTIP),
+        Platform::Windows | Platform::MacOs => line(&format!("{}: {summary}", names::PRODUCT), LONGEST_TOOLTIP),
     }
 }
 
@@ -41,7 +51,9 @@ mod tests {
 
     #[test]
     fn a_core_on_its_way_is_no_alarm() {
-        let view = View::of(&Model::new("1", Status::Disabled));
-        assert_eq!((view.mood, view.tooltip.as_str()), (Mood::Stopped, "MCPProxy: Starting the core…"));
+        let model = Model::new("1", Status::Disabled);
+        assert_eq!(View::of(&model).mood, Mood::Stopped);
+        assert_eq!(tooltip(&model, Platform::Linux), "Starting the core…");
+        assert_eq!(tooltip(&model, Platform::Windows), "MCPProxy: Starting the core…");
     }
 }

@@ -8,8 +8,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
 
-use super::{App, failed};
+use super::failed;
 use crate::contract::names;
+use crate::core::app::App;
 
 /// The way a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{App, failed, ok};
-use crate::core::config::Config;
-use crate::core::config::document::{Document, EditError};
+use super::{failed, ok};
+use crate::core::app::App;
 use crate::core::config::store::StoreError;
 
 /// Merges a part of the configuration into it: objects merge, everything else is replaced (contract: core-http §6).
@@ -39,43 +38,5 @@ pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRe
             failed(StatusCode::BAD_REQUEST, error.to_string())
         }
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    }
-}
-
-impl App {
-    /// Edits the configuration file, and makes what runs follow it.
-    pub async fn edit(&self, change: impl FnOnce(&mut Document) -> Result<(), EditError>) -> Result<(), StoreError> {
-        let _one_at_a_time = self.edits.lock().await;
-        let config = Arc::new(self.store.edit(change)?);
-        self.take_up(config).await;
-        Ok(())
-    }
-
-    /// Sets keys of the `telemetry` object.
-    pub async fn edit_telemetry(&self, change: impl FnOnce(&mut dyn FnMut(&str, Value))) -> Result<(), StoreError> {
-        self.edit(|document| {
-            change(&mut |key, value| document.set_telemetry(key, value));
-            Ok(())
-        })
-        .await
-    }
-
-    /// Reads the telemetry settings anew: a person may have changed the file by hand.
-    pub async fn reload_telemetry(&self) -> Result<Arc<Config>, StoreError> {
-        let _one_at_a_time = self.edits.lock().await;
-        let telemetry = self.store.load()?.telemetry;
-        let config = Arc::new(Config {
-            telemetry,
-            ..Config::clone(&self.config.borrow())
-        });
-        self.facts.follow(&config.telemetry);
-        self.config.send_replace(config.clone());
-        Ok(config)
-    }
-
-    async fn take_up(&self, config: Arc<Config>) {
-        self.facts.follow(&config.telemetry);
-        self.config.send_replace(config.clone());
-        self.upstreams.apply(&config.servers).await;
     }
 }

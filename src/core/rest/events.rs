@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::App;
 use crate::contract::api::{EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Servers, Status};
+use crate::core::app::App;
 
 /// The existing core's rhythm (contract: core-http §8).
 const PING: Duration = Duration::from_secs(30);

@@ -14,41 +14,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 pub use access::{Door, check as check_access};
 
-use crate::contract::api::{CoreStatus, Endpoints, Envelope, Info, Ready, Status, TelemetryState};
-use crate::core::config::Config;
-use crate::core::config::store::ConfigStore;
-use crate::core::mcp::Proxy;
-use crate::core::run_facts::RunFacts;
-use crate::core::upstream::registry::Upstreams;
-use crate::core::upstream::{server_stats, upstream_stats};
-use crate::telemetry::payload::AnonymousId;
-
-/// What the routes know and act on.
-pub struct App {
-    pub config: watch::Sender<Arc<Config>>,
-    pub store: ConfigStore,
-    /// One edit of the configuration at a time.
-    pub edits: tokio::sync::Mutex<()>,
-    pub upstreams: Arc<Upstreams>,
-    pub proxy: Arc<Proxy>,
-    pub facts: RunFacts,
-    /// The identifier of an installation that has none yet; the same for the whole run.
-    pub candidate_id: AnonymousId,
-    /// The key TCP callers must show.
-    pub api_key: String,
-    /// The address really listened on.
-    pub listen_addr: String,
-    pub local_addr: String,
-    pub ready: watch::Receiver<bool>,
-    /// Rises with every change that `/events` tells of.
-    pub changes: watch::Receiver<u64>,
-    pub stop: CancellationToken,
-}
+use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::core::app::App;
 
 /// All routes but `/mcp`, as they are behind one door.
 pub fn router(app: Arc<App>, door: Door) -> Router {
@@ -116,67 +86,6 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 
 async fn unknown_route() -> Response {
     failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
-}
-
-impl App {
-    /// The core as `GET /api/v1/status` shows it.
-    pub fn status(&self) -> Status {
-        let servers = self.upstreams.snapshots();
-        let stats = upstream_stats(&servers);
-        let ready = *self.ready.borrow();
-        let (phase, message) = if self.stop.is_cancelled() {
-            ("Stopping", "Ending the servers")
-        } else if ready {
-            ("Ready", "Serving")
-        } else {
-            ("Starting", "Starting")
-        };
-        let now = jiff::Timestamp::now();
-        let facts = self.facts.facts();
-        Status {
-            running: ready,
-            edition: "personal".to_owned(),
-            listen_addr: self.listen_addr.clone(),
-            upstream_stats: stats,
-            status: CoreStatus {
-                running: ready,
-                listen_addr: self.listen_addr.clone(),
-                phase: phase.to_owned(),
-                message: message.to_owned(),
-                tools_indexed: u32::try_from(self.proxy.indexed_tools()).unwrap_or(u32::MAX),
-                last_updated: format!("{now:.0}"),
-                process_pid: std::process::id(),
-            },
-            routing_mode: "retrieve_tools".to_owned(),
-            timestamp: now.as_second(),
-            env_kind: facts.env_kind,
-            env_markers: facts.env_markers,
-            launch_source: facts.launch_source,
-            autostart_enabled: facts.autostart_enabled,
-            activation: facts.activation,
-            telemetry: Some(self.telemetry()),
-        }
-    }
-
-    fn telemetry(&self) -> TelemetryState {
-        let settings = &self.config.borrow().telemetry;
-        let consent = self.facts.consent(settings);
-        TelemetryState {
-            enabled: consent.may_record(),
-            sending: consent.word().to_owned(),
-            reason: consent.reason().to_owned(),
-            notice_shown: settings.notice_shown,
-        }
-    }
-
-    /// The servers as `GET /api/v1/servers` shows them.
-    pub fn servers(&self) -> crate::contract::api::Servers {
-        let servers = self.upstreams.snapshots();
-        crate::contract::api::Servers {
-            stats: server_stats(&servers),
-            servers: servers.iter().map(crate::core::upstream::Snapshot::to_api).collect(),
-        }
-    }
 }
 
 fn ok<T: Serialize>(data: T) -> Response {

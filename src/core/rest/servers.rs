@@ -9,8 +9,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{App, failed, ok};
+use super::{failed, ok};
 use crate::contract::api::ServerAction;
+use crate::core::app::App;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::StoreError;
 

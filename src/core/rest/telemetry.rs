@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{App, failed, ok};
+use super::{failed, ok};
+use crate::core::app::App;
 use crate::core::send_heartbeats::{count_configured_clients, preview};
 
 pub async fn payload(State(app): State<Arc<App>>) -> Response {

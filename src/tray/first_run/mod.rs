@@ -17,8 +17,8 @@ pub const TITLE: &str = "Welcome to MCPProxy";
 pub const PURPOSE: &str = "MCPProxy gives all your AI clients one local address for every MCP server, and stays in \
                            the notification area.";
 /// What leaves the computer, and how to see and stop it.
-pub const STATISTICS: &str = "It may send anonymous usage statistics. “mcpproxy telemetry show” prints exactly what \
-                              would be sent, “mcpproxy telemetry disable” stops it.";
+pub const STATISTICS: &str = "It may send one anonymous report a day: numbers, never names or contents. Its menu shows \
+                              the report and switches it off.";
 /// The box.
 pub const BOX: &str = "Launch MCPProxy at login";
 /// The button.

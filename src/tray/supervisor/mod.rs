@@ -1,4 +1,4 @@
-//! Keeps a core there: what to do next, for every state and every event. Touches nothing; [`drive`](super::drive) obeys.
+//! Keeps a core there: what to do next, for every state and every event. Touches nothing; `drive` obeys.
 
 pub mod failure;
 

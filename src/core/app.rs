@@ -1,0 +1,136 @@
+//! The running core as one value: what REST, events and heartbeats show and act on.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState};
+use crate::core::config::Config;
+use crate::core::config::document::{Document, EditError};
+use crate::core::config::store::{ConfigStore, StoreError};
+use crate::core::mcp::Proxy;
+use crate::core::run_facts::RunFacts;
+use crate::core::upstream::registry::Upstreams;
+use crate::core::upstream::{Snapshot, server_stats, upstream_stats};
+use crate::telemetry::payload::AnonymousId;
+
+/// The core while it serves.
+pub struct App {
+    pub config: watch::Sender<Arc<Config>>,
+    pub store: ConfigStore,
+    /// One edit of the configuration at a time.
+    pub edits: tokio::sync::Mutex<()>,
+    pub upstreams: Arc<Upstreams>,
+    pub proxy: Arc<Proxy>,
+    pub facts: RunFacts,
+    /// The identifier of an installation that has none yet; the same for the whole run.
+    pub candidate_id: AnonymousId,
+    /// The key TCP callers must show.
+    pub api_key: String,
+    /// The address really listened on.
+    pub listen_addr: String,
+    pub local_addr: String,
+    pub ready: watch::Receiver<bool>,
+    /// Rises with every change that `/events` tells of.
+    pub changes: watch::Receiver<u64>,
+    pub stop: CancellationToken,
+}
+
+impl App {
+    /// The core as `GET /api/v1/status` shows it.
+    pub fn status(&self) -> Status {
+        let servers = self.upstreams.snapshots();
+        let stats = upstream_stats(&servers);
+        let ready = *self.ready.borrow();
+        let (phase, message) = if self.stop.is_cancelled() {
+            ("Stopping", "Ending the servers")
+        } else if ready {
+            ("Ready", "Serving")
+        } else {
+            ("Starting", "Starting")
+        };
+        let now = jiff::Timestamp::now();
+        let facts = self.facts.facts();
+        Status {
+            running: ready,
+            edition: "personal".to_owned(),
+            listen_addr: self.listen_addr.clone(),
+            upstream_stats: stats,
+            status: CoreStatus {
+                running: ready,
+                listen_addr: self.listen_addr.clone(),
+                phase: phase.to_owned(),
+                message: message.to_owned(),
+                tools_indexed: u32::try_from(self.proxy.indexed_tools()).unwrap_or(u32::MAX),
+                last_updated: format!("{now:.0}"),
+                process_pid: std::process::id(),
+            },
+            routing_mode: "retrieve_tools".to_owned(),
+            timestamp: now.as_second(),
+            env_kind: facts.env_kind,
+            env_markers: facts.env_markers,
+            launch_source: facts.launch_source,
+            autostart_enabled: facts.autostart_enabled,
+            activation: facts.activation,
+            telemetry: Some(self.telemetry()),
+        }
+    }
+
+    fn telemetry(&self) -> TelemetryState {
+        let settings = &self.config.borrow().telemetry;
+        let consent = self.facts.consent(settings);
+        TelemetryState {
+            enabled: consent.may_record(),
+            sending: consent.word().to_owned(),
+            reason: consent.reason().to_owned(),
+            notice_shown: settings.notice_shown,
+        }
+    }
+
+    /// The servers as `GET /api/v1/servers` shows them.
+    pub fn servers(&self) -> Servers {
+        let servers = self.upstreams.snapshots();
+        Servers {
+            stats: server_stats(&servers),
+            servers: servers.iter().map(Snapshot::to_api).collect(),
+        }
+    }
+
+    /// Edits the configuration file, and makes what runs follow it.
+    pub async fn edit(&self, change: impl FnOnce(&mut Document) -> Result<(), EditError>) -> Result<(), StoreError> {
+        let _one_at_a_time = self.edits.lock().await;
+        let config = Arc::new(self.store.edit(change)?);
+        self.take_up(config).await;
+        Ok(())
+    }
+
+    /// Sets keys of the `telemetry` object.
+    pub async fn edit_telemetry(&self, change: impl FnOnce(&mut dyn FnMut(&str, Value))) -> Result<(), StoreError> {
+        self.edit(|document| {
+            change(&mut |key, value| document.set_telemetry(key, value));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads the telemetry settings anew: a person may have changed the file by hand.
+    pub async fn reload_telemetry(&self) -> Result<Arc<Config>, StoreError> {
+        let _one_at_a_time = self.edits.lock().await;
+        let telemetry = self.store.load()?.telemetry;
+        let config = Arc::new(Config {
+            telemetry,
+            ..Config::clone(&self.config.borrow())
+        });
+        self.facts.follow(&config.telemetry);
+        self.config.send_replace(config.clone());
+        Ok(config)
+    }
+
+    async fn take_up(&self, config: Arc<Config>) {
+        self.facts.follow(&config.telemetry);
+        self.config.send_replace(config.clone());
+        self.upstreams.apply(&config.servers).await;
+    }
+}
