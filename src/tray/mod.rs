@@ -20,6 +20,7 @@ pub mod preferences;
 mod render;
 mod start_core;
 pub mod supervisor;
+mod tell;
 pub mod view;
 mod write_log;
 mod write_state;
@@ -104,7 +105,7 @@ pub fn run(world: World) -> ExitCode {
             Err(NoStart { sentence, has_display }) => {
                 say(&sentence);
                 if has_display && !autostart {
-                    tell_in_a_window(&sentence);
+                    tell::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
                 }
                 ExitCode::FAILURE
             }
@@ -414,14 +415,4 @@ fn say(sentence: &str) {
 
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// One sentence for whoever started this by a click. Only before the event loop: on Linux the library runs GTK on a
-/// thread of its own, which must not meet the loop's.
-fn tell_in_a_window(sentence: &str) {
-    rfd::MessageDialog::new()
-        .set_level(rfd::MessageLevel::Error)
-        .set_title(names::PRODUCT)
-        .set_description(format!("MCPProxy cannot start: {sentence}"))
-        .show();
 }
