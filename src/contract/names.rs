@@ -10,6 +10,8 @@ pub const APP_ID: &str = "app.mcpproxy.tray";
 pub const CORE_PROGRAM: &str = "mcpproxy";
 /// Program name of the tray app, without `.exe`.
 pub const TRAY_PROGRAM: &str = "mcpproxy-tray";
+/// What the core calls itself in `GET /api/v1/info`, where the existing core says nothing.
+pub const IMPLEMENTATION: &str = "mcpproxy-rs";
 /// Name of the value under the Windows `Run` key.
 pub const RUN_VALUE: &str = "MCPProxy";
 /// File name of the XDG autostart entry.

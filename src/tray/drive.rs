@@ -13,11 +13,13 @@ use tokio::task::JoinHandle;
 use super::autostart::{self, Autostart, Click, Move, on_click, write_sidecar};
 use super::first_run::{self, Answer};
 use super::host;
+use super::journal::{self, Kind};
 use super::menu::{Command, ServerCommand};
 use super::model::Model;
 use super::preferences::Preferences;
 use super::supervisor::{self, Ask, Core, Effect, Event, Probe, Supervisor};
 use super::view::View;
+use super::write_journal::Journal;
 use super::{start_core, write_state};
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{self, EventBody, Info, Servers, Status};
@@ -78,6 +80,7 @@ pub struct Setting {
     pub client: Client,
     pub autostart: Autostart,
     pub preferences: Preferences,
+    pub journal: Journal,
 }
 
 /// Runs until the tray may end. `orders` reaches the main thread.
@@ -89,7 +92,7 @@ pub async fn drive(
 ) {
     let (sender, mut receiver) = inputs;
     let mut driver = Driver {
-        supervisor: Supervisor::new(setting.may_start),
+        supervisor: Supervisor::new(setting.may_start, true),
         setting,
         model,
         inputs: sender,
@@ -104,6 +107,7 @@ pub async fn drive(
         host_is_there: true,
         host_missing_told: false,
         notice_told: false,
+        cause: "",
         left: false,
     };
     driver.happened(Event::Begin);
@@ -112,6 +116,7 @@ pub async fn drive(
         driver.take(input);
         driver.show();
     }
+    driver.setting.journal.record(Kind::AppTerminating, std::process::id(), driver.cause.to_owned());
     (driver.orders)(Order::Leave);
 }
 
@@ -133,6 +138,8 @@ struct Driver {
     host_is_there: bool,
     host_missing_told: bool,
     notice_told: bool,
+    /// Why a core is started or ended, for the journal.
+    cause: &'static str,
     left: bool,
 }
 
@@ -214,7 +221,12 @@ impl Driver {
         let mut waiting = VecDeque::from([event]);
         while let Some(event) = waiting.pop_front() {
             let before = self.supervisor.clone();
-            let (after, effects) = supervisor::step(before, event, self.began.elapsed());
+            let (after, effects) = supervisor::step(before, event.clone(), self.began.elapsed());
+            let line = journal::of_step(&self.supervisor.state, &event, &after.state, self.cause);
+            if let Some((kind, pid, reason)) = line {
+                self.setting.journal.record(kind, pid, reason);
+            }
+            self.cause = journal::cause(&event).unwrap_or(self.cause);
             if after.state != self.supervisor.state {
                 tracing::info!("core: {:?}", after.state);
             }
@@ -525,7 +537,7 @@ async fn probe(client: &Client) -> Probe {
         Err(error) => Err(error),
     };
     match info {
-        Ok(info) => Probe::Ready(Core::from_info(&info)),
+        Ok(info) => Probe::Ready(Core::from_info(&info, None)),
         Err(error) if error.is_not_running() => Probe::Nobody,
         Err(error) => Probe::Silent(error.to_string()),
     }

@@ -270,6 +270,7 @@ mod tests {
             pid: Some(7),
             whose,
             can_shut_down: true,
+            older: false,
         });
         model.listen = Some("127.0.0.1:8080".into());
         model

@@ -12,6 +12,7 @@ mod drive;
 pub mod first_run;
 mod host;
 pub mod icon;
+pub mod journal;
 pub mod label;
 pub mod menu;
 pub mod model;
@@ -22,6 +23,7 @@ mod start_core;
 pub mod supervisor;
 mod tell;
 pub mod view;
+mod write_journal;
 mod write_log;
 mod write_state;
 
@@ -47,12 +49,14 @@ use crate::os::lock::{Attempt, Lock};
 use autostart::{Autostart, write_sidecar};
 use drive::{Input, Order, Setting};
 use first_run::{Circumstances, Question};
+use journal::Kind;
 use menu::Command;
 use model::Model;
 use options::Request;
 use preferences::Preferences;
 use render::Shown;
 use view::View;
+use write_journal::Journal;
 
 /// Asks no first-run question: for managed computers and tests.
 const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
@@ -177,7 +181,14 @@ fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
     let mut model = Model::new(VERSION, autostart.status());
     let (preferences, question) = first_question(environment, &root, start, &mut model);
 
+    let mut journal = Journal::open(&root);
+    if journal.after_unclean_end {
+        tracing::warn!("the tray before this one ended without a word: it crashed, was killed, or lost its session");
+    }
+    let reason = journal::start_reason(start, journal.after_unclean_end);
+    journal.record(Kind::AppLaunched, std::process::id(), reason);
     let setting = Setting {
+        journal,
         client: Client::new(local_endpoint(world, &root), "tray", VERSION),
         may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
         places: core_program::places(

@@ -18,6 +18,7 @@ use serde::Serialize;
 pub use access::{Door, check as check_access};
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::contract::names;
 use crate::core::app::App;
 
 /// All routes but `/mcp`, as they are behind one door.
@@ -73,7 +74,7 @@ async fn info(State(app): State<Arc<App>>) -> Response {
         },
         launched_by: app.facts.launched_by().to_owned(),
         pid: std::process::id(),
-        implementation: Some("mcpproxy-rs".to_owned()),
+        implementation: Some(names::IMPLEMENTATION.to_owned()),
         can_shut_down: true,
     })
 }

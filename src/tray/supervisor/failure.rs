@@ -80,6 +80,11 @@ impl Failure {
         self.kind == Kind::Crash
     }
 
+    /// Whether another address would help.
+    pub fn is_port(&self) -> bool {
+        self.kind == Kind::Port
+    }
+
     /// What happened, for one line of the menu.
     pub fn sentence(&self) -> String {
         let said = &self.said;
@@ -99,7 +104,7 @@ impl Failure {
             Kind::NoProgram => "Install mcpproxy beside this program, or set MCPPROXY_CORE_PATH",
             Kind::NotStarted => "See the logs, then choose Start core",
             Kind::Silent => "End that core, then choose Start core",
-            Kind::Port => "End the program that uses it or change “listen”, then choose Start core",
+            Kind::Port => "Use another port, or end the program that has it, then choose Start core",
             Kind::Locked => "End the other core, then choose Start core",
             Kind::Configuration => "Open the configuration, correct it, then choose Start core",
             Kind::Permission => "Correct the permissions, then choose Start core",

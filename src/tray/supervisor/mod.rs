@@ -6,8 +6,11 @@ use std::time::Duration;
 
 pub use failure::Failure;
 
+use semver::Version;
+
 use crate::contract::api::Info;
 use crate::contract::exit_code::ExitCode;
+use crate::contract::names;
 
 /// How long a core may take to serve, and a silent one to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,8 @@ pub struct Core {
     pub whose: Whose,
     /// Whether it offers a call to end it.
     pub can_shut_down: bool,
+    /// It is of our kind, and older than the one that this tray would start.
+    pub older: bool,
 }
 
 /// Who answers for a running core: nobody stops another's.
@@ -46,8 +51,11 @@ pub enum Whose {
 }
 
 impl Core {
-    /// Reads the core's own word on itself.
-    pub fn from_info(info: &Info) -> Core {
+    /// Reads the core's own word on itself. `bundled` is the version of the core that came with this tray; without
+    /// one no core is older.
+    pub fn from_info(info: &Info, bundled: Option<&Version>) -> Core {
+        let ours = info.implementation.as_deref() == Some(names::IMPLEMENTATION);
+        let version = Version::parse(info.version.trim_start_matches('v')).ok();
         Core {
             pid: (info.pid > 1).then_some(info.pid),
             whose: match info.launched_by.as_str() {
@@ -55,6 +63,7 @@ impl Core {
                 _ => Whose::Foreign,
             },
             can_shut_down: info.can_shut_down,
+            older: ours && version.as_ref().zip(bundled).is_some_and(|(running, bundled)| running < bundled),
         }
     }
 }
@@ -88,6 +97,8 @@ pub enum Event {
     StreamEnded,
     /// The pause asked for by [`Effect::WakeAfter`] is over.
     Wake,
+    /// The computer slept, and is awake again.
+    Woke,
     Asked(Ask),
 }
 
@@ -97,6 +108,10 @@ pub enum Ask {
     Start,
     Stop,
     Restart,
+    /// Replace a core that is older than ours, even one that we did not start.
+    Replace,
+    /// Make way for a new version of this tray: the core goes on.
+    Hand,
     /// Quit: our core ends with us.
     Leave,
     /// The session ends: the same, in a hurry, and nothing is started any more.
@@ -177,6 +192,10 @@ pub struct Supervisor {
     pub state: State,
     /// False: cores are attached to and never started (`MCPPROXY_TRAY_SKIP_CORE`).
     may_start: bool,
+    /// False: none is started until a person asks (the preference *Start core with MCPProxy*).
+    wanted: bool,
+    /// An older core was replaced: once is enough, or two trays would replace each other's for ever.
+    replaced: bool,
     /// A core was started already: an installer is told of once.
     started_before: bool,
     hurry: bool,
@@ -191,10 +210,12 @@ pub fn step(mut supervisor: Supervisor, event: Event, now: Duration) -> (Supervi
 
 impl Supervisor {
     /// A supervisor that waits for [`Event::Begin`].
-    pub fn new(may_start: bool) -> Supervisor {
+    pub fn new(may_start: bool, wanted: bool) -> Supervisor {
         Supervisor {
             state: State::Looking { since: Duration::ZERO },
             may_start,
+            wanted,
+            replaced: false,
             started_before: false,
             hurry: false,
             crashes: Vec::new(),
@@ -207,6 +228,7 @@ impl Supervisor {
             Event::Asked(ask) => self.asked(ask, now),
             Event::Probed(probe) => self.probed(probe, now),
             Event::Wake => self.woken(now),
+            Event::Woke => self.awake(now),
             Event::Spawned { pid } => self.spawned(pid),
             Event::SpawnFailed(failure) => match self.state {
                 State::Starting { .. } => self.fail(failure),
@@ -229,7 +251,7 @@ impl Supervisor {
     }
 
     fn start(&mut self, now: Duration) -> Vec<Effect> {
-        if !self.may_start {
+        if !self.may_start || !self.wanted {
             return self.absent(0);
         }
         self.state = State::Starting {
@@ -254,6 +276,7 @@ impl Supervisor {
     }
 
     fn asked(&mut self, ask: Ask, now: Duration) -> Vec<Effect> {
+        self.wanted |= matches!(ask, Ask::Start | Ask::Restart | Ask::Replace);
         let then = match ask {
             Ask::Start => {
                 return match &mut self.state {
@@ -273,6 +296,13 @@ impl Supervisor {
             }
             Ask::Stop => Then::Rest,
             Ask::Restart => Then::StartAgain,
+            Ask::Replace => {
+                return match self.state {
+                    State::Running(core) if core.older => self.replace(core),
+                    _ => Vec::new(),
+                };
+            }
+            Ask::Hand => return self.leave(),
             Ask::Leave => Then::Leave,
             Ask::SessionEnds => {
                 self.hurry = true;
@@ -301,6 +331,7 @@ impl Supervisor {
                     pid: Some(*pid),
                     whose: Whose::Child,
                     can_shut_down: false,
+                    older: false,
                 };
                 self.stop(core, then)
             }
@@ -323,6 +354,12 @@ impl Supervisor {
         }
     }
 
+    fn replace(&mut self, core: Core) -> Vec<Effect> {
+        self.replaced = true;
+        self.wanted = true;
+        self.stop(core, Then::StartAgain)
+    }
+
     fn stop(&mut self, core: Core, then: Then) -> Vec<Effect> {
         let Some(pid) = core.pid else {
             // A core that does not say its id can only be asked.
@@ -330,7 +367,7 @@ impl Supervisor {
             return if then == Then::Leave { self.leave() } else { Vec::new() };
         };
         let mut effects = self.descend(pid, 0, then, core.can_shut_down);
-        if core.whose == Whose::Adopted {
+        if core.whose != Whose::Child {
             effects.push(Effect::AwaitEnd { pid });
         }
         effects
@@ -431,6 +468,11 @@ impl Supervisor {
         if child.is_some() && core.pid == child {
             core.whose = Whose::Child;
         }
+        // A tray's core is kept there, whatever the preference says of the next start.
+        self.wanted |= core.whose != Whose::Foreign;
+        if core.older && core.whose == Whose::Adopted && self.may_start && !self.replaced {
+            return self.replace(core);
+        }
         self.state = State::Running(core);
         vec![Effect::Follow]
     }
@@ -446,6 +488,26 @@ impl Supervisor {
                 self.descend(pid, rung, then, false)
             }
             State::Running(_) | State::Stopped | State::Failed(_) | State::Left => Vec::new(),
+        }
+    }
+
+    /// Time that was slept through is nobody's fault: every deadline begins anew, and what ran is looked at again.
+    fn awake(&mut self, now: Duration) -> Vec<Effect> {
+        match &mut self.state {
+            State::Running(core) => {
+                self.state = State::Rejoining {
+                    core: *core,
+                    since: now,
+                };
+                vec![Effect::Probe]
+            }
+            State::Looking { since } | State::Starting { since, .. } | State::Rejoining { since, .. } => {
+                *since = now;
+                vec![Effect::Probe]
+            }
+            State::Absent { .. } => vec![Effect::Probe],
+            State::Pausing(_) => self.look(now),
+            State::Stopping { .. } | State::Stopped | State::Failed(_) | State::Left => Vec::new(),
         }
     }
 

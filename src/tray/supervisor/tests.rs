@@ -4,6 +4,7 @@ const CHILD: Core = Core {
     pid: Some(7),
     whose: Whose::Foreign,
     can_shut_down: true,
+    older: false,
 };
 
 /// A supervisor and the clock it lives by.
@@ -15,7 +16,7 @@ struct Life {
 impl Life {
     fn new(may_start: bool) -> Life {
         let mut life = Life {
-            supervisor: Supervisor::new(may_start),
+            supervisor: Supervisor::new(may_start, true),
             now: Duration::ZERO,
         };
         assert_eq!(life.on(Event::Begin), [Effect::Probe]);
@@ -45,7 +46,7 @@ impl Life {
     fn attached(launched_by: &str) -> Life {
         let mut life = Life::new(true);
         let info = serde_json::json!({"pid": 7, "launched_by": launched_by});
-        let core = Core::from_info(&serde_json::from_value(info).unwrap());
+        let core = Core::from_info(&serde_json::from_value(info).unwrap(), None);
         assert_eq!(life.on(ready(core)), [Effect::Follow]);
         life
     }
@@ -224,6 +225,80 @@ fn attach_only_never_starts_one() {
     assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]));
 }
 
+/// A core with this version and parent, beside a tray that brings 1.2.0.
+fn versioned(version: &str, launched_by: &str) -> Core {
+    let info = serde_json::json!({"pid": 7, "launched_by": launched_by, "version": version,
+        "implementation": names::IMPLEMENTATION});
+    Core::from_info(&serde_json::from_value(info).unwrap(), Some(&Version::new(1, 2, 0)))
+}
+
+#[test]
+fn only_an_older_core_of_ours_is_called_older() {
+    for (version, older) in [
+        ("1.1.9", true),
+        ("v1.2.0-rc1", true),
+        ("1.2.0", false),
+        ("1.10.0", false),
+        ("dev", false),
+    ] {
+        assert_eq!(versioned(version, "tray").older, older, "{version}");
+    }
+    let go = serde_json::json!({"version": "v0.1.0", "launched_by": "tray", "pid": 7});
+    assert!(!Core::from_info(&serde_json::from_value(go).unwrap(), Some(&Version::new(1, 2, 0))).older);
+}
+
+#[test]
+fn an_older_core_that_a_tray_started_is_replaced_once() {
+    let mut life = Life::new(true);
+    let effects = life.on(ready(versioned("1.1.0", "tray")));
+    assert!(matches!(effects[..], [Effect::AskToEnd { pid: 7, .. }, _, Effect::AwaitEnd { pid: 7 }]), "{effects:?}");
+    assert_eq!(life.on(exited(0)), [Effect::Probe]);
+    assert_eq!(life.on(ready(versioned("1.1.0", "tray"))), [Effect::Follow], "somebody keeps starting it: not again");
+}
+
+#[test]
+fn an_older_core_that_a_person_started_is_replaced_by_a_click_only() {
+    let mut life = Life::new(true);
+    assert_eq!(life.on(ready(versioned("1.1.0", ""))), [Effect::Follow]);
+    let effects = life.on(Event::Asked(Ask::Replace));
+    assert!(effects.contains(&Effect::AwaitEnd { pid: 7 }), "{effects:?}");
+    life.on(exited(0));
+    assert_eq!(life.on(nobody()), [Effect::Spawn { first: true }]);
+    let mut current = Life::new(true);
+    current.on(ready(versioned("1.2.0", "")));
+    assert_eq!(current.on(Event::Asked(Ask::Replace)), [], "only an older one");
+}
+
+#[test]
+fn a_new_version_of_the_tray_finds_the_core_running() {
+    assert_eq!(Life::serving().on(Event::Asked(Ask::Hand)), [Effect::Leave]);
+}
+
+#[test]
+fn a_core_nobody_wants_yet_is_started_by_a_click() {
+    let mut life = Life::new(true);
+    life.supervisor = Supervisor::new(true, false);
+    life.on(Event::Begin);
+    assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]), "and looked for meanwhile");
+    assert_eq!(life.on(Event::Asked(Ask::Start)), [Effect::Probe]);
+    assert_eq!(life.on(nobody()), [Effect::Spawn { first: true }]);
+}
+
+#[test]
+fn after_a_sleep_the_core_is_looked_at_and_every_deadline_begins_anew() {
+    let mut running = Life::serving();
+    assert_eq!(running.on(Event::Woke), [Effect::Probe]);
+    assert_eq!(running.on(ready(CHILD)), [Effect::Follow]);
+    let mut starting = Life::new(true);
+    starting.on(nobody());
+    starting.on(Event::Spawned { pid: 7 });
+    starting.after(3600, Event::Woke);
+    assert!(matches!(starting.on(silent())[..], [Effect::WakeAfter(_)]), "not killed for an hour that was slept");
+    let mut pausing = Life::serving();
+    pausing.on(exited(1));
+    assert_eq!(pausing.on(Event::Woke), [Effect::Probe], "nobody waits out a pause from before the sleep");
+}
+
 #[test]
 fn no_event_in_no_state_starts_two_cores_or_leaves_a_ladder_half_way() {
     let events = || {
@@ -233,14 +308,29 @@ fn no_event_in_no_state_starts_two_cores_or_leaves_a_ladder_half_way() {
             nobody(),
             silent(),
             Event::Wake,
+            Event::Woke,
             Event::StreamEnded,
         ];
         all.extend([exited(0), exited(1), exited(4), Event::Spawned { pid: 7 }]);
         all.push(Event::SpawnFailed(Failure::no_program(String::new())));
-        all.extend([Ask::Start, Ask::Stop, Ask::Restart, Ask::Leave, Ask::SessionEnds].map(Event::Asked));
+        all.extend(
+            [
+                Ask::Start,
+                Ask::Stop,
+                Ask::Restart,
+                Ask::Replace,
+                Ask::Leave,
+                Ask::SessionEnds,
+            ]
+            .map(Event::Asked),
+        );
         all
     };
-    let mut seen = vec![Supervisor::new(true), Supervisor::new(false)];
+    let mut seen = vec![
+        Supervisor::new(true, true),
+        Supervisor::new(true, false),
+        Supervisor::new(false, true),
+    ];
     let mut at = 0;
     while at < seen.len() && seen.len() < 3000 {
         for event in events() {

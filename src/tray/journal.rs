@@ -1,0 +1,153 @@
+//! The lifecycle journal: who asked for each start and stop, one JSON object a line. Writes nothing; `write_journal` does.
+//!
+//! The words are those of the existing macOS app, which keeps the same file (contract: tray-behaviour §6).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::supervisor::{Ask, Event, State};
+use crate::contract::launch::TrayStart;
+
+/// Lines that are kept.
+pub const MOST_LINES: usize = 500;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub kind: Kind,
+    /// Who asked for it, or what happened, for a person.
+    pub reason: String,
+    pub at: Timestamp,
+    /// Whole seconds since this tray started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_seconds: Option<u64>,
+    /// The process it is about.
+    pub pid: u32,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    AppLaunched,
+    AppTerminating,
+    CoreLaunched,
+    /// It ended because somebody asked for it.
+    CoreTerminated,
+    /// It ended and nobody had asked.
+    CoreExited,
+}
+
+/// The reason of this tray's start.
+pub fn start_reason(start: TrayStart, after_unclean_end: bool) -> String {
+    let by = match start {
+        TrayStart::Login => "the system, at login",
+        TrayStart::Installer => "an installer",
+        TrayStart::Person => "a person",
+    };
+    let before = if after_unclean_end { "; the tray before it ended without a word" } else { "" };
+    format!("started by {by}{before}")
+}
+
+/// Why a core is started or ended from now on, if the event says so.
+pub fn cause(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Begin => "the tray started",
+        Event::Exited { .. } => "the one before it ended",
+        Event::StreamEnded => "the one before it was gone",
+        Event::Woke => "the computer woke up",
+        Event::Asked(ask) => match ask {
+            Ask::Start => "a person chose Start core",
+            Ask::Stop => "a person chose Stop core",
+            Ask::Restart => "a person chose Restart core",
+            Ask::Replace => "a person chose to replace an older core",
+            Ask::Hand => "a new version of the tray takes over",
+            Ask::Leave => "a person chose Quit",
+            Ask::SessionEnds => "the session ends",
+        },
+        _ => return None,
+    })
+}
+
+/// What a step of the supervisor adds to the journal: kind, process and reason. `cause` is the last one before it.
+pub fn of_step(before: &State, event: &Event, after: &State, cause: &str) -> Option<(Kind, u32, String)> {
+    match (event, before) {
+        (Event::Spawned { pid }, _) => Some((Kind::CoreLaunched, *pid, cause.to_owned())),
+        (Event::Exited { pid, .. }, State::Stopping { .. }) if before != after => {
+            Some((Kind::CoreTerminated, *pid, cause.to_owned()))
+        }
+        (Event::Exited { pid, code, .. }, _) if before != after => {
+            let reason = match after {
+                State::Pausing(failure) | State::Failed(failure) => failure.sentence(),
+                _ => code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}")),
+            };
+            Some((Kind::CoreExited, *pid, reason))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the journal ends in the middle of a tray's life.
+pub fn ended_unclean<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> bool {
+    let of_the_app = |kind: &Kind| matches!(kind, Kind::AppLaunched | Kind::AppTerminating);
+    let mut last = lines.rev().filter_map(|line| serde_json::from_slice::<Entry>(line).ok()).map(|entry| entry.kind);
+    last.find(of_the_app) == Some(Kind::AppLaunched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tray::supervisor::{Supervisor, step};
+
+    #[test]
+    fn a_life_without_an_end_is_noticed_whatever_else_stands_there() {
+        let launched = br#"{"kind":"appLaunched","reason":"x","at":"2026-01-01T00:00:00Z","pid":1}"#.as_slice();
+        let core = br#"{"kind":"coreLaunched","reason":"x","at":"2026-01-01T00:00:00Z","pid":2}"#.as_slice();
+        let ended = br#"{"kind":"appTerminating","reason":"x","at":"2026-01-01T00:00:00Z","uptimeSeconds":3,"pid":1}"#;
+        let lines = |lines: &[&'static [u8]]| ended_unclean(lines.iter().copied());
+        assert!(lines(&[launched, core, b"\xff garbage {", br#"{"kind":"updateCheck"}"#]));
+        assert!(!lines(&[launched, core, ended, core]));
+        assert!(!lines(&[]) && !lines(&[b"[]"]));
+    }
+
+    #[test]
+    fn each_start_and_end_of_a_core_is_told_with_its_reason() {
+        let mut supervisor = Supervisor::new(true, true);
+        let mut why = "";
+        let mut told = Vec::new();
+        let exit = |pid| Event::Exited {
+            pid,
+            code: Some(1),
+            stderr: "error: it broke".into(),
+        };
+        let life = [
+            Event::Begin,
+            Event::Probed(crate::tray::supervisor::Probe::Nobody),
+            Event::Spawned { pid: 7 },
+            exit(7),
+            Event::Wake,
+            Event::Probed(crate::tray::supervisor::Probe::Nobody),
+            Event::Spawned { pid: 8 },
+            Event::Asked(Ask::Stop),
+            exit(8),
+            exit(8),
+        ];
+        for event in life {
+            let before = supervisor.state.clone();
+            (supervisor, _) = step(supervisor, event.clone(), std::time::Duration::ZERO);
+            told.extend(of_step(&before, &event, &supervisor.state, why));
+            why = cause(&event).unwrap_or(why);
+        }
+        let told: Vec<(Kind, u32, &str)> = told.iter().map(|(kind, pid, why)| (*kind, *pid, why.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (Kind::CoreLaunched, 7, "the tray started"),
+                (Kind::CoreExited, 7, "The core crashed: it broke"),
+                (Kind::CoreLaunched, 8, "the one before it ended"),
+                (Kind::CoreTerminated, 8, "a person chose Stop core"),
+            ]
+        );
+    }
+}
