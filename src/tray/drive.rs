@@ -17,6 +17,7 @@ use super::journal::{self, Kind};
 use super::menu::{Command, ServerCommand};
 use super::model::Model;
 use super::preferences::Preferences;
+use super::session;
 use super::supervisor::{self, Ask, Core, Effect, Event, Probe, Supervisor};
 use super::view::View;
 use super::write_journal::Journal;
@@ -107,6 +108,7 @@ pub async fn drive(
         host_is_there: true,
         host_missing_told: false,
         notice_told: false,
+        promptness: session::Promptness::default(),
         cause: "",
         left: false,
     };
@@ -138,6 +140,7 @@ struct Driver {
     host_is_there: bool,
     host_missing_told: bool,
     notice_told: bool,
+    promptness: session::Promptness,
     /// Why a core is started or ended, for the journal.
     cause: &'static str,
     left: bool,
@@ -235,6 +238,7 @@ impl Driver {
                 waiting.extend(self.carry_out(effect));
             }
         }
+        self.promptness.hold(session::is_in_transit(&self.supervisor.state));
         self.model.set_core(&self.supervisor.state);
         if !self.model.serving()
             && let Some(follower) = self.follower.take()

@@ -16,9 +16,12 @@ pub mod journal;
 pub mod label;
 pub mod menu;
 pub mod model;
+#[cfg(target_os = "macos")]
+mod notification_center;
 pub mod options;
 pub mod preferences;
 mod render;
+pub mod session;
 mod start_core;
 pub mod supervisor;
 mod tell;
@@ -34,8 +37,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tao::event::{Event, StartCause};
-use tao::event_loop::{ControlFlow, EventLoop, EventLoopBuilder};
-use tokio::sync::mpsc::Sender;
+use tao::event_loop::{ControlFlow, EventLoop, EventLoopBuilder, EventLoopProxy};
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::client::Client;
 use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides};
@@ -101,7 +104,7 @@ impl World {
 /// The tray's only door: does what this start asks for.
 pub fn run(world: World) -> ExitCode {
     match Request::read(world.arguments.iter().map(String::as_str)) {
-        Request::Run { autostart } => match start(&world, autostart) {
+        Request::Run { autostart } => match start(world, autostart) {
             Ok(Started::ElsewhereAlready(sentence)) => {
                 say(&sentence);
                 ExitCode::SUCCESS
@@ -140,7 +143,7 @@ struct NoStart {
     has_display: bool,
 }
 
-fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
+fn start(world: World, by_the_system: bool) -> Result<Started, NoStart> {
     let environment = &world.environment;
     let has_display = display::is_named(Platform::HOST, environment);
     let fails = |sentence: String| NoStart { sentence, has_display };
@@ -172,16 +175,40 @@ fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
     if let Err(error) = write_log::begin(&root.logs(), environment.get(names::ENV_LOG)) {
         say(&format!("no log is written: {error}"));
     }
-    let start = TrayStart::read(by_the_system, environment.get(names::ENV_LAUNCHED_BY));
+    run_loop(Opened {
+        world,
+        by_the_system,
+        root,
+        home,
+        _lock: lock,
+    })
+}
+
+/// A start that has this root for itself.
+struct Opened {
+    world: World,
+    by_the_system: bool,
+    root: InstanceRoot,
+    home: PathBuf,
+    /// Held until the process ends.
+    _lock: Lock,
+}
+
+/// What the driver needs, and what is to be asked. Called by the event loop: macOS says only then who started us.
+fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String> {
+    let Opened { world, root, home, .. } = opened;
+    let environment = &world.environment;
+    let at_login = opened.by_the_system || session::launched_at_login();
+    let start = TrayStart::read(at_login, environment.get(names::ENV_LAUNCHED_BY));
     tracing::info!("{} {VERSION} starts: {start:?}, {}", names::TRAY_PROGRAM, root.path().display());
 
-    let autostart = Autostart::of_this_program(environment, &home)
-        .map_err(|error| fails(format!("the system does not say where this program is: {error}")))?;
+    let autostart = Autostart::of_this_program(environment, home)
+        .map_err(|error| format!("the system does not say where this program is: {error}"))?;
     autostart.correct_stale_path();
     let mut model = Model::new(VERSION, autostart.status());
-    let (preferences, question) = first_question(environment, &root, start, &mut model);
+    let (preferences, question) = first_question(environment, root, start, &mut model);
 
-    let mut journal = Journal::open(&root);
+    let mut journal = Journal::open(root);
     if journal.after_unclean_end {
         tracing::warn!("the tray before this one ended without a word: it crashed, was killed, or lost its session");
     }
@@ -189,22 +216,22 @@ fn start(world: &World, by_the_system: bool) -> Result<Started, NoStart> {
     journal.record(Kind::AppLaunched, std::process::id(), reason);
     let setting = Setting {
         journal,
-        client: Client::new(local_endpoint(world, &root), "tray", VERSION),
+        client: Client::new(local_endpoint(world, root), "tray", VERSION),
         may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
         places: core_program::places(
             Platform::HOST,
             environment.non_empty(names::ENV_CORE_PATH),
             world.executable.as_deref().unwrap_or(Path::new("")),
-            &home,
+            home,
             &std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect::<Vec<PathBuf>>(),
         ),
         autostart,
         preferences,
-        root,
-        home,
+        root: root.clone(),
+        home: home.clone(),
         start,
     };
-    run_loop(setting, model, question, lock)
+    Ok((setting, model, question))
 }
 
 /// What is stored of the person, and what is still to be asked; the question is on record before it is shown.
@@ -241,11 +268,7 @@ fn first_question(
     }
 }
 
-fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lock) -> Result<Started, NoStart> {
-    let fails = |sentence| NoStart {
-        sentence,
-        has_display: true,
-    };
+fn run_loop(opened: Opened) -> Result<Started, NoStart> {
     let (inputs, receiver) = tokio::sync::mpsc::channel(WAITING_INPUTS);
     let post = {
         let inputs = inputs.clone();
@@ -276,63 +299,68 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
         use tao::platform::macos::{ActivationPolicy, EventLoopExtMacOS};
         let mut event_loop = event_loop;
         event_loop.set_activation_policy(ActivationPolicy::Accessory);
+        // A start at login must not take the keyboard from what the person is doing.
+        event_loop.set_activate_ignoring_other_apps(false);
         event_loop
     };
     let proxy = event_loop.create_proxy();
-    let autostart = setting.autostart.clone();
-    let mut view = View::of(&model);
     let (done, driver_done) = mpsc::channel();
-    let driver_inputs = inputs.clone();
-    std::thread::Builder::new()
-        .name("driver".to_owned())
-        .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(async move {
-                    let signalled = driver_inputs.clone();
-                    tokio::spawn(async move {
-                        await_signal::await_signal().await;
-                        let _ = signalled.send(Input::Asked(supervisor::Ask::SessionEnds)).await;
-                    });
-                    let orders = move |order| {
-                        // The loop is gone: so is everything that could be ordered.
-                        let _ = proxy.send_event(FromDriver(order));
-                    };
-                    drive::drive(setting, model, (driver_inputs, receiver), orders).await;
-                }),
-                Err(error) => tracing::error!("the driver cannot run: {error}"),
-            }
-            let _ = done.send(());
-        })
-        .map_err(|error| fails(format!("the system gives no thread: {error}")))?;
-
+    let mut to_begin = Some((receiver, done));
     let mut shown: Option<Shown> = None;
-    let mut watch = None;
+    let mut watches = None;
     let mut leaving = false;
     event_loop.run(move |event, _, flow| {
-        let _ = &lock; // held until the process ends
         *flow = ControlFlow::Wait;
         match event {
             Event::NewEvents(StartCause::Init) => {
-                build(&mut shown, view.clone(), &inputs);
+                let Some((receiver, done)) = to_begin.take() else { return };
+                let begun = prepare(&opened).and_then(|(setting, model, question)| {
+                    let (view, autostart) = (View::of(&model), setting.autostart.clone());
+                    start_driver(setting, model, (inputs.clone(), receiver), proxy.clone(), done)?;
+                    Ok((view, autostart, question))
+                });
+                let (view, autostart, question) = match begun {
+                    Ok(begun) => begun,
+                    Err(sentence) => {
+                        say(&sentence);
+                        if !opened.by_the_system {
+                            tell::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
+                        }
+                        leaving = true;
+                        *flow = ControlFlow::ExitWithCode(1);
+                        return;
+                    }
+                };
+                build(&mut shown, view, &inputs);
                 host::watch({
                     let post = post.clone();
                     move |seen| post(Input::HostSeen(seen))
                 });
-                watch = Some(autostart::watch::watch_entry(&autostart, {
+                let entry = autostart::watch::watch_entry(&autostart, {
                     let post = post.clone();
                     move || post(Input::AutostartChanged)
-                }));
+                });
+                let session = session::watch_session({
+                    let post = post.clone();
+                    move || post(Input::Happened(supervisor::Event::Woke))
+                });
+                watches = Some((entry, session));
                 if let Some(question) = question {
                     let post = post.clone();
                     first_run::window::ask(question, move |answer| post(Input::Answered(answer)));
                 }
             }
+            #[cfg(target_os = "macos")]
+            Event::Reopen { .. } => {
+                tracing::info!("the application was opened once more");
+                if let Some(shown) = &shown {
+                    shown.open_menu();
+                }
+            }
             Event::UserEvent(FromDriver(order)) => match order {
-                Order::Show(next) => {
-                    view = next;
+                Order::Show(view) => {
                     if let Some(shown) = &mut shown
-                        && let Err(error) = shown.show(view.clone())
+                        && let Err(error) = shown.show(view)
                     {
                         tracing::warn!("the tray icon: {error}");
                     }
@@ -342,10 +370,9 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
                         shown.ticked_by_itself(&command);
                     }
                 }
-                Order::BuildIcon(next) => {
-                    view = next;
+                Order::BuildIcon(view) => {
                     if shown.is_none() {
-                        build(&mut shown, view.clone(), &inputs);
+                        build(&mut shown, view, &inputs);
                     }
                 }
                 Order::Leave => {
@@ -360,7 +387,7 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
                     let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 }
                 shown = None;
-                drop(watch.take());
+                drop(watches.take());
                 tracing::info!("{} ends", names::TRAY_PROGRAM);
             }
             _ => {}
@@ -371,6 +398,37 @@ fn run_loop(setting: Setting, model: Model, question: Option<Question>, lock: Lo
 /// An order on its way through the event loop.
 #[derive(Debug)]
 struct FromDriver(Order);
+
+/// Starts the thread that knows and decides; `done` hears that it has ended.
+fn start_driver(
+    setting: Setting,
+    model: Model,
+    inputs: (Sender<Input>, Receiver<Input>),
+    proxy: EventLoopProxy<FromDriver>,
+    done: mpsc::Sender<()>,
+) -> Result<(), String> {
+    let drive = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(async move {
+                let signalled = inputs.0.clone();
+                tokio::spawn(async move {
+                    await_signal::await_signal().await;
+                    let _ = signalled.send(Input::Asked(supervisor::Ask::SessionEnds)).await;
+                });
+                let orders = move |order| {
+                    // The loop is gone: so is everything that could be ordered.
+                    let _ = proxy.send_event(FromDriver(order));
+                };
+                drive::drive(setting, model, inputs, orders).await;
+            }),
+            Err(error) => tracing::error!("the driver cannot run: {error}"),
+        }
+        let _ = done.send(());
+    };
+    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(drive);
+    thread.map(drop).map_err(|error| format!("the system gives no thread: {error}"))
+}
 
 fn build(shown: &mut Option<Shown>, view: View, inputs: &Sender<Input>) {
     let told = match Shown::build(view) {

@@ -80,6 +80,12 @@ impl Shown {
         Ok(())
     }
 
+    /// Opens the menu as a click on the icon does.
+    #[cfg(target_os = "macos")]
+    pub fn open_menu(&self) {
+        self.icon.show_menu();
+    }
+
     /// Remembers that the system has turned a tick over by itself, before anything was done: the next view puts it
     /// right.
     pub fn ticked_by_itself(&mut self, chosen: &Command) {

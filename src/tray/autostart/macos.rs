@@ -16,6 +16,11 @@ pub fn obstacle(program: &Path) -> Option<String> {
     None
 }
 
+/// Whether a bundle id is that of the system's settings, where login items are allowed and switched off.
+pub fn is_settings(bundle: &str) -> bool {
+    bundle.eq_ignore_ascii_case("com.apple.systempreferences")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,5 +30,11 @@ mod tests {
         assert_eq!(obstacle(Path::new("/Applications/MCPProxy.app/Contents/MacOS/mcpproxy-tray")), None);
         assert!(obstacle(Path::new("/private/var/x/AppTranslocation/1/d/MCPProxy.app/Contents/MacOS/t")).is_some());
         assert!(obstacle(Path::new("/usr/local/bin/mcpproxy-tray")).is_some());
+    }
+
+    #[test]
+    fn the_state_is_read_again_after_the_systems_settings_and_no_other_program() {
+        assert!(is_settings("com.apple.systempreferences"));
+        assert!(!is_settings("com.apple.finder"));
     }
 }

@@ -1,0 +1,39 @@
+//! Observes a notification of macOS for as long as a value lives.
+
+use std::ptr::NonNull;
+
+use block2::RcBlock;
+use objc2::rc::Retained;
+use objc2::runtime::{NSObjectProtocol, ProtocolObject};
+use objc2_foundation::{NSNotification, NSNotificationCenter, NSNotificationName};
+
+/// One observed notification; the observation ends when this is dropped.
+pub struct Observer {
+    center: Retained<NSNotificationCenter>,
+    token: Retained<ProtocolObject<dyn NSObjectProtocol>>,
+}
+
+impl Observer {
+    /// Calls `told` whenever the notification is posted, on the thread that posts it: AppKit's come on the main one.
+    pub fn new(
+        center: Retained<NSNotificationCenter>,
+        name: &NSNotificationName,
+        told: impl Fn(&NSNotification) + 'static,
+    ) -> Observer {
+        let block = RcBlock::new(move |notification: NonNull<NSNotification>| {
+            // SAFETY: the center passes a notification that lives until this returns.
+            told(unsafe { notification.as_ref() });
+        });
+        // SAFETY: no object filters, no queue: the block is called where AppKit posts, on the main thread, where it
+        // was made; the center keeps its own copy of it.
+        let token = unsafe { center.addObserverForName_object_queue_usingBlock(Some(name), None, None, &block) };
+        Observer { center, token }
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        // SAFETY: the token is an observer of this center.
+        unsafe { self.center.removeObserver(self.token.as_ref()) };
+    }
+}

@@ -1,0 +1,78 @@
+//! What macOS tells and is told: the launch event, the wake from sleep, App Nap.
+
+use objc2::MainThreadMarker;
+use objc2::rc::Retained;
+use objc2::runtime::{NSObjectProtocol, ProtocolObject};
+use objc2_app_kit::{NSApplication, NSWorkspace, NSWorkspaceDidWakeNotification};
+use objc2_core_services::{kAEOpenApplication, kCoreEventClass, keyAELaunchedAsLogInItem, keyAEPropData};
+use objc2_foundation::{NSActivityOptions, NSAppleEventManager, NSProcessInfo, NSString};
+
+use super::LaunchEvent;
+use crate::tray::notification_center::Observer;
+
+const _: () = {
+    assert!(LaunchEvent::CORE == kCoreEventClass);
+    assert!(LaunchEvent::OPEN == kAEOpenApplication);
+    assert!(LaunchEvent::PROPERTY == keyAEPropData);
+    assert!(LaunchEvent::LOGIN_ITEM == keyAELaunchedAsLogInItem);
+};
+
+/// Whether the system made this start at login. Only true while the application finishes launching: the event that
+/// says so is the current one then, and never again.
+pub fn launched_at_login() -> bool {
+    let Some(event) = NSAppleEventManager::sharedAppleEventManager().currentAppleEvent() else {
+        return false;
+    };
+    let event = LaunchEvent {
+        class: event.eventClass(),
+        id: event.eventID(),
+        property: event.paramDescriptorForKeyword(keyAEPropData).map(|data| data.enumCodeValue()),
+    };
+    event.is_of_login_item()
+}
+
+/// The watch; it ends when this is dropped.
+pub struct Watch {
+    _woke: Observer,
+}
+
+/// Calls `woke` whenever the computer wakes from sleep. Main thread only, once the application is there.
+pub fn watch_session(woke: impl Fn() + 'static) -> Watch {
+    if let Some(main) = MainThreadMarker::new() {
+        // The login item starts us: *Reopen windows when logging back in* would do it a second time.
+        NSApplication::sharedApplication(main).disableRelaunchOnLogin();
+    }
+    let center = NSWorkspace::sharedWorkspace().notificationCenter();
+    // SAFETY: a constant of AppKit, set before any of our code runs.
+    let name = unsafe { NSWorkspaceDidWakeNotification };
+    Watch {
+        _woke: Observer::new(center, name, move |_| woke()),
+    }
+}
+
+/// Keeps App Nap from stretching our timers while somebody waits for them; the computer may still fall asleep.
+#[derive(Debug, Default)]
+pub struct Promptness {
+    activity: Option<Retained<ProtocolObject<dyn NSObjectProtocol>>>,
+}
+
+impl Promptness {
+    /// Asks for it, or gives it back.
+    pub fn hold(&mut self, wanted: bool) {
+        if !wanted && let Some(activity) = self.activity.take() {
+            // SAFETY: `activity` is what `beginActivityWithOptions_reason` gave, and is ended once.
+            unsafe { NSProcessInfo::processInfo().endActivity(&activity) };
+        }
+        if wanted && self.activity.is_none() {
+            let reason = NSString::from_str("The MCPProxy core starts, ends or is looked for");
+            let options = NSActivityOptions::UserInitiatedAllowingIdleSystemSleep;
+            self.activity = Some(NSProcessInfo::processInfo().beginActivityWithOptions_reason(options, &reason));
+        }
+    }
+}
+
+impl Drop for Promptness {
+    fn drop(&mut self) {
+        self.hold(false);
+    }
+}
