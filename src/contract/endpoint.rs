@@ -56,19 +56,16 @@ impl LocalAddress {
             return address;
         }
         match platform {
-            Platform::Windows => {
-                let user = if user.is_empty() { "default" } else { user };
-                let mut name = format!(r"\\.\pipe\mcpproxy-{user}");
-                if !root.is_default() {
-                    let digest = Sha256::digest(root.path().to_string_lossy().as_bytes());
-                    name.push('-');
-                    for byte in digest.iter().take(4) {
-                        name.push_str(&format!("{byte:02x}"));
-                    }
-                }
-                LocalAddress::Pipe(name)
-            }
+            Platform::Windows => LocalAddress::Pipe(pipe_of(names::CORE_PROGRAM, root, user)),
             _ => LocalAddress::Unix(root.socket()),
+        }
+    }
+
+    /// Where the tray of an instance hears of a second start.
+    pub fn of_tray(platform: Platform, root: &InstanceRoot, user: &str) -> LocalAddress {
+        match platform {
+            Platform::Windows => LocalAddress::Pipe(pipe_of(names::TRAY_PROGRAM, root, user)),
+            _ => LocalAddress::Unix(root.tray_socket()),
         }
     }
 
@@ -123,6 +120,19 @@ pub fn client_host(listen: &str) -> String {
         Some(("" | "0.0.0.0" | "[::]" | "::", port)) => format!("127.0.0.1:{port}"),
         _ => listen.to_owned(),
     }
+}
+
+fn pipe_of(program: &str, root: &InstanceRoot, user: &str) -> String {
+    let user = if user.is_empty() { "default" } else { user };
+    let mut name = format!(r"\\.\pipe\{program}-{user}");
+    if !root.is_default() {
+        let digest = Sha256::digest(root.path().to_string_lossy().as_bytes());
+        name.push('-');
+        for byte in digest.iter().take(4) {
+            name.push_str(&format!("{byte:02x}"));
+        }
+    }
+    name
 }
 
 fn pipe_name(name: &str) -> String {

@@ -64,6 +64,11 @@ impl InstanceRoot {
         self.path.join("tray-lifecycle.jsonl")
     }
 
+    /// `tray.sock`: a second start of the tray reaches the first here (Unix).
+    pub fn tray_socket(&self) -> PathBuf {
+        self.path.join("tray.sock")
+    }
+
     /// `tray.lock`: held by the one tray of this root.
     pub fn tray_lock(&self) -> PathBuf {
         self.path.join("tray.lock")

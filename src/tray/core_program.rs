@@ -12,10 +12,7 @@ pub fn places(platform: Platform, named: Option<&str>, own: &Path, home: &Path, 
     if let Some(named) = named {
         return vec![PathBuf::from(named)];
     }
-    let file = match platform {
-        Platform::Windows => format!("{}.exe", names::CORE_PROGRAM),
-        _ => names::CORE_PROGRAM.to_owned(),
-    };
+    let file = file_name(platform);
     let mut places = Vec::new();
     if let Some(directory) = own.parent() {
         places.push(directory.join(&file));
@@ -27,6 +24,19 @@ pub fn places(platform: Platform, named: Option<&str>, own: &Path, home: &Path, 
     places.push(home.join(".mcpproxy/bin").join(&file));
     places.extend(path.iter().filter(|directory| directory.is_absolute()).map(|directory| directory.join(&file)));
     places
+}
+
+fn file_name(platform: Platform) -> String {
+    match platform {
+        Platform::Windows => format!("{}.exe", names::CORE_PROGRAM),
+        _ => names::CORE_PROGRAM.to_owned(),
+    }
+}
+
+/// Where the core lies that came with this tray; nothing, where another one was named.
+pub fn bundled(platform: Platform, named: Option<&str>, own: &Path) -> Option<PathBuf> {
+    let directory = own.parent().filter(|_| named.is_none())?;
+    Some(directory.join(file_name(platform)))
 }
 
 /// The arguments of a core: a relocated root is named, for the existing core knows no variable for it.

@@ -50,14 +50,20 @@ pub enum Item {
 pub enum Command {
     Server(ServerCommand, String),
     CopyAddress,
+    OpenDashboard,
     ToggleAutostart,
     ToggleStatistics,
     ShowReport,
     StartCore,
     StopCore,
     RestartCore,
+    ReplaceCore,
+    UseOtherAddress,
+    ToggleStartsCore,
     OpenConfiguration,
     OpenLogs,
+    About,
+    Relaunch,
     Quit,
 }
 
@@ -67,14 +73,19 @@ pub enum ServerCommand {
     Enable,
     Disable,
     Restart,
+    SignIn,
+    /// Asks once more before anything is approved.
+    Approve,
     ViewLog,
 }
 
 impl ServerCommand {
-    const ALL: [ServerCommand; 4] = [
+    const ALL: [ServerCommand; 6] = [
         ServerCommand::Enable,
         ServerCommand::Disable,
         ServerCommand::Restart,
+        ServerCommand::SignIn,
+        ServerCommand::Approve,
         ServerCommand::ViewLog,
     ];
 
@@ -84,22 +95,54 @@ impl ServerCommand {
             ServerCommand::Enable => "enable",
             ServerCommand::Disable => "disable",
             ServerCommand::Restart => "restart",
+            ServerCommand::SignIn => "login",
+            ServerCommand::Approve => "approve",
             ServerCommand::ViewLog => "log",
+        }
+    }
+
+    /// What a line that does it is called.
+    const fn label(self) -> &'static str {
+        match self {
+            ServerCommand::Enable => "Enable",
+            ServerCommand::Disable => "Disable",
+            ServerCommand::Restart => "Restart",
+            ServerCommand::SignIn => "Sign in…",
+            ServerCommand::Approve => "Review and approve…",
+            ServerCommand::ViewLog => "View log",
+        }
+    }
+
+    /// What helps a server that waits for a person; its log, where nothing else is known to help.
+    fn that_helps(server: &Server) -> ServerCommand {
+        match server.health.as_ref().and_then(|health| health.action.as_deref()) {
+            _ if server.quarantined => ServerCommand::Approve,
+            Some("approve") => ServerCommand::Approve,
+            Some("login") => ServerCommand::SignIn,
+            Some("enable") => ServerCommand::Enable,
+            Some("restart") => ServerCommand::Restart,
+            _ => ServerCommand::ViewLog,
         }
     }
 }
 
 impl Command {
-    const PLAIN: [(&'static str, Command); 10] = [
+    const PLAIN: [(&'static str, Command); 16] = [
         ("copy-address", Command::CopyAddress),
+        ("dashboard", Command::OpenDashboard),
         ("autostart", Command::ToggleAutostart),
         ("statistics", Command::ToggleStatistics),
         ("statistics.show", Command::ShowReport),
         ("core.start", Command::StartCore),
         ("core.stop", Command::StopCore),
         ("core.restart", Command::RestartCore),
+        ("core.replace", Command::ReplaceCore),
+        ("core.other-address", Command::UseOtherAddress),
+        ("core.with-tray", Command::ToggleStartsCore),
         ("open.configuration", Command::OpenConfiguration),
         ("open.logs", Command::OpenLogs),
+        ("about", Command::About),
+        ("relaunch", Command::Relaunch),
         ("quit", Command::Quit),
     ];
 
@@ -138,6 +181,7 @@ impl Menu {
             items.extend(attention(model));
             items.push(servers(&model.servers));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
+            items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open dashboard", true)));
         }
         items.extend([Item::Separator, autostart(&model.autostart)]);
         items.extend(model.statistics.iter().flat_map(statistics));
@@ -147,6 +191,10 @@ impl Menu {
         items.push(action(Command::OpenConfiguration, "Open configuration", true));
         items.push(action(Command::OpenLogs, "Open logs", true));
         items.push(Item::Separator);
+        if model.updated {
+            items.push(action(Command::Relaunch, "MCPProxy was updated: start the new version", true));
+        }
+        items.push(action(Command::About, "About MCPProxy", true));
         items.push(action(Command::Quit, "Quit", true));
         Menu { items }
     }
@@ -175,15 +223,20 @@ fn servers(servers: &[Server]) -> Item {
 }
 
 fn server(server: &Server) -> Item {
-    let command = |command, label| action(Command::Server(command, server.name.clone()), label, true);
-    let mut items = vec![Item::Text(server_state(server)), Item::Separator];
-    if server.enabled {
-        items.push(command(ServerCommand::Disable, "Disable"));
-        items.push(command(ServerCommand::Restart, "Restart"));
+    let mut commands = if server.enabled {
+        vec![ServerCommand::Disable, ServerCommand::Restart]
     } else {
-        items.push(command(ServerCommand::Enable, "Enable"));
+        vec![ServerCommand::Enable]
+    };
+    let helps = ServerCommand::that_helps(server);
+    if needs_attention(server) && matches!(helps, ServerCommand::SignIn | ServerCommand::Approve) {
+        commands.insert(0, helps);
     }
-    items.push(command(ServerCommand::ViewLog, "View log"));
+    commands.push(ServerCommand::ViewLog);
+    let mut items = vec![Item::Text(server_state(server)), Item::Separator];
+    items.extend(
+        commands.iter().map(|command| action(Command::Server(*command, server.name.clone()), command.label(), true)),
+    );
     let mark = if !server.enabled {
         "○"
     } else if needs_attention(server) {
@@ -205,7 +258,12 @@ fn attention(model: &Model) -> Option<Item> {
         .iter()
         .filter(|server| needs_attention(server))
         .take(MOST_SERVERS)
-        .map(|server| Item::Text(format!("{}: {}", line(&server.name, LONGEST_NAME / 2), server_state(server))))
+        .map(|server| {
+            let helps = ServerCommand::that_helps(server);
+            let name = line(&server.name, LONGEST_NAME / 2);
+            let state = line(&server_state(server), LONGEST_NAME / 2);
+            action(Command::Server(helps, server.name.clone()), &format!("{name}: {state} — {}", helps.label()), true)
+        })
         .collect();
     (!lines.is_empty()).then(|| Item::Submenu {
         label: format!("Needs attention ({})", model.servers.iter().filter(|server| needs_attention(server)).count()),
@@ -241,21 +299,34 @@ fn statistics(state: &TelemetryState) -> [Item; 2] {
 }
 
 fn core(model: &Model) -> Vec<Item> {
+    let mut items = Vec::new();
+    if let Some(address) = &model.other_address {
+        items.push(action(Command::UseOtherAddress, &format!("Use {address} instead"), true));
+    }
+    if model.older_core() {
+        let label = format!("Replace the old core ({}) by {}", line(&model.core_version, 20), model.version);
+        items.push(action(Command::ReplaceCore, &label, true));
+    }
     match model.core {
         State::Stopped | State::Failed(_) | State::Pausing(_) | State::Absent { .. } => {
-            vec![action(Command::StartCore, "Start core", true)]
+            items.push(action(Command::StartCore, "Start core", true));
         }
         State::Running(_) | State::Rejoining { .. } if !model.ours() => {
-            vec![Item::Text(
-                "This core was started elsewhere: it is left alone".to_owned(),
-            )]
+            items.push(Item::Text("This core was started elsewhere: it is left alone".to_owned()));
         }
-        State::Looking { .. } | State::Starting { .. } | State::Running(_) | State::Rejoining { .. } => vec![
-            action(Command::StopCore, "Stop core", true),
-            action(Command::RestartCore, "Restart core", model.ours()),
-        ],
-        State::Stopping { .. } | State::Left => vec![action(Command::StartCore, "Start core", false)],
+        State::Looking { .. } | State::Starting { .. } | State::Running(_) | State::Rejoining { .. } => {
+            items.push(action(Command::StopCore, "Stop core", true));
+            items.push(action(Command::RestartCore, "Restart core", model.ours()));
+        }
+        State::Stopping { .. } | State::Left => items.push(action(Command::StartCore, "Start core", false)),
     }
+    items.push(Item::Check {
+        command: Command::ToggleStartsCore,
+        label: format!("Start core with {}", names::PRODUCT),
+        checked: model.starts_core,
+        enabled: true,
+    });
+    items
 }
 
 #[cfg(test)]
@@ -332,7 +403,7 @@ mod tests {
 [1 of 2 servers · 6 tools]
 --
 Needs attention (1) >
-  [b: npx:\nnot found]
+  b: npx: not found — View log
 Servers (3) >
   ● a >
     [connected · 3 tools]
@@ -357,10 +428,12 @@ _ Run at Startup
 --
 Stop core
 Restart core
+x Start core with MCPProxy
 --
 Open configuration
 Open logs
 --
+About MCPProxy
 Quit
 ";
         assert_eq!(drawn(&Menu::of(&model).items, 0), expected);
@@ -381,6 +454,52 @@ Quit
     fn anothers_core_cannot_be_stopped_here() {
         let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
         assert!(drawn.contains("started elsewhere") && !drawn.contains("Stop core"));
+    }
+
+    #[test]
+    fn what_waits_for_a_person_offers_what_helps() {
+        let asks = |action: &str| Server {
+            health: Some(crate::contract::api::Health {
+                action: Some(action.into()),
+                ..Default::default()
+            }),
+            ..named("a")
+        };
+        for (server, label) in [
+            (asks("login"), "Sign in…"),
+            (asks("approve"), "Review and approve…"),
+            (asks("set_secret"), "View log"),
+            (
+                Server {
+                    quarantined: true,
+                    ..asks("login")
+                },
+                "Review and approve…",
+            ),
+        ] {
+            let mut model = model(Whose::Child);
+            model.servers = vec![server];
+            let drawn = drawn(&Menu::of(&model).items, 0);
+            assert!(drawn.contains(&format!("— {label}\n")), "{drawn}");
+            assert!(drawn.contains(&format!("    {label}\n")), "{drawn}");
+        }
+    }
+
+    #[test]
+    fn a_taken_address_offers_another_and_an_old_core_its_replacement() {
+        let mut taken = model(Whose::Child);
+        taken.set_core(&State::Failed(Failure::of_exit(ExitCode::PortInUse, Some(2), "")));
+        taken.other_address = Some("127.0.0.1:8081".into());
+        assert!(drawn(&Menu::of(&taken).items, 0).contains("\nUse 127.0.0.1:8081 instead\nStart core\n"));
+        taken.set_core(&State::Stopped);
+        assert!(!drawn(&Menu::of(&taken).items, 0).contains("instead"));
+        let mut old = model(Whose::Foreign);
+        assert!(!drawn(&Menu::of(&old).items, 0).contains("Replace"));
+        old.core_version = "1.0.0".into();
+        if let State::Running(core) = &mut old.core {
+            core.older = true;
+        }
+        assert!(drawn(&Menu::of(&old).items, 0).contains("\nReplace the old core (1.0.0) by 1.2.3\n"));
     }
 
     #[test]

@@ -4,27 +4,32 @@
 //! holds the model, steps the supervisor and carries out what comes of it. They talk by `drive::Input` and
 //! `drive::Order` and share nothing.
 
+pub mod another_port;
 pub mod autostart;
 mod await_signal;
 pub mod core_program;
+pub mod decision;
 mod display;
 mod drive;
 pub mod first_run;
 mod host;
 pub mod icon;
 pub mod journal;
+mod knock;
 pub mod label;
 pub mod menu;
+pub mod message;
 pub mod model;
 #[cfg(target_os = "macos")]
 mod notification_center;
 pub mod options;
+mod own_program;
 pub mod preferences;
 mod render;
 pub mod session;
 mod start_core;
+mod status_window;
 pub mod supervisor;
-mod tell;
 pub mod view;
 mod write_journal;
 mod write_log;
@@ -34,7 +39,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tao::event::{Event, StartCause};
 use tao::event_loop::{ControlFlow, EventLoop, EventLoopBuilder, EventLoopProxy};
@@ -50,14 +55,17 @@ use crate::os::environment::{self, Environment};
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 use autostart::{Autostart, write_sidecar};
-use drive::{Input, Order, Setting};
+use drive::{Input, Order, Setting, Where};
 use first_run::{Circumstances, Question};
 use journal::Kind;
+use knock::{Knock, knock};
 use menu::Command;
 use model::Model;
 use options::Request;
+use own_program::Program;
 use preferences::Preferences;
 use render::Shown;
+use status_window::StatusWindow;
 use view::View;
 use write_journal::Journal;
 
@@ -67,6 +75,8 @@ const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
 const WITHOUT_DISPLAY: &str = "start the core alone with `mcpproxy serve`";
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long `--quit` waits: the core is asked, terminated and killed within 10 s.
+const LONGEST_QUIT: Duration = Duration::from_secs(15);
 /// Inputs that may wait for the loop: a core that floods its events waits at its own end.
 const WAITING_INPUTS: usize = 256;
 
@@ -112,11 +122,12 @@ pub fn run(world: World) -> ExitCode {
             Err(NoStart { sentence, has_display }) => {
                 say(&sentence);
                 if has_display && !autostart {
-                    tell::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
+                    message::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
                 }
                 ExitCode::FAILURE
             }
         },
+        Request::Quit => quit(&world),
         Request::Unregister => unregister(&world),
         Request::Version => {
             print(&format!("{} {VERSION}\n", names::TRAY_PROGRAM));
@@ -166,6 +177,9 @@ fn start(world: World, by_the_system: bool) -> Result<Started, NoStart> {
         Ok(Attempt::Held(lock)) => lock,
         Ok(Attempt::Taken { pid }) => {
             let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            if !by_the_system && let Err(error) = knock_at(&world, &root, Knock::Show) {
+                say(&format!("the MCPProxy that runs does not answer: {error}"));
+            }
             return Ok(Started::ElsewhereAlready(format!(
                 "MCPProxy already runs here{process}: see its icon in the notification area"
             )));
@@ -180,7 +194,7 @@ fn start(world: World, by_the_system: bool) -> Result<Started, NoStart> {
         by_the_system,
         root,
         home,
-        _lock: lock,
+        lock: Some(lock),
     })
 }
 
@@ -190,8 +204,8 @@ struct Opened {
     by_the_system: bool,
     root: InstanceRoot,
     home: PathBuf,
-    /// Held until the process ends.
-    _lock: Lock,
+    /// Held until the tray ends.
+    lock: Option<Lock>,
 }
 
 /// What the driver needs, and what is to be asked. Called by the event loop: macOS says only then who started us.
@@ -207,6 +221,7 @@ fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String
     autostart.correct_stale_path();
     let mut model = Model::new(VERSION, autostart.status());
     let (preferences, question) = first_question(environment, root, start, &mut model);
+    model.starts_core = preferences.starts_core();
 
     let mut journal = Journal::open(root);
     if journal.after_unclean_end {
@@ -214,14 +229,24 @@ fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String
     }
     let reason = journal::start_reason(start, journal.after_unclean_end);
     journal.record(Kind::AppLaunched, std::process::id(), reason);
+    let own = world.executable.as_deref().unwrap_or(Path::new(""));
+    let named_core = environment.non_empty(names::ENV_CORE_PATH);
     let setting = Setting {
         journal,
+        bundled: core_program::bundled(Platform::HOST, named_core, own).filter(|core| core.is_file()).and_then(|_| {
+            // Built, packaged and upgraded together.
+            semver::Version::parse(VERSION).ok()
+        }),
+        listen: environment.non_empty(names::ENV_LISTEN).map(str::to_owned),
+        listen_is_named: environment.non_empty(names::ENV_LISTEN).is_some(),
+        program: Program::remember(own),
+        knocks: LocalAddress::of_tray(Platform::HOST, root, &world.user),
         client: Client::new(local_endpoint(world, root), "tray", VERSION),
         may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
         places: core_program::places(
             Platform::HOST,
-            environment.non_empty(names::ENV_CORE_PATH),
-            world.executable.as_deref().unwrap_or(Path::new("")),
+            named_core,
+            own,
             home,
             &std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect::<Vec<PathBuf>>(),
         ),
@@ -268,7 +293,7 @@ fn first_question(
     }
 }
 
-fn run_loop(opened: Opened) -> Result<Started, NoStart> {
+fn run_loop(mut opened: Opened) -> Result<Started, NoStart> {
     let (inputs, receiver) = tokio::sync::mpsc::channel(WAITING_INPUTS);
     let post = {
         let inputs = inputs.clone();
@@ -286,7 +311,7 @@ fn run_loop(opened: Opened) -> Result<Started, NoStart> {
         let post = post.clone();
         move |event: muda::MenuEvent| {
             if let Some(command) = Command::from_id(event.id().as_ref()) {
-                post(Input::Chosen(command));
+                post(Input::Chosen(command, Where::Menu));
             }
         }
     }));
@@ -308,6 +333,12 @@ fn run_loop(opened: Opened) -> Result<Started, NoStart> {
     let mut to_begin = Some((receiver, done));
     let mut shown: Option<Shown> = None;
     let mut watches = None;
+    let mut status_window = Some(StatusWindow::new({
+        let post = post.clone();
+        move |command| post(Input::Chosen(command, Where::StatusWindow))
+    }));
+    let mut current = None;
+    let mut successor = None;
     let mut leaving = false;
     event_loop.run(move |event, _, flow| {
         *flow = ControlFlow::Wait;
@@ -324,13 +355,14 @@ fn run_loop(opened: Opened) -> Result<Started, NoStart> {
                     Err(sentence) => {
                         say(&sentence);
                         if !opened.by_the_system {
-                            tell::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
+                            message::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
                         }
                         leaving = true;
                         *flow = ControlFlow::ExitWithCode(1);
                         return;
                     }
                 };
+                current = Some(view.clone());
                 build(&mut shown, view, &inputs);
                 host::watch({
                     let post = post.clone();
@@ -359,6 +391,10 @@ fn run_loop(opened: Opened) -> Result<Started, NoStart> {
             }
             Event::UserEvent(FromDriver(order)) => match order {
                 Order::Show(view) => {
+                    current = Some(view.clone());
+                    if let Some(window) = &mut status_window {
+                        window.follow(&view);
+                    }
                     if let Some(shown) = &mut shown
                         && let Err(error) = shown.show(view)
                     {
@@ -371,12 +407,24 @@ fn run_loop(opened: Opened) -> Result<Started, NoStart> {
                     }
                 }
                 Order::BuildIcon(view) => {
+                    current = Some(view.clone());
                     if shown.is_none() {
                         build(&mut shown, view, &inputs);
                     }
                 }
-                Order::Leave => {
+                Order::Ask(decision) => {
+                    let post = post.clone();
+                    message::show(&decision.message(), move || post(Input::Decided(decision)));
+                }
+                Order::Tell(told) => message::show(&told, || {}),
+                Order::ShowStatus => {
+                    if let (Some(window), Some(view)) = (&mut status_window, &current) {
+                        window.present(view, shown.as_ref());
+                    }
+                }
+                Order::Leave { relaunch } => {
                     leaving = true;
+                    successor = relaunch;
                     *flow = ControlFlow::Exit;
                 }
             },
@@ -387,8 +435,14 @@ fn run_loop(opened: Opened) -> Result<Started, NoStart> {
                     let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 }
                 shown = None;
+                status_window = None;
                 drop(watches.take());
                 tracing::info!("{} ends", names::TRAY_PROGRAM);
+                // Only now may another tray have this root.
+                drop(opened.lock.take());
+                if let Some(program) = successor.take() {
+                    relaunch(&program);
+                }
             }
             _ => {}
         }
@@ -416,6 +470,7 @@ fn start_driver(
                     await_signal::await_signal().await;
                     let _ = signalled.send(Input::Asked(supervisor::Ask::SessionEnds)).await;
                 });
+                tokio::spawn(knock::listen(setting.knocks.clone(), inputs.0.clone()));
                 let orders = move |order| {
                     // The loop is gone: so is everything that could be ordered.
                     let _ = proxy.send_event(FromDriver(order));
@@ -439,6 +494,52 @@ fn build(shown: &mut Option<Shown>, view: View, inputs: &Sender<Input>) {
         Err(error) => Input::IconFailed(error),
     };
     let _ = inputs.try_send(told);
+}
+
+/// Starts the new version of this program in our place.
+fn relaunch(program: &Path) {
+    let mut command = std::process::Command::new(program);
+    command.env_remove(names::ENV_LAUNCHED_BY);
+    if let Err(error) = command.spawn() {
+        tracing::error!("`{}` cannot be started: {error}", program.display());
+    }
+}
+
+fn knock_at(world: &World, root: &InstanceRoot, wish: Knock) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(knock(&LocalAddress::of_tray(Platform::HOST, root, &world.user), wish))
+}
+
+/// Ends the tray that runs, and waits until it has ended.
+fn quit(world: &World) -> ExitCode {
+    let Some(home) = &world.home else {
+        say("this user has no home directory");
+        return ExitCode::FAILURE;
+    };
+    let root = InstanceRoot::resolve(home, world.environment.get(names::ENV_HOME));
+    if !root.tray_lock().exists() {
+        return ExitCode::SUCCESS;
+    }
+    let mut knocked = false;
+    let began = Instant::now();
+    while began.elapsed() < LONGEST_QUIT {
+        match Lock::attempt(&root.tray_lock()) {
+            Ok(Attempt::Held(_)) => return ExitCode::SUCCESS,
+            Ok(Attempt::Taken { .. }) if !std::mem::replace(&mut knocked, true) => {
+                if let Err(error) = knock_at(world, &root, Knock::Quit) {
+                    say(&format!("the MCPProxy that runs does not answer: {error}"));
+                    return ExitCode::FAILURE;
+                }
+            }
+            Ok(Attempt::Taken { .. }) => std::thread::sleep(Duration::from_millis(50)),
+            Err(error) => {
+                say(&format!("`{}` cannot be used: {error}", root.tray_lock().display()));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    say("the MCPProxy that runs has not ended yet");
+    ExitCode::FAILURE
 }
 
 fn unregister(world: &World) -> ExitCode {

@@ -18,6 +18,18 @@ pub struct Model {
     pub statistics: Option<TelemetryState>,
     /// The last action that failed, until another succeeds.
     pub trouble: Option<String>,
+    /// Version of the running core.
+    pub core_version: String,
+    /// Where the running core shows itself in a browser; ours does not. It holds the key: opened, never shown.
+    pub dashboard: Option<String>,
+    /// A free address, when the core's own is taken.
+    pub other_address: Option<String>,
+    /// The preference *Start core with MCPProxy*.
+    pub starts_core: bool,
+    /// The program on the disk is another than the one that runs.
+    pub updated: bool,
+    /// No panel shows icons here.
+    pub host_missing: bool,
 }
 
 /// What the icon has to say.
@@ -42,6 +54,12 @@ impl Model {
             autostart,
             statistics: None,
             trouble: None,
+            core_version: String::new(),
+            dashboard: None,
+            other_address: None,
+            starts_core: true,
+            updated: false,
+            host_missing: false,
         }
     }
 
@@ -58,6 +76,10 @@ impl Model {
             self.servers.clear();
             self.listen = None;
             self.statistics = None;
+            self.dashboard = None;
+        }
+        if !self.port_taken() {
+            self.other_address = None;
         }
     }
 
@@ -72,6 +94,16 @@ impl Model {
             State::Running(core) | State::Rejoining { core, .. } => core.whose != Whose::Foreign,
             _ => false,
         }
+    }
+
+    /// Whether the running core is older than the one that came with this tray, and not ours to replace unasked.
+    pub fn older_core(&self) -> bool {
+        matches!(self.core, State::Running(core) if core.older)
+    }
+
+    /// Whether the core failed for its address.
+    pub fn port_taken(&self) -> bool {
+        matches!(&self.core, State::Failed(failure) if failure.is_port())
     }
 
     /// The core's state in one word.

@@ -9,6 +9,8 @@ pub enum Request {
         /// The system made this start, at login.
         autostart: bool,
     },
+    /// End the tray that runs, as its menu does.
+    Quit,
     /// Take launch-at-login back, for the removal of the package.
     Unregister,
     Version,
@@ -21,9 +23,10 @@ pub enum Request {
 pub const HELP: &str = "\
 Keeps the MCPProxy core running and shows it in the notification area.
 
-Usage: mcpproxy-tray [--autostart | --unregister | --version | --help]
+Usage: mcpproxy-tray [--autostart | --quit | --unregister | --version | --help]
 
   --autostart   this start is made by the system, at login: nothing is asked
+  --quit        end the one that runs, and the core it started
   --unregister  no longer start at login, and forget the setting
 ";
 
@@ -34,6 +37,7 @@ impl Request {
         for argument in arguments {
             request = match argument {
                 names::AUTOSTART_ARGUMENT => Request::Run { autostart: true },
+                "--quit" => return Request::Quit,
                 "--unregister" => return Request::Unregister,
                 "--version" | "-V" => return Request::Version,
                 "--help" | "-h" => return Request::Help,

@@ -8,6 +8,12 @@ use serde_json::{Map, Value};
 pub struct Preferences {
     #[serde(default)]
     pub first_run: FirstRun,
+    /// *Start core with MCPProxy*; absent until it was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_core: Option<bool>,
+    /// The person was told what to install where no panel shows icons.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told_no_tray_host: bool,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -36,6 +42,11 @@ pub enum Launch {
 }
 
 impl Preferences {
+    /// Whether a core is started with the tray.
+    pub fn starts_core(&self) -> bool {
+        self.start_core.unwrap_or(true)
+    }
+
     /// Reads the file's bytes.
     ///
     /// # Errors

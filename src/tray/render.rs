@@ -81,7 +81,7 @@ impl Shown {
     }
 
     /// Opens the menu as a click on the icon does.
-    #[cfg(target_os = "macos")]
+    #[cfg(any(windows, target_os = "macos"))]
     pub fn open_menu(&self) {
         self.icon.show_menu();
     }

@@ -11,6 +11,7 @@ use super::core_program;
 use super::supervisor::Failure;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
+use crate::contract::names;
 
 /// Bytes of the core's standard error that are kept in reach.
 const LAST_WORDS: u64 = 64 << 10;
@@ -29,6 +30,7 @@ pub fn start(
     places: &[PathBuf],
     root: &InstanceRoot,
     home: &Path,
+    listen: Option<&str>,
     start: TrayStart,
     first: bool,
 ) -> Result<Child, Failure> {
@@ -44,6 +46,7 @@ pub fn start(
         command.env_remove(name);
     }
     command.envs(core_program::variables(start, first));
+    command.envs(listen.map(|address| (names::ENV_LISTEN, address)));
     if home.is_dir() {
         command.current_dir(home);
     }

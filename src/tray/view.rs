@@ -12,6 +12,8 @@ pub struct View {
     pub menu: Menu,
     pub mood: Mood,
     pub tooltip: String,
+    /// No panel shows icons here: said where the menu is shown otherwise.
+    pub host_missing: bool,
 }
 
 impl View {
@@ -21,6 +23,7 @@ impl View {
             menu: Menu::of(model),
             mood: model.mood(),
             tooltip: tooltip(model, Platform::HOST),
+            host_missing: model.host_missing,
         }
     }
 }

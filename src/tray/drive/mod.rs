@@ -2,29 +2,38 @@
 //!
 //! It runs on a thread of its own. The main thread only draws and forwards.
 
+mod act;
+mod follow;
+
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use semver::Version;
 use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 
-use super::autostart::{self, Autostart, Click, Move, on_click, write_sidecar};
+use super::another_port;
+use super::autostart::{Autostart, Click, Move, on_click, write_sidecar};
+use super::decision::Decision;
 use super::first_run::{self, Answer};
 use super::host;
 use super::journal::{self, Kind};
-use super::menu::{Command, ServerCommand};
+use super::knock::Knock;
+use super::menu::Command;
+use super::message::Message;
 use super::model::Model;
+use super::own_program::Program;
 use super::preferences::Preferences;
 use super::session;
-use super::supervisor::{self, Ask, Core, Effect, Event, Probe, Supervisor};
+use super::supervisor::{self, Ask, Effect, Event, Supervisor};
 use super::view::View;
 use super::write_journal::Journal;
 use super::{start_core, write_state};
-use crate::client::{CallError, Client, path_segment};
-use crate::contract::api::{self, EventBody, Info, Servers, Status};
-use crate::contract::endpoint::mcp_url;
+use crate::client::Client;
+use crate::contract::api::{Info, Servers, Status};
+use crate::contract::endpoint::LocalAddress;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::os::{files, process};
@@ -35,6 +44,9 @@ const PACE: Duration = Duration::from_secs(1);
 const SHORTEST_STREAM: Duration = Duration::from_secs(2);
 /// How long a desktop may take to show its panel.
 const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
+
+/// A configuration that is longer is not looked into for an address.
+const LONGEST_CONFIGURATION: u64 = 8 << 20;
 
 /// Something that happened outside of the loop.
 #[derive(Debug)]
@@ -55,6 +67,14 @@ pub enum Input {
     Info(Info),
     Status(Box<Status>),
     Servers(Servers),
+    /// The core still says something: a good moment to look at what nobody tells of.
+    Pinged,
+    /// Another start of this program has a wish.
+    Knocked(Knock),
+    /// The person is to be asked once more.
+    Ask(Decision),
+    /// The person was asked, and agreed.
+    Decided(Decision),
     /// An action of the person came to an end.
     Done(Result<(), String>),
     /// A view was held back for its pace.
@@ -68,7 +88,14 @@ pub enum Order {
     BuildIcon(View),
     /// The system has turned the tick of this line over by itself: the next view must put it right.
     Untick(Command),
-    Leave,
+    Ask(Decision),
+    Tell(Message),
+    /// Show the menu where it can be seen without a panel.
+    ShowStatus,
+    Leave {
+        /// The program to start in our place.
+        relaunch: Option<PathBuf>,
+    },
 }
 
 /// What the loop needs to know of this start.
@@ -78,6 +105,15 @@ pub struct Setting {
     pub start: TrayStart,
     pub may_start: bool,
     pub places: Vec<PathBuf>,
+    /// Version of the core that came with this tray, if one did.
+    pub bundled: Option<Version>,
+    /// Address that the core is told to listen on.
+    pub listen: Option<String>,
+    /// The environment names an address: it is never written into the configuration.
+    pub listen_is_named: bool,
+    pub program: Option<Program>,
+    /// Where a second start of this program reaches this one.
+    pub knocks: LocalAddress,
     pub client: Client,
     pub autostart: Autostart,
     pub preferences: Preferences,
@@ -93,7 +129,7 @@ pub async fn drive(
 ) {
     let (sender, mut receiver) = inputs;
     let mut driver = Driver {
-        supervisor: Supervisor::new(setting.may_start, true),
+        supervisor: Supervisor::new(setting.may_start, setting.preferences.starts_core()),
         setting,
         model,
         inputs: sender,
@@ -110,6 +146,8 @@ pub async fn drive(
         notice_told: false,
         promptness: session::Promptness::default(),
         cause: "",
+        listen_unsaved: false,
+        relaunch: false,
         left: false,
     };
     driver.happened(Event::Begin);
@@ -119,7 +157,8 @@ pub async fn drive(
         driver.show();
     }
     driver.setting.journal.record(Kind::AppTerminating, std::process::id(), driver.cause.to_owned());
-    (driver.orders)(Order::Leave);
+    let relaunch = driver.setting.program.take().filter(|_| driver.relaunch).map(Program::into_path);
+    (driver.orders)(Order::Leave { relaunch });
 }
 
 struct Driver {
@@ -143,6 +182,10 @@ struct Driver {
     promptness: session::Promptness,
     /// Why a core is started or ended, for the journal.
     cause: &'static str,
+    /// The address in use is not the configured one, and is to be.
+    listen_unsaved: bool,
+    /// A new version of this program is to take over.
+    relaunch: bool,
     left: bool,
 }
 
@@ -162,10 +205,15 @@ impl Driver {
             Input::HostDue => self.host_due(),
             Input::Happened(event) => self.happened(event),
             Input::Asked(ask) => self.happened(Event::Asked(ask)),
-            Input::Info(info) => self.listen(info.listen_addr),
+            Input::Info(info) => self.info(info),
             Input::Status(status) => self.status(*status),
             Input::Servers(servers) if self.model.serving() => self.model.set_servers(servers),
             Input::Servers(_) => {}
+            Input::Pinged => self.model.updated = self.setting.program.as_ref().is_some_and(Program::is_another),
+            Input::Knocked(Knock::Show) => (self.orders)(Order::ShowStatus),
+            Input::Knocked(Knock::Quit) => self.happened(Event::Asked(Ask::Leave)),
+            Input::Ask(decision) => (self.orders)(Order::Ask(decision)),
+            Input::Decided(decision) => self.decided(decision),
             Input::Done(Ok(())) => self.model.trouble = None,
             Input::Done(Err(trouble)) => {
                 tracing::warn!("{trouble}");
@@ -173,6 +221,15 @@ impl Driver {
             }
             Input::Pace => self.paced = false,
         }
+    }
+
+    fn info(&mut self, info: Info) {
+        if self.model.serving() {
+            self.model.core_version = info.version;
+            self.model.dashboard = Some(info.web_ui_url).filter(|address| !address.is_empty());
+        }
+        self.listen(info.listen_addr);
+        self.save_listen();
     }
 
     fn listen(&mut self, address: String) {
@@ -239,7 +296,11 @@ impl Driver {
             }
         }
         self.promptness.hold(session::is_in_transit(&self.supervisor.state));
+        let failed_before = self.model.port_taken();
         self.model.set_core(&self.supervisor.state);
+        if self.model.port_taken() && !failed_before {
+            self.model.other_address = self.other_address();
+        }
         if !self.model.serving()
             && let Some(follower) = self.follower.take()
         {
@@ -247,18 +308,25 @@ impl Driver {
         }
     }
 
+    fn other_address(&self) -> Option<String> {
+        let configuration = files::read_bounded(&self.setting.root.config(), LONGEST_CONFIGURATION).unwrap_or_default();
+        let taken = another_port::wanted(self.setting.listen.as_deref(), &configuration);
+        another_port::next_free(&taken, another_port::is_free)
+    }
+
     fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Probe => {
                 let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
-                self.later_event(async move { Event::Probed(probe(&client).await) });
+                let bundled = self.setting.bundled.clone();
+                self.later_event(async move { Event::Probed(follow::probe(&client, bundled.as_ref()).await) });
             }
             Effect::Spawn { first } => return Some(self.spawn(first)),
             Effect::Follow => {
                 let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
                 let follower = tokio::spawn(async move {
                     let began = Instant::now();
-                    if let Err(error) = follow(&client, &inputs).await {
+                    if let Err(error) = follow::follow(&client, &inputs).await {
                         tracing::warn!("the core's events: {error}");
                     }
                     tokio::time::sleep(SHORTEST_STREAM.saturating_sub(began.elapsed())).await;
@@ -318,9 +386,10 @@ impl Driver {
             root,
             home,
             start,
+            listen,
             ..
         } = &self.setting;
-        match start_core::start(places, root, home, *start, first) {
+        match start_core::start(places, root, home, listen.as_deref(), *start, first) {
             Ok(mut child) => {
                 let pid = child.id().unwrap_or_default();
                 let root = root.clone();
@@ -339,116 +408,6 @@ impl Driver {
                 Event::SpawnFailed(failure)
             }
         }
-    }
-
-    fn chosen(&mut self, command: Command) {
-        tracing::info!("chosen: {}", command.id());
-        match command {
-            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
-            Command::Server(command, name) => {
-                let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-                tokio::spawn(async move {
-                    let path = format!("/api/v1/servers/{}/{}", path_segment(&name), command.word());
-                    let result = client.post::<serde_json::Value>(&path, None).await;
-                    let done = result.map(drop).map_err(|error| format!("Cannot {} {name}: {error}", command.word()));
-                    let _ = inputs.send(Input::Done(done)).await;
-                });
-            }
-            Command::CopyAddress => {
-                let done = self.copy_address().map_err(|error| format!("Cannot copy the address: {error}"));
-                self.take(Input::Done(done));
-            }
-            Command::ToggleAutostart => self.toggle_autostart(&command),
-            Command::ToggleStatistics => self.toggle_statistics(&command),
-            Command::ShowReport => self.show_report(),
-            Command::StartCore => self.happened(Event::Asked(Ask::Start)),
-            Command::StopCore => self.happened(Event::Asked(Ask::Stop)),
-            Command::RestartCore => self.happened(Event::Asked(Ask::Restart)),
-            Command::OpenConfiguration => self.open(self.setting.root.config()),
-            Command::OpenLogs => self.open(self.setting.root.logs()),
-            Command::Quit => self.happened(Event::Asked(Ask::Leave)),
-        }
-    }
-
-    fn copy_address(&mut self) -> Result<(), String> {
-        let listen = self.model.listen.as_deref().ok_or("no core is running")?;
-        if self.clipboard.is_none() {
-            self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
-        }
-        let clipboard = self.clipboard.as_mut().ok_or("there is no clipboard")?;
-        clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
-    }
-
-    fn open(&self, path: PathBuf) {
-        let inputs = self.inputs.clone();
-        tokio::task::spawn_blocking(move || {
-            let done = match path.try_exists() {
-                Ok(false) => Err(format!("`{}` is not there yet", path.display())),
-                // The desktop's own opener says by its exit code whether it knew what to do.
-                _ => open::that(&path).map_err(|error| format!("Cannot open `{}`: {error}", path.display())),
-            };
-            let _ = inputs.blocking_send(Input::Done(done));
-        });
-    }
-
-    fn toggle_autostart(&mut self, command: &Command) {
-        let system = &self.setting.autostart;
-        // Asked anew: the person may have changed it in the system since.
-        let done = match (on_click(&system.status()), Click::of_command(command)) {
-            (Move::Enable, Some(click)) => system.enable(click).map(drop),
-            (Move::Disable, Some(click)) => system.disable(click).map(drop),
-            (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
-            _ => Ok(()),
-        };
-        self.tell_autostart();
-        // The tick is turned over already, whatever came of it: the next view must be shown even if it equals the last.
-        (self.orders)(Order::Untick(command.clone()));
-        self.shown = None;
-        self.take(Input::Done(done.map_err(|error| format!("Run at Startup: {error}"))));
-    }
-
-    fn toggle_statistics(&mut self, command: &Command) {
-        let Some(state) = &self.model.statistics else { return };
-        let wanted = !state.enabled;
-        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let outcome = async {
-                let part = json!({"telemetry": {"enabled": wanted}});
-                client.patch::<serde_json::Value>("/api/v1/config", &part).await?;
-                client.get::<Status>("/api/v1/status").await
-            };
-            let done = match outcome.await {
-                Ok(status) => {
-                    // An off in the environment wins over every tick.
-                    let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
-                    let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
-                    let _ = inputs.send(Input::Status(Box::new(status))).await;
-                    done
-                }
-                Err(error) => Err(format!("Anonymous statistics: {error}")),
-            };
-            let _ = inputs.send(Input::Done(done)).await;
-        });
-        (self.orders)(Order::Untick(command.clone()));
-        self.shown = None;
-    }
-
-    /// Opens the next report as a file: the text that the core would send now.
-    fn show_report(&self) {
-        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        let path = self.setting.root.logs().join("next-report.json");
-        tokio::spawn(async move {
-            let outcome = async {
-                let report: serde_json::Value =
-                    client.get("/api/v1/telemetry/payload").await.map_err(|error| error.to_string())?;
-                let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-                files::replace_private(&path, text.as_bytes()).map_err(|error| error.to_string())?;
-                let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
-                opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
-            };
-            let done = outcome.await.map_err(|error| format!("Cannot show what is sent: {error}"));
-            let _ = inputs.send(Input::Done(done)).await;
-        });
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -505,6 +464,7 @@ impl Driver {
 
     fn host_seen(&mut self, seen: bool) {
         self.host_is_there = seen;
+        self.model.host_missing &= !seen;
         if !seen {
             // At login the panel may come after us.
             self.later(PATIENCE_FOR_HOST, Input::HostDue);
@@ -512,9 +472,20 @@ impl Driver {
     }
 
     fn host_due(&mut self) {
-        if !self.host_is_there && !std::mem::replace(&mut self.host_missing_told, true) {
-            tracing::warn!("{}", host::MISSING);
-            super::say(host::MISSING);
+        if self.host_is_there || std::mem::replace(&mut self.host_missing_told, true) {
+            return;
+        }
+        tracing::warn!("{}", host::MISSING);
+        super::say(host::MISSING);
+        self.model.host_missing = true;
+        // Whoever started it by hand looks for an icon that cannot come: shown the other way in, once for ever.
+        let preferences = &mut self.setting.preferences;
+        if self.setting.start != TrayStart::Login && !preferences.told_no_tray_host {
+            preferences.told_no_tray_host = true;
+            if let Err(error) = write_state::preferences(&self.setting.root, preferences) {
+                tracing::warn!("{error}");
+            }
+            (self.orders)(Order::ShowStatus);
         }
     }
 
@@ -532,59 +503,4 @@ impl Driver {
             let _ = inputs.send(Input::Happened(event.await)).await;
         });
     }
-}
-
-async fn probe(client: &Client) -> Probe {
-    let info = match client.ready().await {
-        Ok(true) => client.get::<Info>("/api/v1/info").await,
-        Ok(false) => return Probe::Silent("it is not ready yet".to_owned()),
-        Err(error) => Err(error),
-    };
-    match info {
-        Ok(info) => Probe::Ready(Core::from_info(&info, None)),
-        Err(error) if error.is_not_running() => Probe::Nobody,
-        Err(error) => Probe::Silent(error.to_string()),
-    }
-}
-
-/// Tells what the core tells, until it ends.
-async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
-    let tell = async |input| drop(inputs.send(input).await);
-    // Opened before the lists are read: a change in between is then in the stream.
-    let mut events = client.events().await?;
-    tell(Input::Info(client.get("/api/v1/info").await?)).await;
-    tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
-    while let Some(event) = events.next().await {
-        match event.name.as_str() {
-            api::EVENT_STATUS => {
-                if let Ok(status) = serde_json::from_str::<Status>(&event.data) {
-                    tell(Input::Status(Box::new(status))).await;
-                }
-            }
-            api::EVENT_SERVERS_CHANGED => {
-                // The existing core leaves the list out when it takes too long to make.
-                let told = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
-                    body.payload.get("servers")?.as_array()?;
-                    serde_json::from_value::<Servers>(body.payload).ok()
-                });
-                let servers = match told {
-                    Some(servers) => servers,
-                    None => client.get("/api/v1/servers").await?,
-                };
-                tell(Input::Servers(servers)).await;
-            }
-            "config.reloaded" => tell(Input::Servers(client.get("/api/v1/servers").await?)).await,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The log of a server; the directory, where its name makes no file name.
-fn server_log(logs: &Path, name: &str) -> PathBuf {
-    // The core's rule for file names.
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let name: String = name.chars().take(64).map(plain).collect();
-    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
-    if file.is_file() { file } else { logs.to_path_buf() }
 }

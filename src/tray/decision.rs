@@ -1,0 +1,121 @@
+//! What a person is asked once more before it happens, in which words.
+
+use serde_json::Value;
+
+use super::label::line;
+use super::message::Message;
+
+/// Tools that are listed by name; the rest is counted.
+const MOST_TOOLS: usize = 12;
+/// Characters of a tool's description, and of a command line.
+const LONGEST_TEXT: usize = 100;
+
+/// Something that needs a second, deliberate click.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Let AI clients use a server, or its new and changed tools.
+    Approve(Approval),
+}
+
+/// What is to be approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    pub server: String,
+    /// The whole server waits, not only some of its tools.
+    pub quarantined: bool,
+    /// What it runs or connects to.
+    pub runs: String,
+    /// Names and descriptions of the tools that wait, as the server words them.
+    pub tools: Vec<(String, String)>,
+}
+
+impl Approval {
+    /// Reads the tools out of the core's answer to `GET /servers/{id}/tools`: those that wait, or all where it does not
+    /// say which do.
+    pub fn read_tools(&mut self, answer: &Value) {
+        let text = |tool: &Value, key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let waits = |tool: &&Value| {
+            let status = tool.get("approval_status").and_then(Value::as_str);
+            status.is_none_or(|status| matches!(status, "pending" | "changed"))
+        };
+        let tools = answer.get("tools").and_then(Value::as_array).or(answer.as_array());
+        self.tools = tools
+            .into_iter()
+            .flatten()
+            .filter(waits)
+            .map(|tool| (text(tool, "name"), text(tool, "description")))
+            .filter(|(name, _)| !name.is_empty())
+            .collect();
+    }
+}
+
+impl Decision {
+    /// The window that asks.
+    pub fn message(&self) -> Message {
+        match self {
+            Decision::Approve(approval) => Message {
+                title: format!("Approve {}?", line(&approval.server, 40)),
+                text: approval.text(),
+                confirm: Some("Approve"),
+            },
+        }
+    }
+}
+
+impl Approval {
+    fn text(&self) -> String {
+        let mut text = if self.quarantined {
+            "AI clients cannot use this server until you approve it. Approve only what you added yourself.".to_owned()
+        } else {
+            "These tools are new or were changed since you approved them. The words are the server's own.".to_owned()
+        };
+        if !self.runs.is_empty() {
+            text += &format!("\n\nIt runs: {}", line(&self.runs, LONGEST_TEXT));
+        }
+        if !self.tools.is_empty() {
+            text += "\n";
+        }
+        for (name, description) in self.tools.iter().take(MOST_TOOLS) {
+            text += &format!("\n• {}: {}", line(name, LONGEST_TEXT / 2), line(description, LONGEST_TEXT));
+        }
+        if let Some(more @ 1..) = self.tools.len().checked_sub(MOST_TOOLS) {
+            text += &format!("\n… and {more} more");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn approval(tools: &Value) -> Approval {
+        let mut approval = Approval {
+            server: "everything".into(),
+            quarantined: true,
+            runs: "npx -y server".into(),
+            tools: Vec::new(),
+        };
+        approval.read_tools(tools);
+        approval
+    }
+
+    #[test]
+    fn only_what_waits_is_listed_and_what_the_server_says_stays_on_its_line() {
+        let tools = serde_json::json!({"tools": [
+            {"name": "echo", "description": "Says\nit again", "approval_status": "pending"},
+            {"name": "add", "description": "Adds", "approval_status": "approved"},
+            {"description": "nameless"}, 7]});
+        let message = Decision::Approve(approval(&tools)).message();
+        assert!(message.text.ends_with("It runs: npx -y server\n\n• echo: Says it again"), "{}", message.text);
+        assert_eq!(message.confirm, Some("Approve"));
+    }
+
+    #[test]
+    fn a_thousand_tools_and_garbage_are_a_short_window() {
+        let many: Vec<Value> = (0..1000).map(|n| serde_json::json!({"name": n.to_string()})).collect();
+        let text = Decision::Approve(approval(&Value::Array(many))).message().text;
+        assert!(text.ends_with("… and 988 more") && text.lines().count() < 20, "{text}");
+        assert!(approval(&Value::Null).tools.is_empty());
+    }
+}

@@ -1,0 +1,270 @@
+//! What a person's clicks do.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{Driver, Input, Order};
+use crate::client::path_segment;
+use crate::contract::api::Status;
+use crate::contract::endpoint::mcp_url;
+use crate::contract::names;
+use crate::os::files;
+use crate::tray::autostart::{self, Click, Move, on_click};
+use crate::tray::decision::{Approval, Decision};
+use crate::tray::menu::{Command, ServerCommand};
+use crate::tray::message::Message;
+use crate::tray::supervisor::{Ask, Event};
+use crate::tray::write_state;
+
+impl Driver {
+    pub(super) fn chosen(&mut self, command: Command) {
+        tracing::info!("chosen: {}", command.id());
+        match command {
+            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
+            Command::Server(ServerCommand::Approve, name) => self.review(name),
+            Command::Server(command, name) => {
+                let client = self.setting.client.clone();
+                self.act(format!("Cannot {} {name}", command.word()), async move {
+                    let path = format!("/api/v1/servers/{}/{}", path_segment(&name), command.word());
+                    client.post::<Value>(&path, None).await.map(drop)
+                });
+            }
+            Command::CopyAddress => {
+                let done = self.copy_address().map_err(|error| format!("Cannot copy the address: {error}"));
+                self.take(Input::Done(done));
+            }
+            Command::ToggleAutostart => self.toggle_autostart(&command),
+            Command::ToggleStatistics => self.toggle_statistics(&command),
+            Command::ShowReport => self.show_report(),
+            Command::StartCore => self.happened(Event::Asked(Ask::Start)),
+            Command::StopCore => self.happened(Event::Asked(Ask::Stop)),
+            Command::RestartCore => self.happened(Event::Asked(Ask::Restart)),
+            Command::ReplaceCore => self.happened(Event::Asked(Ask::Replace)),
+            Command::UseOtherAddress => self.use_other_address(),
+            Command::ToggleStartsCore => self.toggle_starts_core(&command),
+            Command::OpenDashboard => self.open_dashboard(),
+            Command::About => (self.orders)(Order::Tell(self.about())),
+            Command::Relaunch => {
+                self.relaunch = true;
+                self.happened(Event::Asked(Ask::Hand));
+            }
+            Command::OpenConfiguration => self.open(self.setting.root.config()),
+            Command::OpenLogs => self.open(self.setting.root.logs()),
+            Command::Quit => self.happened(Event::Asked(Ask::Leave)),
+        }
+    }
+
+    /// Waits for a call to the core elsewhere, and tells what became of it.
+    fn act(&self, what: String, call: impl Future<Output = Result<(), crate::client::CallError>> + Send + 'static) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let done = call.await.map_err(|error| format!("{what}: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+        });
+    }
+
+    /// Asks the core what a server's approval would approve, and the person whether they want it.
+    fn review(&self, name: String) {
+        let Some(server) = self.model.servers.iter().find(|server| server.name == name) else {
+            return;
+        };
+        let runs = match (&server.command, &server.url) {
+            (Some(command), _) => format!("{command} {}", server.args.join(" ")),
+            (None, url) => url.clone().unwrap_or_default(),
+        };
+        let mut approval = Approval {
+            quarantined: server.quarantined,
+            runs,
+            tools: Vec::new(),
+            server: name,
+        };
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let path = format!("/api/v1/servers/{}/tools", path_segment(&approval.server));
+            match client.get::<Value>(&path).await {
+                Ok(tools) => approval.read_tools(&tools),
+                // A server that is not connected has none to show yet.
+                Err(error) => tracing::info!("the tools of {}: {error}", approval.server),
+            }
+            let _ = inputs.send(Input::Ask(Decision::Approve(approval))).await;
+        });
+    }
+
+    /// Does what the person was asked about and agreed to.
+    pub(super) fn decided(&self, decision: Decision) {
+        let client = self.setting.client.clone();
+        match decision {
+            Decision::Approve(approval) => {
+                self.act(format!("Cannot approve {}", approval.server), async move {
+                    let server = format!("/api/v1/servers/{}", path_segment(&approval.server));
+                    if approval.quarantined {
+                        client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
+                    }
+                    // What was shown, and nothing that came since.
+                    let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
+                    if !names.is_empty() {
+                        let body = json!({"tools": names});
+                        client.post::<Value>(&format!("{server}/tools/approve"), Some(&body)).await?;
+                    }
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    /// Starts the core at the free address, and writes that into the configuration once the core takes it.
+    fn use_other_address(&mut self) {
+        let Some(address) = self.model.other_address.take() else { return };
+        self.setting.listen = Some(address);
+        self.listen_unsaved = !self.setting.listen_is_named;
+        self.happened(Event::Asked(Ask::Start));
+    }
+
+    /// The configuration is the core's: it is told the address and writes it.
+    pub(super) fn save_listen(&mut self) {
+        let Some(address) = self.setting.listen.clone().filter(|_| self.listen_unsaved) else {
+            return;
+        };
+        self.listen_unsaved = false;
+        let client = self.setting.client.clone();
+        self.act(format!("{address} is used until the core ends; it could not be kept"), async move {
+            client.patch::<Value>("/api/v1/config", &json!({"listen": address})).await.map(drop)
+        });
+    }
+
+    fn toggle_starts_core(&mut self, command: &Command) {
+        let wanted = !self.setting.preferences.starts_core();
+        let mut preferences = self.setting.preferences.clone();
+        preferences.start_core = Some(wanted);
+        let done = write_state::preferences(&self.setting.root, &preferences);
+        if done.is_ok() {
+            self.setting.preferences = preferences;
+            self.model.starts_core = wanted;
+        }
+        self.turned_over(command);
+        self.take(Input::Done(done));
+    }
+
+    /// A tick was turned over by the system already, whatever came of it: the next view must be shown even if it equals
+    /// the last.
+    fn turned_over(&mut self, command: &Command) {
+        (self.orders)(Order::Untick(command.clone()));
+        self.shown = None;
+    }
+
+    fn open_dashboard(&self) {
+        let Some(address) = self.model.dashboard.clone() else { return };
+        let inputs = self.inputs.clone();
+        tokio::task::spawn_blocking(move || {
+            // The address holds the key: the error must not repeat it.
+            let done = open::that(address).map_err(|error| format!("Cannot open the dashboard: {}", error.kind()));
+            let _ = inputs.blocking_send(Input::Done(done));
+        });
+    }
+
+    fn about(&self) -> Message {
+        let core = match self.model.core_version.as_str() {
+            version if self.model.serving() && !version.is_empty() => format!("core {version}"),
+            _ => "no core is running".to_owned(),
+        };
+        Message {
+            title: format!("{} {}", names::PRODUCT, self.model.version),
+            text: format!(
+                "One local address for every AI client and every MCP server.\n\nTray {}, {core}.\nIts files are in {}.\n\
+                 Licence: {}.",
+                self.model.version,
+                self.setting.root.path().display(),
+                env!("CARGO_PKG_LICENSE"),
+            ),
+            confirm: None,
+        }
+    }
+
+    fn copy_address(&mut self) -> Result<(), String> {
+        let listen = self.model.listen.as_deref().ok_or("no core is running")?;
+        if self.clipboard.is_none() {
+            self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
+        }
+        let clipboard = self.clipboard.as_mut().ok_or("there is no clipboard")?;
+        clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
+    }
+
+    fn open(&self, path: PathBuf) {
+        let inputs = self.inputs.clone();
+        tokio::task::spawn_blocking(move || {
+            let done = match path.try_exists() {
+                Ok(false) => Err(format!("`{}` is not there yet", path.display())),
+                // The desktop's own opener says by its exit code whether it knew what to do.
+                _ => open::that(&path).map_err(|error| format!("Cannot open `{}`: {error}", path.display())),
+            };
+            let _ = inputs.blocking_send(Input::Done(done));
+        });
+    }
+
+    fn toggle_autostart(&mut self, command: &Command) {
+        let system = &self.setting.autostart;
+        // Asked anew: the person may have changed it in the system since.
+        let done = match (on_click(&system.status()), Click::of_command(command)) {
+            (Move::Enable, Some(click)) => system.enable(click).map(drop),
+            (Move::Disable, Some(click)) => system.disable(click).map(drop),
+            (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
+            _ => Ok(()),
+        };
+        self.tell_autostart();
+        self.turned_over(command);
+        self.take(Input::Done(done.map_err(|error| format!("Run at Startup: {error}"))));
+    }
+
+    fn toggle_statistics(&mut self, command: &Command) {
+        let Some(state) = &self.model.statistics else { return };
+        let wanted = !state.enabled;
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let outcome = async {
+                let part = json!({"telemetry": {"enabled": wanted}});
+                client.patch::<serde_json::Value>("/api/v1/config", &part).await?;
+                client.get::<Status>("/api/v1/status").await
+            };
+            let done = match outcome.await {
+                Ok(status) => {
+                    // An off in the environment wins over every tick.
+                    let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
+                    let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let _ = inputs.send(Input::Status(Box::new(status))).await;
+                    done
+                }
+                Err(error) => Err(format!("Anonymous statistics: {error}")),
+            };
+            let _ = inputs.send(Input::Done(done)).await;
+        });
+        self.turned_over(command);
+    }
+
+    /// Opens the next report as a file: the text that the core would send now.
+    fn show_report(&self) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        let path = self.setting.root.logs().join("next-report.json");
+        tokio::spawn(async move {
+            let outcome = async {
+                let report: serde_json::Value =
+                    client.get("/api/v1/telemetry/payload").await.map_err(|error| error.to_string())?;
+                let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+                files::replace_private(&path, text.as_bytes()).map_err(|error| error.to_string())?;
+                let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
+                opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+            };
+            let done = outcome.await.map_err(|error| format!("Cannot show what is sent: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+        });
+    }
+}
+
+/// The log of a server; the directory, where its name makes no file name.
+fn server_log(logs: &Path, name: &str) -> PathBuf {
+    // The core's rule for file names.
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let name: String = name.chars().take(64).map(plain).collect();
+    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    if file.is_file() { file } else { logs.to_path_buf() }
+}

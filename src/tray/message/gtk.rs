@@ -1,0 +1,55 @@
+//! The window of GTK, on this thread: rfd would run GTK on one of its own, and the process then hung at its exit now and
+//! then.
+
+use gtk::prelude::*;
+
+use super::Message;
+use crate::contract::names;
+
+/// Shows the sentence and waits until the window is closed. Only before the event loop.
+pub fn tell_in_a_window(sentence: &str) {
+    if gtk::init().is_err() {
+        return;
+    }
+    let dialog = dialog(gtk::MessageType::Error, names::PRODUCT, sentence);
+    dialog.add_button("Close", gtk::ResponseType::Close);
+    dialog.run();
+    dialog.close();
+}
+
+/// Shows the message and returns at once; `confirmed` is called when the person decides for it. Main thread only.
+pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
+    // Of type "other": else assistive technology announces the window as "Information" and not by its title.
+    let dialog = dialog(gtk::MessageType::Other, &message.title, &message.text);
+    match message.confirm {
+        Some(word) => {
+            dialog.add_button("Cancel", gtk::ResponseType::Cancel);
+            dialog.add_button(word, gtk::ResponseType::Accept);
+        }
+        None => drop(dialog.add_button("Close", gtk::ResponseType::Cancel)),
+    }
+    // The careful answer is the one that a hasty Return gives.
+    dialog.set_default_response(gtk::ResponseType::Cancel);
+    let confirmed = std::cell::Cell::new(Some(confirmed));
+    dialog.connect_response(move |dialog, response| {
+        if let (gtk::ResponseType::Accept, Some(confirmed)) = (response, confirmed.take()) {
+            confirmed();
+        }
+        dialog.close();
+    });
+    dialog.show_all();
+    if let Some(careful) = dialog.widget_for_response(gtk::ResponseType::Cancel) {
+        careful.grab_focus();
+    }
+    dialog.present();
+}
+
+fn dialog(kind: gtk::MessageType, title: &str, text: &str) -> gtk::MessageDialog {
+    let flags = gtk::DialogFlags::empty();
+    let dialog = gtk::MessageDialog::new(None::<&gtk::Window>, flags, kind, gtk::ButtonsType::None, title);
+    dialog.set_title(title);
+    dialog.set_secondary_text(Some(text));
+    dialog.set_icon_name(Some(names::APP_ID));
+    dialog.set_position(gtk::WindowPosition::Center);
+    dialog
+}
