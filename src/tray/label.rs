@@ -50,6 +50,13 @@ pub fn lines(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// A sentence with its first letter large.
+pub fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + characters.as_str()
+}
+
 /// A label as the menu library reads it: there a single `&` marks a shortcut letter. (It escapes `_` for D-Bus itself.)
 pub fn menu_text(label: &str) -> String {
     line(label, LONGEST_LABEL).replace('&', "&&")

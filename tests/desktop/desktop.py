@@ -106,9 +106,9 @@ class MenuItem:
         return "\n".join(self.lines())
 
     def find(self, label):
-        """The first item whose label begins so, however deep."""
+        """The first item whose label begins so (with a `$` at its end: is so), however deep."""
         for item in self.items:
-            if item.label.startswith(label):
+            if f"{item.label}$".startswith(label):
                 return item
             if found := item.find(label):
                 return found

@@ -284,8 +284,8 @@ class TheTray(unittest.TestCase):
             icon.wait_menu("Stop core", enabled=True)
             icon.click("Stop core")
             wait_for("the core stopped", lambda: not person.running("mcpproxy"))
-            icon.wait_menu("Start core", enabled=True)
-            icon.click("Start core")
+            icon.wait_menu("Start core$", enabled=True)
+            icon.click("Start core$")
             person.wait_ready()
             second = person.core_pid()
             self.assertNotEqual(first, second)
@@ -357,7 +357,7 @@ class TheTray(unittest.TestCase):
             icon = person.icon(tray)
             icon.wait_menu("Stop core")
             changes = MenuChanges()
-            icon.wait_menu("Start core", enabled=True)
+            icon.wait_menu("Start core$", enabled=True)
             self.assertEqual(changes.lines_that_changed_kind(), [])
             person.quit(tray, icon)
 
@@ -415,7 +415,7 @@ class Trouble(unittest.TestCase):
             self.assertEqual(person.config_file.read_text(), text)
             # Mended, it is taken without another start of the tray.
             person.write_config({})
-            if item := icon.menu().find("Start core") or icon.menu().find("Restart core"):
+            if item := icon.menu().find("Start core$") or icon.menu().find("Restart core"):
                 icon.click(item.label)
             person.wait_ready()
             person.quit(tray, icon)

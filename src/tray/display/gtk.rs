@@ -1,9 +1,23 @@
 //! Opens the display by GTK.
 
-/// Opens the display that the environment names. The event loop would do it too, and panic where it cannot.
+use gtk::gdk_pixbuf::{Colorspace, Pixbuf};
+use gtk::glib::Bytes;
+
+use crate::contract::platform::Platform;
+use crate::tray::icon;
+use crate::tray::model::Mood;
+
+/// Opens the display that the environment names, and gives every window our picture. The event loop would open it too,
+/// and panic where it cannot.
 ///
 /// # Errors
 /// A sentence.
 pub fn open_display() -> Result<(), String> {
-    gtk::init().map_err(|_| "the display that DISPLAY or WAYLAND_DISPLAY names cannot be opened".to_owned())
+    gtk::init().map_err(|_| "the display that DISPLAY or WAYLAND_DISPLAY names cannot be opened".to_owned())?;
+    let picture = icon::decode(icon::png(Mood::Normal, Platform::HOST))?;
+    let (width, height) = (picture.width.cast_signed(), picture.height.cast_signed());
+    let pixels = Bytes::from_owned(picture.rgba);
+    // By itself and not by its name: a program that was not installed has none in the icon theme.
+    gtk::Window::set_default_icon(&Pixbuf::from_bytes(&pixels, Colorspace::Rgb, true, 8, width, height, width * 4));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Input, Order};
+use super::{Driver, Input, Order, Where};
 use crate::client::path_segment;
 use crate::contract::api::Status;
 use crate::contract::endpoint::mcp_url;
@@ -18,7 +18,7 @@ use crate::tray::supervisor::{Ask, Event};
 use crate::tray::write_state;
 
 impl Driver {
-    pub(super) fn chosen(&mut self, command: Command) {
+    pub(super) fn chosen(&mut self, command: Command, place: Where) {
         tracing::info!("chosen: {}", command.id());
         match command {
             Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
@@ -34,15 +34,15 @@ impl Driver {
                 let done = self.copy_address().map_err(|error| format!("Cannot copy the address: {error}"));
                 self.take(Input::Done(done));
             }
-            Command::ToggleAutostart => self.toggle_autostart(&command),
-            Command::ToggleStatistics => self.toggle_statistics(&command),
+            Command::ToggleAutostart => self.toggle_autostart(&command, place),
+            Command::ToggleStatistics => self.toggle_statistics(&command, place),
             Command::ShowReport => self.show_report(),
             Command::StartCore => self.happened(Event::Asked(Ask::Start)),
             Command::StopCore => self.happened(Event::Asked(Ask::Stop)),
             Command::RestartCore => self.happened(Event::Asked(Ask::Restart)),
             Command::ReplaceCore => self.happened(Event::Asked(Ask::Replace)),
             Command::UseOtherAddress => self.use_other_address(),
-            Command::ToggleStartsCore => self.toggle_starts_core(&command),
+            Command::ToggleStartsCore => self.toggle_starts_core(&command, place),
             Command::OpenDashboard => self.open_dashboard(),
             Command::About => (self.orders)(Order::Tell(self.about())),
             Command::Relaunch => {
@@ -133,7 +133,7 @@ impl Driver {
         });
     }
 
-    fn toggle_starts_core(&mut self, command: &Command) {
+    fn toggle_starts_core(&mut self, command: &Command, place: Where) {
         let wanted = !self.setting.preferences.starts_core();
         let mut preferences = self.setting.preferences.clone();
         preferences.start_core = Some(wanted);
@@ -142,14 +142,16 @@ impl Driver {
             self.setting.preferences = preferences;
             self.model.starts_core = wanted;
         }
-        self.turned_over(command);
+        self.turned_over(command, place);
         self.take(Input::Done(done));
     }
 
     /// A tick was turned over by the system already, whatever came of it: the next view must be shown even if it equals
     /// the last.
-    fn turned_over(&mut self, command: &Command) {
-        (self.orders)(Order::Untick(command.clone()));
+    fn turned_over(&mut self, command: &Command, place: Where) {
+        if place == Where::Menu {
+            (self.orders)(Order::Untick(command.clone()));
+        }
         self.shown = None;
     }
 
@@ -202,7 +204,7 @@ impl Driver {
         });
     }
 
-    fn toggle_autostart(&mut self, command: &Command) {
+    fn toggle_autostart(&mut self, command: &Command, place: Where) {
         let system = &self.setting.autostart;
         // Asked anew: the person may have changed it in the system since.
         let done = match (on_click(&system.status()), Click::of_command(command)) {
@@ -212,11 +214,11 @@ impl Driver {
             _ => Ok(()),
         };
         self.tell_autostart();
-        self.turned_over(command);
+        self.turned_over(command, place);
         self.take(Input::Done(done.map_err(|error| format!("Run at Startup: {error}"))));
     }
 
-    fn toggle_statistics(&mut self, command: &Command) {
+    fn toggle_statistics(&mut self, command: &Command, place: Where) {
         let Some(state) = &self.model.statistics else { return };
         let wanted = !state.enabled;
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
@@ -238,7 +240,7 @@ impl Driver {
             };
             let _ = inputs.send(Input::Done(done)).await;
         });
-        self.turned_over(command);
+        self.turned_over(command, place);
     }
 
     /// Opens the next report as a file: the text that the core would send now.

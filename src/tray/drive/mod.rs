@@ -51,7 +51,8 @@ const LONGEST_CONFIGURATION: u64 = 8 << 20;
 /// Something that happened outside of the loop.
 #[derive(Debug)]
 pub enum Input {
-    Chosen(Command),
+    /// A line was chosen in the icon's menu, or in the status window.
+    Chosen(Command, Where),
     Answered(Answer),
     /// The system's setting of launch at login may be another.
     AutostartChanged,
@@ -81,12 +82,19 @@ pub enum Input {
     Pace,
 }
 
+/// Where a line was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    Menu,
+    StatusWindow,
+}
+
 /// Something the main thread has to do.
 #[derive(Debug, Clone)]
 pub enum Order {
     Show(View),
     BuildIcon(View),
-    /// The system has turned the tick of this line over by itself: the next view must put it right.
+    /// The system has turned the tick of this line of the menu over by itself: the next view must put it right.
     Untick(Command),
     Ask(Decision),
     Tell(Message),
@@ -192,7 +200,7 @@ struct Driver {
 impl Driver {
     fn take(&mut self, input: Input) {
         match input {
-            Input::Chosen(command) => self.chosen(command),
+            Input::Chosen(command, place) => self.chosen(command, place),
             Input::Answered(answer) => self.answered(answer),
             Input::AutostartChanged => self.autostart_changed(),
             Input::IconBuilt => {
@@ -209,7 +217,7 @@ impl Driver {
             Input::Status(status) => self.status(*status),
             Input::Servers(servers) if self.model.serving() => self.model.set_servers(servers),
             Input::Servers(_) => {}
-            Input::Pinged => self.model.updated = self.setting.program.as_ref().is_some_and(Program::is_another),
+            Input::Pinged => self.look_at_program(),
             Input::Knocked(Knock::Show) => (self.orders)(Order::ShowStatus),
             Input::Knocked(Knock::Quit) => self.happened(Event::Asked(Ask::Leave)),
             Input::Ask(decision) => (self.orders)(Order::Ask(decision)),
@@ -238,7 +246,13 @@ impl Driver {
         }
     }
 
+    /// Nobody tells of an upgrade: it is looked for whenever the core has something to say, every 30 s at least.
+    fn look_at_program(&mut self) {
+        self.model.updated = self.setting.program.as_ref().is_some_and(Program::is_another);
+    }
+
     fn status(&mut self, status: Status) {
+        self.look_at_program();
         self.listen(status.listen_addr);
         if self.model.serving() {
             self.model.statistics = status.telemetry;

@@ -16,7 +16,6 @@ pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
     );
     dialog.set_title(TITLE);
     dialog.set_secondary_text(Some(&format!("{PURPOSE}\n\n{STATISTICS}")));
-    dialog.set_icon_name(Some(crate::contract::names::APP_ID));
     let tick = gtk::CheckButton::with_label(BOX);
     tick.set_active(question.ticked);
     // The message area is a box of GTK's own; where it is not, the question cannot be put.

@@ -49,7 +49,6 @@ fn dialog(kind: gtk::MessageType, title: &str, text: &str) -> gtk::MessageDialog
     let dialog = gtk::MessageDialog::new(None::<&gtk::Window>, flags, kind, gtk::ButtonsType::None, title);
     dialog.set_title(title);
     dialog.set_secondary_text(Some(text));
-    dialog.set_icon_name(Some(names::APP_ID));
     dialog.set_position(gtk::WindowPosition::Center);
     dialog
 }

@@ -1,10 +1,13 @@
 //! A window of GTK with the menu's lines as widgets: usable by keyboard and by screen readers.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use gtk::prelude::*;
 
 use crate::contract::names;
 use crate::tray::host;
-use crate::tray::label::{LONGEST_LABEL, line};
+use crate::tray::label::{LONGEST_LABEL, capitalised, line};
 use crate::tray::menu::{Command, Item};
 use crate::tray::render::Shown;
 use crate::tray::view::View;
@@ -16,6 +19,8 @@ const SPACE: i32 = 12;
 pub struct StatusWindow {
     chosen: Box<dyn Fn() -> Box<dyn Fn(Command)>>,
     open: Option<Open>,
+    /// A tick was turned over by a click: it may not be true.
+    turned: Rc<Cell<bool>>,
 }
 
 struct Open {
@@ -30,6 +35,7 @@ impl StatusWindow {
         StatusWindow {
             chosen: Box::new(move || Box::new(chosen.clone())),
             open: None,
+            turned: Rc::default(),
         }
     }
 
@@ -39,8 +45,7 @@ impl StatusWindow {
         let open = self.open.take().filter(|open| open.window.is_visible()).unwrap_or_else(|| {
             let window = gtk::Window::new(gtk::WindowType::Toplevel);
             window.set_title(names::PRODUCT);
-            window.set_icon_name(Some(names::APP_ID));
-            window.set_default_size(440, 520);
+            window.set_default_size(440, 620);
             window.set_position(gtk::WindowPosition::Center);
             window.connect_key_press_event(|window, key| {
                 if key.keyval() == gtk::gdk::keys::constants::Escape {
@@ -74,7 +79,7 @@ impl StatusWindow {
         if !open.window.is_visible() {
             return; // closed
         }
-        if open.view != *view {
+        if self.turned.take() || open.view != *view {
             open.view = view.clone();
             let at = focused(&open.content);
             let unfolded = unfolded(&open.content);
@@ -95,7 +100,7 @@ impl StatusWindow {
 
     fn fill(&self, open: &Open) {
         if let Some(hint) = open.view.host_missing.then_some(host::MISSING) {
-            open.content.add(&label(hint));
+            open.content.add(&label(&capitalised(hint)));
             open.content.add(&gtk::Separator::new(gtk::Orientation::Horizontal));
         }
         self.fill_box(&open.content, &open.view.menu.items);
@@ -113,6 +118,8 @@ impl StatusWindow {
                 } => {
                     let button = gtk::Button::with_label(&line(label, LONGEST_LABEL));
                     button.set_sensitive(*enabled);
+                    button.set_relief(gtk::ReliefStyle::None);
+                    button.set_halign(gtk::Align::Start);
                     let (command, chosen) = (command.clone(), (self.chosen)());
                     button.connect_clicked(move |_| chosen(command.clone()));
                     into.add(&button);
@@ -127,7 +134,11 @@ impl StatusWindow {
                     tick.set_active(*checked);
                     tick.set_sensitive(*enabled);
                     let (command, chosen) = (command.clone(), (self.chosen)());
-                    tick.connect_toggled(move |_| chosen(command.clone()));
+                    let turned = self.turned.clone();
+                    tick.connect_toggled(move |_| {
+                        turned.set(true);
+                        chosen(command.clone());
+                    });
                     into.add(&tick);
                 }
                 Item::Submenu { label, items } => {

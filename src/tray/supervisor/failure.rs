@@ -1,6 +1,7 @@
 //! Why there is no core, in a person's words, and what that person can do.
 
 use crate::contract::exit_code::ExitCode;
+use crate::tray::label::capitalised;
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,12 +113,6 @@ impl Failure {
             Kind::GivenUp => "See the logs, then choose Start core",
         }
     }
-}
-
-fn capitalised(sentence: &str) -> String {
-    let mut characters = sentence.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    first + characters.as_str()
 }
 
 /// What a core's standard error says last: the text of its `error:` line, else the last line.

@@ -1,0 +1,84 @@
+"""A core that is not one: says over the local socket whatever a test wants it to say.
+
+Only for what a real core never does. It speaks as much of the interface as a tray needs to join it.
+"""
+
+import json
+import os
+import socket
+import threading
+
+
+class StrangeCore:
+    """Answers on `socket_path` until it is closed. `answers` maps a path to bytes, or to a function that gets the
+    connection after the request was read."""
+
+    def __init__(self, socket_path, answers=None):
+        self.answers = {
+            "/ready": {"ready": True},
+            "/api/v1/info": envelope({"version": "v0.20.0", "listen_addr": "127.0.0.1:1", "pid": os.getpid()}),
+            "/api/v1/servers": envelope({"servers": None}),
+            "/api/v1/connect": envelope(None),
+            "/events": events(),
+            **(answers or {}),
+        }
+        self.seen = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(socket_path))
+        self.listener.listen(32)
+        self.path = socket_path
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+
+    def answer(self, connection):
+        request = b""
+        with connection:
+            try:
+                while b"\r\n\r\n" not in request:
+                    if not (more := connection.recv(4096)):
+                        return
+                    request += more
+                path = request.split(b" ")[1].decode()
+                self.seen.append(path)
+                answer = self.answers.get(path, envelope(None))
+                if callable(answer):
+                    answer(connection)
+                else:
+                    connection.sendall(answer if isinstance(answer, bytes) else http(json.dumps(answer).encode()))
+            except OSError:
+                return  # the tray had heard enough
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        os.unlink(self.path)
+
+
+def envelope(data):
+    return {"success": True, "data": data}
+
+
+def http(body, kind="application/json"):
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+def events(*told, then=lambda connection: connection.recv(1)):
+    """A stream of events that says this, and then does `then` (waits, unless told otherwise)."""
+
+    def answer(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        for name, data in told:
+            connection.sendall(f"event: {name}\ndata: {data}\n\n".encode())
+        then(connection)
+
+    return answer
