@@ -6,16 +6,20 @@ Run by `scripts/test desktop` inside scripts/virtual-desktop.
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import time
 import unittest
 
-from desktop import PROJECT, Person, wait_for
+from desktop import PROJECT, Bus, Person, wait_for
 from gi.repository import Gio, GLib
 from strange_core import StrangeCore, envelope, events
 from world import CORE, TRAY, everything, main
+
+LOGIND = "org.freedesktop.login1"
+
 
 def journal(person):
     return [json.loads(line) for line in (person.root / "tray-lifecycle.jsonl").read_text().splitlines()]
@@ -165,6 +169,32 @@ class AlwaysThere(unittest.TestCase):
             self.assertIn("without a word", told[4][1])
             self.assertEqual(told[5][1], "a person chose Stop core")
             self.assertEqual(told[6][1], "a person chose Quit")
+
+    def test_sleep(self):
+        """when logind says that the computer woke, the core is looked at and followed anew"""
+        with Person() as person:
+            bus = person.start("dbus-daemon", "--session", "--nofork", "--print-address")
+            address = wait_for("a system bus", lambda: re.search(r"^unix:\S+$", person.output(bus), re.M)).group()
+            person.variables["DBUS_SYSTEM_BUS_ADDRESS"] = address
+            logind = Bus(address)
+            logind.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName", GLib.Variant("(su)", (LOGIND, 0)))
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            icon.wait_menu("Stop core", enabled=True)
+            log = person.root / "logs/tray.log"
+
+            def woken():
+                told = GLib.Variant("(b)", (False,))
+                logind.connection.emit_signal(
+                    None, "/org/freedesktop/login1", f"{LOGIND}.Manager", "PrepareForSleep", told
+                )
+                return "the computer woke up" in log.read_text()
+
+            wait_for("the tray hears of it", woken)
+            wait_for("the core was looked at", lambda: re.search(r"Rejoining.*\n(.*\n)*.*core: Running", log.read_text()))
+            icon.wait_menu("Stop core", enabled=True)
+            self.assertEqual(person.run(TRAY, "--quit", seconds=20).returncode, 0)
 
     def test_back_soon(self):
         """a core that is killed serves again within seconds"""

@@ -5,7 +5,16 @@
 #[cfg_attr(not(target_os = "macos"), path = "silent.rs")]
 mod mechanism;
 
-pub use mechanism::{Promptness, launched_at_login, watch_session};
+#[cfg(not(target_os = "macos"))]
+#[cfg_attr(windows, path = "untold.rs")]
+#[cfg_attr(not(windows), path = "logind.rs")]
+mod wake;
+
+#[cfg(target_os = "macos")]
+pub use mechanism::watch_session;
+pub use mechanism::{Promptness, launched_at_login};
+#[cfg(not(target_os = "macos"))]
+pub use wake::watch_session;
 
 use super::supervisor::State;
 

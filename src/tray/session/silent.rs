@@ -5,14 +5,6 @@ pub fn launched_at_login() -> bool {
     false
 }
 
-/// Nothing to keep.
-pub struct Watch;
-
-/// Calls `woke` never.
-pub fn watch_session(_woke: impl Fn() + 'static) -> Watch {
-    Watch
-}
-
 /// Nothing to ask for.
 #[derive(Debug, Default)]
 pub struct Promptness(());
