@@ -277,6 +277,57 @@ pub struct Health {
     pub action: Option<String>,
 }
 
+/// One AI client of this computer, in the list that `GET /api/v1/connect` answers with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AiClient {
+    /// `claude-code`, `cursor`, …
+    #[serde(default)]
+    pub id: String,
+    /// The name that people know.
+    #[serde(default)]
+    pub name: String,
+    /// Whether its configuration, or the directory for it, is there.
+    #[serde(default)]
+    pub exists: bool,
+    /// Whether that names this core. The existing core's list never says yes: only a client asked for by itself is read.
+    #[serde(default)]
+    pub connected: bool,
+    /// Whether the core can write its configuration on this system.
+    #[serde(default)]
+    pub supported: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub config_path: String,
+    /// `unknown` (not read), `accessible`, `absent`, `malformed` or `denied`.
+    #[serde(default)]
+    pub access_state: String,
+    /// The name of our entry, where it is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+/// `data` of a POST or DELETE to `/api/v1/connect/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectResult {
+    #[serde(default)]
+    pub success: bool,
+    #[serde(default)]
+    pub client: String,
+    #[serde(default)]
+    pub config_path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_path: Option<String>,
+    #[serde(default)]
+    pub server_name: String,
+    /// `created`, `updated`, `already_exists`, `removed` or `not_found`.
+    #[serde(default)]
+    pub action: String,
+    /// A sentence for a person.
+    #[serde(default)]
+    pub message: String,
+}
+
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerAction {

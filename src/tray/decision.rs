@@ -15,6 +15,8 @@ const LONGEST_TEXT: usize = 100;
 pub enum Decision {
     /// Let AI clients use a server, or its new and changed tools.
     Approve(Approval),
+    /// Write over an entry of an AI client that has our name and is not ours.
+    ReplaceEntry { id: String, client: String, said: String },
 }
 
 /// What is to be approved.
@@ -57,6 +59,11 @@ impl Decision {
                 title: format!("Approve {}?", line(&approval.server, 40)),
                 text: approval.text(),
                 confirm: Some("Approve"),
+            },
+            Decision::ReplaceEntry { client, said, .. } => Message {
+                title: format!("Replace the entry in {}?", line(client, 40)),
+                text: format!("{}\n\nThe file as it is now is kept beside it.", line(said, 4 * LONGEST_TEXT)),
+                confirm: Some("Replace"),
             },
         }
     }

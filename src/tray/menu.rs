@@ -1,7 +1,7 @@
 //! The menu as a value: what stands in it, and what each line asks for.
 
 use crate::contract::{
-    api::{Server, TelemetryState},
+    api::{AiClient, Server, TelemetryState},
     names,
 };
 use crate::tray::autostart::Status;
@@ -49,6 +49,8 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Server(ServerCommand, String),
+    /// Connects the AI client of this id to the core, or takes its entry back.
+    ToggleClient(String),
     CopyAddress,
     OpenDashboard,
     ToggleAutostart,
@@ -150,6 +152,7 @@ impl Command {
     pub fn id(&self) -> String {
         match self {
             Command::Server(command, name) => format!("server.{}:{name}", command.word()),
+            Command::ToggleClient(id) => format!("client:{id}"),
             plain => Command::PLAIN.iter().find(|(_, command)| command == plain).map_or("", |(id, _)| *id).to_owned(),
         }
     }
@@ -159,6 +162,9 @@ impl Command {
         if let Some((word, name)) = id.strip_prefix("server.").and_then(|rest| rest.split_once(':')) {
             let command = ServerCommand::ALL.into_iter().find(|command| command.word() == word)?;
             return Some(Command::Server(command, name.to_owned()));
+        }
+        if let Some(id) = id.strip_prefix("client:") {
+            return Some(Command::ToggleClient(id.to_owned()));
         }
         Command::PLAIN.into_iter().find(|(plain, _)| *plain == id).map(|(_, command)| command)
     }
@@ -174,12 +180,14 @@ impl Menu {
             model.word()
         ))];
         let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
-        let told = [Some(model.summary()), model.advice().map(str::to_owned), trouble];
+        let hint = model.hint.as_ref().map(|hint| format!("✓ {hint}"));
+        let told = [Some(model.summary()), model.advice().map(str::to_owned), trouble, hint];
         items.extend(told.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
         if model.serving() {
             items.push(Item::Separator);
             items.extend(attention(model));
             items.push(servers(&model.servers));
+            items.extend(clients(&model.clients));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
             items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open dashboard", true)));
         }
@@ -250,6 +258,30 @@ fn server(server: &Server) -> Item {
         label: format!("{mark} {}", line(&server.name, LONGEST_NAME)),
         items,
     }
+}
+
+fn clients(clients: &[AiClient]) -> Option<Item> {
+    if clients.is_empty() {
+        return None; // an older core knows of none
+    }
+    let here = |client: &&AiClient| client.exists || client.connected;
+    let mut items: Vec<Item> = clients
+        .iter()
+        .filter(here)
+        .map(|client| Item::Check {
+            command: Command::ToggleClient(client.id.clone()),
+            label: line(&client.name, LONGEST_NAME),
+            checked: client.connected,
+            enabled: client.supported,
+        })
+        .collect();
+    if items.is_empty() {
+        items.push(Item::Text("None was found: copy the address instead".to_owned()));
+    }
+    Some(Item::Submenu {
+        label: "Connect AI client".to_owned(),
+        items,
+    })
 }
 
 fn attention(model: &Model) -> Option<Item> {
@@ -503,6 +535,27 @@ Quit
     }
 
     #[test]
+    fn the_clients_that_are_here_have_a_tick() {
+        let client = |name: &str, exists, connected, supported| AiClient {
+            name: name.into(),
+            exists,
+            connected,
+            supported,
+            ..AiClient::default()
+        };
+        let mut model = model(Whose::Child);
+        model.clients = vec![
+            client("Cursor", true, true, true),
+            client("Zed", true, false, true),
+            client("Goose", false, false, true),
+        ];
+        let text = drawn(&Menu::of(&model).items, 0);
+        assert!(text.contains("\nConnect AI client >\n  x Cursor\n  _ Zed\nCopy MCP address\n"), "{text}");
+        model.clients = vec![client("Goose", false, false, true)];
+        assert!(drawn(&Menu::of(&model).items, 0).contains("  [None was found: copy the address instead]\n"));
+    }
+
+    #[test]
     fn ten_thousand_servers_are_a_short_menu() {
         let mut model = model(Whose::Child);
         model.servers = (0..10_000).map(|n| named(&n.to_string())).collect();
@@ -516,8 +569,12 @@ Quit
         for (_, command) in Command::PLAIN {
             assert_eq!(Command::from_id(&command.id()), Some(command));
         }
-        let server = Command::Server(ServerCommand::Restart, "a:b.c/ü\n".into());
-        assert_eq!(Command::from_id(&server.id()), Some(server));
+        for named in [
+            Command::Server(ServerCommand::Restart, "a:b.c/ü\n".into()),
+            Command::ToggleClient("claude-code".into()),
+        ] {
+            assert_eq!(Command::from_id(&named.id()), Some(named));
+        }
         assert_eq!(Command::from_id("server.nothing:x"), None);
         assert_eq!(Command::from_id("nothing"), None);
     }

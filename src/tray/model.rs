@@ -1,6 +1,6 @@
 //! All that the tray knows. What a person sees is computed from this and from nothing else.
 
-use crate::contract::api::{Server, Servers, TelemetryState};
+use crate::contract::api::{AiClient, Server, Servers, TelemetryState};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -16,8 +16,12 @@ pub struct Model {
     pub autostart: autostart::Status,
     /// What the running core says of its telemetry; the existing core does not.
     pub statistics: Option<TelemetryState>,
+    /// The AI clients that the running core knows of.
+    pub clients: Vec<AiClient>,
     /// The last action that failed, until another succeeds.
     pub trouble: Option<String>,
+    /// What a person is still to do after an action that succeeded, until the next one.
+    pub hint: Option<String>,
     /// Version of the running core.
     pub core_version: String,
     /// Where the running core shows itself in a browser; ours does not. It holds the key: opened, never shown.
@@ -53,7 +57,9 @@ impl Model {
             servers: Vec::new(),
             autostart,
             statistics: None,
+            clients: Vec::new(),
             trouble: None,
+            hint: None,
             core_version: String::new(),
             dashboard: None,
             other_address: None,
@@ -76,6 +82,7 @@ impl Model {
             self.servers.clear();
             self.listen = None;
             self.statistics = None;
+            self.clients.clear();
             self.dashboard = None;
         }
         if !self.port_taken() {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Input, Order, Where};
-use crate::client::path_segment;
-use crate::contract::api::Status;
+use super::{Driver, Input, Order, Where, follow};
+use crate::client::{CallError, path_segment};
+use crate::contract::api::{ConnectResult, Status};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::os::files;
@@ -20,6 +20,7 @@ use crate::tray::write_state;
 impl Driver {
     pub(super) fn chosen(&mut self, command: Command, place: Where) {
         tracing::info!("chosen: {}", command.id());
+        self.model.hint = None;
         match command {
             Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
@@ -30,6 +31,7 @@ impl Driver {
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
+            Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
                 let done = self.copy_address().map_err(|error| format!("Cannot copy the address: {error}"));
                 self.take(Input::Done(done));
@@ -56,7 +58,7 @@ impl Driver {
     }
 
     /// Waits for a call to the core elsewhere, and tells what became of it.
-    fn act(&self, what: String, call: impl Future<Output = Result<(), crate::client::CallError>> + Send + 'static) {
+    fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let done = call.await.map_err(|error| format!("{what}: {error}"));
@@ -110,7 +112,43 @@ impl Driver {
                     Ok(())
                 });
             }
+            Decision::ReplaceEntry { id, client, .. } => self.connect(id, client, true, true),
         }
+    }
+
+    fn toggle_client(&mut self, id: &str, command: &Command, place: Where) {
+        self.turned_over(command, place);
+        let Some(chosen) = self.model.clients.iter().find(|client| client.id == id).cloned() else {
+            return;
+        };
+        self.connect(chosen.id, chosen.name, !chosen.connected, false);
+    }
+
+    /// Connects an AI client, or takes its entry back, and looks at all of them anew.
+    fn connect(&self, id: String, name: String, wanted: bool, force: bool) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let path = format!("/api/v1/connect/{}", path_segment(&id));
+            let called = if wanted {
+                client.post::<ConnectResult>(&path, Some(&json!({"force": force}))).await
+            } else {
+                client.delete::<ConnectResult>(&path).await
+            };
+            let told = match called {
+                Ok(_) if wanted => Input::Hint(format!("{name} is connected once it is started again")),
+                Ok(_) => Input::Done(Ok(())),
+                Err(CallError::Status { code: 409, message }) if wanted && !force => {
+                    Input::Ask(Decision::ReplaceEntry {
+                        id,
+                        client: name,
+                        said: message,
+                    })
+                }
+                Err(error) => Input::Done(Err(format!("{name}: {error}"))),
+            };
+            let _ = inputs.send(told).await;
+            let _ = inputs.send(Input::Clients(follow::ai_clients(&client).await)).await;
+        });
     }
 
     /// Starts the core at the free address, and writes that into the configuration once the core takes it.

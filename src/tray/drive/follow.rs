@@ -4,8 +4,9 @@ use semver::Version;
 use tokio::sync::mpsc::Sender;
 
 use super::Input;
-use crate::client::{CallError, Client};
-use crate::contract::api::{self, EventBody, Info, Servers, Status};
+use crate::client::{CallError, Client, path_segment};
+use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status};
+use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
 
 /// Tries to reach a core.
@@ -22,6 +23,23 @@ pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
     }
 }
 
+/// The AI clients that the core knows of; none, where it does not say.
+pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
+    let Ok(Some(mut list)) = client.get::<Option<Vec<AiClient>>>("/api/v1/connect").await else {
+        return Vec::new();
+    };
+    for one in list.iter_mut().filter(|one| one.exists && one.access_state == "unknown") {
+        // Its configuration was not opened. On macOS opening it could put a question of the system before the person.
+        if Platform::HOST == Platform::MacOs {
+            continue;
+        }
+        if let Ok(read) = client.get::<AiClient>(&format!("/api/v1/connect/{}", path_segment(&one.id))).await {
+            *one = read;
+        }
+    }
+    list
+}
+
 /// Tells what the core tells, until it ends.
 pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
@@ -29,6 +47,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     let mut events = client.events().await?;
     tell(Input::Info(client.get("/api/v1/info").await?)).await;
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+    tell(Input::Clients(ai_clients(client).await)).await;
     while let Some(event) = events.next().await {
         match event.name.as_str() {
             api::EVENT_STATUS => {

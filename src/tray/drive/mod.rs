@@ -32,7 +32,7 @@ use super::view::View;
 use super::write_journal::Journal;
 use super::{start_core, write_state};
 use crate::client::Client;
-use crate::contract::api::{Info, Servers, Status};
+use crate::contract::api::{AiClient, Info, Servers, Status};
 use crate::contract::endpoint::LocalAddress;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
@@ -45,6 +45,8 @@ const SHORTEST_STREAM: Duration = Duration::from_secs(2);
 /// How long a desktop may take to show its panel.
 const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
 
+/// The ticks of the AI clients are looked at again after this time.
+const CLIENTS_STAY: Duration = Duration::from_secs(5 * 60);
 /// A configuration that is longer is not looked into for an address.
 const LONGEST_CONFIGURATION: u64 = 8 << 20;
 
@@ -68,6 +70,9 @@ pub enum Input {
     Info(Info),
     Status(Box<Status>),
     Servers(Servers),
+    Clients(Vec<AiClient>),
+    /// An action came to its end, and something is left for the person to do.
+    Hint(String),
     /// The core still says something: a good moment to look at what nobody tells of.
     Pinged,
     /// Another start of this program has a wish.
@@ -154,6 +159,7 @@ pub async fn drive(
         notice_told: false,
         promptness: session::Promptness::default(),
         cause: "",
+        clients_looked_at: Instant::now(),
         listen_unsaved: false,
         relaunch: false,
         left: false,
@@ -190,6 +196,7 @@ struct Driver {
     promptness: session::Promptness,
     /// Why a core is started or ended, for the journal.
     cause: &'static str,
+    clients_looked_at: Instant,
     /// The address in use is not the configured one, and is to be.
     listen_unsaved: bool,
     /// A new version of this program is to take over.
@@ -217,13 +224,22 @@ impl Driver {
             Input::Status(status) => self.status(*status),
             Input::Servers(servers) if self.model.serving() => self.model.set_servers(servers),
             Input::Servers(_) => {}
-            Input::Pinged => self.look_at_program(),
+            Input::Clients(clients) => self.model.clients = clients,
+            Input::Hint(hint) => {
+                self.model.trouble = None;
+                self.model.hint = Some(hint);
+            }
+            Input::Pinged => {
+                self.look_at_program();
+                self.look_at_clients();
+            }
             Input::Knocked(Knock::Show) => (self.orders)(Order::ShowStatus),
             Input::Knocked(Knock::Quit) => self.happened(Event::Asked(Ask::Leave)),
             Input::Ask(decision) => (self.orders)(Order::Ask(decision)),
             Input::Decided(decision) => self.decided(decision),
             Input::Done(Ok(())) => self.model.trouble = None,
             Input::Done(Err(trouble)) => {
+                self.model.hint = None;
                 tracing::warn!("{trouble}");
                 self.model.trouble = Some(trouble);
             }
@@ -249,6 +265,17 @@ impl Driver {
     /// Nobody tells of an upgrade: it is looked for whenever the core has something to say, every 30 s at least.
     fn look_at_program(&mut self) {
         self.model.updated = self.setting.program.as_ref().is_some_and(Program::is_another);
+    }
+
+    /// Nobody tells of an AI client's own changes either.
+    fn look_at_clients(&mut self) {
+        if self.clients_looked_at.elapsed() > CLIENTS_STAY && self.model.serving() {
+            self.clients_looked_at = Instant::now();
+            let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+            tokio::spawn(async move {
+                let _ = inputs.send(Input::Clients(follow::ai_clients(&client).await)).await;
+            });
+        }
     }
 
     fn status(&mut self, status: Status) {
