@@ -385,8 +385,8 @@ fn run_loop(mut opened: Opened) -> Result<Started, NoStart> {
             #[cfg(target_os = "macos")]
             Event::Reopen { .. } => {
                 tracing::info!("the application was opened once more");
-                if let Some(shown) = &shown {
-                    shown.open_menu();
+                if let (Some(window), Some(view)) = (&mut status_window, &current) {
+                    window.present(view, shown.as_ref());
                 }
             }
             Event::UserEvent(FromDriver(order)) => match order {
