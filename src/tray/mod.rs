@@ -21,6 +21,8 @@ pub mod menu;
 pub mod message;
 pub mod model;
 #[cfg(target_os = "macos")]
+mod next_turn;
+#[cfg(target_os = "macos")]
 mod notification_center;
 pub mod options;
 mod own_program;

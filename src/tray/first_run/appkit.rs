@@ -1,19 +1,27 @@
-//! The first-run window of macOS: an alert with an accessory box. It has one button and no title bar: it can only be
-//! answered.
+//! The first-run window of macOS: an alert with an accessory box. It has one button and no title bar: a person can only
+//! answer it, and only the end of the tray takes it away unanswered.
 
-use objc2::MainThreadMarker;
 use objc2::rc::Retained;
-use objc2_app_kit::{NSAlert, NSApplication, NSButton, NSControlStateValueOff, NSControlStateValueOn};
+use objc2::runtime::NSObjectProtocol;
+use objc2::{MainThreadMarker, sel};
+use objc2_app_kit::{
+    NSAlert, NSAlertFirstButtonReturn, NSApplication, NSButton, NSControlStateValueOff, NSControlStateValueOn,
+    NSFloatingWindowLevel,
+};
 use objc2_foundation::NSString;
 
 use super::{Answer, BOX, BUTTON, PURPOSE, Question, STATISTICS, TITLE};
+use crate::tray::next_turn::on_next_turn;
 
-/// Shows the window and calls `answer` when the person is done with it. Main thread only; returns after the answer.
+/// Shows the window and returns at once; `answer` is called when the person is done with it. Main thread only.
 pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
-    let Some(main) = MainThreadMarker::new() else {
-        tracing::warn!("the first-run window can only be shown by the main thread");
-        return;
-    };
+    match MainThreadMarker::new() {
+        Some(main) => on_next_turn(move || answer(run(question, main))),
+        None => tracing::warn!("the first-run window can only be shown by the main thread"),
+    }
+}
+
+fn run(question: Question, main: MainThreadMarker) -> Answer {
     let alert = NSAlert::new(main);
     alert.setMessageText(&NSString::from_str(TITLE));
     alert.setInformativeText(&NSString::from_str(&format!("{PURPOSE}\n\n{STATISTICS}")));
@@ -24,10 +32,20 @@ pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
     tick.setState(if question.ticked { NSControlStateValueOn } else { NSControlStateValueOff });
     tick.sizeToFit();
     alert.setAccessoryView(Some(&tick));
-    // An app without a Dock icon is not in front by itself.
-    NSApplication::sharedApplication(main).activate();
-    alert.runModal();
-    answer(Answer::Continue {
-        ticked: tick.state() == NSControlStateValueOn,
-    });
+    // An app without a Dock icon is not in front by itself, and since macOS 14 it can only ask to be.
+    alert.window().setLevel(NSFloatingWindowLevel);
+    let application = NSApplication::sharedApplication(main);
+    if application.respondsToSelector(sel!(activate)) {
+        application.activate();
+    } else {
+        #[expect(deprecated, reason = "macOS 13 has no other")]
+        application.activateIgnoringOtherApps(true);
+    }
+    if alert.runModal() == NSAlertFirstButtonReturn {
+        Answer::Continue {
+            ticked: tick.state() == NSControlStateValueOn,
+        }
+    } else {
+        Answer::Closed
+    }
 }

@@ -26,10 +26,11 @@ pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
             confirmed();
         }
     };
-    // AppKit's windows belong to the main thread and pump its events; Windows' would hold up the tray's loop.
-    if cfg!(target_os = "macos") {
-        ask();
-    } else if let Err(error) = std::thread::Builder::new().name("message".to_owned()).spawn(ask) {
+    // AppKit's windows belong to the main thread; Windows' would hold up the tray's loop.
+    #[cfg(target_os = "macos")]
+    crate::tray::next_turn::on_next_turn(ask);
+    #[cfg(not(target_os = "macos"))]
+    if let Err(error) = std::thread::Builder::new().name("message".to_owned()).spawn(ask) {
         tracing::warn!("a message cannot be shown: {error}");
     }
 }
