@@ -114,14 +114,7 @@ mod tests {
     fn only_bounded_regular_files_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &fifo,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         assert_eq!(read_bounded(&fifo, 10).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(read_bounded(directory.path(), 10).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let long = directory.path().join("long");
