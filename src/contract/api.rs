@@ -255,8 +255,68 @@ pub struct Server {
     pub tool_count: u32,
     #[serde(default)]
     pub reconnect_count: u32,
+    /// Tools that wait for approval; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineCounts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+}
+
+/// How many tools of a server wait, in [`Server`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineCounts {
+    #[serde(default)]
+    pub pending_count: u32,
+    #[serde(default)]
+    pub changed_count: u32,
+    #[serde(default)]
+    pub blocked_count: u32,
+}
+
+/// `data` of `GET /api/v1/servers/{name}/tools`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerTools {
+    #[serde(default)]
+    pub server_name: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub tools: Vec<ServerTool>,
+    #[serde(default)]
+    pub count: u32,
+}
+
+/// One tool in [`ServerTools`]. Its text is the server's own, approved or not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerTool {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub server_name: String,
+    #[serde(default)]
+    pub description: String,
+    /// `approved`, `pending` or `changed`.
+    #[serde(default)]
+    pub approval_status: String,
+    #[serde(default)]
+    pub hash: String,
+    #[serde(default)]
+    pub schema: serde_json::Value,
+    /// The approved description of a changed tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_description: Option<String>,
+    /// The parts of a changed tool that differ, in the protocol's words.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+}
+
+/// `data` of `POST /api/v1/servers/{name}/tools/approve`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    #[serde(default)]
+    pub approved: u32,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub tools: Vec<String>,
+    #[serde(default)]
+    pub message: String,
 }
 
 /// What a person should know of a server, and the one thing to do about it.

@@ -54,6 +54,11 @@ impl InstanceRoot {
         self.path.join("tray-autostart.json")
     }
 
+    /// `tool-approvals.json`: which tools of which server a person has let in.
+    pub fn tool_approvals(&self) -> PathBuf {
+        self.path.join("tool-approvals.json")
+    }
+
     /// `tray.json`: the tray's preferences and the first-run answer.
     pub fn tray_preferences(&self) -> PathBuf {
         self.path.join("tray.json")

@@ -35,7 +35,7 @@ pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: Anony
             require_mcp_auth: config.require_mcp_auth,
             enable_code_execution: false,
             // Tools of a server in quarantine are held; single tools are not yet approved one by one.
-            quarantine_enabled: false,
+            quarantine_enabled: config.quarantine_enabled != Some(false),
             sensitive_data_detection_enabled: false,
             oauth_provider_types: Vec::new().into(),
             docker_available: None,

@@ -26,6 +26,7 @@ use crate::core::mcp::{Handler, Proxy};
 use crate::core::rest::{self, Door};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
+use crate::core::upstream::approvals::Approvals;
 use crate::core::upstream::registry::Upstreams;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
@@ -130,7 +131,7 @@ impl Core {
         address: SocketAddr,
         local: Option<&LocalAddress>,
     ) -> Core {
-        let upstreams = Arc::new(Upstreams::new(&options.root.logs()));
+        let upstreams = Arc::new(Upstreams::new(&options.root.logs(), Approvals::load(&options.root.tool_approvals())));
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted = config.trusted_hosts.clone();

@@ -93,11 +93,23 @@ pub enum UpstreamCommand {
     Disable(ServerName),
     /// Start a server again
     Restart(ServerName),
+    /// Show a server's tools and which of them wait for approval
+    Inspect(ServerName),
+    /// Approve the named tools as they are now, or all that wait
+    Approve(ApproveArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct ServerName {
     pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ApproveArguments {
+    pub name: String,
+    /// Tools to approve (default: all that wait)
+    #[arg(value_name = "TOOL")]
+    pub tools: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -126,6 +126,10 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Disable(server)) => {
             upstream::act(context, &link, &server.name, "disable").await
         }
+        Command::Upstream(UpstreamCommand::Inspect(server)) => upstream::inspect(context, &link, &server.name).await,
+        Command::Upstream(UpstreamCommand::Approve(options)) => {
+            upstream::approve(context, &link, &options.name, &options.tools).await
+        }
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }

@@ -10,7 +10,7 @@ use super::core_link::{CoreLink, config_error};
 use super::output::{Format, print, rows};
 use super::{CliError, Context};
 use crate::client::CallError;
-use crate::contract::api::{Server, ServerAction, Servers};
+use crate::contract::api::{Approved, Server, ServerAction, ServerTool, ServerTools, Servers};
 use crate::core::config::document::EditError;
 use crate::core::config::store::StoreError;
 
@@ -137,8 +137,7 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
             }
         }
         None if action == "restart" => {
-            return Err(CliError::new("DAEMON_NOT_RUNNING", "no core runs here, so no server does")
-                .guided("start one with `mcpproxy serve` or the tray app"));
+            return Err(no_core());
         }
         None => {
             let edit = |document: &mut crate::core::config::document::Document| {
@@ -156,6 +155,49 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
         }
     };
     print(context.format, &done, |done| format!("`{}`: {} done.", done.server, done.action))
+}
+
+/// A server's tools with their approval.
+pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
+    let client = link.running().ok_or_else(no_core)?;
+    let path = format!("{}/tools", server_path(name));
+    let tools: ServerTools = client.get(&path).await.map_err(|error| missing(error, name))?;
+    print(context.format, &tools, |tools| {
+        // A server's own text: its control characters are not for this terminal.
+        let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
+        let row = |tool: &ServerTool| {
+            vec![
+                shown(&tool.name),
+                tool.approval_status.clone(),
+                tool.changes.join(", "),
+                shown(&tool.description),
+            ]
+        };
+        rows(&["NAME", "APPROVAL", "CHANGED", "DESCRIPTION"], tools.tools.iter().map(row).collect())
+    })
+}
+
+/// Approves tools of a server.
+pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[String]) -> Result<(), CliError> {
+    let client = link.running().ok_or_else(no_core)?;
+    let path = format!("{}/tools/approve", server_path(name));
+    let body = if tools.is_empty() { json!({"approve_all": true}) } else { json!({"tools": tools}) };
+    let done: Approved = client.post(&path, Some(&body)).await.map_err(|error| missing(error, name))?;
+    print(context.format, &done, |done| format!("{}.", done.message))
+}
+
+/// The core's own sentence says whether the server or a tool is unknown.
+fn missing(error: CallError, name: &str) -> CliError {
+    match &error {
+        CallError::Status { code: 404, .. } => CliError::new("SERVER_NOT_FOUND", error.to_string())
+            .guided(format!("`mcpproxy upstream inspect {name}` shows its tools")),
+        _ => error.into(),
+    }
+}
+
+fn no_core() -> CliError {
+    CliError::new("DAEMON_NOT_RUNNING", "no core runs here, so no server does")
+        .guided("start one with `mcpproxy serve` or the tray app")
 }
 
 fn entry(options: &AddArguments) -> Result<Value, CliError> {

@@ -39,6 +39,9 @@ pub struct Config {
     /// The upstream servers, a list.
     #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
     pub servers: Vec<ServerConfig>,
+    /// Whether new and changed tools wait for a person's approval.
+    #[serde(default)]
+    pub quarantine_enabled: Option<bool>,
     /// How many tools `retrieve_tools` returns when the caller does not say, 1 to 1000.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     pub tools_limit: usize,
@@ -112,6 +115,12 @@ pub struct ServerConfig {
     /// Its tools are neither shown nor called until a person approves the server.
     #[serde(default)]
     pub quarantined: bool,
+    /// New and changed tools do not wait: the older word.
+    #[serde(default)]
+    pub skip_quarantine: bool,
+    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
+    #[serde(default)]
+    pub auto_approve_tool_changes: Option<bool>,
     /// How long it may take to start, downloads included.
     #[serde(default, deserialize_with = "optional_duration")]
     pub init_timeout: Option<Duration>,
@@ -148,6 +157,11 @@ impl Protocol {
 }
 
 impl ServerConfig {
+    /// Whether new and changed tools of this server do not wait for approval.
+    pub fn trusts_changes(&self) -> bool {
+        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
+    }
+
     /// The protocol with `auto` decided.
     pub fn effective_protocol(&self) -> Protocol {
         match self.protocol {
@@ -187,12 +201,17 @@ impl Config {
                 problem,
             });
         }
-        let config: Config = serde_json::from_str(text).map_err(|error| ConfigError {
+        let mut config: Config = serde_json::from_str(text).map_err(|error| ConfigError {
             path: path.to_path_buf(),
             line: error.line(),
             column: error.column(),
             problem: sentence(&error),
         })?;
+        if config.quarantine_enabled == Some(false) {
+            for server in &mut config.servers {
+                server.auto_approve_tool_changes = Some(true);
+            }
+        }
         match config.mistake() {
             None => Ok(config),
             Some((needle, problem)) => {

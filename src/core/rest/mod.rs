@@ -28,6 +28,8 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/info", get(info))
         .route("/api/v1/servers", get(servers::list).post(servers::add))
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}/tools", get(servers::tools))
+        .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", axum::routing::patch(config::patch))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))

@@ -10,10 +10,11 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{failed, ok};
-use crate::contract::api::ServerAction;
+use crate::contract::api::{Approved, ServerAction};
 use crate::core::app::App;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::StoreError;
+use crate::core::upstream::registry::ApproveError;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     ok(app.servers())
@@ -65,6 +66,47 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         Ok(()) => done(&name, &action),
         Err(error) => refused(&error),
     }
+}
+
+/// A server's tools, each with its approval.
+pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match app.upstreams.snapshot(&name) {
+        Some(server) => ok(server.tools_to_api()),
+        None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
+    }
+}
+
+/// Approves the tools named in `tools`, or with `approve_all` every one that waits.
+pub async fn approve(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    body: Result<Json<Approve>, JsonRejection>,
+) -> Response {
+    let names = match body {
+        Ok(Json(Approve { approve_all: true, .. })) => None,
+        Ok(Json(Approve { tools, .. })) if !tools.is_empty() => Some(tools),
+        _ => {
+            let sentence = "expected {\"tools\": [\"name\", …]} or {\"approve_all\": true}";
+            return failed(StatusCode::BAD_REQUEST, sentence);
+        }
+    };
+    match app.upstreams.approve(&name, names.as_deref()) {
+        Ok(tools) => ok(Approved {
+            approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
+            message: format!("{} tools of `{name}` approved", tools.len()),
+            tools,
+        }),
+        Err(error @ ApproveError::Io(_)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(StatusCode::NOT_FOUND, error.to_string()),
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Approve {
+    #[serde(default)]
+    tools: Vec<String>,
+    #[serde(default)]
+    approve_all: bool,
 }
 
 fn done(server: &str, action: &str) -> Response {

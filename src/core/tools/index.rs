@@ -128,6 +128,7 @@ mod tests {
         Snapshot {
             config: Arc::new(config),
             phase,
+            held: Arc::default(),
             reconnects: 0,
             retries: 0,
             identity: None,

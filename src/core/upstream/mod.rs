@@ -2,6 +2,7 @@
 //!
 //! This file holds values; [`run`] keeps one server going, [`registry`] keeps all of them.
 
+pub mod approvals;
 pub mod registry;
 mod run;
 mod spawn;
@@ -10,7 +11,11 @@ use std::sync::Arc;
 
 use rmcp::model::Tool;
 
-use crate::contract::api::{Health, Server, ServerStats, UpstreamState, UpstreamStats};
+use approvals::{Held, Print};
+
+use crate::contract::api::{
+    Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
+};
 use crate::core::config::ServerConfig;
 
 /// Where one upstream server stands.
@@ -34,6 +39,8 @@ pub enum Phase {
 pub struct Snapshot {
     pub config: Arc<ServerConfig>,
     pub phase: Phase,
+    /// Tools that wait for approval; they are in no other place.
+    pub held: Arc<Vec<Held>>,
     /// Connections made after the first one.
     pub reconnects: u32,
     /// Failed attempts since the last connection.
@@ -48,6 +55,66 @@ impl Snapshot {
         match &self.phase {
             Phase::Connected(tools) => tools,
             _ => &[],
+        }
+    }
+
+    /// The tools that wait for a person's approval.
+    pub fn held(&self) -> &[Held] {
+        match &self.phase {
+            Phase::Connected(_) => &self.held,
+            _ => &[],
+        }
+    }
+
+    /// Lets tools in, as far as they are still the ones that were approved.
+    fn open(&mut self, approved: &[Held]) {
+        let Phase::Connected(tools) = &mut self.phase else { return };
+        let (opened, held): (Vec<Held>, Vec<Held>) =
+            self.held.iter().cloned().partition(|held| approved.contains(held));
+        Arc::make_mut(tools).extend(opened.into_iter().map(|held| held.tool));
+        self.held = Arc::new(held);
+    }
+
+    fn quarantine(&self) -> Option<QuarantineCounts> {
+        let changed = self.held().iter().filter(|held| held.before.is_some()).count();
+        let counts = QuarantineCounts {
+            pending_count: count(self.held().len() - changed),
+            changed_count: count(changed),
+            blocked_count: 0,
+        };
+        (!self.held().is_empty()).then_some(counts)
+    }
+
+    /// Every tool of a connected server with its approval, as `GET /api/v1/servers/{name}/tools` shows it.
+    pub fn tools_to_api(&self) -> ServerTools {
+        let open = self.tools().iter().map(|tool| self.tool_to_api(tool, &Print::of(tool), "approved"));
+        let held = self.held().iter().map(|held| {
+            let status = if held.before.is_some() { "changed" } else { "pending" };
+            let shown = self.tool_to_api(&held.tool, &held.print, status);
+            let Some(before) = &held.before else { return shown };
+            ServerTool {
+                previous_description: Some(before.description.clone()),
+                changes: held.print.differences(before).into_iter().map(str::to_owned).collect(),
+                ..shown
+            }
+        });
+        let tools: Vec<ServerTool> = open.chain(held).collect();
+        ServerTools {
+            server_name: self.config.name.clone(),
+            count: count(tools.len()),
+            tools,
+        }
+    }
+
+    fn tool_to_api(&self, tool: &Tool, print: &Print, status: &str) -> ServerTool {
+        ServerTool {
+            name: tool.name.to_string(),
+            server_name: self.config.name.clone(),
+            description: print.description.clone(),
+            approval_status: status.to_owned(),
+            hash: print.hash(&tool.name),
+            schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
+            ..ServerTool::default()
         }
     }
 
@@ -85,6 +152,7 @@ impl Snapshot {
             last_error: self.last_error(),
             tool_count: count(self.tools().len()),
             reconnect_count: self.reconnects,
+            quarantine: self.quarantine(),
             health: Some(self.health()),
         }
     }
@@ -93,6 +161,10 @@ impl Snapshot {
     pub fn health(&self) -> Health {
         let tools = self.tools().len();
         let (level, summary, action) = match &self.phase {
+            Phase::Connected(_) if !self.held().is_empty() => {
+                let summary = format!("Connected ({tools} tools, {} to approve)", self.held().len());
+                ("degraded", summary, Some("approve"))
+            }
             Phase::Connected(_) if tools == 1 => ("healthy", "Connected (1 tool)".to_owned(), None),
             Phase::Connected(_) => ("healthy", format!("Connected ({tools} tools)"), None),
             Phase::Connecting => ("degraded", "Starting".to_owned(), None),

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::approvals::{Approvals, Held};
 use super::run::{Handles, run};
 use super::{Phase, Snapshot};
 use crate::core::config::ServerConfig;
@@ -19,12 +20,13 @@ use crate::core::config::ServerConfig;
 pub struct Upstreams {
     servers: RwLock<BTreeMap<String, Upstream>>,
     logs: PathBuf,
+    approvals: Arc<Approvals>,
     changes: Arc<watch::Sender<u64>>,
 }
 
 struct Upstream {
     config: Arc<ServerConfig>,
-    state: watch::Receiver<Snapshot>,
+    state: Arc<watch::Sender<Snapshot>>,
     peer: watch::Receiver<Option<Peer<RoleClient>>>,
     restart: Arc<Notify>,
     stop: CancellationToken,
@@ -46,6 +48,15 @@ pub enum CallError {
     NotConnected { server: String, reason: String },
     #[error("server `{server}` has no tool `{tool}`: use retrieve_tools to find the right name")]
     UnknownTool { server: String, tool: String },
+    #[error(
+        "tool `{tool}` of server `{server}` is {}, and waits for a person's approval in MCPProxy",
+        if *changed { "not what was approved: it has changed" } else { "new" }
+    )]
+    Held {
+        server: String,
+        tool: String,
+        changed: bool,
+    },
     #[error("server `{server}` did not answer within {} s", limit.as_secs())]
     Timeout { server: String, limit: Duration },
     #[error("server `{server}` ended during the call; it is being started again")]
@@ -57,12 +68,24 @@ pub enum CallError {
     Other { server: String, error: String },
 }
 
+/// Why nothing was approved.
+#[derive(Debug, thiserror::Error)]
+pub enum ApproveError {
+    #[error("no server is called `{0}`")]
+    UnknownServer(String),
+    #[error("server `{server}` has no tool `{tool}` now; a tool can be approved while its server is connected")]
+    UnknownTool { server: String, tool: String },
+    #[error("the approval cannot be saved: {0}")]
+    Io(#[from] std::io::Error),
+}
+
 impl Upstreams {
     /// No servers yet; each one's log goes to `logs`.
-    pub fn new(logs: &Path) -> Upstreams {
+    pub fn new(logs: &Path, approvals: Approvals) -> Upstreams {
         Upstreams {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),
+            approvals: Arc::new(approvals),
             changes: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -108,10 +131,43 @@ impl Upstreams {
         servers.get(name).map(|server| server.restart.notify_one()).is_some()
     }
 
+    /// One server.
+    pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.get(name).map(|server| server.state.borrow().clone())
+    }
+
     /// Every server, by name.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         servers.values().map(|server| server.state.borrow().clone()).collect()
+    }
+
+    /// Approves tools of a server as they are now, or all of them; says which ones had waited.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing is approved then.
+    pub fn approve(&self, server: &str, names: Option<&[String]>) -> Result<Vec<String>, ApproveError> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let found = servers.get(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
+        let snapshot = found.state.borrow().clone();
+        for name in names.unwrap_or_default() {
+            let open = snapshot.tools().iter().any(|tool| tool.name == *name);
+            if !open && !snapshot.held().iter().any(|held| held.tool.name == *name) {
+                return Err(ApproveError::UnknownTool {
+                    server: server.to_owned(),
+                    tool: name.clone(),
+                });
+            }
+        }
+        let meant = |held: &&Held| names.is_none_or(|names| names.iter().any(|name| held.tool.name == *name));
+        let chosen: Vec<Held> = snapshot.held().iter().filter(meant).cloned().collect();
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.approvals.approve(server, &chosen)?;
+        found.state.send_modify(|state| state.open(&chosen));
+        Ok(chosen.iter().map(|held| held.tool.name.to_string()).collect())
     }
 
     /// A connected server's tool.
@@ -139,9 +195,15 @@ impl Upstreams {
                 reason: reason.clone(),
             }),
             Phase::Connected(tools) => {
-                tools.iter().find(|found| found.name == tool).cloned().ok_or(CallError::UnknownTool {
-                    server: name,
-                    tool: tool.to_owned(),
+                let tool = tool.to_owned();
+                let open = tools.iter().find(|found| found.name == tool).cloned();
+                open.ok_or_else(|| match snapshot.held().iter().find(|held| held.tool.name == tool) {
+                    Some(held) => CallError::Held {
+                        server: name,
+                        tool,
+                        changed: held.before.is_some(),
+                    },
+                    None => CallError::UnknownTool { server: name, tool },
                 })
             }
         }
@@ -181,28 +243,30 @@ impl Upstreams {
 
     fn start(&self, config: ServerConfig) -> Upstream {
         let config = Arc::new(config);
-        let (state, state_seen) = watch::channel(Snapshot {
+        let state = Arc::new(watch::Sender::new(Snapshot {
             config: config.clone(),
             phase: Phase::Connecting,
+            held: Arc::default(),
             reconnects: 0,
             retries: 0,
             identity: None,
-        });
+        }));
         let (peer, peer_seen) = watch::channel(None);
         let restart = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let handles = Handles {
-            state,
+            state: state.clone(),
+            approvals: self.approvals.clone(),
             peer,
             restart: restart.clone(),
             stop: stop.clone(),
         };
         let log = self.logs.join(format!("server-{}.log", file_name(&config.name)));
         let task = tokio::spawn(run(config.clone(), log, handles));
-        tokio::spawn(tell(state_seen.clone(), self.changes.clone()));
+        tokio::spawn(tell(state.subscribe(), self.changes.clone()));
         Upstream {
             config,
-            state: state_seen,
+            state,
             peer: peer_seen,
             restart,
             stop,

@@ -10,13 +10,15 @@ use rmcp::{ClientHandler, ServiceExt};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::approvals::Approvals;
 use super::spawn::{Process, Spawned, spawn};
 use super::{Phase, Snapshot};
 use crate::core::config::{Protocol, ServerConfig};
 
 /// What a server's task tells, and how it is spoken to.
 pub struct Handles {
-    pub state: watch::Sender<Snapshot>,
+    pub state: Arc<watch::Sender<Snapshot>>,
+    pub approvals: Arc<Approvals>,
     pub peer: watch::Sender<Option<Peer<RoleClient>>>,
     pub restart: Arc<Notify>,
     pub stop: CancellationToken,
@@ -154,14 +156,14 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     let peer = service.peer().clone();
     tracing::info!(server = config.name, tools = tools.len(), "connected");
     handles.peer.send_replace(Some(peer.clone()));
-    handles.state.send_modify(|state| state.phase = Phase::Connected(Arc::new(tools)));
+    take_tools(tools, config, handles);
     let error = loop {
         tokio::select! {
             () = handles.stop.cancelled() => break None,
             () = handles.restart.notified() => break None,
             status = process.ended() => break Some(format!("it ended ({status})")),
             () = changed.notified() => match list_tools(&peer).await {
-                Ok(tools) => handles.state.send_modify(|state| state.phase = Phase::Connected(Arc::new(tools))),
+                Ok(tools) => take_tools(tools, config, handles),
                 Err(error) => break Some(error),
             },
         }
@@ -175,6 +177,22 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     drop(service);
     process.end().await;
     error
+}
+
+/// Shows the approved tools, and holds the others back.
+fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
+    let (open, held) = if config.trusts_changes() {
+        (tools, Vec::new())
+    } else {
+        handles.approvals.part(&config.name, tools)
+    };
+    if !held.is_empty() {
+        tracing::warn!(server = config.name, tools = held.len(), "new or changed tools wait for approval");
+    }
+    handles.state.send_modify(|state| {
+        state.phase = Phase::Connected(Arc::new(open));
+        state.held = Arc::new(held);
+    });
 }
 
 async fn list_tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {

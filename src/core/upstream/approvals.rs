@@ -1,0 +1,187 @@
+//! Which tools a person has let in, by what they say of themselves: a tool that is new or has changed waits.
+//!
+//! The tools a server has when it is first let in are let in with it. From then on a changed word in a description,
+//! a schema or an annotation holds the tool back until a person approves it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rmcp::model::Tool;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::os::files;
+
+/// What has been approved, in a file of the instance root.
+pub struct Approvals {
+    path: PathBuf,
+    approved: Mutex<Approved>,
+}
+
+#[derive(Default)]
+struct Approved {
+    servers: BTreeMap<String, BTreeMap<String, Print>>,
+    /// The file was there and could not be read: nobody knows what was approved, so no server is new.
+    lost: bool,
+}
+
+/// What a tool says of itself, short enough to keep for every tool: two equal prints are the same tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Print {
+    pub description: String,
+    input_schema: String,
+    output_schema: String,
+    annotations: String,
+}
+
+/// A tool that waits for approval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    pub tool: Tool,
+    pub print: Print,
+    /// What was approved under this name; `None` for a new tool.
+    pub before: Option<Print>,
+}
+
+/// Largest file that is read: some tens of thousands of tools.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+impl Print {
+    /// The print of a tool.
+    pub fn of(tool: &Tool) -> Print {
+        Print {
+            description: tool.description.as_deref().unwrap_or_default().to_owned(),
+            input_schema: hash(&tool.input_schema),
+            output_schema: hash(&tool.output_schema),
+            annotations: hash(&(&tool.title, &tool.annotations)),
+        }
+    }
+
+    /// SHA-256 over name and print.
+    pub fn hash(&self, name: &str) -> String {
+        hash(&(name, self))
+    }
+
+    /// The parts that differ from `before`, in the words of the protocol.
+    pub fn differences(&self, before: &Print) -> Vec<&'static str> {
+        let parts = [
+            ("description", self.description != before.description),
+            ("inputSchema", self.input_schema != before.input_schema),
+            ("outputSchema", self.output_schema != before.output_schema),
+            ("annotations", self.annotations != before.annotations),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    }
+}
+
+impl Approvals {
+    /// The approvals kept in this file. One that cannot be read approves nothing.
+    pub fn load(path: &Path) -> Approvals {
+        let approved = match files::read_bounded(path, LARGEST) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        };
+        let approved = match approved {
+            Ok(servers) => Approved { servers, lost: false },
+            Err(error) => {
+                tracing::error!("`{}`: {error}; every tool waits for approval again", path.display());
+                Approved {
+                    lost: true,
+                    ..Approved::default()
+                }
+            }
+        };
+        Approvals {
+            path: path.to_path_buf(),
+            approved: Mutex::new(approved),
+        }
+    }
+
+    /// Parts the tools of a server that may be used from those that wait.
+    pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<Held>) {
+        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        if !approved.lost && !approved.servers.contains_key(server) {
+            let prints = tools.iter().map(|tool| (tool.name.to_string(), Print::of(tool))).collect();
+            approved.servers.insert(server.to_owned(), prints);
+            if let Err(error) = self.save(&approved) {
+                tracing::error!("`{}` cannot be written: {error}", self.path.display());
+            }
+            return (tools, Vec::new());
+        }
+        let known = approved.servers.get(server);
+        let (mut open, mut held) = (Vec::new(), Vec::new());
+        for tool in tools {
+            let print = Print::of(&tool);
+            let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
+            if before.as_ref() == Some(&print) {
+                open.push(tool);
+            } else {
+                held.push(Held { tool, print, before });
+            }
+        }
+        (open, held)
+    }
+
+    /// Approves these tools as they are now.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is approved then.
+    pub fn approve(&self, server: &str, tools: &[Held]) -> io::Result<()> {
+        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = approved.servers.clone();
+        let prints = approved.servers.entry(server.to_owned()).or_default();
+        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.print.clone())));
+        self.save(&approved).inspect_err(|_| approved.servers = before)
+    }
+
+    fn save(&self, approved: &Approved) -> io::Result<()> {
+        files::replace_private(&self.path, &serde_json::to_vec(&approved.servers)?)
+    }
+}
+
+/// SHA-256 of a value as JSON with sorted keys.
+fn hash(value: &impl Serialize) -> String {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    value.sort_all_objects();
+    let digest = Sha256::digest(value.to_string().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(name: &'static str, description: &'static str) -> Tool {
+        Tool::new(name, description, serde_json::Map::new())
+    }
+
+    #[test]
+    fn what_is_new_or_changed_waits_and_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        let approvals = Approvals::load(&path);
+        assert_eq!(approvals.part("s", vec![tool("a", "one")]).1, []);
+        let now = vec![tool("a", "two"), tool("b", "new")];
+        let approvals = Approvals::load(&path);
+        let (open, held) = approvals.part("s", now.clone());
+        assert!(open.is_empty());
+        assert_eq!(held[0].before.as_ref().unwrap().description, "one");
+        assert_eq!(held[0].print.differences(held[0].before.as_ref().unwrap()), ["description"]);
+        assert_eq!(held[1].before, None);
+        approvals.approve("s", &held[..1]).unwrap();
+        let (open, held) = Approvals::load(&path).part("s", now);
+        assert_eq!((open[0].name.as_ref(), held[0].tool.name.as_ref()), ("a", "b"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_approves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        std::fs::write(&path, "{").unwrap();
+        let (open, held) = Approvals::load(&path).part("s", vec![tool("a", "one")]);
+        assert_eq!((open.len(), held.len()), (0, 1));
+    }
+}
