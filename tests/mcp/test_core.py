@@ -507,6 +507,12 @@ class Approval(unittest.TestCase):
             found = text_of(call(world, "retrieve_tools", {"query": "add numbers, read the file, wipe the disk"}))
             self.assertEqual(json.loads(found)["total"], 0)
 
+            ids = {"tool_ids": ["changing:add", "changing:wipe", "nobody:add"]}
+            described = json.loads(text_of(call(world, "describe_tool", ids)))
+            self.assertEqual(described["definitions"], [])
+            words = [error["error"] for error in described["errors"]]
+            self.assertEqual(words, ["changed", "pending_approval", "not_found"])
+
             path = "/api/v1/servers/changing/tools"
             shown = {tool["name"]: tool for tool in world.get(path).data["tools"]}
             self.assertEqual(shown["add"]["approval_status"], "changed")
@@ -520,6 +526,8 @@ class Approval(unittest.TestCase):
             approved = world.run(CORE, "upstream", "approve", "changing", "add")
             self.assertEqual(approved.returncode, 0, approved.stderr)
             self.assertIn("ran: one", text_of(call(world, "call_tool_read", add)))
+            described = json.loads(text_of(call(world, "describe_tool", {"tool_ids": ["changing:add"]})))
+            self.assertEqual(described["definitions"][0]["call_with"], "call_tool_read")
             self.assertIn("pending", world.run(CORE, "upstream", "inspect", "changing").stdout)
             self.assertEqual(stat.S_IMODE((world.root / "tool-approvals.json").stat().st_mode), 0o600)
 

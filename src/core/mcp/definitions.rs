@@ -8,6 +8,12 @@ use crate::core::tools::intent::Intent;
 /// Name of the search tool.
 pub const RETRIEVE_TOOLS: &str = "retrieve_tools";
 
+/// Name of the tool that shows definitions by name.
+pub const DESCRIBE_TOOL: &str = "describe_tool";
+
+/// Most tools one `describe_tool` shows.
+pub const MOST_DESCRIBED: usize = 5;
+
 /// What a client's model is told about this server.
 pub const INSTRUCTIONS: &str = "This server leads to the tools of many other servers. First call retrieve_tools with a few \
 words on what you want to do; each tool it returns names the call tool to use in `call_with`. Then call that one with the \
@@ -15,7 +21,7 @@ tool's `name` (`server:tool`) and `args` as its `inputSchema` asks.";
 
 /// All of them.
 pub fn definitions() -> Vec<Tool> {
-    let mut tools = vec![retrieve_tools()];
+    let mut tools = vec![retrieve_tools(), describe_tool()];
     tools.extend(Intent::ALL.map(call_tool));
     tools
 }
@@ -33,6 +39,20 @@ fn retrieve_tools() -> Tool {
     });
     let annotations = ToolAnnotations::with_title("Find tools").read_only(true).open_world(false);
     Tool::new(RETRIEVE_TOOLS, description, object(schema)).with_annotations(annotations)
+}
+
+fn describe_tool() -> Tool {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "tool_ids": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_DESCRIBED,
+                "description": "Full names of tools, server:tool"},
+        },
+        "required": ["tool_ids"],
+    });
+    let annotations = ToolAnnotations::with_title("Describe tools").read_only(true).open_world(false);
+    Tool::new(DESCRIBE_TOOL, "Shows the definitions of tools whose full names are known.", object(schema))
+        .with_annotations(annotations)
 }
 
 fn call_tool(intent: Intent) -> Tool {
@@ -83,13 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_sees_the_same_four_tools_with_schemas() {
+    fn every_client_sees_the_same_tools_with_schemas() {
         let tools = definitions();
         let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
         assert_eq!(
             names,
             [
                 "retrieve_tools",
+                "describe_tool",
                 "call_tool_read",
                 "call_tool_write",
                 "call_tool_destructive"

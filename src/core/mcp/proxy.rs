@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType, Tool};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::definitions::RETRIEVE_TOOLS;
+use super::definitions::{DESCRIBE_TOOL, MOST_DESCRIBED, RETRIEVE_TOOLS};
 use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
@@ -67,6 +67,9 @@ impl Proxy {
         if name == RETRIEVE_TOOLS {
             return Some(Ok(self.retrieve_tools(arguments)));
         }
+        if name == DESCRIBE_TOOL {
+            return Some(Ok(self.describe_tool(arguments)));
+        }
         let intent = Intent::of_tool(name)?;
         self.counts.call_tool(intent);
         Some(self.call_upstream(intent, arguments).await)
@@ -88,19 +91,9 @@ impl Proxy {
         let tools: Vec<Value> = found
             .iter()
             .map(|found| {
-                let tool = &found.entry.tool;
-                let mut entry = json!({
-                    "name": found.entry.id(),
-                    "description": tool.description,
-                    "inputSchema": tool.input_schema,
-                    "score": found.score,
-                    "server": found.entry.server,
-                    "call_with": Intent::recommended(tool.annotations.as_ref()).tool(),
-                });
-                if let (Some(annotations), Some(entry)) = (&tool.annotations, entry.as_object_mut()) {
-                    entry.insert("annotations".into(), json!(annotations));
-                }
-                entry
+                let mut entry = definition(&found.entry.server, &found.entry.tool);
+                entry.insert("score".into(), json!(found.score));
+                Value::Object(entry)
             })
             .collect();
         let total = tools.len();
@@ -111,6 +104,27 @@ impl Proxy {
             "usage_instructions": "Call a tool with the call tool named in its `call_with`: \
                 {\"name\": \"<server:tool>\", \"args\": {…as its inputSchema asks…}}",
         });
+        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+    }
+
+    fn describe_tool(&self, arguments: &JsonObject) -> CallToolResult {
+        let ids: Option<Vec<&str>> =
+            arguments.get("tool_ids").and_then(Value::as_array).and_then(|ids| ids.iter().map(Value::as_str).collect());
+        let Some(ids) = ids.filter(|ids| (1..=MOST_DESCRIBED).contains(&ids.len())) else {
+            return failed(&format!("describe_tool needs `tool_ids`: 1 to {MOST_DESCRIBED} full names, server:tool"));
+        };
+        let (mut definitions, mut errors) = (Vec::new(), Vec::new());
+        for id in ids {
+            let found = tool_id::split(id).map_err(|sentence| ("not_found", sentence)).and_then(|(server, tool)| {
+                let found = self.upstreams.tool(server, tool);
+                found.map(|tool| definition(server, &tool)).map_err(|error| (word(&error), error.to_string()))
+            });
+            match found {
+                Ok(definition) => definitions.push(definition),
+                Err((error, remediation)) => errors.push(json!({"id": id, "error": error, "remediation": remediation})),
+            }
+        }
+        let answer = json!({"definitions": definitions, "errors": errors});
         CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
     }
 
@@ -145,6 +159,32 @@ impl Proxy {
 
     fn index(&self) -> Arc<ToolIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A tool as a client's model is shown it.
+fn definition(server: &str, tool: &Tool) -> JsonObject {
+    let mut entry = JsonObject::new();
+    entry.insert("name".into(), json!(tool_id::join(server, &tool.name)));
+    entry.insert("description".into(), json!(tool.description));
+    entry.insert("inputSchema".into(), json!(tool.input_schema));
+    entry.insert("server".into(), json!(server));
+    entry.insert("call_with".into(), json!(Intent::recommended(tool.annotations.as_ref()).tool()));
+    if let Some(annotations) = &tool.annotations {
+        entry.insert("annotations".into(), json!(annotations));
+    }
+    entry
+}
+
+/// Why a tool is not shown, in `describe_tool`'s words (contract: mcp-tools §2.3).
+fn word(error: &CallError) -> &'static str {
+    match error {
+        CallError::Disabled(_) => "disabled",
+        CallError::Quarantined(_) => "quarantined",
+        CallError::Held { changed: true, .. } => "changed",
+        CallError::Held { changed: false, .. } => "pending_approval",
+        CallError::Connecting(_) | CallError::NotConnected { .. } => "not_connected",
+        _ => "not_found",
     }
 }
 

@@ -3,7 +3,7 @@
 use bm25::{Document, SearchEngine, SearchEngineBuilder};
 use rmcp::model::Tool;
 
-use super::{tool_id, words::Words};
+use super::words::Words;
 use crate::core::upstream::Snapshot;
 
 /// A searchable set of tools; rebuilt whole when a server's tools change.
@@ -83,13 +83,6 @@ impl ToolIndex {
     }
 }
 
-impl Entry {
-    /// `server:tool`.
-    pub fn id(&self) -> String {
-        tool_id::join(&self.server, &self.tool.name)
-    }
-}
-
 /// Name and server count twice: they say what a tool is for more tightly than its description.
 fn searched_text(entry: &Entry) -> String {
     let name = &entry.tool.name;
@@ -117,6 +110,7 @@ mod tests {
 
     use super::*;
     use crate::core::config::ServerConfig;
+    use crate::core::tools::tool_id;
     use crate::core::upstream::Phase;
 
     fn server(name: &str, phase: Phase) -> Snapshot {
@@ -152,7 +146,13 @@ mod tests {
             ),
             server("weather", tools(&[("get_forecast", "Weather for a place")])),
         ]);
-        let ids = |query| index.search(query, 5).iter().map(|found| found.entry.id()).collect::<Vec<_>>();
+        let ids = |query| {
+            index
+                .search(query, 5)
+                .iter()
+                .map(|found| tool_id::join(&found.entry.server, &found.entry.tool.name))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ids("opening pull requests")[0], "git:createPullRequest");
         assert_eq!(ids("what will the weather be"), ["weather:get_forecast"]);
         assert!(ids("zebra").is_empty());
