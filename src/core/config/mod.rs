@@ -343,6 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn the_newer_word_on_approval_outranks_the_older_and_the_switch_both() {
+        let trusts = |text: &str| parse(text).unwrap().servers[0].trusts_changes();
+        let server = |more: &str| format!(r#""mcpServers":[{{"name":"a","command":"x"{more}}}]"#);
+        assert!(!trusts(&format!("{{{}}}", server(""))));
+        assert!(trusts(&format!("{{{}}}", server(r#","skip_quarantine":true"#))));
+        let both = server(r#","skip_quarantine":true,"auto_approve_tool_changes":false"#);
+        assert!(!trusts(&format!("{{{both}}}")));
+        assert!(trusts(&format!(r#"{{"quarantine_enabled":false,{both}}}"#)));
+    }
+
+    #[test]
     fn the_existing_cores_file_is_read() {
         let config = parse(
             r#"{"listen":":8085","mcpServers":[{"name":"a","protocol":"stdio","command":"npx","args":null,"env":{},
