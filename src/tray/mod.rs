@@ -32,12 +32,13 @@ pub mod session;
 mod start_core;
 mod status_window;
 pub mod supervisor;
+pub mod user_path;
 pub mod view;
 mod write_journal;
 mod write_log;
 mod write_state;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -97,7 +98,7 @@ impl World {
         World {
             arguments: std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),
             environment: Environment::read(|name| {
-                let wanted = ["PATH", "CI"];
+                let wanted = ["PATH", "CI", "SHELL", user_path::ENV_ASKING];
                 names::is_declared(name)
                     || name == ENV_NO_FIRST_RUN
                     || wanted
@@ -242,6 +243,8 @@ fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String
         listen: environment.non_empty(names::ENV_LISTEN).map(str::to_owned),
         listen_is_named: environment.non_empty(names::ENV_LISTEN).is_some(),
         program: Program::remember(own),
+        path: std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect(),
+        shell: shell(environment),
         knocks: LocalAddress::of_tray(Platform::HOST, root, &world.user),
         client: Client::new(local_endpoint(world, root), "tray", VERSION),
         may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
@@ -565,6 +568,12 @@ fn unregister(world: &World) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The shell to ask for PATH: nobody, where this start came from a terminal, whose PATH is the person's already.
+fn shell(environment: &Environment) -> Option<PathBuf> {
+    let asked = !std::io::stdin().is_terminal() && environment.get(user_path::ENV_ASKING).is_none();
+    asked.then(|| PathBuf::from(environment.non_empty("SHELL").unwrap_or("/bin/sh")))
 }
 
 fn local_endpoint(world: &World, root: &InstanceRoot) -> Endpoint {

@@ -9,6 +9,7 @@ use tokio::process::{Child, Command};
 
 use super::core_program;
 use super::supervisor::Failure;
+use super::user_path;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::contract::names;
@@ -31,6 +32,7 @@ pub fn start(
     root: &InstanceRoot,
     home: &Path,
     listen: Option<&str>,
+    path: &[PathBuf],
     start: TrayStart,
     first: bool,
 ) -> Result<Child, Failure> {
@@ -46,6 +48,7 @@ pub fn start(
         command.env_remove(name);
     }
     command.envs(core_program::variables(start, first));
+    command.envs(user_path::joined(path).map(|path| ("PATH", path)));
     command.envs(listen.map(|address| (names::ENV_LISTEN, address)));
     if home.is_dir() {
         command.current_dir(home);

@@ -28,6 +28,7 @@ use super::own_program::Program;
 use super::preferences::Preferences;
 use super::session;
 use super::supervisor::{self, Ask, Effect, Event, Supervisor};
+use super::user_path;
 use super::view::View;
 use super::write_journal::Journal;
 use super::{start_core, write_state};
@@ -47,6 +48,8 @@ const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
 
 /// The ticks of the AI clients are looked at again after this time.
 const CLIENTS_STAY: Duration = Duration::from_secs(5 * 60);
+/// How long a shell may take for each way of asking it.
+const SHELL_LIMIT: Duration = Duration::from_secs(4);
 /// A configuration that is longer is not looked into for an address.
 const LONGEST_CONFIGURATION: u64 = 8 << 20;
 
@@ -69,6 +72,11 @@ pub enum Input {
     Asked(Ask),
     Info(Info),
     Status(Box<Status>),
+    /// The PATH for a core is known: it can be started.
+    PathKnown {
+        first: bool,
+        path: Vec<PathBuf>,
+    },
     Servers(Servers),
     Clients(Vec<AiClient>),
     /// An action came to its end, and something is left for the person to do.
@@ -125,6 +133,10 @@ pub struct Setting {
     /// The environment names an address: it is never written into the configuration.
     pub listen_is_named: bool,
     pub program: Option<Program>,
+    /// The PATH of this program.
+    pub path: Vec<PathBuf>,
+    /// The shell that knows the person's PATH, if one is to be asked.
+    pub shell: Option<PathBuf>,
     /// Where a second start of this program reaches this one.
     pub knocks: LocalAddress,
     pub client: Client,
@@ -224,6 +236,7 @@ impl Driver {
             Input::Status(status) => self.status(*status),
             Input::Servers(servers) if self.model.serving() => self.model.set_servers(servers),
             Input::Servers(_) => {}
+            Input::PathKnown { first, path } => self.path_known(first, &path),
             Input::Clients(clients) => self.model.clients = clients,
             Input::Hint(hint) => {
                 self.model.trouble = None;
@@ -362,7 +375,7 @@ impl Driver {
                 let bundled = self.setting.bundled.clone();
                 self.later_event(async move { Event::Probed(follow::probe(&client, bundled.as_ref()).await) });
             }
-            Effect::Spawn { first } => return Some(self.spawn(first)),
+            Effect::Spawn { first } => self.ask_for_path(first),
             Effect::Follow => {
                 let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
                 let follower = tokio::spawn(async move {
@@ -419,7 +432,29 @@ impl Driver {
         None
     }
 
-    fn spawn(&mut self, first: bool) -> Event {
+    /// Asked anew for each core: a program that was just installed is found after *Restart core*.
+    fn ask_for_path(&self, first: bool) {
+        let Setting { shell, path, home, .. } = &self.setting;
+        let (shell, inherited, home, inputs) = (shell.clone(), path.clone(), home.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let captured = match &shell {
+                Some(shell) => user_path::capture(shell, &home, SHELL_LIMIT).await,
+                None => None,
+            };
+            let path = user_path::merged(&captured.unwrap_or_default(), &inherited, &home, |entry| entry.is_dir());
+            let _ = inputs.send(Input::PathKnown { first, path }).await;
+        });
+    }
+
+    fn path_known(&mut self, first: bool, path: &[PathBuf]) {
+        // Stop or Quit may have come while the shell was asked.
+        if matches!(self.supervisor.state, supervisor::State::Starting { pid: None, .. }) {
+            let event = self.spawn(first, path);
+            self.happened(event);
+        }
+    }
+
+    fn spawn(&mut self, first: bool, path: &[PathBuf]) -> Event {
         // The core reads it when it starts.
         self.tell_autostart();
         let Setting {
@@ -430,7 +465,7 @@ impl Driver {
             listen,
             ..
         } = &self.setting;
-        match start_core::start(places, root, home, listen.as_deref(), *start, first) {
+        match start_core::start(places, root, home, listen.as_deref(), path, *start, first) {
             Ok(mut child) => {
                 let pid = child.id().unwrap_or_default();
                 let root = root.clone();

@@ -342,9 +342,9 @@ impl Supervisor {
                     self.crashes.clear();
                     self.look(now)
                 }
-                // Another's core keeps running; and a core that is just being started is stopped once it has an id.
+                // Another's core keeps running; one that is just being started is not, or ended once it has an id.
                 Then::Rest => match self.state {
-                    State::Running(_) | State::Rejoining { .. } | State::Starting { .. } => Vec::new(),
+                    State::Running(_) | State::Rejoining { .. } => Vec::new(),
                     _ => {
                         self.state = State::Stopped;
                         Vec::new()

@@ -1,0 +1,152 @@
+//! The PATH that the person knows from their terminal. A desktop starts programs with a poor one, without what the rc
+//! files of the login shell add, and servers started from there find no `npx`, `uvx` or `docker` (pitfalls D1–D7).
+//!
+//! What to ask of which shell, how to read its answer and what comes of it are values; [`capture`] asks.
+
+#[cfg_attr(unix, path = "login_shell.rs")]
+#[cfg_attr(not(unix), path = "inherited.rs")]
+mod mechanism;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use mechanism::capture;
+
+/// Set for the shell that is asked: an rc file can tell, and a tray started by one asks nobody.
+pub const ENV_ASKING: &str = "MCPPROXY_ASKING_FOR_PATH";
+
+/// Where package managers put programs, below the home directory: looked at even if no shell names them.
+const BELOW_HOME: [&str; 6] = [
+    ".local/bin",
+    ".cargo/bin",
+    ".bun/bin",
+    ".deno/bin",
+    ".volta/bin",
+    ".docker/bin",
+];
+/// The same, for the whole computer.
+const OF_THE_COMPUTER: [&str; 4] = [
+    "/usr/local/bin",
+    "/opt/homebrew/bin",
+    "/snap/bin",
+    "/Applications/Docker.app/Contents/Resources/bin",
+];
+
+/// The arguments to try with a shell, best first. The program that prints the environment does so for every dialect:
+/// shells print their own PATH in different ways.
+pub fn attempts(shell: &Path, mark: &str) -> Vec<Vec<String>> {
+    let name = shell.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let command = format!("echo {mark}; /usr/bin/env -0; echo {mark}");
+    let with = |flags: &[&str], command: &str| {
+        flags.iter().copied().chain(["-c", command]).map(str::to_owned).collect::<Vec<String>>()
+    };
+    match name.trim_end_matches(".exe") {
+        // `-l` must be alone there; the rc file is read without it.
+        "tcsh" | "csh" => vec![with(&[], &command)],
+        "nu" => vec![with(
+            &["-l"],
+            &format!("print '{mark}'; ^/usr/bin/env -0; print '{mark}'"),
+        )],
+        // Interactive first: most people's PATH is set there. Not every rc file bears that without a terminal.
+        "bash" | "zsh" | "fish" | "ksh" | "mksh" => vec![with(&["-l", "-i"], &command), with(&["-l"], &command)],
+        _ => vec![with(&["-l"], &command)],
+    }
+}
+
+/// What became of the reading so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The second mark has not come yet.
+    Incomplete,
+    /// The value of PATH, between the marks; `None` where the environment has none.
+    Complete(Option<Vec<u8>>),
+}
+
+/// Reads a shell's output: whatever its rc files print stands before the first mark or after the second.
+pub fn read(output: &[u8], mark: &str) -> Answer {
+    let find = |text: &[u8]| text.windows(mark.len()).position(|window| window == mark.as_bytes());
+    let Some((_, after)) = find(output).and_then(|at| output.split_at_checked(at + mark.len())) else {
+        return Answer::Incomplete;
+    };
+    let Some((between, _)) = find(after).and_then(|at| after.split_at_checked(at)) else {
+        return Answer::Incomplete;
+    };
+    let between = between.strip_prefix(b"\r\n").or(between.strip_prefix(b"\n")).unwrap_or(between);
+    let mut variables = between.split(|byte| *byte == 0);
+    Answer::Complete(variables.find_map(|variable| variable.strip_prefix(b"PATH=").map(<[u8]>::to_vec)))
+}
+
+/// Drops what was printed before the first mark, as far as it has come: rc files may print without end.
+pub fn forget_noise(output: &mut Vec<u8>, mark: &str) {
+    let at = output.windows(mark.len()).position(|window| window == mark.as_bytes());
+    // The mark may have come by half.
+    output.drain(..at.unwrap_or(output.len().saturating_sub(mark.len())));
+}
+
+/// The PATH to use: the shell's entries, then the inherited ones, then well-known places that are there. Each once;
+/// entries that are relative or gone are left out.
+pub fn merged(
+    captured: &[PathBuf],
+    inherited: &[PathBuf],
+    home: &Path,
+    exists: impl Fn(&Path) -> bool,
+) -> Vec<PathBuf> {
+    let known = BELOW_HOME.iter().map(|below| home.join(below)).chain(OF_THE_COMPUTER.iter().map(PathBuf::from));
+    let mut seen = HashSet::new();
+    let all = captured.iter().chain(inherited).cloned().chain(known);
+    all.filter(|entry| entry.is_absolute() && exists(entry) && seen.insert(entry.clone())).collect()
+}
+
+/// The value of the variable PATH; `None` where an entry cannot be written into it.
+pub fn joined(entries: &[PathBuf]) -> Option<OsString> {
+    std::env::join_paths(entries).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_gets_the_flags_it_knows() {
+        let flags = |shell: &str| {
+            let attempts = attempts(Path::new(shell), "M");
+            attempts.iter().map(|arguments| arguments[..arguments.len() - 2].join(" ")).collect::<Vec<String>>()
+        };
+        assert_eq!(flags("/bin/bash"), ["-l -i", "-l"]);
+        assert_eq!(flags("/usr/bin/fish"), ["-l -i", "-l"]);
+        assert_eq!(flags("/bin/tcsh"), [""]);
+        assert_eq!(flags("/bin/dash"), ["-l"]);
+        assert_eq!(flags("/opt/nu"), ["-l"]);
+        assert!(attempts(Path::new("nu"), "M")[0][2].contains("^/usr/bin/env"));
+    }
+
+    #[test]
+    fn noise_before_between_variables_and_after_is_not_taken_for_the_answer() {
+        let output = b"\x1b[0mwelcome PATH=/evil\nMARK\nA=PATH=/no\0PATH=/a b:/c\0Z=1\0MARK\nbye PATH=/x";
+        assert_eq!(read(output, "MARK"), Answer::Complete(Some(b"/a b:/c".to_vec())));
+        assert_eq!(read(b"MARK\nA=1\0MARK", "MARK"), Answer::Complete(None));
+        assert_eq!(read(b"MARK\nPATH=/a", "MARK"), Answer::Incomplete);
+        assert_eq!(read(b"noise", "MARK"), Answer::Incomplete);
+        let mut noisy = b"noise noise MA".to_vec();
+        forget_noise(&mut noisy, "MARK");
+        noisy.extend(b"RK\nPATH=/a\0");
+        forget_noise(&mut noisy, "MARK");
+        assert_eq!(noisy, b"MARK\nPATH=/a\0");
+        assert_eq!(read(b"MARK\nPATH=/\xff\0MARK", "MARK"), Answer::Complete(Some(b"/\xff".to_vec())));
+    }
+
+    #[test]
+    fn the_shells_entries_come_first_and_each_once() {
+        let paths = |text: &[&str]| text.iter().map(PathBuf::from).collect::<Vec<PathBuf>>();
+        let merged = merged(
+            &paths(&["/n/bin", "", ".", "/gone", "/usr/bin"]),
+            &paths(&["/usr/bin", "/bin"]),
+            Path::new("/home/ann"),
+            |path| !path.starts_with("/gone") && !path.starts_with("/snap") && !path.starts_with("/opt"),
+        );
+        let home = |below: &str| Path::new("/home/ann").join(below);
+        assert_eq!(merged[..4], [paths(&["/n/bin", "/usr/bin", "/bin"]), vec![home(".local/bin")]].concat());
+        assert_eq!(merged.iter().filter(|path| path.ends_with("usr/bin")).count(), 1);
+    }
+}
