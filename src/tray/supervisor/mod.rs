@@ -529,7 +529,7 @@ impl Supervisor {
                 let then = *then;
                 self.ended(then, now)
             }
-            State::Starting { pid, .. } if pid.is_none_or(|pid| pid == ended) => self.crashed(code, stderr, now),
+            State::Starting { pid, .. } if *pid == Some(ended) => self.crashed(code, stderr, now),
             State::Running(core) | State::Rejoining { core, .. } if core.pid == Some(ended) => {
                 self.crashed(code, stderr, now)
             }

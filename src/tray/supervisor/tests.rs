@@ -257,6 +257,16 @@ fn an_older_core_that_a_tray_started_is_replaced_once() {
 }
 
 #[test]
+fn the_end_of_the_core_before_is_no_crash_of_the_next() {
+    let mut life = Life::serving();
+    life.on(Event::Asked(Ask::Restart));
+    life.on(exited(0));
+    assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
+    assert_eq!(life.on(exited(0)), [], "told twice, by the system and by the socket");
+    assert!(matches!(life.supervisor.state, State::Starting { .. }), "{:?}", life.supervisor);
+}
+
+#[test]
 fn an_older_core_that_a_person_started_is_replaced_by_a_click_only() {
     let mut life = Life::new(true);
     assert_eq!(life.on(ready(versioned("1.1.0", ""))), [Effect::Follow]);
