@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::label::line;
 use super::message::Message;
+use crate::contract::names;
 
 /// Tools that are listed by name; the rest is counted.
 const MOST_TOOLS: usize = 12;
@@ -85,8 +86,14 @@ impl Approval {
         for (name, description) in self.tools.iter().take(MOST_TOOLS) {
             text += &format!("\n• {}: {}", line(name, LONGEST_TEXT / 2), line(description, LONGEST_TEXT));
         }
-        if let Some(more @ 1..) = self.tools.len().checked_sub(MOST_TOOLS) {
+        let more = self.tools.len().saturating_sub(MOST_TOOLS);
+        if more > 0 {
             text += &format!("\n… and {more} more");
+        }
+        // Whoever hides words behind the cut must not be approved unread.
+        if more > 0 || self.tools.iter().any(|(_, description)| description.chars().count() > LONGEST_TEXT) {
+            let core = names::CORE_PROGRAM;
+            text += &format!("\n\nNot all of it fits here. All of it: {core} upstream inspect {}", line(&self.server, 40));
         }
         text
     }
@@ -122,7 +129,10 @@ mod tests {
     fn a_thousand_tools_and_garbage_are_a_short_window() {
         let many: Vec<Value> = (0..1000).map(|n| serde_json::json!({"name": n.to_string()})).collect();
         let text = Decision::Approve(approval(&Value::Array(many))).message().text;
-        assert!(text.ends_with("… and 988 more") && text.lines().count() < 20, "{text}");
+        assert!(text.contains("… and 988 more\n") && text.ends_with("mcpproxy upstream inspect everything") && text.lines().count() < 20, "{text}");
         assert!(approval(&Value::Null).tools.is_empty());
+        let hidden = serde_json::json!([{"name": "add", "description": "Adds".to_owned() + &" ".repeat(100) + "and steals"}]);
+        let text = Decision::Approve(approval(&hidden)).message().text;
+        assert!(text.ends_with("Not all of it fits here. All of it: mcpproxy upstream inspect everything"), "{text}");
     }
 }

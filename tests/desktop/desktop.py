@@ -225,6 +225,10 @@ class Widget:
         return self.accessible.get_state_set().contains(Atspi.StateType.FOCUSED)
 
     @property
+    def selected(self):
+        return self.accessible.get_state_set().contains(Atspi.StateType.SELECTED)
+
+    @property
     def active(self):
         return self.accessible.get_state_set().contains(Atspi.StateType.ACTIVE)
 
@@ -295,10 +299,12 @@ def windows():
 def popup():
     """Left, top, width and height of the menu that is open, or nothing: a new unmanaged window of some size."""
     for line in command("xwininfo", "-root", "-children").splitlines():
-        found = re.search(r"0x[0-9a-f]+ .* (\d+)x(\d+)\+-?\d+\+-?\d+  \+(-?\d+)\+(-?\d+)", line)
+        found = re.search(r"(0x[0-9a-f]+) .* (\d+)x(\d+)\+-?\d+\+-?\d+  \+(-?\d+)\+(-?\d+)", line)
         if found:
-            width, height, left, top = map(int, found.groups())
-            if "wrapper" in line and width > 60 and height > 60:
+            width, height, left, top = map(int, found.groups()[1:])
+            large = "wrapper" in line and width > 60 and height > 60
+            # A menu that was closed is kept, and not shown.
+            if large and "IsViewable" in command("xwininfo", "-id", found[1], check=False):
                 return left, top, width, height
     return None
 

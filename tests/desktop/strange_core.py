@@ -5,13 +5,14 @@ Only for what a real core never does. It speaks as much of the interface as a tr
 
 import json
 import os
+import re
 import socket
 import threading
 
 
 class StrangeCore:
     """Answers on `socket_path` until it is closed. `answers` maps a path to bytes, or to a function that gets the
-    connection after the request was read."""
+    connection after the request was read. `requests` and `bodies` are what was asked for."""
 
     def __init__(self, socket_path, answers=None):
         self.answers = {
@@ -22,7 +23,7 @@ class StrangeCore:
             "/events": events(),
             **(answers or {}),
         }
-        self.seen = []
+        self.seen, self.requests, self.bodies = [], [], []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(socket_path))
         self.listener.listen(32)
@@ -45,13 +46,21 @@ class StrangeCore:
                     if not (more := connection.recv(4096)):
                         return
                     request += more
-                path = request.split(b" ")[1].decode()
+                method, path = request.decode().split(" ")[:2]
                 self.seen.append(path)
+                self.requests.append(f"{method} {path}")
+                head, _, body = request.partition(b"\r\n\r\n")
+                length = re.search(rb"content-length: *(\d+)", head, re.I)
+                while length and len(body) < int(length[1]):
+                    body += connection.recv(4096)
+                if body:
+                    self.bodies.append((f"{method} {path}", json.loads(body)))
                 answer = self.answers.get(path, envelope(None))
+                status, answer = answer if isinstance(answer, tuple) else (200, answer)
                 if callable(answer):
                     answer(connection)
                 else:
-                    connection.sendall(answer if isinstance(answer, bytes) else http(json.dumps(answer).encode()))
+                    connection.sendall(answer if isinstance(answer, bytes) else http(json.dumps(answer).encode(), status=status))
             except OSError:
                 return  # the tray had heard enough
 
@@ -67,8 +76,8 @@ def envelope(data):
     return {"success": True, "data": data}
 
 
-def http(body, kind="application/json"):
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+def http(body, kind="application/json", status=200):
+    head = f"HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return head.encode() + body
 
 
