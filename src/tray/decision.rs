@@ -93,7 +93,8 @@ impl Approval {
         // Whoever hides words behind the cut must not be approved unread.
         if more > 0 || self.tools.iter().any(|(_, description)| description.chars().count() > LONGEST_TEXT) {
             let core = names::CORE_PROGRAM;
-            text += &format!("\n\nNot all of it fits here. All of it: {core} upstream inspect {}", line(&self.server, 40));
+            text +=
+                &format!("\n\nNot all of it fits here. All of it: {core} upstream inspect {}", line(&self.server, 40));
         }
         text
     }
@@ -129,9 +130,15 @@ mod tests {
     fn a_thousand_tools_and_garbage_are_a_short_window() {
         let many: Vec<Value> = (0..1000).map(|n| serde_json::json!({"name": n.to_string()})).collect();
         let text = Decision::Approve(approval(&Value::Array(many))).message().text;
-        assert!(text.contains("… and 988 more\n") && text.ends_with("mcpproxy upstream inspect everything") && text.lines().count() < 20, "{text}");
+        assert!(
+            text.contains("… and 988 more\n")
+                && text.ends_with("mcpproxy upstream inspect everything")
+                && text.lines().count() < 20,
+            "{text}"
+        );
         assert!(approval(&Value::Null).tools.is_empty());
-        let hidden = serde_json::json!([{"name": "add", "description": "Adds".to_owned() + &" ".repeat(100) + "and steals"}]);
+        let hidden =
+            serde_json::json!([{"name": "add", "description": "Adds".to_owned() + &" ".repeat(100) + "and steals"}]);
         let text = Decision::Approve(approval(&hidden)).message().text;
         assert!(text.ends_with("Not all of it fits here. All of it: mcpproxy upstream inspect everything"), "{text}");
     }
