@@ -196,6 +196,26 @@ class MenuChanges:
         return self.kinds
 
 
+class Signals:
+    """The signals of one tray's icon and menu on the bus, counted."""
+
+    def __init__(self, item):
+        self.count = {}
+        bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+        flags = Gio.DBusSignalFlags.NONE
+        for interface in ("com.canonical.dbusmenu", "org.kde.StatusNotifierItem"):
+            bus.signal_subscribe(item.name, interface, None, None, None, flags, self.told)
+
+    def told(self, _connection, _sender, _path, _interface, member, _arguments):
+        self.count[member] = self.count.get(member, 0) + 1
+
+    def taken(self):
+        while GLib.MainContext.default().iteration(False):
+            pass
+        count, self.count = self.count, {}
+        return count
+
+
 # --- windows, through accessibility
 
 

@@ -13,7 +13,7 @@ import socket
 import time
 import unittest
 
-from desktop import PROJECT, Bus, Person, wait_for
+from desktop import PROJECT, Bus, Person, Signals, wait_for
 from gi.repository import Gio, GLib
 from strange_core import StrangeCore, envelope, events
 from world import CORE, TRAY, everything, main
@@ -210,26 +210,6 @@ class AlwaysThere(unittest.TestCase):
             took = time.monotonic() - began
             self.assertLess(took, 5)  # the first pause is one second; the rest is this computer's
             person.quit(tray, icon)
-
-
-class Signals:
-    """The signals of one tray's icon and menu on the bus, counted."""
-
-    def __init__(self, item):
-        self.count = {}
-        bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
-        flags = Gio.DBusSignalFlags.NONE
-        for interface in ("com.canonical.dbusmenu", "org.kde.StatusNotifierItem"):
-            bus.signal_subscribe(item.name, interface, None, None, None, flags, self.told)
-
-    def told(self, _connection, _sender, _path, _interface, member, _arguments):
-        self.count[member] = self.count.get(member, 0) + 1
-
-    def taken(self):
-        while GLib.MainContext.default().iteration(False):
-            pass
-        count, self.count = self.count, {}
-        return count
 
 
 class Quiet(unittest.TestCase):
