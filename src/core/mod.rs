@@ -1,10 +1,9 @@
 //! The MCP proxy and its command line. Does not know that a tray exists.
 
-mod ai_clients;
 mod app;
 pub mod cli;
 mod config;
-mod count_clients;
+mod connect;
 mod heartbeat;
 mod listen;
 mod mcp;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::core::app::App;
 use crate::core::config::{Config, TelemetryConfig};
-use crate::core::count_clients::count_clients;
+use crate::core::connect::apply as clients;
 use crate::core::heartbeat::{Identifier, snapshot};
 use crate::telemetry::anonymity::{Clean, Cleared, clear};
 use crate::telemetry::collect_identity::collect_identity;
@@ -130,7 +130,9 @@ pub async fn count_configured_clients(app: &Arc<App>) {
         return;
     }
     let listen = app.listen_addr.clone();
-    if let Ok(count) = tokio::task::spawn_blocking(move || count_clients(&listen)).await {
+    if let Ok(Some(count)) =
+        tokio::task::spawn_blocking(move || Some(clients::count(&clients::homes()?, &listen))).await
+    {
         app.facts.recorder().ides_configured(count);
     }
 }

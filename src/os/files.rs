@@ -35,14 +35,99 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 /// What the system says; the old file is then untouched.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = link_target(path)?;
-    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A temporary file is made with mode 0600 on Unix and in the profile's own ACL on Windows.
-    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory)?;
+    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(&target).map_err(|error| error.error)?;
+    sync_directory(&target)
+}
+
+/// What came of replacing a file that other programs write, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    Done,
+    /// Somebody else wrote it since it was read; it is as they left it.
+    ChangedMeanwhile,
+}
+
+/// Replaces another program's file whole, if it is still `before` (`None`: not there). It keeps its permissions, and a
+/// symbolic link stays one; a file that is made here is for this user only.
+///
+/// # Errors
+/// What the system says; the old file is then untouched.
+pub fn replace_shared(path: &Path, before: Option<&[u8]>, after: &[u8]) -> io::Result<Replaced> {
+    let target = link_target(path)?;
+    let temporary = temporary_like(&target, &target, after)?;
+    if before != read_if_there(&target, after.len().max(before.map_or(0, <[u8]>::len)))?.as_deref() {
+        return Ok(Replaced::ChangedMeanwhile);
+    }
+    let persisted = match before {
+        Some(_) => temporary.persist(&target),
+        None => temporary.persist_noclobber(&target),
+    };
+    match persisted {
+        Ok(_) => sync_directory(&target).map(|()| Replaced::Done),
+        Err(error) if before.is_none() && error.error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(Replaced::ChangedMeanwhile)
+        }
+        Err(error) => Err(error.error),
+    }
+}
+
+/// Removes another program's file, if it is still `before`.
+///
+/// # Errors
+/// What the system says.
+pub fn remove_shared(path: &Path, before: &[u8]) -> io::Result<Replaced> {
+    if read_if_there(path, before.len())?.as_deref() != Some(before) {
+        return Ok(Replaced::ChangedMeanwhile);
+    }
+    fs::remove_file(path).map(|()| Replaced::Done)
+}
+
+/// Writes a new file with the permissions of another.
+///
+/// # Errors
+/// `AlreadyExists` and what else the system says.
+pub fn create_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
+    temporary_like(path, like, bytes)?.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_directory(path)
+}
+
+fn temporary_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(path))?;
+    temporary.write_all(bytes)?;
+    if let Ok(metadata) = fs::metadata(like) {
+        temporary.as_file().set_permissions(metadata.permissions())?;
+    }
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+/// The bytes of a file, or one more than `length` of them.
+fn read_if_there(path: &Path, length: usize) -> io::Result<Option<Vec<u8>>> {
+    match File::open(path) {
+        Ok(file) => {
+            let mut bytes = Vec::new();
+            file.take(length as u64 + 1).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "on Unix it may fail"))]
+fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    File::open(directory)?.sync_all()?;
+    File::open(directory_of(path))?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
 }
 
@@ -92,6 +177,20 @@ mod tests {
         replace_private(&path, b"one").unwrap();
         replace_private(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_wrote_meanwhile_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        assert_eq!(replace_shared(&path, Some(b"one"), b"two").unwrap(), Replaced::ChangedMeanwhile);
+        assert_eq!(replace_shared(&path, None, b"one").unwrap(), Replaced::Done);
+        assert_eq!(replace_shared(&path, None, b"two").unwrap(), Replaced::ChangedMeanwhile);
+        fs::write(&path, "one, and a long word of another program").unwrap();
+        assert_eq!(replace_shared(&path, Some(b"one"), b"two").unwrap(), Replaced::ChangedMeanwhile);
+        assert_eq!(remove_shared(&path, b"one").unwrap(), Replaced::ChangedMeanwhile);
+        assert_eq!(fs::read(&path).unwrap(), b"one, and a long word of another program");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

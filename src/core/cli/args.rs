@@ -52,6 +52,10 @@ pub enum Command {
     /// Add, list and change upstream servers
     #[command(subcommand)]
     Upstream(UpstreamCommand),
+    /// Write this proxy into an AI client's configuration
+    Connect(ConnectArguments),
+    /// Take this proxy out of an AI client's configuration
+    Disconnect(DisconnectArguments),
     /// Show and change what is known about this installation's use
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
@@ -141,6 +145,34 @@ pub struct RemoveArguments {
     /// Succeed without a change when there is no such server
     #[arg(long)]
     pub if_exists: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConnectArguments {
+    /// AI client, as `connect --list` calls it
+    #[arg(required_unless_present = "list")]
+    pub client: Option<String>,
+    /// List the AI clients and which of them are connected
+    #[arg(long, conflicts_with = "client")]
+    pub list: bool,
+    /// Bring back the file of before, if nothing else in it has changed since
+    #[arg(long, requires = "client", conflicts_with = "force")]
+    pub undo: bool,
+    /// Replace another server of the same name
+    #[arg(long, requires = "client")]
+    pub force: bool,
+    /// Name of the entry (default: mcpproxy)
+    #[arg(long, value_name = "NAME", requires = "client")]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DisconnectArguments {
+    /// AI client, as `connect --list` calls it
+    pub client: String,
+    /// Name of the entry (default: whichever leads here)
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

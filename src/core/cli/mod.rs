@@ -6,6 +6,7 @@
 )]
 
 mod args;
+mod connect;
 mod core_link;
 mod output;
 mod status;
@@ -133,6 +134,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
+        Command::Connect(options) => connect::connect(context, &link, options).await,
+        Command::Disconnect(options) => connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
         Command::Serve(_) | Command::Version => Ok(()),
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod config;
+mod connect;
 mod events;
 mod servers;
 mod telemetry;
@@ -32,6 +33,9 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", axum::routing::patch(config::patch))
+        .route("/api/v1/connect", get(connect::list))
+        .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
+        .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
         .route("/events", get(events::events));
     let api = match door {

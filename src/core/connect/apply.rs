@@ -1,0 +1,419 @@
+//! Reads and changes the files of AI clients on this computer. What is done to them is decided in `plan`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
+use super::file_text::{Mistake, entries};
+use super::plan::{self, Action, Backup, Change, Plan, Refusal};
+use super::proxy::{Proxy, names_proxy};
+use crate::contract::api::{AiClient, ConnectResult};
+use crate::contract::platform::Platform;
+use crate::os::environment::{Environment, home_directory};
+use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, replace_shared};
+
+/// Claude Code keeps a project's history in its file: some megabytes are usual.
+const LARGEST: u64 = 64 << 20;
+/// Older backups are not looked at for an undo.
+const MOST_BACKUPS: usize = 20;
+
+/// What is asked of a client's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    Connect {
+        force: bool,
+    },
+    Disconnect,
+    /// From this backup, or from whichever fits.
+    Undo {
+        backup: Option<String>,
+    },
+}
+
+/// Why nothing was changed; `result` says it to a person.
+#[derive(Debug)]
+pub struct Refused {
+    pub why: Why,
+    pub result: Box<ConnectResult>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    Unsupported,
+    Taken,
+    NotFound,
+    Conflict,
+    Changed,
+    Malformed,
+    Denied,
+    Failed,
+}
+
+impl Why {
+    /// The result's `action`: the contract's word where it has one.
+    fn word(self) -> &'static str {
+        match self {
+            Why::Unsupported => "unsupported",
+            Why::Taken => "already_exists",
+            Why::NotFound => "not_found",
+            Why::Conflict => "conflict",
+            Why::Changed => "precondition_failed",
+            Why::Malformed => "malformed",
+            Why::Denied => "denied",
+            Why::Failed => "failed",
+        }
+    }
+}
+
+/// Where clients keep their files for this person.
+pub fn homes() -> Option<Homes> {
+    let home = home_directory()?;
+    Some(Homes {
+        platform: Platform::HOST,
+        settings: dirs::config_dir().unwrap_or_else(|| home.join(".config")),
+        variables: Environment::read(moves_configuration),
+        home,
+    })
+}
+
+/// All clients. What is another program's data to macOS is not opened. Reads a few files: not a task's work.
+pub fn list(homes: &Homes, proxy: &Proxy) -> Vec<AiClient> {
+    CLIENTS.iter().map(|client| look(client, homes, proxy, false)).collect()
+}
+
+/// One client; `asked` for by itself, its file is opened wherever it is.
+pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiClient {
+    let config = config_path(client, homes);
+    let directory = config.path.parent().filter(|directory| *directory != homes.home);
+    let mut shown = AiClient {
+        id: client.id.to_owned(),
+        name: client.name.to_owned(),
+        exists: config.path.exists() || directory.is_some_and(Path::is_dir),
+        supported: client.unsupported().is_none(),
+        reason: client.unsupported(),
+        config_path: config.path.display().to_string(),
+        access_state: "unknown".to_owned(),
+        ..AiClient::default()
+    };
+    if config.guarded && !asked {
+        return shown;
+    }
+    let state = match read(&config.path) {
+        Ok(None) => "absent",
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => "denied",
+        Err(_) => "malformed",
+        Ok(Some(bytes)) => match entries(client, &bytes) {
+            Ok(entries) => {
+                let name = plan::ours(&entries, proxy, None);
+                shown.connected = name.is_some();
+                shown.server_name = name.filter(|name| name != ENTRY_NAME);
+                "accessible"
+            }
+            Err(mistake) => {
+                shown.reason = Some(located(&config.path, &mistake));
+                "malformed"
+            }
+        },
+    };
+    shown.access_state = state.to_owned();
+    shown
+}
+
+/// How many clients' files name the proxy on `listen` anywhere (in a project's own servers, too).
+pub fn count(homes: &Homes, listen: &str) -> u32 {
+    let names = |client: &&Client| {
+        let config = config_path(client, homes);
+        let text = if config.guarded { None } else { read(&config.path).ok().flatten() };
+        text.is_some_and(|text| names_proxy(&String::from_utf8_lossy(&text), listen))
+    };
+    u32::try_from(CLIENTS.iter().filter(names).count()).unwrap_or(u32::MAX)
+}
+
+/// Does what is asked to a client's file. `server_name` is the entry's name, if not the usual one.
+///
+/// # Errors
+/// [`Refused`]: the file is as it was.
+pub fn apply(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+    deed: &Deed,
+) -> Result<ConnectResult, Refused> {
+    let path = config_path(client, homes).path;
+    let mut result = ConnectResult {
+        client: client.id.to_owned(),
+        config_path: path.display().to_string(),
+        server_name: server_name.unwrap_or(ENTRY_NAME).to_owned(),
+        ..ConnectResult::default()
+    };
+    let refused = |result: &ConnectResult, why: Why, message: String| Refused {
+        why,
+        result: Box::new(ConnectResult {
+            action: why.word().to_owned(),
+            message,
+            ..result.clone()
+        }),
+    };
+    let failed = |result: &ConnectResult, error: &io::Error| {
+        let why = if error.kind() == io::ErrorKind::PermissionDenied { Why::Denied } else { Why::Failed };
+        refused(result, why, format!("`{}` cannot be changed: {error}", path.display()))
+    };
+    let before = read(&path).map_err(|error| failed(&result, &error))?;
+    let found = backups(&path);
+    let planned = match deed {
+        Deed::Connect { force } => plan::connect(client, proxy, before.as_deref(), server_name, *force),
+        Deed::Disconnect => plan::disconnect(client, proxy, before.as_deref(), server_name, &found),
+        Deed::Undo { backup: Some(wanted) } => {
+            let named: Vec<Backup> = found.into_iter().filter(|backup| backup.name == *wanted).collect();
+            plan::undo(client, proxy, before.as_deref(), server_name, &named)
+        }
+        Deed::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
+    };
+    let plan = planned.map_err(|refusal| {
+        let (why, message) = in_words(client, &path, &refusal);
+        refused(&result, why, message)
+    })?;
+    result.server_name.clone_from(&plan.name);
+    let kept = keep_backup(&path, before.as_deref(), &plan.change).map_err(|error| failed(&result, &error))?;
+    result.backup_path = kept.map(|path| path.display().to_string());
+    match write(&path, before.as_deref(), &plan.change) {
+        Ok(Replaced::Done) => {}
+        Ok(Replaced::ChangedMeanwhile) => {
+            let message = format!("`{}` was changed by another program just now; try again", path.display());
+            return Err(refused(&result, Why::Changed, message));
+        }
+        Err(error) => return Err(failed(&result, &error)),
+    }
+    result.success = true;
+    result.action = plan.action.word().to_owned();
+    result.message = done(client, &plan);
+    Ok(result)
+}
+
+fn done(client: &Client, plan: &Plan) -> String {
+    let name = client.name;
+    match plan.action {
+        Action::Created | Action::Updated => format!("{name} is connected once it is started again"),
+        Action::AlreadyThere => format!("{name} is connected already, as `{}`", plan.name),
+        Action::Removed => format!("{name} is no longer connected"),
+        Action::Restored => format!("{name}'s configuration is what it was before"),
+        Action::Deleted => format!("{name} has no configuration file again, as before"),
+    }
+}
+
+fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (Why, String) {
+    let file = path.display();
+    match refusal {
+        Refusal::Unsupported(reason) => (Why::Unsupported, reason.clone()),
+        Refusal::Taken(name) => {
+            (Why::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
+        }
+        Refusal::NotFound { elsewhere: None } => (Why::NotFound, format!("{} is not connected", client.name)),
+        Refusal::NotFound { elsewhere: Some(name) } => {
+            (Why::NotFound, format!("`{name}` in `{file}` leads to another address; it was left alone"))
+        }
+        Refusal::Conflict => {
+            let text =
+                format!("`{file}` was changed since it was connected: disconnect instead, or put it right by hand");
+            (Why::Conflict, text)
+        }
+        Refusal::Malformed(mistake) => (Why::Malformed, format!("{}; it was left alone", located(path, mistake))),
+    }
+}
+
+fn located(path: &Path, mistake: &Mistake) -> String {
+    let (file, problem) = (path.display(), &mistake.problem);
+    match mistake.at {
+        Some((line, column)) => format!("`{file}`, line {line}, column {column}: {problem}"),
+        None => format!("`{file}` {problem}"),
+    }
+}
+
+fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
+    let mut paths = client.paths(homes);
+    let last = paths.pop();
+    let there = paths.into_iter().find(|config| config.path.exists());
+    // The table names a place for each client.
+    there.or(last).unwrap_or_else(|| ConfigPath {
+        path: PathBuf::new(),
+        guarded: true,
+    })
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read_bounded(path, LARGEST) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Replaced> {
+    match change {
+        Change::Nothing => Ok(Replaced::Done),
+        Change::Delete => remove_shared(path, before.unwrap_or_default()),
+        Change::Write(after) => {
+            if let (None, Some(directory)) = (before, path.parent()) {
+                std::fs::create_dir_all(directory)?;
+            }
+            replace_shared(path, before, after)
+        }
+    }
+}
+
+/// Keeps what is about to be replaced, unless a backup holds it already; its path.
+fn keep_backup(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Option<PathBuf>> {
+    // What is deleted holds our entry alone.
+    let (Some(before), Change::Write(_)) = (before, change) else { return Ok(None) };
+    if let Some(same) = backups(path).into_iter().find(|backup| backup.bytes == before) {
+        return Ok(Some(path.with_file_name(same.name)));
+    }
+    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut suffix = String::new();
+    for next in 1..100 {
+        let backup = path.with_file_name(format!("{}{now}{suffix}", backup_prefix(path)));
+        match create_like(&backup, path, before) {
+            Ok(()) => return Ok(Some(backup)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => suffix = format!("-{next}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many backups of this second"))
+}
+
+/// The newest backups beside a file.
+fn backups(path: &Path) -> Vec<Backup> {
+    let prefix = backup_prefix(path);
+    let entries = path.parent().and_then(|directory| std::fs::read_dir(directory).ok());
+    let file_name = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+    let mut names: Vec<String> =
+        entries.into_iter().flatten().filter_map(file_name).filter(|name| name.starts_with(&prefix)).collect();
+    names.sort_unstable_by(|one, other| other.cmp(one));
+    let backup = |name: String| {
+        Some(Backup {
+            bytes: read(&path.with_file_name(&name)).ok()??,
+            name,
+        })
+    };
+    names.into_iter().take(MOST_BACKUPS).filter_map(backup).collect()
+}
+
+fn backup_prefix(path: &Path) -> String {
+    format!("{}.bak.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::core::connect::clients::client;
+
+    const TEXT: &str = "{\n  // mine\n  \"mcpServers\": {}\n}\n";
+
+    struct Home {
+        directory: tempfile::TempDir,
+        homes: Homes,
+    }
+
+    impl Home {
+        fn new() -> Home {
+            let directory = tempfile::tempdir().unwrap();
+            let homes = Homes {
+                platform: Platform::Linux,
+                home: directory.path().to_path_buf(),
+                settings: directory.path().join(".config"),
+                variables: Environment::default(),
+            };
+            Home { directory, homes }
+        }
+
+        fn path(&self, below: &str) -> PathBuf {
+            self.directory.path().join(below)
+        }
+
+        fn apply(&self, id: &str, deed: &Deed) -> Result<ConnectResult, Refused> {
+            apply(client(id).unwrap(), &self.homes, &Proxy::new("127.0.0.1:8080", false, None), None, deed)
+        }
+
+        fn connected(&self, id: &str) -> bool {
+            look(client(id).unwrap(), &self.homes, &Proxy::new("127.0.0.1:8080", false, None), false).connected
+        }
+    }
+
+    #[test]
+    fn connecting_twice_and_taking_it_back_leaves_the_file_and_one_backup_of_each_state() {
+        let home = Home::new();
+        let path = home.path(".cursor/mcp.json");
+        fs::create_dir(home.path(".cursor")).unwrap();
+        fs::write(&path, TEXT).unwrap();
+        for _ in 0..3 {
+            let result = home.apply("cursor", &Deed::Connect { force: false }).unwrap();
+            assert_eq!((result.success, result.action.as_str()), (true, "created"));
+            assert_eq!(fs::read_to_string(result.backup_path.unwrap()).unwrap(), TEXT);
+            assert!(home.connected("cursor"));
+            let again = home.apply("cursor", &Deed::Connect { force: false }).unwrap();
+            assert_eq!((again.action.as_str(), again.backup_path), ("already_exists", None));
+            home.apply("cursor", &Deed::Disconnect).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
+        }
+        assert_eq!(fs::read_dir(home.path(".cursor")).unwrap().count(), 3, "the file and two backups");
+    }
+
+    #[test]
+    fn a_client_that_has_no_file_gets_one_and_an_undo_removes_it() {
+        let home = Home::new();
+        let created = home.apply("codex", &Deed::Connect { force: false }).unwrap();
+        assert_eq!((created.action.as_str(), created.backup_path), ("created", None));
+        assert!(home.path(".codex/config.toml").is_file());
+        assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap().action, "deleted");
+        assert!(!home.path(".codex/config.toml").exists());
+        assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap_err().why, Why::NotFound);
+    }
+
+    #[test]
+    fn a_file_with_a_mistake_is_left_alone_and_said_to_have_one() {
+        let home = Home::new();
+        fs::write(home.path(".claude.json"), "{\n  \"a\": oops\n}").unwrap();
+        let refused = home.apply("claude-code", &Deed::Connect { force: true }).unwrap_err();
+        assert_eq!(refused.why, Why::Malformed);
+        assert!(refused.result.message.contains(".claude.json`, line 2, column 8"), "{}", refused.result.message);
+        assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "no backup, no other file");
+        let proxy = Proxy::new("127.0.0.1:8080", false, None);
+        let shown = look(client("claude-code").unwrap(), &home.homes, &proxy, false);
+        assert_eq!(shown.access_state, "malformed");
+    }
+
+    #[test]
+    fn on_macos_another_programs_data_is_opened_only_when_it_is_asked_for() {
+        let mut home = Home::new();
+        home.homes.platform = Platform::MacOs;
+        home.apply("vscode", &Deed::Connect { force: false }).unwrap();
+        let proxy = Proxy::new("127.0.0.1:8080", false, None);
+        let state = |asked| {
+            let shown = look(client("vscode").unwrap(), &home.homes, &proxy, asked);
+            (shown.exists, shown.connected, shown.access_state)
+        };
+        assert_eq!(state(false), (true, false, "unknown".to_owned()));
+        assert_eq!(state(true), (true, true, "accessible".to_owned()));
+        assert_eq!(count(&home.homes, "127.0.0.1:8080"), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one_and_the_permissions_are_kept_by_file_and_backup() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = Home::new();
+        let (real, link) = (home.path("dotfiles.json"), home.path(".claude.json"));
+        fs::write(&real, TEXT).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let result = home.apply("claude-code", &Deed::Connect { force: false }).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        for path in [real.clone(), PathBuf::from(result.backup_path.unwrap())] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
+        }
+        assert!(fs::read_to_string(&real).unwrap().contains("127.0.0.1:8080/mcp"));
+    }
+}
