@@ -122,7 +122,6 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "on Unix it may fail"))]
 fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(directory_of(path))?.sync_all()?;

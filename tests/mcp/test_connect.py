@@ -17,6 +17,7 @@ CLAUDE = """{
 """
 CODEX = "# mine\r\nmodel = 'o4'\r\n\r\n[mcp_servers.fs]\r\ncommand = \"npx\" # fs\r\n"
 ZED = "// Zed settings\n{\n  \"theme\": \"One\", // light\n  \"context_servers\": {\n  },\n}\n"
+GOOSE = "GOOSE_PROVIDER: openai # mine\nextensions:\n  developer:\n    enabled: true\n    timeout: 300\nlast: 1.0\n"
 
 
 def connect_world(config):
@@ -31,6 +32,7 @@ class AiClients(unittest.TestCase):
         self.claude = self.file(".claude.json", CLAUDE)
         self.codex = self.file(".codex/config.toml", CODEX)
         self.zed = self.file(".config/zed/settings.json", ZED)
+        self.goose = self.file(".config/goose/config.yaml", GOOSE)
         self.address = f"http://127.0.0.1:{self.world.port}/mcp"
 
     def file(self, below, text):
@@ -49,9 +51,15 @@ class AiClients(unittest.TestCase):
     def test_command_line(self):
         """the command line connects an AI client without a core, lists it, and gives every byte back"""
         listed = self.listed()
-        self.assertEqual({id for id, client in listed.items() if client["exists"]}, {"claude-code", "codex", "zed"})
+        self.assertEqual({id for id, client in listed.items() if client["exists"]}, {"claude-code", "codex", "goose", "zed"})
         self.assertFalse(any(client["connected"] for client in listed.values()))
-        for id, path, text in [("claude-code", self.claude, CLAUDE), ("codex", self.codex, CODEX), ("zed", self.zed, ZED)]:
+        clients = [
+            ("claude-code", self.claude, CLAUDE),
+            ("codex", self.codex, CODEX),
+            ("goose", self.goose, GOOSE),
+            ("zed", self.zed, ZED),
+        ]
+        for id, path, text in clients:
             for back in [("disconnect", id), ("connect", id, "--undo")]:
                 made = self.run_command("connect", id)
                 self.assertEqual(made.returncode, 0, made.stderr)

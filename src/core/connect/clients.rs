@@ -38,12 +38,19 @@ pub enum Format {
 pub enum Entry {
     Url {
         /// Pairs beside the address.
-        fixed: &'static [(&'static str, &'static str)],
+        fixed: &'static [(&'static str, Fixed)],
         address: &'static str,
         headers: &'static str,
     },
     /// None is written, and why; what to do instead follows it.
     Unsupported(&'static str),
+}
+
+/// What an entry says whatever the address.
+#[derive(Debug)]
+pub enum Fixed {
+    Text(&'static str),
+    Yes,
 }
 
 /// Where a client keeps its configuration.
@@ -158,7 +165,7 @@ pub const CLIENTS: [Client; 10] = [
         format: Format::Json,
         container: "mcp",
         entry: Entry::Url {
-            fixed: &[("type", "remote")],
+            fixed: &[("type", Fixed::Text("remote"))],
             address: "url",
             headers: "headers",
         },
@@ -183,15 +190,22 @@ pub const CLIENTS: [Client; 10] = [
         }],
         format: Format::Yaml,
         container: "extensions",
-        entry: Entry::Unsupported(
-            "its configuration is YAML, which is not edited here; `goose configure` adds an extension",
-        ),
+        entry: Entry::Url {
+            fixed: &[
+                ("enabled", Fixed::Yes),
+                ("type", Fixed::Text("streamable_http")),
+                ("name", Fixed::Text(ENTRY_NAME)),
+                ("description", Fixed::Text("Every MCP server behind MCPProxy")),
+            ],
+            address: "uri",
+            headers: "headers",
+        },
     },
 ];
 
 /// Of Claude Code and VS Code: `http` is the streamable one.
 const TYPED: Entry = Entry::Url {
-    fixed: &[("type", "http")],
+    fixed: &[("type", Fixed::Text("http"))],
     address: "url",
     headers: "headers",
 };
@@ -239,7 +253,10 @@ impl Client {
             return None;
         };
         let mut entry = Map::new();
-        entry.extend(fixed.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
+        entry.extend(fixed.iter().map(|(key, value)| match value {
+            Fixed::Text(text) => ((*key).to_owned(), json!(text)),
+            Fixed::Yes => ((*key).to_owned(), json!(true)),
+        }));
         entry.insert(address.to_owned(), json!(proxy.url()));
         if let Some(key) = &proxy.key {
             entry.insert(headers.to_owned(), json!({names::HEADER_API_KEY: key}));

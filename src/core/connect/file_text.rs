@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::clients::{Client, Format};
-use super::{json_text, toml_text};
+use super::{json_text, toml_text, yaml_text};
 
 /// The servers that a configuration names, in its order.
 pub type Entries = Vec<(String, Value)>;
@@ -35,7 +35,7 @@ pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, Mistake> {
     match client.format {
         Format::Json => json_text::entries(text, client.container),
         Format::Toml => toml_text::entries(text, client.container),
-        Format::Yaml => Ok(Vec::new()),
+        Format::Yaml => yaml_text::entries(text, client.container),
     }
 }
 
@@ -45,7 +45,7 @@ pub fn with_entry(client: &Client, bytes: &[u8], name: &str, entry: &Map<String,
     let written = match client.format {
         Format::Json => json_text::with_entry(text, client.container, name, entry),
         Format::Toml => toml_text::with_entry(text, client.container, name, entry),
-        Format::Yaml => Err(Mistake::of("is YAML, which is not edited here")),
+        Format::Yaml => yaml_text::with_entry(text, client.container, name, entry),
     }?;
     Ok(format!("{mark}{written}").into_bytes())
 }
@@ -56,7 +56,7 @@ pub fn without_entry(client: &Client, bytes: &[u8], name: &str) -> Result<Vec<u8
     let written = match client.format {
         Format::Json => json_text::without_entry(text, client.container, name),
         Format::Toml => toml_text::without_entry(text, client.container, name),
-        Format::Yaml => Err(Mistake::of("is YAML, which is not edited here")),
+        Format::Yaml => yaml_text::without_entry(text, client.container, name),
     }?;
     Ok(format!("{mark}{written}").into_bytes())
 }

@@ -10,6 +10,7 @@ mod json_text;
 mod plan;
 pub mod proxy;
 mod toml_text;
+mod yaml_text;
 
 #[cfg(test)]
 mod tests;

@@ -88,13 +88,25 @@ const TOML: [&str; 9] = [
     "[[profiles]]\nname = \"a\"\n[[profiles]]\nname = \"b\"\n",
 ];
 
+const YAML: [&str; 8] = [
+    "GOOSE_PROVIDER: openai\n",
+    "extensions:\n  developer:\n    bundled: true\n    name: developer # mine\n    timeout: 300\n# next\nGOOSE_PROVIDER: openai\n",
+    "# top\r\nextensions:\r\n    a:\r\n        enabled: true\r\nX: 1.0\r\n",
+    "\u{feff}n: 1e3\nwhen: 2001-01-01\ntext: |\n  extensions:\n    a: b\n\nlist: [1, 0x1F, ~]\n",
+    "---\nextensions:\n  'имя':\n    description: \"値 😀\"\n\n  b: &b\n    enabled: no\n  c: *b\n\n\nlast: yes\n",
+    "extensions: {a: {uri: 'x'}}\nX: y\n",
+    "extensions: {}\nX: y\n",
+    "extensions:\n  a:\n    args:\n    - -y\n    - x\n    env_keys: []\n    # end\n",
+];
+
 fn json_clients() -> impl Iterator<Item = &'static Client> {
     CLIENTS.iter().filter(|client| client.format == Format::Json && client.unsupported().is_none())
 }
 
 fn fixtures() -> Vec<(&'static Client, &'static str)> {
     let json = json_clients().flat_map(|client| JSON.map(|text| (client, text)));
-    json.chain(TOML.map(|text| (named("codex"), text))).collect()
+    let toml = TOML.map(|text| (named("codex"), text));
+    json.chain(toml).chain(YAML.map(|text| (named("goose"), text))).collect()
 }
 
 #[test]
@@ -137,6 +149,11 @@ fn without_a_backup_the_entry_is_cut_out_of_what_is_there_now() {
     let before = "{\n  // mine\n  \"mcpServers\": {\n    \"a\": {\"n\": 1.0}\n  }\n}\n";
     let client = named("cursor");
     assert_eq!(written(taken_back(client, &connected(client, before), &[])), before);
+    let goose = named("goose");
+    for text in YAML.iter().filter(|text| text.starts_with("extensions:\n")) {
+        let later = format!("{}# later\nlater: 1.0\n", connected(goose, text));
+        assert_eq!(written(taken_back(goose, &later, &[text])), format!("{text}# later\nlater: 1.0\n"));
+    }
     let codex = named("codex");
     for text in TOML {
         let later = connected(codex, text).replace("model", "# later\nmodel2");
@@ -218,12 +235,19 @@ fn a_mistake_is_refused_with_its_place() {
         ("cursor", "{\"mcpServers\": []}"),
         ("cursor", "{\"mcpServers\": {}, \"mcpServers\": {}}"),
         ("cursor", "{'mcpServers': {}}"),
+        ("goose", "a: [1,\nb"),
+        ("goose", "- a\n"),
+        ("goose", "extensions: a\n"),
+        ("goose", "extensions: {}\nextensions: {}\n"),
         ("codex", "mcp_servers = 1"),
         ("codex", "mcp_servers = { a = { url = \"x\" } }"),
     ] {
         refused(id, text.as_bytes());
     }
-    assert!(refused("cursor", "[".repeat(100_000).as_bytes()).at.is_some());
+    for id in ["cursor", "codex", "goose"] {
+        refused(id, format!("a = {}", "[".repeat(100_000)).as_bytes());
+        refused(id, "[".repeat(100_000).as_bytes());
+    }
 }
 
 /// JSON as people and programs write it: white space, comments and trailing commas anywhere.
@@ -306,13 +330,33 @@ proptest! {
     }
 
     #[test]
+    fn any_yaml_keeps_its_bytes_or_is_refused(
+        text in "(extensions:\n)?((  |    ){0,2}[a-d]: ?(x|1\\.0|'q'|\\[1, 2\\]|\\||&a 1)?( # r)?\n|# c\n|\n|  - y\n){0,9}",
+        windows in any::<bool>(),
+    ) {
+        let text = if windows { text.replace('\n', "\r\n") } else { text };
+        let client = named("goose");
+        if let Ok(Plan { change: Change::Write(after), .. }) = connect(client, &proxy(), Some(text.as_bytes()), None, false) {
+            let after = String::from_utf8(after).unwrap();
+            prop_assert!(only_adds(&text, &after), "{text:?}\n{after:?}");
+            prop_assert_eq!(&written(taken_back(client, &after, &[text.as_str()])), &text);
+            if let Ok(cut) = without_entry(client, after.as_bytes(), "mcpproxy") {
+                let cut = String::from_utf8(cut).unwrap();
+                prop_assert_eq!(cut.matches('#').count(), text.matches('#').count(), "{:?}", cut);
+                prop_assert_eq!(entries(client, cut.as_bytes()).unwrap(), entries(client, text.as_bytes()).unwrap());
+            }
+        }
+    }
+
+    #[test]
     fn any_bytes_are_edited_or_refused_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200),
                                                          text in "[\\[\\]{}\",:=a-z\\n\\r#/. 0-9'-]{0,80}") {
         let entry = named("codex").entry(&proxy()).unwrap();
         for bytes in [bytes.as_slice(), text.as_bytes()] {
-            for id in ["claude-code", "codex"] {
+            for id in ["claude-code", "codex", "goose"] {
                 if let Ok(after) = with_entry(named(id), bytes, "mcpproxy", &entry) {
-                    prop_assert!(without_entry(named(id), &after, "mcpproxy").is_ok());
+                    // YAML that says nothing else is not cut out of, but refused.
+                    prop_assert!(without_entry(named(id), &after, "mcpproxy").is_ok() || id == "goose");
                 }
             }
         }
