@@ -5,7 +5,7 @@ import pathlib
 import tomllib
 import unittest
 
-from world import CORE, World, main
+from world import CORE, SERVER, World, main
 
 CLAUDE = """{
   "numStartups": 12, "ratio": 1.0, "big": 1e3,
@@ -136,6 +136,30 @@ class AiClients(unittest.TestCase):
         self.assertEqual(claude, {"type": "http", "url": self.address, "headers": expected})
         codex = tomllib.loads(self.codex.read_bytes().decode())["mcp_servers"]["mcpproxy"]
         self.assertEqual(codex, {"url": self.address, "http_headers": expected})
+
+    def test_real_client(self):
+        """Gemini CLI reads the entry that was written for it, and gets through to the core with the key"""
+        self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
+        settings = self.file(".gemini/settings.json", '{"privacy": {"usageStatisticsEnabled": false} /* mine */}')
+        self.world.start_core()
+        # Whatever it wants of the world outside is refused at once.
+        nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+        here = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+        environment = {**self.world.environment(), **nowhere, **here}
+
+        def listed():
+            gemini = SERVER.parent / "gemini"
+            said = self.world.run(gemini, "mcp", "list", env=environment, cwd=self.world.directory, seconds=60)
+            return said.stdout + said.stderr
+
+        self.assertNotIn("mcpproxy", listed())
+        self.assertEqual(self.run_command("connect", "gemini").returncode, 0)
+        self.assertRegex(listed(), rf"mcpproxy: {self.address} \(http\) - Connected")
+        settings.write_text(settings.read_text().replace("key-of-the-test", "another"))
+        self.assertRegex(listed(), rf"mcpproxy: {self.address} \(http\) - Disconnected")
+        self.assertEqual(self.run_command("disconnect", "gemini").returncode, 0)
+        self.assertNotIn("mcpproxy", listed())
+        self.assertIn("/* mine */", settings.read_text())
 
 
 if __name__ == "__main__":
