@@ -51,8 +51,10 @@ pub fn start_reason(start: TrayStart, after_unclean_end: bool) -> String {
 }
 
 /// Why a core is started or ended from now on, if the event says so.
-pub fn cause(event: &Event) -> Option<&'static str> {
+pub fn cause(before: &State, event: &Event) -> Option<&'static str> {
     Some(match event {
+        // Where it was asked to end, whoever asked is still the cause of what follows.
+        Event::Exited { .. } if matches!(before, State::Stopping { .. } | State::Stopped) => return None,
         Event::Begin => "the tray started",
         Event::Exited { .. } => "the one before it ended",
         Event::StreamEnded => "the one before it was gone",
@@ -137,8 +139,9 @@ mod tests {
             let before = supervisor.state.clone();
             (supervisor, _) = step(supervisor, event.clone(), std::time::Duration::ZERO);
             told.extend(of_step(&before, &event, &supervisor.state, why));
-            why = cause(&event).unwrap_or(why);
+            why = cause(&before, &event).unwrap_or(why);
         }
+        assert_eq!(why, "a person chose Stop core", "and not its end, which was asked for");
         let told: Vec<(Kind, u32, &str)> = told.iter().map(|(kind, pid, why)| (*kind, *pid, why.as_str())).collect();
         assert_eq!(
             told,

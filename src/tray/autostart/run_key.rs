@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 use auto_launch::{AutoLaunch, WindowsEnableMode};
 use windows_registry::CURRENT_USER;
 
+use super::windows::{APPROVED, RUN};
 use super::{Click, Status, windows};
 use crate::contract::names;
 use crate::os::environment::Environment;
-
-const RUN: &str = r"Software\Microsoft\Windows\CurrentVersion\Run";
-const APPROVED: &str = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run";
 
 /// Launch-at-login of this program.
 #[derive(Debug, Clone)]

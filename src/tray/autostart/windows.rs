@@ -3,6 +3,11 @@
 use super::Status;
 use crate::contract::names;
 
+/// The key of this user's programs that start at login.
+pub const RUN: &str = r"Software\Microsoft\Windows\CurrentVersion\Run";
+/// The key of what Task Manager and the system's settings say of them.
+pub const APPROVED: &str = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run";
+
 /// The command of a `Run` value: the program quoted, for a path with spaces would else run another one (pitfalls B9).
 pub fn command(program: &str) -> String {
     format!("{} {}", quoted(program), names::AUTOSTART_ARGUMENT)

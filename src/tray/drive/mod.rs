@@ -340,7 +340,7 @@ impl Driver {
             if let Some((kind, pid, reason)) = line {
                 self.setting.journal.record(kind, pid, reason);
             }
-            self.cause = journal::cause(&event).unwrap_or(self.cause);
+            self.cause = journal::cause(&self.supervisor.state, &event).unwrap_or(self.cause);
             if after.state != self.supervisor.state {
                 tracing::info!("core: {:?}", after.state);
             }

@@ -6,7 +6,7 @@
 mod mechanism;
 
 #[cfg(not(target_os = "macos"))]
-#[cfg_attr(windows, path = "untold.rs")]
+#[cfg_attr(windows, path = "power_broadcast.rs")]
 #[cfg_attr(not(windows), path = "logind.rs")]
 mod wake;
 

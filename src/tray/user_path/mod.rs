@@ -1,10 +1,11 @@
 //! The PATH that the person knows from their terminal. A desktop starts programs with a poor one, without what the rc
-//! files of the login shell add, and servers started from there find no `npx`, `uvx` or `docker` (pitfalls D1–D7).
+//! files of the login shell add, and servers started from there find no `npx`, `uvx` or `docker` (pitfalls D1–D7). On
+//! Windows it is the registry's: Explorer may hold an older one.
 //!
 //! What to ask of which shell, how to read its answer and what comes of it are values; [`capture`] asks.
 
 #[cfg_attr(unix, path = "login_shell.rs")]
-#[cfg_attr(not(unix), path = "inherited.rs")]
+#[cfg_attr(not(unix), path = "environment_block.rs")]
 mod mechanism;
 
 use std::collections::HashSet;
@@ -84,6 +85,16 @@ pub fn forget_noise(output: &mut Vec<u8>, mark: &str) {
     output.drain(..at.unwrap_or(output.len().saturating_sub(mark.len())));
 }
 
+/// The value of PATH among `NAME=value`; Windows writes the name in any case.
+#[cfg_attr(unix, allow(dead_code, reason = "the shell's answer is bytes and is read by `read`"))]
+pub fn path_among(variables: Vec<OsString>) -> Option<OsString> {
+    let value = |variable: &OsString| {
+        let (name, value) = variable.to_str()?.split_once('=')?;
+        name.eq_ignore_ascii_case("PATH").then(|| value.into())
+    };
+    variables.iter().find_map(value)
+}
+
 /// The PATH to use: the shell's entries, then the inherited ones, then well-known places that are there. Each once;
 /// entries that are relative or gone are left out.
 pub fn merged(
@@ -134,6 +145,13 @@ mod tests {
         forget_noise(&mut noisy, "MARK");
         assert_eq!(noisy, b"MARK\nPATH=/a\0");
         assert_eq!(read(b"MARK\nPATH=/\xff\0MARK", "MARK"), Answer::Complete(Some(b"/\xff".to_vec())));
+    }
+
+    #[test]
+    fn windows_writes_the_name_in_any_case() {
+        let block = ["=C:=C:\\x", "Pathext=.EXE", r"Path=C:\Windows;D:\nodejs", "PATH=no"].map(OsString::from).to_vec();
+        assert_eq!(path_among(block), Some(r"C:\Windows;D:\nodejs".into()));
+        assert_eq!(path_among(Vec::new()), None);
     }
 
     #[test]

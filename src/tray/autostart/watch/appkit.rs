@@ -19,7 +19,7 @@ pub struct Watch {
 
 /// Calls `changed` when our menu opens, we come to the front, the computer wakes, or the person leaves the system's
 /// settings. Main thread only.
-pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + 'static) -> Watch {
+pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     let ours = NSNotificationCenter::defaultCenter();
     let everybodys = NSWorkspace::sharedWorkspace().notificationCenter();
     // SAFETY: constants of AppKit, set before any of our code runs.

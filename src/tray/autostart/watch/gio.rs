@@ -11,7 +11,7 @@ pub struct Watch {
 }
 
 /// Calls `changed` whenever the entry comes, goes or changes. Main thread only.
-pub fn watch_entry(autostart: &Autostart, changed: impl Fn() + 'static) -> Watch {
+pub fn watch_entry(autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     let file = gio::File::for_path(autostart.entry());
     let monitor = file.monitor_file(FileMonitorFlags::WATCH_MOVES, None::<&Cancellable>);
     match &monitor {

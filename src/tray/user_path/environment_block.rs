@@ -1,0 +1,50 @@
+//! Asks Windows for the environment that a program started after the next login would have: Explorer, and whoever it
+//! started, may hold an older one.
+
+use std::ffi::OsString;
+use std::os::windows::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::time::Duration;
+
+use windows_sys::Win32::Foundation::CloseHandle;
+use windows_sys::Win32::Security::TOKEN_QUERY;
+use windows_sys::Win32::System::Environment::{CreateEnvironmentBlock, DestroyEnvironmentBlock};
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
+
+use super::path_among;
+
+/// The entries of PATH, the computer's and then this user's, as the registry has them now. There is no shell to ask.
+pub async fn capture(_shell: &Path, _home: &Path, _limit: Duration) -> Option<Vec<PathBuf>> {
+    let path = path_among(variables()?)?;
+    Some(std::env::split_paths(&path).collect())
+}
+
+fn variables() -> Option<Vec<OsString>> {
+    let (mut token, mut block) = (ptr::null_mut(), ptr::null_mut());
+    let mut variables = Vec::new();
+    // SAFETY: token and block are used only after the call that makes them has succeeded, and given back once. The
+    // block is a row of strings that end with 0; an empty one ends it.
+    unsafe {
+        if OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) == 0 {
+            tracing::warn!("this user's PATH is not known: {}", std::io::Error::last_os_error());
+            return None;
+        }
+        let made = CreateEnvironmentBlock(&raw mut block, token, 0);
+        if made == 0 {
+            tracing::warn!("this user's PATH is not known: {}", std::io::Error::last_os_error());
+        }
+        CloseHandle(token);
+        if made == 0 {
+            return None;
+        }
+        let mut at = block.cast::<u16>().cast_const();
+        while *at != 0 {
+            let length = (0..).take_while(|index| *at.add(*index) != 0).count();
+            variables.push(OsString::from_wide(std::slice::from_raw_parts(at, length)));
+            at = at.add(length + 1);
+        }
+        DestroyEnvironmentBlock(block);
+    }
+    Some(variables)
+}

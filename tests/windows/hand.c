@@ -1,0 +1,61 @@
+/* What a test needs to see and do from within Windows.
+ *
+ *   hand rectangle CLASS             left, top, width and height of the first visible window of the class
+ *   hand send CLASS MESSAGE WPARAM   sends a message to the window of the class (numbers as C writes them)
+ *   hand broadcast NAME              posts the registered message of that name to every window
+ *   hand forget CLASS                takes the icons of the window of the class off the taskbar, as a shell that ends does
+ *   hand value KEY NAME              a value of this user's registry: text as it is, anything else as hexadecimal digits
+ *   hand arguments COMMAND           the command line split by the system's own rule, one argument per line
+ */
+#include <windows.h>
+#include <shellapi.h>
+#include <stdio.h>
+#include <wchar.h>
+
+static void print(const wchar_t *text) {
+    char bytes[4096];
+    int length = WideCharToMultiByte(CP_UTF8, 0, text, -1, bytes, sizeof bytes - 1, NULL, NULL);
+    if (length > 0) printf("%s\n", bytes);
+}
+
+static HWND visible(const wchar_t *class) {
+    HWND window = NULL;
+    while ((window = FindWindowExW(NULL, window, class, NULL)) && !IsWindowVisible(window)) {}
+    return window;
+}
+
+int wmain(int count, wchar_t **words) {
+    if (count < 3) return 64;
+    if (!wcscmp(words[1], L"rectangle")) {
+        RECT r;
+        HWND window = visible(words[2]);
+        if (!window || !GetWindowRect(window, &r)) return 1;
+        printf("%ld %ld %ld %ld\n", r.left, r.top, r.right - r.left, r.bottom - r.top);
+    } else if (!wcscmp(words[1], L"send") && count == 5) {
+        HWND window = FindWindowW(words[2], NULL);
+        if (!window) return 1;
+        SendMessageW(window, wcstoul(words[3], NULL, 0), wcstoul(words[4], NULL, 0), 0);
+    } else if (!wcscmp(words[1], L"broadcast")) {
+        return !PostMessageW(HWND_BROADCAST, RegisterWindowMessageW(words[2]), 0, 0);
+    } else if (!wcscmp(words[1], L"forget")) {
+        NOTIFYICONDATAW icon = {sizeof icon};
+        BOOL found = FALSE;
+        icon.hWnd = FindWindowW(words[2], NULL);
+        for (icon.uID = 0; icon.uID < 64; icon.uID++) found |= Shell_NotifyIconW(NIM_DELETE, &icon);
+        return !found;
+    } else if (!wcscmp(words[1], L"value") && count == 4) {
+        BYTE data[4096] = {0};
+        DWORD type, size = sizeof data - sizeof(WCHAR);
+        if (RegGetValueW(HKEY_CURRENT_USER, words[2], words[3], RRF_RT_ANY | RRF_NOEXPAND, &type, data, &size)) return 1;
+        if (type == REG_SZ) print((wchar_t *)data);
+        else
+            for (DWORD i = 0; i < size; i++) printf("%02x", data[i]);
+    } else if (!wcscmp(words[1], L"arguments")) {
+        int parts;
+        wchar_t **split = CommandLineToArgvW(words[2], &parts);
+        for (int i = 0; split && i < parts; i++) print(split[i]);
+    } else {
+        return 64;
+    }
+    return 0;
+}
