@@ -13,7 +13,8 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs the shell with these files in its home, by way of a script: each shell reads HOME from its environment.
 fn captured(shell: &str, files: &[(&str, &str)], limit: Duration) -> Option<Vec<PathBuf>> {
-    let program = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(shell));
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/shells"); // where scripts/test puts what the system lacks
+    let program = ["/bin", "/usr/bin", tools].map(|folder| Path::new(folder).join(shell));
     let program = program.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{shell} is not installed"));
     let home = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -50,6 +51,7 @@ fn every_shell_tells_what_its_own_file_adds() {
         ("zsh", ".zprofile", SET),
         ("dash", ".profile", SET),
         ("fish", ".config/fish/config.fish", "set -gx PATH /opt/node/bin $PATH\n"),
+        ("nu", ".config/nushell/env.nu", "$env.PATH = ($env.PATH | prepend /opt/node/bin)\n"),
         ("tcsh", ".tcshrc", "setenv PATH /opt/node/bin:$PATH\n"),
     ] {
         // A login shell of bash reads no .bashrc by itself; nearly every .profile does.

@@ -117,6 +117,29 @@ class AskedOnceMore(unittest.TestCase):
             person.quit(tray, icon)
 
 
+class AiClients(unittest.TestCase):
+    def test_connect(self):
+        """Connect AI client writes our entry into the client's own file, which keeps everything else, and takes it back"""
+        with Person() as person:
+            file = person.directory / ".cursor/mcp.json"
+            file.parent.mkdir()
+            before = '{\n  // mine\n  "mcpServers": {"other": {"url": "http://127.0.0.1:1/mcp"}},\n}\n'
+            file.write_text(before)
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            icon.wait_menu("Cursor", ticked=False)
+            icon.click("Cursor")
+            icon.wait_menu("Cursor", ticked=True)
+            icon.wait_menu("✓ Cursor is connected")
+            self.assertIn(f"http://127.0.0.1:{person.port}/mcp", file.read_text())
+            self.assertIn("// mine", file.read_text())
+            icon.click("Cursor")
+            icon.wait_menu("Cursor", ticked=False)
+            self.assertEqual(file.read_text(), before)
+            person.quit(tray, icon)
+
+
 class GoCore(unittest.TestCase):
     """What the existing Go core has to offer, played by its recorded shapes."""
 
