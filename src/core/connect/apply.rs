@@ -206,6 +206,10 @@ fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (Why, String) {
     let file = path.display();
     match refusal {
         Refusal::Unsupported(reason) => (Why::Unsupported, reason.clone()),
+        Refusal::BadName(name) => {
+            let text = format!("`{name}` is no name for a server: expected 1 to 64 letters, digits, `-` and `_`");
+            (Why::Unsupported, text)
+        }
         Refusal::Taken(name) => {
             (Why::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
         }

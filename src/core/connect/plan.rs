@@ -52,6 +52,8 @@ impl Action {
 pub enum Refusal {
     /// No entry is written for this client, and why.
     Unsupported(String),
+    /// Not every client takes such a name for a server.
+    BadName(String),
     /// An entry of this name leads elsewhere.
     Taken(String),
     /// There is no entry of ours; one of this name may lead elsewhere.
@@ -96,6 +98,9 @@ pub fn connect(
     let Some(entry) = client.entry(proxy) else {
         return Err(Refusal::Unsupported(client.unsupported().unwrap_or_default()));
     };
+    if let Some(name) = asked.filter(|name| !is_name(name)) {
+        return Err(Refusal::BadName(name.to_owned()));
+    }
     let bytes = bytes.unwrap_or_default();
     let entries = entries(client, bytes)?;
     let found = ours(&entries, proxy, asked);
@@ -182,6 +187,11 @@ fn replayed<'a>(
 
 fn value_of<'a>(entries: &'a Entries, name: &str) -> Option<&'a Value> {
     entries.iter().find(|(found, _)| found == name).map(|(_, entry)| entry)
+}
+
+/// Whether every client takes such a name: 1 to 64 letters, digits, `-` and `_`.
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// Whether an entry says all that it must.

@@ -205,6 +205,17 @@ fn an_entry_of_ours_is_recognised_under_any_name_and_kept_as_a_person_made_it() 
 }
 
 #[test]
+fn a_name_of_the_persons_own_is_used_if_every_client_takes_it() {
+    for client in CLIENTS.iter().filter(|client| client.unsupported().is_none()) {
+        let named = |name: &str| connect(client, &proxy(), Some(b""), Some(name), false);
+        assert!(written(named("my-proxy_1")).contains("my-proxy_1"), "{}", client.id);
+        for bad in ["", "a b", "a.b", "]", "имя", "a\n", &"a".repeat(65)] {
+            assert_eq!(named(bad), Err(Refusal::BadName(bad.to_owned())));
+        }
+    }
+}
+
+#[test]
 fn an_undo_is_refused_once_anything_else_has_changed() {
     let client = named("gemini");
     let text = "{\"theme\": \"x\"}";
