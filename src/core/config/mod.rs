@@ -45,6 +45,9 @@ pub struct Config {
     /// How many tools `retrieve_tools` returns when the caller does not say, 1 to 1000.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     pub tools_limit: usize,
+    /// Longest text of a result in characters, before it is cut; 0 means any.
+    #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
+    pub tool_response_limit: usize,
     /// How long a tool call may take.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
     pub call_tool_timeout: Duration,
@@ -291,6 +294,10 @@ fn default_tools_limit() -> usize {
     15
 }
 
+fn default_response_limit() -> usize {
+    20_000
+}
+
 fn default_call_timeout() -> Duration {
     Duration::from_secs(120)
 }
@@ -311,6 +318,10 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
         Some(limit) if limit <= 1000 => Ok(limit),
         Some(limit) => Err(serde::de::Error::custom(format!("tools_limit is {limit}, expected 1 to 1000"))),
     }
+}
+
+fn response_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_response_limit))
 }
 
 /// Reads a Go duration, a text such as `90s`, `2m` or `1h30m`.

@@ -11,6 +11,12 @@ pub const RETRIEVE_TOOLS: &str = "retrieve_tools";
 /// Name of the tool that shows definitions by name.
 pub const DESCRIBE_TOOL: &str = "describe_tool";
 
+/// Name of the tool that reads on where a result was cut.
+pub const READ_CACHE: &str = "read_cache";
+
+/// Most records one `read_cache` returns.
+pub const MOST_RECORDS: u64 = 1000;
+
 /// Most tools one `describe_tool` shows.
 pub const MOST_DESCRIBED: usize = 5;
 
@@ -23,6 +29,7 @@ tool's `name` (`server:tool`) and `args` as its `inputSchema` asks.";
 pub fn definitions() -> Vec<Tool> {
     let mut tools = vec![retrieve_tools(), describe_tool()];
     tools.extend(Intent::ALL.map(call_tool));
+    tools.push(read_cache());
     tools
 }
 
@@ -53,6 +60,22 @@ fn describe_tool() -> Tool {
     let annotations = ToolAnnotations::with_title("Describe tools").read_only(true).open_world(false);
     Tool::new(DESCRIBE_TOOL, "Shows the definitions of tools whose full names are known.", object(schema))
         .with_annotations(annotations)
+}
+
+fn read_cache() -> Tool {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "key": {"type": "string", "description": "The key that stands at the end of the result that was cut"},
+            "offset": {"type": "integer", "minimum": 0, "description": "First record to return (default 0)"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "description": "Most records to return (default 50)"},
+        },
+        "required": ["key"],
+    });
+    let annotations = ToolAnnotations::with_title("Read a long result").read_only(true).open_world(false);
+    let description = "Reads the rest of a result that was cut because of its length, in records: elements of its list, \
+        or lines. A page may hold fewer records than asked for; go on at `next_offset`.";
+    Tool::new(READ_CACHE, description, object(schema)).with_annotations(annotations)
 }
 
 fn call_tool(intent: Intent) -> Tool {
@@ -113,7 +136,8 @@ mod tests {
                 "describe_tool",
                 "call_tool_read",
                 "call_tool_write",
-                "call_tool_destructive"
+                "call_tool_destructive",
+                "read_cache"
             ]
         );
         for tool in &tools {

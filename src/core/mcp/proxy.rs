@@ -1,12 +1,15 @@
 //! What a tool call of a client does: search, or check and pass on. Knows no transport.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType, Tool};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::definitions::{DESCRIBE_TOOL, MOST_DESCRIBED, RETRIEVE_TOOLS};
+use super::definitions::{DESCRIBE_TOOL, MOST_DESCRIBED, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
+use super::excerpt;
+use super::kept_results::KeptResults;
 use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
@@ -22,6 +25,7 @@ pub struct Proxy {
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
     counts: Arc<UseCounts>,
+    kept: Mutex<KeptResults>,
 }
 
 impl Proxy {
@@ -38,6 +42,7 @@ impl Proxy {
             config,
             recorder,
             counts,
+            kept: Mutex::default(),
         }
     }
 
@@ -69,6 +74,9 @@ impl Proxy {
         }
         if name == DESCRIBE_TOOL {
             return Some(Ok(self.describe_tool(arguments)));
+        }
+        if name == READ_CACHE {
+            return Some(Ok(self.read_cache(arguments)));
         }
         let intent = Intent::of_tool(name)?;
         self.counts.call_tool(intent);
@@ -150,11 +158,90 @@ impl Proxy {
                 // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
                 // again for the others.
                 result.result_type.get_or_insert(ResultType::COMPLETE);
+                self.shorten(call.server, call.tool, &mut result);
                 Ok(result)
             }
             Err(CallError::Upstream(error)) => Err(error),
             Err(error) => Ok(failed(&error.to_string())),
         }
+    }
+
+    /// Cuts what is longer than the configured limit, and keeps the whole for `read_cache`.
+    fn shorten(&self, server: &str, tool: &str, result: &mut CallToolResult) {
+        let limit = self.config.borrow().tool_response_limit;
+        if let Some(structured) =
+            result.structured_content.take_if(|value| excerpt::is_longer(&value.to_string(), limit))
+        {
+            // The text says the same, as the protocol advises; where it does not, this does.
+            let text_of =
+                |block: &ContentBlock| block.as_text().and_then(|block| serde_json::from_str(&block.text).ok());
+            if !result.content.iter().any(|block| text_of(block).is_some_and(|value: Value| value == structured)) {
+                result.content.push(ContentBlock::text(structured.to_string()));
+            }
+        }
+        for block in &mut result.content {
+            if let ContentBlock::Text(block) = block
+                && excerpt::is_longer(&block.text, limit)
+            {
+                block.text = self.cut(server, tool, &block.text, limit);
+            }
+        }
+    }
+
+    /// The start of a text, and how to read on (contract: mcp-tools §2.7).
+    fn cut(&self, server: &str, tool: &str, text: &str, limit: usize) -> String {
+        let start = excerpt::start(text, limit);
+        let key = self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(server, tool, text, Instant::now());
+        let Some(key) = key else {
+            return format!("{start}\n\n... [truncated by mcpproxy, cache not available]");
+        };
+        let (size, records) = (text.chars().count(), excerpt::records(text).records.len());
+        format!(
+            "{start}\n\n... [truncated by mcpproxy]\n\nResponse truncated (limit: {limit} chars, actual: {size} chars, \
+            records: {records})\nUse read_cache tool: key=\"{key}\", offset=0, limit=50\nReturns: {{\"records\": [...], \
+            \"meta\": {{\"total_records\": {records}, \"total_size\": {size}}}}}"
+        )
+    }
+
+    fn read_cache(&self, arguments: &JsonObject) -> CallToolResult {
+        let Some(key) = arguments.get("key").and_then(Value::as_str) else {
+            return failed("read_cache needs `key`: it stands at the end of the result that was cut");
+        };
+        let number = |name: &str, otherwise: u64| arguments.get(name).map_or(Some(otherwise), Value::as_u64);
+        let Some(offset) = number("offset", 0).and_then(|offset| usize::try_from(offset).ok()) else {
+            return failed("`offset` must be a whole number from 0");
+        };
+        let limit = number("limit", 50).filter(|limit| (1..=MOST_RECORDS).contains(limit));
+        let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
+            return failed(&format!("`limit` must be between 1 and {MOST_RECORDS}"));
+        };
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key, Instant::now());
+        let Some(kept) = kept else {
+            return failed("no result is kept under this key: it is wrong or too old; call the tool again");
+        };
+        if let Err(error @ (CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. })) =
+            self.upstreams.tool(&kept.server, &kept.tool)
+        {
+            return failed(&error.to_string());
+        }
+        let found = excerpt::records(&kept.text);
+        let room = self.config.borrow().tool_response_limit;
+        let page = excerpt::page(&found.records, offset, limit, room);
+        let next = offset.saturating_add(page.len());
+        let mut meta = JsonObject::new();
+        meta.insert("key".into(), json!(key));
+        meta.insert("total_records".into(), json!(found.records.len()));
+        meta.insert("limit".into(), json!(limit));
+        meta.insert("offset".into(), json!(offset));
+        meta.insert("total_size".into(), json!(kept.text.chars().count()));
+        if let Some(path) = found.path {
+            meta.insert("record_path".into(), json!(path));
+        }
+        if next < found.records.len() {
+            meta.insert("next_offset".into(), json!(next));
+        }
+        let answer = json!({"records": page, "meta": meta});
+        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
     }
 
     fn index(&self) -> Arc<ToolIndex> {
