@@ -39,7 +39,7 @@ pub enum CallError {
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Ten thousand servers fit; a core that sends more is broken.
-const BODY_LIMIT: usize = 32 << 20;
+pub(super) const BODY_LIMIT: usize = 32 << 20;
 
 /// A caller of one core.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub async fn events(&self) -> Result<EventStream, CallError> {
-        let opened = async { self.send(Method::GET, "/events", None).await };
+        let opened = async { self.send(Method::GET, "/events", &[], None).await };
         let response = tokio::time::timeout(self.answer_limit, opened).await.map_err(|_| self.timeout())??;
         match response.status() {
             StatusCode::OK => Ok(EventStream::new(response.into_body())),
@@ -168,7 +168,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<(StatusCode, Bytes), CallError> {
         let exchange = async {
-            let response = self.send(method, path, body).await?;
+            let response = self.send(method, path, &[], body).await?;
             let status = response.status();
             let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
@@ -182,11 +182,20 @@ impl Client {
         tokio::time::timeout(self.answer_limit, exchange).await.map_err(|_| self.timeout())?
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, CallError> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Response<Incoming>, CallError> {
         let bytes = body.map(|body| Bytes::from(body.to_string()));
         let mut request = Request::builder().method(method).uri(path).header(names::HEADER_CLIENT, &self.name);
         if bytes.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, value);
         }
         request = match &self.endpoint {
             Endpoint::Local(_) => request.header(header::HOST, "localhost"),
@@ -243,7 +252,7 @@ impl Client {
         }
     }
 
-    fn failed(&self, problem: impl ToString) -> CallError {
+    pub(super) fn failed(&self, problem: impl ToString) -> CallError {
         CallError::Io {
             address: self.endpoint.to_string(),
             problem: problem.to_string(),

@@ -1,11 +1,13 @@
-//! Speaks the core's REST and event interface over an endpoint; used by the tray and the CLI.
+//! Speaks the core's REST, event and MCP interface over an endpoint; used by the tray and the CLI.
 
 mod call;
 mod events;
+mod message;
 mod sse;
 
 pub use call::{CallError, Client};
 pub use events::EventStream;
+pub use message::Reply;
 pub use sse::Event;
 
 /// A server's name as one segment of an address: everything that is not plain is percent-encoded.

@@ -52,6 +52,8 @@ pub enum Command {
     /// Add, list and change upstream servers
     #[command(subcommand)]
     Upstream(UpstreamCommand),
+    /// Lead an AI client that only speaks stdio to the running core
+    Stdio,
     /// Write this proxy into an AI client's configuration
     Connect(ConnectArguments),
     /// Take this proxy out of an AI client's configuration

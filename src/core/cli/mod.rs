@@ -10,6 +10,7 @@ mod connect;
 mod core_link;
 mod output;
 mod status;
+mod stdio;
 mod telemetry;
 mod upstream;
 
@@ -87,6 +88,8 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn run(arguments: Arguments, format: Format, environment: Environment) -> Result<ExitCode, (Format, CliError)> {
+    // Standard output of `stdio` is the client's: not even a failure is written there.
+    let format = if matches!(arguments.command, Some(Command::Stdio)) { Format::Table } else { format };
     let failed = |error: CliError| (format, error);
     let root = instance_root(&arguments.globals, &environment).map_err(failed)?;
     let config = arguments.globals.config.clone();
@@ -134,6 +137,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
+        Command::Stdio => stdio::stdio(&link).await,
         Command::Connect(options) => connect::connect(context, &link, options).await,
         Command::Disconnect(options) => connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
