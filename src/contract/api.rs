@@ -82,6 +82,9 @@ pub struct Status {
     /// Absent in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryState>,
+    /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
 }
 
 /// Whether anything is noted and sent, in [`Status`].

@@ -19,6 +19,10 @@ use crate::telemetry::payload::AnonymousId;
 /// The core while it serves.
 pub struct App {
     pub config: watch::Sender<Arc<Config>>,
+    /// The configuration of the start: some settings are read then only.
+    pub started: Arc<Config>,
+    /// Why the file as it is now was not taken up.
+    pub mistake: watch::Sender<Option<String>>,
     pub store: ConfigStore,
     /// One edit of the configuration at a time.
     pub edits: tokio::sync::Mutex<()>,
@@ -44,10 +48,11 @@ impl App {
         let servers = self.upstreams.snapshots();
         let stats = upstream_stats(&servers);
         let ready = *self.ready.borrow();
+        let configuration = self.configuration();
         let (phase, message) = if self.stop.is_cancelled() {
             ("Stopping", "Ending the servers")
         } else if ready {
-            ("Ready", "Serving")
+            ("Ready", configuration.as_deref().unwrap_or("Serving"))
         } else {
             ("Starting", "Starting")
         };
@@ -75,7 +80,19 @@ impl App {
             autostart_enabled: facts.autostart_enabled,
             activation: facts.activation,
             telemetry: Some(self.telemetry()),
+            configuration,
         }
+    }
+
+    /// What a person who edits the configuration should know, if anything.
+    fn configuration(&self) -> Option<String> {
+        if let Some(mistake) = self.mistake.borrow().as_deref() {
+            return Some(format!("{mistake}; the settings of before stay in force"));
+        }
+        let waiting = self.config.borrow().needs_restart(&self.started);
+        let sentence =
+            || format!("what is new in `{}` takes effect once the core is started again", waiting.join("`, `"));
+        (!waiting.is_empty()).then(sentence)
     }
 
     fn telemetry(&self) -> TelemetryState {
@@ -99,20 +116,53 @@ impl App {
     }
 
     /// Edits the configuration file, and makes what runs follow it.
-    pub async fn edit(&self, change: impl FnOnce(&mut Document) -> Result<(), EditError>) -> Result<(), StoreError> {
+    pub async fn edit(&self, change: impl Fn(&mut Document) -> Result<(), EditError>) -> Result<(), StoreError> {
         let _one_at_a_time = self.edits.lock().await;
-        let config = Arc::new(self.store.edit(change)?);
+        let config = Arc::new(self.store.edit(|document| {
+            if document.is_empty() {
+                let problem = "the file is empty or gone, perhaps because another program is writing it; try again";
+                return Err(EditError::Shape(problem.to_owned()));
+            }
+            change(document)
+        })?);
         self.take_up(config).await;
         Ok(())
     }
 
     /// Sets keys of the `telemetry` object.
-    pub async fn edit_telemetry(&self, change: impl FnOnce(&mut dyn FnMut(&str, Value))) -> Result<(), StoreError> {
+    pub async fn edit_telemetry(&self, change: impl Fn(&mut dyn FnMut(&str, Value))) -> Result<(), StoreError> {
         self.edit(|document| {
             change(&mut |key, value| document.set_telemetry(key, value));
             Ok(())
         })
         .await
+    }
+
+    /// Takes up what somebody else wrote into the configuration. A file with a mistake changes nothing, and is told of.
+    pub async fn reload(&self) {
+        let _one_at_a_time = self.edits.lock().await;
+        match self.store.load_written() {
+            Ok(config) if config == **self.config.borrow() => self.note_mistake(None),
+            Ok(config) => {
+                tracing::info!("the configuration was edited: taking it up");
+                self.take_up(Arc::new(config)).await;
+                if let Some(sentence) = self.configuration() {
+                    tracing::warn!("{sentence}");
+                }
+            }
+            Err(error) => {
+                tracing::warn!("{error}; the settings of before stay in force");
+                self.note_mistake(Some(error.to_string()));
+            }
+        }
+    }
+
+    fn note_mistake(&self, mistake: Option<String>) {
+        self.mistake.send_if_modified(|noted| {
+            let changed = *noted != mistake;
+            *noted = mistake;
+            changed
+        });
     }
 
     /// Reads the telemetry settings anew: a person may have changed the file by hand.
@@ -129,6 +179,7 @@ impl App {
     }
 
     async fn take_up(&self, config: Arc<Config>) {
+        self.note_mistake(None);
         self.facts.follow(&config.telemetry);
         self.config.send_replace(config.clone());
         self.upstreams.apply(&config.servers).await;

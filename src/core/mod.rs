@@ -14,4 +14,5 @@ mod serve;
 mod tools;
 mod upstream;
 mod use_counts;
+mod watch_config;
 mod write_log;

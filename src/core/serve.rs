@@ -28,6 +28,7 @@ use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::core::upstream::approvals::Approvals;
 use crate::core::upstream::registry::Upstreams;
+use crate::core::watch_config::watch_config;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::local_stream::{BindError, LocalListener};
@@ -82,6 +83,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let serving = core.open_doors(tcp, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
     show_notice(&core.app).await;
+    tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
     tokio::spawn(send_heartbeats(core.app.clone(), clock));
     tracing::info!(%address, root = %root.path().display(), "serving");
@@ -137,13 +139,17 @@ impl Core {
         let trusted = config.trusted_hosts.clone();
         let facts = RunFacts::new(&options.root, &options.environment);
         facts.follow(&config.telemetry);
+        let started = config.clone();
         let (config, config_seen) = watch::channel(config);
+        let (mistake, mistake_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
         let proxy = Arc::new(Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts()));
         let stop = CancellationToken::new();
-        let changes = follow(&upstreams, &proxy, &facts, &stop);
+        let changes = follow(&upstreams, mistake_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
             config,
+            started,
+            mistake,
             store,
             edits: tokio::sync::Mutex::default(),
             upstreams,
@@ -229,6 +235,7 @@ fn origins(host: &str) -> [String; 2] {
 /// Follows the servers: takes up their tools, notes the first connection, and raises the number `/events` waits for.
 fn follow(
     upstreams: &Arc<Upstreams>,
+    mut mistake: watch::Receiver<Option<String>>,
     proxy: &Arc<Proxy>,
     facts: &RunFacts,
     stop: &CancellationToken,
@@ -241,6 +248,7 @@ fn follow(
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = seen.changed() => if changed.is_err() { return },
+                changed = mistake.changed() => if changed.is_err() { return },
             }
             let servers = upstreams.snapshots();
             if servers.iter().any(|server| server.to_api().connected) {

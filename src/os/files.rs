@@ -43,6 +43,18 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(&target)
 }
 
+/// The same, if the file is still `before` (`None`: not there): people and other programs write it, too.
+///
+/// # Errors
+/// What the system says; the old file is then untouched.
+pub fn replace_private_if(path: &Path, before: Option<&[u8]>, after: &[u8]) -> io::Result<Replaced> {
+    let target = link_target(path)?;
+    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
+    temporary.write_all(after)?;
+    temporary.as_file().sync_all()?;
+    put_in_place(temporary, &target, before, after.len())
+}
+
 /// What came of replacing a file that other programs write, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
@@ -58,16 +70,24 @@ pub enum Replaced {
 /// What the system says; the old file is then untouched.
 pub fn replace_shared(path: &Path, before: Option<&[u8]>, after: &[u8]) -> io::Result<Replaced> {
     let target = link_target(path)?;
-    let temporary = temporary_like(&target, &target, after)?;
-    if before != read_if_there(&target, after.len().max(before.map_or(0, <[u8]>::len)))?.as_deref() {
+    put_in_place(temporary_like(&target, &target, after)?, &target, before, after.len())
+}
+
+fn put_in_place(
+    temporary: tempfile::NamedTempFile,
+    target: &Path,
+    before: Option<&[u8]>,
+    length: usize,
+) -> io::Result<Replaced> {
+    if before != read_if_there(target, length.max(before.map_or(0, <[u8]>::len)))?.as_deref() {
         return Ok(Replaced::ChangedMeanwhile);
     }
     let persisted = match before {
-        Some(_) => temporary.persist(&target),
-        None => temporary.persist_noclobber(&target),
+        Some(_) => temporary.persist(target),
+        None => temporary.persist_noclobber(target),
     };
     match persisted {
-        Ok(_) => sync_directory(&target).map(|()| Replaced::Done),
+        Ok(_) => sync_directory(target).map(|()| Replaced::Done),
         Err(error) if before.is_none() && error.error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(Replaced::ChangedMeanwhile)
         }

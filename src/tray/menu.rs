@@ -180,8 +180,15 @@ impl Menu {
             model.word()
         ))];
         let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
+        let configuration = model.configuration.as_ref().map(|sentence| format!("⚠ {sentence}"));
         let hint = model.hint.as_ref().map(|hint| format!("✓ {hint}"));
-        let told = [Some(model.summary()), model.advice().map(str::to_owned), trouble, hint];
+        let told = [
+            Some(model.summary()),
+            model.advice().map(str::to_owned),
+            trouble,
+            configuration,
+            hint,
+        ];
         items.extend(told.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
         if model.serving() {
             items.push(Item::Separator);

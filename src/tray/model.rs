@@ -20,6 +20,8 @@ pub struct Model {
     pub clients: Vec<AiClient>,
     /// The last action that failed, until another succeeds.
     pub trouble: Option<String>,
+    /// What the core says of an edit of its configuration that is not in force.
+    pub configuration: Option<String>,
     /// What a person is still to do after an action that succeeded, until the next one.
     pub hint: Option<String>,
     /// Version of the running core.
@@ -59,6 +61,7 @@ impl Model {
             statistics: None,
             clients: Vec::new(),
             trouble: None,
+            configuration: None,
             hint: None,
             core_version: String::new(),
             dashboard: None,
@@ -82,6 +85,7 @@ impl Model {
             self.servers.clear();
             self.listen = None;
             self.statistics = None;
+            self.configuration = None;
             self.clients.clear();
             self.dashboard = None;
         }
@@ -154,7 +158,13 @@ impl Model {
         match self.core {
             State::Failed(_) => Mood::Error,
             State::Pausing(_) | State::Rejoining { .. } => Mood::Attention,
-            State::Running(_) if self.trouble.is_some() || self.servers.iter().any(needs_attention) => Mood::Attention,
+            State::Running(_)
+                if self.trouble.is_some()
+                    || self.configuration.is_some()
+                    || self.servers.iter().any(needs_attention) =>
+            {
+                Mood::Attention
+            }
             State::Running(_) => Mood::Normal,
             State::Looking { .. }
             | State::Starting { .. }

@@ -1,13 +1,15 @@
 """The core's own tools and settings, as AI clients and people use them. Run by `scripts/test mcp`."""
 
 import asyncio
+import concurrent.futures
 import json
 import re
+import time
 import unittest
 
 import mcp
 
-from world import World, everything, main
+from world import CORE, World, everything, main, wait_for
 
 
 def text_of(result):
@@ -55,6 +57,118 @@ class LongResults(unittest.TestCase):
             # Once a person has taken the server out of use, its text is gone, too.
             world.post("/api/v1/servers/everything/quarantine")
             self.assertTrue(call(world, "read_cache", {"key": key}).is_error)
+
+
+class LiveConfiguration(unittest.TestCase):
+    """A core that runs while its configuration is edited."""
+
+    def setUp(self):
+        self.world = World(config={"mcpServers": [everything("one"), everything("two")]})
+        self.addCleanup(self.world.end)
+        self.world.start_core()
+        self.world.wait_connected("one")
+        self.world.wait_connected("two")
+
+    def edit(self, change, write):
+        config = self.world.config()
+        change(config)
+        write(self.world.config_file, json.dumps(config, indent=2))
+
+    def test_edits(self):
+        """edits by hand are taken up within a second, however they are saved, and only what changed starts again"""
+
+        def in_place(path, text):
+            path.write_text(text)
+
+        def by_rename(path, text):
+            new = path.with_suffix(".new")
+            new.write_text(text)
+            new.replace(path)
+
+        def in_steps(path, text):
+            with open(path, "w") as file:
+                file.flush()
+                file.write(text[: len(text) // 2])
+                file.flush()
+                time.sleep(0.05)  # an editor that saves slowly
+                file.write(text[len(text) // 2 :])
+
+        before = self.world.processes()
+        for number, save in enumerate([in_place, by_rename, in_steps]):
+            name = f"new-{number}"
+            began = time.monotonic()
+            self.edit(lambda config: config["mcpServers"].append(everything(name)), save)
+            wait_for(f"{name} is there", lambda: self.world.server(name), 1.5)
+            self.assertLess(time.monotonic() - began, 1.5)
+            self.world.wait_connected(name)
+        self.assertLessEqual(before, self.world.processes(), "a server that nobody edited was started again")
+
+        self.edit(lambda config: config["mcpServers"].__delitem__(slice(2, None)), in_place)
+        wait_for("the new servers are gone", lambda: self.world.processes() == before)
+        self.edit(lambda config: config["mcpServers"][0].update(env={"MARK": "1"}), by_rename)
+        wait_for("server one is started again", lambda: len(before - self.world.processes()) in (1, 2))
+        self.world.wait_connected("one")
+        self.edit(lambda config: config.update(tool_response_limit=10), in_place)
+        long = {"name": "two:echo", "args": {"message": "x" * 50}}
+        wait_for("a setting is taken up", lambda: "truncated" in text_of(call(self.world, "call_tool_read", long)))
+
+    def test_mistakes(self):
+        """a file with a mistake changes nothing but what the status says, and the correction is taken up"""
+        before, good = self.world.processes(), self.world.config_file.read_text()
+        for text, said in [
+            ('{\n  "listen": 8080\n}', "line 2, column 16"),
+            ("", "line 1, column 1: the file is empty"),
+            (good[: len(good) // 2], "expected more JSON"),
+        ]:
+            self.world.config_file.write_text(text)
+            wait_for(said, lambda: said in (self.world.status().get("configuration") or ""))
+            self.assertIn(said, self.world.status()["status"]["message"])
+            self.assertIn(said, self.world.run(CORE, "status").stdout)
+            refused = self.world.post("/api/v1/servers/one/disable")
+            self.assertGreaterEqual(refused.status, 400, "an edit went into a file with a mistake")
+            self.assertEqual(self.world.config_file.read_text(), text)
+        self.world.config_file.unlink()
+        wait_for("a lost file is told", lambda: "cannot be read" in (self.world.status().get("configuration") or ""))
+        self.assertGreaterEqual(self.world.post("/api/v1/servers/one/disable").status, 400)
+        self.world.config_file.write_text(good)
+        wait_for("the correction is told", lambda: "configuration" not in self.world.status())
+        self.assertEqual(before, self.world.processes())
+        self.assertEqual(self.world.get("/ready").status, 200)
+
+    def test_restart_needed(self):
+        """what needs a restart is said, told to listeners, and no longer once it is taken back"""
+        events = self.world.events(20)
+        self.assertEqual(next(events)[0], "status")
+        self.edit(lambda config: config.update(listen="127.0.0.1:1"), lambda path, text: path.write_text(text))
+        name, status = next(event for event in events if event[0] == "status")
+        self.assertIn("`listen` takes effect once the core is started again", status["configuration"])
+        back = f"127.0.0.1:{self.world.port}"
+        self.edit(lambda config: config.update(listen=back), lambda path, text: path.write_text(text))
+        wait_for("all is in force", lambda: "configuration" not in self.world.status())
+
+    def test_interleaved(self):
+        """edits by hand, by REST and by the command line, each right after the other: none is lost"""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for number in range(8):
+                entry = everything(f"hand-{number}", enabled=False)
+                # The core has not seen this edit yet when the next two come, both at once.
+                self.edit(lambda config: config["mcpServers"].append(entry), lambda path, text: path.write_text(text))
+                entry = everything(f"rest-{number}", enabled=False)
+                added = pool.submit(self.world.post, "/api/v1/servers", body=entry)
+                command = ["upstream", "add", f"cli-{number}", "--", "no-such-program"]
+                typed = pool.submit(self.world.run, CORE, *command)
+                self.assertEqual(added.result(30).status, 200, added.result().text)
+                self.assertEqual(typed.result(30).returncode, 0, typed.result().stderr)
+        wanted = {f"{who}-{number}" for who in ("hand", "rest", "cli") for number in range(8)} | {"one", "two"}
+        self.assertEqual({server["name"] for server in self.world.config()["mcpServers"]}, wanted)
+        self.assertEqual({server["name"] for server in self.world.get("/api/v1/servers").data["servers"]}, wanted)
+
+    def test_environment(self):
+        """what the environment says is never written into the file"""
+        with World(config={"mcpServers": []}, variables={"MCPPROXY_API_KEY": "from-the-environment"}) as world:
+            world.start_core()
+            self.assertEqual(world.post("/api/v1/servers", body=everything("a", enabled=False)).status, 200)
+            self.assertEqual(world.config()["api_key"], "key-of-the-test")
 
 
 if __name__ == "__main__":

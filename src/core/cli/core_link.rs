@@ -66,7 +66,7 @@ impl CoreLink {
     pub fn edit_file(
         &self,
         context: &Context,
-        change: impl FnOnce(&mut Document) -> Result<(), EditError>,
+        change: impl Fn(&mut Document) -> Result<(), EditError>,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io {
             path: context.store.path().to_path_buf(),

@@ -28,6 +28,9 @@ struct Shown {
     launched_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Counts>,
+    /// Why an edit of the configuration is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<String>,
     #[serde(flatten)]
     facts: Option<Facts>,
 }
@@ -67,6 +70,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                     quarantined: stats.quarantined_servers,
                     tools: stats.total_tools,
                 }),
+                configuration: status.configuration.clone(),
                 facts: Some(status.into()),
             }
         }
@@ -84,6 +88,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                 pid: None,
                 launched_by: None,
                 servers: None,
+                configuration: None,
                 facts: None,
             }
         }
@@ -108,6 +113,7 @@ fn table(shown: &Shown) -> String {
     }
     lines.push(("Socket", shown.socket_path.clone()));
     lines.push(("Configuration", shown.config_path.clone()));
+    lines.extend(shown.configuration.as_ref().map(|sentence| ("Not in force", sentence.clone())));
     pairs(&lines)
 }
 

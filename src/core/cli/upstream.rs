@@ -51,7 +51,7 @@ pub async fn add(context: &Context, link: &CoreLink, options: AddArguments) -> R
                 Err(error) => Err(Some(CliError::from(error))),
             }
         }
-        None => match link.edit_file(context, |document| document.add_server(name, entry)) {
+        None => match link.edit_file(context, |document| document.add_server(name, entry.clone())) {
             Ok(()) => Ok(format!("Added `{name}`; it starts with the core, which is not running now.")),
             Err(StoreError::Edit(EditError::Exists(_))) => Err(None),
             Err(error) => Err(Some(config_error(&error))),

@@ -40,6 +40,11 @@ impl Document {
         serde_json::from_str(text).map(Document).map_err(|error| EditError::Shape(error.to_string()))
     }
 
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The file's text: two-space indent, final newline.
     pub fn text(&self) -> String {
         let mut text = serde_json::to_string_pretty(&self.0).unwrap_or_default();

@@ -229,6 +229,19 @@ impl Config {
         }
     }
 
+    /// The settings that differ and are read at the start of the core only.
+    pub fn needs_restart(&self, started: &Config) -> Vec<&'static str> {
+        let differ = [
+            ("listen", self.listen != started.listen),
+            ("tray_endpoint", self.tray_endpoint != started.tray_endpoint),
+            ("enable_socket", self.enable_socket != started.enable_socket),
+            ("api_key", self.api_key != started.api_key),
+            ("require_mcp_auth", self.require_mcp_auth != started.require_mcp_auth),
+            ("trusted_hosts", self.trusted_hosts != started.trusted_hosts),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
     /// What no type can say: the text to point at, and the sentence.
     fn mistake(&self) -> Option<(String, String)> {
         let quoted = |name: &str| serde_json::Value::from(name).to_string();

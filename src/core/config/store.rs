@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::document::{Document, EditError};
 use super::{Config, ConfigError};
 use crate::contract::names;
-use crate::os::files;
+use crate::os::files::{self, Replaced};
 
 /// No configuration a person wrote comes near this; a larger file is a mistake.
 const LARGEST: u64 = 16 << 20;
@@ -26,7 +26,12 @@ pub enum StoreError {
     },
     #[error("the configuration `{}` was left as it is: with this change it could not be read back ({problem})", path.display())]
     Unreadable { path: PathBuf, problem: String },
+    #[error("the configuration `{}` was left as it is: another program keeps writing it; try again in a moment", path.display())]
+    Contended { path: PathBuf },
 }
+
+/// How often an edit starts again from what another program has written meanwhile.
+const ATTEMPTS: u32 = 5;
 
 /// The configuration file of one instance.
 #[derive(Debug, Clone)]
@@ -53,6 +58,23 @@ impl ConfigStore {
         Ok(Config::parse(&self.path, &self.read()?.unwrap_or_default())?)
     }
 
+    /// Reads the file of a running core: one that is empty or not there is being written, or lost, and means nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn load_written(&self) -> Result<Config, StoreError> {
+        match self.read()? {
+            Some(text) if text.trim().is_empty() => Err(StoreError::Config(ConfigError {
+                path: self.path.clone(),
+                line: 1,
+                column: 1,
+                problem: "the file is empty, expected an object of settings".to_owned(),
+            })),
+            Some(text) => Ok(Config::parse(&self.path, &text)?),
+            None => Err(self.failed("read", io::ErrorKind::NotFound.into())),
+        }
+    }
+
     /// Reads the file, after writing one for a new installation or adding the API key that is missing.
     ///
     /// # Errors
@@ -60,7 +82,7 @@ impl ConfigStore {
     pub fn load_or_create(&self) -> Result<Config, StoreError> {
         let Some(text) = self.read()? else {
             let document = Document::new(names::DEFAULT_LISTEN, &new_api_key());
-            self.write(&document)?;
+            self.write(None, &document)?;
             return self.load();
         };
         let config = Config::parse(&self.path, &text)?;
@@ -73,21 +95,29 @@ impl ConfigStore {
         })
     }
 
-    /// Reads the file anew, changes the document, checks that it can be read back, and replaces the file.
+    /// Reads the file anew, changes the document, checks that it can be read back, and replaces the file; all of it once
+    /// more when somebody else wrote the file meanwhile.
     ///
     /// # Errors
     /// [`StoreError`]; the file is then untouched.
-    pub fn edit(&self, change: impl FnOnce(&mut Document) -> Result<(), EditError>) -> Result<Config, StoreError> {
-        let text = self.read()?.unwrap_or_default();
-        Config::parse(&self.path, &text)?;
-        let mut document = Document::parse(&text)?;
-        change(&mut document)?;
-        let config = Config::parse(&self.path, &document.text()).map_err(|error| StoreError::Unreadable {
+    pub fn edit(&self, change: impl Fn(&mut Document) -> Result<(), EditError>) -> Result<Config, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.read()?;
+            let text = before.as_deref().unwrap_or_default();
+            Config::parse(&self.path, text)?;
+            let mut document = Document::parse(text)?;
+            change(&mut document)?;
+            let config = Config::parse(&self.path, &document.text()).map_err(|error| StoreError::Unreadable {
+                path: self.path.clone(),
+                problem: error.problem,
+            })?;
+            if self.write(before.as_deref(), &document)? == Replaced::Done {
+                return Ok(config);
+            }
+        }
+        Err(StoreError::Contended {
             path: self.path.clone(),
-            problem: error.problem,
-        })?;
-        self.write(&document)?;
-        Ok(config)
+        })
     }
 
     fn read(&self) -> Result<Option<String>, StoreError> {
@@ -110,8 +140,9 @@ impl ConfigStore {
         }
     }
 
-    fn write(&self, document: &Document) -> Result<(), StoreError> {
-        files::replace_private(&self.path, document.text().as_bytes()).map_err(|source| self.failed("written", source))
+    fn write(&self, before: Option<&str>, document: &Document) -> Result<Replaced, StoreError> {
+        files::replace_private_if(&self.path, before.map(str::as_bytes), document.text().as_bytes())
+            .map_err(|source| self.failed("written", source))
     }
 
     fn failed(&self, deed: &'static str, source: io::Error) -> StoreError {
@@ -166,7 +197,45 @@ mod tests {
         store.load_or_create().unwrap();
         files::replace_private(store.path(), b"{\"api_key\":\"k\",\"mine\":1}").unwrap();
         let entry = serde_json::json!({"name": "a", "command": "x"});
-        store.edit(|document| document.add_server("a", entry)).unwrap();
+        store.edit(|document| document.add_server("a", entry.clone())).unwrap();
         assert!(std::fs::read_to_string(store.path()).unwrap().contains("\"mine\": 1"));
+    }
+
+    #[test]
+    fn what_a_person_saves_during_an_edit_is_in_the_file_afterwards_with_the_edit() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        store.load_or_create().unwrap();
+        let saves = std::cell::Cell::new(0);
+        let config = store
+            .edit(|document| {
+                if saves.replace(1) == 0 {
+                    let text = br#"{"api_key":"k","mcpServers":[{"name":"by-hand","command":"x"}]}"#;
+                    std::fs::write(store.path(), text).unwrap();
+                }
+                document.add_server("by-rest", serde_json::json!({"name": "by-rest", "command": "y"}))
+            })
+            .unwrap();
+        let names: Vec<&str> = config.servers.iter().map(|server| server.name.as_str()).collect();
+        assert_eq!(names, ["by-hand", "by-rest"]);
+        assert_eq!(store.load().unwrap(), config);
+        // Somebody who never stops is not fought with.
+        let contended = store.edit(|document| {
+            saves.set(saves.get() + 1);
+            std::fs::write(store.path(), format!("{{\"api_key\":\"{}\"}}", saves.get())).unwrap();
+            document.add_server("c", serde_json::json!({"name": "c", "command": "z"}))
+        });
+        assert!(matches!(contended, Err(StoreError::Contended { .. })));
+    }
+
+    #[test]
+    fn an_empty_or_missing_file_says_nothing_to_a_running_core() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        assert!(matches!(store.load_written(), Err(StoreError::Io { .. })));
+        std::fs::write(store.path(), " \n").unwrap();
+        assert!(matches!(store.load_written(), Err(StoreError::Config(_))));
+        store.load_or_create().unwrap();
+        assert_eq!(store.load_written().unwrap(), store.load().unwrap());
     }
 }

@@ -20,17 +20,14 @@ pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRe
     };
     let changed: Vec<String> = part.keys().cloned().collect();
     let before = app.config.borrow().clone();
-    match app.edit(|document| document.merge(part)).await {
+    match app.edit(|document| document.merge(part.clone())).await {
         Ok(()) => {
             let after = app.config.borrow().clone();
-            let restart = before.listen != after.listen
-                || before.api_key != after.api_key
-                || before.enable_socket != after.enable_socket
-                || before.require_mcp_auth != after.require_mcp_auth;
+            let restart = after.needs_restart(&before);
             ok(json!({
                 "success": true,
-                "applied_immediately": !restart,
-                "requires_restart": restart,
+                "applied_immediately": restart.is_empty(),
+                "requires_restart": !restart.is_empty(),
                 "changed_fields": changed,
             }))
         }

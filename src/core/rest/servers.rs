@@ -30,7 +30,7 @@ pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonReje
     };
     entry.entry("enabled").or_insert(Value::Bool(true));
     let added = name.clone();
-    let edit = move |document: &mut Document| document.add_server(&added, Value::Object(entry));
+    let edit = move |document: &mut Document| document.add_server(&added, Value::Object(entry.clone()));
     match app.edit(edit).await {
         Ok(()) => done(&name, "add"),
         Err(error) => refused(&error),
@@ -122,6 +122,7 @@ fn refused(error: &StoreError) -> Response {
         StoreError::Edit(EditError::Unknown(_)) => StatusCode::NOT_FOUND,
         StoreError::Edit(EditError::Exists(_)) => StatusCode::CONFLICT,
         StoreError::Unreadable { .. } => StatusCode::BAD_REQUEST,
+        StoreError::Contended { .. } => StatusCode::CONFLICT,
         StoreError::Edit(EditError::Shape(_)) | StoreError::Config(_) | StoreError::Io { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

@@ -296,6 +296,7 @@ impl Driver {
         self.listen(status.listen_addr);
         if self.model.serving() {
             self.model.statistics = status.telemetry;
+            self.model.configuration = status.configuration;
             self.tell_notice();
         }
     }
