@@ -55,6 +55,8 @@ pub const HEADER_API_KEY: &str = "X-API-Key";
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// Path of the MCP endpoint.
 pub const MCP_PATH: &str = "/mcp";
+/// Path of the MCP endpoint that shows every server's own tools; `/{server}` after it shows one server's.
+pub const MCP_ALL_PATH: &str = "/mcp/all";
 
 /// Every variable of our own, and the two that are not ours but that we obey.
 const DECLARED: &[&str] = &[

@@ -22,7 +22,7 @@ use crate::core::app::App;
 use crate::core::config::Config;
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
-use crate::core::mcp::{Handler, Proxy};
+use crate::core::mcp::{Handler, PassThrough, Proxy};
 use crate::core::rest::{self, Door};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
@@ -205,12 +205,22 @@ impl Core {
             settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
             settings = settings.with_allowed_hosts(hosts);
         }
+        let all = self.app.proxy.clone();
+        let all = StreamableHttpService::new(
+            move || Ok(PassThrough::new(all.clone())),
+            Arc::new(LocalSessionManager::default()),
+            settings.clone(),
+        );
         let mcp = StreamableHttpService::new(
             move || Ok(Handler::new(proxy.clone())),
             Arc::new(LocalSessionManager::default()),
             settings,
         );
-        let mcp = Router::new().route_service(names::MCP_PATH, mcp);
+        let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
+        let mcp = Router::new()
+            .route_service(names::MCP_PATH, mcp)
+            .route_service(names::MCP_ALL_PATH, all.clone())
+            .route_service(&one, all);
         let asks_for_key = self.config.borrow().require_mcp_auth || (door == Door::Tcp && !self.loopback);
         let mcp = if asks_for_key {
             let access = axum::middleware::from_fn_with_state((self.app.clone(), door), rest::check_access);

@@ -1,10 +1,14 @@
-//! The MCP side towards clients: `/mcp` offers a handful of tools that lead to all the others.
+//! The MCP side towards clients: `/mcp` offers a handful of tools that lead to all the others, `/mcp/all` all the
+//! others themselves.
 
 mod definitions;
 mod excerpt;
 mod handler;
 mod kept_results;
+mod pass_through;
 mod proxy;
+mod qualified_name;
 
 pub use handler::Handler;
+pub use pass_through::PassThrough;
 pub use proxy::Proxy;

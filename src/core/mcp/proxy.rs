@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
+use std::time::Duration;
+
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType, Tool};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -60,6 +62,21 @@ impl Proxy {
     /// Notes that a client has introduced itself, by `initialize` or by a request's `_meta`.
     pub fn client_seen(&self, name: Option<&str>) {
         self.recorder.client_seen(name);
+    }
+
+    /// The servers behind it.
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
+    /// How long a server may take for one request.
+    pub fn call_limit(&self) -> Duration {
+        self.config.borrow().call_tool_timeout
+    }
+
+    /// Notes a call to a server's tool.
+    pub fn upstream_called(&self) {
+        self.counts.upstream_call();
     }
 
     /// Notes a request of a client.

@@ -50,6 +50,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether its session is open.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected(_))
+    }
+
     /// The tools that may be shown and called now.
     pub fn tools(&self) -> &[Tool] {
         match &self.phase {

@@ -209,6 +209,16 @@ impl Upstreams {
         }
     }
 
+    /// The session of a server that is connected.
+    ///
+    /// # Errors
+    /// [`CallError::Connecting`] where there is none now.
+    pub fn peer(&self, server: &str) -> Result<Peer<RoleClient>, CallError> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let peer = servers.get(server).and_then(|server| server.peer.borrow().clone());
+        peer.ok_or_else(|| CallError::Connecting(server.to_owned()))
+    }
+
     /// Calls a tool.
     ///
     /// # Errors
@@ -221,11 +231,7 @@ impl Upstreams {
         limit: Duration,
     ) -> Result<CallToolResult, CallError> {
         self.tool(server, tool)?;
-        let peer = {
-            let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-            servers.get(server).and_then(|server| server.peer.borrow().clone())
-        };
-        let Some(peer) = peer else { return Err(CallError::Connecting(server.to_owned())) };
+        let peer = self.peer(server)?;
         let server = server.to_owned();
         // An empty object and never `null`: servers reject the latter.
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);

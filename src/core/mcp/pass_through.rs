@@ -1,0 +1,395 @@
+//! `/mcp/all`: everything the servers offer, under names that tell whose it is; `/mcp/all/{server}`: one server's, under
+//! its own names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResponse, ClientRequest, CompleteRequest, CompleteRequestParams,
+    CompleteResult, GetPromptRequest, GetPromptRequestParams, GetPromptResponse, Implementation,
+    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, Prompt, ReadResourceRequest, ReadResourceRequestParams,
+    ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType, ServerCapabilities, ServerConfig,
+    ServerResult, Tool,
+};
+use rmcp::service::{
+    NotificationContext, Peer, PeerRequestOptions, RequestContext, RoleClient, RoleServer, ServiceError,
+};
+use rmcp::{ErrorData, ServerHandler};
+use tokio_util::sync::CancellationToken;
+
+use super::Proxy;
+use super::qualified_name::{join, may_be_of, meanings};
+use crate::contract::names;
+use crate::core::upstream::Snapshot;
+
+/// A server that lists more slowly than this is left out of the list.
+const LIST_LIMIT: Duration = Duration::from_secs(10);
+
+/// The server side of a session on `/mcp/all`.
+#[derive(Clone)]
+pub struct PassThrough {
+    proxy: Arc<Proxy>,
+}
+
+/// The connected servers of one request, and how their things are called in it.
+struct Scope {
+    servers: Vec<Snapshot>,
+    qualified: bool,
+}
+
+impl Scope {
+    fn name(&self, server: &str, name: &str) -> String {
+        if self.qualified { join(server, name) } else { name.to_owned() }
+    }
+
+    /// What a name may mean.
+    fn meanings<'n>(&self, name: &'n str) -> Vec<(&str, &'n str)> {
+        let servers = self.servers.iter().map(|server| server.config.name.as_str());
+        if self.qualified {
+            meanings(servers, name)
+        } else {
+            servers.map(|server| (server, name)).collect()
+        }
+    }
+
+    fn tools(&self) -> Vec<Tool> {
+        let of = |server: &Snapshot| {
+            let own = server.config.name.clone();
+            server.tools().to_vec().into_iter().map(move |mut tool| {
+                tool.name = self.name(&own, &tool.name).into();
+                tool
+            })
+        };
+        self.servers.iter().flat_map(of).collect()
+    }
+}
+
+impl PassThrough {
+    /// A session over this proxy's servers.
+    pub fn new(proxy: Arc<Proxy>) -> PassThrough {
+        PassThrough { proxy }
+    }
+
+    fn begin(&self, context: &RequestContext<RoleServer>) -> Result<Scope, ErrorData> {
+        self.proxy.requested();
+        if let Some(client) = context.client_info() {
+            self.proxy.client_seen(Some(&client.name));
+        }
+        self.scope(&context.extensions)
+    }
+
+    /// The servers that the request's address names.
+    fn scope(&self, extensions: &rmcp::model::Extensions) -> Result<Scope, ErrorData> {
+        let path = extensions.get::<axum::http::request::Parts>().map(|parts| parts.uri.path()).unwrap_or_default();
+        let one = path.strip_prefix(names::MCP_ALL_PATH).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+        let one = percent_encoding::percent_decode_str(one.trim_end_matches('/')).decode_utf8_lossy();
+        let mut servers = self.proxy.upstreams().snapshots();
+        if !one.is_empty() {
+            servers.retain(|server| server.config.name == one);
+            if servers.is_empty() {
+                let known: Vec<String> =
+                    self.proxy.upstreams().snapshots().into_iter().map(|server| server.config.name.clone()).collect();
+                let text = format!("no server is called `{one}`; there are: {}", known.join(", "));
+                return Err(ErrorData::invalid_params(text, None));
+            }
+        }
+        servers.retain(Snapshot::is_connected);
+        Ok(Scope {
+            servers,
+            qualified: one.is_empty(),
+        })
+    }
+
+    /// What every server of the scope answers to one question; servers that fail are left out.
+    async fn ask_each<T, F>(&self, scope: &Scope, ask: impl Fn(Peer<RoleClient>) -> F) -> Vec<(String, Vec<T>)>
+    where
+        F: Future<Output = Result<Vec<T>, ServiceError>>,
+    {
+        let one = |server: &Snapshot| {
+            let (name, peer) = (server.config.name.clone(), self.proxy.upstreams().peer(&server.config.name));
+            let answer = peer.ok().map(&ask);
+            async move {
+                let listed = tokio::time::timeout(LIST_LIMIT, answer?).await;
+                match listed {
+                    Ok(Ok(listed)) => Some((name, listed)),
+                    Ok(Err(error)) => {
+                        tracing::debug!(server = name, "left out of a list: {error}");
+                        None
+                    }
+                    Err(_) => {
+                        tracing::warn!(
+                            server = name,
+                            "left out of a list: no answer within {} s",
+                            LIST_LIMIT.as_secs()
+                        );
+                        None
+                    }
+                }
+            }
+        };
+        join_all(scope.servers.iter().map(one)).await.into_iter().flatten().collect()
+    }
+
+    async fn prompts(&self, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
+        let ask = |peer: Peer<RoleClient>| async move {
+            let has = peer.peer_info().is_some_and(|info| info.capabilities.prompts.is_some());
+            if has { peer.list_all_prompts().await } else { Ok(Vec::new()) }
+        };
+        self.ask_each(scope, ask).await
+    }
+
+    async fn resources(&self, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
+        let ask = |peer: Peer<RoleClient>| async move {
+            if has_resources(&peer) { peer.list_all_resources().await } else { Ok(Vec::new()) }
+        };
+        self.ask_each(scope, ask).await
+    }
+
+    async fn templates(&self, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
+        let ask = |peer: Peer<RoleClient>| async move {
+            if has_resources(&peer) {
+                peer.list_all_resource_templates().await
+            } else {
+                Ok(Vec::new())
+            }
+        };
+        self.ask_each(scope, ask).await
+    }
+
+    /// The server that an address belongs to. Nobody else is shown it: it may hold what is not for others.
+    async fn owner(&self, scope: &Scope, uri: &str) -> Result<String, ErrorData> {
+        if let [only] = scope.servers.as_slice() {
+            return Ok(only.config.name.clone());
+        }
+        let (resources, templates) = tokio::join!(self.resources(scope), self.templates(scope));
+        let lists = resources.into_iter().find(|(_, listed)| listed.iter().any(|resource| resource.uri == uri));
+        let fits = |template: &ResourceTemplate| template.uri_template == uri || may_be_of(&template.uri_template, uri);
+        let owner = lists.map(|(server, _)| server);
+        let owner = owner
+            .or_else(|| templates.into_iter().find(|(_, listed)| listed.iter().any(fits)).map(|(server, _)| server));
+        owner
+            .ok_or_else(|| ErrorData::resource_not_found(format!("no connected server has the resource `{uri}`"), None))
+    }
+
+    /// The server and its own name of a prompt.
+    async fn prompt_owner(&self, scope: &Scope, name: &str) -> Result<(String, String), ErrorData> {
+        let prompts = self.prompts(scope).await;
+        let has = |server: &str, own: &str| {
+            prompts.iter().any(|(name, listed)| name == server && listed.iter().any(|prompt| prompt.name == own))
+        };
+        let found = scope.meanings(name).into_iter().find(|(server, own)| has(server, own));
+        let found = found.map(|(server, own)| (server.to_owned(), own.to_owned()));
+        found.ok_or_else(|| ErrorData::invalid_params(format!("no connected server has the prompt `{name}`"), None))
+    }
+
+    /// Passes a request on, and its cancellation, too.
+    async fn pass(
+        &self,
+        server: &str,
+        request: ClientRequest,
+        cancelled: &CancellationToken,
+    ) -> Result<ServerResult, ErrorData> {
+        let failed = |text: String| ErrorData::internal_error(format!("server `{server}`: {text}"), None);
+        let peer = self.proxy.upstreams().peer(server).map_err(|error| failed(error.to_string()))?;
+        let limit = self.proxy.call_limit();
+        let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        let mut handle = sent.map_err(|error| failed(error.to_string()))?;
+        let reason = tokio::select! {
+            answer = &mut handle.rx => return match answer {
+                Ok(Ok(result)) => Ok(result),
+                Ok(Err(ServiceError::McpError(error))) => Err(error),
+                Ok(Err(error)) => Err(failed(error.to_string())),
+                Err(_) => Err(failed("it ended during the request; it is being started again".to_owned())),
+            },
+            () = cancelled.cancelled() => "the client cancelled it".to_owned(),
+            () = tokio::time::sleep(limit) => format!("no answer within {} s", limit.as_secs()),
+        };
+        let _ = handle.cancel(Some(reason.clone())).await;
+        Err(failed(reason))
+    }
+}
+
+fn has_resources(peer: &Peer<RoleClient>) -> bool {
+    peer.peer_info().is_some_and(|info| info.capabilities.resources.is_some())
+}
+
+fn unexpected(server: &str) -> ErrorData {
+    ErrorData::internal_error(format!("server `{server}` answered with something else than was asked for"), None)
+}
+
+impl ServerHandler for PassThrough {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_prompts()
+            .enable_resources()
+            .enable_completions()
+            .build();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")).with_title("MCPProxy"))
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        self.proxy.client_seen(Some(&request.client_info.name));
+        context.peer.set_peer_info(request.clone());
+        self.negotiate_initialize(&request)
+    }
+
+    /// Tells the client of changed tools for as long as it is there.
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let (all, extensions) = (self.clone(), context.extensions);
+        let mut changes = self.proxy.upstreams().changes();
+        tokio::spawn(async move {
+            let tools = || all.scope(&extensions).map(|scope| scope.tools()).unwrap_or_default();
+            let mut shown = tools();
+            while changes.changed().await.is_ok() {
+                let now = tools();
+                if now != shown {
+                    shown = now;
+                    if context.peer.notify_tool_list_changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.begin(&context)?.tools()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let scope = self.begin(&context)?;
+        let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None);
+        let mut problem = None;
+        for (server, own) in scope.meanings(&request.name) {
+            // Not what the list says but what is approved at this moment.
+            if let Err(error) = self.proxy.upstreams().tool(server, own) {
+                problem.get_or_insert_with(|| ErrorData::invalid_params(error.to_string(), None));
+                continue;
+            }
+            // An empty object and never `null`: servers reject the latter.
+            let arguments = request.arguments.clone().unwrap_or_default();
+            let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
+            self.proxy.upstream_called();
+            let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
+            return match self.pass(server, request, &context.ct).await? {
+                ServerResult::CallToolResult(mut result) => {
+                    result.result_type.get_or_insert(ResultType::COMPLETE);
+                    Ok(result.into())
+                }
+                _ => Err(unexpected(server)),
+            };
+        }
+        Err(problem.unwrap_or_else(unknown))
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let scope = self.begin(&context)?;
+        let prompts = self.prompts(&scope).await.into_iter().flat_map(|(server, listed)| {
+            let scope = &scope;
+            listed.into_iter().map(move |mut prompt| {
+                prompt.name = scope.name(&server, &prompt.name);
+                prompt
+            })
+        });
+        Ok(ListPromptsResult::with_all_items(prompts.collect()))
+    }
+
+    async fn get_prompt(
+        &self,
+        mut request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let scope = self.begin(&context)?;
+        let (server, own) = self.prompt_owner(&scope, &request.name).await?;
+        (request.name, request.meta) = (own, None);
+        let request = ClientRequest::GetPromptRequest(GetPromptRequest::new(request));
+        match self.pass(&server, request, &context.ct).await? {
+            ServerResult::GetPromptResult(mut result) => {
+                result.result_type.get_or_insert(ResultType::COMPLETE);
+                Ok(result.into())
+            }
+            _ => Err(unexpected(&server)),
+        }
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let scope = self.begin(&context)?;
+        let resources = self.resources(&scope).await.into_iter().flat_map(|(_, listed)| listed);
+        Ok(ListResourcesResult::with_all_items(resources.collect()))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let scope = self.begin(&context)?;
+        let templates = self.templates(&scope).await.into_iter().flat_map(|(_, listed)| listed);
+        Ok(ListResourceTemplatesResult::with_all_items(templates.collect()))
+    }
+
+    async fn read_resource(
+        &self,
+        mut request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let scope = self.begin(&context)?;
+        let server = self.owner(&scope, &request.uri).await?;
+        request.meta = None;
+        let request = ClientRequest::ReadResourceRequest(ReadResourceRequest::new(request));
+        match self.pass(&server, request, &context.ct).await? {
+            ServerResult::ReadResourceResult(mut result) => {
+                result.result_type.get_or_insert(ResultType::COMPLETE);
+                Ok(result.into())
+            }
+            _ => Err(unexpected(&server)),
+        }
+    }
+
+    async fn complete(
+        &self,
+        mut request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let scope = self.begin(&context)?;
+        let server = match &mut request.r#ref {
+            Reference::Prompt(prompt) => {
+                let (server, own) = self.prompt_owner(&scope, &prompt.name).await?;
+                prompt.name = own;
+                server
+            }
+            Reference::Resource(template) => self.owner(&scope, &template.uri).await?,
+            _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
+        };
+        request.meta = None;
+        match self.pass(&server, ClientRequest::CompleteRequest(CompleteRequest::new(request)), &context.ct).await? {
+            ServerResult::CompleteResult(result) => Ok(result),
+            _ => Err(unexpected(&server)),
+        }
+    }
+}
