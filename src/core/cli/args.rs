@@ -61,6 +61,11 @@ pub enum Command {
     /// Show and change what is known about this installation's use
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
+    /// Print what makes a shell complete these commands
+    Completion(CompletionArguments),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Manual { folder: PathBuf },
     /// Show the version
     Version,
 }
@@ -69,6 +74,11 @@ impl Default for Command {
     fn default() -> Command {
         Command::Serve(ServeArguments { listen: None })
     }
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionArguments {
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

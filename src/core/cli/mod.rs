@@ -16,7 +16,7 @@ mod upstream;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use crate::contract::exit_code::ExitCode;
@@ -103,6 +103,20 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
         Command::Version => {
             output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
         }
+        Command::Completion(options) => {
+            // Into memory: the library panics where its reader goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+            Ok(ExitCode::Clean)
+        }
+        Command::Manual { folder } => {
+            // Named before they are built: the pages of subcommands carry their whole name.
+            let command = Arguments::command().disable_help_subcommand(true);
+            let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
+            let told = |error| failed(CliError::new("OPERATION_FAILED", format!("`{}`: {error}", folder.display())));
+            written.map_err(told).map(|()| ExitCode::Clean)
+        }
         other => {
             let context = Context {
                 store: ConfigStore::new(config.unwrap_or_else(|| root.config())),
@@ -141,7 +155,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Connect(options) => connect::connect(context, &link, options).await,
         Command::Disconnect(options) => connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
-        Command::Serve(_) | Command::Version => Ok(()),
+        Command::Serve(_) | Command::Completion(_) | Command::Manual { .. } | Command::Version => Ok(()),
     }
     .map(|()| ExitCode::Clean)
 }
