@@ -194,7 +194,7 @@ impl Core {
     }
 
     fn router(&self, door: Door) -> Router {
-        let proxy = self.app.proxy.clone();
+        let app = self.app.clone();
         let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.app.stop.child_token());
         if door == Door::Tcp && !self.loopback {
             // Reached by names we cannot know; the key is what protects it then.
@@ -212,7 +212,7 @@ impl Core {
             settings.clone(),
         );
         let mcp = StreamableHttpService::new(
-            move || Ok(Handler::new(proxy.clone())),
+            move || Ok(Handler::new(app.clone())),
             Arc::new(LocalSessionManager::default()),
             settings,
         );

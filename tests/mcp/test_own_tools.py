@@ -59,6 +59,62 @@ class LongResults(unittest.TestCase):
             self.assertTrue(call(world, "read_cache", {"key": key}).is_error)
 
 
+class Management(unittest.TestCase):
+    def test_added_by_a_model(self):
+        """a server that an AI client adds or changes does not run until a person approves it; no client can"""
+        with World(config={"mcpServers": []}) as world:
+            world.start_core()
+
+            def ask(tool, **arguments):
+                result = call(world, tool, arguments)
+                return result.is_error, text_of(result)
+
+            entry = everything("added")
+            wrong, text = ask(
+                "upstream_servers",
+                operation="add",
+                name="added",
+                command=entry["command"],
+                env_json='{"SECRET": "of-the-test"}',
+                quarantined=False,
+                skip_quarantine=True,
+            )
+            self.assertFalse(wrong, text)
+            self.assertEqual(json.loads(text)["security_status"], "QUARANTINED_FOR_REVIEW")
+            written = world.config()["mcpServers"][0]
+            self.assertIs(written["quarantined"], True)
+            self.assertNotIn("skip_quarantine", written)
+            self.assertEqual(world.server("added")["status"], "quarantined")
+            self.assertFalse([process for process in world.processes() if "SECRET=of-the-test" in process.environment])
+            self.assertNotIn("of-the-test", ask("upstream_servers", operation="list")[1])
+            self.assertIn("added", ask("quarantine_security", operation="list_quarantined")[1])
+            for operation in ["approve_tool", "approve_all_tools", "approve", "unquarantine"]:
+                wrong, text = ask("quarantine_security", operation=operation, name="added", tool_name="echo")
+                self.assertTrue(wrong)
+                self.assertIn("mcpproxy upstream approve", text)
+            wrong, text = ask("call_tool_read", name="added:echo", args={"message": "x"})
+            self.assertTrue(wrong, text)
+            ask("upstream_servers", operation="enable", name="added")
+            self.assertEqual(world.server("added")["status"], "quarantined")
+
+            approved = world.run(CORE, "upstream", "approve", "added")
+            self.assertEqual(approved.returncode, 0, approved.stderr)
+            world.wait_connected("added")
+            self.assertFalse(ask("call_tool_read", name="added:echo", args={"message": "x"})[0])
+            self.assertFalse(ask("upstream_servers", operation="update", name="added", args_json='["stdio"]')[0])
+            self.assertEqual(world.server("added")["status"], "quarantined")
+            self.assertFalse(ask("upstream_servers", operation="remove", name="added")[0])
+            self.assertEqual(world.config()["mcpServers"], [])
+
+    def test_kept_to_people(self):
+        """a configuration that keeps servers to people offers no tool to change them"""
+        with World(config={"mcpServers": [], "read_only_mode": True}) as world:
+            world.start_core()
+            added = call(world, "upstream_servers", {"operation": "add", "name": "a", "command": "x"})
+            self.assertTrue(added.is_error)
+            self.assertEqual(world.config()["mcpServers"], [])
+
+
 class LiveConfiguration(unittest.TestCase):
     """A core that runs while its configuration is edited."""
 

@@ -111,7 +111,7 @@ pub enum UpstreamCommand {
     Restart(ServerName),
     /// Show a server's tools and which of them wait for approval
     Inspect(ServerName),
-    /// Approve the named tools as they are now, or all that wait
+    /// Approve a server that waits, the named tools as they are now, or all tools that wait
     Approve(ApproveArguments),
 }
 

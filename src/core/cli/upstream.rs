@@ -180,6 +180,12 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
 /// Approves tools of a server.
 pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[String]) -> Result<(), CliError> {
     let client = link.running().ok_or_else(no_core)?;
+    let servers: Servers = client.get("/api/v1/servers").await?;
+    if tools.is_empty() && servers.servers.iter().any(|server| server.name == name && server.quarantined) {
+        let path = format!("{}/unquarantine", server_path(name));
+        let done: ServerAction = client.post(&path, None).await.map_err(|error| missing(error, name))?;
+        return print(context.format, &done, |done| format!("`{}` approved; it is being started.", done.server));
+    }
     let path = format!("{}/tools/approve", server_path(name));
     let body = if tools.is_empty() { json!({"approve_all": true}) } else { json!({"tools": tools}) };
     let done: Approved = client.post(&path, Some(&body)).await.map_err(|error| missing(error, name))?;

@@ -39,6 +39,17 @@ pub struct Config {
     /// The upstream servers, a list.
     #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
     pub servers: Vec<ServerConfig>,
+    /// AI clients may not change servers, and are not offered the tools for it: two words for the same here.
+    #[serde(default)]
+    pub disable_management: bool,
+    #[serde(default)]
+    pub read_only_mode: bool,
+    /// Whether AI clients may add servers, which wait for a person's approval then.
+    #[serde(default = "yes")]
+    pub allow_server_add: bool,
+    /// Whether AI clients may remove servers.
+    #[serde(default = "yes")]
+    pub allow_server_remove: bool,
     /// Whether new and changed tools wait for a person's approval.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,

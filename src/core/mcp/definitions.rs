@@ -114,7 +114,7 @@ fn call_tool(intent: Intent) -> Tool {
     Tool::new(intent.tool(), description, object(schema)).with_annotations(annotations)
 }
 
-fn object(value: Value) -> JsonObject {
+pub fn object(value: Value) -> JsonObject {
     match value {
         Value::Object(map) => map,
         _ => JsonObject::new(),

@@ -11,17 +11,23 @@ use rmcp::{ErrorData, ServerHandler};
 
 use super::Proxy;
 use super::definitions::{INSTRUCTIONS, definitions};
+use super::management;
+use crate::core::app::App;
 
 /// The server side of a session.
 #[derive(Clone)]
 pub struct Handler {
+    app: Arc<App>,
     proxy: Arc<Proxy>,
 }
 
 impl Handler {
-    /// A session of this proxy.
-    pub fn new(proxy: Arc<Proxy>) -> Handler {
-        Handler { proxy }
+    /// A session of this core.
+    pub fn new(app: Arc<App>) -> Handler {
+        Handler {
+            proxy: app.proxy.clone(),
+            app,
+        }
     }
 
     /// A client of the protocol without `initialize` names itself in each request's `_meta`, and is noted once.
@@ -56,7 +62,9 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         self.proxy.requested();
         self.see_client(&context);
-        Ok(ListToolsResult::with_all_items(definitions()))
+        let mut tools = definitions();
+        tools.extend(management::definitions(&self.app.config.borrow()));
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(
@@ -67,6 +75,9 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
+        if let Some(result) = management::call(&self.app, &request.name, &arguments).await {
+            return Ok(result.into());
+        }
         match self.proxy.call(&request.name, &arguments).await {
             Some(answer) => answer.map(Into::into),
             None => {

@@ -5,6 +5,7 @@ mod definitions;
 mod excerpt;
 mod handler;
 mod kept_results;
+mod management;
 mod pass_through;
 mod proxy;
 mod qualified_name;
