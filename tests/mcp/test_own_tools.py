@@ -220,10 +220,16 @@ class LiveConfiguration(unittest.TestCase):
         self.assertEqual({server["name"] for server in self.world.get("/api/v1/servers").data["servers"]}, wanted)
 
     def test_environment(self):
-        """what the environment says is never written into the file"""
+        """what the environment says is never written into the file, and no secret is shown or replaced by its mask"""
         with World(config={"mcpServers": []}, variables={"MCPPROXY_API_KEY": "from-the-environment"}) as world:
             world.start_core()
             self.assertEqual(world.post("/api/v1/servers", body=everything("a", enabled=False)).status, 200)
+            self.assertEqual(world.config()["api_key"], "key-of-the-test")
+            shown = world.get("/api/v1/config").data
+            self.assertEqual(shown["config"]["listen"], f"127.0.0.1:{world.port}")
+            self.assertNotIn("key-of-the-test", json.dumps(shown))
+            masked = world.request("PATCH", "/api/v1/config", body={"api_key": shown["config"]["api_key"]})
+            self.assertEqual(masked.status, 400)
             self.assertEqual(world.config()["api_key"], "key-of-the-test")
 
 

@@ -52,6 +52,13 @@ impl Document {
         text
     }
 
+    /// The document for a reader: what may be a secret shows its length only.
+    pub fn masked(&self) -> Value {
+        let mut value = Value::Object(self.0.clone());
+        mask(&mut value);
+        value
+    }
+
     /// Sets the API key.
     pub fn set_api_key(&mut self, key: &str) {
         self.0.insert("api_key".into(), key.into());
@@ -125,6 +132,34 @@ impl Document {
     }
 }
 
+/// What stands where a secret was; no text of a configuration contains it, so that a masked copy is not written back.
+pub const MASK: &str = "••••";
+
+fn mask(value: &mut Value) {
+    const SECRET: [&str; 5] = ["key", "secret", "token", "password", "authorization"];
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(mask),
+        Value::Object(map) => {
+            for (key, value) in map {
+                let name = key.to_lowercase();
+                match value {
+                    Value::Object(texts) if name == "env" || name == "headers" => texts.values_mut().for_each(hide),
+                    Value::String(_) if SECRET.iter().any(|word| name.contains(word)) => hide(value),
+                    Value::String(url) if name == "url" && url.contains(['@', '?']) => hide(value),
+                    other => mask(other),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn hide(value: &mut Value) {
+    if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
+        *value = format!("{MASK} ({} chars)", text.chars().count()).into();
+    }
+}
+
 fn merge_objects(into: &mut Map<String, Value>, part: Map<String, Value>) {
     for (key, value) in part {
         match (into.get_mut(&key), value) {
@@ -171,6 +206,17 @@ mod tests {
         let merged: Value = serde_json::from_str(&document.text()).unwrap();
         assert_eq!(merged["alpha"], json!({"x": [1.5], "y": 1}));
         assert_eq!((&merged["zebra"], &merged["telemetry"]["enabled"]), (&json!(2), &json!(false)));
+    }
+
+    #[test]
+    fn a_reader_sees_no_secret() {
+        let text = r#"{"api_key":"abc","listen":":1","mcpServers":[{"name":"a","url":"https://u:p@h/","env":{"A":"hidden"},
+            "headers":{"X":"hidden"},"oauth":{"client_secret":"hidden","client_id":"shown"}}]}"#;
+        let masked = Document::parse(text).unwrap().masked();
+        let shown = masked.to_string();
+        assert!(!shown.contains("hidden") && !shown.contains("abc") && !shown.contains("u:p"), "{shown}");
+        assert_eq!((&masked["api_key"], &masked["listen"]), (&json!("•••• (3 chars)"), &json!(":1")));
+        assert_eq!(masked["mcpServers"][0]["oauth"]["client_id"], "shown");
     }
 
     #[test]

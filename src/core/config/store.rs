@@ -58,6 +58,14 @@ impl ConfigStore {
         Ok(Config::parse(&self.path, &self.read()?.unwrap_or_default())?)
     }
 
+    /// The file for a reader: every key of it, and no secret.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn masked(&self) -> Result<serde_json::Value, StoreError> {
+        Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
+    }
+
     /// Reads the file of a running core: one that is empty or not there is being written, or lost, and means nothing.
     ///
     /// # Errors

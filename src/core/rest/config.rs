@@ -11,13 +11,26 @@ use serde_json::{Value, json};
 
 use super::{failed, ok};
 use crate::core::app::App;
+use crate::core::config::document::MASK;
 use crate::core::config::store::StoreError;
+
+/// Shows the file as it is now, without its secrets.
+pub async fn show(State(app): State<Arc<App>>) -> Response {
+    match app.store.masked() {
+        Ok(config) => ok(json!({"config": config, "config_path": app.store.path()})),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
 
 /// Merges a part of the configuration into it: objects merge, everything else is replaced (contract: core-http §6).
 pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
     let Ok(Json(Value::Object(part))) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected a JSON object: a part of the configuration");
     };
+    if Value::Object(part.clone()).to_string().contains(MASK) {
+        let sentence = "a masked secret cannot be written: leave its key out, and the secret stays as it is";
+        return failed(StatusCode::BAD_REQUEST, sentence);
+    }
     let changed: Vec<String> = part.keys().cloned().collect();
     let before = app.config.borrow().clone();
     match app.edit(|document| document.merge(part.clone())).await {

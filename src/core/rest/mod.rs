@@ -32,7 +32,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
-        .route("/api/v1/config", axum::routing::patch(config::patch))
+        .route("/api/v1/config", get(config::show).patch(config::patch))
         .route("/api/v1/connect", get(connect::list))
         .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
