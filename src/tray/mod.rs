@@ -32,6 +32,7 @@ pub mod session;
 mod start_core;
 mod status_window;
 pub mod supervisor;
+pub mod terminal_path;
 pub mod user_path;
 pub mod view;
 mod write_journal;
@@ -132,6 +133,7 @@ pub fn run(world: World) -> ExitCode {
         },
         Request::Quit => quit(&world),
         Request::Unregister => unregister(&world),
+        Request::AddToPath => add_to_path(&world),
         Request::Version => {
             print(&format!("{} {VERSION}\n", names::TRAY_PROGRAM));
             ExitCode::SUCCESS
@@ -561,6 +563,31 @@ fn unregister(world: &World) -> ExitCode {
             }
             write_sidecar(&root, &system.status(), jiff::Timestamp::now()).map_err(|error| error.to_string())
         });
+    #[cfg(windows)]
+    let done = done.and(own_folder(world).and_then(terminal_path::remove));
+    told(done)
+}
+
+#[cfg(windows)]
+fn add_to_path(world: &World) -> ExitCode {
+    told(own_folder(world).and_then(terminal_path::add))
+}
+
+#[cfg(not(windows))]
+fn add_to_path(_: &World) -> ExitCode {
+    told(Err("only on Windows: elsewhere the package puts the programs where they are found".to_owned()))
+}
+
+#[cfg(windows)]
+fn own_folder(world: &World) -> Result<&Path, String> {
+    world
+        .executable
+        .as_deref()
+        .and_then(Path::parent)
+        .ok_or_else(|| "the system does not say where this program is".into())
+}
+
+fn told(done: Result<(), String>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -13,6 +13,8 @@ pub enum Request {
     Quit,
     /// Take launch-at-login back, for the removal of the package.
     Unregister,
+    /// Let terminals find the programs (Windows).
+    AddToPath,
     Version,
     Help,
     /// Nothing this program knows.
@@ -23,11 +25,12 @@ pub enum Request {
 pub const HELP: &str = "\
 Keeps the MCPProxy core running and shows it in the notification area.
 
-Usage: mcpproxy-tray [--autostart | --quit | --unregister | --version | --help]
+Usage: mcpproxy-tray [--autostart | --quit | --unregister | --add-to-path | --version | --help]
 
   --autostart   this start is made by the system, at login: nothing is asked
   --quit        end the one that runs, and the core it started
   --unregister  no longer start at login, and forget the setting
+  --add-to-path let terminals find mcpproxy (Windows; --unregister takes it back)
 ";
 
 impl Request {
@@ -39,6 +42,7 @@ impl Request {
                 names::AUTOSTART_ARGUMENT => Request::Run { autostart: true },
                 "--quit" => return Request::Quit,
                 "--unregister" => return Request::Unregister,
+                "--add-to-path" => return Request::AddToPath,
                 "--version" | "-V" => return Request::Version,
                 "--help" | "-h" => return Request::Help,
                 // Finder passes one to programs it opens.

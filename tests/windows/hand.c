@@ -1,6 +1,7 @@
 /* What a test needs to see and do from within Windows.
  *
  *   hand rectangle CLASS             left, top, width and height of the first visible window of the class
+ *   hand child CLASS TEXT            whether a visible window of the class has a visible part with this text
  *   hand send CLASS MESSAGE WPARAM   sends a message to the window of the class (numbers as C writes them)
  *   hand broadcast NAME              posts the registered message of that name to every window
  *   hand forget CLASS                takes the icons of the window of the class off the taskbar, as a shell that ends does
@@ -24,6 +25,17 @@ static HWND visible(const wchar_t *class) {
     return window;
 }
 
+static const wchar_t *wanted;
+
+static BOOL CALLBACK look(HWND part, LPARAM found) {
+    wchar_t text[256];
+    GetWindowTextW(part, text, 256);
+    /* The text of another process is not told by every part: the message always asks it. */
+    if (!*text) SendMessageW(part, WM_GETTEXT, 256, (LPARAM)text);
+    if (IsWindowVisible(part) && !wcscmp(text, wanted)) *(BOOL *)found = TRUE;
+    return TRUE;
+}
+
 int wmain(int count, wchar_t **words) {
     if (count < 3) return 64;
     if (!wcscmp(words[1], L"rectangle")) {
@@ -31,6 +43,12 @@ int wmain(int count, wchar_t **words) {
         HWND window = visible(words[2]);
         if (!window || !GetWindowRect(window, &r)) return 1;
         printf("%ld %ld %ld %ld\n", r.left, r.top, r.right - r.left, r.bottom - r.top);
+    } else if (!wcscmp(words[1], L"child") && count == 4) {
+        BOOL found = FALSE;
+        HWND window = NULL;
+        wanted = words[3];
+        while ((window = FindWindowExW(NULL, window, words[2], NULL))) EnumChildWindows(window, look, (LPARAM)&found);
+        return !found;
     } else if (!wcscmp(words[1], L"send") && count == 5) {
         HWND window = FindWindowW(words[2], NULL);
         if (!window) return 1;
