@@ -98,6 +98,8 @@ class Contents(unittest.TestCase):
             said = run("systemd-analyze", "verify", "--user", "--man=no", check, env={**os.environ, "XDG_RUNTIME_DIR": folder})
             self.assertNotIn("mcpproxy.service", said.stderr)
             run("bash", "-n", usr / "share/bash-completion/completions/mcpproxy")
+            run("zsh", "-n", usr / "share/zsh/vendor-completions/_mcpproxy")
+            run("fish", "--no-execute", usr / "share/fish/vendor_completions.d/mcpproxy.fish")
 
     def test_same_again(self):
         """Linux: the same programs give the same packages, byte for byte"""
@@ -130,7 +132,11 @@ class Session(unittest.TestCase):
                 (tools / tool).write_text(f"#!/bin/sh\n{note}{answer}\n")
                 (tools / tool).chmod(0o755)
             (tools / "calls").touch()
-            done = run("/bin/sh", LINUX / "session", verb, check=False, env={"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/root"})
+            # Whoever is logged in here is nobody of these tests.
+            (tools / "users/1000").mkdir(parents=True)
+            script = tools / "session"
+            script.write_text((LINUX / "session").read_text().replace("/run/user/[1-9]*", f"{folder}/users/[1-9]*"))
+            done = run("/bin/sh", script, verb, check=False, env={"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/root"})
             calls = (tools / "calls").read_text().replace(f"{folder}/home", "/home/ada").splitlines()
             return done.returncode, done.stdout + done.stderr, calls
 
@@ -164,8 +170,13 @@ class Session(unittest.TestCase):
         code, said, _ = self.session("start", self.ADA, runuser="exit 1")
         self.assertEqual(code, 0)
         self.assertIn("could not be started for ada", said)
-        for verb in ("end", "again"):
-            self.assertEqual(self.session(verb, self.ADA), (0, "", []))
+        self.assertEqual(self.session("end", self.ADA), (0, "", []))
+        # A core of the person's own service manager: anew after an upgrade, gone with the package.
+        code, said, calls = self.session("again", self.ADA, runuser="exit 1")
+        self.assertEqual((code, said), (0, ""))
+        self.assertEqual([call.split(" systemctl ")[1] for call in calls], ["--user --quiet daemon-reload", "--user --quiet try-restart mcpproxy.service"])
+        _, _, calls = self.session("leave", self.ADA)
+        self.assertTrue(calls[-1].endswith("systemctl --user --quiet disable --now mcpproxy.service"), calls)
         code, said, _ = self.session("leave", self.ADA, runuser="exit 1")
         self.assertEqual(code, 0)
         self.assertIn("ada keeps ~/.config/autostart/", said)
@@ -269,7 +280,7 @@ DISPLAY=%s XDG_RUNTIME_DIR=/run/user/1000 setsid "$program" >/home/ada/tray.out 
 
 class Installed(unittest.TestCase):
     def test_debian_13(self):
-        """Linux: on Debian 13 the package installs with its dependencies, its programs start, and nothing is left of it"""
+        """Linux: on Debian 13 the deb installs with its dependencies and starts, rpm installs and upgrades the other, and nothing is left of either"""
         with Debian("trixie") as debian:
             shutil.copy(DEB, debian.root / "mcpproxy.deb")
             debian.apt("install", "/mcpproxy.deb")
@@ -278,6 +289,29 @@ class Installed(unittest.TestCase):
             self.assertEqual(debian.running(), [], "without a session nothing is started")
             debian.apt("purge", "mcpproxy")
             self.assertEqual(debian.ours(), [])
+            self.rpm(debian)
+
+    def rpm(self, debian):
+        """The other package, by rpm itself, in a root that has what its programs need."""
+        debian.run("useradd", "--create-home", "--uid", "1000", "ada")
+        (debian.root / "usr/bin/loginctl").write_text(LOGINCTL)
+        (debian.root / "usr/bin/systemd-run").write_text('#!/bin/sh\necho "$*" >>/home/ada/started\n')
+        for name in ("loginctl", "systemd-run"):
+            (debian.root / "usr/bin" / name).chmod(0o755)
+        with tempfile.TemporaryDirectory() as folder:
+            run(LINUX / "build", "rpm", folder, env={**os.environ, "VERSION": "99.0"})
+            later = next(pathlib.Path(folder).glob("*.rpm"))
+            tool = ["rpm", "--root", debian.root, "--nodeps", "--noverify"]
+            run("rpm", "--root", debian.root, "--initdb")
+            run(*tool, "-i", RPM)
+            self.assertIn(VERSION, debian.run("mcpproxy", "version").stdout)
+            started = (debian.root / "home/ada/started").read_text()
+            self.assertIn("--setenv=MCPPROXY_LAUNCHED_BY=installer /usr/bin/mcpproxy-tray", started)
+            run(*tool, "-U", later)
+            self.assertEqual((debian.root / "home/ada/started").read_text(), started, "no tray ran that could go on")
+            run("rpm", "--root", debian.root, "-e", "mcpproxy")
+        shutil.rmtree(debian.root / "var/lib/rpm", ignore_errors=True)
+        self.assertEqual(debian.ours(), [])
 
     def test_debian_12(self):
         """Linux: install, first-run window, first report from an installer, login, upgrade, removal, purge on Debian 12"""
