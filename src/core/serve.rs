@@ -133,6 +133,7 @@ impl Core {
         address: SocketAddr,
         local: Option<&LocalAddress>,
     ) -> Core {
+        crate::core::upstream::prepare();
         let upstreams = Arc::new(Upstreams::new(&options.root.logs(), Approvals::load(&options.root.tool_approvals())));
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();

@@ -134,6 +134,9 @@ pub struct AddArguments {
     pub name: String,
     /// Address of a server that is reached over HTTP
     pub url: Option<String>,
+    /// Header for every request to the address
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
     /// Environment variable for the server's process
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,

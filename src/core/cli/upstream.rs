@@ -233,6 +233,17 @@ fn entry(options: &AddArguments) -> Result<Value, CliError> {
             ));
         }
     }
+    let mut headers = Map::new();
+    for pair in &options.header {
+        let Some((name, value)) = pair.split_once(':').filter(|(name, _)| !name.trim().is_empty()) else {
+            // What follows may be a secret: it is not repeated.
+            return Err(invalid("`--header`: expected `NAME: VALUE`".to_owned()));
+        };
+        headers.insert(name.trim().to_owned(), json!(value.trim()));
+    }
+    if !headers.is_empty() {
+        entry.insert("headers".into(), Value::Object(headers));
+    }
     let mut environment = Map::new();
     for pair in &options.env {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {

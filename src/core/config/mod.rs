@@ -124,6 +124,9 @@ pub struct ServerConfig {
     pub working_dir: Option<PathBuf>,
     #[serde(default)]
     pub url: Option<String>,
+    /// Sent with every request to `url`; never shown.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub headers: BTreeMap<String, String>,
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Its tools are neither shown nor called until a person approves the server.

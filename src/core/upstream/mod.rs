@@ -3,6 +3,7 @@
 //! This file holds values; [`run`] keeps one server going, [`registry`] keeps all of them.
 
 pub mod approvals;
+mod http;
 pub mod registry;
 mod run;
 mod spawn;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use rmcp::model::Tool;
 
 use approvals::{Held, Print};
+pub use http::prepare;
 
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
@@ -151,7 +153,7 @@ impl Snapshot {
             connecting: matches!(self.phase, Phase::Connecting),
             protocol: self.config.effective_protocol().word().to_owned(),
             status: self.word().to_owned(),
-            url: self.config.url.clone(),
+            url: self.config.url.as_deref().map(http::shown),
             command: self.config.command.clone(),
             args: self.config.args.clone(),
             last_error: self.last_error(),

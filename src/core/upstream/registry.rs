@@ -29,6 +29,7 @@ struct Upstream {
     state: Arc<watch::Sender<Snapshot>>,
     peer: watch::Receiver<Option<Peer<RoleClient>>>,
     restart: Arc<Notify>,
+    doubt: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -238,12 +239,22 @@ impl Upstreams {
         match tokio::time::timeout(limit, peer.call_tool(request)).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(ServiceError::McpError(error))) => Err(CallError::Upstream(error)),
-            Ok(Err(ServiceError::TransportClosed | ServiceError::TransportSend(_))) => Err(CallError::Ended { server }),
+            Ok(Err(ServiceError::TransportClosed | ServiceError::TransportSend(_))) => {
+                self.doubt(&server);
+                Err(CallError::Ended { server })
+            }
             Ok(Err(error)) => Err(CallError::Other {
                 server,
                 error: error.to_string(),
             }),
             Err(_) => Err(CallError::Timeout { server, limit }),
+        }
+    }
+
+    /// Has a server looked at that could not be spoken to.
+    fn doubt(&self, server: &str) {
+        if let Some(upstream) = self.servers.read().unwrap_or_else(PoisonError::into_inner).get(server) {
+            upstream.doubt.notify_one();
         }
     }
 
@@ -259,12 +270,14 @@ impl Upstreams {
         }));
         let (peer, peer_seen) = watch::channel(None);
         let restart = Arc::new(Notify::new());
+        let doubt = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let handles = Handles {
             state: state.clone(),
             approvals: self.approvals.clone(),
             peer,
             restart: restart.clone(),
+            doubt: doubt.clone(),
             stop: stop.clone(),
         };
         let log = self.logs.join(format!("server-{}.log", file_name(&config.name)));
@@ -275,6 +288,7 @@ impl Upstreams {
             state,
             peer: peer_seen,
             restart,
+            doubt,
             stop,
             task,
         }

@@ -1,16 +1,17 @@
 //! Keeps one upstream server going: start, initialise, list its tools, wait for its end, start again with back-off.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, Tool};
-use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService};
+use rmcp::model::{ClientCapabilities, ClientConfig, ClientRequest, Implementation, PingRequest, Tool};
+use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService, ServiceError};
 use rmcp::{ClientHandler, ServiceExt};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::approvals::Approvals;
+use super::http;
 use super::spawn::{Process, Spawned, spawn};
 use super::{Phase, Snapshot};
 use crate::core::config::{Protocol, ServerConfig};
@@ -21,11 +22,18 @@ pub struct Handles {
     pub approvals: Arc<Approvals>,
     pub peer: watch::Sender<Option<Peer<RoleClient>>>,
     pub restart: Arc<Notify>,
+    /// A call could not be brought to the server: it may be gone.
+    pub doubt: Arc<Notify>,
     pub stop: CancellationToken,
 }
 
 /// A first start may download a package: pitfalls of shorter limits are many and of longer ones none.
 const FIRST_START: Duration = Duration::from_secs(180);
+/// A server that runs already answers sooner.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How often a quiet server over HTTP is asked whether it is there, and how long it may think.
+const LOOK: Duration = Duration::from_secs(60);
+const PING: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that held this long ends the back-off.
@@ -86,17 +94,19 @@ fn resting(config: &ServerConfig) -> Option<Phase> {
         return Some(Phase::Quarantined);
     }
     match config.effective_protocol() {
-        Protocol::Stdio => None,
-        other => Some(Phase::Unsupported(format!(
-            "servers over `{}` are not supported in this version: only `stdio` is; the entry is kept as it is",
-            other.word()
-        ))),
+        Protocol::Sse => Some(Phase::Unsupported(
+            "servers of the older HTTP+SSE kind are not supported: use the server's address for streamable HTTP, with the \
+             protocol `streamable-http`; the entry is kept as it is"
+                .to_owned(),
+        )),
+        _ => None,
     }
 }
 
 struct Session {
     service: RunningService<RoleClient, Client>,
-    process: Process,
+    /// None for a server that is reached over HTTP.
+    process: Option<Process>,
     tools: Vec<Tool>,
     changed: Arc<Notify>,
 }
@@ -109,27 +119,17 @@ impl Session {
     }
 }
 
-async fn connect(config: &ServerConfig, log: &std::path::Path) -> Result<Session, String> {
-    let Spawned {
-        mut process,
-        stdout,
-        stdin,
-    } = spawn(config, log)?;
+async fn connect(config: &ServerConfig, log: &Path) -> Result<Session, String> {
     let changed = Arc::new(Notify::new());
     let client = Client {
         changed: changed.clone(),
     };
-    let limit = config.init_timeout.unwrap_or(FIRST_START);
-    let attempt = async {
-        let service = client.serve((stdout, stdin)).await.map_err(|error| format!("it did not initialise: {error}"))?;
-        let tools = list_tools(service.peer()).await?;
-        Ok((service, tools))
-    };
-    let outcome = tokio::select! {
-        outcome = tokio::time::timeout(limit, attempt) => {
-            outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs())))
+    let (outcome, process) = match config.effective_protocol() {
+        Protocol::Stdio => {
+            let (outcome, process) = start(config, log, client).await?;
+            (outcome, Some(process))
         }
-        status = process.ended() => Err(format!("it ended before it was ready ({status})")),
+        _ => (reach(config, client).await, None),
     };
     match outcome {
         Ok((service, tools)) => Ok(Session {
@@ -138,11 +138,56 @@ async fn connect(config: &ServerConfig, log: &std::path::Path) -> Result<Session
             tools,
             changed,
         }),
-        Err(error) => {
-            process.end().await;
-            Err(format!("{error}; its own words are in `{}`", log.display()))
-        }
+        Err(error) => match process {
+            Some(process) => {
+                process.end().await;
+                Err(format!("{error}; its own words are in `{}`", log.display()))
+            }
+            None => Err(error),
+        },
     }
+}
+
+type Opened = (RunningService<RoleClient, Client>, Vec<Tool>);
+
+/// Starts a server's process and speaks to its streams.
+async fn start(
+    config: &ServerConfig,
+    log: &Path,
+    client: Client,
+) -> Result<(Result<Opened, String>, Process), String> {
+    let Spawned {
+        mut process,
+        stdout,
+        stdin,
+    } = spawn(config, log)?;
+    let attempt = async {
+        let service = client.serve((stdout, stdin)).await.map_err(|error| format!("it did not initialise: {error}"))?;
+        let tools = list_tools(service.peer()).await?;
+        Ok((service, tools))
+    };
+    let outcome = tokio::select! {
+        outcome = in_time(config.init_timeout.unwrap_or(FIRST_START), attempt) => outcome,
+        status = process.ended() => Err(format!("it ended before it was ready ({status})")),
+    };
+    Ok((outcome, process))
+}
+
+/// Opens a session with a server over HTTP.
+async fn reach(config: &ServerConfig, client: Client) -> Result<Opened, String> {
+    let transport = http::transport(config)?;
+    let url = config.url.as_deref().unwrap_or_default();
+    let attempt = async {
+        let service = client.serve(transport).await.map_err(|error| http::not_opened(url, &error))?;
+        let tools = list_tools(service.peer()).await?;
+        Ok((service, tools))
+    };
+    in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
+}
+
+async fn in_time<T>(limit: Duration, attempt: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let outcome = tokio::time::timeout(limit, attempt).await;
+    outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs())))
 }
 
 /// Serves calls until the server ends (its reason), is to restart, or is to stop (both `None`).
@@ -157,11 +202,18 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     tracing::info!(server = config.name, tools = tools.len(), "connected");
     handles.peer.send_replace(Some(peer.clone()));
     take_tools(tools, config, handles);
+    // Nobody tells that a server at the other end of a network is gone.
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    let over_http = process.is_none();
     let error = loop {
         tokio::select! {
             () = handles.stop.cancelled() => break None,
             () = handles.restart.notified() => break None,
-            status = process.ended() => break Some(format!("it ended ({status})")),
+            status = end_of(process.as_mut()) => break Some(format!("it ended ({status})")),
+            _ = look.tick(), if over_http => if let Err(error) = ping(&peer, config).await { break Some(error) },
+            () = handles.doubt.notified(), if over_http => {
+                if let Err(error) = ping(&peer, config).await { break Some(error) }
+            }
             () = changed.notified() => match list_tools(&peer).await {
                 Ok(tools) => take_tools(tools, config, handles),
                 Err(error) => break Some(error),
@@ -175,8 +227,28 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     // Closing the session closes the server's input, which asks it to end.
     let _ = tokio::time::timeout(Duration::from_secs(2), service.close()).await;
     drop(service);
-    process.end().await;
+    if let Some(process) = process {
+        process.end().await;
+    }
     error
+}
+
+/// Waits for a process to end; for ever where there is none.
+async fn end_of(process: Option<&mut Process>) -> String {
+    match process {
+        Some(process) => process.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the server still answers; an error of its own is an answer, too.
+async fn ping(peer: &Peer<RoleClient>, config: &ServerConfig) -> Result<(), String> {
+    let asked = peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
+    match tokio::time::timeout(PING, asked).await {
+        Ok(Ok(_) | Err(ServiceError::McpError(_))) => Ok(()),
+        Ok(Err(error)) => Err(http::not_sent(config.url.as_deref().unwrap_or_default(), &error)),
+        Err(_) => Err(format!("it did not answer within {} s", PING.as_secs())),
+    }
 }
 
 /// Shows the approved tools, and holds the others back.

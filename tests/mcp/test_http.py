@@ -1,0 +1,116 @@
+"""Servers over streamable HTTP: the official TypeScript test server, and one of the official Python SDK behind a header.
+
+Run by `scripts/test mcp`.
+"""
+
+import json
+import sys
+import unittest
+
+from test_own_tools import call, text_of
+from world import CORE, SERVER, World, free_port, main, wait_for
+
+# A server that answers only to whoever sends the right header.
+GUARDED = """
+import sys
+import uvicorn
+from mcp.server import MCPServer
+server = MCPServer("guarded")
+@server.tool()
+def add(a: int, b: int) -> int:
+    "Adds two numbers"
+    return a + b
+app = server.streamable_http_app()
+async def guarded(scope, receive, send):
+    if scope["type"] == "http" and dict(scope["headers"]).get(b"authorization") != b"Bearer of-the-test":
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]})
+        await send({"type": "http.response.body", "body": b"who are you?"})
+        return
+    await app(scope, receive, send)
+uvicorn.run(guarded, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+"""
+
+
+class OverHttp(unittest.TestCase):
+    def everything(self, world, port):
+        """The TypeScript server at this port, once it listens."""
+        server = world.start(SERVER, "streamableHttp", env={**world.environment(), "PORT": str(port)})
+        wait_for("the server listens", lambda: f"port {port}" in world.output(server), 20)
+        return server
+
+    def failed(self, world, name, words):
+        def said():
+            server = world.server(name)
+            return server and words in (server.get("last_error") or "")
+
+        wait_for(f"{name}: {words}", said, 20)
+
+    def test_headers(self):
+        """a server behind a header is called with it; with another it is told what to set, and no header is shown anywhere"""
+        with World(config={}) as world:
+            port = free_port()
+            script = world.directory / "guarded.py"
+            script.write_text(GUARDED)
+            world.start(sys.executable, script, port)
+            world.start_core()
+            for name, header in (("right", "Bearer of-the-test"), ("wrong", "Bearer other")):
+                url = f"http://127.0.0.1:{port}/mcp"
+                added = world.run(CORE, "upstream", "add", name, url, "--header", f"Authorization: {header}")
+                self.assertEqual(added.returncode, 0, added.stderr)
+            wait_for("the first is connected", lambda: world.server("right")["connected"], 30)
+            self.assertEqual(text_of(call(world, "call_tool_read", {"name": "right:add", "args": {"a": 1, "b": 2}})), "3")
+            self.failed(world, "wrong", "wants to know who asks (401): set what it expects in `headers`")
+            shown = world.get("/api/v1/config").text + world.get("/api/v1/servers").text
+            shown += world.run(CORE, "upstream", "list", "-o", "json").stdout
+            shown += "".join(log.read_text() for log in (world.root / "logs").glob("*.log"))
+            self.assertNotIn("of-the-test", shown)
+            refused = world.run(CORE, "upstream", "add", "third", "http://127.0.0.1:1/", "--header", "no colon, a secret")
+            self.assertEqual(refused.returncode, 1)
+            self.assertNotIn("secret", refused.stderr)
+
+    def test_gone_and_back(self):
+        """a server that dies is noticed with the first call, which fails at once; back again it is connected by itself"""
+        with World(config={}) as world:
+            port = free_port()
+            server = self.everything(world, port)
+            world.write_config({"mcpServers": [{"name": "everything", "url": f"http://127.0.0.1:{port}/mcp?secret=1", "enabled": True}]})
+            world.start_core()
+            world.wait_connected("everything")
+            self.assertEqual(world.server("everything")["url"], f"http://127.0.0.1:{port}/mcp?…")
+            self.assertEqual(world.server("everything")["protocol"], "streamable-http")
+            echo = {"name": "everything:echo", "args": {"message": "hello"}}
+            self.assertIn("hello", text_of(call(world, "call_tool_read", echo)))
+            found = json.loads(text_of(call(world, "retrieve_tools", {"query": "echo a message"})))
+            self.assertEqual(found["tools"][0]["name"], "everything:echo")
+            server.kill()
+            server.wait()
+            self.assertTrue(call(world, "call_tool_read", echo).is_error)
+            self.failed(world, "everything", "cannot be reached")
+            self.everything(world, port)
+            wait_for("it is back", lambda: world.server("everything")["connected"], 30)
+            self.assertIn("hello", text_of(call(world, "call_tool_read", echo)))
+
+    def test_refusals(self):
+        """nobody there, no endpoint, no TLS, no address and the older transport are each told in words"""
+        with World(config={}) as world:
+            port = free_port()
+            self.everything(world, port)
+            entries = {
+                "nobody": f"http://127.0.0.1:{free_port()}/mcp",
+                "lost": f"http://127.0.0.1:{port}/nothing",
+                "tls": f"https://127.0.0.1:{port}/mcp",
+                "file": "file:///etc/passwd",
+            }
+            servers = [{"name": name, "url": url, "enabled": True} for name, url in entries.items()]
+            servers.append({"name": "older", "url": f"http://127.0.0.1:{port}/sse", "protocol": "sse", "enabled": True})
+            world.write_config({"mcpServers": servers})
+            world.start_core()
+            self.failed(world, "nobody", "is the server running, and the address right?")
+            self.failed(world, "lost", "has no MCP endpoint over streamable HTTP (404)")
+            self.failed(world, "tls", "cannot be reached")
+            self.failed(world, "file", "expected `https:` or `http:`")
+            self.failed(world, "older", "older HTTP+SSE kind are not supported")
+
+
+if __name__ == "__main__":
+    main()
