@@ -202,7 +202,12 @@ mod tests {
 
     #[test]
     fn each_status_says_what_to_do() {
-        for (status, word) in [(401, "headers"), (404, "correct `url`"), (308, "new address"), (503, "tried again")] {
+        for (status, word) in [
+            (401, "headers"),
+            (404, "correct `url`"),
+            (308, "new address"),
+            (503, "tried again"),
+        ] {
             assert!(of_status("u", status).contains(word), "{status}");
         }
     }

@@ -151,11 +151,7 @@ async fn connect(config: &ServerConfig, log: &Path) -> Result<Session, String> {
 type Opened = (RunningService<RoleClient, Client>, Vec<Tool>);
 
 /// Starts a server's process and speaks to its streams.
-async fn start(
-    config: &ServerConfig,
-    log: &Path,
-    client: Client,
-) -> Result<(Result<Opened, String>, Process), String> {
+async fn start(config: &ServerConfig, log: &Path, client: Client) -> Result<(Result<Opened, String>, Process), String> {
     let Spawned {
         mut process,
         stdout,
