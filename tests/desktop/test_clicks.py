@@ -130,14 +130,20 @@ class AiClients(unittest.TestCase):
             person.wait_ready()
             icon.wait_menu("Cursor", ticked=False)
             icon.click("Cursor")
-            icon.wait_menu("Cursor", ticked=True)
             icon.wait_menu("✓ Cursor is connected")
+            icon.wait_menu("Cursor", ticked=True)
+            self.assertTrue(self.connected(person, "cursor"))
             self.assertIn(f"http://127.0.0.1:{person.port}/mcp", file.read_text())
             self.assertIn("// mine", file.read_text())
             icon.click("Cursor")
+            # The tick is turned over by the click itself, and stays so.
+            wait_for("the file is as it was", lambda: file.read_text() == before)
+            wait_for("the core says so", lambda: not self.connected(person, "cursor"))
             icon.wait_menu("Cursor", ticked=False)
-            self.assertEqual(file.read_text(), before)
             person.quit(tray, icon)
+
+    def connected(self, person, client):
+        return next(one["connected"] for one in person.get("/api/v1/connect").data if one["id"] == client)
 
 
 class GoCore(unittest.TestCase):
