@@ -10,21 +10,11 @@ import unittest
 
 from desktop import PROJECT, Icon, Person, Pictures, command, key, point_and_click, popup, wait_for, window
 from strange_core import StrangeCore, envelope
-from world import SERVER, everything, main
+from world import CHANGING_SERVER, SERVER, everything, main
 
 PICTURES = Pictures(PROJECT / "target/desktop")
 EMPTY_PANEL = Icon(PICTURES)
 PYTHON = PROJECT / "target/tools/python/bin/python"
-
-# A server of the official SDK whose words come from a file, so that they can change between two of its starts.
-CHANGING_SERVER = """
-import json, pathlib, sys
-from mcp.server import MCPServer
-server = MCPServer("changing")
-for name, description in json.loads(pathlib.Path(sys.argv[1]).read_text()).items():
-    server.add_tool(lambda text: "ran: " + text, name=name, description=description)
-server.run()
-"""
 
 
 class PanelMenu(unittest.TestCase):

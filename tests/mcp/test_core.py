@@ -16,7 +16,7 @@ import unittest
 
 import mcp
 
-from world import CORE, World, everything, main, wait_for
+from world import CHANGING_SERVER, CORE, World, everything, main, wait_for
 
 
 def text_of(result):
@@ -465,17 +465,6 @@ class WhenThingsBreak(unittest.TestCase):
             self.assertGreaterEqual(len(config["api_key"]), 32)
             self.assertEqual(config["listen"], "127.0.0.1:8080", "the variable's value must not be saved")
             self.assertEqual(stat.S_IMODE(world.config_file.stat().st_mode), 0o600)
-
-
-# A server of the official SDK whose words come from a file, so that they can change between two of its starts.
-CHANGING_SERVER = """
-import json, pathlib, sys
-from mcp.server import MCPServer
-server = MCPServer("changing")
-for name, description in json.loads(pathlib.Path(sys.argv[1]).read_text()).items():
-    server.add_tool(lambda text: "ran: " + text, name=name, description=description)
-server.run()
-"""
 
 
 class Approval(unittest.TestCase):

@@ -3,52 +3,17 @@
 The collector listens on loopback. Run by `scripts/test telemetry`.
 """
 
-import http.server
 import json
 import pathlib
 import re
-import threading
 import time
 import unittest
 
-from world import CORE, World, main, wait_for
+from world import CORE, Collector, World, main, wait_for
 
 # A minute of the core is half a second here: the first report, due after five, comes within three.
 FASTER = 120
 PRELOAD = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-
-
-class Collector:
-    """Notes every request; answers with the next of `answers`, and 204 once there are none left."""
-
-    def __init__(self, *answers):
-        self.bodies, self.answers = [], list(answers)
-        collector = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.bodies.append((self.path, self.headers, body))
-                self.send_response(collector.answers.pop(0) if collector.answers else 204)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.endpoint = f"http://127.0.0.1:{self.server.server_port}/v1"
-
-    def payloads(self):
-        return [json.loads(body) for _, _, body in self.bodies]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def world(telemetry, **variables):

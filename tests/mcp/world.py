@@ -4,6 +4,7 @@ Everything of one world lies in one directory, is reached over loopback only, an
 """
 
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -306,6 +308,50 @@ def everything(name="everything", **more):
     """A configuration entry for the official TypeScript server, run by node as its launcher would."""
     assert SERVER.exists(), f"{SERVER} is missing: run this through scripts/test"
     return {"name": name, "protocol": "stdio", "command": str(SERVER), "args": [], "enabled": True, **more}
+
+
+# A server of the official SDK whose words come from a file, so that they can change between two of its starts.
+CHANGING_SERVER = """
+import json, pathlib, sys
+from mcp.server import MCPServer
+server = MCPServer("changing")
+for name, description in json.loads(pathlib.Path(sys.argv[1]).read_text()).items():
+    server.add_tool(lambda text: "ran: " + text, name=name, description=description)
+server.run()
+"""
+
+
+class Collector:
+    """Notes every request; answers with the next of `answers`, and 204 once there are none left."""
+
+    def __init__(self, *answers):
+        self.bodies, self.answers = [], list(answers)
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector.bodies.append((self.path, self.headers, body))
+                self.send_response(collector.answers.pop(0) if collector.answers else 204)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+    def payloads(self):
+        return [json.loads(body) for _, _, body in self.bodies]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Results(unittest.TestResult):

@@ -5,7 +5,6 @@ Run as root by `scripts/test packages_linux`, which makes the packages and names
 the place of logind and of the person's service manager there: a throw-away root has neither.
 """
 
-import http.server
 import json
 import os
 import pathlib
@@ -15,12 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT / "tests/mcp"))
-from world import main, processes, wait_for  # noqa: E402
+from world import Collector, main, processes, wait_for  # noqa: E402
 
 LINUX = PROJECT / "packaging/linux"
 DEB, RPM = (pathlib.Path(os.environ.get(name, "/nowhere")) for name in ("LINUX_DEB", "LINUX_RPM"))
@@ -181,26 +179,6 @@ class Session(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("ada keeps ~/.config/autostart/", said)
         self.assertEqual(self.session("nonsense")[0], 64)
-
-
-class Collector:
-    """Takes reports on loopback."""
-
-    def __init__(self):
-        self.reports = reports = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.endpoint = f"http://127.0.0.1:{self.server.server_port}/v1"
 
 
 class Debian:
@@ -382,7 +360,7 @@ class Installed(unittest.TestCase):
             ada("sh", "-c", f"setsid {command} >/home/ada/login.out 2>&1 </dev/null &", **variables)
 
         log_in(LD_PRELOAD="/" + str(preload.relative_to(debian.root)), FAKETIME="+0 x120")
-        first = wait_for("the first report comes", lambda: collector.reports[:1], 60)[0]
+        first = wait_for("the first report comes", lambda: collector.payloads(), 60)[0]
         self.assertEqual((first["launch_source"], first["autostart_enabled"]), ("installer", True))
         wait_for("the next would say something else", lambda: (one := report()) and one["launch_source"] == "login_item", 20)
 
