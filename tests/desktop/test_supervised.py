@@ -14,7 +14,7 @@ import time
 import unittest
 
 from desktop import PROJECT, Bus, Person, Signals, wait_for
-from gi.repository import Gio, GLib
+from gi.repository import GLib
 from strange_core import StrangeCore, envelope, events
 from world import CORE, TRAY, everything, main
 
