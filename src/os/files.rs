@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Creates a directory and its parents, for this user only (0700 on Unix); an existing one of ours is closed to others.
 ///
@@ -39,8 +40,28 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
-    temporary.persist(&target).map_err(|error| error.error)?;
+    persist(temporary, &target)?;
     sync_directory(&target)
+}
+
+/// Puts the file in place. Windows refuses that while another program has the old one open, as a second writer, a reader or a
+/// virus scanner does for a moment: it is tried again for a third of a second.
+fn persist(mut temporary: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match temporary.persist(target) {
+            Ok(_) => return Ok(()),
+            Err(error) if is_in_use(&error.error) && pause < Duration::from_millis(320) => temporary = error.file,
+            Err(error) => return Err(error.error),
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+}
+
+fn is_in_use(error: &io::Error) -> bool {
+    // ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION
+    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32))
 }
 
 /// The same, if the file is still `before` (`None`: not there): people and other programs write it, too.
@@ -83,15 +104,15 @@ fn put_in_place(
         return Ok(Replaced::ChangedMeanwhile);
     }
     let persisted = match before {
-        Some(_) => temporary.persist(target),
-        None => temporary.persist_noclobber(target),
+        Some(_) => persist(temporary, target),
+        None => temporary.persist_noclobber(target).map(drop).map_err(|error| error.error),
     };
     match persisted {
-        Ok(_) => sync_directory(target).map(|()| Replaced::Done),
-        Err(error) if before.is_none() && error.error.kind() == io::ErrorKind::AlreadyExists => {
+        Ok(()) => sync_directory(target).map(|()| Replaced::Done),
+        Err(error) if before.is_none() && error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(Replaced::ChangedMeanwhile)
         }
-        Err(error) => Err(error.error),
+        Err(error) => Err(error),
     }
 }
 

@@ -301,7 +301,8 @@ class Tray(unittest.TestCase):
         self.assertIs(self.sidecar()["enabled"], False)
         wine("reg", "delete", APPROVED, "/v", VALUE, "/f", check=True)
         wait_for("and the switch back", lambda: self.sidecar().get("enabled") is True, 5)
-        self.assertEqual(wine(PROGRAMS / "mcpproxy-tray.exe", "--unregister").returncode, 0)
+        done = wine(PROGRAMS / "mcpproxy-tray.exe", "--unregister")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIsNone(value(RUN))
         wait_for("the running tray sees that, too", lambda: self.sidecar().get("enabled") is False, 5)
 
