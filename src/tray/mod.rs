@@ -439,8 +439,9 @@ fn run_loop(mut opened: Opened) -> Result<Started, NoStart> {
                 if !leaving {
                     // The session ends and gives us seconds: our core is stopped, or the system does it.
                     post(Input::Asked(supervisor::Ask::SessionEnds));
-                    let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 }
+                // It ends what it still waits for, such as a shell that hangs, and does so before this process is gone.
+                let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 shown = None;
                 status_window = None;
                 drop(watches.take());
