@@ -79,7 +79,7 @@ fn an_error_answer_is_no_acceptance() {
 fn a_redirect_is_not_followed() {
     static ELSEWHERE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let (other, other_requests) = collector(|stream| status(stream, "204 No Content"));
-    ELSEWHERE.set(other.heartbeat_url().to_owned()).unwrap();
+    ELSEWHERE.set(other.heartbeat_url().as_str().to_owned()).unwrap();
     let (to, _requests) = collector(|stream| {
         let elsewhere = ELSEWHERE.get().unwrap();
         let _ = write!(stream, "HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");

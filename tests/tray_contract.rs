@@ -53,10 +53,12 @@ async fn it_introduces_itself_and_shows_no_key_on_a_local_stream() {
 async fn a_core_without_our_additions_is_understood() {
     let info = r#"{"success":true,"data":{"version":"v0.30.1","web_ui_url":"http://127.0.0.1:8080/ui/?apikey=k",
         "listen_addr":"127.0.0.1:8080","endpoints":{"http":"127.0.0.1:8080","socket":"/x.sock"},
-        "launched_by":"","pid":4711,"update":null,"update_policy":{"enabled":true}}}"#;
+        "launched_by":"","pid":4711,"update_policy":{"enabled":true},
+        "update":{"available":true,"latest_version":"v0.31.0","release_url":"https://example.com/v0.31.0"}}}"#;
     let (_directory, client, _) = played(http("200 OK", info));
     let info: Info = client.get("/api/v1/info").await.unwrap();
     assert_eq!((info.pid, info.can_shut_down), (4711, false));
+    assert_eq!(info.update.unwrap().news(), Some(("0.31.0", "https://example.com/v0.31.0")));
 
     let status = r#"{"success":true,"data":{"running":true,"edition":"personal","listen_addr":":8080",
         "upstream_stats":{"total_servers":1,"servers":{"a":{"name":"a","state":"Ready","connected":true}}},

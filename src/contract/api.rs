@@ -85,6 +85,9 @@ pub struct Status {
     /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    /// What the last look for a newer release found; absent before the first, and in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
 }
 
 /// Whether anything is noted and sent, in [`Status`].
@@ -190,6 +193,55 @@ pub struct Info {
     /// Whether `POST /api/v1/shutdown` is there; absent in the existing core.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_shut_down: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_policy: Option<UpdatePolicy>,
+    /// What the last look for a newer release found; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+}
+
+/// Whether the core looks for newer releases by itself, in [`Info`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatePolicy {
+    #[serde(default)]
+    pub enabled: bool,
+    /// `stable` or `rc`.
+    #[serde(default)]
+    pub channel: String,
+    /// Nobody wants to be told.
+    #[serde(default)]
+    pub nudges_suppressed: bool,
+}
+
+/// What is known of a newer release, in [`Info`] and [`Status`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    #[serde(default)]
+    pub available: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_version: Option<String>,
+    /// The page that tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_url: Option<String>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_prerelease: bool,
+    /// Why it is not known, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_error: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nudges_suppressed: bool,
+}
+
+impl Update {
+    /// The newer version and its page, where a person should be told of them.
+    pub fn news(&self) -> Option<(&str, &str)> {
+        let told = self.available && !self.nudges_suppressed;
+        let page = self.release_url.as_deref().filter(|page| page.starts_with("https://"))?;
+        self.latest_version.as_deref().filter(|_| told).map(|version| (version.trim_start_matches('v'), page))
+    }
 }
 
 /// Addresses in [`Info`].

@@ -43,6 +43,8 @@ pub const ENV_OUTPUT: &str = "MCPPROXY_OUTPUT";
 pub const ENV_TELEMETRY: &str = "MCPPROXY_TELEMETRY";
 /// The cross-vendor opt-out of <https://donottrack.sh>.
 pub const ENV_DO_NOT_TRACK: &str = "DO_NOT_TRACK";
+/// `true` or `1`: the core never looks for a newer release by itself. The existing core's variable.
+pub const ENV_DISABLE_AUTO_UPDATE: &str = "MCPPROXY_DISABLE_AUTO_UPDATE";
 /// Log filter of both programs, in the syntax of the `tracing` environment filter.
 pub const ENV_LOG: &str = "MCPPROXY_LOG";
 
@@ -72,6 +74,7 @@ const DECLARED: &[&str] = &[
     ENV_OUTPUT,
     ENV_TELEMETRY,
     ENV_DO_NOT_TRACK,
+    ENV_DISABLE_AUTO_UPDATE,
     ENV_LOG,
 ];
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState};
+use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState, Update};
 use crate::core::config::Config;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::{ConfigStore, StoreError};
@@ -23,6 +23,8 @@ pub struct App {
     pub started: Arc<Config>,
     /// Why the file as it is now was not taken up.
     pub mistake: watch::Sender<Option<String>>,
+    /// What the last look for a newer release found.
+    pub update: watch::Sender<Option<Update>>,
     pub store: ConfigStore,
     /// One edit of the configuration at a time.
     pub edits: tokio::sync::Mutex<()>,
@@ -81,6 +83,7 @@ impl App {
             activation: facts.activation,
             telemetry: Some(self.telemetry()),
             configuration,
+            update: self.update(),
         }
     }
 

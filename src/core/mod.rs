@@ -12,6 +12,7 @@ mod run_facts;
 mod send_heartbeats;
 mod serve;
 mod tools;
+mod updates;
 mod upstream;
 mod use_counts;
 mod watch_config;

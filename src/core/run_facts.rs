@@ -27,6 +27,7 @@ pub struct RunFacts {
     launched_by: String,
     do_not_track: Option<String>,
     own_variable: Option<String>,
+    no_update_check: bool,
     autostart: Mutex<AutostartReader>,
     recorder: Recorder,
     counts: Arc<UseCounts>,
@@ -70,6 +71,9 @@ impl RunFacts {
             launched_by: launched_by.unwrap_or_default().to_owned(),
             do_not_track: environment.get(names::ENV_DO_NOT_TRACK).map(str::to_owned),
             own_variable: environment.get(names::ENV_TELEMETRY).map(str::to_owned),
+            no_update_check: environment
+                .get(names::ENV_DISABLE_AUTO_UPDATE)
+                .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
             autostart: Mutex::new(AutostartReader::new(root)),
             recorder: Recorder::new(&root.store()),
             counts: Arc::default(),
@@ -139,6 +143,16 @@ impl RunFacts {
     /// Whether a tray, or an installer through one, started this core: its first-run window then shows the notice.
     pub fn started_by_tray(&self) -> bool {
         matches!(self.told, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
+    }
+
+    /// Whether the environment forbids to look for newer releases unasked.
+    pub fn no_update_check(&self) -> bool {
+        self.no_update_check
+    }
+
+    /// Whether this is a machine of a build service, and nobody's own.
+    pub fn in_ci(&self) -> bool {
+        self.verdict.kind == EnvKind::Ci
     }
 
     /// What kind of machine this is, and why.

@@ -196,7 +196,7 @@ pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
 }
 
 /// A random number from 0 to 1.
-fn jitter() -> f64 {
+pub fn jitter() -> f64 {
     let bytes = *uuid::Uuid::new_v4().as_bytes();
     f64::from(u16::from_le_bytes([bytes[0], bytes[1]])) / f64::from(u16::MAX)
 }

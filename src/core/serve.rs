@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::contract::api::Update;
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
@@ -26,6 +27,7 @@ use crate::core::mcp::{Handler, PassThrough, Proxy};
 use crate::core::rest::{self, Door};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
+use crate::core::updates::look::look_for_updates;
 use crate::core::upstream::approvals::Approvals;
 use crate::core::upstream::registry::Upstreams;
 use crate::core::watch_config::watch_config;
@@ -86,6 +88,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
     tokio::spawn(send_heartbeats(core.app.clone(), clock));
+    tokio::spawn(look_for_updates(core.app.clone()));
     tracing::info!(%address, root = %root.path().display(), "serving");
 
     wait_for_stop(&core.app.stop).await;
@@ -143,14 +146,16 @@ impl Core {
         let started = config.clone();
         let (config, config_seen) = watch::channel(config);
         let (mistake, mistake_seen) = watch::channel(None);
+        let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
         let proxy = Arc::new(Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts()));
         let stop = CancellationToken::new();
-        let changes = follow(&upstreams, mistake_seen, &proxy, &facts, &stop);
+        let changes = follow(&upstreams, mistake_seen, update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
             config,
             started,
             mistake,
+            update,
             store,
             edits: tokio::sync::Mutex::default(),
             upstreams,
@@ -247,6 +252,7 @@ fn origins(host: &str) -> [String; 2] {
 fn follow(
     upstreams: &Arc<Upstreams>,
     mut mistake: watch::Receiver<Option<String>>,
+    mut update: watch::Receiver<Option<Update>>,
     proxy: &Arc<Proxy>,
     facts: &RunFacts,
     stop: &CancellationToken,
@@ -260,6 +266,7 @@ fn follow(
                 () = stop.cancelled() => return,
                 changed = seen.changed() => if changed.is_err() { return },
                 changed = mistake.changed() => if changed.is_err() { return },
+                changed = update.changed() => if changed.is_err() { return },
             }
             let servers = upstreams.snapshots();
             if servers.iter().any(|server| server.to_api().connected) {

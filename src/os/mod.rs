@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod files;
+pub mod https;
 pub mod local_stream;
 pub mod lock;
 pub mod process;

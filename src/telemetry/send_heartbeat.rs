@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::os::https::agent;
 use crate::telemetry::anonymity::Clean;
 use crate::telemetry::collector::Collector;
 
@@ -25,34 +26,14 @@ pub enum SendError {
 /// # Errors
 /// Anything but a 2xx answer within the limit.
 pub fn send_heartbeat(collector: &Collector, payload: &Clean) -> Result<(), SendError> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(LIMIT))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        // A proxy of the environment is a person's own choice for HTTPS; loopback never goes through it.
-        .proxy(if collector.is_secure() { ureq::Proxy::try_from_env() } else { None })
-        .tls_config(tls())
-        .build()
-        .into();
-    let answer = agent
-        .post(collector.heartbeat_url())
+    let url = collector.heartbeat_url();
+    let answer = agent(url, LIMIT, 0)
+        .post(url.as_str())
         .header("Content-Type", "application/json")
-        .header("User-Agent", "mcpproxy")
         .send(payload.bytes())
         .map_err(|error| SendError::Unreachable(error.to_string()))?;
     match answer.status().as_u16() {
         200..=299 => Ok(()),
         status => Err(SendError::Refused(status)),
     }
-}
-
-/// The system's own TLS on macOS and Windows; Rustls on the others, so that the program links no OpenSSL.
-fn tls() -> ureq::tls::TlsConfig {
-    let provider = if cfg!(any(windows, target_os = "macos")) {
-        ureq::tls::TlsProvider::NativeTls
-    } else {
-        ureq::tls::TlsProvider::Rustls
-    };
-    ureq::tls::TlsConfig::builder().provider(provider).build()
 }

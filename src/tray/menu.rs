@@ -1,7 +1,7 @@
 //! The menu as a value: what stands in it, and what each line asks for.
 
 use crate::contract::{
-    api::{AiClient, Server, TelemetryState},
+    api::{AiClient, Server, TelemetryState, Update},
     names,
 };
 use crate::tray::autostart::Status;
@@ -65,6 +65,8 @@ pub enum Command {
     OpenConfiguration,
     OpenLogs,
     About,
+    /// Opens the page of the newer release.
+    ShowRelease,
     Relaunch,
     Quit,
 }
@@ -129,7 +131,7 @@ impl ServerCommand {
 }
 
 impl Command {
-    const PLAIN: [(&'static str, Command); 16] = [
+    const PLAIN: [(&'static str, Command); 17] = [
         ("copy-address", Command::CopyAddress),
         ("dashboard", Command::OpenDashboard),
         ("autostart", Command::ToggleAutostart),
@@ -144,6 +146,7 @@ impl Command {
         ("open.configuration", Command::OpenConfiguration),
         ("open.logs", Command::OpenLogs),
         ("about", Command::About),
+        ("release", Command::ShowRelease),
         ("relaunch", Command::Relaunch),
         ("quit", Command::Quit),
     ];
@@ -208,6 +211,10 @@ impl Menu {
         items.push(Item::Separator);
         if model.updated {
             items.push(action(Command::Relaunch, "MCPProxy was updated: start the new version", true));
+        }
+        if let Some((version, _)) = model.update.as_ref().and_then(Update::news) {
+            let version = line(version, LONGEST_NAME);
+            items.push(action(Command::ShowRelease, &format!("Version {version} is out: see what is new…"), true));
         }
         items.push(action(Command::About, "About MCPProxy", true));
         items.push(action(Command::Quit, "Quit", true));

@@ -1,6 +1,6 @@
 //! All that the tray knows. What a person sees is computed from this and from nothing else.
 
-use crate::contract::api::{AiClient, Server, Servers, TelemetryState};
+use crate::contract::api::{AiClient, Server, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -24,6 +24,8 @@ pub struct Model {
     pub configuration: Option<String>,
     /// What a person is still to do after an action that succeeded, until the next one.
     pub hint: Option<String>,
+    /// What the running core knows of a newer release.
+    pub update: Option<Update>,
     /// Version of the running core.
     pub core_version: String,
     /// Where the running core shows itself in a browser; ours does not. It holds the key: opened, never shown.
@@ -63,6 +65,7 @@ impl Model {
             trouble: None,
             configuration: None,
             hint: None,
+            update: None,
             core_version: String::new(),
             dashboard: None,
             other_address: None,
@@ -88,6 +91,7 @@ impl Model {
             self.configuration = None;
             self.clients.clear();
             self.dashboard = None;
+            self.update = None;
         }
         if !self.port_taken() {
             self.other_address = None;

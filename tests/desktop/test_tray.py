@@ -31,6 +31,7 @@ from desktop import (
     window,
     windows,
 )
+from releases import PAGE, Releases
 from world import CORE, TRAY, everything, main
 
 AT_LOGIN = "Launch MCPProxy at login"
@@ -234,6 +235,20 @@ class TheTray(unittest.TestCase):
             wait_for("the configuration is opened", lambda: any("mcp_config.json" in one for one in person.opened()))
             icon.click("Open logs")
             wait_for("the logs are opened", lambda: any(one.rstrip("/").endswith("logs") for one in person.opened()))
+            person.quit(tray, icon)
+
+    def test_newer_release(self):
+        """a newer release is a line of the menu that opens its page, and goes once nobody wants to be told"""
+        with Person() as person, Releases(person) as releases:
+            releases.publish()
+            person.write_config({"mcpServers": [], **releases.settings(enabled=True)})
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            icon.wait_menu("Version 99.0.0 is out", enabled=True)
+            icon.click("Version 99.0.0 is out: see what is new…")
+            wait_for("its page is opened", lambda: PAGE in person.opened())
+            person.write_config({"mcpServers": [], **releases.settings(enabled=False)})
+            wait_for("the line is gone", lambda: not any("is out" in item.label for item in icon.menu().items))
             person.quit(tray, icon)
 
     def test_statistics(self):

@@ -66,6 +66,8 @@ pub enum Command {
     /// Write the manual pages, for packages
     #[command(hide = true)]
     Manual { folder: PathBuf },
+    /// Say whether a newer version is out; nothing is downloaded
+    Update,
     /// Show the version
     Version,
 }

@@ -12,6 +12,7 @@ mod output;
 mod status;
 mod stdio;
 mod telemetry;
+mod update;
 mod upstream;
 
 use std::path::PathBuf;
@@ -152,6 +153,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
             upstream::act(context, &link, &server.name, "restart").await
         }
         Command::Stdio => stdio::stdio(&link).await,
+        Command::Update => update::update(context, &link).await,
         Command::Connect(options) => connect::connect(context, &link, options).await,
         Command::Disconnect(options) => connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,

@@ -6,7 +6,7 @@ use super::args::StatusArguments;
 use super::core_link::{CoreLink, config_error};
 use super::output::{pairs, print};
 use super::{CliError, Context};
-use crate::contract::api::{Info, Status};
+use crate::contract::api::{Info, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::core::run_facts::Facts;
 
@@ -31,6 +31,9 @@ struct Shown {
     /// Why an edit of the configuration is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
+    /// A newer version, when one is known of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
     #[serde(flatten)]
     facts: Option<Facts>,
 }
@@ -71,6 +74,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                     tools: stats.total_tools,
                 }),
                 configuration: status.configuration.clone(),
+                update: info.update.filter(|update| update.available),
                 facts: Some(status.into()),
             }
         }
@@ -89,6 +93,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                 launched_by: None,
                 servers: None,
                 configuration: None,
+                update: None,
                 facts: None,
             }
         }
@@ -100,6 +105,9 @@ fn table(shown: &Shown) -> String {
     let mut lines = vec![("State", shown.state.to_owned())];
     if let (Some(version), Some(pid)) = (&shown.version, shown.pid) {
         lines.push(("Core", format!("version {version}, process {pid}")));
+    }
+    if let Some((version, page)) = shown.update.as_ref().and_then(Update::news) {
+        lines.push(("Update", format!("version {version} is out: {page}")));
     }
     lines.push(("MCP address", shown.mcp_url.clone()));
     lines.push(("Listens on", shown.listen_addr.clone()));

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::contract::names;
+use crate::core::updates::policy::UpdateCheck;
 
 /// The settings this core acts on.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -66,6 +67,8 @@ pub struct Config {
     pub intent_declaration: IntentDeclaration,
     #[serde(default, deserialize_with = "null_as_default")]
     pub telemetry: TelemetryConfig,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub update_check: UpdateCheck,
 }
 
 /// `intent_declaration`.

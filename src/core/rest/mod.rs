@@ -9,18 +9,19 @@ mod telemetry;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use access::{Door, check as check_access};
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
 use crate::contract::names;
 use crate::core::app::App;
+use crate::core::updates::look::look;
 
 /// All routes but `/mcp`, as they are behind one door.
 pub fn router(app: Arc<App>, door: Door) -> Router {
@@ -69,7 +70,18 @@ async fn status(State(app): State<Arc<App>>) -> Response {
     ok(app.status())
 }
 
-async fn info(State(app): State<Arc<App>>) -> Response {
+/// What may be asked of `/info`.
+#[derive(Deserialize)]
+struct InfoQuery {
+    /// Look for a newer release first.
+    #[serde(default)]
+    refresh: bool,
+}
+
+async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Response {
+    if query.refresh {
+        look(&app).await;
+    }
     ok(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         web_ui_url: String::new(),
@@ -82,6 +94,8 @@ async fn info(State(app): State<Arc<App>>) -> Response {
         pid: std::process::id(),
         implementation: Some(names::IMPLEMENTATION.to_owned()),
         can_shut_down: true,
+        update_policy: Some(app.update_policy()),
+        update: app.update(),
     })
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Driver, Input, Order, Where, follow};
 use crate::client::{CallError, path_segment};
-use crate::contract::api::{ConnectResult, Status};
+use crate::contract::api::{ConnectResult, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::os::files;
@@ -46,6 +46,7 @@ impl Driver {
             Command::UseOtherAddress => self.use_other_address(),
             Command::ToggleStartsCore => self.toggle_starts_core(&command, place),
             Command::OpenDashboard => self.open_dashboard(),
+            Command::ShowRelease => self.show_release(),
             Command::About => (self.orders)(Order::Tell(self.about())),
             Command::Relaunch => {
                 self.relaunch = true;
@@ -199,6 +200,15 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             // The address holds the key: the error must not repeat it.
             let done = open::that(address).map_err(|error| format!("Cannot open the dashboard: {}", error.kind()));
+            let _ = inputs.blocking_send(Input::Done(done));
+        });
+    }
+
+    fn show_release(&self) {
+        let Some((_, page)) = self.model.update.as_ref().and_then(Update::news) else { return };
+        let (page, inputs) = (page.to_owned(), self.inputs.clone());
+        tokio::task::spawn_blocking(move || {
+            let done = open::that(&page).map_err(|error| format!("Cannot open {page}: {error}"));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }

@@ -1,5 +1,7 @@
 //! What the loop hears of a running core.
 
+use std::time::{Duration, Instant};
+
 use semver::Version;
 use tokio::sync::mpsc::Sender;
 
@@ -8,6 +10,9 @@ use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status};
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
+
+/// How long what the core says of itself is taken for true.
+const INFO_STAYS: Duration = Duration::from_secs(6 * 3600);
 
 /// Tries to reach a core.
 pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
@@ -45,7 +50,8 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     let tell = async |input| drop(inputs.send(input).await);
     // Opened before the lists are read: a change in between is then in the stream.
     let mut events = client.events().await?;
-    tell(Input::Info(client.get("/api/v1/info").await?)).await;
+    tell(Input::Info(Box::new(client.get("/api/v1/info").await?))).await;
+    let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(Input::Clients(ai_clients(client).await)).await;
     while let Some(event) = events.next().await {
@@ -67,7 +73,14 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                 };
                 tell(Input::Servers(servers)).await;
             }
-            api::EVENT_PING => tell(Input::Pinged).await,
+            api::EVENT_PING => {
+                tell(Input::Pinged).await;
+                // The existing core has no event for a newer release.
+                if asked.elapsed() > INFO_STAYS {
+                    asked = Instant::now();
+                    tell(Input::Info(Box::new(client.get("/api/v1/info").await?))).await;
+                }
+            }
             "config.reloaded" => tell(Input::Servers(client.get("/api/v1/servers").await?)).await,
             _ => {}
         }

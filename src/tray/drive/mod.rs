@@ -70,7 +70,7 @@ pub enum Input {
     HostDue,
     Happened(Event),
     Asked(Ask),
-    Info(Info),
+    Info(Box<Info>),
     Status(Box<Status>),
     /// The PATH for a core is known: it can be started.
     PathKnown {
@@ -232,7 +232,7 @@ impl Driver {
             Input::HostDue => self.host_due(),
             Input::Happened(event) => self.happened(event),
             Input::Asked(ask) => self.happened(Event::Asked(ask)),
-            Input::Info(info) => self.info(info),
+            Input::Info(info) => self.info(*info),
             Input::Status(status) => self.status(*status),
             Input::Servers(servers) if self.model.serving() => self.model.set_servers(servers),
             Input::Servers(_) => {}
@@ -263,6 +263,7 @@ impl Driver {
     fn info(&mut self, info: Info) {
         if self.model.serving() {
             self.model.core_version = info.version;
+            self.model.update = info.update;
             self.model.dashboard = Some(info.web_ui_url).filter(|address| !address.is_empty());
         }
         self.listen(info.listen_addr);
@@ -297,6 +298,8 @@ impl Driver {
         if self.model.serving() {
             self.model.statistics = status.telemetry;
             self.model.configuration = status.configuration;
+            // The existing core's status never says.
+            self.model.update = status.update.or(self.model.update.take());
             self.tell_notice();
         }
     }

@@ -1,0 +1,98 @@
+//! Small requests over HTTPS, or over HTTP within this computer: on any other way they could be read and changed.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// An `https://` address, or an `http://` one of this computer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(String);
+
+impl Url {
+    /// `None` for anything else, and for credentials and queries: addresses end in logs.
+    pub fn parse(text: &str) -> Option<Url> {
+        let uri: hyper::Uri = text.trim().parse().ok()?;
+        let authority = uri.authority()?;
+        let secure = match uri.scheme_str()? {
+            "https" => true,
+            "http" => on_this_computer(authority.host()),
+            _ => false,
+        };
+        let plain = !authority.as_str().contains('@') && uri.query().is_none();
+        (secure && plain).then(|| Url(text.trim().to_owned()))
+    }
+
+    /// Whether it is reached by HTTPS; else it is on this computer.
+    pub fn is_secure(&self) -> bool {
+        self.0.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn on_this_computer(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Makes requests to `url`, which take at most `limit` for everything together: name, connection, request, answer. Blocks: use it on a thread that may.
+///
+/// A redirect beyond `redirects` is an answer like any other; one away from HTTPS fails. The system's own TLS is used on macOS and Windows, Rustls on the
+/// others, so that the program links no OpenSSL.
+pub fn agent(url: &Url, limit: Duration, redirects: u32) -> ureq::Agent {
+    let provider = if cfg!(any(windows, target_os = "macos")) {
+        ureq::tls::TlsProvider::NativeTls
+    } else {
+        ureq::tls::TlsProvider::Rustls
+    };
+    ureq::Agent::config_builder()
+        .timeout_global(Some(limit))
+        .https_only(url.is_secure())
+        .max_redirects(redirects)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent("mcpproxy")
+        // A proxy of the environment is a person's own choice for HTTPS; loopback never goes through it.
+        .proxy(if url.is_secure() { ureq::Proxy::try_from_env() } else { None })
+        .tls_config(ureq::tls::TlsConfig::builder().provider(provider).build())
+        .build()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_anywhere_and_http_at_home() {
+        for good in [
+            "https://c.example/v1/",
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000/v1",
+            "http://localhost",
+        ] {
+            assert_eq!(Url::parse(good).as_ref().map(Url::as_str), Some(good));
+        }
+        for bad in [
+            "",
+            "c.example",
+            "http://c.example",
+            "http://127.0.0.1.c.example",
+            "https://u:p@c.example",
+            "https://c.example?x=1",
+            "file:///etc",
+            "http://localhost@c.example",
+        ] {
+            assert_eq!(Url::parse(bad), None, "{bad}");
+        }
+    }
+}
