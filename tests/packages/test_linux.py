@@ -1,8 +1,8 @@
 """The Linux packages: looked into, their script run against stand-ins, and installed, upgraded and removed in throw-away
 Debians, with the whole way from the installer to the first report.
 
-Run as root by `scripts/test packages_linux`, which makes the packages and names them (LINUX_DEB, LINUX_RPM). Stand-ins take
-the place of logind and of the person's service manager there: a throw-away root has neither.
+Run as root by `scripts/test packages_linux`, which makes the packages and names them (LINUX_DEB, LINUX_RPM). A stand-in takes
+the place of logind, which a throw-away root has not; the person's service manager is systemd's own, in a part of the cgroups that is theirs.
 """
 
 import json
@@ -187,7 +187,7 @@ class Debian:
     def __init__(self, release):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{release}-"))
         self.root.chmod(0o755)
-        self.mounted = []
+        self.mounted, self.groups = [], []
         sources = "".join(path.read_text() for path in pathlib.Path("/etc/apt").glob("sources.list*/*.sources"))
         sources += pathlib.Path("/etc/apt/sources.list").read_text() if pathlib.Path("/etc/apt/sources.list").exists() else ""
         mirror = re.search(r"(?:URIs:|deb(?: \[.*\])?) *(https?://\S+/debian)/?\s", sources)
@@ -211,6 +211,38 @@ class Debian:
     def apt(self, *words):
         return self.run("apt-get", "-qq", "-y", "--no-install-recommends", *words)
 
+    def service_manager(self, name, uid, **variables):
+        """Starts the person's systemd, as a login does; returns what has it do something."""
+        runtime = self.root / f"run/user/{uid}"
+        runtime.mkdir(parents=True)
+        os.chown(runtime, uid, uid)
+        (self.root / "run/systemd/system").mkdir(parents=True)  # where systemd looks whether it was booted
+        self.mount("--rbind", "/sys", "sys")
+        run("mount", "--make-rslave", self.root / "sys")
+        kinds = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+        for kind in (pathlib.Path(one) for one in kinds if pathlib.Path(one, "cgroup.procs").exists()):
+            group = kind / self.root.name
+            group.mkdir()
+            self.groups.append(group)
+            run("chown", "-R", str(uid), group)
+        environment = [
+            f"HOME=/home/{name}", f"USER={name}", "PATH=/usr/bin:/bin", f"XDG_RUNTIME_DIR=/run/user/{uid}",
+            f"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{uid}/bus",
+        ]  # fmt: skip
+        person = ["runuser", "-u", name, "--", "env", "-i", *environment]
+        joins = "; ".join(f"echo $$ >{group}/cgroup.procs" for group in self.groups)
+        manager = " ".join(["exec chroot", str(self.root), *person, "/usr/lib/systemd/systemd --user --log-target=console"])
+        log = open(self.root / f"home/{name}/systemd.out", "w")
+        subprocess.Popen(["sh", "-ec", f"{joins}; {manager}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+        def systemctl(*words, check=True):
+            return self.run(*person, "systemctl", "--user", *words, check=check)
+
+        wait_for("the person's systemd runs", lambda: systemctl("is-system-running", check=False).stdout.strip() == "running", 20)
+        # The desktop tells it the display.
+        systemctl("set-environment", *(f"{name}={value}" for name, value in variables.items()))
+        return systemctl
+
     def ours(self):
         """What is there under our name, outside of homes and of the package manager's own books."""
         skipped = [self.root / one for one in ("proc", "dev", "home", "tmp", "var/log", "var/cache/apt", "var/lib/apt")]
@@ -232,7 +264,9 @@ class Debian:
             if os.path.realpath(f"/proc/{one.pid}/root") == str(self.root):
                 os.kill(one.pid, 9)
         for mounted in reversed(self.mounted):
-            subprocess.run(["umount", "-l", mounted])
+            subprocess.run(["umount", "-R", "-l", mounted])
+        for group in self.groups:
+            wait_for("its control groups are empty", lambda: subprocess.run(["find", group, "-depth", "-type", "d", "-delete"], capture_output=True).returncode == 0)
         run("rm", "-rf", "--one-file-system", self.root)
 
 
@@ -242,19 +276,6 @@ case $1 in
     show-session) printf 'Name=ada\\nUser=1000\\nType=x11\\nClass=user\\nState=active\\n' ;;
 esac
 """
-# Gives the tray what the person's service manager knows: the display; and a clock that runs fast.
-SYSTEMD_RUN = """#!/bin/sh
-for word; do
-    case $word in
-        --setenv=*) export "${word#--setenv=}" ;;
-        --*) ;;
-        *) program=$word ;;
-    esac
-done
-id -u >>/home/ada/started-by
-DISPLAY=%s XDG_RUNTIME_DIR=/run/user/1000 setsid "$program" >/home/ada/tray.out 2>&1 </dev/null &
-"""
-
 
 class Installed(unittest.TestCase):
     def test_debian_13(self):
@@ -304,14 +325,12 @@ class Installed(unittest.TestCase):
 
     def whole_way(self, debian, display):
         # With what GTK recommends: a desktop has it.
-        debian.apt("install", "libfaketime", "fonts-dejavu-core", "librsvg2-common", "libgtk-3-0", "systemd")
+        debian.apt("install", "libfaketime", "fonts-dejavu-core", "librsvg2-common", "libgtk-3-0", "systemd", "dbus-user-session")
         debian.run("useradd", "--create-home", "--shell", "/bin/sh", "--uid", "1000", "ada")
         debian.mount("--bind", "/tmp/.X11-unix", "tmp/.X11-unix")
         home = debian.root / "home/ada"
-        (debian.root / "run/user/1000").mkdir(parents=True)
-        os.chown(debian.root / "run/user/1000", 1000, 1000)
-        for name, text in (("loginctl", LOGINCTL), ("systemd-run", SYSTEMD_RUN % display)):
-            (debian.root / "usr/bin" / name).write_text(text)
+        systemctl = debian.service_manager("ada", 1000, DISPLAY=display)
+        (debian.root / "usr/bin/loginctl").write_text(LOGINCTL)
         shutil.copy(DEB, debian.root / "mcpproxy.deb")
 
         def ada(*words, check=True, **variables):
@@ -333,8 +352,15 @@ class Installed(unittest.TestCase):
         said = debian.apt("install", "/mcpproxy.deb")
         self.assertNotIn("could not be started", said.stdout + said.stderr)
         window = wait_for("the first-run window is shown", lambda: pointer("search", "--onlyvisible", "--name", "^Welcome to MCPProxy$"), 30)
-        self.assertEqual((home / "started-by").read_text().split(), ["1000"])
         self.assertEqual({os.stat(f"/proc/{one.pid}").st_uid for one in debian.running()}, {1000})
+        tray = next(one for one in debian.running() if one.program == NAMES["TRAY_PROGRAM"])
+        self.assertRegex(pathlib.Path(f"/proc/{tray.pid}/cgroup").read_text(), r"app\.slice/run-\w+\.service")
+        told = {one.partition("=")[0] for one in tray.environment if one}
+        self.assertIn(NAMES["ENV_LAUNCHED_BY"], told)
+        # Nothing of the package manager's and of root's: what her service manager knows, and what it says of itself.
+        known = set(systemctl("show-environment").stdout.replace("=", "\n").split("\n"))
+        said = {"SYSTEMD_EXEC_PID", "INVOCATION_ID", "MANAGERPID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "JOURNAL_STREAM"}
+        self.assertEqual(told - known - said, {NAMES["ENV_LAUNCHED_BY"]})
         entry = home / ".config/autostart" / NAMES["AUTOSTART_ENTRY"]
         self.assertFalse(entry.exists())
         wait_for("the core answers", report, 20)
@@ -380,10 +406,23 @@ class Installed(unittest.TestCase):
         self.assertEqual(wait_for("the core answers", report, 20)["launch_source"], "tray")
         self.assertFalse(pointer("search", "--onlyvisible", "--name", "^Welcome to MCPProxy$"))
 
+        # Without a desktop: her service manager keeps the core.
+        ada("mcpproxy-tray", "--quit")
+        wait_for("both have ended", lambda: not debian.running())
+        systemctl("enable", "--now", "mcpproxy")
+        wait_for("the core answers", report, 20)
+        os.kill(debian.running()[0].pid, 9)
+        wait_for("it is started again", report, 20)
+        wanted = home / ".config/systemd/user/default.target.wants/mcpproxy.service"
+        self.assertTrue(wanted.is_symlink())
+        log_in()
+        wait_for("the tray joins it", lambda: len(debian.running()) == 2, 20)
+
         # Removed: nothing runs, nothing starts at the next login, her files stay.
         debian.apt("remove", "mcpproxy")
         wait_for("nothing runs any more", lambda: not debian.running(), 20)
         self.assertFalse(entry.exists())
+        self.assertFalse(wanted.is_symlink())
         self.assertTrue(config.exists())
         # Without files of configuration in it, nothing is left to purge.
         self.assertEqual(debian.ours(), [])

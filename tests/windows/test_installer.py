@@ -41,42 +41,72 @@ def files():
     return {name for name in names if not name.startswith(kept) and "/Temp/" not in name}
 
 
+def tidy():
+    for program in ("mcpproxy-tray.exe", "mcpproxy.exe", SETUP.name, LATER.name):
+        if running(program):
+            wine("taskkill", "/f", "/im", program)
+    for folder in (FOLDER, ROOT):
+        shutil.rmtree(folder, ignore_errors=True)
+    for place in (RUN, APPROVED):
+        wine("reg", "delete", place, "/v", VALUE, "/f")
+    wine("reg", "delete", APPS, "/f")
+
+
+def silently(program):
+    wine(program, "/S", check=True)
+
+
+def remove():
+    """The uninstaller goes on from a copy of itself."""
+    silently(FOLDER / "uninstall.exe")
+    wait_for("the folder is gone", lambda: not FOLDER.exists(), 30)
+    wait_for("its entry is gone", lambda: not value(APPS, "DisplayName"))
+
+
+def status():
+    said = wine(CORE, "status", "-o", "json")
+    shown = json.loads(said.stdout) if said.returncode == 0 else {}
+    return shown if shown.get("state") == "Running" else None
+
+
+def report():
+    return json.loads(wine(CORE, "telemetry", "show", "-o", "json", check=True).stdout)
+
+
+def by_its_pages():
+    """Installs by the installer's pages, and answers the first-run window of the tray that the last one launches; returns
+    what starts at login then."""
+    setup = subprocess.Popen(["wine", SETUP], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for("the installer is shown", lambda: window("MCPProxy Setup ?"), 30)
+    host("xdotool", "search", "--name", "^MCPProxy Setup ?$", "windowfocus", "--sync")
+    picture("setup-folder")
+    key("alt+i")
+    wait_for("the programs are there", lambda: (FOLDER / "uninstall.exe").exists(), 30)
+    wait_for("they are registered", lambda: value(APPS, "EstimatedSize"), 30)
+    # The button of the last page has another word than the pages before, and its box is drawn.
+    wait_for("the last page is shown", lambda: hand("child", "#32770", "Launch MCPProxy now").returncode == 0, 30)
+    picture("setup-last-page")
+    key("Return")
+    assert setup.wait(30) == 0
+    wait_for("the first-run window is shown", lambda: window(WELCOME), 30)
+    host("xdotool", "search", "--name", f"^{WELCOME}$", "windowfocus", "--sync")
+    picture("setup-first-run")
+    key("Return")
+    command = wait_for("the Run value is written", lambda: value(RUN))
+    assert r"\Programs\MCPProxy\mcpproxy-tray.exe" in command, command
+    wait_for("the core runs", status, 30)
+    wait_for("it knows", lambda: report()["autostart_enabled"] is True)
+    return command
+
+
 class Installer(unittest.TestCase):
     def setUp(self):
-        self.tidy()
+        tidy()
         wine("reg", "add", ENVIRONMENT, "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", PATH, "/f", check=True)
 
     def tearDown(self):
         wine("reg", "delete", ENVIRONMENT, "/v", "Path", "/f")
-        self.tidy()
-
-    def tidy(self):
-        for program in ("mcpproxy-tray.exe", "mcpproxy.exe", SETUP.name, LATER.name):
-            if running(program):
-                wine("taskkill", "/f", "/im", program)
-        for folder in (FOLDER, ROOT):
-            shutil.rmtree(folder, ignore_errors=True)
-        for place in (RUN, APPROVED):
-            wine("reg", "delete", place, "/v", VALUE, "/f")
-        wine("reg", "delete", APPS, "/f")
-
-    def silently(self, program, *arguments):
-        done = wine(program, "/S", *arguments)
-        self.assertEqual(done.returncode, 0)
-
-    def remove(self):
-        """The uninstaller goes on from a copy of itself."""
-        self.silently(FOLDER / "uninstall.exe")
-        wait_for("the folder is gone", lambda: not FOLDER.exists(), 30)
-        wait_for("its entry is gone", lambda: not value(APPS, "DisplayName"))
-
-    def status(self):
-        said = wine(CORE, "status", "-o", "json")
-        status = json.loads(said.stdout) if said.returncode == 0 else {}
-        return status if status.get("state") == "Running" else None
-
-    def report(self):
-        return json.loads(wine(CORE, "telemetry", "show", "-o", "json", check=True).stdout)
+        tidy()
 
     def test_silent(self):
         """Windows: installed and removed silently: nothing is started, a long PATH is kept, and nothing is left behind"""
@@ -84,7 +114,7 @@ class Installer(unittest.TestCase):
         wine(DRIVE / "elsewhere/uninstall.exe", "/S")
         wait_for("it is gone again", lambda: not (DRIVE / "elsewhere/mcpproxy.exe").exists(), 30)
         registry_before, files_before = registry(), files()
-        self.silently(SETUP)
+        silently(SETUP)
         self.assertEqual(sorted(one.name for one in FOLDER.iterdir()), ["LICENSE.txt", "mcpproxy-tray.exe", "mcpproxy.exe", "uninstall.exe"])
         self.assertEqual((value(APPS, "DisplayName"), value(APPS, "DisplayVersion")), (NAMES["PRODUCT"], VERSION))
         self.assertTrue(list((HOME / "AppData/Roaming/Microsoft/Windows/Start Menu/Programs").glob("MCPProxy.lnk")))
@@ -92,7 +122,7 @@ class Installer(unittest.TestCase):
         self.assertIn(VERSION, wine(CORE, "version").stdout)
         folder = rf"C:\users\{HOME.name}\AppData\Local\Programs\MCPProxy"
         self.assertEqual(self.path(), f"{PATH};{folder}")
-        self.remove()
+        remove()
         self.assertEqual(self.path(), PATH)
         self.assertEqual(registry() ^ registry_before, set())
         self.assertEqual(files() ^ files_before, set())
@@ -106,45 +136,23 @@ class Installer(unittest.TestCase):
 
     def test_by_its_pages(self):
         """Windows: by its pages: the last one launches the tray, ticked, with the mark; upgrade and removal while it runs"""
-        setup = subprocess.Popen(["wine", SETUP], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("the installer is shown", lambda: window("MCPProxy Setup ?"), 30)
-        host("xdotool", "search", "--name", "^MCPProxy Setup ?$", "windowfocus", "--sync")
-        picture("setup-folder")
-        key("alt+i")
-        wait_for("the programs are there", lambda: (FOLDER / "uninstall.exe").exists(), 30)
-        wait_for("they are registered", lambda: value(APPS, "EstimatedSize"), 30)
-        wait_for("the last page is shown", lambda: self.last_page(), 30)
-        picture("setup-last-page")
-        key("Return")
-        self.assertEqual(setup.wait(30), 0)
-        wait_for("the first-run window is shown", lambda: window(WELCOME), 30)
-        host("xdotool", "search", "--name", f"^{WELCOME}$", "windowfocus", "--sync")
-        picture("setup-first-run")
-        key("Return")
-        command = wait_for("the Run value is written", lambda: value(RUN))
-        self.assertIn(r"\Programs\MCPProxy\mcpproxy-tray.exe", command)
-        wait_for("the core runs", self.status, 30)
-        wait_for("it knows", lambda: self.report()["autostart_enabled"] is True)
-        self.assertEqual(self.report()["launch_source"], "installer")
+        command = by_its_pages()
+        self.assertEqual(report()["launch_source"], "installer")
 
         # Task Manager's word, and the upgrade: both programs are others, the answers stand.
         before = {one.pid for one in running("mcpproxy-tray.exe") + running("mcpproxy.exe")}
-        self.silently(LATER)
+        silently(LATER)
         wait_for("the tray runs again", lambda: running("mcpproxy-tray.exe"), 30)
-        wait_for("and its core", self.status, 30)
+        wait_for("and its core", status, 30)
         self.assertFalse(before & {one.pid for one in running("mcpproxy-tray.exe") + running("mcpproxy.exe")})
         self.assertEqual(value(APPS, "DisplayVersion"), "99.0.0")
         self.assertEqual(value(RUN), command)
         self.assertFalse(window(WELCOME))
 
-        self.remove()
+        remove()
         self.assertEqual((running("mcpproxy-tray.exe"), running("mcpproxy.exe")), ([], []))
         self.assertIsNone(value(RUN))
         self.assertTrue((ROOT / "mcp_config.json").exists())
-
-    def last_page(self):
-        """The button of the last page has another word than the pages before, and its box is drawn."""
-        return hand("child", "#32770", "Launch MCPProxy now").returncode == 0
 
 
 class Script(unittest.TestCase):

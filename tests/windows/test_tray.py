@@ -81,7 +81,10 @@ def picture(name):
 
 
 def running(program):
-    return [one for one in processes() if one.command and re.search(rf"(^|[\\/]){re.escape(program)}$", one.command[0])]
+    """The processes of this program in this Windows."""
+    here = f"WINEPREFIX={os.environ.get('WINEPREFIX')}"
+    named = re.compile(rf"(^|[\\/]){re.escape(program)}$")
+    return [one for one in processes() if one.command and named.search(one.command[0]) and here in one.environment]
 
 
 class Tray(unittest.TestCase):
