@@ -282,11 +282,10 @@ fn follow(
 
 fn take_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
     let failed = |error: &io::Error| {
-        let path = root.path().display();
         ServeError {
             code: ExitCode::Permission,
-            sentence: format!("the instance root `{path}` cannot be used: {error}"),
-            help: format!("make `{path}` writable for you, or name another directory in {}", names::ENV_HOME),
+            sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),
+            help: format!("{}, or name another directory in {}", files::remedy(root.path(), error), names::ENV_HOME),
         }
     };
     files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
@@ -306,10 +305,10 @@ fn take_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
 
 fn unusable_config(error: &StoreError) -> ServeError {
     match error {
-        StoreError::Io { source, path, .. } if is_permission(source) => ServeError {
+        StoreError::Io { source, path, .. } if cannot_write(source) => ServeError {
             code: ExitCode::Permission,
             sentence: error.to_string(),
-            help: format!("make `{}` readable and writable for you", path.display()),
+            help: files::remedy(path, source),
         },
         StoreError::Io { .. } => ServeError {
             code: ExitCode::Configuration,
@@ -369,8 +368,10 @@ async fn bind_local(
     }
 }
 
-fn is_permission(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+/// Whether this user cannot write there now.
+pub fn cannot_write(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }
 
 /// Waits for SIGTERM, SIGINT, Ctrl-C or `stop`.

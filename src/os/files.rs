@@ -28,6 +28,14 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// What a person can do where a file or directory cannot be made or written.
+pub fn remedy(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk".to_owned(),
+        _ => format!("make `{}` writable for you", path.display()),
+    }
+}
+
 /// Replaces a file whole (0600 on Unix): a reader sees the old bytes or the new ones, and a crash leaves one of them.
 ///
 /// A symbolic link stays one; the file it points to is replaced.

@@ -172,8 +172,9 @@ fn start(world: World, by_the_system: bool) -> Result<Started, NoStart> {
     for directory in [root.path(), &root.logs()] {
         files::create_private_dir(directory).map_err(|error| {
             fails(format!(
-                "`{}` cannot be used: {error}; correct its permissions or set {}",
+                "`{}` cannot be used: {error}; {}, or name another directory in {}",
                 directory.display(),
+                files::remedy(directory, &error),
                 names::ENV_HOME
             ))
         })?;
@@ -189,7 +190,10 @@ fn start(world: World, by_the_system: bool) -> Result<Started, NoStart> {
                 "MCPProxy already runs here{process}: see its icon in the notification area"
             )));
         }
-        Err(error) => return Err(fails(format!("`{}` cannot be used: {error}", root.tray_lock().display()))),
+        Err(error) => {
+            let (path, remedy) = (root.tray_lock(), files::remedy(&root.tray_lock(), &error));
+            return Err(fails(format!("`{}` cannot be used: {error}; {remedy}", path.display())));
+        }
     };
     if let Err(error) = write_log::begin(&root.logs(), environment.get(names::ENV_LOG)) {
         say(&format!("no log is written: {error}"));

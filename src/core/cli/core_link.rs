@@ -8,7 +8,9 @@ use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::StoreError;
+use crate::core::serve::cannot_write;
 use crate::os::environment::user_name;
+use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 
 /// The way to a core, where one runs.
@@ -73,7 +75,7 @@ impl CoreLink {
             deed: "written",
             source,
         };
-        crate::os::files::create_private_dir(context.root.path()).map_err(failed)?;
+        files::create_private_dir(context.root.path()).map_err(failed)?;
         let _no_core = match Lock::attempt(&context.root.core_lock()).map_err(failed)? {
             Attempt::Held(lock) => lock,
             Attempt::Taken { .. } => {
@@ -92,8 +94,12 @@ pub fn config_error(error: &StoreError) -> CliError {
     let (code, exit) = match error {
         StoreError::Edit(EditError::Unknown(_)) => ("SERVER_NOT_FOUND", ExitCode::General),
         StoreError::Edit(EditError::Exists(_)) => ("INVALID_INPUT", ExitCode::General),
-        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            ("PERMISSION_DENIED", ExitCode::Permission)
+        StoreError::Io { source, path, .. } if cannot_write(source) => {
+            let error = CliError::new("PERMISSION_DENIED", error.to_string()).guided(files::remedy(path, source));
+            return CliError {
+                exit: ExitCode::Permission,
+                ..error
+            };
         }
         _ => ("OPERATION_FAILED", ExitCode::Configuration),
     };
