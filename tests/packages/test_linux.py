@@ -279,13 +279,23 @@ esac
 
 class Installed(unittest.TestCase):
     def test_debian_13(self):
-        """Linux: on Debian 13 the deb installs with its dependencies and starts, rpm installs and upgrades the other, and nothing is left of either"""
+        """Linux: on Debian 13 the deb installs, also after it was interrupted, rpm installs and upgrades the other, and nothing is left of either"""
         with Debian("trixie") as debian:
             shutil.copy(DEB, debian.root / "mcpproxy.deb")
-            debian.apt("install", "/mcpproxy.deb")
+            # Interrupted after the files were put in place: taken out again, or finished.
+            debian.run("dpkg", "--unpack", "/mcpproxy.deb")
+            debian.run("dpkg", "--purge", "mcpproxy")
+            self.assertEqual(debian.ours(), [])
+            debian.run("dpkg", "--unpack", "/mcpproxy.deb")
+            debian.apt("--fix-broken", "install")
+            self.assertEqual(debian.run("dpkg-query", "-W", "-f", "${Status}", "mcpproxy").stdout, "install ok installed")
             self.assertIn(VERSION, debian.run("mcpproxy", "version").stdout)
             self.assertIn(VERSION, debian.run("mcpproxy-tray", "--version").stdout)
             self.assertEqual(debian.running(), [], "without a session nothing is started")
+            for program in ("mcpproxy", "mcpproxy-tray --unregister"):
+                said = run("chroot", "--userspec=4242:4242", debian.root, "/usr/bin/env", "-i", *f"/usr/bin/{program}".split(), check=False)
+                self.assertIn("this user has no home directory", said.stderr)
+                self.assertEqual(said.returncode, 1)
             debian.apt("purge", "mcpproxy")
             self.assertEqual(debian.ours(), [])
             self.rpm(debian)

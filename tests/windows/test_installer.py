@@ -127,6 +127,24 @@ class Installer(unittest.TestCase):
         self.assertEqual(registry() ^ registry_before, set())
         self.assertEqual(files() ^ files_before, set())
 
+    def test_two_and_interrupted(self):
+        """Windows: a second installer at once says so and changes nothing; one that was killed is made good by the next"""
+        first = subprocess.Popen(["wine", SETUP], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("the installer is shown", lambda: window("MCPProxy Setup ?"), 30)
+        self.assertEqual(wine(SETUP, "/S").returncode, 2)
+        self.assertFalse(FOLDER.exists())
+        wine("taskkill", "/f", "/im", SETUP.name, check=True)
+        first.wait(20)
+        second = subprocess.Popen(["wine", SETUP, "/S"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("the first file is there", FOLDER.exists, 30)
+        second.kill()
+        second.wait(20)
+        self.assertFalse((FOLDER / "uninstall.exe").exists(), "it was too late to interrupt")
+        silently(SETUP)
+        self.assertIn(VERSION, wine(CORE, "version").stdout)
+        remove()
+        self.assertEqual(self.path(), PATH)
+
     def path(self):
         """PATH as it is written; exported, as it is longer than a test's hand."""
         wine("regedit", "/E", r"C:\exported.reg", r"HKEY_CURRENT_USER\Environment", check=True)
