@@ -281,12 +281,10 @@ fn follow(
 }
 
 fn take_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
-    let failed = |error: &io::Error| {
-        ServeError {
-            code: ExitCode::Permission,
-            sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),
-            help: format!("{}, or name another directory in {}", files::remedy(root.path(), error), names::ENV_HOME),
-        }
+    let failed = |error: &io::Error| ServeError {
+        code: ExitCode::Permission,
+        sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),
+        help: format!("{}, or name another directory in {}", files::remedy(root.path(), error), names::ENV_HOME),
     };
     files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
     files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
