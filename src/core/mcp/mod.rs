@@ -1,6 +1,7 @@
 //! The MCP side towards clients: `/mcp` offers a handful of tools that lead to all the others, `/mcp/all` all the
 //! others themselves.
 
+mod announcements;
 mod definitions;
 mod excerpt;
 mod handler;
@@ -9,6 +10,7 @@ mod management;
 mod pass_through;
 mod proxy;
 mod qualified_name;
+mod relay;
 
 pub use handler::Handler;
 pub use pass_through::PassThrough;

@@ -1,5 +1,6 @@
 //! `/mcp/all`: everything the servers offer, under names that tell whose it is; `/mcp/all/{server}`: one server's, under
 //! its own names.
+#![expect(deprecated, reason = "log levels are of all revisions but the newest")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +12,23 @@ use rmcp::model::{
     InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
     ListToolsResult, PaginatedRequestParams, Prompt, ReadResourceRequest, ReadResourceRequestParams,
     ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType, ServerCapabilities, ServerConfig,
-    ServerResult, Tool,
+    ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{
-    NotificationContext, Peer, PeerRequestOptions, RequestContext, RoleClient, RoleServer, ServiceError,
+    NotificationContext, Peer, RequestContext, RoleClient, RoleServer, ServiceError, SubscriptionContext,
+    SubscriptionSendError,
 };
 use rmcp::{ErrorData, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
+use super::announcements::Announcements;
 use super::qualified_name::{join, may_be_of, meanings};
+use super::relay::Relay;
 use crate::contract::names;
 use crate::core::upstream::Snapshot;
+use crate::core::upstream::registry::CallError;
+use crate::core::upstream::underway::SessionId;
 
 /// A server that lists more slowly than this is left out of the list.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
@@ -31,15 +37,57 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct PassThrough {
     proxy: Arc<Proxy>,
+    session: Arc<Session>,
+}
+
+/// One session; what only it wanted of the servers goes with it.
+struct Session {
+    id: SessionId,
+    proxy: Arc<Proxy>,
+    over: CancellationToken,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.over.cancel();
+        self.proxy.upstreams().leave(self.id);
+    }
 }
 
 /// The connected servers of one request, and how their things are called in it.
-struct Scope {
+#[derive(Default)]
+pub struct Scope {
     servers: Vec<Snapshot>,
     qualified: bool,
 }
 
 impl Scope {
+    /// All servers that are connected, or the one that an address names.
+    ///
+    /// # Errors
+    /// No server has this name; the sentence says which there are.
+    pub fn of(proxy: &Proxy, only: Option<&str>) -> Result<Scope, ErrorData> {
+        let mut servers = proxy.upstreams().snapshots();
+        if let Some(only) = only {
+            let known: Vec<String> = servers.iter().map(|server| server.config.name.clone()).collect();
+            servers.retain(|server| server.config.name == only);
+            if servers.is_empty() {
+                let text = format!("no server is called `{only}`; there are: {}", known.join(", "));
+                return Err(ErrorData::invalid_params(text, None));
+            }
+        }
+        servers.retain(Snapshot::is_connected);
+        Ok(Scope {
+            servers,
+            qualified: only.is_none(),
+        })
+    }
+
+    /// The servers' names.
+    pub fn names(&self) -> Vec<String> {
+        self.servers.iter().map(|server| server.config.name.clone()).collect()
+    }
+
     fn name(&self, server: &str, name: &str) -> String {
         if self.qualified { join(server, name) } else { name.to_owned() }
     }
@@ -54,7 +102,8 @@ impl Scope {
         }
     }
 
-    fn tools(&self) -> Vec<Tool> {
+    /// The servers' tools, as they are called here.
+    pub fn tools(&self) -> Vec<Tool> {
         let of = |server: &Snapshot| {
             let own = server.config.name.clone();
             server.tools().to_vec().into_iter().map(move |mut tool| {
@@ -69,7 +118,15 @@ impl Scope {
 impl PassThrough {
     /// A session over this proxy's servers.
     pub fn new(proxy: Arc<Proxy>) -> PassThrough {
-        PassThrough { proxy }
+        let session = Session {
+            id: proxy.upstreams().new_session(),
+            proxy: proxy.clone(),
+            over: CancellationToken::new(),
+        };
+        PassThrough {
+            proxy,
+            session: Arc::new(session),
+        }
     }
 
     fn begin(&self, context: &RequestContext<RoleServer>) -> Result<Scope, ErrorData> {
@@ -77,29 +134,7 @@ impl PassThrough {
         if let Some(client) = context.client_info() {
             self.proxy.client_seen(Some(&client.name));
         }
-        self.scope(&context.extensions)
-    }
-
-    /// The servers that the request's address names.
-    fn scope(&self, extensions: &rmcp::model::Extensions) -> Result<Scope, ErrorData> {
-        let path = extensions.get::<axum::http::request::Parts>().map(|parts| parts.uri.path()).unwrap_or_default();
-        let one = path.strip_prefix(names::MCP_ALL_PATH).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-        let one = percent_encoding::percent_decode_str(one.trim_end_matches('/')).decode_utf8_lossy();
-        let mut servers = self.proxy.upstreams().snapshots();
-        if !one.is_empty() {
-            servers.retain(|server| server.config.name == one);
-            if servers.is_empty() {
-                let known: Vec<String> =
-                    self.proxy.upstreams().snapshots().into_iter().map(|server| server.config.name.clone()).collect();
-                let text = format!("no server is called `{one}`; there are: {}", known.join(", "));
-                return Err(ErrorData::invalid_params(text, None));
-            }
-        }
-        servers.retain(Snapshot::is_connected);
-        Ok(Scope {
-            servers,
-            qualified: one.is_empty(),
-        })
+        Scope::of(&self.proxy, only(&context.extensions).as_deref())
     }
 
     /// What every server of the scope answers to one question; servers that fail are left out.
@@ -184,35 +219,42 @@ impl PassThrough {
         found.ok_or_else(|| ErrorData::invalid_params(format!("no connected server has the prompt `{name}`"), None))
     }
 
-    /// Passes a request on, and its cancellation, too.
+    /// Passes a request on, and what the server says meanwhile back.
     async fn pass(
         &self,
         server: &str,
         request: ClientRequest,
-        cancelled: &CancellationToken,
+        context: &RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        let failed = |text: String| ErrorData::internal_error(format!("server `{server}`: {text}"), None);
-        let peer = self.proxy.upstreams().peer(server).map_err(|error| failed(error.to_string()))?;
-        let limit = self.proxy.call_limit();
-        let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-        let mut handle = sent.map_err(|error| failed(error.to_string()))?;
-        let reason = tokio::select! {
-            answer = &mut handle.rx => return match answer {
-                Ok(Ok(result)) => Ok(result),
-                Ok(Err(ServiceError::McpError(error))) => Err(error),
-                Ok(Err(error)) => Err(failed(error.to_string())),
-                Err(_) => Err(failed("it ended during the request; it is being started again".to_owned())),
-            },
-            () = cancelled.cancelled() => "the client cancelled it".to_owned(),
-            () = tokio::time::sleep(limit) => format!("no answer within {} s", limit.as_secs()),
+        let peer = self.proxy.upstreams().peer(server);
+        let relay = Relay {
+            server,
+            peer: peer.map_err(in_words)?,
+            session: self.session.id,
+            context,
+            limit: self.proxy.call_limit(),
         };
-        let _ = handle.cancel(Some(reason.clone())).await;
-        Err(failed(reason))
+        relay.pass(request).await
     }
+}
+
+/// The one server that a request's address names.
+fn only(extensions: &rmcp::model::Extensions) -> Option<String> {
+    let path = extensions.get::<axum::http::request::Parts>()?.uri.path();
+    let one = path.strip_prefix(names::MCP_ALL_PATH)?.strip_prefix('/')?.trim_end_matches('/');
+    let one = percent_encoding::percent_decode_str(one).decode_utf8_lossy();
+    (!one.is_empty()).then(|| one.into_owned())
 }
 
 fn has_resources(peer: &Peer<RoleClient>) -> bool {
     peer.peer_info().is_some_and(|info| info.capabilities.resources.is_some())
+}
+
+fn in_words(error: CallError) -> ErrorData {
+    match error {
+        CallError::Upstream(error) => error,
+        error => ErrorData::internal_error(error.to_string(), None),
+    }
 }
 
 fn unexpected(server: &str) -> ErrorData {
@@ -225,8 +267,12 @@ impl ServerHandler for PassThrough {
             .enable_tools()
             .enable_tool_list_changed()
             .enable_prompts()
+            .enable_prompts_list_changed()
             .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
             .enable_completions()
+            .enable_logging()
             .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")).with_title("MCPProxy"))
@@ -242,23 +288,30 @@ impl ServerHandler for PassThrough {
         self.negotiate_initialize(&request)
     }
 
-    /// Tells the client of changed tools for as long as it is there.
+    /// Tells the client what the servers announce, for as long as it is there.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let (all, extensions) = (self.clone(), context.extensions);
-        let mut changes = self.proxy.upstreams().changes();
-        tokio::spawn(async move {
-            let tools = || all.scope(&extensions).map(|scope| scope.tools()).unwrap_or_default();
-            let mut shown = tools();
-            while changes.changed().await.is_ok() {
-                let now = tools();
-                if now != shown {
-                    shown = now;
-                    if context.peer.notify_tool_list_changed().await.is_err() {
+        let mut announcements = Announcements::new(self.proxy.clone(), self.session.id, only(&context.extensions));
+        // Not the session itself: its end is what ends this.
+        let over = self.session.over.clone();
+        tokio::spawn(over.run_until_cancelled_owned(async move {
+            while let Some(found) = announcements.next().await {
+                for notification in found {
+                    if context.peer.send_notification(notification).await.is_err() {
                         return;
                     }
                 }
             }
-        });
+        }));
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.begin(&context)?;
+        self.proxy.upstreams().set_level(self.session.id, only(&context.extensions), request.level).await;
+        Ok(())
     }
 
     async fn list_tools(
@@ -288,7 +341,7 @@ impl ServerHandler for PassThrough {
             let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
             self.proxy.upstream_called();
             let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-            return match self.pass(server, request, &context.ct).await? {
+            return match self.pass(server, request, &context).await? {
                 ServerResult::CallToolResult(mut result) => {
                     result.result_type.get_or_insert(ResultType::COMPLETE);
                     Ok(result.into())
@@ -324,7 +377,7 @@ impl ServerHandler for PassThrough {
         let (server, own) = self.prompt_owner(&scope, &request.name).await?;
         (request.name, request.meta) = (own, None);
         let request = ClientRequest::GetPromptRequest(GetPromptRequest::new(request));
-        match self.pass(&server, request, &context.ct).await? {
+        match self.pass(&server, request, &context).await? {
             ServerResult::GetPromptResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result.into())
@@ -362,12 +415,64 @@ impl ServerHandler for PassThrough {
         let server = self.owner(&scope, &request.uri).await?;
         request.meta = None;
         let request = ClientRequest::ReadResourceRequest(ReadResourceRequest::new(request));
-        match self.pass(&server, request, &context.ct).await? {
+        match self.pass(&server, request, &context).await? {
             ServerResult::ReadResourceResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result.into())
             }
             _ => Err(unexpected(&server)),
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let scope = self.begin(&context)?;
+        let server = self.owner(&scope, &request.uri).await?;
+        self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let scope = self.begin(&context)?;
+        let server = self.owner(&scope, &request.uri).await?;
+        self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
+
+    /// What `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let request = context.request_context();
+        let scope = self.begin(request)?;
+        let mut announcements = Announcements::new(self.proxy.clone(), self.session.id, only(&request.extensions));
+        for uri in context.accepted().resource_subscriptions.iter().flatten() {
+            let server = self.owner(&scope, uri).await?;
+            self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;
+        }
+        loop {
+            let found = tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                found = announcements.next() => found,
+            };
+            let Some(found) = found else { return Ok(()) };
+            for notification in found {
+                match context.sink().send(notification).await {
+                    Ok(())
+                    | Err(
+                        SubscriptionSendError::NotificationNotAccepted(_)
+                        | SubscriptionSendError::UnsupportedNotification(_),
+                    ) => {}
+                    Err(_) => return Ok(()),
+                }
+            }
         }
     }
 
@@ -387,7 +492,7 @@ impl ServerHandler for PassThrough {
             _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
         };
         request.meta = None;
-        match self.pass(&server, ClientRequest::CompleteRequest(CompleteRequest::new(request)), &context.ct).await? {
+        match self.pass(&server, ClientRequest::CompleteRequest(CompleteRequest::new(request)), &context).await? {
             ServerResult::CompleteResult(result) => Ok(result),
             _ => Err(unexpected(&server)),
         }

@@ -3,10 +3,14 @@
 //! This file holds values; [`run`] keeps one server going, [`registry`] keeps all of them.
 
 pub mod approvals;
+pub mod attend;
 mod http;
 pub mod registry;
 mod run;
 mod spawn;
+mod tell_wishes;
+pub mod underway;
+pub mod wishes;
 
 use std::sync::Arc;
 

@@ -2,19 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject, Tool};
-use rmcp::service::{Peer, RoleClient, ServiceError};
-use tokio::sync::{Notify, watch};
+use futures_util::future::join_all;
+use rmcp::ErrorData;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, GetExtensions, JsonObject,
+    ServerResult, Tool,
+};
+use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::approvals::{Approvals, Held};
+use super::attend::News;
 use super::run::{Handles, run};
+use super::tell_wishes;
+use super::underway::{Caller, Said, SessionId};
+use super::wishes::{Level, Wishes};
 use super::{Phase, Snapshot};
 use crate::core::config::ServerConfig;
+
+/// How many things that servers say to everybody may wait for a session that is slow to take them.
+const NEWS_KEPT: usize = 256;
 
 /// The servers of this core.
 pub struct Upstreams {
@@ -22,6 +35,9 @@ pub struct Upstreams {
     logs: PathBuf,
     approvals: Arc<Approvals>,
     changes: Arc<watch::Sender<u64>>,
+    news: broadcast::Sender<News>,
+    wishes: Arc<Mutex<Wishes>>,
+    sessions: AtomicU64,
 }
 
 struct Upstream {
@@ -88,7 +104,89 @@ impl Upstreams {
             logs: logs.to_path_buf(),
             approvals: Arc::new(approvals),
             changes: Arc::new(watch::Sender::new(0)),
+            news: broadcast::Sender::new(NEWS_KEPT),
+            wishes: Arc::default(),
+            sessions: AtomicU64::new(0),
         }
+    }
+
+    /// What servers say to everybody, from now on.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// A client's session begins.
+    pub fn new_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A session wants log messages of one server, or of all, from this level on.
+    pub async fn set_level(&self, session: SessionId, server: Option<String>, level: Level) {
+        self.wishes().set_level(session, server.clone(), level);
+        let peers = self.peers().into_iter().filter(|(name, _)| server.as_ref().is_none_or(|only| only == name));
+        let tell = peers.map(|(name, peer)| async move {
+            let level = self.wishes().level(&name);
+            if let Some(level) = level {
+                tell_wishes::tell_level(&peer, &name, level).await;
+            }
+        });
+        join_all(tell).await;
+    }
+
+    /// Whether a session wants log messages of this level.
+    pub fn wants_log(&self, session: SessionId, level: Level) -> bool {
+        self.wishes().wants_log(session, level)
+    }
+
+    /// Whether a session wants to hear of a resource.
+    pub fn is_subscribed(&self, session: SessionId, server: &str, uri: &str) -> bool {
+        self.wishes().is_subscribed(session, server, uri)
+    }
+
+    /// A session wants to hear of changes of a server's resource.
+    ///
+    /// # Errors
+    /// [`CallError`]: the server is not there, or does not offer it.
+    pub async fn subscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
+        let peer = self.peer(server)?;
+        self.wishes().subscribe(session, server, uri);
+        let answer = tell_wishes::subscribe(&peer, uri).await;
+        if answer.is_err() {
+            self.wishes().unsubscribe(session, server, uri);
+        }
+        answer.map_err(|error| not_answered(server, error))
+    }
+
+    /// A session does not want to hear of it any more; the server hears so when nobody does.
+    ///
+    /// # Errors
+    /// [`CallError`]: the server did not take it.
+    pub async fn unsubscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
+        if !self.wishes().unsubscribe(session, server, uri) {
+            return Ok(());
+        }
+        let peer = self.peer(server)?;
+        tell_wishes::unsubscribe(&peer, uri).await.map_err(|error| not_answered(server, error))
+    }
+
+    /// A session is over: what only it wanted is wanted no more.
+    pub fn leave(&self, session: SessionId) {
+        for (server, uri) in self.wishes().leave(session) {
+            let Ok(peer) = self.peer(&server) else { continue };
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { tell_wishes::unsubscribe(&peer, &uri).await });
+            }
+        }
+    }
+
+    fn wishes(&self) -> std::sync::MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sessions of all servers that are connected.
+    fn peers(&self) -> Vec<(String, Peer<RoleClient>)> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().filter_map(|(name, server)| Some((name.clone(), server.peer.borrow().clone()?))).collect()
     }
 
     /// A number that rises with every change of any server.
@@ -236,18 +334,40 @@ impl Upstreams {
         let server = server.to_owned();
         // An empty object and never `null`: servers reject the latter.
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        match tokio::time::timeout(limit, peer.call_tool(request)).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(ServiceError::McpError(error))) => Err(CallError::Upstream(error)),
-            Ok(Err(ServiceError::TransportClosed | ServiceError::TransportSend(_))) => {
+        let mut request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
+        let (caller, mut hearing) = Caller::of(self.new_session());
+        request.extensions_mut().insert(caller);
+        let answer = async {
+            let options = PeerRequestOptions::with_timeout(limit);
+            peer.send_cancellable_request(request, options).await?.await_response().await
+        };
+        let refuse = async {
+            while let Some(said) = hearing.recv().await {
+                if let Said::Question(question) = said {
+                    let text =
+                        "the client that called this tool is on `/mcp`, where servers' questions are not passed on";
+                    let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
+                    let _ = question.answer.send(Err(refusal));
+                }
+            }
+            std::future::pending().await
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            never = refuse => never,
+        };
+        match answer {
+            Ok(ServerResult::CallToolResult(result)) => Ok(result),
+            Ok(_) => Err(CallError::Other {
+                server,
+                error: "it answered with something else than a tool's result".to_owned(),
+            }),
+            Err(ServiceError::TransportClosed | ServiceError::TransportSend(_)) => {
                 self.doubt(&server);
                 Err(CallError::Ended { server })
             }
-            Ok(Err(error)) => Err(CallError::Other {
-                server,
-                error: error.to_string(),
-            }),
-            Err(_) => Err(CallError::Timeout { server, limit }),
+            Err(ServiceError::Timeout { .. }) => Err(CallError::Timeout { server, limit }),
+            Err(error) => Err(not_answered(&server, error)),
         }
     }
 
@@ -279,6 +399,8 @@ impl Upstreams {
             restart: restart.clone(),
             doubt: doubt.clone(),
             stop: stop.clone(),
+            news: self.news.clone(),
+            wishes: self.wishes.clone(),
         };
         let log = self.logs.join(format!("server-{}.log", file_name(&config.name)));
         let task = tokio::spawn(run(config.clone(), log, handles));
@@ -299,6 +421,16 @@ impl Upstreams {
 async fn tell(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
     while state.changed().await.is_ok() {
         changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+fn not_answered(server: &str, error: ServiceError) -> CallError {
+    match error {
+        ServiceError::McpError(error) => CallError::Upstream(error),
+        error => CallError::Other {
+            server: server.to_owned(),
+            error: error.to_string(),
+        },
     }
 }
 

@@ -1,18 +1,28 @@
 //! Keeps one upstream server going: start, initialise, list its tools, wait for its end, start again with back-off.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rmcp::model::{ClientCapabilities, ClientConfig, ClientRequest, Implementation, PingRequest, Tool};
-use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService, ServiceError};
-use rmcp::{ClientHandler, ServiceExt};
-use tokio::sync::{Notify, watch};
+use rmcp::ErrorData;
+use rmcp::model::{
+    ClientCapabilities, ClientConfig, ClientRequest, ClientResult, ErrorCode, Implementation, PingRequest,
+    ServerNotification, ServerRequest, Tool,
+};
+use rmcp::service::{
+    NotificationContext, Peer, RequestContext, RoleClient, RunningService, Service, ServiceError, ServiceExt,
+};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::approvals::Approvals;
+use super::attend::{Addressee, Attended, News};
 use super::http;
 use super::spawn::{Process, Spawned, spawn};
+use super::tell_wishes::tell_all;
+use super::underway::{NobodyToAsk, Question, Said};
+use super::wishes::Wishes;
 use super::{Phase, Snapshot};
 use crate::core::config::{Protocol, ServerConfig};
 
@@ -25,6 +35,8 @@ pub struct Handles {
     /// A call could not be brought to the server: it may be gone.
     pub doubt: Arc<Notify>,
     pub stop: CancellationToken,
+    pub news: broadcast::Sender<News>,
+    pub wishes: Arc<Mutex<Wishes>>,
 }
 
 /// A first start may download a package: pitfalls of shorter limits are many and of longer ones none.
@@ -52,7 +64,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
         let attempt = tokio::select! {
             () = handles.stop.cancelled() => return,
-            attempt = connect(&config, &log) => attempt,
+            attempt = connect(&config, &log, &handles.news) => attempt,
         };
         let error = match attempt {
             Ok(session) => {
@@ -119,17 +131,17 @@ impl Session {
     }
 }
 
-async fn connect(config: &ServerConfig, log: &Path) -> Result<Session, String> {
+async fn connect(config: &ServerConfig, log: &Path, news: &broadcast::Sender<News>) -> Result<Session, String> {
     let changed = Arc::new(Notify::new());
     let client = Client {
         changed: changed.clone(),
     };
     let (outcome, process) = match config.effective_protocol() {
         Protocol::Stdio => {
-            let (outcome, process) = start(config, log, client).await?;
+            let (outcome, process) = start(config, log, news, client).await?;
             (outcome, Some(process))
         }
-        _ => (reach(config, client).await, None),
+        _ => (reach(config, news, client).await, None),
     };
     match outcome {
         Ok((service, tools)) => Ok(Session {
@@ -151,14 +163,20 @@ async fn connect(config: &ServerConfig, log: &Path) -> Result<Session, String> {
 type Opened = (RunningService<RoleClient, Client>, Vec<Tool>);
 
 /// Starts a server's process and speaks to its streams.
-async fn start(config: &ServerConfig, log: &Path, client: Client) -> Result<(Result<Opened, String>, Process), String> {
+async fn start(
+    config: &ServerConfig,
+    log: &Path,
+    news: &broadcast::Sender<News>,
+    client: Client,
+) -> Result<(Result<Opened, String>, Process), String> {
     let Spawned {
         mut process,
         stdout,
         stdin,
     } = spawn(config, log)?;
+    let transport = Attended::new(AsyncRwTransport::new(stdout, stdin), &config.name, news.clone());
     let attempt = async {
-        let service = client.serve((stdout, stdin)).await.map_err(|error| format!("it did not initialise: {error}"))?;
+        let service = client.serve(transport).await.map_err(|error| format!("it did not initialise: {error}"))?;
         let tools = list_tools(service.peer()).await?;
         Ok((service, tools))
     };
@@ -170,8 +188,8 @@ async fn start(config: &ServerConfig, log: &Path, client: Client) -> Result<(Res
 }
 
 /// Opens a session with a server over HTTP.
-async fn reach(config: &ServerConfig, client: Client) -> Result<Opened, String> {
-    let transport = http::transport(config)?;
+async fn reach(config: &ServerConfig, news: &broadcast::Sender<News>, client: Client) -> Result<Opened, String> {
+    let transport = Attended::new(http::transport(config)?, &config.name, news.clone());
     let url = config.url.as_deref().unwrap_or_default();
     let attempt = async {
         let service = client.serve(transport).await.map_err(|error| http::not_opened(url, &error))?;
@@ -198,6 +216,8 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     tracing::info!(server = config.name, tools = tools.len(), "connected");
     handles.peer.send_replace(Some(peer.clone()));
     take_tools(tools, config, handles);
+    let (told, name, wishes) = (peer.clone(), config.name.clone(), handles.wishes.clone());
+    tokio::spawn(async move { tell_all(told, name, &wishes).await });
     // Nobody tells that a server at the other end of a network is gone.
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     let over_http = process.is_none();
@@ -270,17 +290,55 @@ async fn list_tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {
     peer.list_all_tools().await.map_err(|error| format!("its tools cannot be listed: {error}"))
 }
 
-/// What we are to an upstream server.
+/// What we are to an upstream server: those of its clients' sessions that have a request under way with it.
 struct Client {
     changed: Arc<Notify>,
 }
 
-impl ClientHandler for Client {
+impl Service<RoleClient> for Client {
+    #[expect(deprecated, reason = "sampling and roots are of all revisions but the newest")]
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(ClientCapabilities::default(), Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")))
+        // What most clients can do. One that cannot is not asked, and the server hears so. Changed roots are not told: whose
+        // they are could not be asked outside of a request.
+        let capabilities = ClientCapabilities::builder().enable_sampling().enable_roots().enable_elicitation().build();
+        ClientConfig::new(capabilities, Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")))
     }
 
-    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.changed.notify_one();
+    async fn handle_request(
+        &self,
+        request: ServerRequest,
+        context: RequestContext<RoleClient>,
+    ) -> Result<ClientResult, ErrorData> {
+        match request {
+            ServerRequest::PingRequest(_) => Ok(ClientResult::empty(())),
+            ServerRequest::CustomRequest(request) => {
+                Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None))
+            }
+            question => ask(question, context).await,
+        }
     }
+
+    async fn handle_notification(
+        &self,
+        notification: ServerNotification,
+        _context: NotificationContext<RoleClient>,
+    ) -> Result<(), ErrorData> {
+        if let ServerNotification::ToolListChangedNotification(_) = notification {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Puts a server's question to the client it is for.
+async fn ask(request: ServerRequest, context: RequestContext<RoleClient>) -> Result<ClientResult, ErrorData> {
+    let addressee = context.extensions.get::<Addressee>().map_or(Err(NobodyToAsk::Idle), |found| found.0.clone())?;
+    let (answer, answered) = oneshot::channel();
+    let question = Question {
+        request,
+        answer,
+        withdrawn: context.ct.clone(),
+    };
+    addressee.tell(Said::Question(question));
+    answered.await.map_err(|_| NobodyToAsk::Over)?
 }

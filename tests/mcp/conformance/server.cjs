@@ -1,5 +1,5 @@
-// What the public conformance suite expects a server to offer, over stdio, on the official TypeScript SDK: as far as the
-// proxy passes it on. What `expected.yml` lists is missing here, too.
+// What the public conformance suite expects a server to offer, over stdio, on the official TypeScript SDK; and `touch`, with
+// which tests/mcp/test_talk.py has it announce changes.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 const load = createRequire(path.resolve(__dirname, "../../../target/tools/node/package.json"));
@@ -13,6 +13,17 @@ const text = (said) => ({ type: "text", text: said });
 const image = { type: "image", data: PNG, mimeType: "image/png" };
 const embedded = (uri) => ({ type: "resource", resource: { uri, mimeType: "text/plain", text: "an embedded resource" } });
 
+const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+const ask = async (extra, message, properties, required) => {
+    const params = { message, requestedSchema: { type: "object", properties, required } };
+    const { action, content } = await extra.sendRequest({ method: "elicitation/create", params }, types.ElicitResultSchema);
+    return [text(`Elicitation completed: action=${action}, content=${JSON.stringify(content)}`)];
+};
+const titled = (...values) => values.map((value) => ({ const: value, title: `Title of ${value}` }));
+const options = ["option1", "option2", "option3"];
+const values = titled("value1", "value2", "value3");
+
 const address = { type: "object", properties: { street: { type: "string" }, city: { type: "string" } } };
 const tools = {
     test_simple_text: () => [text("This is a simple text response for testing.")],
@@ -24,6 +35,50 @@ const tools = {
         throw new Error("This tool intentionally returns an error for testing");
     },
     json_schema_2020_12_tool: () => [text("done")],
+    test_tool_with_logging: async (_, { sendNotification }) => {
+        for (const data of ["Tool execution started", "Tool processing data", "Tool execution completed"]) {
+            await sendNotification({ method: "notifications/message", params: { level: "info", data } });
+            await pause();
+        }
+        return [text("done")];
+    },
+    test_tool_with_progress: async (_, { _meta, sendNotification }) => {
+        for (const progress of [0, 50, 100]) {
+            const params = { progressToken: _meta?.progressToken, progress, total: 100 };
+            if (_meta?.progressToken !== undefined) await sendNotification({ method: "notifications/progress", params });
+            await pause();
+        }
+        return [text("done")];
+    },
+    test_sampling: async ({ prompt }, { sendRequest }) => {
+        const params = { messages: [{ role: "user", content: text(prompt) }], maxTokens: 100 };
+        const answer = await sendRequest({ method: "sampling/createMessage", params }, types.CreateMessageResultSchema);
+        return [text(`LLM response: ${answer.content.text}`)];
+    },
+    test_elicitation: ({ message }, extra) =>
+        ask(extra, message, { username: { type: "string" }, email: { type: "string" } }, ["username", "email"]),
+    test_elicitation_sep1034_defaults: (_, extra) =>
+        ask(extra, "Defaults", {
+            name: { type: "string", default: "John Doe" },
+            age: { type: "integer", default: 30 },
+            score: { type: "number", default: 95.5 },
+            status: { type: "string", enum: ["active", "inactive", "pending"], default: "active" },
+            verified: { type: "boolean", default: true },
+        }),
+    test_elicitation_sep1330_enums: (_, extra) =>
+        ask(extra, "Enums", {
+            untitledSingle: { type: "string", enum: options },
+            titledSingle: { type: "string", oneOf: values },
+            legacyEnum: { type: "string", enum: ["opt1", "opt2", "opt3"], enumNames: ["One", "Two", "Three"] },
+            untitledMulti: { type: "array", items: { type: "string", enum: options } },
+            titledMulti: { type: "array", items: { anyOf: values } },
+        }),
+};
+tools.touch = async (_, { sendNotification }) => {
+    for (const uri of subscribed) await sendNotification({ method: "notifications/resources/updated", params: { uri } });
+    await sendNotification({ method: "notifications/message", params: { level: "debug", logger: "depths", data: "touched" } });
+    for (const what of ["prompts", "resources"]) await sendNotification({ method: `notifications/${what}/list_changed` });
+    return [text(`subscribed: ${[...subscribed].join(" ")}; level: ${level}`)];
 };
 const schemas = {
     json_schema_2020_12_tool: {
@@ -46,6 +101,7 @@ const promptArguments = {
     test_prompt_with_embedded_resource: ["resourceUri"],
 };
 const read = (uri) => {
+    if (uri === "test://watched-resource") return { uri, mimeType: "text/plain", text: "This resource is watched." };
     if (uri === "test://static-text") return { uri, mimeType: "text/plain", text: "This is the static text resource." };
     if (uri === "test://static-binary") return { uri, mimeType: "image/png", blob: PNG };
     const id = /^test:\/\/template\/([^/]+)\/data$/.exec(uri)?.[1];
@@ -53,14 +109,16 @@ const read = (uri) => {
     return { uri, mimeType: "application/json", text: JSON.stringify({ id, data: `Data for ID: ${id}` }) };
 };
 
-const capabilities = { tools: {}, prompts: {}, resources: {}, completions: {} };
+const capabilities = { tools: {}, prompts: { listChanged: true }, resources: { subscribe: true, listChanged: true }, completions: {}, logging: {} };
+const subscribed = new Set();
+let level = "none";
 const server = new Server({ name: "conformance", version: "1.0.0" }, { capabilities });
 server.setRequestHandler(types.ListToolsRequestSchema, () => ({
     tools: Object.keys(tools).map((name) => ({ name, description: name, inputSchema: schemas[name] ?? { type: "object" } })),
 }));
-server.setRequestHandler(types.CallToolRequestSchema, ({ params }) => {
+server.setRequestHandler(types.CallToolRequestSchema, async ({ params }, extra) => {
     try {
-        return { content: tools[params.name]() };
+        return { content: await tools[params.name](params.arguments ?? {}, extra) };
     } catch (error) {
         return { content: [text(error.message)], isError: true };
     }
@@ -74,11 +132,23 @@ server.setRequestHandler(types.ListPromptsRequestSchema, () => ({
 }));
 server.setRequestHandler(types.GetPromptRequestSchema, ({ params }) => prompts[params.name](params.arguments ?? {}));
 server.setRequestHandler(types.ListResourcesRequestSchema, () => ({
-    resources: ["test://static-text", "test://static-binary"].map((uri) => ({ uri, name: uri, description: uri })),
+    resources: ["test://static-text", "test://static-binary", "test://watched-resource"].map((uri) => ({ uri, name: uri, description: uri })),
 }));
 server.setRequestHandler(types.ListResourceTemplatesRequestSchema, () => ({
     resourceTemplates: [{ uriTemplate: "test://template/{id}/data", name: "template", description: "by id" }],
 }));
 server.setRequestHandler(types.ReadResourceRequestSchema, ({ params }) => ({ contents: [read(params.uri)] }));
 server.setRequestHandler(types.CompleteRequestSchema, () => ({ completion: { values: ["paris"], total: 1, hasMore: false } }));
+server.setRequestHandler(types.SetLevelRequestSchema, ({ params }) => {
+    level = params.level;
+    return {};
+});
+server.setRequestHandler(types.SubscribeRequestSchema, ({ params }) => {
+    subscribed.add(params.uri);
+    return {};
+});
+server.setRequestHandler(types.UnsubscribeRequestSchema, ({ params }) => {
+    subscribed.delete(params.uri);
+    return {};
+});
 server.connect(new StdioServerTransport());

@@ -1,0 +1,193 @@
+//! Leads one request of a client to a server, and what the server says or asks meanwhile back to that client.
+#![expect(
+    deprecated,
+    reason = "sampling, roots and log messages are of all revisions but the newest"
+)]
+
+use std::time::Duration;
+
+use rmcp::ErrorData;
+use rmcp::model::{
+    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, GetExtensions, ProgressToken, ServerRequest,
+    ServerResult,
+};
+use rmcp::service::{Peer, PeerRequestOptions, RequestContext, RoleClient, RoleServer, ServiceError};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::upstream::underway::{Caller, NobodyToAsk, Question, Said, SessionId};
+use crate::core::upstream::wishes::is_at_least;
+
+/// A request's way.
+pub struct Relay<'a> {
+    pub server: &'a str,
+    pub peer: Peer<RoleClient>,
+    pub session: SessionId,
+    pub context: &'a RequestContext<RoleServer>,
+    /// How long the server may take; the time in which it waits for the client's answer is not the server's.
+    pub limit: Duration,
+}
+
+impl Relay<'_> {
+    /// Passes a request on, and its cancellation, too.
+    ///
+    /// # Errors
+    /// The server's own error as it is, or a sentence that names the server.
+    pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, ErrorData> {
+        let (caller, mut hearing) = Caller::of(self.session);
+        request.extensions_mut().insert(caller);
+        let sent = self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        let mut handle = sent.map_err(|error| self.failed(&error.to_string()))?;
+        let mut questions = JoinSet::new();
+        let over = CancellationToken::new();
+        let _guard = over.clone().drop_guard();
+        let mut until = Instant::now() + self.limit;
+        let reason = loop {
+            tokio::select! {
+                // In this order: what was said before the answer is told before it.
+                biased;
+                () = self.context.ct.cancelled() => break "the client cancelled it".to_owned(),
+                Some(said) = hearing.recv() => match said {
+                    Said::Question(question) => self.ask(question, &mut questions, &over).await,
+                    said => self.tell(said).await,
+                },
+                answer = &mut handle.rx => {
+                    questions.detach_all();
+                    return match answer {
+                        Ok(Ok(result)) => Ok(result),
+                        Ok(Err(ServiceError::McpError(error))) => Err(error),
+                        Ok(Err(error)) => Err(self.failed(&error.to_string())),
+                        Err(_) => Err(self.failed("it ended during the request; it is being started again")),
+                    };
+                }
+                Some(_) = questions.join_next(), if !questions.is_empty() => until = Instant::now() + self.limit,
+                () = tokio::time::sleep_until(until), if questions.is_empty() => {
+                    break format!("no answer within {} s", self.limit.as_secs());
+                }
+            }
+        };
+        questions.detach_all();
+        let _ = handle.cancel(Some(reason.clone())).await;
+        Err(self.failed(&reason))
+    }
+
+    fn failed(&self, text: &str) -> ErrorData {
+        ErrorData::internal_error(format!("server `{}`: {text}", self.server), None)
+    }
+
+    /// Tells the client of progress under its own token, and of log messages if the request says so.
+    async fn tell(&self, said: Said) {
+        let client = &self.context.peer;
+        let told = match said {
+            Said::Progress(mut progress) => {
+                let Some(token) = self.progress_token() else { return };
+                progress.progress_token = token;
+                client.notify_progress(progress).await
+            }
+            Said::Log(log) if self.context.meta.log_level().is_some_and(|wanted| is_at_least(log.level, wanted)) => {
+                client.notify_logging_message(log).await
+            }
+            _ => return,
+        };
+        if let Err(error) = told {
+            tracing::debug!(server = self.server, "the client was not told: {error}");
+        }
+    }
+
+    fn progress_token(&self) -> Option<ProgressToken> {
+        self.context.meta.get_progress_token()
+    }
+
+    /// Puts a server's question to the client. The question is sent from here, so that it goes the way of this request's
+    /// answer, and awaited in a task.
+    async fn ask(&self, question: Question, questions: &mut JoinSet<()>, over: &CancellationToken) {
+        let Question {
+            request,
+            answer,
+            withdrawn,
+        } = question;
+        let capabilities = self.context.client_capabilities().unwrap_or_default();
+        if let Err(lacking) = can_answer(&capabilities, &request) {
+            let client = self.context.client_info().map_or_else(|| "the client".to_owned(), |client| client.name);
+            let text = format!("`{client}` cannot be asked: it does not offer {lacking}");
+            let _ = answer.send(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)));
+            return;
+        }
+        let mut asked =
+            match self.context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
+                Ok(asked) => asked,
+                Err(error) => {
+                    let _ = answer.send(Err(not_answered(error)));
+                    return;
+                }
+            };
+        let over = over.clone();
+        questions.spawn(async move {
+            let reason = tokio::select! {
+                answered = &mut asked.rx => {
+                    let answered = answered.unwrap_or(Err(ServiceError::TransportClosed));
+                    let _ = answer.send(answered.map_err(not_answered));
+                    return;
+                }
+                () = withdrawn.cancelled() => "the server does not ask any more",
+                () = over.cancelled() => "the request during which this was asked is over",
+            };
+            let _ = answer.send(Err(NobodyToAsk::Over.into()));
+            let _ = asked.cancel(Some(reason.to_owned())).await;
+        });
+    }
+}
+
+/// Whether a client says of itself that it can answer such a question; else what it lacks.
+fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(), &'static str> {
+    let (can, name) = match question {
+        ServerRequest::CreateMessageRequest(_) => (client.sampling.is_some(), "sampling"),
+        ServerRequest::ListRootsRequest(_) => (client.roots.is_some(), "roots"),
+        ServerRequest::ElicitRequest(asked) => {
+            let offered = client.elicitation.as_ref();
+            match asked.params {
+                ElicitRequestParams::UrlElicitationParams { .. } => {
+                    (offered.is_some_and(|offered| offered.url.is_some()), "elicitation by address")
+                }
+                // An empty offer is one of forms.
+                _ => (offered.is_some_and(|offered| offered.form.is_some() || offered.url.is_none()), "elicitation"),
+            }
+        }
+        _ => (false, "this kind of question"),
+    };
+    can.then_some(()).ok_or(name)
+}
+
+fn not_answered(error: ServiceError) -> ErrorData {
+    match error {
+        ServiceError::McpError(error) => error,
+        other => ErrorData::internal_error(format!("the client gave no answer: {other}"), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn can(client: serde_json::Value, question: serde_json::Value) -> Result<(), &'static str> {
+        can_answer(&serde_json::from_value(client).unwrap(), &serde_json::from_value(question).unwrap())
+    }
+
+    #[test]
+    fn a_client_is_asked_only_what_it_offers() {
+        let schema = json!({"type": "object", "properties": {}});
+        let form = json!({"method": "elicitation/create", "params": {"message": "?", "requestedSchema": schema}});
+        let address = json!({"method": "elicitation/create",
+            "params": {"mode": "url", "message": "?", "url": "https://h.example", "elicitationId": "1"}});
+        let roots = json!({"method": "roots/list"});
+        assert_eq!(can(json!({"elicitation": {}}), form.clone()), Ok(()));
+        assert_eq!(can(json!({"elicitation": {"url": {}}}), form.clone()), Err("elicitation"));
+        assert_eq!(can(json!({"elicitation": {}}), address.clone()), Err("elicitation by address"));
+        assert_eq!(can(json!({"elicitation": {"url": {}}}), address), Ok(()));
+        assert_eq!(can(json!({"sampling": {}}), roots.clone()), Err("roots"));
+        assert_eq!(can(json!({"roots": {}}), roots), Ok(()));
+        assert_eq!(can(json!({}), form), Err("elicitation"));
+    }
+}

@@ -1,0 +1,187 @@
+//! The clients' requests that are under way with one server, and whose each thing is that the server says meanwhile.
+#![expect(deprecated, reason = "log messages are of all revisions but the newest")]
+
+use rmcp::model::{
+    ClientResult, ErrorCode, ErrorData, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken,
+    RequestId, ServerRequest,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// A log message.
+pub type Log = LoggingMessageNotificationParam;
+
+/// One session of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// Whose a request is. It travels with the request inside of this program and is never sent.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    session: SessionId,
+    hears: mpsc::UnboundedSender<Said>,
+}
+
+/// What a server says during a request, in the order in which it does.
+#[derive(Debug)]
+pub enum Said {
+    Progress(ProgressNotificationParam),
+    Log(Log),
+    Question(Question),
+}
+
+/// Something that a server wants to know of a client.
+#[derive(Debug)]
+pub struct Question {
+    pub request: ServerRequest,
+    pub answer: oneshot::Sender<Result<ClientResult, ErrorData>>,
+    /// The server does not want to know any more.
+    pub withdrawn: CancellationToken,
+}
+
+/// A place where what is said during one request arrives: it is under way for as long as somebody listens there.
+pub type Hearing = mpsc::UnboundedReceiver<Said>;
+
+impl Caller {
+    /// A session about to send one request.
+    pub fn of(session: SessionId) -> (Caller, Hearing) {
+        let (hears, hearing) = mpsc::unbounded_channel();
+        (Caller { session, hears }, hearing)
+    }
+
+    /// Tells the caller. Whoever does not listen any more is not told, and a question to him is dropped.
+    pub fn tell(&self, said: Said) {
+        let _ = self.hears.send(said);
+    }
+}
+
+/// Why a question is put to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NobodyToAsk {
+    #[error("no client has a request under way with this server, so it is nobody's question")]
+    Idle,
+    #[error("the request during which this was asked is over")]
+    Over,
+    #[error(
+        "{0} clients have requests under way with this server, and nothing says during whose this was asked; \
+         ask again when one of them is left"
+    )]
+    Ambiguous(usize),
+}
+
+impl From<NobodyToAsk> for ErrorData {
+    fn from(why: NobodyToAsk) -> ErrorData {
+        ErrorData::new(ErrorCode::INVALID_REQUEST, format!("MCPProxy asks nobody: {why}"), None)
+    }
+}
+
+/// The requests under way with one server.
+#[derive(Debug, Default)]
+pub struct Underway {
+    requests: Vec<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    id: RequestId,
+    progress: Option<ProgressToken>,
+    caller: Caller,
+}
+
+impl Underway {
+    /// A request is sent.
+    pub fn begin(&mut self, id: RequestId, progress: Option<ProgressToken>, caller: Caller) {
+        self.requests.retain(|request| !request.caller.hears.is_closed());
+        self.requests.push(Request { id, progress, caller });
+    }
+
+    /// A request was answered or cancelled.
+    pub fn end(&mut self, id: &RequestId) {
+        self.requests.retain(|request| request.id != *id);
+    }
+
+    /// Whose request makes this progress.
+    pub fn of_progress(&self, token: &ProgressToken) -> Option<&Caller> {
+        self.requests.iter().find(|request| request.progress.as_ref() == Some(token)).map(|request| &request.caller)
+    }
+
+    /// Everybody with a request under way.
+    pub fn callers(&self) -> impl Iterator<Item = &Caller> {
+        self.requests.iter().map(|request| &request.caller)
+    }
+
+    /// Whom a question is for: the one during whose request it came, where the transport tells (`during`); else the
+    /// only client with requests under way. It is never a guess between two.
+    ///
+    /// # Errors
+    /// [`NobodyToAsk`].
+    pub fn of_question(&self, during: Option<&RequestId>) -> Result<&Caller, NobodyToAsk> {
+        if let Some(during) = during {
+            let request = self.requests.iter().find(|request| request.id == *during);
+            return request.map(|request| &request.caller).ok_or(NobodyToAsk::Over);
+        }
+        let mut open: Vec<&Caller> = self.callers().filter(|caller| !caller.hears.is_closed()).collect();
+        let latest = open.last().copied().ok_or(NobodyToAsk::Idle)?;
+        open.sort_by_key(|caller| caller.session);
+        open.dedup_by_key(|caller| caller.session);
+        match open.len() {
+            1 => Ok(latest),
+            several => Err(NobodyToAsk::Ambiguous(several)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rmcp::model::NumberOrString;
+
+    fn id(number: i64) -> RequestId {
+        NumberOrString::Number(number)
+    }
+
+    fn begin(underway: &mut Underway, number: i64, session: u64) -> Hearing {
+        let (caller, hearing) = Caller::of(SessionId(session));
+        underway.begin(id(number), Some(ProgressToken(id(number + 100))), caller);
+        hearing
+    }
+
+    fn asked(underway: &Underway, during: Option<i64>) -> Result<u64, NobodyToAsk> {
+        underway.of_question(during.map(id).as_ref()).map(|caller| caller.session.0)
+    }
+
+    #[test]
+    fn progress_is_the_callers() {
+        let mut underway = Underway::default();
+        let _hearings = [begin(&mut underway, 1, 7), begin(&mut underway, 2, 8)];
+        let of = |token| underway.of_progress(&ProgressToken(id(token))).map(|caller| caller.session.0);
+        assert_eq!((of(101), of(102), of(103)), (Some(7), Some(8), None));
+    }
+
+    #[test]
+    fn a_question_is_for_the_only_client_or_for_the_one_the_transport_names() {
+        let mut underway = Underway::default();
+        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Idle));
+        let _first = begin(&mut underway, 1, 7);
+        let second = begin(&mut underway, 2, 7);
+        assert_eq!(asked(&underway, None), Ok(7));
+        let _third = begin(&mut underway, 3, 8);
+        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Ambiguous(2)));
+        assert_eq!(asked(&underway, Some(3)), Ok(8));
+        underway.end(&id(3));
+        assert_eq!(asked(&underway, Some(3)), Err(NobodyToAsk::Over));
+        assert_eq!(asked(&underway, None), Ok(7));
+        drop(second);
+        assert_eq!(asked(&underway, None), Ok(7));
+    }
+
+    #[test]
+    fn whoever_does_not_listen_any_more_is_not_asked() {
+        let mut underway = Underway::default();
+        drop(begin(&mut underway, 1, 7));
+        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Idle));
+        let _hearing = begin(&mut underway, 2, 8);
+        assert_eq!(asked(&underway, None), Ok(8));
+        assert_eq!(underway.callers().count(), 1);
+    }
+}
