@@ -374,6 +374,74 @@ pub struct Approved {
     pub message: String,
 }
 
+/// `data` of `GET /api/v1/tools`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AllTools {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub tools: Vec<ServerTool>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub stats: ServerStats,
+}
+
+/// `data` of `GET /api/v1/index/search`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FoundTools {
+    #[serde(default)]
+    pub query: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub results: Vec<FoundTool>,
+    #[serde(default)]
+    pub total: u32,
+}
+
+/// One tool in [`FoundTools`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FoundTool {
+    #[serde(default)]
+    pub score: f32,
+    #[serde(default)]
+    pub tool: ServerTool,
+    /// The call tool that fits it.
+    #[serde(default)]
+    pub call_with: String,
+}
+
+/// `data` of `GET /api/v1/diagnostics`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    #[serde(default)]
+    pub total_issues: u32,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub upstream_errors: Vec<UpstreamError>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub missing_secrets: Vec<MissingSecret>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub runtime_warnings: Vec<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub timestamp: String,
+}
+
+/// A server that does not work, in [`Diagnostics`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamError {
+    #[serde(default)]
+    pub server_name: String,
+    #[serde(default)]
+    pub error_message: String,
+    #[serde(default)]
+    pub timestamp: String,
+}
+
+/// A secret that entries refer to and that is nowhere, in [`Diagnostics`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingSecret {
+    #[serde(default)]
+    pub secret_name: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub used_by: Vec<String>,
+}
+
 /// What a person should know of a server, and the one thing to do about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {

@@ -28,6 +28,30 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// The most of a file's end that [`last_lines`] looks into.
+const END: u64 = 1 << 20;
+
+/// The last lines of a text; none, where there is no such file.
+///
+/// # Errors
+/// What the system says.
+pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let start = file.metadata()?.len().saturating_sub(END);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(END).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // The first line may have begun before what was read.
+    let lines: Vec<&str> = text.lines().skip(usize::from(start > 0)).collect();
+    Ok(lines.iter().skip(lines.len().saturating_sub(most)).map(|line| (*line).to_owned()).collect())
+}
+
 /// What a person can do where a file or directory cannot be made or written.
 pub fn remedy(path: &Path, error: &io::Error) -> String {
     match error.kind() {

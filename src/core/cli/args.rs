@@ -52,6 +52,14 @@ pub enum Command {
     /// Add, list and change upstream servers
     #[command(subcommand)]
     Upstream(UpstreamCommand),
+    /// List and find the servers' tools
+    #[command(subcommand)]
+    Tools(ToolsCommand),
+    /// Call a tool of a server
+    #[command(subcommand)]
+    Call(CallCommand),
+    /// Say what needs a person's attention, and what helps
+    Doctor,
     /// Lead an AI client that only speaks stdio to the running core
     Stdio,
     /// Write this proxy into an AI client's configuration
@@ -113,8 +121,74 @@ pub enum UpstreamCommand {
     Restart(ServerName),
     /// Show a server's tools and which of them wait for approval
     Inspect(ServerName),
+    /// Show what a server wrote to its standard error
+    Logs(LogsArguments),
     /// Approve a server that waits, the named tools as they are now, or all tools that wait
     Approve(ApproveArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ToolsCommand {
+    /// List the tools, of all servers or of one
+    List {
+        #[arg(short, long, value_name = "NAME")]
+        server: Option<String>,
+    },
+    /// Find tools by words, as AI clients do
+    Search {
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// Most tools to show
+        #[arg(short = 'n', long, default_value_t = 10)]
+        limit: usize,
+    },
+}
+
+/// As which kind of call a tool is called.
+#[derive(Debug, Subcommand)]
+pub enum CallCommand {
+    /// Call a tool that only reads
+    #[command(name = "tool-read")]
+    Read(CallArguments),
+    /// Call a tool that changes something
+    #[command(name = "tool-write")]
+    Write(CallArguments),
+    /// Call a tool that may destroy something
+    #[command(name = "tool-destructive")]
+    Destructive(CallArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct CallArguments {
+    /// The tool's full name
+    #[arg(short, long, value_name = "SERVER:TOOL")]
+    pub tool: String,
+    /// Its arguments, a JSON object; `-` reads them from standard input
+    #[arg(
+        short,
+        long = "json_args",
+        alias = "json-args",
+        value_name = "JSON",
+        default_value = "{}"
+    )]
+    pub json_args: String,
+    /// Why this call is made
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// How sensitive its data is: public, internal, private or unknown
+    #[arg(long)]
+    pub sensitivity: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArguments {
+    pub name: String,
+    /// How many lines
+    #[arg(short = 'n', long, default_value_t = 50)]
+    pub tail: usize,
+    /// Go on with what it writes from now on
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,10 +8,12 @@
 mod args;
 mod connect;
 mod core_link;
+mod doctor;
 mod output;
 mod status;
 mod stdio;
 mod telemetry;
+mod tools;
 mod update;
 mod upstream;
 
@@ -152,6 +154,10 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
+        Command::Upstream(UpstreamCommand::Logs(options)) => upstream::logs(context, &options).await,
+        Command::Tools(command) => tools::run(context, &link, command).await,
+        Command::Call(command) => return tools::call(context, &link, command).await,
+        Command::Doctor => doctor::doctor(context, &link).await,
         Command::Stdio => stdio::stdio(&link).await,
         Command::Update => update::update(context, &link).await,
         Command::Connect(options) => connect::connect(context, &link, options).await,

@@ -56,7 +56,7 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
 }
 
 /// Control characters of a server's own text are shown and not obeyed.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 

@@ -4,6 +4,7 @@
 //! [`document`] and is written back as it was.
 
 pub mod document;
+pub mod references;
 pub mod store;
 
 use std::collections::BTreeMap;

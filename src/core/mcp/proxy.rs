@@ -261,7 +261,8 @@ impl Proxy {
         CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
     }
 
-    fn index(&self) -> Arc<ToolIndex> {
+    /// The tools that a search looks through now.
+    pub fn index(&self) -> Arc<ToolIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -3,9 +3,11 @@
 mod access;
 mod config;
 mod connect;
+mod diagnostics;
 mod events;
 mod servers;
 mod telemetry;
+mod tools;
 
 use std::sync::Arc;
 
@@ -32,6 +34,12 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
+        .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/tools", get(tools::list))
+        .route("/api/v1/tools/call", post(tools::call))
+        .route("/api/v1/index/search", get(tools::search))
+        .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
+        .route("/api/v1/doctor", get(diagnostics::diagnostics))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", get(config::show).patch(config::patch))
         .route("/api/v1/connect", get(connect::list))

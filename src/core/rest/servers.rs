@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -15,6 +15,10 @@ use crate::core::app::App;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::StoreError;
 use crate::core::upstream::registry::ApproveError;
+use crate::os::files;
+
+/// Most lines of a log that one answer holds.
+const MOST_LINES: usize = 1000;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     ok(app.servers())
@@ -73,6 +77,23 @@ pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     match app.upstreams.snapshot(&name) {
         Some(server) => ok(server.tools_to_api()),
         None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Tail {
+    tail: Option<usize>,
+}
+
+/// The last lines of what a server wrote to its standard error.
+pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(asked): Query<Tail>) -> Response {
+    if app.upstreams.snapshot(&name).is_none() {
+        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string());
+    }
+    let lines = asked.tail.unwrap_or(50).min(MOST_LINES);
+    match files::last_lines(&app.upstreams.log_of(&name), lines) {
+        Ok(logs) => ok(json!({"server_name": name, "count": logs.len(), "logs": logs})),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("its log cannot be read: {error}")),
     }
 }
 

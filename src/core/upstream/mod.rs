@@ -38,6 +38,8 @@ pub enum Phase {
     Failed(String),
     /// It cannot work as it is configured; it is not tried again.
     Unsupported(String),
+    /// Its entry refers to this environment variable, which is not set.
+    Unset(String),
 }
 
 /// One upstream server as others see it.
@@ -98,10 +100,10 @@ impl Snapshot {
 
     /// Every tool of a connected server with its approval, as `GET /api/v1/servers/{name}/tools` shows it.
     pub fn tools_to_api(&self) -> ServerTools {
-        let open = self.tools().iter().map(|tool| self.tool_to_api(tool, &Print::of(tool), "approved"));
+        let open = self.tools().iter().map(|tool| approved_tool(&self.config.name, tool));
         let held = self.held().iter().map(|held| {
             let status = if held.before.is_some() { "changed" } else { "pending" };
-            let shown = self.tool_to_api(&held.tool, &held.print, status);
+            let shown = tool_to_api(&self.config.name, &held.tool, &held.print, status);
             let Some(before) = &held.before else { return shown };
             ServerTool {
                 previous_description: Some(before.description.clone()),
@@ -117,31 +119,31 @@ impl Snapshot {
         }
     }
 
-    fn tool_to_api(&self, tool: &Tool, print: &Print, status: &str) -> ServerTool {
-        ServerTool {
-            name: tool.name.to_string(),
-            server_name: self.config.name.clone(),
-            description: print.description.clone(),
-            approval_status: status.to_owned(),
-            hash: print.hash(&tool.name),
-            schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
-            ..ServerTool::default()
-        }
-    }
-
     fn word(&self) -> &'static str {
         match self.phase {
             Phase::Disabled => "disabled",
             Phase::Quarantined => "quarantined",
             Phase::Connecting => "connecting",
             Phase::Connected(_) => "connected",
-            Phase::Failed(_) | Phase::Unsupported(_) => "error",
+            Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => "error",
         }
     }
 
-    fn last_error(&self) -> Option<String> {
+    /// What is wrong, for a person.
+    pub fn last_error(&self) -> Option<String> {
         match &self.phase {
             Phase::Failed(error) | Phase::Unsupported(error) => Some(error.clone()),
+            Phase::Unset(variable) => Some(format!(
+                "the environment variable `{variable}`, which its entry refers to, is not set: set it where the core is started, and start the core again"
+            )),
+            _ => None,
+        }
+    }
+
+    /// The environment variable that its entry refers to and that is not set.
+    pub fn missing_variable(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Unset(variable) => Some(variable),
             _ => None,
         }
     }
@@ -183,6 +185,7 @@ impl Snapshot {
             Phase::Quarantined => ("healthy", "Waits for approval".to_owned(), Some("approve")),
             Phase::Failed(error) => ("unhealthy", first_line(error), Some("restart")),
             Phase::Unsupported(error) => ("unhealthy", first_line(error), Some("configure")),
+            Phase::Unset(variable) => ("unhealthy", format!("`{variable}` is not set"), Some("set_secret")),
         };
         let admin_state = match (self.config.enabled, self.config.quarantined) {
             (false, _) => "disabled",
@@ -213,6 +216,23 @@ impl Snapshot {
             server_name,
             server_version,
         }
+    }
+}
+
+/// A tool that may be shown and called, as REST shows it.
+pub fn approved_tool(server: &str, tool: &Tool) -> ServerTool {
+    tool_to_api(server, tool, &Print::of(tool), "approved")
+}
+
+fn tool_to_api(server: &str, tool: &Tool, print: &Print, status: &str) -> ServerTool {
+    ServerTool {
+        name: tool.name.to_string(),
+        server_name: server.to_owned(),
+        description: print.description.clone(),
+        approval_status: status.to_owned(),
+        hash: print.hash(&tool.name),
+        schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
+        ..ServerTool::default()
     }
 }
 

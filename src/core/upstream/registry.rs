@@ -289,9 +289,9 @@ impl Upstreams {
             Phase::Disabled => Err(CallError::Disabled(name)),
             Phase::Quarantined => Err(CallError::Quarantined(name)),
             Phase::Connecting => Err(CallError::Connecting(name)),
-            Phase::Failed(reason) | Phase::Unsupported(reason) => Err(CallError::NotConnected {
+            Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => Err(CallError::NotConnected {
                 server: name,
-                reason: reason.clone(),
+                reason: snapshot.last_error().unwrap_or_default(),
             }),
             Phase::Connected(tools) => {
                 let tool = tool.to_owned();
@@ -378,6 +378,11 @@ impl Upstreams {
         }
     }
 
+    /// Where a server's own words are.
+    pub fn log_of(&self, server: &str) -> PathBuf {
+        log_file(&self.logs, server)
+    }
+
     fn start(&self, config: ServerConfig) -> Upstream {
         let config = Arc::new(config);
         let state = Arc::new(watch::Sender::new(Snapshot {
@@ -402,7 +407,7 @@ impl Upstreams {
             news: self.news.clone(),
             wishes: self.wishes.clone(),
         };
-        let log = self.logs.join(format!("server-{}.log", file_name(&config.name)));
+        let log = self.log_of(&config.name);
         let task = tokio::spawn(run(config.clone(), log, handles));
         tokio::spawn(tell(state.subscribe(), self.changes.clone()));
         Upstream {
@@ -441,6 +446,11 @@ async fn end(servers: Vec<Upstream>) {
     for server in servers {
         let _ = server.task.await;
     }
+}
+
+/// The log of a server in this directory.
+pub fn log_file(logs: &Path, server: &str) -> PathBuf {
+    logs.join(format!("server-{}.log", file_name(server)))
 }
 
 /// A server's name as part of a file's name: what could leave the directory or a Windows name becomes `_`.

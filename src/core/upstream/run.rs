@@ -24,7 +24,9 @@ use super::tell_wishes::tell_all;
 use super::underway::{NobodyToAsk, Question, Said};
 use super::wishes::Wishes;
 use super::{Phase, Snapshot};
-use crate::core::config::{Protocol, ServerConfig};
+use crate::core::config::references::Unresolved;
+use crate::core::config::{Protocol, ServerConfig, references};
+use crate::os::environment::Environment;
 
 /// What a server's task tells, and how it is spoken to.
 pub struct Handles {
@@ -53,18 +55,21 @@ const SETTLED: Duration = Duration::from_secs(30);
 
 /// Runs until `handles.stop`; the process is ended before this returns.
 pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
-    if let Some(phase) = resting(&config) {
-        handles.state.send_modify(|state| state.phase = phase);
-        handles.stop.cancelled().await;
-        return;
-    }
+    let resolved = match resting(&config).map_or_else(|| resolved(&config), Err) {
+        Ok(resolved) => resolved,
+        Err(phase) => {
+            handles.state.send_modify(|state| state.phase = phase);
+            handles.stop.cancelled().await;
+            return;
+        }
+    };
     let mut pause = SHORTEST_PAUSE;
     let mut connections = 0;
     while !handles.stop.is_cancelled() {
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
         let attempt = tokio::select! {
             () = handles.stop.cancelled() => return,
-            attempt = connect(&config, &log, &handles.news) => attempt,
+            attempt = connect(&resolved, &log, &handles.news) => attempt,
         };
         let error = match attempt {
             Ok(session) => {
@@ -95,6 +100,16 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
         }
     }
+}
+
+/// The entry with what its references stand for.
+fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
+    let wanted = references::variables(config);
+    let environment = Environment::read(|name| wanted.contains(name));
+    references::resolved(config, |name| environment.get(name)).map_err(|error| match error {
+        Unresolved::NotSet(variable) => Phase::Unset(variable),
+        unknown @ Unresolved::Unknown(_) => Phase::Unsupported(unknown.to_string()),
+    })
 }
 
 /// The phase of a server that is not to be started.

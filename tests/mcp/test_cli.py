@@ -1,0 +1,108 @@
+"""The command line beside a running core: tools, calls, logs, doctor, and references to secrets in a server's entry.
+
+With the official TypeScript server. Run by `scripts/test mcp`.
+"""
+
+import json
+import sys
+import unittest
+
+from world import CHANGING_SERVER, CORE, World, everything, main, wait_for
+
+
+def said(here, *arguments, code=0, **options):
+    done = here.run(CORE, *arguments, **options)
+    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stdout + done.stderr
+
+
+class CommandLine(unittest.TestCase):
+    def test_tools_and_calls(self):
+        """tools are listed, found and called from a terminal; a tool that fails is exit code 1; nothing of it counts as an AI client's"""
+        with World(config={"mcpServers": [everything()]}) as here:
+            here.start_core()
+            here.wait_connected("everything")
+            listed = json.loads(said(here, "tools", "list", "-o", "json"))
+            self.assertIn("echo", [tool["name"] for tool in listed])
+            self.assertEqual(listed, json.loads(said(here, "tools", "list", "--server", "everything", "-o", "json")))
+            self.assertIn("everything:echo", said(here, "tools", "list"))
+            found = json.loads(said(here, "tools", "search", "add", "two", "numbers", "-n", "3", "-o", "json"))
+            self.assertEqual(found[0]["tool"]["name"], "get-sum")
+            self.assertLessEqual(len(found), 3)
+            echo = ["call", "tool-read", "-t", "everything:echo"]
+            self.assertIn("Grüße", said(here, *echo, "-j", '{"message": "Grüße"}'))
+            self.assertIn("over stdin", said(here, *echo, "-j", "-", input='{"message": "over stdin"}'))
+            result = json.loads(said(here, *echo, "-j", '{"message": "x"}', "-o", "json"))
+            self.assertEqual(result["content"][0]["type"], "text")
+            self.assertIn("no JSON object", said(here, *echo, "-j", "[1]", code=1))
+            said(here, "call", "tool-read", "-t", "everything:nothing", code=1)
+            self.assertIn("everything", said(here, "call", "tool-write", "-t", "nobody:echo", code=1))
+            self.assertFalse(here.status()["activation"]["first_retrieve_tools_call_ever"])
+            self.assertFalse(here.status()["activation"]["first_mcp_client_ever"])
+            wrong = here.post("/api/v1/tools/call", body={"tool_name": "upstream_servers", "arguments": {}})
+            self.assertEqual(wrong.status, 400)
+
+    def test_without_a_core(self):
+        """without a core the commands that need one say how to start it, and a broken configuration is named by doctor"""
+        with World(config={"mcpServers": []}) as here:
+            for words in (["tools", "list"], ["doctor"], ["call", "tool-read", "-t", "a:b"]):
+                self.assertIn("mcpproxy serve", said(here, *words, code=1))
+            here.write_config('{"listen": 1}')
+            self.assertIn("line 1", said(here, "doctor", code=4))
+
+    def test_logs(self):
+        """a server's own words are shown, also while they come and without a core; an unknown server is named"""
+        script = "import sys, time\nprint('first\\x1b[31m', file=sys.stderr, flush=True)\nsys.stdin.readline()\nprint('second', file=sys.stderr, flush=True)\n"
+        with World() as here:
+            (here.directory / "server.py").write_text(script)
+            entry = {"name": "talker", "command": sys.executable, "args": [str(here.directory / "server.py")]}
+            here.write_config({"mcpServers": [entry]})
+            here.start_core()
+            wait_for("it has said something", lambda: "second" in said(here, "upstream", "logs", "talker"))
+            self.assertIn("first\\u{1b}[31m", said(here, "upstream", "logs", "talker"))
+            logs = here.get("/api/v1/servers/talker/logs?tail=1").data
+            self.assertEqual(logs["count"], 1)
+            self.assertEqual(here.get("/api/v1/servers/nobody/logs").status, 404)
+            follower = here.start(CORE, "upstream", "logs", "talker", "-n", "0", "-f")
+            here.post("/api/v1/servers/talker/restart")
+            wait_for("new lines come", lambda: "second" in here.output(follower))
+            self.assertIn("no server is called `nobody`", said(here, "upstream", "logs", "nobody", code=1))
+
+    def test_secrets_and_doctor(self):
+        """${env:…} is replaced when a server is started, and shown nowhere; where it is missing, doctor and the server's state say so"""
+        with World(variables={"TOKEN_OF_THE_TEST": "s3cr3t-value"}) as here:
+            show = "import os, sys; open(sys.argv[1], 'w').write(os.environ['KEY'] + ' ' + sys.argv[2])"
+            words = [sys.executable, "-c", show, str(here.directory / "seen"), "${env:TOKEN_OF_THE_TEST}"]
+            good = {"name": "good", "command": words[0], "args": words[1:], "env": {"KEY": "Bearer ${env:TOKEN_OF_THE_TEST}"}}
+            missing = {"name": "missing", "command": sys.executable, "env": {"KEY": "${env:NOT_SET_ANYWHERE}"}}
+            unknown = {"name": "unknown", "command": sys.executable, "env": {"KEY": "${keyring:x}"}}
+            here.write_config({"mcpServers": [good, missing, unknown]})
+            core = here.start_core()
+            seen = here.directory / "seen"
+            wait_for("the server saw its secrets", lambda: seen.exists() and seen.read_text() == "Bearer s3cr3t-value s3cr3t-value")
+            server = wait_for("it is known", lambda: (one := here.server("missing")) and one["status"] == "error" and one)
+            self.assertEqual(server["health"]["action"], "set_secret")
+            self.assertIn("`NOT_SET_ANYWHERE`", server["last_error"])
+            found = here.get("/api/v1/diagnostics").data
+            self.assertEqual(found["missing_secrets"], [{"secret_name": "NOT_SET_ANYWHERE", "used_by": ["missing"]}])
+            told = said(here, "doctor")
+            self.assertIn("`NOT_SET_ANYWHERE` is not set", told)
+            self.assertIn("${keyring:x}", told)
+            shown = here.output(core) + told + here.get("/api/v1/servers").text + here.get("/api/v1/config").text + here.config_file.read_text()
+            shown += "".join(log.read_text() for log in (here.root / "logs").iterdir())
+            self.assertNotIn("s3cr3t-value", shown)
+
+    def test_healthy(self):
+        """where all is well doctor says so"""
+        with World() as here:
+            (here.directory / "server.py").write_text(CHANGING_SERVER)
+            (here.directory / "tools.json").write_text('{"one": "The one tool"}')
+            words = [str(here.directory / name) for name in ("server.py", "tools.json")]
+            here.write_config({"mcpServers": [{"name": "fine", "command": sys.executable, "args": words}]})
+            here.start_core()
+            here.wait_connected("fine")
+            self.assertIn("Nothing needs your attention.", said(here, "doctor"))
+
+
+if __name__ == "__main__":
+    main()
