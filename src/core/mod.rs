@@ -11,7 +11,7 @@ mod rest;
 mod run_facts;
 mod send_heartbeats;
 mod serve;
-mod tools;
+pub mod tools;
 mod updates;
 mod upstream;
 mod use_counts;

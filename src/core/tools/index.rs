@@ -1,21 +1,29 @@
-//! The tools of all connected servers, found by words (BM25).
+//! The tools of all connected servers, found by words: BM25 over weighted fields (BM25F), whose numbers are worked out
+//! when the tools change, so that a search only adds.
 
-use bm25::{Document, SearchEngine, SearchEngineBuilder};
+use std::collections::{BTreeMap, HashMap};
+
 use rmcp::model::Tool;
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::words::Words;
+use super::synonyms;
+use super::words::{Words, split};
 use crate::core::upstream::Snapshot;
 
 /// A searchable set of tools; rebuilt whole when a server's tools change.
 pub struct ToolIndex {
     entries: Vec<Entry>,
-    engine: Option<SearchEngine<u32, u32, Words>>,
+    /// In order, for words that are only begun.
+    terms: BTreeMap<String, Term>,
+    words: Words,
 }
 
 /// One tool of one server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Entry {
     pub server: String,
+    #[serde(flatten)]
     pub tool: Tool,
 }
 
@@ -25,83 +33,247 @@ pub struct Found<'a> {
     pub score: f32,
 }
 
+/// Where a word stands.
+#[derive(Default)]
+struct Term {
+    /// The rarer, the more.
+    weight: f32,
+    postings: Vec<Posting>,
+}
+
+/// What a word says of one tool.
+struct Posting {
+    entry: u32,
+    /// How much of the tool's text it is, without the word's own weight.
+    share: f32,
+    /// How much of the tool's name it is, from 0 to 1.
+    of_name: f32,
+}
+
 /// Most tools one search returns.
 pub const LARGEST_LIMIT: usize = 100;
+
+/// Names say what a tool is for more tightly than its description, parameters less.
+const FIELD_WEIGHTS: [f32; FIELDS] = [1.0, 3.0, 1.0, 0.5, 0.3];
+const FIELDS: usize = 5;
+
+/// The customary constants of BM25: how fast saying a word again stops to matter, and how much length matters.
+const K1: f32 = 1.2;
+const B: f32 = 0.75;
+
+/// What another word for the same, or with the same beginning, is worth beside the word itself.
+const SYNONYM: f32 = 0.6;
+const SAME_START: f32 = 0.5;
+const SHORTEST_START: usize = 4;
+
+/// How much a tool gains when the query says its whole name.
+const WHOLE_NAME: f32 = 0.6;
 
 impl ToolIndex {
     /// An index without tools.
     pub fn empty() -> ToolIndex {
-        ToolIndex {
-            entries: Vec::new(),
-            engine: None,
-        }
+        ToolIndex::new(Vec::new())
     }
 
     /// The tools that may be shown and called now.
-    pub fn of(servers: &[Snapshot]) -> ToolIndex {
-        let mut entries = Vec::new();
-        for server in servers {
-            entries.extend(server.tools().iter().map(|tool| Entry {
-                server: server.config.name.clone(),
-                tool: tool.clone(),
-            }));
-        }
-        if entries.is_empty() {
-            return ToolIndex::empty();
-        }
-        let documents: Vec<Document<u32>> =
-            (0_u32..).zip(&entries).map(|(id, entry)| Document::new(id, searched_text(entry))).collect();
-        let engine = SearchEngineBuilder::with_tokenizer_and_documents(Words::english(), documents).build();
-        ToolIndex {
-            entries,
-            engine: Some(engine),
-        }
+    pub(crate) fn of(servers: &[Snapshot]) -> ToolIndex {
+        let of = |server: &Snapshot| {
+            let name = server.config.name.clone();
+            server.tools().to_vec().into_iter().map(move |tool| Entry {
+                server: name.clone(),
+                tool,
+            })
+        };
+        ToolIndex::new(servers.iter().flat_map(of).collect())
+    }
+
+    /// An index of these tools.
+    pub fn new(entries: Vec<Entry>) -> ToolIndex {
+        let words = Words::english();
+        let terms = weigh(&entries, &words);
+        ToolIndex { entries, terms, words }
     }
 
     /// How many tools there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The best tools for a query: best first, then by name.
     pub fn search(&self, query: &str, limit: usize) -> Vec<Found<'_>> {
-        let Some(engine) = &self.engine else { return Vec::new() };
-        let mut found: Vec<Found<'_>> = engine
-            .search(query, None)
-            .into_iter()
-            .filter_map(|result| {
-                let entry = self.entries.get(usize::try_from(result.document.id).ok()?)?;
-                Some(Found {
-                    entry,
-                    score: result.score,
-                })
+        let mut sums = vec![Sum::default(); self.entries.len()];
+        let mut best = vec![Sum::default(); self.entries.len()];
+        let mut touched = Vec::new();
+        for word in self.words.of_query(query) {
+            // Of a word and its synonyms, each tool is credited with the one that says most.
+            for (term, worth) in self.meanings(&word) {
+                for posting in &term.postings {
+                    let Some(best) = best.get_mut(posting.entry as usize) else { continue };
+                    if best.score == 0.0 {
+                        touched.push(posting.entry);
+                    }
+                    best.score = best.score.max(worth * posting.share);
+                    best.of_name = best.of_name.max(worth / term.weight * posting.of_name);
+                }
+            }
+            for entry in touched.drain(..) {
+                let Some((sum, best)) = sums.get_mut(entry as usize).zip(best.get_mut(entry as usize)) else {
+                    continue;
+                };
+                sum.score += best.score;
+                sum.of_name += best.of_name;
+                *best = Sum::default();
+            }
+        }
+        let mut found: Vec<Found<'_>> = self
+            .entries
+            .iter()
+            .zip(&sums)
+            .filter(|(_, sum)| sum.score > 0.0)
+            .map(|(entry, sum)| Found {
+                entry,
+                score: sum.score * (1.0 + WHOLE_NAME * sum.of_name.min(1.0)),
             })
             .collect();
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.tool.name.cmp(&b.entry.tool.name)));
-        found.truncate(limit.clamp(1, LARGEST_LIMIT));
+        let better = |a: &Found<'_>, b: &Found<'_>| {
+            b.score.total_cmp(&a.score).then_with(|| a.entry.tool.name.cmp(&b.entry.tool.name))
+        };
+        let limit = limit.clamp(1, LARGEST_LIMIT);
+        if found.len() > limit {
+            found.select_nth_unstable_by(limit, better);
+            found.truncate(limit);
+        }
+        found.sort_by(better);
         found
+    }
+
+    /// The term of a word, its synonyms, and for an unknown word what begins alike; each with its worth.
+    fn meanings(&self, word: &str) -> Vec<(&Term, f32)> {
+        let own = self.terms.get(word);
+        let mut meanings: Vec<(&Term, f32)> = own.map(|term| (term, term.weight)).into_iter().collect();
+        // A rare synonym of a common word is no more telling than that word.
+        let most = own.map_or(f32::INFINITY, |term| term.weight);
+        let synonyms = synonyms::of(word).iter().filter_map(|synonym| self.terms.get(synonym));
+        meanings.extend(synonyms.map(|term| (term, SYNONYM * term.weight.min(most))));
+        if own.is_none() && word.chars().count() >= SHORTEST_START {
+            let longer = self.terms.range(word.to_owned()..).take_while(|(term, _)| term.starts_with(word));
+            let ends = word.char_indices().map(|(at, _)| at).skip(SHORTEST_START);
+            let shorter = ends.filter_map(|end| self.terms.get(&word[..end]));
+            meanings.extend(longer.map(|(_, term)| term).chain(shorter).map(|term| (term, SAME_START * term.weight)));
+        }
+        meanings
     }
 }
 
-/// Name and server count twice: they say what a tool is for more tightly than its description.
-fn searched_text(entry: &Entry) -> String {
-    let name = &entry.tool.name;
-    let mut text = format!("{} {name} {name}", entry.server);
-    for part in [entry.tool.title.as_deref(), entry.tool.description.as_deref()].into_iter().flatten() {
-        text.push(' ');
-        text.push_str(part);
+/// What one tool has so far.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    score: f32,
+    of_name: f32,
+}
+
+/// Every word's weight and its share in every tool.
+fn weigh(entries: &[Entry], words: &Words) -> BTreeMap<String, Term> {
+    let count = entries.len() as f32;
+    let mut lexicon = Lexicon::default();
+    let texts: Vec<[Vec<usize>; FIELDS]> =
+        entries.iter().map(|entry| fields(entry).map(|text| lexicon.terms(&text, words))).collect();
+    let mut average = [0.0; FIELDS];
+    for text in &texts {
+        for (average, field) in average.iter_mut().zip(text) {
+            *average += field.len() as f32 / count;
+        }
     }
-    if let Some(properties) = entry.tool.input_schema.get("properties").and_then(serde_json::Value::as_object) {
-        for (parameter, schema) in properties {
-            text.push(' ');
-            text.push_str(parameter);
-            if let Some(description) = schema.get("description").and_then(serde_json::Value::as_str) {
-                text.push(' ');
-                text.push_str(description);
+    let mut terms: Vec<Term> = lexicon.terms.iter().map(|_| Term::default()).collect();
+    let mut said: Vec<(usize, f32)> = Vec::new();
+    for (id, text) in (0_u32..).zip(&texts) {
+        for ((field, average), weight) in text.iter().zip(average).zip(FIELD_WEIGHTS) {
+            let length = 1.0 - B + B * field.len() as f32 / average;
+            said.extend(field.iter().map(|term| (*term, weight / length)));
+        }
+        said.sort_unstable_by_key(|(term, _)| *term);
+        for same in said.chunk_by(|a, b| a.0 == b.0) {
+            let sum: f32 = same.iter().map(|(_, said)| said).sum();
+            if let Some(term) = same.first().and_then(|(term, _)| terms.get_mut(*term)) {
+                term.postings.push(Posting {
+                    entry: id,
+                    share: sum * (K1 + 1.0) / (sum + K1),
+                    of_name: 0.0,
+                });
+            }
+        }
+        said.clear();
+    }
+    for term in &mut terms {
+        let tools = term.postings.len() as f32;
+        term.weight = (1.0 + (count - tools + 0.5) / (tools + 0.5)).ln();
+        term.postings.shrink_to_fit();
+    }
+    for (id, [_, name, ..]) in (0_u32..).zip(&texts) {
+        let whole: f32 = name.iter().filter_map(|term| terms.get(*term)).map(|term| term.weight).sum();
+        for term in name {
+            let Some(term) = terms.get_mut(*term) else { continue };
+            if let Ok(at) = term.postings.binary_search_by_key(&id, |posting| posting.entry)
+                && let Some(posting) = term.postings.get_mut(at)
+            {
+                posting.of_name += term.weight / whole;
             }
         }
     }
-    text
+    lexicon.terms.into_iter().zip(terms).collect()
+}
+
+/// The terms that occur, each with a number; a word is stemmed once, however often it is said.
+#[derive(Default)]
+struct Lexicon {
+    terms: Vec<String>,
+    numbers: HashMap<String, usize>,
+    of_words: HashMap<String, Option<usize>>,
+}
+
+impl Lexicon {
+    fn terms(&mut self, text: &str, words: &Words) -> Vec<usize> {
+        split(text).filter_map(|word| self.number(word, words)).collect()
+    }
+
+    fn number(&mut self, word: String, words: &Words) -> Option<usize> {
+        if let Some(known) = self.of_words.get(&word) {
+            return *known;
+        }
+        let number = words.term(&word).map(|term| {
+            *self.numbers.entry(term).or_insert_with_key(|term| {
+                self.terms.push(term.clone());
+                self.terms.len() - 1
+            })
+        });
+        self.of_words.insert(word, number);
+        number
+    }
+}
+
+/// What is searched, in the order of [`FIELD_WEIGHTS`]: server, name, title and description, parameters, their descriptions.
+fn fields(entry: &Entry) -> [String; FIELDS] {
+    let tool = &entry.tool;
+    let (mut parameters, mut explained) = (String::new(), String::new());
+    if let Some(properties) = tool.input_schema.get("properties").and_then(Value::as_object) {
+        for (parameter, schema) in properties {
+            parameters.push(' ');
+            parameters.push_str(parameter);
+            if let Some(description) = schema.get("description").and_then(Value::as_str) {
+                explained.push(' ');
+                explained.push_str(description);
+            }
+        }
+    }
+    let title = tool.title.as_deref().unwrap_or_default();
+    let description = tool.description.as_deref().unwrap_or_default();
+    [
+        entry.server.clone(),
+        tool.name.to_string(),
+        format!("{title} {description}"),
+        parameters,
+        explained,
+    ]
 }
 
 #[cfg(test)]
@@ -165,5 +337,43 @@ mod tests {
         let index = ToolIndex::of(&[server("a", Phase::Quarantined), server("b", Phase::Failed("x".into()))]);
         assert_eq!(index.len(), 0);
         assert!(index.search("a", 5).is_empty());
+    }
+
+    #[test]
+    fn words_for_the_same_find_a_tool_and_beginnings_do_where_a_word_is_unknown() {
+        let index = ToolIndex::of(&[server(
+            "disk",
+            tools(&[
+                ("delete_directory", "Deletes a directory"),
+                ("take_screenshot", "Takes a picture"),
+            ]),
+        )]);
+        let first = |query| index.search(query, 1).first().map(|found| found.entry.tool.name.to_string());
+        assert_eq!(first("erase folder").as_deref(), Some("delete_directory"));
+        assert_eq!(first("screens").as_deref(), Some("take_screenshot"));
+        assert_eq!(first("scr"), None);
+    }
+
+    /// The golden set of benches/corpus; `cargo bench --bench retrieve` says more.
+    #[test]
+    fn what_is_searched_for_is_among_the_first_five() {
+        #[derive(Deserialize)]
+        struct Query {
+            query: String,
+            relevant: HashMap<String, u32>,
+        }
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/corpus/golden45");
+        let tools = std::fs::read_to_string(format!("{corpus}.tools.json")).unwrap();
+        let queries = std::fs::read_to_string(format!("{corpus}.queries.jsonl")).unwrap();
+        let index = ToolIndex::new(serde_json::from_str(&tools).unwrap());
+        let queries: Vec<Query> = queries.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let recalls = queries.iter().map(|query| {
+            let found = index.search(&query.query, 5);
+            let id = |found: &Found<'_>| tool_id::join(&found.entry.server, &found.entry.tool.name);
+            found.iter().filter(|found| query.relevant.contains_key(&id(found))).count() as f32
+                / query.relevant.len() as f32
+        });
+        let recall = recalls.sum::<f32>() / queries.len() as f32;
+        assert!(recall > 0.8, "recall@5 is {recall}");
     }
 }

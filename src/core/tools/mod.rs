@@ -2,5 +2,6 @@
 
 pub mod index;
 pub mod intent;
+mod synonyms;
 pub mod tool_id;
 mod words;

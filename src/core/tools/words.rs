@@ -1,9 +1,9 @@
 //! Text to search terms: identifiers fall into their words, words to their stems.
 
-use bm25::Tokenizer;
 use rust_stemmers::{Algorithm, Stemmer};
 
-/// Splits the way tool names are written (`snake_case`, `camelCase`, `kebab-case`), lower-cases and stems.
+/// Splits the way tool names are written (`snake_case`, `camelCase`, `kebab-case`), lower-cases and stems. Scripts that
+/// are written without spaces fall into pairs of characters.
 pub struct Words {
     stemmer: Stemmer,
 }
@@ -14,6 +14,85 @@ const STOP_WORDS: &[&str] = &[
     "of", "on", "or", "that", "the", "their", "this", "to", "was", "will", "with", "you", "your",
 ];
 
+/// Words that somebody asks with, and that say something only where a tool uses them.
+const ASKING_WORDS: &[&str] = &[
+    "able",
+    "about",
+    "all",
+    "also",
+    "am",
+    "any",
+    "been",
+    "being",
+    "both",
+    "but",
+    "could",
+    "did",
+    "do",
+    "does",
+    "done",
+    "each",
+    "every",
+    "following",
+    "give",
+    "got",
+    "had",
+    "has",
+    "have",
+    "he",
+    "help",
+    "her",
+    "here",
+    "his",
+    "how",
+    "include",
+    "including",
+    "into",
+    "its",
+    "just",
+    "let",
+    "like",
+    "make",
+    "need",
+    "no",
+    "not",
+    "only",
+    "our",
+    "out",
+    "please",
+    "provide",
+    "she",
+    "should",
+    "so",
+    "some",
+    "such",
+    "sure",
+    "tell",
+    "than",
+    "then",
+    "there",
+    "these",
+    "they",
+    "those",
+    "up",
+    "us",
+    "use",
+    "using",
+    "via",
+    "want",
+    "we",
+    "what",
+    "whatever",
+    "when",
+    "where",
+    "whether",
+    "which",
+    "who",
+    "whom",
+    "why",
+    "would",
+];
+
 impl Words {
     /// English stems.
     pub fn english() -> Words {
@@ -21,34 +100,55 @@ impl Words {
             stemmer: Stemmer::create(Algorithm::English),
         }
     }
-}
 
-impl Tokenizer for Words {
-    fn tokenize(&self, text: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        for run in text.split(|c: char| !c.is_alphanumeric()) {
-            for word in camel_words(run) {
-                let word = word.to_lowercase();
-                if !STOP_WORDS.contains(&word.as_str()) {
-                    words.push(self.stemmer.stem(&word).into_owned());
-                }
-            }
-        }
-        words
+    /// The terms of a question, each once: saying a word twice does not mean it twice.
+    pub fn of_query(&self, query: &str) -> Vec<String> {
+        let asked = split(query).filter(|word| !ASKING_WORDS.contains(&word.as_str()));
+        let mut terms: Vec<String> = asked.filter_map(|word| self.term(&word)).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        terms
+    }
+
+    /// The term of a word as [`split`] gives it; `None` for a stop word.
+    pub fn term(&self, word: &str) -> Option<String> {
+        (!STOP_WORDS.contains(&word)).then(|| self.stemmer.stem(word).into_owned())
     }
 }
 
-/// `listPullRequests` → list, Pull, Requests; `HTTPServer` → HTTP, Server.
-fn camel_words(run: &str) -> Vec<&str> {
+/// A text's words in small letters.
+pub fn split(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .flat_map(words_of)
+        .flat_map(|word| if word.starts_with(is_unspaced) { pairs(word) } else { vec![word.to_lowercase()] })
+}
+
+/// Han, kana and Hangul: words do not show by spaces.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
+}
+
+/// `天气预报` → 天气, 气预, 预报.
+fn pairs(word: &str) -> Vec<String> {
+    let characters: Vec<char> = word.chars().collect();
+    if characters.len() < 2 {
+        return vec![word.to_owned()];
+    }
+    characters.windows(2).map(|pair| pair.iter().collect()).collect()
+}
+
+/// `listPullRequests` → list, Pull, Requests; `HTTPServer` → HTTP, Server; `12306余票` → 12306, 余票.
+fn words_of(run: &str) -> Vec<&str> {
     let mut words = Vec::new();
-    let characters: Vec<(usize, char)> = run.char_indices().collect();
     let mut start = 0;
-    for window in characters.windows(2) {
-        let &[(previous_at, previous), (at, current)] = window else { continue };
-        let next_is_lower = run[at..].chars().nth(1).is_some_and(char::is_lowercase);
+    let mut characters = run.char_indices().peekable();
+    while let Some((_, previous)) = characters.next() {
+        let Some(&(at, current)) = characters.peek() else { break };
+        let next_is_lower = || run[at..].chars().nth(1).is_some_and(char::is_lowercase);
         let boundary = (previous.is_lowercase() && current.is_uppercase())
-            || (previous.is_uppercase() && current.is_uppercase() && next_is_lower);
-        if boundary && previous_at >= start {
+            || (previous.is_uppercase() && current.is_uppercase() && next_is_lower())
+            || is_unspaced(previous) != is_unspaced(current);
+        if boundary {
             words.push(&run[start..at]);
             start = at;
         }
@@ -63,13 +163,30 @@ fn camel_words(run: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
+    fn terms(text: &str) -> Vec<String> {
+        let words = Words::english();
+        split(text).filter_map(|word| words.term(&word)).collect()
+    }
+
     #[test]
     fn identifiers_fall_into_their_words() {
+        assert_eq!(terms("listPullRequests"), ["list", "pull", "request"]);
+        assert_eq!(terms("list_pull_requests"), ["list", "pull", "request"]);
+        assert_eq!(terms("HTTPServer-v2"), ["http", "server", "v2"]);
+        assert_eq!(terms("Größe der Äpfel"), ["größe", "der", "äpfel"]);
+        assert!(terms("the of").is_empty());
+    }
+
+    #[test]
+    fn text_without_spaces_falls_into_pairs() {
+        assert_eq!(terms("查询12306余票 API"), ["查询", "12306", "余票", "api"]);
+        assert_eq!(terms("天气预报"), ["天气", "气预", "预报"]);
+        assert_eq!(terms("書"), ["書"]);
+    }
+
+    #[test]
+    fn a_question_is_what_it_asks_for() {
         let words = Words::english();
-        assert_eq!(words.tokenize("listPullRequests"), ["list", "pull", "request"]);
-        assert_eq!(words.tokenize("list_pull_requests"), ["list", "pull", "request"]);
-        assert_eq!(words.tokenize("HTTPServer-v2"), ["http", "server", "v2"]);
-        assert_eq!(words.tokenize("Größe der Äpfel"), ["größe", "der", "äpfel"]);
-        assert!(words.tokenize("the of").is_empty());
+        assert_eq!(words.of_query("Please, could you show me all files, each file?"), ["file", "show"]);
     }
 }
