@@ -315,6 +315,12 @@ pub struct Server {
     pub quarantine: Option<QuarantineCounts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// Somebody has signed in to it by a browser.
+    #[serde(default)]
+    pub authenticated: bool,
+    /// `none`, `pending`, `authenticated` or `error`; absent where signing in is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth_status: Option<String>,
 }
 
 /// How many tools of a server wait, in [`Server`].
@@ -517,6 +523,26 @@ pub struct ServerAction {
     pub server: String,
     pub action: String,
     pub success: bool,
+}
+
+/// `data` of a POST to `/api/v1/servers/{name}/login`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginStarted {
+    pub success: bool,
+    #[serde(default)]
+    pub server_name: String,
+    #[serde(default)]
+    pub correlation_id: String,
+    /// Where the person signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_url: Option<String>,
+    /// Whether the core has asked the desktop to open it.
+    #[serde(default)]
+    pub browser_opened: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser_error: Option<String>,
+    #[serde(default)]
+    pub message: String,
 }
 
 /// Every SSE event but `status` and `ping`.

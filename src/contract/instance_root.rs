@@ -59,6 +59,11 @@ impl InstanceRoot {
         self.path.join("tool-approvals.json")
     }
 
+    /// `oauth-tokens.json`: what signing in to servers left behind.
+    pub fn oauth_tokens(&self) -> PathBuf {
+        self.path.join("oauth-tokens.json")
+    }
+
     /// `tray.json`: the tray's preferences and the first-run answer.
     pub fn tray_preferences(&self) -> PathBuf {
         self.path.join("tray.json")

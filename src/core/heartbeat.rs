@@ -4,7 +4,7 @@ use crate::core::config::{Config, TelemetryConfig};
 use crate::core::run_facts::RunFacts;
 use crate::core::upstream::{Snapshot as Server, server_stats};
 use crate::telemetry::payload::{
-    AnonymousId, ErrorCategoryCounts, FeatureFlags, Moment, RoutingMode, ServerProtocolCounts, Snapshot, StartupOutcome,
+    AnonymousId, FeatureFlags, Moment, RoutingMode, ServerProtocolCounts, Snapshot, StartupOutcome,
 };
 
 /// Everything a heartbeat of this core says at `now` (Unix seconds).
@@ -37,13 +37,17 @@ pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: Anony
             // Tools of a server in quarantine are held; single tools are not yet approved one by one.
             quarantine_enabled: config.quarantine_enabled != Some(false),
             sensitive_data_detection_enabled: false,
-            oauth_provider_types: Vec::new().into(),
+            oauth_provider_types: servers
+                .iter()
+                .filter_map(|server| server.sign_in.provider)
+                .collect::<Vec<_>>()
+                .into(),
             docker_available: None,
         },
         surface_requests: counts.surfaces(),
         builtin_tool_calls: counts.builtin_tools(),
         upstream_tool_calls: counts.upstream_calls(),
-        errors: ErrorCategoryCounts::NONE,
+        errors: counts.errors(),
         env_kind: facts.verdict().kind,
         env_markers: facts.verdict().markers,
         launch_source: facts.launch_source(),

@@ -29,6 +29,7 @@ use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::core::updates::look::look_for_updates;
 use crate::core::upstream::approvals::Approvals;
+use crate::core::upstream::oauth::tokens::Tokens;
 use crate::core::upstream::registry::Upstreams;
 use crate::core::watch_config::watch_config;
 use crate::os::environment::{Environment, user_name};
@@ -137,12 +138,14 @@ impl Core {
         local: Option<&LocalAddress>,
     ) -> Core {
         crate::core::upstream::prepare();
-        let upstreams = Arc::new(Upstreams::new(&options.root.logs(), Approvals::load(&options.root.tool_approvals())));
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted = config.trusted_hosts.clone();
         let facts = RunFacts::new(&options.root, &options.environment);
         facts.follow(&config.telemetry);
+        let approvals = Approvals::load(&options.root.tool_approvals());
+        let tokens = Tokens::load(&options.root.oauth_tokens(), facts.counts());
+        let upstreams = Arc::new(Upstreams::new(&options.root.logs(), approvals, tokens));
         let started = config.clone();
         let (config, config_seen) = watch::channel(config);
         let (mistake, mistake_seen) = watch::channel(None);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::core::tools::intent::Intent;
-use crate::telemetry::payload::{BuiltinToolCalls, SurfaceRequests};
+use crate::telemetry::payload::{BuiltinToolCalls, Count, ErrorCategoryCounts, SurfaceRequests};
 
 /// Counts of one run. Each is a number of its own: they need not fit together to the last one.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct UseCounts {
     write: AtomicU64,
     destructive: AtomicU64,
     upstream: AtomicU64,
+    oauth_refresh_failed: AtomicU64,
+    oauth_token_expired: AtomicU64,
 }
 
 impl UseCounts {
@@ -54,6 +56,24 @@ impl UseCounts {
     /// A call that reached an upstream server.
     pub fn upstream_call(&self) {
         raise(&self.upstream);
+    }
+
+    /// A sign-in was not renewed: its authorization server refused.
+    pub fn oauth_refresh_failed(&self) {
+        raise(&self.oauth_refresh_failed);
+    }
+
+    /// A sign-in is over: its server does not take the token any more.
+    pub fn oauth_token_expired(&self) {
+        raise(&self.oauth_token_expired);
+    }
+
+    pub fn errors(&self) -> ErrorCategoryCounts {
+        ErrorCategoryCounts {
+            oauth_refresh_failed: some(&self.oauth_refresh_failed),
+            oauth_token_expired: some(&self.oauth_token_expired),
+            ..ErrorCategoryCounts::NONE
+        }
     }
 
     pub fn surfaces(&self) -> SurfaceRequests {
@@ -95,6 +115,8 @@ impl UseCounts {
             &self.write,
             &self.destructive,
             &self.upstream,
+            &self.oauth_refresh_failed,
+            &self.oauth_token_expired,
         ] {
             count.store(0, Ordering::Relaxed);
         }
@@ -107,4 +129,9 @@ fn raise(count: &AtomicU64) {
 
 fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
+}
+
+/// A count that is left out while it is zero.
+fn some(count: &AtomicU64) -> Option<Count> {
+    Some(read(count)).filter(|count| *count > 0).map(Count::from)
 }

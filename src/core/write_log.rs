@@ -17,7 +17,12 @@ use crate::os::files;
 pub fn start(root: &InstanceRoot, environment: &Environment) {
     let filter = || {
         let said = environment.non_empty(names::ENV_LOG).unwrap_or("info,rmcp=warn");
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(said)
+        let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(said);
+        // Whatever was asked for: with more words this module says codes and tokens.
+        match "rmcp::transport::auth=warn".parse() {
+            Ok(quiet) => filter.add_directive(quiet),
+            Err(_) => filter,
+        }
     };
     let file = files::create_private_dir(root.path())
         .and_then(|()| files::create_private_dir(&root.logs()))

@@ -1,5 +1,6 @@
 //! Does one thing to the machine and says how it went. Never asks why, never decides.
 
+pub mod browser;
 pub mod environment;
 pub mod files;
 pub mod https;

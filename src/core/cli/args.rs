@@ -119,6 +119,10 @@ pub enum UpstreamCommand {
     Disable(ServerName),
     /// Start a server again
     Restart(ServerName),
+    /// Sign in to a server by a browser: prints the address and waits for the end
+    Login(ServerName),
+    /// Forget who signed in to a server
+    Logout(ServerName),
     /// Show a server's tools and which of them wait for approval
     Inspect(ServerName),
     /// Show what a server wrote to its standard error

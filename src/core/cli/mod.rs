@@ -158,6 +158,10 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Doctor => doctor::doctor(context, &link).await,
+        Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
+        Command::Upstream(UpstreamCommand::Logout(server)) => {
+            upstream::act(context, &link, &server.name, "logout").await
+        }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Update => update::update(context, &link).await,
         Command::Connect(options) => connect::connect(context, &link, options).await,

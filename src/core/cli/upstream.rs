@@ -12,7 +12,7 @@ use super::core_link::{CoreLink, config_error};
 use super::output::{Format, one_line, print, rows};
 use super::{CliError, Context};
 use crate::client::CallError;
-use crate::contract::api::{Approved, Server, ServerAction, ServerTool, ServerTools, Servers};
+use crate::contract::api::{Approved, LoginStarted, Server, ServerAction, ServerTool, ServerTools, Servers};
 use crate::core::config::document::EditError;
 use crate::core::config::store::StoreError;
 use crate::core::upstream::registry::log_file;
@@ -140,7 +140,7 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
                 Err(error) => return Err(error.into()),
             }
         }
-        None if action == "restart" => {
+        None if matches!(action, "restart" | "logout") => {
             return Err(no_core());
         }
         None => {
@@ -159,6 +159,43 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
         }
     };
     print(context.format, &done, |done| format!("`{}`: {} done.", done.server, done.action))
+}
+
+/// Signs in to a server: tells where, and waits until the person has.
+pub async fn login(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
+    let client = link.running().ok_or_else(no_core)?;
+    // Before anything happens: no change is missed then.
+    let mut events = client.events().await?;
+    let path = format!("{}/login", server_path(name));
+    let started: LoginStarted = client.post(&path, None).await.map_err(|error| match &error {
+        CallError::Status { code: 404, .. } => not_found(name),
+        CallError::Status { code: 400, .. } => CliError::new("OPERATION_FAILED", error.to_string()),
+        _ => error.into(),
+    })?;
+    eprintln!("{}\n{}", started.message, started.auth_url.unwrap_or_default());
+    loop {
+        let servers: Servers = client.get("/api/v1/servers").await?;
+        let server = servers.servers.into_iter().find(|server| server.name == name).ok_or_else(|| not_found(name))?;
+        let status = server.oauth_status.as_deref();
+        if status != Some("pending") {
+            if server.connected && status != Some("error") {
+                let done = ServerAction {
+                    server: server.name,
+                    action: "login".to_owned(),
+                    success: true,
+                };
+                return print(context.format, &done, |done| format!("Signed in to `{}`.", done.server));
+            }
+            if !server.connecting {
+                let before = "the sign-in failed; the one of before stays".to_owned();
+                let why = server.last_error.unwrap_or(before);
+                return Err(CliError::new("OPERATION_FAILED", why));
+            }
+        }
+        if events.next().await.is_none() {
+            return Err(CliError::new("CONNECTION_FAILED", "the core ended before anybody signed in"));
+        }
+    }
 }
 
 /// A server's tools with their approval.

@@ -131,6 +131,9 @@ pub struct ServerConfig {
     /// Sent with every request to `url`; never shown.
     #[serde(default, deserialize_with = "null_as_default")]
     pub headers: BTreeMap<String, String>,
+    /// How to sign in to `url`, where it does not say so itself.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub oauth: OauthConfig,
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Its tools are neither shown nor called until a person approves the server.
@@ -145,6 +148,20 @@ pub struct ServerConfig {
     /// How long it may take to start, downloads included.
     #[serde(default, deserialize_with = "optional_duration")]
     pub init_timeout: Option<Duration>,
+}
+
+/// `oauth` of a server: a client that was registered by hand, and what to ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct OauthConfig {
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub client_id: Option<String>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub client_secret: Option<String>,
+    /// An address of this computer, as the client was registered with it.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub redirect_uri: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub scopes: Vec<String>,
 }
 
 /// How an upstream server is spoken to.
@@ -335,6 +352,12 @@ fn default_call_timeout() -> Duration {
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The existing core writes an empty text for what is not set.
+fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let said: Option<String> = Option::deserialize(deserializer)?;
+    Ok(said.filter(|text| !text.is_empty()))
 }
 
 fn text_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -40,6 +40,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/index/search", get(tools::search))
         .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
         .route("/api/v1/doctor", get(diagnostics::diagnostics))
+        .route("/api/v1/servers/{name}/login", post(servers::login))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", get(config::show).patch(config::patch))
         .route("/api/v1/connect", get(connect::list))

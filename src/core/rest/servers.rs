@@ -6,16 +6,16 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::{failed, ok};
-use crate::contract::api::{Approved, ServerAction};
+use crate::contract::api::{Approved, LoginStarted, ServerAction};
 use crate::core::app::App;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::StoreError;
-use crate::core::upstream::registry::ApproveError;
-use crate::os::files;
+use crate::core::upstream::registry::{ApproveError, SignInError};
+use crate::os::{browser, files};
 
 /// Most lines of a log that one answer holds.
 const MOST_LINES: usize = 1000;
@@ -58,11 +58,13 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         "disable" => edit("enabled", false).await,
         "quarantine" => edit("quarantined", true).await,
         "unquarantine" => edit("quarantined", false).await,
+        "logout" if app.upstreams.sign_out(&name) => Ok(()),
         "restart" if app.upstreams.restart(&name) => Ok(()),
-        "restart" => Err(EditError::Unknown(name.clone()).into()),
+        "restart" | "logout" => Err(EditError::Unknown(name.clone()).into()),
         other => {
-            let sentence =
-                format!("`{other}` is no action: expected enable, disable, restart, quarantine or unquarantine");
+            let sentence = format!(
+                "`{other}` is no action: expected enable, disable, restart, quarantine, unquarantine or logout"
+            );
             return failed(StatusCode::NOT_FOUND, sentence);
         }
     };
@@ -70,6 +72,41 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         Ok(()) => done(&name, &action),
         Err(error) => refused(&error),
     }
+}
+
+/// Begins a sign-in: the person's browser is sent to the server's page, where there is one to send.
+pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    let correlation_id = uuid::Uuid::new_v4().to_string();
+    let address = match app.upstreams.sign_in(&name).await {
+        Ok(address) => address,
+        Err(error @ SignInError::UnknownServer(_)) => return failed(StatusCode::NOT_FOUND, error.to_string()),
+        // These two are the existing core's bare bodies (contract: core-http §5.3).
+        Err(error @ SignInError::NotPossible(_)) => {
+            let body = json!({"success": false, "error_type": "validation_error", "server_name": name,
+                "message": error.to_string(), "suggestion": "", "correlation_id": correlation_id});
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+        }
+        Err(error @ SignInError::Failed(_)) => {
+            let body = json!({"success": false, "error_type": "flow_error", "error_code": "OAUTH_FLOW_FAILED",
+                "server_name": name, "correlation_id": correlation_id, "request_id": "", "message": error.to_string(),
+                "suggestion": "", "debug_hint": ""});
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+        }
+    };
+    let opened = browser::open_page(&address);
+    let message = match &opened {
+        Ok(()) => format!("Sign in to `{name}` in the browser."),
+        Err(_) => format!("Open the address in a browser of this computer to sign in to `{name}`."),
+    };
+    ok(LoginStarted {
+        success: true,
+        server_name: name,
+        correlation_id,
+        auth_url: Some(address),
+        browser_opened: opened.is_ok(),
+        browser_error: opened.err().map(|error| error.to_string()),
+        message,
+    })
 }
 
 /// A server's tools, each with its approval.

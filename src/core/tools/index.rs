@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::core::config::ServerConfig;
     use crate::core::tools::tool_id;
-    use crate::core::upstream::Phase;
+    use crate::core::upstream::{Phase, SignIn};
 
     fn server(name: &str, phase: Phase) -> Snapshot {
         let config = ServerConfig {
@@ -298,6 +298,7 @@ mod tests {
             reconnects: 0,
             retries: 0,
             identity: None,
+            sign_in: SignIn::default(),
         }
     }
 

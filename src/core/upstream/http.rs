@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use rmcp::service::{ClientInitializeError, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::auth::{AuthClient, AuthError, AuthorizationManager};
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 
 use super::first_line;
+use super::oauth::{Trouble, has_own, is_unknown_client, words};
 use crate::core::config::ServerConfig;
 
 /// How long a connection may take; how long an answer may take is each call's own limit.
@@ -15,11 +17,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The longest answer that is taken, as a whole and as one event.
 const LONGEST_ANSWER: usize = 64 << 20;
 
-/// The way to a server.
+/// What speaks HTTP with a server, with the headers a person set for it.
 ///
 /// # Errors
 /// A sentence: the address or a header cannot be used as it is written.
-pub fn transport(config: &ServerConfig) -> Result<StreamableHttpClientTransport<reqwest::Client>, String> {
+pub fn client(config: &ServerConfig) -> Result<reqwest::Client, String> {
     let url = config.url.as_deref().unwrap_or_default();
     let address = reqwest::Url::parse(url).map_err(|error| format!("`url` is no address ({error}): correct it"))?;
     if !matches!(address.scheme(), "http" | "https") {
@@ -42,11 +44,20 @@ pub fn transport(config: &ServerConfig) -> Result<StreamableHttpClientTransport<
     if is_of_this_computer(&address) {
         client = client.no_proxy();
     }
-    let client = client.build().map_err(|error| format!("HTTP cannot be used here: {}", chain(&error)))?;
+    client.build().map_err(|error| format!("HTTP cannot be used here: {}", chain(&error)))
+}
+
+/// The way to a server; `manager` puts the token in where somebody has signed in.
+pub fn transport(
+    config: &ServerConfig,
+    client: reqwest::Client,
+    manager: AuthorizationManager,
+) -> StreamableHttpClientTransport<AuthClient<reqwest::Client>> {
+    let url = config.url.as_deref().unwrap_or_default();
     let mut setting = StreamableHttpClientTransportConfig::with_uri(url);
     setting.max_json_response_size = LONGEST_ANSWER;
     setting.max_sse_event_size = LONGEST_ANSWER;
-    Ok(StreamableHttpClientTransport::with_client(client, setting))
+    StreamableHttpClientTransport::with_client(AuthClient::new(client, manager), setting)
 }
 
 fn is_of_this_computer(address: &reqwest::Url) -> bool {
@@ -70,30 +81,42 @@ pub fn shown(url: &str) -> String {
 }
 
 /// Why no session was opened, and what to do.
-pub fn not_opened(url: &str, error: &ClientInitializeError) -> String {
+pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Trouble {
+    let url = || shown(config.url.as_deref().unwrap_or_default());
     match error {
-        ClientInitializeError::TransportError { error, .. } => explained(url, error.error.as_ref()),
-        ClientInitializeError::ConnectionClosed(said) => format!("`{}` closed the connection: {said}", shown(url)),
-        other => format!("`{}` is no MCP server that can be used: {other}", shown(url)),
+        ClientInitializeError::TransportError { error, .. } => explained(config, error.error.as_ref()),
+        ClientInitializeError::ConnectionClosed(said) => format!("`{}` closed the connection: {said}", url()).into(),
+        other => format!("`{}` is no MCP server that can be used: {other}", url()).into(),
     }
 }
 
 /// Why a request did not reach the server.
-pub fn not_sent(url: &str, error: &ServiceError) -> String {
+pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> Trouble {
     match error {
-        ServiceError::TransportSend(error) => explained(url, error.error.as_ref()),
-        other => format!("`{}`: {other}", shown(url)),
+        ServiceError::TransportSend(error) => explained(config, error.error.as_ref()),
+        other => format!("`{}`: {other}", shown(config.url.as_deref().unwrap_or_default())).into(),
     }
 }
 
-fn explained(url: &str, error: &(dyn Error + 'static)) -> String {
-    let url = shown(url);
-    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Trouble {
+    let url = shown(config.url.as_deref().unwrap_or_default());
+    let sentence = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::AuthRequired(said)) if !has_own(config) => {
+            return Trouble::SignIn(Some(said.www_authenticate_header.clone()));
+        }
+        Some(StreamableHttpError::InsufficientScope(said)) if !has_own(config) => {
+            return Trouble::SignIn(Some(said.www_authenticate_header.clone()));
+        }
+        Some(StreamableHttpError::Auth(error)) if is_unknown_client(error) => return Trouble::SignIn(None),
+        Some(StreamableHttpError::Auth(AuthError::AuthorizationRequired)) => return Trouble::SignIn(None),
+        Some(StreamableHttpError::Auth(error)) => format!("`{url}`: {}", words(error)),
         Some(StreamableHttpError::AuthRequired(_)) => of_status(&url, 401),
         Some(StreamableHttpError::InsufficientScope(_)) => of_status(&url, 403),
         Some(StreamableHttpError::SessionExpired) => of_status(&url, 404),
         Some(StreamableHttpError::HttpStatus(error)) => of_status(&url, error.status),
         Some(StreamableHttpError::UnexpectedServerResponse(said)) => match status_of(said) {
+            // Without a word on how to sign in; some servers say it at their well-known address only.
+            Some(401) if !has_own(config) => return Trouble::SignIn(None),
             Some(status) => of_status(&url, status),
             None => format!("`{url}` does not answer as an MCP server does: {}", first_line(said)),
         },
@@ -103,7 +126,8 @@ fn explained(url: &str, error: &(dyn Error + 'static)) -> String {
         Some(StreamableHttpError::Client(error)) => of_connection(&url, error),
         Some(other) => format!("`{url}`: {}", first_line(&chain(other))),
         None => format!("`{url}`: {}", first_line(&chain(error))),
-    }
+    };
+    Trouble::Failed(sentence)
 }
 
 fn of_connection(url: &str, error: &reqwest::Error) -> String {
@@ -128,8 +152,8 @@ fn status_of(said: &str) -> Option<u16> {
 fn of_status(url: &str, status: u16) -> String {
     match status {
         401 | 403 => format!(
-            "`{url}` wants to know who asks ({status}): set what it expects in `headers`, for example an `Authorization`; \
-             signing in by a browser is not possible in this version"
+            "`{url}` wants to know who asks ({status}): set what it expects in `headers`, for example another `Authorization`; \
+             without one you can sign in by a browser"
         ),
         404 | 405 => format!(
             "`{url}` has no MCP endpoint over streamable HTTP ({status}): correct `url`; servers of the older HTTP+SSE \
@@ -142,12 +166,12 @@ fn of_status(url: &str, status: u16) -> String {
     }
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
 /// An error with its sources, each said once.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     for cause in causes(error) {
         let text = cause.to_string();
@@ -183,10 +207,10 @@ mod tests {
         assert_eq!(shown("no address?key=1"), "no address");
     }
 
-    #[tokio::test]
-    async fn what_cannot_be_used_is_said() {
+    #[test]
+    fn what_cannot_be_used_is_said() {
         prepare();
-        let said = |config: ServerConfig| transport(&config).err().unwrap_or_default();
+        let said = |config: ServerConfig| client(&config).err().unwrap_or_default();
         assert!(said(server("mcp.example", &[])).contains("no address"));
         assert!(said(server("file:///etc", &[])).contains("expected `https:`"));
         assert!(said(server("http://h/", &[("A b", "x")])).contains("`A b` is no name"));

@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod attend;
 mod http;
+pub mod oauth;
 pub mod registry;
 mod run;
 mod spawn;
@@ -18,6 +19,7 @@ use rmcp::model::Tool;
 
 use approvals::{Held, Print};
 pub use http::prepare;
+pub use oauth::SignIn;
 
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
@@ -34,6 +36,8 @@ pub enum Phase {
     /// Starting: the first time a package runner may download for minutes.
     Connecting,
     Connected(Arc<Vec<Tool>>),
+    /// It wants to know who asks: it is not tried again before a person has signed in. What it said of that.
+    SignInNeeded(Option<String>),
     /// It could not be reached; it is tried again.
     Failed(String),
     /// It cannot work as it is configured; it is not tried again.
@@ -55,6 +59,7 @@ pub struct Snapshot {
     pub retries: u32,
     /// Name and version the server gives itself.
     pub identity: Option<(String, String)>,
+    pub sign_in: SignIn,
 }
 
 impl Snapshot {
@@ -125,7 +130,7 @@ impl Snapshot {
             Phase::Quarantined => "quarantined",
             Phase::Connecting => "connecting",
             Phase::Connected(_) => "connected",
-            Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => "error",
+            Phase::SignInNeeded(_) | Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => "error",
         }
     }
 
@@ -133,6 +138,7 @@ impl Snapshot {
     pub fn last_error(&self) -> Option<String> {
         match &self.phase {
             Phase::Failed(error) | Phase::Unsupported(error) => Some(error.clone()),
+            Phase::SignInNeeded(_) => Some(self.sign_in_needed()),
             Phase::Unset(variable) => Some(format!(
                 "the environment variable `{variable}`, which its entry refers to, is not set: set it where the core is started, and start the core again"
             )),
@@ -145,6 +151,19 @@ impl Snapshot {
         match &self.phase {
             Phase::Unset(variable) => Some(variable),
             _ => None,
+        }
+    }
+
+    /// Why a person has to sign in, and how else the server can be told who asks.
+    fn sign_in_needed(&self) -> String {
+        let name = &self.config.name;
+        match &self.sign_in.failed {
+            Some(why) => format!("the sign-in failed: {why}"),
+            None => format!(
+                "`{}` wants to know who asks: sign in from the tray's menu or with `mcpproxy upstream login {name}`, or set \
+                 what it expects in `headers`",
+                http::shown(self.config.url.as_deref().unwrap_or_default())
+            ),
         }
     }
 
@@ -167,6 +186,18 @@ impl Snapshot {
             reconnect_count: self.reconnects,
             quarantine: self.quarantine(),
             health: Some(self.health()),
+            authenticated: self.sign_in.provider.is_some(),
+            oauth_status: self.oauth_status().map(str::to_owned),
+        }
+    }
+
+    fn oauth_status(&self) -> Option<&'static str> {
+        match (&self.phase, &self.sign_in) {
+            (_, SignIn { address: Some(_), .. }) => Some("pending"),
+            (_, SignIn { failed: Some(_), .. }) => Some("error"),
+            (_, SignIn { provider: Some(_), .. }) => Some("authenticated"),
+            (Phase::SignInNeeded(_), _) => Some("none"),
+            _ => None,
         }
     }
 
@@ -183,6 +214,10 @@ impl Snapshot {
             Phase::Connecting => ("degraded", "Starting".to_owned(), None),
             Phase::Disabled => ("healthy", "Disabled".to_owned(), Some("enable")),
             Phase::Quarantined => ("healthy", "Waits for approval".to_owned(), Some("approve")),
+            Phase::SignInNeeded(_) if self.sign_in.address.is_some() => {
+                ("degraded", "Waits for you in the browser".to_owned(), Some("login"))
+            }
+            Phase::SignInNeeded(_) => ("unhealthy", "Sign-in needed".to_owned(), Some("login")),
             Phase::Failed(error) => ("unhealthy", first_line(error), Some("restart")),
             Phase::Unsupported(error) => ("unhealthy", first_line(error), Some("configure")),
             Phase::Unset(variable) => ("unhealthy", format!("`{variable}` is not set"), Some("set_secret")),

@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::approvals::{Approvals, Held};
 use super::attend::News;
+use super::oauth::tokens::Tokens;
+use super::oauth::{self, Begun};
 use super::run::{Handles, run};
 use super::tell_wishes;
 use super::underway::{Caller, Said, SessionId};
 use super::wishes::{Level, Wishes};
-use super::{Phase, Snapshot};
+use super::{Phase, SignIn, Snapshot};
 use crate::core::config::ServerConfig;
 
 /// How many things that servers say to everybody may wait for a session that is slow to take them.
@@ -34,6 +36,7 @@ pub struct Upstreams {
     servers: RwLock<BTreeMap<String, Upstream>>,
     logs: PathBuf,
     approvals: Arc<Approvals>,
+    tokens: Arc<Tokens>,
     changes: Arc<watch::Sender<u64>>,
     news: broadcast::Sender<News>,
     wishes: Arc<Mutex<Wishes>>,
@@ -46,6 +49,8 @@ struct Upstream {
     peer: watch::Receiver<Option<Peer<RoleClient>>>,
     restart: Arc<Notify>,
     doubt: Arc<Notify>,
+    /// Held while a sign-in is begun: two clicks begin one.
+    signing_in: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -59,6 +64,8 @@ pub enum CallError {
     Disabled(String),
     #[error("server `{0}` waits for a person's approval in MCPProxy; its tools cannot be called until then")]
     Quarantined(String),
+    #[error("server `{0}` needs a person to sign in: from MCPProxy's menu, or with `mcpproxy upstream login {0}`")]
+    SignInNeeded(String),
     #[error("server `{0}` is starting: try again in a moment")]
     Connecting(String),
     #[error("server `{server}` is not connected: {reason}")]
@@ -85,6 +92,17 @@ pub enum CallError {
     Other { server: String, error: String },
 }
 
+/// Why no sign-in was begun.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error("no server is called `{0}`: not found")]
+    UnknownServer(String),
+    #[error("{0}")]
+    NotPossible(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Why nothing was approved.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveError {
@@ -98,11 +116,12 @@ pub enum ApproveError {
 
 impl Upstreams {
     /// No servers yet; each one's log goes to `logs`.
-    pub fn new(logs: &Path, approvals: Approvals) -> Upstreams {
+    pub fn new(logs: &Path, approvals: Approvals, tokens: Tokens) -> Upstreams {
         Upstreams {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),
             approvals: Arc::new(approvals),
+            tokens: Arc::new(tokens),
             changes: Arc::new(watch::Sender::new(0)),
             news: broadcast::Sender::new(NEWS_KEPT),
             wishes: Arc::default(),
@@ -208,6 +227,7 @@ impl Upstreams {
             }
         }
         end(gone).await;
+        self.tokens.forget_others(&configs.iter().map(|config| config.name.as_str()).collect::<Vec<_>>());
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         for config in configs {
             if !servers.contains_key(&config.name) {
@@ -228,6 +248,63 @@ impl Upstreams {
     pub fn restart(&self, name: &str) -> bool {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         servers.get(name).map(|server| server.restart.notify_one()).is_some()
+    }
+
+    /// Begins a sign-in and gives the address where the person goes on; one that waits already is given again. What
+    /// comes of it shows in the server's state.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn sign_in(&self, name: &str) -> Result<String, SignInError> {
+        let (config, state, restart, stop, signing_in) = {
+            let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+            let server = servers.get(name).ok_or_else(|| SignInError::UnknownServer(name.to_owned()))?;
+            let Upstream {
+                config,
+                state,
+                restart,
+                stop,
+                signing_in,
+                ..
+            } = server;
+            (config.clone(), state.clone(), restart.clone(), stop.clone(), signing_in.clone())
+        };
+        let _one_at_a_time = signing_in.lock().await;
+        let snapshot = state.borrow().clone();
+        if let Some(address) = snapshot.sign_in.address {
+            return Ok(address);
+        }
+        if let Some(why) = oauth::not_possible(&config) {
+            return Err(SignInError::NotPossible(why));
+        }
+        let challenge = match &snapshot.phase {
+            Phase::SignInNeeded(challenge) => challenge.as_deref(),
+            _ => None,
+        };
+        let begun = match oauth::begin(&config, challenge, &self.tokens).await {
+            Ok(begun) => begun,
+            Err(why) => {
+                state.send_modify(|state| state.sign_in.failed = Some(why.clone()));
+                return Err(SignInError::Failed(why));
+            }
+        };
+        let address = begun.address.clone();
+        state.send_modify(|state| {
+            state.sign_in.address = Some(address.clone());
+            state.sign_in.failed = None;
+        });
+        tokio::spawn(finish(begun, state, restart, stop));
+        Ok(address)
+    }
+
+    /// Forgets who signed in to a server, and starts it again without them. `false` when there is none of that name.
+    pub fn sign_out(&self, name: &str) -> bool {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = servers.get(name) else { return false };
+        self.tokens.forget(name);
+        server.state.send_modify(|state| state.sign_in.provider = None);
+        server.restart.notify_one();
+        true
     }
 
     /// One server.
@@ -289,6 +366,7 @@ impl Upstreams {
             Phase::Disabled => Err(CallError::Disabled(name)),
             Phase::Quarantined => Err(CallError::Quarantined(name)),
             Phase::Connecting => Err(CallError::Connecting(name)),
+            Phase::SignInNeeded(_) => Err(CallError::SignInNeeded(name)),
             Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => Err(CallError::NotConnected {
                 server: name,
                 reason: snapshot.last_error().unwrap_or_default(),
@@ -392,6 +470,7 @@ impl Upstreams {
             reconnects: 0,
             retries: 0,
             identity: None,
+            sign_in: SignIn::default(),
         }));
         let (peer, peer_seen) = watch::channel(None);
         let restart = Arc::new(Notify::new());
@@ -400,6 +479,7 @@ impl Upstreams {
         let handles = Handles {
             state: state.clone(),
             approvals: self.approvals.clone(),
+            tokens: self.tokens.clone(),
             peer,
             restart: restart.clone(),
             doubt: doubt.clone(),
@@ -416,9 +496,29 @@ impl Upstreams {
             peer: peer_seen,
             restart,
             doubt,
+            signing_in: Arc::default(),
             stop,
             task,
         }
+    }
+}
+
+/// Waits for the person who signs in, and has the server tried again with what comes of it.
+async fn finish(begun: Begun, state: Arc<watch::Sender<Snapshot>>, restart: Arc<Notify>, stop: CancellationToken) {
+    let outcome = tokio::select! {
+        () = stop.cancelled() => return,
+        outcome = begun.finish() => outcome,
+    };
+    state.send_modify(|state| {
+        state.sign_in.address = None;
+        state.sign_in.failed = outcome.clone().err();
+        if outcome.is_ok() {
+            state.phase = Phase::Connecting;
+        }
+    });
+    match outcome {
+        Ok(()) => restart.notify_one(),
+        Err(why) => tracing::warn!(server = state.borrow().config.name, "the sign-in failed: {why}"),
     }
 }
 

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::approvals::Approvals;
 use super::attend::{Addressee, Attended, News};
 use super::http;
+use super::oauth::tokens::Tokens;
+use super::oauth::{self, Trouble};
 use super::spawn::{Process, Spawned, spawn};
 use super::tell_wishes::tell_all;
 use super::underway::{NobodyToAsk, Question, Said};
@@ -32,6 +34,7 @@ use crate::os::environment::Environment;
 pub struct Handles {
     pub state: Arc<watch::Sender<Snapshot>>,
     pub approvals: Arc<Approvals>,
+    pub tokens: Arc<Tokens>,
     pub peer: watch::Sender<Option<Peer<RoleClient>>>,
     pub restart: Arc<Notify>,
     /// A call could not be brought to the server: it may be gone.
@@ -69,9 +72,9 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
         let attempt = tokio::select! {
             () = handles.stop.cancelled() => return,
-            attempt = connect(&resolved, &log, &handles.news) => attempt,
+            attempt = connect(&resolved, &log, &handles) => attempt,
         };
-        let error = match attempt {
+        let trouble = match attempt {
             Ok(session) => {
                 connections += 1;
                 let since = tokio::time::Instant::now();
@@ -80,15 +83,31 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
                     state.retries = 0;
                     state.identity = session.identity();
                 });
-                let error = serve(session, &config, &handles).await;
+                let trouble = serve(session, &config, &handles).await;
                 if since.elapsed() >= SETTLED {
                     pause = SHORTEST_PAUSE;
                 }
-                error
+                trouble
             }
-            Err(error) => Some(error),
+            Err(trouble) => Some(trouble),
         };
-        let Some(error) = error else { continue };
+        let error = match trouble {
+            None => continue,
+            Some(Trouble::Failed(error)) => error,
+            Some(Trouble::SignIn(challenge)) => {
+                tracing::info!(server = config.name, "waits for a person to sign in");
+                handles.state.send_modify(|state| {
+                    if state.sign_in.provider.take().is_some() {
+                        handles.tokens.note_expired();
+                    }
+                    state.phase = Phase::SignInNeeded(challenge);
+                });
+                tokio::select! {
+                    () = handles.stop.cancelled() => return,
+                    () = handles.restart.notified() => continue,
+                }
+            }
+        };
         tracing::warn!(server = config.name, "{error}");
         handles.state.send_modify(|state| {
             state.phase = Phase::Failed(error);
@@ -146,17 +165,17 @@ impl Session {
     }
 }
 
-async fn connect(config: &ServerConfig, log: &Path, news: &broadcast::Sender<News>) -> Result<Session, String> {
+async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result<Session, Trouble> {
     let changed = Arc::new(Notify::new());
     let client = Client {
         changed: changed.clone(),
     };
     let (outcome, process) = match config.effective_protocol() {
         Protocol::Stdio => {
-            let (outcome, process) = start(config, log, news, client).await?;
+            let (outcome, process) = start(config, log, &handles.news, client).await?;
             (outcome, Some(process))
         }
-        _ => (reach(config, news, client).await, None),
+        _ => (reach(config, client, handles).await, None),
     };
     match outcome {
         Ok((service, tools)) => Ok(Session {
@@ -165,12 +184,12 @@ async fn connect(config: &ServerConfig, log: &Path, news: &broadcast::Sender<New
             tools,
             changed,
         }),
-        Err(error) => match process {
-            Some(process) => {
+        Err(trouble) => match (trouble, process) {
+            (Trouble::Failed(error), Some(process)) => {
                 process.end().await;
-                Err(format!("{error}; its own words are in `{}`", log.display()))
+                Err(format!("{error}; its own words are in `{}`", log.display()).into())
             }
-            None => Err(error),
+            (trouble, _) => Err(trouble),
         },
     }
 }
@@ -183,7 +202,7 @@ async fn start(
     log: &Path,
     news: &broadcast::Sender<News>,
     client: Client,
-) -> Result<(Result<Opened, String>, Process), String> {
+) -> Result<(Result<Opened, Trouble>, Process), String> {
     let Spawned {
         mut process,
         stdout,
@@ -197,30 +216,32 @@ async fn start(
     };
     let outcome = tokio::select! {
         outcome = in_time(config.init_timeout.unwrap_or(FIRST_START), attempt) => outcome,
-        status = process.ended() => Err(format!("it ended before it was ready ({status})")),
+        status = process.ended() => Err(format!("it ended before it was ready ({status})").into()),
     };
     Ok((outcome, process))
 }
 
 /// Opens a session with a server over HTTP.
-async fn reach(config: &ServerConfig, news: &broadcast::Sender<News>, client: Client) -> Result<Opened, String> {
-    let transport = Attended::new(http::transport(config)?, &config.name, news.clone());
-    let url = config.url.as_deref().unwrap_or_default();
+async fn reach(config: &ServerConfig, client: Client, handles: &Handles) -> Result<Opened, Trouble> {
     let attempt = async {
-        let service = client.serve(transport).await.map_err(|error| http::not_opened(url, &error))?;
+        let way = http::client(config)?;
+        let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
+        handles.state.send_modify(|state| state.sign_in.provider = provider);
+        let transport = Attended::new(http::transport(config, way, manager), &config.name, handles.news.clone());
+        let service = client.serve(transport).await.map_err(|error| http::not_opened(config, &error))?;
         let tools = list_tools(service.peer()).await?;
         Ok((service, tools))
     };
     in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
 }
 
-async fn in_time<T>(limit: Duration, attempt: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+async fn in_time<T>(limit: Duration, attempt: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
     let outcome = tokio::time::timeout(limit, attempt).await;
-    outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs())))
+    outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs()).into()))
 }
 
 /// Serves calls until the server ends (its reason), is to restart, or is to stop (both `None`).
-async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Option<String> {
+async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Option<Trouble> {
     let Session {
         mut service,
         mut process,
@@ -236,18 +257,18 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     // Nobody tells that a server at the other end of a network is gone.
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     let over_http = process.is_none();
-    let error = loop {
+    let trouble = loop {
         tokio::select! {
             () = handles.stop.cancelled() => break None,
             () = handles.restart.notified() => break None,
-            status = end_of(process.as_mut()) => break Some(format!("it ended ({status})")),
+            status = end_of(process.as_mut()) => break Some(format!("it ended ({status})").into()),
             _ = look.tick(), if over_http => if let Err(error) = ping(&peer, config).await { break Some(error) },
             () = handles.doubt.notified(), if over_http => {
                 if let Err(error) = ping(&peer, config).await { break Some(error) }
             }
             () = changed.notified() => match list_tools(&peer).await {
                 Ok(tools) => take_tools(tools, config, handles),
-                Err(error) => break Some(error),
+                Err(error) => break Some(error.into()),
             },
         }
     };
@@ -261,7 +282,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     if let Some(process) = process {
         process.end().await;
     }
-    error
+    trouble
 }
 
 /// Waits for a process to end; for ever where there is none.
@@ -273,12 +294,12 @@ async fn end_of(process: Option<&mut Process>) -> String {
 }
 
 /// Whether the server still answers; an error of its own is an answer, too.
-async fn ping(peer: &Peer<RoleClient>, config: &ServerConfig) -> Result<(), String> {
+async fn ping(peer: &Peer<RoleClient>, config: &ServerConfig) -> Result<(), Trouble> {
     let asked = peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
     match tokio::time::timeout(PING, asked).await {
         Ok(Ok(_) | Err(ServiceError::McpError(_))) => Ok(()),
-        Ok(Err(error)) => Err(http::not_sent(config.url.as_deref().unwrap_or_default(), &error)),
-        Err(_) => Err(format!("it did not answer within {} s", PING.as_secs())),
+        Ok(Err(error)) => Err(http::not_sent(config, &error)),
+        Err(_) => Err(format!("it did not answer within {} s", PING.as_secs()).into()),
     }
 }
 

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Driver, Input, Order, Where, follow};
 use crate::client::{CallError, path_segment};
-use crate::contract::api::{ConnectResult, Status, Update};
+use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
-use crate::os::files;
+use crate::os::{browser, files};
 use crate::tray::autostart::{self, Click, Move, on_click};
 use crate::tray::decision::{Approval, Decision};
 use crate::tray::menu::{Command, ServerCommand};
@@ -24,6 +24,21 @@ impl Driver {
         match command {
             Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
+            Command::Server(ServerCommand::SignIn, name) => {
+                let client = self.setting.client.clone();
+                self.act(format!("Cannot sign in to {name}"), async move {
+                    let path = format!("/api/v1/servers/{}/login", path_segment(&name));
+                    let started: LoginStarted = client.post(&path, None).await?;
+                    // A core without a desktop leaves the browser to us; an address of another kind would start programs.
+                    let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+                    if let Some(address) = started.auth_url.filter(is_page).filter(|_| !started.browser_opened)
+                        && let Err(error) = browser::open_page(&address)
+                    {
+                        tracing::warn!("the sign-in page of {name} cannot be opened: {error}");
+                    }
+                    Ok(())
+                });
+            }
             Command::Server(command, name) => {
                 let client = self.setting.client.clone();
                 self.act(format!("Cannot {} {name}", command.word()), async move {
