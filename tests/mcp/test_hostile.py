@@ -1,0 +1,135 @@
+"""What must not bring the core down, slow it for others or open it: hostile bodies, connections, addresses and servers.
+
+Run by `scripts/test mcp`.
+"""
+
+import http.client
+import json
+import pathlib
+import socket
+import sys
+import unittest
+
+from world import CORE, World, main, wait_for
+
+NEWEST = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2025-11-25",
+}
+INITIALIZE = {
+    "jsonrpc": "2.0", "id": 1, "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}  # fmt: skip
+FLOOD = """
+import sys
+from mcp.server import MCPServer
+server = MCPServer("flood")
+server.add_tool(lambda megabytes: "ü" * (int(megabytes) << 19), name="flood", description="Returns much")
+server.run()
+"""
+
+
+class Hostile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.here = World()
+        (cls.here.directory / "flood.py").write_text(FLOOD)
+        words = {"command": sys.executable, "args": [str(cls.here.directory / "flood.py")]}
+        cls.here.write_config({"mcpServers": [{"name": "flood", **words}]})
+        cls.core = cls.here.start_core()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.here.end()
+
+    def tearDown(self):
+        self.assertIsNone(self.core.poll(), "the core has ended")
+        self.assertEqual(self.answer(json.dumps(INITIALIZE).encode())[0], 200, "it answers the next one")
+
+    def answer(self, body, path="/mcp", method="POST", **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.here.port, timeout=20)
+        try:
+            connection.request(method, path, body=body, headers={**NEWEST, **headers})
+            got = connection.getresponse()
+            return got.status, got.read().decode(errors="replace"), got.headers
+        finally:
+            connection.close()
+
+    def memory(self):
+        status = pathlib.Path(f"/proc/{self.core.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def test_bodies(self):
+        """bodies that are no requests: not JSON, not UTF-8, 100,000 lists deep, ids that are none; each is refused with words"""
+        deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        bodies = [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe\x00", b'{"jsonrpc":"2.0","id":1,"method":"\xc3\x28"}', deep]
+        bodies += [json.dumps({**INITIALIZE, "id": id}).encode() for id in (None, [1], {"a": 1}, True)]
+        for body in bodies:
+            status, text, _ = self.answer(body)
+            self.assertIn(status, range(400, 500), (body[:60], text[:200]))
+            self.assertTrue(text.strip(), body[:60])
+            status, text, _ = self.answer(body, "/api/v1/tools/call", **{"X-API-Key": "key-of-the-test"})
+            self.assertEqual(status, 400, (body[:60], text[:200]))
+
+    def test_too_long(self):
+        """a request of 64 MiB is refused before it is read whole, and the memory is not kept"""
+        before = self.memory()
+        for path in ("/mcp", "/mcp/all", "/api/v1/servers"):
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: key-of-the-test\r\nContent-Type: application/json\r\n"
+            head += f"Accept: application/json, text/event-stream\r\nContent-Length: {64 << 20}\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", self.here.port), timeout=20) as connection:
+                connection.sendall(head.encode() + b'{"a":"')
+                try:
+                    for _ in range(64):
+                        connection.sendall(b"x" * (1 << 20))
+                except OSError:
+                    pass  # it has heard enough
+                try:
+                    said = connection.recv(4096).decode(errors="replace")
+                    self.assertRegex(said.split("\r\n")[0], " 4(00|13) ", path)
+                except OSError:
+                    pass
+        self.assertLess(self.memory() - before, 24)
+
+    def test_strange_requests(self):
+        """addresses and hosts of other sites, keys in addresses and pages of other origins get nothing, and no answer invites them"""
+        initialize = json.dumps(INITIALIZE).encode()
+        self.assertEqual(self.answer(initialize, Host="evil.example")[0], 403)
+        self.assertEqual(self.answer(initialize, Origin="https://evil.example")[0], 403)
+        for path in ("/api/v1/status?apikey=key-of-the-test", "/api/v1/status?api_key=key-of-the-test", "/events?apikey=key-of-the-test"):
+            self.assertEqual(self.answer(None, path, "GET")[0], 401)
+        for method, path, origin in (("OPTIONS", "/mcp", "https://evil.example"), ("OPTIONS", "/api/v1/servers", "null"), ("POST", "/mcp", "http://localhost")):
+            headers = self.answer(initialize, path, method, Origin=origin)[2]
+            self.assertEqual([name for name in headers if name.lower().startswith("access-control")], [])
+
+    def test_half_open(self):
+        """300 connections that say half a request and stay do not keep others from being answered"""
+        waiting = []
+        try:
+            for _ in range(300):
+                connection = socket.create_connection(("127.0.0.1", self.here.port), timeout=20)
+                connection.sendall(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le")
+                waiting.append(connection)
+            self.assertEqual(self.answer(json.dumps(INITIALIZE).encode())[0], 200)
+            self.assertEqual(self.here.get("/ready").status, 200)
+        finally:
+            for connection in waiting:
+                connection.close()
+
+    def test_flood(self):
+        """a server that answers with 8 MiB: the client gets what fits, cut on a character, and the memory is given back"""
+        self.here.wait_connected("flood")
+        before = self.memory()
+        words = ["call", "tool-read", "-t", "flood:flood", "-j", '{"megabytes": "8"}', "-o", "json"]
+        done = self.here.run(CORE, *words, seconds=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = json.loads(done.stdout)["content"][0]["text"]
+        self.assertTrue(text.startswith("üüü"))
+        self.assertLess(len(text), 30_000)
+        # What is kept for read_cache is at most 32 MiB.
+        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+
+
+if __name__ == "__main__":
+    main()

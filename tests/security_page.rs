@@ -1,0 +1,19 @@
+//! SECURITY.md promises a test for each of its lines: the tests that it names are there.
+
+use std::path::Path;
+
+#[test]
+fn every_line_of_the_threat_model_names_a_test_that_is_there() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(project.join("SECURITY.md")).unwrap();
+    let (_, held) = page.split_once("## What holds").unwrap();
+    let (held, _) = held.split_once("\n## ").unwrap();
+    let lines: Vec<&str> = held.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(lines.len() > 20);
+    for line in lines {
+        let named = line.trim_end_matches([' ', '|']).rsplit("| ").next().unwrap().trim_matches('`');
+        let (file, test) = named.split_once("::").unwrap_or((named, ""));
+        let text = std::fs::read_to_string(project.join(file)).unwrap_or_else(|_| panic!("{line}: no `{file}`"));
+        assert!(text.contains(&format!("def {test}(")) || test.is_empty(), "{line}: no `{test}`");
+    }
+}
