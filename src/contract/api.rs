@@ -420,6 +420,8 @@ pub struct Diagnostics {
     #[serde(default, deserialize_with = "null_as_default")]
     pub upstream_errors: Vec<UpstreamError>,
     #[serde(default, deserialize_with = "null_as_default")]
+    pub oauth_required: Vec<OauthRequired>,
+    #[serde(default, deserialize_with = "null_as_default")]
     pub missing_secrets: Vec<MissingSecret>,
     #[serde(default, deserialize_with = "null_as_default")]
     pub runtime_warnings: Vec<String>,
@@ -437,6 +439,18 @@ pub struct UpstreamError {
     pub error_message: String,
     #[serde(default)]
     pub timestamp: String,
+}
+
+/// A server that waits for a person to sign in, in [`Diagnostics`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OauthRequired {
+    #[serde(default)]
+    pub server_name: String,
+    /// As `oauth_status` of [`Server`].
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub message: String,
 }
 
 /// A secret that entries refer to and that is nowhere, in [`Diagnostics`].
@@ -528,6 +542,7 @@ pub struct ServerAction {
 /// `data` of a POST to `/api/v1/servers/{name}/login`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginStarted {
+    #[serde(default)]
     pub success: bool,
     #[serde(default)]
     pub server_name: String,

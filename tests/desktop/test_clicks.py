@@ -140,7 +140,7 @@ class GoCore(unittest.TestCase):
     """What the existing Go core has to offer, played by its recorded shapes."""
 
     def test_sign_in_and_connect(self):
-        """Sign in… asks the core for it; Connect AI client sets a tick, and a foreign entry is replaced only when agreed"""
+        """Sign in… asks the core for it, and opens the page where the core could not; Connect AI client sets a tick, and a foreign entry is replaced only when agreed"""
         health = {"level": "unhealthy", "summary": "Sign in required", "admin_state": "enabled", "action": "login"}
         servers = [{"name": "git hub/x", "enabled": True, "connected": False, "status": "pending_auth", "health": health}]
         clients = [
@@ -148,9 +148,11 @@ class GoCore(unittest.TestCase):
             {"id": "zed", "name": "Zed", "exists": False, "connected": False, "supported": True},
             {"id": "claude-desktop", "name": "Claude Desktop", "exists": True, "connected": False, "supported": False},
         ]
+        page = "https://sign-in.example/authorize?state=1"
         refused = envelope(None) | {"success": False, "error": "an entry is there already", "action": "already_exists"}
         answers = {
             "/api/v1/servers": envelope({"servers": servers}),
+            "/api/v1/servers/git%20hub%2Fx/login": envelope({"success": True, "auth_url": page, "browser_opened": False}),
             "/api/v1/connect": envelope(clients),
             "/api/v1/connect/cursor": (409, refused),
         }
@@ -162,6 +164,7 @@ class GoCore(unittest.TestCase):
                 icon.wait_menu("Needs attention (1)")
                 icon.click("Sign in…")
                 wait_for("sign-in is asked for", lambda: "POST /api/v1/servers/git%20hub%2Fx/login" in core.requests)
+                wait_for("its page is opened", lambda: page in person.opened())
                 menu = icon.wait_menu("Connect AI client")
                 self.assertEqual([item.label for item in menu.items], ["Cursor", "Claude Desktop"])
                 self.assertEqual([item.enabled for item in menu.items], [True, False])

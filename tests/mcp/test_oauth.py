@@ -251,6 +251,9 @@ class SignIn(unittest.TestCase):
             self.assertEqual(server["health"]["summary"], "Sign-in needed")
             self.assertIn("mcpproxy upstream login site", server["last_error"])
             self.assertIn("needs a person to sign in", self.adds(world))
+            required = world.get("/api/v1/diagnostics").data["oauth_required"]
+            self.assertEqual([(one["server_name"], one["state"]) for one in required], [("site", "none")])
+            self.assertIn("`mcpproxy upstream login site` leads you there", world.run(CORE, "doctor").stdout)
             started = self.login(world)
             self.assertEqual((started["success"], started["server_name"], started["browser_opened"]), (True, "site", False))
             self.assertIn("without a desktop", started["browser_error"])

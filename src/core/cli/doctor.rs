@@ -22,11 +22,16 @@ fn table(found: &Diagnostics) -> String {
         let name = &one.server_name;
         format!("{name} does not work: {}\n  `mcpproxy upstream logs {name}` shows its own words", one.error_message)
     });
+    let sign_ins = found.oauth_required.iter().map(|one| {
+        let name = &one.server_name;
+        format!("{name} waits for you to sign in: {}\n  `mcpproxy upstream login {name}` leads you there", one.message)
+    });
     let missing = found.missing_secrets.iter().map(|one| {
         let (name, servers) = (&one.secret_name, one.used_by.join(", "));
         format!("{servers}: the environment variable `{name}` is not set\n  set it where the core is started, and start the core again")
     });
-    let lines: Vec<String> = failing.chain(missing).chain(found.runtime_warnings.iter().cloned()).collect();
+    let lines: Vec<String> =
+        failing.chain(sign_ins).chain(missing).chain(found.runtime_warnings.iter().cloned()).collect();
     if lines.is_empty() {
         "Nothing needs your attention.".to_owned()
     } else {

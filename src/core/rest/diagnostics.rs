@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::ok;
-use crate::contract::api::{Diagnostics, MissingSecret, UpstreamError};
+use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
 use crate::core::app::App;
-use crate::core::upstream::Snapshot;
+use crate::core::upstream::{Phase, Snapshot};
 
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     let now = format!("{:.0}", jiff::Timestamp::now());
@@ -32,6 +32,12 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
                     used_by: vec![name.clone()],
                 }),
             }
+        } else if let Phase::SignInNeeded(_) = server.phase {
+            found.oauth_required.push(OauthRequired {
+                server_name: name.clone(),
+                state: server.oauth_status().unwrap_or_default().to_owned(),
+                message: server.last_error().unwrap_or_default(),
+            });
         } else if let Some(error) = server.last_error() {
             found.upstream_errors.push(UpstreamError {
                 server_name: name.clone(),
@@ -50,8 +56,8 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
             ));
         }
     }
-    found.total_issues =
-        u32::try_from(found.upstream_errors.len() + found.missing_secrets.len() + found.runtime_warnings.len())
-            .unwrap_or(u32::MAX);
+    let issues = found.upstream_errors.len() + found.oauth_required.len();
+    let issues = issues + found.missing_secrets.len() + found.runtime_warnings.len();
+    found.total_issues = u32::try_from(issues).unwrap_or(u32::MAX);
     found
 }

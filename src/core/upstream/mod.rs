@@ -191,7 +191,8 @@ impl Snapshot {
         }
     }
 
-    fn oauth_status(&self) -> Option<&'static str> {
+    /// Where signing in stands, in the word of the REST shape; `None` where it is not asked for.
+    pub fn oauth_status(&self) -> Option<&'static str> {
         match (&self.phase, &self.sign_in) {
             (_, SignIn { address: Some(_), .. }) => Some("pending"),
             (_, SignIn { failed: Some(_), .. }) => Some("error"),
