@@ -430,7 +430,8 @@ class SignIn(unittest.TestCase):
         with self.world() as world:
             address = f"http://127.0.0.1:{free_port()}/back"
             site = Site(world, life=1, no_registration=True, by_hand=address)
-            oauth = {"client_id": "by-hand", "client_secret": "secret-of-the-client", "redirect_uri": address, "scopes": None}
+            world.variables["SECRET_OF_THE_TEST"] = "secret-of-the-client"
+            oauth = {"client_id": "by-hand", "client_secret": "${env:SECRET_OF_THE_TEST}", "redirect_uri": address, "scopes": None}
             world.write_config({"mcpServers": [site.entry(oauth=oauth)]})
             world.start_core()
             self.signed_in(world)

@@ -43,7 +43,8 @@ fn pieces(mut text: &str) -> Vec<Piece<'_>> {
 
 /// The texts of an entry that may hold references. Not the address: it ends in logs.
 fn texts(config: &mut ServerConfig) -> impl Iterator<Item = &mut String> {
-    config.args.iter_mut().chain(config.env.values_mut()).chain(config.headers.values_mut())
+    let entry = config.args.iter_mut().chain(config.env.values_mut()).chain(config.headers.values_mut());
+    entry.chain(config.oauth.client_secret.iter_mut())
 }
 
 /// The environment variables that a server's entry refers to.

@@ -21,7 +21,7 @@ use super::approvals::{Approvals, Held};
 use super::attend::News;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Begun};
-use super::run::{Handles, run};
+use super::run::{Handles, resolved, run};
 use super::tell_wishes;
 use super::underway::{Caller, Said, SessionId};
 use super::wishes::{Level, Wishes};
@@ -277,6 +277,10 @@ impl Upstreams {
         if let Some(why) = oauth::not_possible(&config) {
             return Err(SignInError::NotPossible(why));
         }
+        // A reference that stands for nothing shows in the server's state already.
+        let Ok(config) = resolved(&config) else {
+            return Err(SignInError::NotPossible(snapshot.last_error().unwrap_or_default()));
+        };
         let challenge = match &snapshot.phase {
             Phase::SignInNeeded(challenge) => challenge.as_deref(),
             _ => None,

@@ -122,7 +122,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
 }
 
 /// The entry with what its references stand for.
-fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
+pub fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
     let wanted = references::variables(config);
     let environment = Environment::read(|name| wanted.contains(name));
     references::resolved(config, |name| environment.get(name)).map_err(|error| match error {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use rmcp::transport::auth::{AuthError, AuthorizationManager, OAuthClientConfig};
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, OAuthClientConfig, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest,
+};
 
 use redirect::Redirect;
 use tokens::{Place, Tokens};
@@ -82,12 +84,15 @@ pub async fn manager(
 ) -> Result<(AuthorizationManager, Option<OauthProvider>), Trouble> {
     let url = config.url.as_deref().unwrap_or_default();
     let unusable = |error: AuthError| Trouble::Failed(words(&error));
-    let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(unusable)?;
     let kept = match has_own(config) {
         true => None,
         false => tokens.of(&config.name, url),
     };
-    let Some(kept) = kept else { return Ok((manager, None)) };
+    let Some(kept) = kept else {
+        let manager = AuthorizationManager::new_with_oauth_http_client(url, Arc::new(Nobody)).await;
+        return Ok((manager.map_err(unusable)?, None));
+    };
+    let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(unusable)?;
     manager.set_credential_store(Place::new(tokens, &config.name, url));
     let found = manager.resolve_metadata().await.map_err(unusable)?;
     if kept.issuer().is_some() && !found.source.is_discovered() {
@@ -104,6 +109,15 @@ pub async fn manager(
         manager.configure_client(client).map_err(unusable)?;
     }
     Ok((manager, Some(provider(kept.issuer().unwrap_or(url)))))
+}
+
+/// Speaks HTTP where nothing is to be said. A client that could would load every certificate of the system, for each server.
+struct Nobody;
+
+impl OAuthHttpClient for Nobody {
+    fn execute(&self, _request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
+        Box::pin(async { Err("nobody is signed in".into()) })
+    }
 }
 
 /// A sign-in that waits for a person.
