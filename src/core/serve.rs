@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
@@ -190,6 +191,10 @@ impl Core {
         let mut doors = Vec::new();
         let stop = self.app.stop.clone();
         let router = self.router(Door::Tcp);
+        // An answer is several small writes; gathered by the system, each would wait 40 ms for the client's acknowledgement.
+        let tcp = tcp.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let served = axum::serve(tcp, router).with_graceful_shutdown(async move { stop.cancelled().await });
         doors.push(tokio::spawn(served.into_future()));
         if let Some(local) = local {
