@@ -8,6 +8,7 @@ import json
 import pathlib
 import socket
 import sys
+import time
 import unittest
 
 from world import CORE, World, main, wait_for
@@ -128,6 +129,18 @@ class Hostile(unittest.TestCase):
         self.assertTrue(text.startswith("üüü"))
         self.assertLess(len(text), 30_000)
         # What is kept for read_cache is at most 32 MiB.
+        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+
+    def test_too_long_an_answer(self):
+        """a server's answer of 64 MiB is not taken, and the caller is told so at once"""
+        self.here.wait_connected("flood")
+        before = self.memory()
+        began = time.monotonic()
+        done = self.here.run(CORE, "call", "tool-read", "-t", "flood:flood", "-j", '{"megabytes": "64"}', seconds=120)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("longer than 16 MiB", done.stdout)
+        self.assertLess(time.monotonic() - began, 100, "it was the time limit that ended it")
+        self.assertTrue(self.here.server("flood")["connected"])
         wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
 
 

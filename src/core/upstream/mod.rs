@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod attend;
 mod http;
+mod long_lines;
 pub mod oauth;
 pub mod registry;
 mod run;

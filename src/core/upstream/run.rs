@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::approvals::Approvals;
 use super::attend::{Addressee, Attended, News};
 use super::http;
+use super::long_lines::LongLines;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Trouble};
 use super::spawn::{Process, Spawned, spawn};
@@ -208,7 +209,7 @@ async fn start(
         stdout,
         stdin,
     } = spawn(config, log)?;
-    let transport = Attended::new(AsyncRwTransport::new(stdout, stdin), &config.name, news.clone());
+    let transport = Attended::new(AsyncRwTransport::new(LongLines::new(stdout), stdin), &config.name, news.clone());
     let attempt = async {
         let service = client.serve(transport).await.map_err(|error| format!("it did not initialise: {error}"))?;
         let tools = list_tools(service.peer()).await?;
