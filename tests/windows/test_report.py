@@ -5,18 +5,21 @@ and no clock of Wine runs faster.
 """
 
 import json
+import os
 import subprocess
 import unittest
 
 import test_installer as installer
 from test_tray import ROOT, running, value, wine
-from world import Collector, main, wait_for
+from world import Collector, free_port, main, wait_for
 
 
 class FirstReport(unittest.TestCase):
     def test_whole_way(self):
         """Windows: installed, answered, and the first report that arrives says installer; after the next login it would say login_item"""
         installer.tidy()
+        # This Windows shares its loopback with the others'.
+        os.environ["MCPPROXY_LISTEN"] = f"127.0.0.1:{free_port()}"
         command = installer.by_its_pages()
         config = ROOT / "mcp_config.json"
         with Collector() as collector:
