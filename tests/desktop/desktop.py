@@ -151,16 +151,21 @@ class TrayItem:
         return MenuItem(self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "GetLayout", arguments, reply)[1])
 
     def click(self, label):
-        """Clicks an item as a desktop that draws the menu itself does."""
-        item = self.menu().find(label)
-        assert item, f"no menu item begins with {label!r}:\n{self.menu()}"
-        assert item.enabled, f"{item.label!r} is not enabled:\n{self.menu()}"
-        arguments = GLib.Variant("(isvu)", (item.number, "clicked", GLib.Variant("i", 0), 0))
-        try:
-            self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "Event", arguments)
-        except GLib.Error as error:  # an item that ends the program takes the answer with it
-            if not error.matches(Gio.dbus_error_quark(), Gio.DBusError.NO_REPLY):
-                raise
+        """Clicks an item as a desktop that draws the menu itself does: a menu that was drawn anew meanwhile is read again."""
+        for _ in range(5):
+            item = self.menu().find(label)
+            assert item, f"no menu item begins with {label!r}:\n{self.menu()}"
+            assert item.enabled, f"{item.label!r} is not enabled:\n{self.menu()}"
+            arguments = GLib.Variant("(isvu)", (item.number, "clicked", GLib.Variant("i", 0), 0))
+            try:
+                return self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "Event", arguments)
+            except GLib.Error as error:
+                # An item that ends the program takes the answer with it.
+                if error.matches(Gio.dbus_error_quark(), Gio.DBusError.NO_REPLY):
+                    return None
+                if "id not found" not in error.message:
+                    raise
+        raise AssertionError(f"{label!r} is drawn anew all the time")
 
     def wait_menu(self, label, seconds=10, **wanted):
         """Waits for an item that begins so and looks as wanted (ticked=…, enabled=…); returns it."""
