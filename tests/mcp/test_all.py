@@ -1,6 +1,7 @@
 """`/mcp/all`: the servers' own tools, prompts and resources, as AI clients see them. Run by `scripts/test mcp`."""
 
 import asyncio
+import json
 import unittest
 
 import mcp
@@ -81,6 +82,17 @@ class PassThrough(unittest.TestCase):
         self.assertLessEqual({"one__simple-prompt", "one__more__simple-prompt"}, prompts)
         self.assertIn("Ulm", text)
         self.assertIn("Engineering", completed)
+
+    def test_newest_completion(self):
+        """an answer to a client of 2026-07-28 says what kind of result it is, completions too"""
+        own = "io.modelcontextprotocol/"
+        meta = {f"{own}protocolVersion": "2026-07-28", f"{own}clientInfo": {"name": "t", "version": "1"}, f"{own}clientCapabilities": {}}
+        params = {"ref": {"type": "ref/prompt", "name": "completable-prompt"}, "argument": {"name": "department", "value": "E"}, "_meta": meta}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "completion/complete", "params": params}
+        headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "completion/complete"}
+        answer = self.world.post("/mcp/all/one", over="tcp", body=body, headers=headers)
+        result = json.loads(answer.text.split("data: ", 1)[-1])["result"]
+        self.assertEqual((result["resultType"], result["completion"]["values"]), ("complete", ["Engineering"]))
 
     def test_resources(self):
         """resources and those of templates are read under their own addresses; an address of nobody is told to nobody"""

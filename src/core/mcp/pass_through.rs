@@ -493,7 +493,10 @@ impl ServerHandler for PassThrough {
         };
         request.meta = None;
         match self.pass(&server, ClientRequest::CompleteRequest(CompleteRequest::new(request)), &context).await? {
-            ServerResult::CompleteResult(result) => Ok(result),
+            ServerResult::CompleteResult(mut result) => {
+                result.result_type.get_or_insert(ResultType::COMPLETE);
+                Ok(result)
+            }
             _ => Err(unexpected(&server)),
         }
     }
