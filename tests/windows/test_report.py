@@ -23,8 +23,9 @@ class FirstReport(unittest.TestCase):
         command = installer.by_its_pages()
         config = ROOT / "mcp_config.json"
         with Collector() as collector:
-            text = json.loads(config.read_text())
-            text["telemetry"] = {**text.get("telemetry", {}), "endpoint": collector.endpoint}
+            # The core's own last word in the file: the window was the notice.
+            text = wait_for("the notice is remembered", lambda: (one := json.loads(config.read_text())).get("telemetry", {}).get("notice_shown") and one)
+            text["telemetry"]["endpoint"] = collector.endpoint
             config.write_text(json.dumps(text))
             first = wait_for("the first report comes", lambda: collector.payloads(), 420)[0]
             self.assertEqual((first["launch_source"], first["autostart_enabled"], first["os"]), ("installer", True, "windows"))
