@@ -9,13 +9,12 @@ use rmcp::transport::auth::{AuthClient, AuthError, AuthorizationManager};
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 
 use super::first_line;
+use super::long_answers::LongAnswers;
 use super::oauth::{Trouble, has_own, is_unknown_client, words};
 use crate::core::config::ServerConfig;
 
 /// How long a connection may take; how long an answer may take is each call's own limit.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The longest answer that is taken, as a whole and as one event.
-const LONGEST_ANSWER: usize = 64 << 20;
 
 /// What speaks HTTP with a server, with the headers a person set for it.
 ///
@@ -52,12 +51,10 @@ pub fn transport(
     config: &ServerConfig,
     client: reqwest::Client,
     manager: AuthorizationManager,
-) -> StreamableHttpClientTransport<AuthClient<reqwest::Client>> {
+) -> StreamableHttpClientTransport<LongAnswers<AuthClient<reqwest::Client>>> {
     let url = config.url.as_deref().unwrap_or_default();
-    let mut setting = StreamableHttpClientTransportConfig::with_uri(url);
-    setting.max_json_response_size = LONGEST_ANSWER;
-    setting.max_sse_event_size = LONGEST_ANSWER;
-    StreamableHttpClientTransport::with_client(AuthClient::new(client, manager), setting)
+    let setting = StreamableHttpClientTransportConfig::with_uri(url);
+    StreamableHttpClientTransport::with_client(LongAnswers(AuthClient::new(client, manager)), setting)
 }
 
 fn is_of_this_computer(address: &reqwest::Url) -> bool {
@@ -120,9 +117,6 @@ fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Trouble {
             Some(status) => of_status(&url, status),
             None => format!("`{url}` does not answer as an MCP server does: {}", first_line(said)),
         },
-        Some(StreamableHttpError::ResponseBodyTooLarge { max_size }) => {
-            format!("`{url}` answers with more than {} MB", max_size >> 20)
-        }
         Some(StreamableHttpError::Client(error)) => of_connection(&url, error),
         Some(other) => format!("`{url}`: {}", first_line(&chain(other))),
         None => format!("`{url}`: {}", first_line(&chain(error))),

@@ -5,9 +5,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use rmcp::transport::async_rw::DEFAULT_MAX_LINE_LENGTH;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, ReadBuf};
+
+use super::{LONGEST_ANSWER, too_long};
 
 /// How much of a line's start and end is kept, to find the message's id there.
 const KEPT: usize = 256;
@@ -44,7 +45,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for LongLines<R> {
                 this.waiting.extend(piece);
                 this.line.take(piece);
                 if piece.ends_with(b"\n")
-                    && let Some(answer) = std::mem::take(&mut this.line).answer(DEFAULT_MAX_LINE_LENGTH)
+                    && let Some(answer) = std::mem::take(&mut this.line).answer(LONGEST_ANSWER)
                 {
                     this.waiting.extend(answer.as_bytes());
                 }
@@ -81,11 +82,7 @@ impl Line {
             return None;
         }
         let id = self.id()?;
-        let message = format!(
-            "the server's answer is longer than {} MiB and was not taken: ask it for less at once",
-            limit >> 20
-        );
-        let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": message}});
+        let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": too_long(limit)}});
         Some(format!("{error}\n"))
     }
 
@@ -132,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn everything_passes_and_a_long_answer_is_followed_by_an_error() {
-        let long = format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{}"}}"#, "x".repeat(DEFAULT_MAX_LINE_LENGTH));
+        let long = format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{}"}}"#, "x".repeat(LONGEST_ANSWER));
         let said = format!("{{\"id\":0}}\n{long}\nnoise\n");
         let mut heard = String::new();
         LongLines::new(said.as_bytes()).read_to_string(&mut heard).await.unwrap();

@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod attend;
 mod http;
+mod long_answers;
 mod long_lines;
 pub mod oauth;
 pub mod registry;
@@ -26,6 +27,14 @@ use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
 };
 use crate::core::config::ServerConfig;
+
+/// The longest message of a server that is taken, over HTTP as over its standard output.
+const LONGEST_ANSWER: usize = rmcp::transport::async_rw::DEFAULT_MAX_LINE_LENGTH;
+
+/// What whoever waits for a longer one is told.
+fn too_long(limit: usize) -> String {
+    format!("the server's answer is longer than {} MiB and was not taken: ask it for less at once", limit >> 20)
+}
 
 /// Where one upstream server stands.
 #[derive(Debug, Clone, PartialEq)]
