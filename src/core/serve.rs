@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -24,7 +25,7 @@ use crate::core::app::App;
 use crate::core::config::Config;
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
-use crate::core::mcp::{Handler, PassThrough, Proxy};
+use crate::core::mcp::{Handler, PassThrough, Proxy, ShortWay, Tools, short_way};
 use crate::core::rest::{self, Door};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
@@ -210,34 +211,46 @@ impl Core {
     fn router(&self, door: Door) -> Router {
         let app = self.app.clone();
         let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.app.stop.child_token());
-        if door == Door::Tcp && !self.loopback {
+        let hosts: Option<Arc<[String]>> = if door == Door::Tcp && !self.loopback {
             // Reached by names we cannot know; the key is what protects it then.
             settings = settings.disable_allowed_hosts();
+            None
         } else {
             let hosts: Vec<String> = settings.allowed_hosts.iter().chain(&self.trusted).cloned().collect();
             // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
             settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
-            settings = settings.with_allowed_hosts(hosts);
-        }
-        let all = self.app.proxy.clone();
+            settings = settings.with_allowed_hosts(hosts.clone());
+            Some(hosts.into())
+        };
+        let short = |place| ShortWay {
+            proxy: self.app.proxy.clone(),
+            sessions: Arc::default(),
+            hosts: hosts.clone(),
+            place,
+        };
+        let (short_own, short_all) = (short(Tools::Own), short(Tools::All));
+        let (all, sessions) = (self.app.proxy.clone(), short_all.sessions.clone());
         let all = StreamableHttpService::new(
-            move || Ok(PassThrough::new(all.clone())),
+            move || Ok(PassThrough::new(all.clone(), sessions.clone())),
             Arc::new(LocalSessionManager::default()),
             settings.clone(),
         );
+        let sessions = short_own.sessions.clone();
         let mcp = StreamableHttpService::new(
-            move || Ok(Handler::new(app.clone())),
+            move || Ok(Handler::new(app.clone(), sessions.clone())),
             Arc::new(LocalSessionManager::default()),
             settings,
         );
         let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
-        let mcp = Router::new()
-            .route_service(names::MCP_PATH, mcp)
+        let mcp = Router::new().route_service(names::MCP_PATH, mcp).layer(from_fn_with_state(short_own, short_way));
+        let all = Router::new()
             .route_service(names::MCP_ALL_PATH, all.clone())
-            .route_service(&one, all);
+            .route_service(&one, all)
+            .layer(from_fn_with_state(short_all, short_way));
+        let mcp = mcp.merge(all);
         let asks_for_key = self.config.borrow().require_mcp_auth || (door == Door::Tcp && !self.loopback);
         let mcp = if asks_for_key {
-            let access = axum::middleware::from_fn_with_state((self.app.clone(), door), rest::check_access);
+            let access = from_fn_with_state((self.app.clone(), door), rest::check_access);
             mcp.layer(access)
         } else {
             mcp
@@ -280,7 +293,7 @@ fn follow(
             if servers.iter().any(|server| server.to_api().connected) {
                 recorder.server_connected();
             }
-            proxy.reindex();
+            proxy.reindex().await;
             told.send_modify(|number| *number += 1);
             tokio::time::sleep(GATHER).await;
         }

@@ -174,8 +174,9 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
     write_log::start(&options.root, &options.environment);
-    // Two threads: one may be busy with a large answer while the other serves.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // One thread: with two, most steps of a call wake the other one for nothing, which is a quarter of a call's time. What
+    // takes long leaves it (`upstream::aside`).
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(options)),
         Err(error) => {

@@ -12,6 +12,7 @@ use rmcp::{ErrorData, ServerHandler};
 use super::Proxy;
 use super::definitions::{INSTRUCTIONS, definitions};
 use super::management;
+use super::short_way::{HandedOver, Place, Sessions};
 use crate::core::app::App;
 
 /// The server side of a session.
@@ -19,12 +20,14 @@ use crate::core::app::App;
 pub struct Handler {
     app: Arc<App>,
     proxy: Arc<Proxy>,
+    place: Arc<Place>,
 }
 
 impl Handler {
-    /// A session of this core.
-    pub fn new(app: Arc<App>) -> Handler {
+    /// A session of this core, with its place among those that may take the short way.
+    pub fn new(app: Arc<App>, sessions: Arc<Sessions>) -> Handler {
         Handler {
+            place: Arc::new(Place::new(sessions, app.upstreams.new_session())),
             proxy: app.proxy.clone(),
             app,
         }
@@ -52,6 +55,7 @@ impl ServerHandler for Handler {
     ) -> Result<InitializeResult, ErrorData> {
         self.proxy.client_seen(Some(&request.client_info.name));
         context.peer.set_peer_info(request.clone());
+        self.place.open();
         self.negotiate_initialize(&request)
     }
 
@@ -72,6 +76,10 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        self.place.note(&context.extensions);
+        if let Some(started) = HandedOver::take(&context.extensions) {
+            return self.proxy.go_on(started).await.map(Into::into);
+        }
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();

@@ -11,7 +11,9 @@ mod pass_through;
 mod proxy;
 mod qualified_name;
 mod relay;
+mod short_way;
 
 pub use handler::Handler;
 pub use pass_through::PassThrough;
 pub use proxy::Proxy;
+pub use short_way::{ShortWay, Tools, short_way};

@@ -25,6 +25,7 @@ use super::Proxy;
 use super::announcements::Announcements;
 use super::qualified_name::{join, may_be_of, meanings};
 use super::relay::Relay;
+use super::short_way::{HandedOver, Place, Sessions};
 use crate::contract::names;
 use crate::core::upstream::Snapshot;
 use crate::core::upstream::registry::CallError;
@@ -43,6 +44,7 @@ pub struct PassThrough {
 /// One session; what only it wanted of the servers goes with it.
 struct Session {
     id: SessionId,
+    place: Place,
     proxy: Arc<Proxy>,
     over: CancellationToken,
 }
@@ -116,10 +118,12 @@ impl Scope {
 }
 
 impl PassThrough {
-    /// A session over this proxy's servers.
-    pub fn new(proxy: Arc<Proxy>) -> PassThrough {
+    /// A session over this proxy's servers, with its place among those that may take the short way.
+    pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> PassThrough {
+        let id = proxy.upstreams().new_session();
         let session = Session {
-            id: proxy.upstreams().new_session(),
+            id,
+            place: Place::new(sessions, id),
             proxy: proxy.clone(),
             over: CancellationToken::new(),
         };
@@ -131,6 +135,7 @@ impl PassThrough {
 
     fn begin(&self, context: &RequestContext<RoleServer>) -> Result<Scope, ErrorData> {
         self.proxy.requested();
+        self.session.place.note(&context.extensions);
         if let Some(client) = context.client_info() {
             self.proxy.client_seen(Some(&client.name));
         }
@@ -227,21 +232,27 @@ impl PassThrough {
         context: &RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
         let peer = self.proxy.upstreams().peer(server);
-        let relay = Relay {
+        self.relay(server, context).pass(peer.map_err(in_words)?, request).await
+    }
+
+    fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
+        Relay {
             server,
-            peer: peer.map_err(in_words)?,
             session: self.session.id,
             context,
             limit: self.proxy.call_limit(),
-        };
-        relay.pass(request).await
+        }
     }
 }
 
 /// The one server that a request's address names.
 fn only(extensions: &rmcp::model::Extensions) -> Option<String> {
-    let path = extensions.get::<axum::http::request::Parts>()?.uri.path();
-    let one = path.strip_prefix(names::MCP_ALL_PATH)?.strip_prefix('/')?.trim_end_matches('/');
+    only_server(&extensions.get::<axum::http::request::Parts>()?.uri)
+}
+
+/// The one server that an address names.
+pub fn only_server(address: &axum::http::Uri) -> Option<String> {
+    let one = address.path().strip_prefix(names::MCP_ALL_PATH)?.strip_prefix('/')?.trim_end_matches('/');
     let one = percent_encoding::percent_decode_str(one).decode_utf8_lossy();
     (!one.is_empty()).then(|| one.into_owned())
 }
@@ -254,6 +265,16 @@ fn in_words(error: CallError) -> ErrorData {
     match error {
         CallError::Upstream(error) => error,
         error => ErrorData::internal_error(error.to_string(), None),
+    }
+}
+
+fn tool_result(server: &str, result: ServerResult) -> Result<CallToolResponse, ErrorData> {
+    match result {
+        ServerResult::CallToolResult(mut result) => {
+            result.result_type.get_or_insert(ResultType::COMPLETE);
+            Ok(result.into())
+        }
+        _ => Err(unexpected(server)),
     }
 }
 
@@ -285,6 +306,7 @@ impl ServerHandler for PassThrough {
     ) -> Result<InitializeResult, ErrorData> {
         self.proxy.client_seen(Some(&request.client_info.name));
         context.peer.set_peer_info(request.clone());
+        self.session.place.open();
         self.negotiate_initialize(&request)
     }
 
@@ -327,6 +349,11 @@ impl ServerHandler for PassThrough {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(started) = HandedOver::take(&context.extensions) {
+            self.session.place.note(&context.extensions);
+            let server = started.server.clone();
+            return tool_result(&server, self.relay(&server, &context).go_on(started).await?);
+        }
         let scope = self.begin(&context)?;
         let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None);
         let mut problem = None;
@@ -341,13 +368,7 @@ impl ServerHandler for PassThrough {
             let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
             self.proxy.upstream_called();
             let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-            return match self.pass(server, request, &context).await? {
-                ServerResult::CallToolResult(mut result) => {
-                    result.result_type.get_or_insert(ResultType::COMPLETE);
-                    Ok(result.into())
-                }
-                _ => Err(unexpected(server)),
-            };
+            return tool_result(server, self.pass(server, request, &context).await?);
         }
         Err(problem.unwrap_or_else(unknown))
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use std::time::Duration;
 
+use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType, Tool};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,14 +17,20 @@ use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
 use crate::core::tools::tool_id;
+use crate::core::upstream::aside::aside;
 use crate::core::upstream::registry::{CallError, Upstreams};
+use crate::core::upstream::sent::Started;
 use crate::core::use_counts::UseCounts;
 use crate::telemetry::remember::Recorder;
+
+type SharedTools = Arc<Vec<Tool>>;
 
 /// The proxy behind every MCP session.
 pub struct Proxy {
     upstreams: Arc<Upstreams>,
     index: RwLock<Arc<ToolIndex>>,
+    /// What the index was made of. Held, so that another list cannot come to lie where one of these lay.
+    indexed: Mutex<Vec<(String, Option<SharedTools>)>>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
     counts: Arc<UseCounts>,
@@ -41,6 +48,7 @@ impl Proxy {
         Proxy {
             upstreams,
             index: RwLock::new(Arc::new(ToolIndex::empty())),
+            indexed: Mutex::default(),
             config,
             recorder,
             counts,
@@ -48,10 +56,25 @@ impl Proxy {
         }
     }
 
-    /// Takes up the servers' tools as they are now.
-    pub fn reindex(&self) {
-        let index = Arc::new(ToolIndex::of(&self.upstreams.snapshots()));
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    /// Takes up the servers' tools as they are now, where they are others than before. Of many thousands it takes long, so
+    /// it is done beside what is served.
+    pub async fn reindex(&self) {
+        let servers = self.upstreams.snapshots();
+        let tools: Vec<_> = servers.iter().map(|server| (server.config.name.clone(), server.shared_tools())).collect();
+        let same = |(one, other): (&(String, Option<SharedTools>), &(String, Option<SharedTools>))| {
+            one.0 == other.0 && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
+        };
+        {
+            let indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+            if indexed.len() == tools.len() && indexed.iter().zip(&tools).all(same) {
+                return;
+            }
+        }
+        let Ok(index) = tokio::task::spawn_blocking(move || ToolIndex::of(&servers)).await else {
+            return;
+        };
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+        *self.indexed.lock().unwrap_or_else(PoisonError::into_inner) = tools;
     }
 
     /// How many tools a search looks through.
@@ -79,13 +102,28 @@ impl Proxy {
         self.counts.upstream_call();
     }
 
+    /// Notes a call of one of the three call tools.
+    pub fn tool_called(&self, intent: Intent) {
+        self.counts.call_tool(intent);
+    }
+
+    /// Whether what a server says of its tool must fit the call tool.
+    pub fn is_strict(&self) -> bool {
+        self.config.borrow().intent_declaration.strict_server_validation
+    }
+
+    /// How long a result may be, in characters, before it is cut.
+    pub fn response_limit(&self) -> usize {
+        self.config.borrow().tool_response_limit
+    }
+
     /// Notes a request of a client.
     pub fn requested(&self) {
         self.counts.mcp_request();
     }
 
     /// Answers a tool call; `None` when no tool has this name.
-    pub async fn call(&self, name: &str, arguments: &JsonObject) -> Option<Result<CallToolResult, rmcp::ErrorData>> {
+    pub async fn call(&self, name: &str, arguments: &JsonObject) -> Option<Result<CallToolResult, ErrorData>> {
         if name == RETRIEVE_TOOLS {
             return Some(Ok(self.retrieve_tools(arguments)));
         }
@@ -153,7 +191,7 @@ impl Proxy {
         CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
     }
 
-    async fn call_upstream(&self, intent: Intent, arguments: &JsonObject) -> Result<CallToolResult, rmcp::ErrorData> {
+    async fn call_upstream(&self, intent: Intent, arguments: &JsonObject) -> Result<CallToolResult, ErrorData> {
         let call = match UpstreamCall::read(arguments) {
             Ok(call) => call,
             Err(sentence) => return Ok(failed(&sentence)),
@@ -170,12 +208,34 @@ impl Proxy {
             return Ok(failed(&sentence));
         }
         self.counts.upstream_call();
-        match self.upstreams.call(call.server, call.tool, call.arguments, limit).await {
+        let answer = self.upstreams.call(call.server, call.tool, call.arguments, limit).await;
+        self.answered(call.server, call.tool, answer)
+    }
+
+    /// Goes on with a call of one of the three call tools that is under way already.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub async fn go_on(&self, started: Started) -> Result<CallToolResult, ErrorData> {
+        let (server, tool) = (started.server.clone(), started.tool.clone());
+        let answer = self.upstreams.go_on(started, self.call_limit()).await;
+        self.answered(&server, &tool, answer)
+    }
+
+    fn answered(
+        &self,
+        server: &str,
+        tool: &str,
+        answer: Result<CallToolResult, CallError>,
+    ) -> Result<CallToolResult, ErrorData> {
+        match answer {
             Ok(mut result) => {
                 // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
                 // again for the others.
                 result.result_type.get_or_insert(ResultType::COMPLETE);
-                self.shorten(call.server, call.tool, &mut result);
+                let texts = result.content.iter().filter_map(ContentBlock::as_text);
+                let size = texts.map(|block| block.text.len()).sum();
+                aside(size, || self.shorten(server, tool, &mut result));
                 Ok(result)
             }
             Err(CallError::Upstream(error)) => Err(error),
@@ -325,7 +385,7 @@ impl<'a> UpstreamCall<'a> {
 }
 
 /// A result that the caller's model can read: what went wrong, and what to do.
-fn failed(sentence: &str) -> CallToolResult {
+pub fn failed(sentence: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(sentence)])
 }
 

@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::upstream::underway::{Caller, NobodyToAsk, Question, Said, SessionId};
+use crate::core::upstream::sent::{Sent, Started};
+use crate::core::upstream::underway::{Caller, Hearing, NobodyToAsk, Question, Said, SessionId};
 use crate::core::upstream::wishes::is_at_least;
 
 /// A request's way.
 pub struct Relay<'a> {
     pub server: &'a str,
-    pub peer: Peer<RoleClient>,
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
     /// How long the server may take; the time in which it waits for the client's answer is not the server's.
@@ -34,32 +34,55 @@ impl Relay<'_> {
     ///
     /// # Errors
     /// The server's own error as it is, or a sentence that names the server.
-    pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, ErrorData> {
-        let (caller, mut hearing) = Caller::of(self.session);
+    pub async fn pass(&self, peer: Peer<RoleClient>, mut request: ClientRequest) -> Result<ServerResult, ErrorData> {
+        let (caller, hearing) = Caller::of(self.session);
         request.extensions_mut().insert(caller);
-        let sent = self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-        let mut handle = sent.map_err(|error| self.failed(&error.to_string()))?;
+        let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        let sent = sent.map_err(|error| self.failed(&error.to_string()))?;
+        self.follow(Sent::Library(sent), hearing, None).await
+    }
+
+    /// Goes on with a call that is under way already.
+    ///
+    /// # Errors
+    /// As [`Relay::pass`].
+    pub async fn go_on(&self, started: Started) -> Result<ServerResult, ErrorData> {
+        let sent = Sent::Short {
+            pending: started.pending,
+            answer: started.answer,
+        };
+        self.follow(sent, started.hearing, started.first).await
+    }
+
+    /// Waits for the answer, and passes on what is said before it.
+    async fn follow(
+        &self,
+        mut sent: Sent,
+        mut hearing: Hearing,
+        first: Option<Said>,
+    ) -> Result<ServerResult, ErrorData> {
         let mut questions = JoinSet::new();
         let over = CancellationToken::new();
         let _guard = over.clone().drop_guard();
         let mut until = Instant::now() + self.limit;
+        if let Some(said) = first {
+            self.hear(said, &mut questions, &over).await;
+        }
         let reason = loop {
             tokio::select! {
                 // In this order: what was said before the answer is told before it.
                 biased;
                 () = self.context.ct.cancelled() => break "the client cancelled it".to_owned(),
-                Some(said) = hearing.recv() => match said {
-                    Said::Question(question) => self.ask(question, &mut questions, &over).await,
-                    said => self.tell(said).await,
-                },
-                answer = &mut handle.rx => {
+                Some(said) = hearing.recv() => self.hear(said, &mut questions, &over).await,
+                answer = sent.answer() => {
                     questions.detach_all();
-                    return match answer {
-                        Ok(Ok(result)) => Ok(result),
-                        Ok(Err(ServiceError::McpError(error))) => Err(error),
-                        Ok(Err(error)) => Err(self.failed(&error.to_string())),
-                        Err(_) => Err(self.failed("it ended during the request; it is being started again")),
-                    };
+                    return answer.map_err(|error| match error {
+                        ServiceError::McpError(error) => error,
+                        ServiceError::TransportClosed => {
+                            self.failed("it ended during the request; it is being started again")
+                        }
+                        error => self.failed(&error.to_string()),
+                    });
                 }
                 Some(_) = questions.join_next(), if !questions.is_empty() => until = Instant::now() + self.limit,
                 () = tokio::time::sleep_until(until), if questions.is_empty() => {
@@ -68,8 +91,15 @@ impl Relay<'_> {
             }
         };
         questions.detach_all();
-        let _ = handle.cancel(Some(reason.clone())).await;
+        sent.cancel(&reason).await;
         Err(self.failed(&reason))
+    }
+
+    async fn hear(&self, said: Said, questions: &mut JoinSet<()>, over: &CancellationToken) {
+        match said {
+            Said::Question(question) => self.ask(question, questions, over).await,
+            said => self.tell(said).await,
+        }
     }
 
     fn failed(&self, text: &str) -> ErrorData {

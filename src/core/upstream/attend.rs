@@ -5,16 +5,18 @@
 //! are still in order.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use rmcp::model::{
     ClientNotification, GetExtensions, GetMeta, JsonRpcMessage, ResourceUpdatedNotificationParam, ServerNotification,
 };
 use rmcp::service::{InboundStreamOrigin, RoleClient, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
+use serde_json::value::to_raw_value;
 use tokio::sync::broadcast;
 
-use super::underway::{Caller, Log, NobodyToAsk, Said, Underway};
+use super::shortcut::SharedUnderway;
+use super::underway::{Answer, Caller, Log, NobodyToAsk, Said, Underway};
 
 /// What one server says to everybody.
 #[derive(Debug, Clone)]
@@ -40,19 +42,23 @@ pub struct Addressee(pub Result<Caller, NobodyToAsk>);
 pub struct Attended<T> {
     inner: T,
     server: Arc<str>,
-    underway: Underway,
+    underway: SharedUnderway,
     news: broadcast::Sender<News>,
 }
 
 impl<T> Attended<T> {
     /// Listens to `inner`; what is for everybody goes to `news`.
-    pub fn new(inner: T, server: &str, news: broadcast::Sender<News>) -> Attended<T> {
+    pub fn new(inner: T, server: &str, underway: SharedUnderway, news: broadcast::Sender<News>) -> Attended<T> {
         Attended {
             inner,
             server: server.into(),
-            underway: Underway::default(),
+            underway,
             news,
         }
+    }
+
+    fn underway(&self) -> MutexGuard<'_, Underway> {
+        self.underway.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn announce(&self, what: Announcement) {
@@ -68,14 +74,14 @@ impl<T> Attended<T> {
             JsonRpcMessage::Request(sent) => {
                 if let Some(caller) = sent.request.extensions().get::<Caller>() {
                     let token = sent.request.get_meta().get_progress_token();
-                    self.underway.begin(sent.id.clone(), token, caller.clone());
+                    self.underway().begin(sent.id.clone(), token, caller.clone());
                 }
             }
             JsonRpcMessage::Notification(sent) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &sent.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    self.underway.end(id);
+                    self.underway().end(id);
                 }
             }
             _ => {}
@@ -85,30 +91,37 @@ impl<T> Attended<T> {
     /// Brings what was said to whom it is for; gives back what the protocol itself has to handle.
     fn take(&mut self, mut message: RxJsonRpcMessage<RoleClient>) -> Option<RxJsonRpcMessage<RoleClient>> {
         match &mut message {
-            JsonRpcMessage::Response(answer) => self.underway.end(&answer.id),
+            JsonRpcMessage::Response(answer) => self.underway().end(&answer.id),
             JsonRpcMessage::Error(error) => {
                 if let Some(id) = &error.id {
-                    self.underway.end(id);
+                    // Of a call that went by the shortcut, an error comes here that a stream has put in the answer's place.
+                    let waiting = self.underway().answered(id);
+                    if let Some(waiting) = waiting
+                        && let Ok(error) = to_raw_value(&error.error)
+                    {
+                        let _ = waiting.send(Answer::Error(error));
+                        return None;
+                    }
                 }
             }
             JsonRpcMessage::Request(asked) => {
                 let extensions = asked.request.extensions_mut();
                 let addressee = match extensions.get::<InboundStreamOrigin>() {
-                    Some(InboundStreamOrigin::OutboundRequest(id)) => self.underway.of_question(Some(id)),
-                    _ => self.underway.of_question(None),
+                    Some(InboundStreamOrigin::OutboundRequest(id)) => self.underway().of_question(Some(id)).cloned(),
+                    _ => self.underway().of_question(None).cloned(),
                 };
-                let addressee = Addressee(addressee.cloned());
+                let addressee = Addressee(addressee);
                 extensions.insert(addressee);
             }
             JsonRpcMessage::Notification(said) => match &said.notification {
                 ServerNotification::ProgressNotification(progress) => {
-                    if let Some(caller) = self.underway.of_progress(&progress.params.progress_token) {
+                    if let Some(caller) = self.underway().of_progress(&progress.params.progress_token) {
                         caller.tell(Said::Progress(progress.params.clone()));
                     }
                     return None;
                 }
                 ServerNotification::LoggingMessageNotification(log) => {
-                    for caller in self.underway.callers() {
+                    for caller in self.underway().callers() {
                         caller.tell(Said::Log(log.params.clone()));
                     }
                     self.announce(Announcement::Log(log.params.clone()));

@@ -3,6 +3,7 @@
 //! This file holds values; [`run`] keeps one server going, [`registry`] keeps all of them.
 
 pub mod approvals;
+pub mod aside;
 pub mod attend;
 mod http;
 mod long_answers;
@@ -10,6 +11,8 @@ mod long_lines;
 pub mod oauth;
 pub mod registry;
 mod run;
+pub mod sent;
+pub mod shortcut;
 mod spawn;
 mod tell_wishes;
 pub mod underway;
@@ -91,6 +94,14 @@ impl Snapshot {
         match &self.phase {
             Phase::Connected(_) => &self.held,
             _ => &[],
+        }
+    }
+
+    /// The list of them itself, where the server is connected.
+    pub fn shared_tools(&self) -> Option<Arc<Vec<Tool>>> {
+        match &self.phase {
+            Phase::Connected(tools) => Some(tools.clone()),
+            _ => None,
         }
     }
 

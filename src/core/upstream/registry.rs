@@ -21,9 +21,11 @@ use super::approvals::{Approvals, Held};
 use super::attend::News;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Begun};
-use super::run::{Handles, resolved, run};
+use super::run::{Handles, Reached, resolved, run};
+use super::sent::{Sent, Started};
+use super::shortcut::Shortcut;
 use super::tell_wishes;
-use super::underway::{Caller, Said, SessionId};
+use super::underway::{Caller, Hearing, Said, SessionId};
 use super::wishes::{Level, Wishes};
 use super::{Phase, SignIn, Snapshot};
 use crate::core::config::ServerConfig;
@@ -46,7 +48,7 @@ pub struct Upstreams {
 struct Upstream {
     config: Arc<ServerConfig>,
     state: Arc<watch::Sender<Snapshot>>,
-    peer: watch::Receiver<Option<Peer<RoleClient>>>,
+    reached: watch::Receiver<Option<Reached>>,
     restart: Arc<Notify>,
     doubt: Arc<Notify>,
     /// Held while a sign-in is begun: two clicks begin one.
@@ -90,6 +92,14 @@ pub enum CallError {
     Upstream(rmcp::ErrorData),
     #[error("the call to server `{server}` failed: {error}")]
     Other { server: String, error: String },
+}
+
+/// How a tool is reached.
+#[derive(Debug)]
+pub enum Way {
+    /// Past the library.
+    Short(Shortcut),
+    Long,
 }
 
 /// Why no sign-in was begun.
@@ -205,7 +215,10 @@ impl Upstreams {
     /// The sessions of all servers that are connected.
     fn peers(&self) -> Vec<(String, Peer<RoleClient>)> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        servers.iter().filter_map(|(name, server)| Some((name.clone(), server.peer.borrow().clone()?))).collect()
+        servers
+            .iter()
+            .filter_map(|(name, server)| Some((name.clone(), server.reached.borrow().as_ref()?.peer.clone())))
+            .collect()
     }
 
     /// A number that rises with every change of any server.
@@ -396,8 +409,21 @@ impl Upstreams {
     /// [`CallError::Connecting`] where there is none now.
     pub fn peer(&self, server: &str) -> Result<Peer<RoleClient>, CallError> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let peer = servers.get(server).and_then(|server| server.peer.borrow().clone());
+        let peer = servers.get(server).and_then(|server| Some(server.reached.borrow().as_ref()?.peer.clone()));
         peer.ok_or_else(|| CallError::Connecting(server.to_owned()))
+    }
+
+    /// How a tool is reached that is approved, of a server that is connected, if it fits.
+    pub fn way(&self, server: &str, tool: &str, fits: impl FnOnce(&Tool) -> bool) -> Option<Way> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let server = servers.get(server)?;
+        let state = server.state.borrow();
+        let tool = state.tools().iter().find(|found| found.name == tool)?;
+        if !fits(tool) {
+            return Some(Way::Long);
+        }
+        let shortcut = server.reached.borrow().as_ref().and_then(|reached| reached.shortcut.clone());
+        Some(shortcut.map_or(Way::Long, Way::Short))
     }
 
     /// Calls a tool.
@@ -417,26 +443,46 @@ impl Upstreams {
         // An empty object and never `null`: servers reject the latter.
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let mut request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-        let (caller, mut hearing) = Caller::of(self.new_session());
+        let (caller, hearing) = Caller::of(self.new_session());
         request.extensions_mut().insert(caller);
-        let answer = async {
-            let options = PeerRequestOptions::with_timeout(limit);
-            peer.send_cancellable_request(request, options).await?.await_response().await
+        let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        let sent = sent.map_err(|error| self.failed(&server, error))?;
+        self.follow(server, Sent::Library(sent), hearing, None, limit).await
+    }
+
+    /// Goes on with a call that is under way already.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn go_on(&self, started: Started, limit: Duration) -> Result<CallToolResult, CallError> {
+        let sent = Sent::Short {
+            pending: started.pending,
+            answer: started.answer,
         };
-        let refuse = async {
-            while let Some(said) = hearing.recv().await {
-                if let Said::Question(question) = said {
-                    let text =
-                        "the client that called this tool is on `/mcp`, where servers' questions are not passed on";
-                    let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
-                    let _ = question.answer.send(Err(refusal));
+        self.follow(started.server, sent, started.hearing, started.first, limit).await
+    }
+
+    async fn follow(
+        &self,
+        server: String,
+        mut sent: Sent,
+        mut hearing: Hearing,
+        first: Option<Said>,
+        limit: Duration,
+    ) -> Result<CallToolResult, CallError> {
+        first.into_iter().for_each(refuse);
+        let mut until = std::pin::pin!(tokio::time::sleep(limit));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                Some(said) = hearing.recv() => refuse(said),
+                answer = sent.answer() => break answer,
+                () = &mut until => {
+                    let error = CallError::Timeout { server, limit };
+                    sent.cancel(&error.to_string()).await;
+                    return Err(error);
                 }
             }
-            std::future::pending().await
-        };
-        let answer = tokio::select! {
-            answer = answer => answer,
-            never = refuse => never,
         };
         match answer {
             Ok(ServerResult::CallToolResult(result)) => Ok(result),
@@ -444,12 +490,19 @@ impl Upstreams {
                 server,
                 error: "it answered with something else than a tool's result".to_owned(),
             }),
-            Err(ServiceError::TransportClosed | ServiceError::TransportSend(_)) => {
-                self.doubt(&server);
-                Err(CallError::Ended { server })
+            Err(error) => Err(self.failed(&server, error)),
+        }
+    }
+
+    fn failed(&self, server: &str, error: ServiceError) -> CallError {
+        match error {
+            ServiceError::TransportClosed | ServiceError::TransportSend(_) => {
+                self.doubt(server);
+                CallError::Ended {
+                    server: server.to_owned(),
+                }
             }
-            Err(ServiceError::Timeout { .. }) => Err(CallError::Timeout { server, limit }),
-            Err(error) => Err(not_answered(&server, error)),
+            error => not_answered(server, error),
         }
     }
 
@@ -476,7 +529,7 @@ impl Upstreams {
             identity: None,
             sign_in: SignIn::default(),
         }));
-        let (peer, peer_seen) = watch::channel(None);
+        let (reached, reached_seen) = watch::channel(None);
         let restart = Arc::new(Notify::new());
         let doubt = Arc::new(Notify::new());
         let stop = CancellationToken::new();
@@ -484,7 +537,7 @@ impl Upstreams {
             state: state.clone(),
             approvals: self.approvals.clone(),
             tokens: self.tokens.clone(),
-            peer,
+            reached,
             restart: restart.clone(),
             doubt: doubt.clone(),
             stop: stop.clone(),
@@ -497,13 +550,22 @@ impl Upstreams {
         Upstream {
             config,
             state,
-            peer: peer_seen,
+            reached: reached_seen,
             restart,
             doubt,
             signing_in: Arc::default(),
             stop,
             task,
         }
+    }
+}
+
+/// Answers what a server asks of a client on `/mcp`.
+fn refuse(said: Said) {
+    if let Said::Question(question) = said {
+        let text = "the client that called this tool is on `/mcp`, where servers' questions are not passed on";
+        let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
+        let _ = question.answer.send(Err(refusal));
     }
 }
 

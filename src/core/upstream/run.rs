@@ -22,6 +22,7 @@ use super::http;
 use super::long_lines::LongLines;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Trouble};
+use super::shortcut::{self, SharedUnderway, Shortcut};
 use super::spawn::{Process, Spawned, spawn};
 use super::tell_wishes::tell_all;
 use super::underway::{NobodyToAsk, Question, Said};
@@ -36,13 +37,21 @@ pub struct Handles {
     pub state: Arc<watch::Sender<Snapshot>>,
     pub approvals: Arc<Approvals>,
     pub tokens: Arc<Tokens>,
-    pub peer: watch::Sender<Option<Peer<RoleClient>>>,
+    pub reached: watch::Sender<Option<Reached>>,
     pub restart: Arc<Notify>,
     /// A call could not be brought to the server: it may be gone.
     pub doubt: Arc<Notify>,
     pub stop: CancellationToken,
     pub news: broadcast::Sender<News>,
     pub wishes: Arc<Mutex<Wishes>>,
+}
+
+/// How a connected server is spoken to.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    pub peer: Peer<RoleClient>,
+    /// None for a server over HTTP.
+    pub shortcut: Option<Shortcut>,
 }
 
 /// A first start may download a package: pitfalls of shorter limits are many and of longer ones none.
@@ -154,6 +163,7 @@ struct Session {
     service: RunningService<RoleClient, Client>,
     /// None for a server that is reached over HTTP.
     process: Option<Process>,
+    shortcut: Option<Shortcut>,
     tools: Vec<Tool>,
     changed: Arc<Notify>,
 }
@@ -171,17 +181,18 @@ async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result
     let client = Client {
         changed: changed.clone(),
     };
-    let (outcome, process) = match config.effective_protocol() {
+    let (outcome, process, shortcut) = match config.effective_protocol() {
         Protocol::Stdio => {
-            let (outcome, process) = start(config, log, &handles.news, client).await?;
-            (outcome, Some(process))
+            let (outcome, process, shortcut) = start(config, log, &handles.news, client).await?;
+            (outcome, Some(process), Some(shortcut))
         }
-        _ => (reach(config, client, handles).await, None),
+        _ => (reach(config, client, handles).await, None, None),
     };
     match outcome {
         Ok((service, tools)) => Ok(Session {
             service,
             process,
+            shortcut,
             tools,
             changed,
         }),
@@ -203,13 +214,16 @@ async fn start(
     log: &Path,
     news: &broadcast::Sender<News>,
     client: Client,
-) -> Result<(Result<Opened, Trouble>, Process), String> {
+) -> Result<(Result<Opened, Trouble>, Process, Shortcut), String> {
     let Spawned {
         mut process,
         stdout,
         stdin,
     } = spawn(config, log)?;
-    let transport = Attended::new(AsyncRwTransport::new(LongLines::new(stdout), stdin), &config.name, news.clone());
+    let underway = SharedUnderway::default();
+    let (shortcut, output, input) = shortcut::open(stdout, stdin, underway.clone());
+    let transport = AsyncRwTransport::new(LongLines::new(output), input);
+    let transport = Attended::new(transport, &config.name, underway, news.clone());
     let attempt = async {
         let service = client.serve(transport).await.map_err(|error| format!("it did not initialise: {error}"))?;
         let tools = list_tools(service.peer()).await?;
@@ -219,7 +233,7 @@ async fn start(
         outcome = in_time(config.init_timeout.unwrap_or(FIRST_START), attempt) => outcome,
         status = process.ended() => Err(format!("it ended before it was ready ({status})").into()),
     };
-    Ok((outcome, process))
+    Ok((outcome, process, shortcut))
 }
 
 /// Opens a session with a server over HTTP.
@@ -228,7 +242,8 @@ async fn reach(config: &ServerConfig, client: Client, handles: &Handles) -> Resu
         let way = http::client(config)?;
         let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
         handles.state.send_modify(|state| state.sign_in.provider = provider);
-        let transport = Attended::new(http::transport(config, way, manager), &config.name, handles.news.clone());
+        let transport = http::transport(config, way, manager);
+        let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
         let service = client.serve(transport).await.map_err(|error| http::not_opened(config, &error))?;
         let tools = list_tools(service.peer()).await?;
         Ok((service, tools))
@@ -246,12 +261,16 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     let Session {
         mut service,
         mut process,
+        shortcut,
         tools,
         changed,
     } = session;
     let peer = service.peer().clone();
     tracing::info!(server = config.name, tools = tools.len(), "connected");
-    handles.peer.send_replace(Some(peer.clone()));
+    handles.reached.send_replace(Some(Reached {
+        peer: peer.clone(),
+        shortcut,
+    }));
     take_tools(tools, config, handles);
     let (told, name, wishes) = (peer.clone(), config.name.clone(), handles.wishes.clone());
     tokio::spawn(async move { tell_all(told, name, &wishes).await });
@@ -273,7 +292,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
             },
         }
     };
-    handles.peer.send_replace(None);
+    handles.reached.send_replace(None);
     if !handles.stop.is_cancelled() {
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
     }

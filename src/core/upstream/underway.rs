@@ -5,6 +5,7 @@ use rmcp::model::{
     ClientResult, ErrorCode, ErrorData, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken,
     RequestId, ServerRequest,
 };
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -75,10 +76,20 @@ impl From<NobodyToAsk> for ErrorData {
     }
 }
 
+/// What a server answered, as it wrote it.
+#[derive(Debug)]
+pub enum Answer {
+    Result(Box<RawValue>),
+    Error(Box<RawValue>),
+}
+
 /// The requests under way with one server.
 #[derive(Debug, Default)]
 pub struct Underway {
     requests: Vec<Request>,
+    /// How many of them went by the shortcut.
+    short: usize,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -86,18 +97,75 @@ struct Request {
     id: RequestId,
     progress: Option<ProgressToken>,
     caller: Caller,
+    /// Where the answer goes; the library knows it of the others.
+    answer: Option<oneshot::Sender<Answer>>,
 }
 
 impl Underway {
     /// A request is sent.
     pub fn begin(&mut self, id: RequestId, progress: Option<ProgressToken>, caller: Caller) {
+        self.push(id, progress, caller, None);
+    }
+
+    /// A request is sent by the shortcut: gives the place where its answer arrives. None when the server has ended.
+    pub fn begin_short(
+        &mut self,
+        id: RequestId,
+        progress: Option<ProgressToken>,
+        caller: Caller,
+    ) -> Option<oneshot::Receiver<Answer>> {
+        if self.closed {
+            return None;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.push(id, progress, caller, Some(answer));
+        Some(answered)
+    }
+
+    fn push(
+        &mut self,
+        id: RequestId,
+        progress: Option<ProgressToken>,
+        caller: Caller,
+        answer: Option<oneshot::Sender<Answer>>,
+    ) {
         self.requests.retain(|request| !request.caller.hears.is_closed());
-        self.requests.push(Request { id, progress, caller });
+        self.requests.push(Request {
+            id,
+            progress,
+            caller,
+            answer,
+        });
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.short = self.requests.iter().filter(|request| request.answer.is_some()).count();
     }
 
     /// A request was answered or cancelled.
     pub fn end(&mut self, id: &RequestId) {
-        self.requests.retain(|request| request.id != *id);
+        drop(self.answered(id));
+    }
+
+    /// A request was answered: who waits for the answer, where that is known here.
+    pub fn answered(&mut self, id: &RequestId) -> Option<oneshot::Sender<Answer>> {
+        let at = self.requests.iter().position(|request| request.id == *id)?;
+        let request = self.requests.remove(at);
+        self.short -= usize::from(request.answer.is_some());
+        request.answer
+    }
+
+    /// Whether a request went by the shortcut.
+    pub fn has_short(&self) -> bool {
+        self.short > 0
+    }
+
+    /// The server has ended: nobody who took the shortcut gets an answer any more.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.requests.retain(|request| request.answer.is_none());
+        self.short = 0;
     }
 
     /// Whose request makes this progress.

@@ -1,0 +1,73 @@
+//! A request that is under way with a server, by whichever way it went.
+
+use rmcp::model::{CallToolResult, ErrorData, ServerResult};
+use rmcp::service::{RequestHandle, RoleClient, ServiceError};
+
+use super::aside::aside;
+use super::shortcut::Pending;
+use super::underway::{Answer, Hearing, Said};
+
+/// A tool call that took the shortcut, and turned out to be more than an answer.
+#[derive(Debug)]
+pub struct Started {
+    pub server: String,
+    pub tool: String,
+    pub pending: Pending,
+    pub hearing: Hearing,
+    /// What the server said, and was not told yet.
+    pub first: Option<Said>,
+    /// The answer, where it is there already.
+    pub answer: Option<Answer>,
+}
+
+/// A request that waits for its answer.
+pub enum Sent {
+    Library(RequestHandle<RoleClient>),
+    Short { pending: Pending, answer: Option<Answer> },
+}
+
+impl Sent {
+    /// The answer. May be asked for again when it was dropped before it came.
+    ///
+    /// # Errors
+    /// The server's own, or that it has ended.
+    pub async fn answer(&mut self) -> Result<ServerResult, ServiceError> {
+        match self {
+            Sent::Library(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
+            Sent::Short { pending, answer } => {
+                let answer = match answer.take() {
+                    Some(answer) => answer,
+                    None => pending.answer().await.ok_or(ServiceError::TransportClosed)?,
+                };
+                read(&answer)
+            }
+        }
+    }
+
+    /// Tells the server that nobody waits any more.
+    pub async fn cancel(self, reason: &str) {
+        match self {
+            Sent::Library(handle) => {
+                let _ = handle.cancel(Some(reason.to_owned())).await;
+            }
+            Sent::Short { pending, .. } => pending.cancel(reason),
+        }
+    }
+}
+
+fn read(answer: &Answer) -> Result<ServerResult, ServiceError> {
+    let result = match answer {
+        Answer::Error(error) => {
+            let error = serde_json::from_str(error.get());
+            let unreadable = |_| ErrorData::internal_error("the server's error cannot be read", None);
+            return Err(ServiceError::McpError(error.unwrap_or_else(unreadable)));
+        }
+        Answer::Result(result) => result.get(),
+    };
+    // The general type would try all the others first.
+    let read = || {
+        let read = serde_json::from_str::<CallToolResult>(result).map(ServerResult::CallToolResult);
+        read.or_else(|_| serde_json::from_str(result)).map_err(|_| ServiceError::UnexpectedResponse)
+    };
+    aside(result.len(), read)
+}
