@@ -276,10 +276,16 @@ impl<R> Output<R> {
             if (end.is_some() && !deliver(&self.underway, &self.line)) || self.too_long {
                 self.passing = std::mem::take(&mut self.line);
             } else if end.is_some() {
-                self.line.clear();
+                empty(&mut self.line);
             }
         }
     }
+}
+
+/// Keeps a buffer's memory for the next line, but not that of a large one.
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(CHUNK);
 }
 
 /// Gives an answer to whoever waits for it; `false` for everything else.
@@ -314,7 +320,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
                 this.passed += length;
                 return Poll::Ready(Ok(()));
             }
-            this.passing.clear();
+            empty(&mut this.passing);
             this.passed = 0;
             if !this.unread.is_empty() {
                 // One line at a time: the library must have taken it before an answer that came after it is given out.
@@ -338,5 +344,141 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
 impl<R> Drop for Output<R> {
     fn drop(&mut self) {
         lock(&self.underway).close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, DuplexStream, duplex};
+
+    use super::*;
+    use crate::core::upstream::underway::SessionId;
+
+    /// A server's ends of its streams, and ours.
+    struct Streams {
+        says: DuplexStream,
+        reads: BufReader<DuplexStream>,
+        shortcut: Shortcut,
+        output: Output<DuplexStream>,
+        input: Input,
+    }
+
+    fn streams() -> Streams {
+        let (says, output) = duplex(1 << 10);
+        let (input, reads) = duplex(1 << 10);
+        let (shortcut, output, input) = open(output, input, SharedUnderway::default());
+        Streams {
+            says,
+            reads: BufReader::new(reads),
+            shortcut,
+            output,
+            input,
+        }
+    }
+
+    fn call(shortcut: &Shortcut, arguments: &str) -> (Pending, super::super::underway::Hearing) {
+        let (caller, hearing) = Caller::of(SessionId(1));
+        (shortcut.call("t", serde_json::from_str(arguments).unwrap(), false, caller).unwrap(), hearing)
+    }
+
+    fn result(answer: Option<Answer>) -> String {
+        match answer.unwrap() {
+            Answer::Result(result) => result.get().to_owned(),
+            Answer::Error(error) => format!("error {error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_one_line_whatever_its_arguments_look_like() {
+        let mut streams = streams();
+        let _call = call(&streams.shortcut, "{\r\n \"a\":\n\"\\n\"}");
+        streams.input.write_all(b"the library's\n").await.unwrap();
+        let mut lines = String::new();
+        streams.reads.read_line(&mut lines).await.unwrap();
+        let sent: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        let params = serde_json::json!({"name": "t", "arguments": {"a": "\n"}});
+        assert_eq!((&sent["method"], &sent["params"], &sent["id"]), (&"tools/call".into(), &params, &FIRST_ID.into()));
+        lines.clear();
+        streams.reads.read_line(&mut lines).await.unwrap();
+        assert_eq!(lines, "the library's\n");
+    }
+
+    #[tokio::test]
+    async fn answers_go_to_their_callers_and_all_else_to_the_library_in_order() {
+        let mut streams = streams();
+        let (mut one, _hears_one) = call(&streams.shortcut, "{}");
+        let (mut two, _hears_two) = call(&streams.shortcut, "{}");
+        let (first, second) = (FIRST_ID, FIRST_ID + 1);
+        let said = format!(
+            "before\n{{\"jsonrpc\":\"2.0\",\"id\":{second},\"result\":{{ \"b\" : 1 }}}}\r\nbetween\n{{\"id\":7,\"result\":{{}}}}\n\
+             {{\"error\":{{\"code\":1,\"message\":\"m\"}},\"id\":{first}}}\n{{\"id\":{second},\"result\":{{}}}}\nunfinished"
+        );
+        let server = async {
+            for piece in said.as_bytes().chunks(5) {
+                streams.says.write_all(piece).await.unwrap();
+            }
+            drop(streams.says);
+        };
+        let mut passed = String::new();
+        let (read, ()) = tokio::join!(streams.output.read_to_string(&mut passed), server);
+        read.unwrap();
+        assert_eq!(result(two.answer().await), "{ \"b\" : 1 }");
+        assert_eq!(result(one.answer().await), "error {\"code\":1,\"message\":\"m\"}");
+        // The last answer came twice; with nobody waiting it is the library's to wonder.
+        let left =
+            format!("before\nbetween\n{{\"id\":7,\"result\":{{}}}}\n{{\"id\":{second},\"result\":{{}}}}\nunfinished");
+        assert_eq!(passed, left);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_an_answer_is_read_before_the_answer_is_given_out() {
+        let mut streams = streams();
+        let (mut one, _hearing) = call(&streams.shortcut, "{}");
+        streams.says.write_all(format!("said\n{{\"id\":{FIRST_ID},\"result\":{{}}}}\n").as_bytes()).await.unwrap();
+        let mut piece = [0; 64];
+        let length = streams.output.read(&mut piece).await.unwrap();
+        assert_eq!(piece.get(..length), Some(&b"said\n"[..]));
+        assert!(one.answer.try_recv().is_err());
+        drop(streams.says);
+        assert_eq!(streams.output.read(&mut piece).await.unwrap(), 0);
+        assert_eq!(result(one.answer().await), "{}");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_server_is_the_end_of_every_call() {
+        let mut streams = streams();
+        let (mut one, _hearing) = call(&streams.shortcut, "{}");
+        drop(streams.says);
+        assert_eq!(streams.output.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(one.answer().await.is_none());
+        let (caller, _hearing) = Caller::of(SessionId(1));
+        assert!(streams.shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_line_too_long_for_an_answer_is_passed_on_as_it_comes() {
+        let mut streams = streams();
+        let (_one, _hearing) = call(&streams.shortcut, "{}");
+        let length = DEFAULT_MAX_LINE_LENGTH + CHUNK;
+        let server = async {
+            streams.says.write_all(&vec![b'x'; length]).await.unwrap();
+            streams.says.write_all(b"\nnext\n").await.unwrap();
+            drop(streams.says);
+        };
+        let mut passed = Vec::new();
+        let (read, ()) = tokio::join!(streams.output.read_to_end(&mut passed), server);
+        read.unwrap();
+        assert_eq!(passed.len(), length + 6);
+        assert!(passed.ends_with(b"x\nnext\n"));
+        assert!(streams.output.line.capacity() == 0, "the memory of it is not kept");
+    }
+
+    #[tokio::test]
+    async fn with_the_session_the_servers_input_ends_although_somebody_could_still_call() {
+        let mut streams = streams();
+        drop(streams.input);
+        let mut left = String::new();
+        streams.reads.read_to_string(&mut left).await.unwrap();
+        assert_eq!(left, "");
     }
 }

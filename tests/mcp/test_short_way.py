@@ -1,0 +1,257 @@
+"""What a client sees of calls that go past the library: nothing, but that they are faster. With an official server.
+
+Run by `scripts/test mcp`.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+import unittest
+
+from world import World, main, wait_for
+
+# `hold` waits until a file is there, and notes when nobody wants its answer any more.
+SERVER = """
+import pathlib, sys, warnings
+import anyio
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.types import ToolAnnotations
+
+warnings.simplefilter("ignore")
+server = MCPServer("simple")
+here = pathlib.Path(sys.argv[1])
+
+@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+async def say(text: str) -> str:
+    return text
+
+@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+async def hold(name: str) -> str:
+    (here / f"{name}.called").touch()
+    try:
+        while not (here / f"{name}.go").exists():
+            await anyio.sleep(0.01)
+    except anyio.get_cancelled_exc_class():
+        (here / f"{name}.cancelled").touch()
+        raise
+    return "held"
+
+@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+async def step(ctx: Context) -> str:
+    await ctx.report_progress(1, 2, "half")
+    return "stepped"
+
+@server.tool(annotations=ToolAnnotations(destructiveHint=True, readOnlyHint=False))
+async def remove() -> str:
+    return "removed"
+
+server.run()
+"""
+
+
+class Session:
+    """A client's session, spoken by hand: what is looked at here is how it is answered."""
+
+    def __init__(self, port, path):
+        self.port, self.path, self.id, self.calls = port, path, None, 0
+        client = {"name": "test", "version": "1"}
+        self.post("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client})
+        self.notify("notifications/initialized", {})
+
+    def send(self, message, timeout=20, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
+        if self.id:
+            sent |= {"mcp-session-id": self.id, "mcp-protocol-version": "2025-06-18"}
+        connection.request("POST", self.path, body=message if isinstance(message, str) else json.dumps(message), headers=sent)
+        answer = connection.getresponse()
+        self.id = answer.getheader("mcp-session-id") or self.id
+        return connection, answer
+
+    def notify(self, method, params):
+        connection, answer = self.send({"jsonrpc": "2.0", "method": method, "params": params})
+        with contextlib.closing(connection):
+            assert answer.status == 202, answer.status
+
+    def post(self, method, params, **headers):
+        """How it was answered, and the messages of the answer."""
+        self.calls += 1
+        message = {"jsonrpc": "2.0", "id": self.calls, "method": method, "params": params}
+        connection, answer = self.send(message, **headers)
+        with contextlib.closing(connection):
+            return self.read(answer)
+
+    def read(self, answer):
+        text = answer.read().decode()
+        kind = answer.getheader("content-type") or ""
+        if kind == "text/event-stream":
+            data = [line[6:] for line in text.split("\n") if line.startswith("data: ") and line[6:]]
+            return "stream", [json.loads(line) for line in data]
+        return (kind, [json.loads(text)]) if kind == "application/json" else (answer.status, text)
+
+    def call(self, tool, arguments=None, meta=None, **headers):
+        params = {"name": tool, "arguments": {} if arguments is None else arguments}
+        return self.post("tools/call", params | ({"_meta": meta} if meta else {}), **headers)
+
+
+def said(answer):
+    """What an answer says, however it came: the text of the result, or the error."""
+    _, messages = answer
+    message = messages[-1]
+    return message.get("error") or (message["result"].get("isError", False), message["result"]["content"][0]["text"])
+
+
+class ShortWay(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        cls.here = cls.world.directory / "marks"
+        cls.here.mkdir()
+        script = cls.world.directory / "simple.py"
+        script.write_text(SERVER)
+        servers = [{"name": "simple", "command": sys.executable, "args": [str(script), str(cls.here)], "enabled": True}]
+        cls.world.write_config({"mcpServers": servers, "tool_response_limit": 2000})
+        cls.world.start_core()
+        cls.world.wait_connected("simple")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.end()
+
+    def session(self, path="/mcp/all"):
+        """A session whose next call goes the short way."""
+        session = Session(self.world.port, path)
+        name, arguments = ("call_tool_read", {"name": "simple:say", "args": {"text": "a"}})
+        if path != "/mcp":
+            name, arguments = ("simple__say" if path == "/mcp/all" else "say"), {"text": "a"}
+        kind, _ = session.call(name, arguments)
+        self.assertEqual(kind, "stream")
+        return session
+
+    def mark(self, name):
+        return self.here / name
+
+    def test_same(self):
+        """calls are answered as one JSON message once a session is known, with the same words; odd ones as before"""
+        text = "ä\n\"\\ \u2028 \U0001f600" * 3
+        for path, tool in (("/mcp/all", "simple__say"), ("/mcp/all/simple", "say")):
+            session = Session(self.world.port, path)
+            slow, fast = [session.call(tool, {"text": text}) for _ in range(2)]
+            self.assertEqual((slow[0], fast[0]), ("stream", "application/json"), path)
+            self.assertEqual(said(slow), (False, text))
+            self.assertEqual(said(fast), (False, text))
+            unknown = Session(self.world.port, path).call("nobody__x")
+            self.assertEqual(said(session.call("nobody__x")), said(unknown))
+            for arguments in ({}, {"text": 1}, {"text": "a", "more": [{}]}, [], "text"):
+                first = Session(self.world.port, path).call(tool, arguments)
+                self.assertEqual(session.call(tool, arguments)[1][0].get("error"), first[1][-1].get("error"), arguments)
+        pretty = json.dumps({"jsonrpc": "2.0", "id": "x\n1", "method": "tools/call",
+                             "params": {"name": "say", "arguments": {"text": "b"}}}, indent=3).replace("\n", "\r\n")
+        connection, answer = session.send(pretty)
+        with contextlib.closing(connection):
+            kind, [message] = session.read(answer)
+        self.assertEqual((kind, message["id"], message["result"]["content"][0]["text"]), ("application/json", "x\n1", "b"))
+
+    def test_own(self):
+        """so it is on /mcp, where intent is still checked and long results are still cut"""
+        session = self.session("/mcp")
+        short = session.call("call_tool_read", {"name": "simple:say", "args": {"text": "b"}})
+        self.assertEqual((short[0], said(short)), ("application/json", (False, "b")))
+        as_text = session.call("call_tool_write", {"name": "simple:say", "args_json": '{"text": "c"}'})
+        self.assertEqual(as_text[0], "application/json")
+        refused = Session(self.world.port, "/mcp").call("call_tool_read", {"name": "simple:remove"})
+        self.assertTrue(said(refused)[0])
+        self.assertEqual(said(session.call("call_tool_read", {"name": "simple:remove"})), said(refused))
+        self.assertEqual(said(session.call("call_tool_destructive", {"name": "simple:remove"})), (False, "removed"))
+        long = said(session.call("call_tool_read", {"name": "simple:say", "args": {"text": "é" * 5000}}))[1]
+        self.assertTrue(long.startswith("é" * 1500) and "read_cache" in long, long[:80])
+        self.assertLess(len(long), 3000)
+
+    def test_doors(self):
+        """a session that is known is not open to pages of other sites, other hosts, or what is no JSON"""
+        for path in ("/mcp/all", "/mcp"):
+            session = self.session(path)
+            for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}, {"host": "127.0.0.1.evil.example"}):
+                status, _ = session.call("simple__say", {"text": "a"}, **headers)
+                self.assertEqual(status, 403, headers)
+            self.assertEqual(session.call("simple__say", {"text": "a"}, **{"content-type": "text/plain"})[0], 415)
+            self.assertEqual(session.call("simple__say", {"text": "a"}, accept="text/html")[0], 406)
+            session.id = "0"
+            self.assertEqual(session.call("simple__say", {"text": "a"})[0], 404)
+
+    def test_long(self):
+        """a call that takes long goes on as a stream, and can still be cancelled; so can one that has just begun"""
+        session = self.session()
+        call = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "simple__hold"}}
+        connection, answer = session.send({**call, "id": "l", "params": {"name": "simple__hold", "arguments": {"name": "l"}}})
+        with contextlib.closing(connection):
+            self.assertEqual(answer.getheader("content-type"), "text/event-stream")
+            self.mark("l.go").touch()
+            self.assertEqual(said(session.read(answer)), (False, "held"))
+
+        connection, answer = session.send({**call, "id": "m", "params": {"name": "simple__hold", "arguments": {"name": "m"}}})
+        with contextlib.closing(connection):
+            self.assertEqual(answer.getheader("content-type"), "text/event-stream")
+            session.notify("notifications/cancelled", {"requestId": "m"})
+            wait_for("the server hears of it", self.mark("m.cancelled").exists)
+
+        def begun():
+            wait_for("the call", self.mark("n.called").exists)
+            session.notify("notifications/cancelled", {"requestId": "n", "reason": "changed my mind"})
+
+        canceller = threading.Thread(target=begun)
+        canceller.start()
+        started = time.monotonic()
+        connection, answer = session.send({**call, "id": "n", "params": {"name": "simple__hold", "arguments": {"name": "n"}}})
+        with contextlib.closing(connection):
+            kind, [message] = session.read(answer)
+        canceller.join()
+        self.assertEqual((kind, "cancelled" in message["error"]["message"]), ("application/json", True))
+        self.assertLess(time.monotonic() - started, 0.9, "it was told before the call became a stream")
+        wait_for("the server hears of it", self.mark("n.cancelled").exists)
+
+    def test_progress(self):
+        """progress is told to a client that asked for it, before the answer; others get the answer alone"""
+        session = self.session()
+        for _ in range(20):
+            kind, messages = session.call("simple__step", meta={"progressToken": "mine"})
+            self.assertEqual(kind, "stream")
+            self.assertEqual([message.get("method") for message in messages], ["notifications/progress", None])
+            self.assertEqual(messages[0]["params"]["progressToken"], "mine")
+        self.assertEqual(session.call("simple__step")[0], "application/json")
+
+    def test_killed(self):
+        """a server that is killed during a call: the client hears so within a second, and the next call finds it again"""
+        for path in ("/mcp/all", "/mcp"):
+            session = self.session(path)
+            name = path.replace("/", "")
+            arguments = {"name": name}
+            tool, arguments = ("simple__hold", arguments) if path == "/mcp/all" else (
+                "call_tool_read", {"name": "simple:hold", "args": arguments})
+            answers = []
+            caller = threading.Thread(target=lambda: answers.append(session.call(tool, arguments)))
+            caller.start()
+            wait_for("the call", self.mark(f"{name}.called").exists)
+            server = next(p for p in self.world.processes() if str(self.here) in p.command)
+            os.kill(server.pid, signal.SIGKILL)
+            killed = time.monotonic()
+            caller.join()
+            self.assertLess(time.monotonic() - killed, 1)
+            self.assertIn("ended during the", json.dumps(answers[0][1]))
+            again = lambda: any(str(self.here) in p.command and p != server for p in self.world.processes())
+            wait_for("the server again", lambda: again() and self.world.server("simple")["connected"], 30)
+            tool, arguments = ("simple__say", {"text": "b"}) if path == "/mcp/all" else (
+                "call_tool_read", {"name": "simple:say", "args": {"text": "b"}})
+            answer = session.call(tool, arguments)
+            self.assertEqual((answer[0], said(answer)), ("application/json", (False, "b")))
+
+
+if __name__ == "__main__":
+    main()
