@@ -23,14 +23,15 @@ use crate::core::upstream::sent::Started;
 use crate::core::use_counts::UseCounts;
 use crate::telemetry::remember::Recorder;
 
-type SharedTools = Arc<Vec<Tool>>;
+/// A server's name, and its list of tools where it is connected.
+type Indexed = (String, Option<Arc<Vec<Tool>>>);
 
 /// The proxy behind every MCP session.
 pub struct Proxy {
     upstreams: Arc<Upstreams>,
     index: RwLock<Arc<ToolIndex>>,
     /// What the index was made of. Held, so that another list cannot come to lie where one of these lay.
-    indexed: Mutex<Vec<(String, Option<SharedTools>)>>,
+    indexed: Mutex<Vec<Indexed>>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
     counts: Arc<UseCounts>,
@@ -60,8 +61,9 @@ impl Proxy {
     /// it is done beside what is served.
     pub async fn reindex(&self) {
         let servers = self.upstreams.snapshots();
-        let tools: Vec<_> = servers.iter().map(|server| (server.config.name.clone(), server.shared_tools())).collect();
-        let same = |(one, other): (&(String, Option<SharedTools>), &(String, Option<SharedTools>))| {
+        let tools: Vec<Indexed> =
+            servers.iter().map(|server| (server.config.name.clone(), server.shared_tools())).collect();
+        let same = |(one, other): (&Indexed, &Indexed)| {
             one.0 == other.0 && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
         };
         {

@@ -312,7 +312,7 @@ pub async fn short_way(State(way): State<ShortWay>, request: Request, next: Next
         Outcome::Answered(response) => response,
         Outcome::Ordinary => next.run(Request::from_parts(parts, Body::from(body))).await,
         Outcome::More(started) => {
-            parts.extensions.insert(HandedOver(Arc::new(Mutex::new(Some(started)))));
+            parts.extensions.insert(HandedOver(Arc::new(Mutex::new(Some(*started)))));
             next.run(Request::from_parts(parts, Body::from(body))).await
         }
     }
@@ -323,7 +323,7 @@ enum Outcome {
     /// Nothing was done yet.
     Ordinary,
     /// The call is under way, and there is more to it.
-    More(Started),
+    More(Box<Started>),
 }
 
 /// A call that is under way already when the library hears of it; travels in the HTTP request's extensions.
@@ -430,7 +430,7 @@ impl ShortWay {
                 },
                 answer = sent.pending.answer() => return Some(self.answered(id, sent, answer)),
             };
-            return Some(Outcome::More(sent.started(first, None)));
+            return Some(Outcome::More(Box::new(sent.started(first, None))));
         }
     }
 
@@ -487,7 +487,7 @@ impl ShortWay {
             Some(Answer::Result(result)) => {
                 let longer = self.place == Tools::Own && result.get().len() > self.proxy.response_limit();
                 if longer || result.get().contains("\"resultType\"") || !result.get().starts_with('{') {
-                    return Outcome::More(sent.started(None, Some(Answer::Result(result))));
+                    return Outcome::More(Box::new(sent.started(None, Some(Answer::Result(result)))));
                 }
                 respond(id, Some(&result), None)
             }
