@@ -59,6 +59,11 @@ impl InstanceRoot {
         self.path.join("tool-approvals.json")
     }
 
+    /// `mcp-sessions.json`: the sessions of AI clients, for when they come back.
+    pub fn mcp_sessions(&self) -> PathBuf {
+        self.path.join("mcp-sessions.json")
+    }
+
     /// `oauth-tokens.json`: what signing in to servers left behind.
     pub fn oauth_tokens(&self) -> PathBuf {
         self.path.join("oauth-tokens.json")

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt as _;
+use rmcp::transport::streamable_http_server::session::SessionStore;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
@@ -25,7 +26,7 @@ use crate::core::app::App;
 use crate::core::config::Config;
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
-use crate::core::mcp::{Handler, PassThrough, Proxy, ShortWay, Tools, short_way};
+use crate::core::mcp::{Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, short_way};
 use crate::core::rest::{self, Door};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
@@ -103,6 +104,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     };
     // The servers end while open requests finish; a request that takes longer is cut off.
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
+    core.remembered.save();
     core.app.facts.close();
     tracing::info!("stopped");
     Ok(())
@@ -129,6 +131,7 @@ struct Core {
     ready: watch::Sender<bool>,
     trusted: Vec<String>,
     loopback: bool,
+    remembered: Arc<RememberedSessions>,
 }
 
 impl Core {
@@ -180,6 +183,7 @@ impl Core {
             ready,
             trusted,
             loopback: is_loopback(address),
+            remembered: RememberedSessions::load(options.root.mcp_sessions()),
         }
     }
 
@@ -232,14 +236,14 @@ impl Core {
         let (all, sessions) = (self.app.proxy.clone(), short_all.sessions.clone());
         let all = StreamableHttpService::new(
             move || Ok(PassThrough::new(all.clone(), sessions.clone())),
-            Arc::new(LocalSessionManager::default()),
-            settings.clone(),
+            sessions_in_memory(),
+            remembering(settings.clone(), self.remembered.at(Tools::All)),
         );
         let sessions = short_own.sessions.clone();
         let mcp = StreamableHttpService::new(
             move || Ok(Handler::new(app.clone(), sessions.clone())),
-            Arc::new(LocalSessionManager::default()),
-            settings,
+            sessions_in_memory(),
+            remembering(settings, self.remembered.at(Tools::Own)),
         );
         let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
         let mcp = Router::new().route_service(names::MCP_PATH, mcp).layer(from_fn_with_state(short_own, short_way));
@@ -257,6 +261,23 @@ impl Core {
         };
         rest::router(self.app.clone(), door).merge(mcp)
     }
+}
+
+/// A session that is not used for so long ends in memory, where it takes some 70 kB; it goes on when it is used again.
+const SESSION_IDLE: Duration = Duration::from_mins(30);
+
+fn sessions_in_memory() -> Arc<LocalSessionManager> {
+    let mut manager = LocalSessionManager::default();
+    manager.session_config.keep_alive = Some(SESSION_IDLE);
+    Arc::new(manager)
+}
+
+fn remembering(
+    mut settings: StreamableHttpServerConfig,
+    sessions: Arc<dyn SessionStore>,
+) -> StreamableHttpServerConfig {
+    settings.session_store = Some(sessions);
+    settings
 }
 
 /// The origins of pages that a host of this list may serve.

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import signal
+import stat
 import sys
 import threading
 import time
@@ -251,6 +252,36 @@ class ShortWay(unittest.TestCase):
                 "call_tool_read", {"name": "simple:say", "args": {"text": "b"}})
             answer = session.call(tool, arguments)
             self.assertEqual((answer[0], said(answer)), ("application/json", (False, "b")))
+
+    def test_restart(self):
+        """a session goes on when its client comes back after a restart of the core, even after a crash; one that was ended does not"""
+        sessions = {path: self.session(path) for path in ("/mcp", "/mcp/all", "/mcp/all/simple")}
+        ended = self.session()
+        connection = http.client.HTTPConnection("127.0.0.1", self.world.port)
+        with contextlib.closing(connection):
+            connection.request("DELETE", ended.path, headers={"mcp-session-id": ended.id})
+            self.assertLess(connection.getresponse().status, 300)
+        core = next(process for process in self.world.started if process.poll() is None)
+        file = self.world.root / "mcp-sessions.json"
+        kept = lambda: file.read_text() if file.exists() else ""
+        wait_for("the sessions are written",
+                 lambda: ended.id not in kept() and all(session.id in kept() for session in sessions.values()))
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            core.send_signal(end)
+            core.wait()
+            core = self.world.start_core()
+            self.world.wait_connected("simple")
+            for path, session in sessions.items():
+                tool, arguments = ("call_tool_read", {"name": "simple:say", "args": {"text": "b"}}) if path == "/mcp" else (
+                    "simple__say" if path == "/mcp/all" else "say", {"text": "b"})
+                answers = [session.call(tool, arguments) for _ in range(2)]
+                self.assertEqual([said(answer) for answer in answers], [(False, "b")] * 2, path)
+                self.assertEqual(answers[1][0], "application/json")
+            self.assertEqual(ended.call("simple__say", {"text": "b"})[0], 404)
+            strange = Session(self.world.port, "/mcp")
+            strange.path = "/mcp/all"
+            self.assertEqual(strange.call("simple__say", {"text": "b"})[0], 404, "another address has sessions of its own")
 
 
 if __name__ == "__main__":

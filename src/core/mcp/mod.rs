@@ -11,9 +11,11 @@ mod pass_through;
 mod proxy;
 mod qualified_name;
 mod relay;
+mod remembered_sessions;
 mod short_way;
 
 pub use handler::Handler;
 pub use pass_through::PassThrough;
 pub use proxy::Proxy;
+pub use remembered_sessions::RememberedSessions;
 pub use short_way::{ShortWay, Tools, short_way};

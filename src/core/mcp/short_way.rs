@@ -229,7 +229,8 @@ pub struct ShortWay {
 }
 
 /// What the tools of an address are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tools {
     /// The few of `/mcp` that lead to the servers'.
     Own,
