@@ -45,6 +45,8 @@ pub const ENV_TELEMETRY: &str = "MCPPROXY_TELEMETRY";
 pub const ENV_DO_NOT_TRACK: &str = "DO_NOT_TRACK";
 /// `true` or `1`: the core never looks for a newer release by itself. The existing core's variable.
 pub const ENV_DISABLE_AUTO_UPDATE: &str = "MCPPROXY_DISABLE_AUTO_UPDATE";
+/// `0` or `false`: no token goes to the system's keychain. The existing core's variable.
+pub const ENV_KEYRING_WRITE: &str = "MCPPROXY_KEYRING_WRITE";
 /// Log filter of both programs, in the syntax of the `tracing` environment filter.
 pub const ENV_LOG: &str = "MCPPROXY_LOG";
 
@@ -75,6 +77,7 @@ const DECLARED: &[&str] = &[
     ENV_TELEMETRY,
     ENV_DO_NOT_TRACK,
     ENV_DISABLE_AUTO_UPDATE,
+    ENV_KEYRING_WRITE,
     ENV_LOG,
 ];
 

@@ -37,6 +37,7 @@ use crate::core::upstream::registry::Upstreams;
 use crate::core::watch_config::watch_config;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
+use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::lock::{Attempt, Lock};
 use crate::telemetry::payload::AnonymousId;
@@ -149,7 +150,11 @@ impl Core {
         let facts = RunFacts::new(&options.root, &options.environment);
         facts.follow(&config.telemetry);
         let approvals = Approvals::load(&options.root.tool_approvals());
-        let tokens = Tokens::load(&options.root.oauth_tokens(), facts.counts());
+        let keychain: Option<Arc<dyn Keychain>> = match options.environment.non_empty(names::ENV_KEYRING_WRITE) {
+            Some("0" | "false") => None,
+            _ => Some(Arc::new(SystemKeychain)),
+        };
+        let tokens = Tokens::load(&options.root.oauth_tokens(), keychain, facts.counts());
         let upstreams = Arc::new(Upstreams::new(&options.root.logs(), approvals, tokens));
         let started = config.clone();
         let (config, config_seen) = watch::channel(config);

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod environment;
 pub mod files;
 pub mod https;
+pub mod keychain;
 pub mod local_stream;
 pub mod lock;
 pub mod process;

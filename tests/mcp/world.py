@@ -156,6 +156,7 @@ class World:
             if name in kept or name.startswith("XDG_") or any(part in name for part in fetching)
         }
         environment["HOME"] = str(self.directory)
+        environment["MCPPROXY_KEYRING_WRITE"] = "0"
         return {**environment, **self.variables}
 
     def start(self, program, *arguments, **options):

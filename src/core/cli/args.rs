@@ -66,6 +66,9 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Take this proxy out of an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Keep secrets in the system's keychain, for `${keyring:NAME}` in a server's entry
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Show and change what is known about this installation's use
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
@@ -268,6 +271,19 @@ pub struct DisconnectArguments {
     /// Name of the entry (default: whichever leads here)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SecretsCommand {
+    /// Keep what standard input says: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
+    Set(SecretName),
+    /// Forget a secret
+    Remove(SecretName),
+}
+
+#[derive(Debug, Args)]
+pub struct SecretName {
+    pub name: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod connect;
 mod core_link;
 mod doctor;
 mod output;
+mod secrets;
 mod status;
 mod stdio;
 mod telemetry;
@@ -135,6 +136,9 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
 }
 
 async fn run_command(command: Command, context: &Context) -> Result<ExitCode, CliError> {
+    if let Command::Secrets(command) = command {
+        return secrets::run(command).await.map(|()| ExitCode::Clean);
+    }
     let link = CoreLink::find(context).await;
     match command {
         Command::Status(options) => status::status(context, &link, &options).await,
@@ -167,7 +171,11 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Connect(options) => connect::connect(context, &link, options).await,
         Command::Disconnect(options) => connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
-        Command::Serve(_) | Command::Completion(_) | Command::Manual { .. } | Command::Version => Ok(()),
+        Command::Secrets(_)
+        | Command::Serve(_)
+        | Command::Completion(_)
+        | Command::Manual { .. }
+        | Command::Version => Ok(()),
     }
     .map(|()| ExitCode::Clean)
 }

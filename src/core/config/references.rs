@@ -1,4 +1,5 @@
-//! References in a server's entry: `${env:NAME}` stands for an environment variable of the core, so that a secret need not be in the file.
+//! References in a server's entry, so that a secret need not be in the file: `${env:NAME}` stands for an environment variable of
+//! the core, `${keyring:NAME}` for a secret in the system's keychain.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,11 @@ use super::ServerConfig;
 pub enum Unresolved {
     #[error("the environment variable `{0}` is not set")]
     NotSet(String),
-    #[error("`${{{0}}}` is no reference that this version knows: `${{env:NAME}}` is one; the entry is kept as it is")]
+    #[error("the keychain has no secret `{0}`: `mcpproxy secrets set {0}` puts it there; then restart the server")]
+    NotKept(String),
+    #[error(
+        "`${{{0}}}` is no reference that this version knows: `${{env:NAME}}` and `${{keyring:NAME}}` are; the entry is kept as it is"
+    )]
     Unknown(String),
 }
 
@@ -47,12 +52,31 @@ fn texts(config: &mut ServerConfig) -> impl Iterator<Item = &mut String> {
     entry.chain(config.oauth.client_secret.iter_mut())
 }
 
-/// The environment variables that a server's entry refers to.
-pub fn variables(config: &ServerConfig) -> BTreeSet<String> {
+/// What a reference stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An environment variable.
+    Variable,
+    /// A secret in the system's keychain.
+    Secret,
+}
+
+impl Kind {
+    fn of(word: &str) -> Option<Kind> {
+        match word {
+            "env" => Some(Kind::Variable),
+            "keyring" => Some(Kind::Secret),
+            _ => None,
+        }
+    }
+}
+
+/// The names of this kind that a server's entry refers to.
+pub fn names(config: &ServerConfig, kind: Kind) -> BTreeSet<String> {
     let mut config = config.clone();
     let names = |text: &mut String| -> Vec<String> {
         let names = pieces(text).into_iter().filter_map(|piece| match piece {
-            Piece::Reference("env", name) => Some(name.to_owned()),
+            Piece::Reference(word, name) if Kind::of(word) == Some(kind) => Some(name.to_owned()),
             _ => None,
         });
         names.collect()
@@ -66,7 +90,7 @@ pub fn variables(config: &ServerConfig) -> BTreeSet<String> {
 /// [`Unresolved`], for the first one that cannot be replaced.
 pub fn resolved<'a>(
     config: &ServerConfig,
-    variable: impl Fn(&str) -> Option<&'a str>,
+    value: impl Fn(Kind, &str) -> Option<&'a str>,
 ) -> Result<ServerConfig, Unresolved> {
     let mut config = config.clone();
     for text in texts(&mut config) {
@@ -74,8 +98,13 @@ pub fn resolved<'a>(
         for piece in pieces(text) {
             whole.push_str(match piece {
                 Piece::Plain(plain) => plain,
-                Piece::Reference("env", name) => variable(name).ok_or_else(|| Unresolved::NotSet(name.to_owned()))?,
-                Piece::Reference(kind, name) => return Err(Unresolved::Unknown(format!("{kind}:{name}"))),
+                Piece::Reference(word, name) => {
+                    let kind = Kind::of(word).ok_or_else(|| Unresolved::Unknown(format!("{word}:{name}")))?;
+                    value(kind, name).ok_or_else(|| match kind {
+                        Kind::Variable => Unresolved::NotSet(name.to_owned()),
+                        Kind::Secret => Unresolved::NotKept(name.to_owned()),
+                    })?
+                }
             });
         }
         *text = whole;
@@ -98,12 +127,17 @@ mod tests {
     }
 
     fn value(text: &str) -> Result<String, Unresolved> {
-        let variable = |name: &str| (name == "TOKEN").then_some("s3cret ${env:TOKEN}");
-        resolved(&server(text), variable).map(|config| config.env["KEY"].clone())
+        let value = |kind: Kind, name: &str| match (kind, name) {
+            (Kind::Variable, "TOKEN") => Some("s3cret ${env:TOKEN}"),
+            (Kind::Secret, "TOKEN") => Some("kept"),
+            _ => None,
+        };
+        resolved(&server(text), value).map(|config| config.env["KEY"].clone())
     }
 
     #[test]
     fn references_are_replaced_once_and_nothing_else_is() {
+        assert_eq!(value("${keyring:TOKEN} ${env:TOKEN}").unwrap(), "kept s3cret ${env:TOKEN}");
         assert_eq!(value("Bearer ${env:TOKEN}!").unwrap(), "Bearer s3cret ${env:TOKEN}!");
         for plain in [
             "",
@@ -124,8 +158,11 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         assert_eq!(value("${env:NONE}"), Err(Unresolved::NotSet("NONE".to_owned())));
-        let error = value("${keyring:token}").unwrap_err().to_string();
-        assert!(error.starts_with("`${keyring:token}` is no reference"), "{error}");
-        assert_eq!(variables(&server("${env:A}${env:B} ${keyring:C}")), ["A", "B"].map(str::to_owned).into());
+        assert_eq!(value("${keyring:NONE}"), Err(Unresolved::NotKept("NONE".to_owned())));
+        let error = value("${input:token}").unwrap_err().to_string();
+        assert!(error.starts_with("`${input:token}` is no reference"), "{error}");
+        let server = server("${env:A}${env:B} ${keyring:C}");
+        assert_eq!(names(&server, Kind::Variable), ["A", "B"].map(str::to_owned).into());
+        assert_eq!(names(&server, Kind::Secret), ["C".to_owned()].into());
     }
 }

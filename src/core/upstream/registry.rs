@@ -291,7 +291,7 @@ impl Upstreams {
             return Err(SignInError::NotPossible(why));
         }
         // A reference that stands for nothing shows in the server's state already.
-        let Ok(config) = resolved(&config) else {
+        let Ok(config) = resolved(&config).await else {
             return Err(SignInError::NotPossible(snapshot.last_error().unwrap_or_default()));
         };
         let challenge = match &snapshot.phase {

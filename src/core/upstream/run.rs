@@ -1,5 +1,6 @@
 //! Keeps one upstream server going: start, initialise, list its tools, wait for its end, start again with back-off.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,9 +29,10 @@ use super::tell_wishes::tell_all;
 use super::underway::{NobodyToAsk, Question, Said};
 use super::wishes::Wishes;
 use super::{Phase, Snapshot};
-use crate::core::config::references::Unresolved;
+use crate::core::config::references::{Kind, Unresolved};
 use crate::core::config::{Protocol, ServerConfig, references};
 use crate::os::environment::Environment;
+use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 
 /// What a server's task tells, and how it is spoken to.
 pub struct Handles {
@@ -68,17 +70,24 @@ const SETTLED: Duration = Duration::from_secs(30);
 
 /// Runs until `handles.stop`; the process is ended before this returns.
 pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
-    let resolved = match resting(&config).map_or_else(|| resolved(&config), Err) {
-        Ok(resolved) => resolved,
-        Err(phase) => {
-            handles.state.send_modify(|state| state.phase = phase);
-            handles.stop.cancelled().await;
-            return;
-        }
-    };
     let mut pause = SHORTEST_PAUSE;
     let mut connections = 0;
     while !handles.stop.is_cancelled() {
+        // Anew each time: a variable may have been set and a secret changed.
+        let resolved = match resting(&config) {
+            Some(phase) => Err(phase),
+            None => resolved(&config).await,
+        };
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(phase) => {
+                handles.state.send_modify(|state| state.phase = phase);
+                tokio::select! {
+                    () = handles.stop.cancelled() => return,
+                    () = handles.restart.notified() => continue,
+                }
+            }
+        };
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
         let attempt = tokio::select! {
             () = handles.stop.cancelled() => return,
@@ -104,6 +113,15 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
         let error = match trouble {
             None => continue,
             Some(Trouble::Failed(error)) => error,
+            Some(Trouble::Locked(error)) => {
+                tracing::warn!(server = config.name, "{error}");
+                handles.state.send_modify(|state| state.phase = Phase::Failed(error));
+                // Each further try would ask the person again.
+                tokio::select! {
+                    () = handles.stop.cancelled() => return,
+                    () = handles.restart.notified() => continue,
+                }
+            }
             Some(Trouble::SignIn(challenge)) => {
                 tracing::info!(server = config.name, "waits for a person to sign in");
                 handles.state.send_modify(|state| {
@@ -132,12 +150,24 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
 }
 
 /// The entry with what its references stand for.
-pub fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
-    let wanted = references::variables(config);
+pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
+    let wanted = references::names(config, Kind::Variable);
     let environment = Environment::read(|name| wanted.contains(name));
-    references::resolved(config, |name| environment.get(name)).map_err(|error| match error {
+    let mut secrets = BTreeMap::new();
+    for name in references::names(config, Kind::Secret) {
+        let wanted = name.clone();
+        match keychain::ask(move || SystemKeychain.read(&wanted)).await {
+            Ok(secret) => secrets.extend(secret.map(|secret| (name, secret))),
+            Err(error) => return Err(Phase::Failed(format!("its secret `{name}` cannot be had: {error}"))),
+        }
+    }
+    let value = |kind, name: &str| match kind {
+        Kind::Variable => environment.get(name),
+        Kind::Secret => secrets.get(name).map(String::as_str),
+    };
+    references::resolved(config, value).map_err(|error| match error {
         Unresolved::NotSet(variable) => Phase::Unset(variable),
-        unknown @ Unresolved::Unknown(_) => Phase::Unsupported(unknown.to_string()),
+        other => Phase::Unsupported(other.to_string()),
     })
 }
 

@@ -45,6 +45,8 @@ pub struct SignIn {
 pub enum Trouble {
     /// In words.
     Failed(String),
+    /// In words: a person has to unlock the keychain.
+    Locked(String),
     /// A person has to sign in; with what the server said of it.
     SignIn(Option<String>),
 }
@@ -86,7 +88,11 @@ pub async fn manager(
     let unusable = |error: AuthError| Trouble::Failed(words(&error));
     let kept = match has_own(config) {
         true => None,
-        false => tokens.of(&config.name, url),
+        false => {
+            let locked = |error| Trouble::Locked(format!("who signed in to it is not known: {error}"));
+            tokens.open_for(&config.name).await.map_err(locked)?;
+            tokens.of(&config.name, url)
+        }
     };
     let Some(kept) = kept else {
         let manager = AuthorizationManager::new_with_oauth_http_client(url, Arc::new(Nobody)).await;

@@ -1,0 +1,150 @@
+"""Secrets in a real keychain: gnome-keyring on a session bus of its own, asked by another program, too.
+
+Run by `scripts/test mcp`.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from test_oauth import PROTECTED, SignIn, Site, browse  # noqa: F401 - the sign-in is the same
+from test_own_tools import call, text_of
+from world import CORE, World, main, wait_for
+
+SERVER = """
+import os, warnings
+from mcp.server import MCPServer
+
+warnings.simplefilter("ignore")
+server = MCPServer("keyed")
+
+@server.tool()
+def key() -> str:
+    return os.environ["KEY"]
+
+server.run()
+"""
+LOGIN = "/org/freedesktop/secrets/collection/login"
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+
+
+class Keychain(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.TemporaryDirectory(prefix="mcpp-keyring-")
+        # Nobody is at a display: what asks for a password ends at once, as if it were closed.
+        os.environ.pop("DISPLAY", None)
+        os.environ |= {"HOME": cls.home.name, "XDG_RUNTIME_DIR": cls.home.name, "XDG_DATA_HOME": cls.home.name}
+        cls.unlock()
+
+    @classmethod
+    def tearDownClass(cls):
+        subprocess.run(["pkill", "-f", f"gnome-keyring-daemon.*{cls.home.name}"])
+        cls.home.cleanup()
+
+    @classmethod
+    def unlock(cls):
+        arguments = ["--replace", "--unlock", "--components=secrets", f"--control-directory={cls.home.name}"]
+        done = run("gnome-keyring-daemon", *arguments, input="password of the keyring")
+        assert done.returncode == 0, done.stderr
+
+    def lock(self):
+        done = run("gdbus", "call", "--session", "--dest", "org.freedesktop.secrets", "--object-path", "/org/freedesktop/secrets",
+                   "--method", "org.freedesktop.Secret.Service.Lock", f"['{LOGIN}']")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def lookup(self, name):
+        return run("secret-tool", "lookup", "service", "mcpproxy", "username", name).stdout
+
+    def world(self, **config):
+        world = World(variables={"MCPPROXY_KEYRING_WRITE": "1"})
+        if config:
+            world.write_config(config)
+        return world
+
+    def test_by_hand(self):
+        """`secrets set` and `remove` keep and forget a secret where other programs find it; what fails says so"""
+        with self.world() as world:
+            kept = world.run(CORE, "secrets", "set", "A.b-1", input="s3cret of ä\n")
+            self.assertEqual((kept.returncode, kept.stdout), (0, ""), kept.stderr)
+            self.assertEqual(self.lookup("A.b-1"), "s3cret of ä")
+            self.assertEqual(world.run(CORE, "secrets", "set", "A.b-1", input="other").returncode, 0)
+            self.assertEqual(self.lookup("A.b-1"), "other")
+            self.assertEqual(world.run(CORE, "secrets", "remove", "A.b-1").returncode, 0)
+            self.assertEqual(self.lookup("A.b-1"), "")
+            for arguments, given, words in (
+                (("remove", "A.b-1"), "", "has no secret `A.b-1`"),
+                (("set", "no name"), "x", "is no name"),
+                (("set", "A"), "", "1 to 1280 bytes"),
+                (("set", "A"), "x" * 1281, "1 to 1280 bytes"),
+            ):
+                failed = world.run(CORE, "secrets", *arguments, input=given)
+                self.assertEqual(failed.returncode, 1, arguments)
+                self.assertIn(words, failed.stderr)
+            world.variables["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nowhere"
+            failed = world.run(CORE, "secrets", "set", "A", input="x")
+            self.assertIn("no keychain that can be reached", failed.stderr)
+            self.assertIn("${env:NAME}", failed.stderr)
+
+    def test_reference(self):
+        """`${keyring:NAME}` stands for a secret that any program put there; one that is missing or locked is said, and taken up when it is there and the server restarted"""
+        with self.world() as world:
+            script = world.directory / "keyed.py"
+            script.write_text(SERVER)
+            entry = {"name": "keyed", "command": sys.executable, "args": [str(script)], "enabled": True,
+                     "env": {"KEY": "<${keyring:OTHERS}>"}}
+            world.write_config({"mcpServers": [entry]})
+            world.start_core()
+            words = "`mcpproxy secrets set OTHERS`"
+            wait_for("it is said", lambda: words in (world.server("keyed").get("last_error") or ""))
+            run("secret-tool", "store", "--label=x", "service", "mcpproxy", "username", "OTHERS", input="by another")
+            self.assertEqual(world.run(CORE, "upstream", "restart", "keyed").returncode, 0)
+            wait_for("it starts", lambda: world.server("keyed")["connected"], 30)
+            said = text_of(call(world, "call_tool_write", {"name": "keyed:key"}))
+            self.assertIn("<by another>", said)
+            shown = world.get("/api/v1/config").text + world.get("/api/v1/servers").text + world.config_file.read_text()
+            self.assertNotIn("by another", shown)
+            self.lock()
+            world.run(CORE, "upstream", "restart", "keyed")
+            wait_for("it is said", lambda: "keychain is locked" in (world.server("keyed").get("last_error") or ""), 30)
+            self.unlock()
+            world.run(CORE, "upstream", "restart", "keyed")
+            wait_for("it starts", lambda: world.server("keyed")["connected"], 30)
+
+    def test_tokens(self):
+        """with a keychain the tokens of a sign-in are sealed, and are there again after a restart, once it is unlocked"""
+        with self.world() as world:
+            site = Site(world)
+            world.write_config({"mcpServers": [site.entry()]})
+            core = world.start_core()
+            SignIn.signed_in(self, world)
+            file = world.root / "oauth-tokens.json"
+            kept = json.loads(file.read_text())
+            self.assertEqual((sorted(kept), kept["servers"]), (["key", "sealed", "servers"], ["site"]))
+            self.assertTrue(self.lookup(kept["key"]))
+            core.terminate()
+            core.wait(10)
+            self.lock()
+            world.start_core()
+            wait_for("it is said", lambda: "keychain is locked" in (world.server("site").get("last_error") or ""), 30)
+            self.unlock()
+            world.run(CORE, "upstream", "restart", "site")
+            wait_for("the server is connected", lambda: world.server("site")["connected"], 30)
+            self.assertEqual(SignIn.adds(self, world), "3")
+            self.assertEqual(len(site.asked("authorize")), 1)
+            self.assertEqual(world.run(CORE, "upstream", "logout", "site").returncode, 0)
+            wait_for("nobody is signed in", lambda: json.loads(file.read_text())["servers"] == [])
+
+    # What `signed_in` needs of the sign-in's own tests.
+    needed, login = SignIn.needed, SignIn.login
+
+
+if __name__ == "__main__":
+    main()
