@@ -7,6 +7,7 @@ mod excerpt;
 mod handler;
 mod kept_results;
 mod management;
+mod parked;
 mod pass_through;
 mod proxy;
 mod qualified_name;

@@ -9,20 +9,23 @@ use futures_util::future::join_all;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, ClientRequest, CompleteRequest, CompleteRequestParams,
     CompleteResult, GetPromptRequest, GetPromptRequestParams, GetPromptResponse, Implementation,
-    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, Prompt, ReadResourceRequest, ReadResourceRequestParams,
-    ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType, ServerCapabilities, ServerConfig,
-    ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    InitializeRequestParams, InitializeResult, InputResponses, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, Prompt, ProtocolVersion, ReadResourceRequest,
+    ReadResourceRequestParams, ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType,
+    ServerCapabilities, ServerConfig, ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+    Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{
     NotificationContext, Peer, RequestContext, RoleClient, RoleServer, ServiceError, SubscriptionContext,
     SubscriptionSendError,
 };
 use rmcp::{ErrorData, ServerHandler};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
 use super::announcements::Announcements;
+use super::parked::{Fingerprint, Resumed};
 use super::qualified_name::{join, may_be_of, meanings};
 use super::relay::Relay;
 use super::short_way::{HandedOver, Place, Sessions};
@@ -235,14 +238,48 @@ impl PassThrough {
         self.relay(server, context).pass(peer.map_err(in_words)?, request).await
     }
 
+    /// Passes on a request that may be answered with a question (`Again`), or goes on with the one that waits for its answer.
+    async fn pass_or_resume(
+        &self,
+        server: &str,
+        request: ClientRequest,
+        again: Again,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<ServerResult, ErrorData> {
+        if context.protocol_version().is_none_or(|version| version < ProtocolVersion::V_2026_07_28) {
+            return self.pass(server, request, context).await;
+        }
+        let parked = self.proxy.parked();
+        let relay = Relay {
+            park: Some((parked.clone(), again.request)),
+            ..self.relay(server, context)
+        };
+        let Some(state) = again.state else {
+            let peer = self.proxy.upstreams().peer(server);
+            return relay.pass(peer.map_err(in_words)?, request).await;
+        };
+        match parked.resume(&state, again.request, &again.answers.unwrap_or_default())? {
+            Resumed::Answered(parked) => relay.resume(parked).await,
+            Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
+        }
+    }
+
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
         Relay {
             server,
             session: self.session.id,
             context,
             limit: self.proxy.call_limit(),
+            park: None,
         }
     }
+}
+
+/// What a client says that sends a request again, with answers to what was asked during it.
+struct Again {
+    request: Fingerprint,
+    state: Option<String>,
+    answers: Option<InputResponses>,
 }
 
 /// The one server that a request's address names.
@@ -274,6 +311,7 @@ fn tool_result(server: &str, result: ServerResult) -> Result<CallToolResponse, E
             result.result_type.get_or_insert(ResultType::COMPLETE);
             Ok(result.into())
         }
+        ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
         _ => Err(unexpected(server)),
     }
 }
@@ -365,10 +403,15 @@ impl ServerHandler for PassThrough {
             }
             // An empty object and never `null`: servers reject the latter.
             let arguments = request.arguments.clone().unwrap_or_default();
+            let again = Again {
+                request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
+                state: request.request_state.clone(),
+                answers: request.input_responses.clone(),
+            };
             let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
             self.proxy.upstream_called();
             let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-            return tool_result(server, self.pass(server, request, &context).await?);
+            return tool_result(server, self.pass_or_resume(server, request, again, &context).await?);
         }
         Err(problem.unwrap_or_else(unknown))
     }
@@ -396,9 +439,15 @@ impl ServerHandler for PassThrough {
     ) -> Result<GetPromptResponse, ErrorData> {
         let scope = self.begin(&context)?;
         let (server, own) = self.prompt_owner(&scope, &request.name).await?;
+        let again = Again {
+            request: Fingerprint::of(&server, "prompts/get", &own, &json!(request.arguments)),
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
+        };
         (request.name, request.meta) = (own, None);
         let request = ClientRequest::GetPromptRequest(GetPromptRequest::new(request));
-        match self.pass(&server, request, &context).await? {
+        match self.pass_or_resume(&server, request, again, &context).await? {
+            ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::GetPromptResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result.into())
@@ -434,9 +483,15 @@ impl ServerHandler for PassThrough {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let scope = self.begin(&context)?;
         let server = self.owner(&scope, &request.uri).await?;
+        let again = Again {
+            request: Fingerprint::of(&server, "resources/read", &request.uri, &Value::Null),
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
+        };
         request.meta = None;
         let request = ClientRequest::ReadResourceRequest(ReadResourceRequest::new(request));
-        match self.pass(&server, request, &context).await? {
+        match self.pass_or_resume(&server, request, again, &context).await? {
+            ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::ReadResourceResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result.into())

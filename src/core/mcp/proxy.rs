@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::definitions::{DESCRIBE_TOOL, MOST_DESCRIBED, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use super::excerpt;
 use super::kept_results::KeptResults;
+use super::parked::ParkedRequests;
 use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
@@ -36,6 +37,7 @@ pub struct Proxy {
     recorder: Recorder,
     counts: Arc<UseCounts>,
     kept: Mutex<KeptResults>,
+    parked: Arc<ParkedRequests>,
 }
 
 impl Proxy {
@@ -54,6 +56,7 @@ impl Proxy {
             recorder,
             counts,
             kept: Mutex::default(),
+            parked: Arc::default(),
         }
     }
 
@@ -92,6 +95,11 @@ impl Proxy {
     /// The servers behind it.
     pub fn upstreams(&self) -> &Upstreams {
         &self.upstreams
+    }
+
+    /// The requests that wait for their clients' answers.
+    pub fn parked(&self) -> &Arc<ParkedRequests> {
+        &self.parked
     }
 
     /// How long a server may take for one request.

@@ -4,6 +4,8 @@
     reason = "sampling, roots and log messages are of all revisions but the newest"
 )]
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ErrorData;
@@ -16,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::parked::{Fingerprint, Parked, ParkedRequests};
 use crate::core::upstream::sent::{Sent, Started};
 use crate::core::upstream::underway::{Caller, Hearing, NobodyToAsk, Question, Said, SessionId};
 use crate::core::upstream::wishes::is_at_least;
@@ -27,7 +30,13 @@ pub struct Relay<'a> {
     pub context: &'a RequestContext<RoleServer>,
     /// How long the server may take; the time in which it waits for the client's answer is not the server's.
     pub limit: Duration,
+    /// Where the request waits while a client of 2026-07-28 answers, and what tells it from others; `None` for the clients
+    /// that are asked meanwhile, and for requests that may not be answered with a question.
+    pub park: Option<(Arc<ParkedRequests>, Fingerprint)>,
 }
+
+/// Questions that come together are put together.
+const GATHER: Duration = Duration::from_millis(50);
 
 impl Relay<'_> {
     /// Passes a request on, and its cancellation, too.
@@ -54,6 +63,14 @@ impl Relay<'_> {
         self.follow(sent, started.hearing, started.first).await
     }
 
+    /// Goes on with a request that waited for its client's answers.
+    ///
+    /// # Errors
+    /// As [`Relay::pass`].
+    pub async fn resume(&self, parked: Parked) -> Result<ServerResult, ErrorData> {
+        self.follow(parked.sent, parked.hearing, None).await
+    }
+
     /// Waits for the answer, and passes on what is said before it.
     async fn follow(
         &self,
@@ -65,6 +82,7 @@ impl Relay<'_> {
         let over = CancellationToken::new();
         let _guard = over.clone().drop_guard();
         let mut until = Instant::now() + self.limit;
+        let (mut open, mut gathered) = (BTreeMap::new(), until);
         if let Some(said) = first {
             self.hear(said, &mut questions, &over).await;
         }
@@ -73,7 +91,15 @@ impl Relay<'_> {
                 // In this order: what was said before the answer is told before it.
                 biased;
                 () = self.context.ct.cancelled() => break "the client cancelled it".to_owned(),
-                Some(said) = hearing.recv() => self.hear(said, &mut questions, &over).await,
+                Some(said) = hearing.recv() => match (said, &self.park) {
+                    (Said::Question(question), Some(_)) => {
+                        if let Some(question) = self.askable(question) {
+                            open.insert(format!("question-{}", open.len() + 1), question);
+                            gathered = Instant::now() + GATHER;
+                        }
+                    }
+                    (said, _) => self.hear(said, &mut questions, &over).await,
+                },
                 answer = sent.answer() => {
                     questions.detach_all();
                     return answer.map_err(|error| match error {
@@ -83,6 +109,25 @@ impl Relay<'_> {
                         }
                         error => self.failed(&error.to_string()),
                     });
+                }
+                () = tokio::time::sleep_until(gathered), if !open.is_empty() => {
+                    let Some((parked, request)) = &self.park else { continue };
+                    let waits = Parked {
+                        request: *request,
+                        sent,
+                        hearing,
+                        questions: std::mem::take(&mut open),
+                    };
+                    match parked.park(waits) {
+                        Ok(asked) => return Ok(ServerResult::InputRequiredResult(asked)),
+                        Err(refused) => {
+                            let text = "too many requests wait for their clients' answers";
+                            for question in refused.questions.into_values() {
+                                let _ = question.answer.send(Err(ErrorData::internal_error(text, None)));
+                            }
+                            (sent, hearing) = (refused.sent, refused.hearing);
+                        }
+                    }
                 }
                 Some(_) = questions.join_next(), if !questions.is_empty() => until = Instant::now() + self.limit,
                 () = tokio::time::sleep_until(until), if questions.is_empty() => {
@@ -129,21 +174,27 @@ impl Relay<'_> {
         self.context.meta.get_progress_token()
     }
 
+    /// The question, if the client says of itself that it can answer it; else the server hears that it cannot.
+    fn askable(&self, question: Question) -> Option<Question> {
+        let capabilities = self.context.client_capabilities().unwrap_or_default();
+        let Err(lacking) = can_answer(&capabilities, &question.request) else {
+            return Some(question);
+        };
+        let client = self.context.client_info().map_or_else(|| "the client".to_owned(), |client| client.name);
+        let text = format!("`{client}` cannot be asked: it does not offer {lacking}");
+        let _ = question.answer.send(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)));
+        None
+    }
+
     /// Puts a server's question to the client. The question is sent from here, so that it goes the way of this request's
     /// answer, and awaited in a task.
     async fn ask(&self, question: Question, questions: &mut JoinSet<()>, over: &CancellationToken) {
+        let Some(question) = self.askable(question) else { return };
         let Question {
             request,
             answer,
             withdrawn,
         } = question;
-        let capabilities = self.context.client_capabilities().unwrap_or_default();
-        if let Err(lacking) = can_answer(&capabilities, &request) {
-            let client = self.context.client_info().map_or_else(|| "the client".to_owned(), |client| client.name);
-            let text = format!("`{client}` cannot be asked: it does not offer {lacking}");
-            let _ = answer.send(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)));
-            return;
-        }
         let mut asked =
             match self.context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
                 Ok(asked) => asked,
