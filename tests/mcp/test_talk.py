@@ -224,6 +224,22 @@ class Asked(unittest.TestCase):
         self.assertIn("2 clients have requests under way", said)
         self.assertEqual((asked, others), ([], []))
 
+    def test_without_a_session(self):
+        """a client of 2026-07-28, which cannot be asked meanwhile, gets the questions as results and the call goes on with its answers"""
+        steps = [(0, 3, "step 0"), (1, 3, "step 1"), (2, 3, "step 2")]
+
+        async def work(server):
+            ann, ben = Person("Ann"), Person("Ben")
+            async with ann.at(self.world, server, mode="2026-07-28") as first, ben.at(self.world, server, mode="2026-07-28") as second:
+                for person, client in ((ann, first), (ben, second)):
+                    self.assertEqual(await client.call("ask"), f"{person.name} thinks of {person.name}")
+                    self.assertEqual((person.asked, person.steps), (["What is your name?", "sample"], steps))
+                self.assertEqual(await first.call("roots"), "file:///Ann")
+                self.assertEqual(ben.asked, ["What is your name?", "sample"])
+
+        for server in ("stdio", "http"):
+            self.run_with(lambda: work(server))
+
     def test_cancelled(self):
         """a call that a client cancels is cancelled at the server, and stands in nobody's way"""
 

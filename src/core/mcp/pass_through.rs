@@ -212,8 +212,10 @@ impl PassThrough {
         let owner = lists.map(|(server, _)| server);
         let owner = owner
             .or_else(|| templates.into_iter().find(|(_, listed)| listed.iter().any(fits)).map(|(server, _)| server));
-        owner
-            .ok_or_else(|| ErrorData::resource_not_found(format!("no connected server has the resource `{uri}`"), None))
+        owner.ok_or_else(|| {
+            let text = format!("no connected server has the resource `{uri}`");
+            ErrorData::resource_not_found(text, Some(json!({"uri": uri})))
+        })
     }
 
     /// The server and its own name of a prompt.
@@ -252,6 +254,7 @@ impl PassThrough {
         let parked = self.proxy.parked();
         let relay = Relay {
             park: Some((parked.clone(), again.request)),
+            session: SessionId::of_client(context.client_info().as_ref()),
             ..self.relay(server, context)
         };
         let Some(state) = again.state else {

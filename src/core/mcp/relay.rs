@@ -14,6 +14,7 @@ use rmcp::model::{
     ServerResult,
 };
 use rmcp::service::{Peer, PeerRequestOptions, RequestContext, RoleClient, RoleServer, ServiceError};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +84,7 @@ impl Relay<'_> {
         let _guard = over.clone().drop_guard();
         let mut until = Instant::now() + self.limit;
         let (mut open, mut gathered) = (BTreeMap::new(), until);
+        let mut lacking = None;
         if let Some(said) = first {
             self.hear(said, &mut questions, &over).await;
         }
@@ -93,15 +95,23 @@ impl Relay<'_> {
                 () = self.context.ct.cancelled() => break "the client cancelled it".to_owned(),
                 Some(said) = hearing.recv() => match (said, &self.park) {
                     (Said::Question(question), Some(_)) => {
+                        let required = required(&question.request);
                         if let Some(question) = self.askable(question) {
                             open.insert(format!("question-{}", open.len() + 1), question);
                             gathered = Instant::now() + GATHER;
+                        } else {
+                            lacking.get_or_insert(required);
                         }
                     }
                     (said, _) => self.hear(said, &mut questions, &over).await,
                 },
                 answer = sent.answer() => {
                     questions.detach_all();
+                    if let Some(required) = lacking.filter(|_| has_failed(&answer)) {
+                        let text = "the server needs to ask what this client does not offer to answer";
+                        let data = json!({"requiredCapabilities": required});
+                        return Err(ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data)));
+                    }
                     return answer.map_err(|error| match error {
                         ServiceError::McpError(error) => error,
                         ServiceError::TransportClosed => {
@@ -238,6 +248,26 @@ fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(
         _ => (false, "this kind of question"),
     };
     can.then_some(()).ok_or(name)
+}
+
+/// What a client has to offer to be asked this, as it would say so.
+fn required(question: &ServerRequest) -> Value {
+    match question {
+        ServerRequest::CreateMessageRequest(_) => json!({"sampling": {}}),
+        ServerRequest::ListRootsRequest(_) => json!({"roots": {}}),
+        ServerRequest::ElicitRequest(asked) => match asked.params {
+            ElicitRequestParams::UrlElicitationParams { .. } => json!({"elicitation": {"url": {}}}),
+            _ => json!({"elicitation": {}}),
+        },
+        _ => json!({}),
+    }
+}
+
+fn has_failed(answer: &Result<ServerResult, ServiceError>) -> bool {
+    match answer {
+        Ok(ServerResult::CallToolResult(result)) => result.is_error == Some(true),
+        answer => answer.is_err(),
+    }
 }
 
 fn not_answered(error: ServiceError) -> ErrorData {

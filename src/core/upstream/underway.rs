@@ -1,9 +1,13 @@
 //! The clients' requests that are under way with one server, and whose each thing is that the server says meanwhile.
 #![expect(deprecated, reason = "log messages are of all revisions but the newest")]
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rmcp::model::{
-    ClientResult, ErrorCode, ErrorData, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken,
-    RequestId, ServerRequest,
+    ClientResult, ErrorCode, ErrorData, Implementation, LoggingMessageNotificationParam, ProgressNotificationParam,
+    ProgressToken, RequestId, ServerRequest,
 };
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -16,11 +20,24 @@ pub type Log = LoggingMessageNotificationParam;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// What stands for the session of a client that has none, as of 2026-07-28: all requests of one program. Through which of
+    /// them it is asked does not matter to it.
+    pub fn of_client(client: Option<&Implementation>) -> SessionId {
+        let mut hasher = DefaultHasher::new();
+        client.map(|client| (&client.name, &client.version)).hash(&mut hasher);
+        // Sessions are counted from 0.
+        SessionId(hasher.finish() | 1 << 63)
+    }
+}
+
 /// Whose a request is. It travels with the request inside of this program and is never sent.
 #[derive(Debug, Clone)]
 pub struct Caller {
     session: SessionId,
     hears: mpsc::UnboundedSender<Said>,
+    /// The request's client has yet to answer what it was asked.
+    waits: Arc<AtomicBool>,
 }
 
 /// What a server says during a request, in the order in which it does.
@@ -41,13 +58,34 @@ pub struct Question {
 }
 
 /// A place where what is said during one request arrives: it is under way for as long as somebody listens there.
-pub type Hearing = mpsc::UnboundedReceiver<Said>;
+#[derive(Debug)]
+pub struct Hearing {
+    said: mpsc::UnboundedReceiver<Said>,
+    waits: Arc<AtomicBool>,
+}
+
+impl Hearing {
+    /// What is said next; `None` when nothing more can be.
+    pub async fn recv(&mut self) -> Option<Said> {
+        self.said.recv().await
+    }
+
+    /// What says of the request that its client has yet to answer: until then its server is not thought to ask more.
+    pub fn waits(&self) -> Arc<AtomicBool> {
+        self.waits.clone()
+    }
+}
 
 impl Caller {
     /// A session about to send one request.
     pub fn of(session: SessionId) -> (Caller, Hearing) {
-        let (hears, hearing) = mpsc::unbounded_channel();
-        (Caller { session, hears }, hearing)
+        let (hears, said) = mpsc::unbounded_channel();
+        let waits = Arc::<AtomicBool>::default();
+        let hearing = Hearing {
+            said,
+            waits: waits.clone(),
+        };
+        (Caller { session, hears, waits }, hearing)
     }
 
     /// Tells the caller. Whoever does not listen any more is not told, and a question to him is dropped.
@@ -179,7 +217,8 @@ impl Underway {
     }
 
     /// Whom a question is for: the one during whose request it came, where the transport tells (`during`); else the
-    /// only client with requests under way. It is never a guess between two.
+    /// only client with requests under way, those aside that wait for their client's answer to another question. It is never a
+    /// guess between two.
     ///
     /// # Errors
     /// [`NobodyToAsk`].
@@ -189,6 +228,9 @@ impl Underway {
             return request.map(|request| &request.caller).ok_or(NobodyToAsk::Over);
         }
         let mut open: Vec<&Caller> = self.callers().filter(|caller| !caller.hears.is_closed()).collect();
+        if open.iter().any(|caller| !caller.waits.load(Ordering::Relaxed)) {
+            open.retain(|caller| !caller.waits.load(Ordering::Relaxed));
+        }
         let latest = open.last().copied().ok_or(NobodyToAsk::Idle)?;
         open.sort_by_key(|caller| caller.session);
         open.dedup_by_key(|caller| caller.session);
@@ -241,6 +283,18 @@ mod tests {
         assert_eq!(asked(&underway, None), Ok(7));
         drop(second);
         assert_eq!(asked(&underway, None), Ok(7));
+    }
+
+    #[test]
+    fn a_request_that_waits_for_its_clients_answer_is_not_thought_to_ask_more() {
+        let mut underway = Underway::default();
+        let first = begin(&mut underway, 1, 7);
+        first.waits().store(true, Ordering::Relaxed);
+        assert_eq!(asked(&underway, None), Ok(7), "nobody else can be meant");
+        let _second = begin(&mut underway, 2, 8);
+        assert_eq!(asked(&underway, None), Ok(8));
+        first.waits().store(false, Ordering::Relaxed);
+        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Ambiguous(2)));
     }
 
     #[test]

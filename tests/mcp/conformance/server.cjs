@@ -74,6 +74,47 @@ const tools = {
             titledMulti: { type: "array", items: { anyOf: values } },
         }),
 };
+// What the suite asks of servers of 2026-07-28; for this server, of a revision before, it is the proxy that turns questions into results.
+const NAME = { type: "object", properties: { name: { type: "string" } }, required: ["name"] };
+const elicit = (extra, message, requestedSchema = NAME) =>
+    extra.sendRequest({ method: "elicitation/create", params: { message, requestedSchema } }, types.ElicitResultSchema);
+const sample = (extra, said) =>
+    extra.sendRequest(
+        { method: "sampling/createMessage", params: { messages: [{ role: "user", content: text(said) }], maxTokens: 100 } },
+        types.CreateMessageResultSchema,
+    );
+const roots = (extra) => extra.sendRequest({ method: "roots/list", params: {} }, types.ListRootsResultSchema);
+const OK = { type: "object", properties: { ok: { type: "boolean" } }, required: ["ok"] };
+const asked = (name, work) => (tools[`test_${name}`] = async (_, extra) => [text(await work(extra))]);
+asked("input_required_result_elicitation", async (extra) => `Hello, ${(await elicit(extra, "What is your name?")).content.name}!`);
+asked("input_required_result_sampling", async (extra) => (await sample(extra, "What is the capital of France?")).content.text);
+asked("input_required_result_list_roots", async (extra) => (await roots(extra)).roots.map((root) => root.uri).join(" "));
+asked("input_required_result_request_state", async (extra) => `state-ok ${(await elicit(extra, "Please confirm", OK)).content.ok}`);
+asked("input_required_result_tampered_state", async (extra) => `${(await elicit(extra, "Please confirm", OK)).action}`);
+asked("input_required_result_multiple_inputs", async (extra) =>
+    JSON.stringify(await Promise.all([elicit(extra, "What is your name?"), sample(extra, "Generate a greeting"), roots(extra)])),
+);
+asked("input_required_result_multi_round", async (extra) => {
+    const { name } = (await elicit(extra, "Step 1: What is your name?")).content;
+    const color = { type: "object", properties: { color: { type: "string" } }, required: ["color"] };
+    return `${name} likes ${(await elicit(extra, "Step 2: What is your favorite color?", color)).content.color}`;
+});
+asked("input_required_result_capabilities", async (extra) =>
+    JSON.stringify(await Promise.allSettled([elicit(extra, "What is your name?"), sample(extra, "Hello")])),
+);
+asked("missing_capability", async (extra) => (await sample(extra, "Hello")).content.text);
+asked("streaming_elicitation", async (extra) => (await elicit(extra, "What is your name?")).action);
+tools.test_logging_tool = tools.test_tool_with_logging;
+tools.test_trigger_tool_change = async (_, { sendNotification }) => {
+    if (tools.test_another) delete tools.test_another;
+    else tools.test_another = () => [text("another")];
+    await sendNotification({ method: "notifications/tools/list_changed" });
+    return [text("changed")];
+};
+tools.test_trigger_prompt_change = async (_, { sendNotification }) => {
+    await sendNotification({ method: "notifications/prompts/list_changed" });
+    return [text("changed")];
+};
 tools.touch = async (_, { sendNotification }) => {
     for (const uri of subscribed) await sendNotification({ method: "notifications/resources/updated", params: { uri } });
     await sendNotification({ method: "notifications/message", params: { level: "debug", logger: "depths", data: "touched" } });
@@ -94,6 +135,10 @@ const prompts = {
     test_simple_prompt: () => said(text("This is a simple prompt for testing.")),
     test_prompt_with_arguments: ({ arg1, arg2 }) => said(text(`Prompt with arguments: arg1='${arg1}', arg2='${arg2}'`)),
     test_prompt_with_embedded_resource: ({ resourceUri }) => said(embedded(resourceUri), text("Please process it.")),
+    test_input_required_result_prompt: async (_, extra) => {
+        const context = { type: "object", properties: { context: { type: "string" } }, required: ["context"] };
+        return said(text((await elicit(extra, "What context should the prompt use?", context)).content.context));
+    },
     test_prompt_with_image: () => said(image, text("Please analyse it.")),
 };
 const promptArguments = {
@@ -105,11 +150,11 @@ const read = (uri) => {
     if (uri === "test://static-text") return { uri, mimeType: "text/plain", text: "This is the static text resource." };
     if (uri === "test://static-binary") return { uri, mimeType: "image/png", blob: PNG };
     const id = /^test:\/\/template\/([^/]+)\/data$/.exec(uri)?.[1];
-    if (id === undefined) throw new types.McpError(-32002, `Resource not found: ${uri}`);
+    if (id === undefined) throw new types.McpError(-32002, `Resource not found: ${uri}`, { uri });
     return { uri, mimeType: "application/json", text: JSON.stringify({ id, data: `Data for ID: ${id}` }) };
 };
 
-const capabilities = { tools: {}, prompts: { listChanged: true }, resources: { subscribe: true, listChanged: true }, completions: {}, logging: {} };
+const capabilities = { tools: { listChanged: true }, prompts: { listChanged: true }, resources: { subscribe: true, listChanged: true }, completions: {}, logging: {} };
 const subscribed = new Set();
 let level = "none";
 const server = new Server({ name: "conformance", version: "1.0.0" }, { capabilities });
@@ -130,7 +175,7 @@ server.setRequestHandler(types.ListPromptsRequestSchema, () => ({
         arguments: (promptArguments[name] ?? []).map((name) => ({ name, description: name, required: true })),
     })),
 }));
-server.setRequestHandler(types.GetPromptRequestSchema, ({ params }) => prompts[params.name](params.arguments ?? {}));
+server.setRequestHandler(types.GetPromptRequestSchema, ({ params }, extra) => prompts[params.name](params.arguments ?? {}, extra));
 server.setRequestHandler(types.ListResourcesRequestSchema, () => ({
     resources: ["test://static-text", "test://static-binary", "test://watched-resource"].map((uri) => ({ uri, name: uri, description: uri })),
 }));
