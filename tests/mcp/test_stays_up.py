@@ -2,13 +2,15 @@
 
 import http.client
 import http.server
+import itertools
 import json
 import pathlib
+import sys
 import threading
 import time
 import unittest
 
-from world import World, main
+from world import World, everything, main, wait_for
 
 TOOLS = [{"name": name, "description": f"Answers by {name}", "inputSchema": {"type": "object"}} for name in ("json", "chunks", "stream", "resumable", "short")]
 MIB = b"x" * (1 << 20)
@@ -119,7 +121,7 @@ class Client:
         answer = self.ask("tools/call", {"name": "call_tool_read", "arguments": {"name": tool, "args": arguments}})
         if "error" in answer:
             return answer["error"]["message"]
-        return answer["result"]["content"][0]["text"]
+        return answer["result"]["content"][0]["text"] if "content" in answer["result"] else ""
 
 
 class LongAnswers(unittest.TestCase):
@@ -148,6 +150,125 @@ class LongAnswers(unittest.TestCase):
         finally:
             server.shutdown()
             server.server_close()
+
+
+# A server on standard input and output that is well behaved, or bad in the way its argument names.
+SERVER = """
+import itertools, json, sys, threading, time
+way = sys.argv[1]
+out = sys.stdout.buffer
+def say(message):
+    out.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\\n")
+    out.flush()
+def flood(stream, piece):
+    try:
+        while True:
+            stream.write(piece)
+            stream.flush()
+    except OSError:
+        sys.exit()
+log = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * 100}}) + "\\n"
+for line in sys.stdin:
+    message = json.loads(line)
+    id, method = message.get("id"), message.get("method")
+    if method == "initialize":
+        info = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}, "logging": {}}}
+        say({"id": id, "result": {**info, "serverInfo": {"name": way, "version": "1"}}})
+    elif method == "tools/list":
+        say({"id": id, "result": {"tools": [{"name": "echo", "description": "Says it again", "inputSchema": {"type": "object"}}]}})
+        if way == "floods":
+            for stream, piece in ((out, log), (sys.stderr.buffer, "noise " * 20 + "\\n"), (out, "noise\\n")):
+                threading.Thread(target=flood, args=(stream, piece.encode() * 100), daemon=True).start()
+        if way == "crashes":
+            sys.exit(3)
+        if way == "deaf":
+            time.sleep(1e6)
+        if way == "sends":
+            out.write(b'{"jsonrpc":"2.0","id":77,"result":{"text":"')
+            for _ in range(1024):
+                out.write(b"x" * (1 << 20))
+            out.write(b'"}}\\n')
+            out.flush()
+    elif method == "tools/call" and way != "hangs":
+        say({"id": id, "result": {"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]}})
+    elif id is not None:
+        say({"id": id, "result": {}})
+"""
+SDK = """
+from mcp.server import MCPServer
+server = MCPServer("sdk")
+server.add_tool(lambda message: message, name="echo", description="Says it again")
+server.run()
+"""
+BAD = {
+    "hangs": "answers no call",
+    "crashes": "ends as soon as it is connected, again and again",
+    "floods": "writes to both its outputs as fast as it can",
+    "sends": "sends a gigabyte that nobody asked for",
+    "deaf": "does not read its input",
+}
+
+
+class Isolation(unittest.TestCase):
+    def test_bad_neighbours(self):
+        """servers that hang, crash, flood, send a gigabyte or do not listen keep nobody from being answered by the 15 others"""
+        with World() as world:
+            (world.directory / "server.py").write_text(SERVER)
+            (world.directory / "sdk.py").write_text(SDK)
+
+            def entry(name, script, *arguments, **more):
+                arguments = [str(world.directory / script), *arguments]
+                return {"name": name, "command": sys.executable, "args": arguments, "enabled": True, **more}
+
+            good = [everything()] + [entry(f"sdk{number}", "sdk.py") for number in range(2)]
+            good += [entry(f"good{number}", "server.py", "good") for number in range(12)]
+            world.write_config({"mcpServers": good + [entry(way, "server.py", way, enabled=False) for way in BAD], "call_tool_timeout": "2s"})
+            core = world.start_core()
+            for server in good:
+                world.wait_connected(server["name"])
+            client = Client(world.port)
+
+            def measured(seconds=3.0):
+                """The 95th percentile of calls to the well-behaved, one after the other, in milliseconds."""
+                took, until = [], time.monotonic() + seconds
+                for server in itertools.cycle(good):
+                    began = time.monotonic()
+                    self.assertIn("good day", client.call(f"{server['name']}:echo", message="good day"))
+                    took.append((time.monotonic() - began) * 1000)
+                    if time.monotonic() > until and len(took) > len(good):
+                        return sorted(took)[len(took) * 95 // 100]
+
+            def bad(ways, on):
+                for way in ways:
+                    self.assertEqual(world.post(f"/api/v1/servers/{way}/{'enable' if on else 'disable'}").status, 200)
+
+            measured()
+            for ways in [[way] for way in BAD] + [list(BAD)]:
+                alone = measured()
+                bad(ways, True)
+                # In the middle of it: bad servers are called, too, and give nothing.
+                for way in ways:
+                    wait_for(f"{way} has been there", lambda: world.server(way)["connected"] or world.server(way)["reconnect_count"] or world.server(way).get("last_error"))
+                stop = threading.Event()
+                callers = [threading.Thread(target=self.call_for_ever, args=(world.port, way, stop)) for way in ways]
+                for caller in callers:
+                    caller.start()
+                beside = measured()
+                stop.set()
+                for caller in callers:
+                    caller.join()
+                bad(ways, False)
+                rss, most = memory(core)
+                print(f"       beside one that {', '.join(ways)}: p95 {beside:.1f} ms (alone {alone:.1f} ms), {rss:.0f} MiB, {most:.0f} at most", flush=True)
+                self.assertLess(beside, max(20 * alone, 1000), ways)
+            for server in good:
+                self.assertEqual(world.server(server["name"])["reconnect_count"], 0, server["name"])
+            self.assertLess(memory(core)[1], 250)
+
+    def call_for_ever(self, port, way, stop):
+        client = Client(port)
+        while not stop.is_set():
+            client.call(f"{way}:echo", message="x" * (1 << 16))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 
 use super::underway::{Answer, Caller, Underway};
@@ -26,7 +27,12 @@ const FIRST_ID: u32 = 1 << 30;
 /// Messages that may wait for a server to read them.
 const WAITING: usize = 256;
 /// Bytes read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 16 << 10;
+/// A server that says so much without a pause is read more slowly: whatever it floods us with must not keep others waiting.
+const BURST: usize = 1 << 20;
+/// How long it is read between two rests, and how long one is.
+const SLICE: Duration = Duration::from_millis(1);
+const REST: Duration = Duration::from_millis(2);
 /// How long a message that is being written may still take once the session ends.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -176,6 +182,9 @@ where
         too_long: false,
         passing: Vec::new(),
         passed: 0,
+        unpaused: 0,
+        busy_since: None,
+        rest: None,
     };
     let input = Input {
         outbox: PollSender::new(outbox),
@@ -254,6 +263,10 @@ pub struct Output<R> {
     passing: Vec<u8>,
     /// How much of `passing` is passed.
     passed: usize,
+    /// Bytes read since the server last paused, and since when we have not.
+    unpaused: usize,
+    busy_since: Option<Instant>,
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R> Output<R> {
@@ -279,6 +292,21 @@ impl<R> Output<R> {
                 empty(&mut self.line);
             }
         }
+    }
+}
+
+impl<R> Output<R> {
+    /// Lets others go on: after each chunk, and for a while where the server says more than anybody needs.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(rest) = &mut self.rest {
+            ready!(rest.as_mut().poll(context));
+            self.rest = None;
+            self.busy_since = None;
+        } else if self.unpaused > BURST && self.busy_since.is_some_and(|since| since.elapsed() > SLICE) {
+            let rest = self.rest.insert(Box::pin(tokio::time::sleep(REST)));
+            ready!(rest.as_mut().poll(context));
+        }
+        Poll::Ready(())
     }
 }
 
@@ -327,9 +355,16 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
                 this.take_line();
                 continue;
             }
+            ready!(this.poll_rest(context));
             let mut read = ReadBuf::new(&mut this.chunk);
-            ready!(Pin::new(&mut this.inner).poll_read(context, &mut read))?;
+            let Poll::Ready(outcome) = Pin::new(&mut this.inner).poll_read(context, &mut read) else {
+                (this.unpaused, this.busy_since) = (0, None);
+                return Poll::Pending;
+            };
+            outcome?;
             this.unread = 0..read.filled().len();
+            this.unpaused += this.unread.len();
+            this.busy_since.get_or_insert_with(Instant::now);
             if this.unread.is_empty() {
                 lock(&this.underway).close();
                 this.passing = std::mem::take(&mut this.line);

@@ -30,6 +30,9 @@ pub struct Process {
 const LOG_LIMIT: u64 = 5 << 20;
 /// A longer line of a server's standard error is cut.
 const LINE_LIMIT: u64 = 64 << 10;
+/// Bytes of it that are taken between two rests: a server that floods it must not keep others waiting.
+const SLICE: usize = 16 << 10;
+const REST: Duration = Duration::from_millis(5);
 /// How long a server may take to end by itself, and again after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -118,11 +121,17 @@ async fn copy_to_log(stderr: ChildStderr, path: std::path::PathBuf) {
     let mut lines = BufReader::new(stderr);
     let mut log = Log::open(&path).await;
     let mut line = Vec::new();
+    let mut since_rest = 0;
     loop {
         line.clear();
         match (&mut lines).take(LINE_LIMIT).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => log.write(&line).await,
+        }
+        since_rest += line.len();
+        if since_rest > SLICE {
+            tokio::time::sleep(REST).await;
+            since_rest = 0;
         }
     }
 }
