@@ -138,7 +138,7 @@ class Person:
             await asyncio.wait_for(self.changed.wait_for(lambda: set(methods) <= set(self.heard)), 10)
 
     @contextlib.asynccontextmanager
-    async def at(self, world, server, **more):
+    async def at(self, world, server, through=None, **more):
         callbacks = {
             "elicitation_callback": self.elicit,
             "sampling_callback": self.sample,
@@ -148,13 +148,14 @@ class Person:
             "mode": "legacy",
             **more,
         }
-        path = f"/mcp/all/{server}" if server else "/mcp/all"
+        path = "/mcp" if through else f"/mcp/all/{server}" if server else "/mcp/all"
         async with mcp.Client(f"http://127.0.0.1:{world.port}{path}", **callbacks) as client:
 
             async def call(tool):
                 """What the tool says, or the error that came instead."""
+                name, arguments = (through, {"name": f"{server}:{tool}"}) if through else (tool, {})
                 try:
-                    return text_of(await client.call_tool(tool, {}, progress_callback=self.progress))
+                    return text_of(await client.call_tool(name, arguments, progress_callback=self.progress))
                 except mcp.MCPError as error:
                     return f"error: {error}"
 
@@ -239,6 +240,25 @@ class Asked(unittest.TestCase):
 
         for server in ("stdio", "http"):
             self.run_with(lambda: work(server))
+
+    def test_through_our_tools(self):
+        """so it is for a call through `/mcp`: questions and progress reach the client whose call it is, in every revision"""
+        steps = [(0, 3, "step 0"), (1, 3, "step 1"), (2, 3, "step 2")]
+
+        async def work(server, mode):
+            ann, ben = Person("Ann"), Person("Ben")
+            through = {"through": "call_tool_write", "mode": mode}
+            async with ann.at(self.world, server, **through) as first, ben.at(self.world, server, **through) as second:
+                for _ in range(2):  # the second call of a session goes another way
+                    ann.asked.clear(), ann.steps.clear()
+                    self.assertEqual(await first.call("ask"), "Ann thinks of Ann")
+                    self.assertEqual((ann.asked, ann.steps), (["What is your name?", "sample"], steps))
+                self.assertEqual(await second.call("roots"), "file:///Ben")
+                self.assertEqual(ben.asked, ["roots"])
+
+        for server in ("stdio", "http"):
+            for mode in ("legacy", "2026-07-28"):
+                self.run_with(lambda: work(server, mode))
 
     def test_cancelled(self):
         """a call that a client cancels is cancelled at the server, and stands in nobody's way"""

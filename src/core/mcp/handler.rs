@@ -12,6 +12,7 @@ use rmcp::{ErrorData, ServerHandler};
 use super::Proxy;
 use super::definitions::{INSTRUCTIONS, definitions};
 use super::management;
+use super::proxy::Asking;
 use super::short_way::{HandedOver, Place, Sessions};
 use crate::core::app::App;
 
@@ -77,8 +78,14 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.place.note(&context.extensions);
+        let asking = |state, answers| Asking {
+            session: self.place.session(),
+            context: &context,
+            state,
+            answers,
+        };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started).await.map(Into::into);
+            return self.proxy.go_on(started, asking(None, None)).await;
         }
         self.proxy.requested();
         self.see_client(&context);
@@ -86,8 +93,9 @@ impl ServerHandler for Handler {
         if let Some(result) = management::call(&self.app, &request.name, &arguments).await {
             return Ok(result.into());
         }
-        match self.proxy.call(&request.name, &arguments).await {
-            Some(answer) => answer.map(Into::into),
+        let asking = asking(request.request_state, request.input_responses);
+        match self.proxy.call(&request.name, &arguments, Some(asking)).await {
+            Some(answer) => answer,
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \

@@ -9,11 +9,10 @@ use futures_util::future::join_all;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, ClientRequest, CompleteRequest, CompleteRequestParams,
     CompleteResult, GetPromptRequest, GetPromptRequestParams, GetPromptResponse, Implementation,
-    InitializeRequestParams, InitializeResult, InputResponses, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, Prompt, ProtocolVersion, ReadResourceRequest,
-    ReadResourceRequestParams, ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType,
-    ServerCapabilities, ServerConfig, ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    Tool, UnsubscribeRequestParams,
+    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, Prompt, ReadResourceRequest, ReadResourceRequestParams,
+    ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType, ServerCapabilities, ServerConfig,
+    ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{
     NotificationContext, Peer, RequestContext, RoleClient, RoleServer, ServiceError, SubscriptionContext,
@@ -25,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
 use super::announcements::Announcements;
-use super::parked::{Fingerprint, Resumed};
+use super::parked::Fingerprint;
 use super::qualified_name::{join, may_be_of, meanings};
-use super::relay::Relay;
+use super::relay::{Again, Relay};
 use super::short_way::{HandedOver, Place, Sessions};
 use crate::contract::names;
 use crate::core::upstream::Snapshot;
@@ -229,60 +228,10 @@ impl PassThrough {
         found.ok_or_else(|| ErrorData::invalid_params(format!("no connected server has the prompt `{name}`"), None))
     }
 
-    /// Passes a request on, and what the server says meanwhile back.
-    async fn pass(
-        &self,
-        server: &str,
-        request: ClientRequest,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<ServerResult, ErrorData> {
-        let peer = self.proxy.upstreams().peer(server);
-        self.relay(server, context).pass(peer.map_err(in_words)?, request).await
-    }
-
-    /// Passes on a request that may be answered with a question (`Again`), or goes on with the one that waits for its answer.
-    async fn pass_or_resume(
-        &self,
-        server: &str,
-        request: ClientRequest,
-        again: Again,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<ServerResult, ErrorData> {
-        if context.protocol_version().is_none_or(|version| version < ProtocolVersion::V_2026_07_28) {
-            return self.pass(server, request, context).await;
-        }
-        let parked = self.proxy.parked();
-        let relay = Relay {
-            park: Some((parked.clone(), again.request)),
-            session: SessionId::of_client(context.client_info().as_ref()),
-            ..self.relay(server, context)
-        };
-        let Some(state) = again.state else {
-            let peer = self.proxy.upstreams().peer(server);
-            return relay.pass(peer.map_err(in_words)?, request).await;
-        };
-        match parked.resume(&state, again.request, &again.answers.unwrap_or_default())? {
-            Resumed::Answered(parked) => relay.resume(parked).await,
-            Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
-        }
-    }
-
+    /// The way of a request, and of what the server says meanwhile back.
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
-        Relay {
-            server,
-            session: self.session.id,
-            context,
-            limit: self.proxy.call_limit(),
-            park: None,
-        }
+        Relay::new(&self.proxy, server, self.session.id, context)
     }
-}
-
-/// What a client says that sends a request again, with answers to what was asked during it.
-struct Again {
-    request: Fingerprint,
-    state: Option<String>,
-    answers: Option<InputResponses>,
 }
 
 /// The one server that a request's address names.
@@ -393,7 +342,7 @@ impl ServerHandler for PassThrough {
         if let Some(started) = HandedOver::take(&context.extensions) {
             self.session.place.note(&context.extensions);
             let server = started.server.clone();
-            return tool_result(&server, self.relay(&server, &context).go_on(started).await?);
+            return tool_result(&server, self.relay(&server, &context).go_on(started).await.map_err(in_words)?);
         }
         let scope = self.begin(&context)?;
         let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None);
@@ -414,7 +363,10 @@ impl ServerHandler for PassThrough {
             let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
             self.proxy.upstream_called();
             let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-            return tool_result(server, self.pass_or_resume(server, request, again, &context).await?);
+            return tool_result(
+                server,
+                self.relay(server, &context).pass_or_resume(request, again).await.map_err(in_words)?,
+            );
         }
         Err(problem.unwrap_or_else(unknown))
     }
@@ -449,7 +401,7 @@ impl ServerHandler for PassThrough {
         };
         (request.name, request.meta) = (own, None);
         let request = ClientRequest::GetPromptRequest(GetPromptRequest::new(request));
-        match self.pass_or_resume(&server, request, again, &context).await? {
+        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(in_words)? {
             ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::GetPromptResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
@@ -493,7 +445,7 @@ impl ServerHandler for PassThrough {
         };
         request.meta = None;
         let request = ClientRequest::ReadResourceRequest(ReadResourceRequest::new(request));
-        match self.pass_or_resume(&server, request, again, &context).await? {
+        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(in_words)? {
             ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::ReadResourceResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
@@ -571,7 +523,8 @@ impl ServerHandler for PassThrough {
             _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
         };
         request.meta = None;
-        match self.pass(&server, ClientRequest::CompleteRequest(CompleteRequest::new(request)), &context).await? {
+        let request = ClientRequest::CompleteRequest(CompleteRequest::new(request));
+        match self.relay(&server, &context).pass(request).await.map_err(in_words)? {
             ServerResult::CompleteResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result)

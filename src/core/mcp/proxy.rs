@@ -6,14 +6,19 @@ use std::time::Instant;
 use std::time::Duration;
 
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResultType, Tool};
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock,
+    InputResponses, JsonObject, ResultType, ServerResult, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::definitions::{DESCRIBE_TOOL, MOST_DESCRIBED, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use super::excerpt;
 use super::kept_results::KeptResults;
-use super::parked::ParkedRequests;
+use super::parked::{Fingerprint, ParkedRequests};
+use super::relay::{Again, Relay};
 use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
@@ -21,6 +26,7 @@ use crate::core::tools::tool_id;
 use crate::core::upstream::aside::aside;
 use crate::core::upstream::registry::{CallError, Upstreams};
 use crate::core::upstream::sent::Started;
+use crate::core::upstream::underway::SessionId;
 use crate::core::use_counts::UseCounts;
 use crate::telemetry::remember::Recorder;
 
@@ -132,20 +138,25 @@ impl Proxy {
         self.counts.mcp_request();
     }
 
-    /// Answers a tool call; `None` when no tool has this name.
-    pub async fn call(&self, name: &str, arguments: &JsonObject) -> Option<Result<CallToolResult, ErrorData>> {
+    /// Answers a tool call; `None` when no tool has this name. Without `asking` nobody can be asked during it.
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: &JsonObject,
+        asking: Option<Asking<'_>>,
+    ) -> Option<Result<CallToolResponse, ErrorData>> {
         if name == RETRIEVE_TOOLS {
-            return Some(Ok(self.retrieve_tools(arguments)));
+            return Some(Ok(self.retrieve_tools(arguments).into()));
         }
         if name == DESCRIBE_TOOL {
-            return Some(Ok(self.describe_tool(arguments)));
+            return Some(Ok(self.describe_tool(arguments).into()));
         }
         if name == READ_CACHE {
-            return Some(Ok(self.read_cache(arguments)));
+            return Some(Ok(self.read_cache(arguments).into()));
         }
         let intent = Intent::of_tool(name)?;
         self.counts.call_tool(intent);
-        Some(self.call_upstream(intent, arguments).await)
+        Some(self.call_upstream(intent, arguments, asking).await)
     }
 
     fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
@@ -201,34 +212,59 @@ impl Proxy {
         CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
     }
 
-    async fn call_upstream(&self, intent: Intent, arguments: &JsonObject) -> Result<CallToolResult, ErrorData> {
+    async fn call_upstream(
+        &self,
+        intent: Intent,
+        arguments: &JsonObject,
+        asking: Option<Asking<'_>>,
+    ) -> Result<CallToolResponse, ErrorData> {
         let call = match UpstreamCall::read(arguments) {
             Ok(call) => call,
-            Err(sentence) => return Ok(failed(&sentence)),
+            Err(sentence) => return Ok(failed(&sentence).into()),
         };
         let tool = match self.upstreams.tool(call.server, call.tool) {
             Ok(tool) => tool,
-            Err(error) => return Ok(failed(&error.to_string())),
+            Err(error) => return Ok(failed(&error.to_string()).into()),
         };
         let (strict, limit) = {
             let config = self.config.borrow();
             (config.intent_declaration.strict_server_validation, config.call_tool_timeout)
         };
         if strict && let Err(sentence) = intent.check(call.id, tool.annotations.as_ref()) {
-            return Ok(failed(&sentence));
+            return Ok(failed(&sentence).into());
         }
         self.counts.upstream_call();
-        let answer = self.upstreams.call(call.server, call.tool, call.arguments, limit).await;
+        let answer = match asking {
+            None => {
+                let arguments = call.arguments.clone();
+                self.upstreams.call(call.server, call.tool, arguments, limit).await.map(Into::into)
+            }
+            Some(asking) => self.relayed(&call, asking).await,
+        };
         self.answered(call.server, call.tool, answer)
+    }
+
+    async fn relayed(&self, call: &UpstreamCall<'_>, asking: Asking<'_>) -> Result<CallToolResponse, CallError> {
+        let again = Again {
+            request: Fingerprint::of(call.server, "tools/call", call.tool, &call.arguments.clone().into()),
+            state: asking.state,
+            answers: asking.answers,
+        };
+        // An empty object and never `null`: servers reject the latter.
+        let request = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(call.arguments.clone());
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
+        let relay = Relay::new(self, call.server, asking.session, asking.context);
+        response(call.server, relay.pass_or_resume(request, again).await?)
     }
 
     /// Goes on with a call of one of the three call tools that is under way already.
     ///
     /// # Errors
     /// The server's own.
-    pub async fn go_on(&self, started: Started) -> Result<CallToolResult, ErrorData> {
+    pub async fn go_on(&self, started: Started, asking: Asking<'_>) -> Result<CallToolResponse, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
-        let answer = self.upstreams.go_on(started, self.call_limit()).await;
+        let relay = Relay::new(self, &server, asking.session, asking.context);
+        let answer = relay.go_on(started).await.and_then(|result| response(&server, result));
         self.answered(&server, &tool, answer)
     }
 
@@ -236,20 +272,21 @@ impl Proxy {
         &self,
         server: &str,
         tool: &str,
-        answer: Result<CallToolResult, CallError>,
-    ) -> Result<CallToolResult, ErrorData> {
+        answer: Result<CallToolResponse, CallError>,
+    ) -> Result<CallToolResponse, ErrorData> {
         match answer {
-            Ok(mut result) => {
+            Ok(CallToolResponse::Complete(mut result)) => {
                 // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
                 // again for the others.
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 let texts = result.content.iter().filter_map(ContentBlock::as_text);
                 let size = texts.map(|block| block.text.len()).sum();
                 aside(size, || self.shorten(server, tool, &mut result));
-                Ok(result)
+                Ok(result.into())
             }
+            Ok(other) => Ok(other),
             Err(CallError::Upstream(error)) => Err(error),
-            Err(error) => Ok(failed(&error.to_string())),
+            Err(error) => Ok(failed(&error.to_string()).into()),
         }
     }
 
@@ -334,6 +371,25 @@ impl Proxy {
     /// The tools that a search looks through now.
     pub fn index(&self) -> Arc<ToolIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Who can be asked during a call, and what they have answered.
+pub struct Asking<'a> {
+    pub session: SessionId,
+    pub context: &'a RequestContext<RoleServer>,
+    pub state: Option<String>,
+    pub answers: Option<InputResponses>,
+}
+
+fn response(server: &str, result: ServerResult) -> Result<CallToolResponse, CallError> {
+    match result {
+        ServerResult::CallToolResult(result) => Ok(result.into()),
+        ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
+        _ => Err(CallError::Other {
+            server: server.to_owned(),
+            error: "it answered with something else than a tool's result".to_owned(),
+        }),
     }
 }
 

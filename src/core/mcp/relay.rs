@@ -5,71 +5,108 @@
 )]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, GetExtensions, ProgressToken, ServerRequest,
-    ServerResult,
+    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, GetExtensions, InputResponses, ProgressToken,
+    ProtocolVersion, ServerRequest, ServerResult,
 };
-use rmcp::service::{Peer, PeerRequestOptions, RequestContext, RoleClient, RoleServer, ServiceError};
+use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer, ServiceError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::parked::{Fingerprint, Parked, ParkedRequests};
+use super::Proxy;
+use super::parked::{Fingerprint, Parked, Resumed};
+use crate::core::upstream::registry::CallError;
 use crate::core::upstream::sent::{Sent, Started};
 use crate::core::upstream::underway::{Caller, Hearing, NobodyToAsk, Question, Said, SessionId};
 use crate::core::upstream::wishes::is_at_least;
 
 /// A request's way.
 pub struct Relay<'a> {
-    pub server: &'a str,
-    pub session: SessionId,
-    pub context: &'a RequestContext<RoleServer>,
+    proxy: &'a Proxy,
+    server: &'a str,
+    session: SessionId,
+    context: &'a RequestContext<RoleServer>,
     /// How long the server may take; the time in which it waits for the client's answer is not the server's.
-    pub limit: Duration,
-    /// Where the request waits while a client of 2026-07-28 answers, and what tells it from others; `None` for the clients
-    /// that are asked meanwhile, and for requests that may not be answered with a question.
-    pub park: Option<(Arc<ParkedRequests>, Fingerprint)>,
+    limit: Duration,
+    /// What tells the request from others while it waits for a client of 2026-07-28 to answer; `None` for the clients that
+    /// are asked meanwhile, and for requests that may not be answered with a question.
+    park: Option<Fingerprint>,
+}
+
+/// What a client says that sends a request again, with answers to what was asked during it.
+pub struct Again {
+    pub request: Fingerprint,
+    pub state: Option<String>,
+    pub answers: Option<InputResponses>,
 }
 
 /// Questions that come together are put together.
 const GATHER: Duration = Duration::from_millis(50);
 
-impl Relay<'_> {
+impl<'a> Relay<'a> {
+    /// The way of a session's request to a server.
+    pub fn new(
+        proxy: &'a Proxy,
+        server: &'a str,
+        session: SessionId,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Relay<'a> {
+        Relay {
+            proxy,
+            server,
+            session,
+            context,
+            limit: proxy.call_limit(),
+            park: None,
+        }
+    }
+
     /// Passes a request on, and its cancellation, too.
     ///
     /// # Errors
-    /// The server's own error as it is, or a sentence that names the server.
-    pub async fn pass(&self, peer: Peer<RoleClient>, mut request: ClientRequest) -> Result<ServerResult, ErrorData> {
+    /// [`CallError`].
+    pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
+        let peer = self.proxy.upstreams().peer(self.server)?;
         let (caller, hearing) = Caller::of(self.session);
         request.extensions_mut().insert(caller);
         let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-        let sent = sent.map_err(|error| self.failed(&error.to_string()))?;
+        let sent = sent.map_err(|error| self.proxy.upstreams().failed(self.server, error))?;
         self.follow(Sent::Library(sent), hearing, None).await
+    }
+
+    /// Passes on a request that may be answered with a question, or goes on with the one that waits for its answer.
+    ///
+    /// # Errors
+    /// As [`Relay::pass`].
+    pub async fn pass_or_resume(mut self, request: ClientRequest, again: Again) -> Result<ServerResult, CallError> {
+        if self.context.protocol_version().is_none_or(|version| version < ProtocolVersion::V_2026_07_28) {
+            return self.pass(request).await;
+        }
+        self.park = Some(again.request);
+        self.session = SessionId::of_client(self.context.client_info().as_ref());
+        let Some(state) = again.state else { return self.pass(request).await };
+        let resumed = self.proxy.parked().resume(&state, again.request, &again.answers.unwrap_or_default());
+        match resumed.map_err(CallError::Upstream)? {
+            Resumed::Answered(parked) => self.follow(parked.sent, parked.hearing, None).await,
+            Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
+        }
     }
 
     /// Goes on with a call that is under way already.
     ///
     /// # Errors
     /// As [`Relay::pass`].
-    pub async fn go_on(&self, started: Started) -> Result<ServerResult, ErrorData> {
+    pub async fn go_on(&self, started: Started) -> Result<ServerResult, CallError> {
         let sent = Sent::Short {
             pending: started.pending,
             answer: started.answer,
         };
         self.follow(sent, started.hearing, started.first).await
-    }
-
-    /// Goes on with a request that waited for its client's answers.
-    ///
-    /// # Errors
-    /// As [`Relay::pass`].
-    pub async fn resume(&self, parked: Parked) -> Result<ServerResult, ErrorData> {
-        self.follow(parked.sent, parked.hearing, None).await
     }
 
     /// Waits for the answer, and passes on what is said before it.
@@ -78,7 +115,7 @@ impl Relay<'_> {
         mut sent: Sent,
         mut hearing: Hearing,
         first: Option<Said>,
-    ) -> Result<ServerResult, ErrorData> {
+    ) -> Result<ServerResult, CallError> {
         let mut questions = JoinSet::new();
         let over = CancellationToken::new();
         let _guard = over.clone().drop_guard();
@@ -88,11 +125,15 @@ impl Relay<'_> {
         if let Some(said) = first {
             self.hear(said, &mut questions, &over).await;
         }
-        let reason = loop {
+        let (reason, error) = loop {
             tokio::select! {
                 // In this order: what was said before the answer is told before it.
                 biased;
-                () = self.context.ct.cancelled() => break "the client cancelled it".to_owned(),
+                () = self.context.ct.cancelled() => {
+                    let reason = "the client cancelled it";
+                    let (server, error) = (self.server.to_owned(), reason.to_owned());
+                    break (reason.to_owned(), CallError::Other { server, error });
+                }
                 Some(said) = hearing.recv() => match (said, &self.park) {
                     (Said::Question(question), Some(_)) => {
                         let required = required(&question.request);
@@ -110,25 +151,20 @@ impl Relay<'_> {
                     if let Some(required) = lacking.filter(|_| has_failed(&answer)) {
                         let text = "the server needs to ask what this client does not offer to answer";
                         let data = json!({"requiredCapabilities": required});
-                        return Err(ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data)));
+                        let error = ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data));
+                        return Err(CallError::Upstream(error));
                     }
-                    return answer.map_err(|error| match error {
-                        ServiceError::McpError(error) => error,
-                        ServiceError::TransportClosed => {
-                            self.failed("it ended during the request; it is being started again")
-                        }
-                        error => self.failed(&error.to_string()),
-                    });
+                    return answer.map_err(|error| self.proxy.upstreams().failed(self.server, error));
                 }
                 () = tokio::time::sleep_until(gathered), if !open.is_empty() => {
-                    let Some((parked, request)) = &self.park else { continue };
+                    let Some(request) = self.park else { continue };
                     let waits = Parked {
-                        request: *request,
+                        request,
                         sent,
                         hearing,
                         questions: std::mem::take(&mut open),
                     };
-                    match parked.park(waits) {
+                    match self.proxy.parked().park(waits) {
                         Ok(asked) => return Ok(ServerResult::InputRequiredResult(asked)),
                         Err(refused) => {
                             let text = "too many requests wait for their clients' answers";
@@ -141,13 +177,14 @@ impl Relay<'_> {
                 }
                 Some(_) = questions.join_next(), if !questions.is_empty() => until = Instant::now() + self.limit,
                 () = tokio::time::sleep_until(until), if questions.is_empty() => {
-                    break format!("no answer within {} s", self.limit.as_secs());
+                    let (server, limit) = (self.server.to_owned(), self.limit);
+                    break (format!("no answer within {} s", limit.as_secs()), CallError::Timeout { server, limit });
                 }
             }
         };
         questions.detach_all();
         sent.cancel(&reason).await;
-        Err(self.failed(&reason))
+        Err(error)
     }
 
     async fn hear(&self, said: Said, questions: &mut JoinSet<()>, over: &CancellationToken) {
@@ -155,10 +192,6 @@ impl Relay<'_> {
             Said::Question(question) => self.ask(question, questions, over).await,
             said => self.tell(said).await,
         }
-    }
-
-    fn failed(&self, text: &str) -> ErrorData {
-        ErrorData::internal_error(format!("server `{}`: {text}", self.server), None)
     }
 
     /// Tells the client of progress under its own token, and of log messages if the request says so.

@@ -160,6 +160,11 @@ impl Place {
         }
     }
 
+    /// The session.
+    pub fn session(&self) -> SessionId {
+        self.id
+    }
+
     /// The session was opened: its next request tells under which name.
     pub fn open(&self) {
         let _ = self.opened.set(());
@@ -405,11 +410,10 @@ impl ShortWay {
             return None;
         }
         let mut noted = self.sessions.calls.note(known.id, id.get())?;
-        // On `/mcp` progress is nobody's.
-        let progress = self.place == Tools::All && meta.contains_key("progressToken");
+        let progress = meta.contains_key("progressToken");
         let mut sent = match self.place {
             Tools::All => self.send(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, progress)?,
-            Tools::Own => self.send_own(known, &call.name, call.arguments?)?,
+            Tools::Own => self.send_own(known, &call.name, call.arguments?, progress)?,
         };
         self.proxy.requested();
         self.proxy.upstream_called();
@@ -463,7 +467,7 @@ impl ShortWay {
     }
 
     /// Sends what one of `call_tool_*` asks for.
-    fn send_own(&self, known: &Known, name: &str, arguments: &RawValue) -> Option<Sent> {
+    fn send_own(&self, known: &Known, name: &str, arguments: &RawValue, progress: bool) -> Option<Sent> {
         let intent = Intent::of_tool(name)?;
         let call: UpstreamCall = serde_json::from_str(arguments.get()).ok()?;
         intent::check_declaration(call.intent_data_sensitivity.as_deref(), call.intent_reason.as_deref()).ok()?;
@@ -478,7 +482,7 @@ impl ShortWay {
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(&call.name, tool.annotations.as_ref()).is_ok();
         let shortcut = short(self.proxy.upstreams().way(server, tool, fits)?)?;
-        let sent = Sent::new(known, &shortcut, server, tool, args, false)?;
+        let sent = Sent::new(known, &shortcut, server, tool, args, progress)?;
         self.proxy.tool_called(intent);
         Some(sent)
     }

@@ -7,7 +7,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use rmcp::model::JsonObject;
+use rmcp::model::{CallToolResponse, JsonObject};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -75,8 +75,9 @@ pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonReje
         );
         return failed(StatusCode::BAD_REQUEST, sentence);
     }
-    match app.proxy.call(&call.tool_name, &call.arguments).await {
-        Some(Ok(result)) => ok(result),
+    match app.proxy.call(&call.tool_name, &call.arguments, None).await {
+        Some(Ok(CallToolResponse::Complete(result))) => ok(result),
+        Some(Ok(_)) => failed(StatusCode::BAD_GATEWAY, "the server asks something, and nobody can be asked here"),
         // The server's own JSON-RPC error.
         Some(Err(error)) => ok(json!({"isError": true, "content": [{"type": "text", "text": error.to_string()}]})),
         None => failed(StatusCode::NOT_FOUND, "there is no such tool"),

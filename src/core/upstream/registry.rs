@@ -22,7 +22,7 @@ use super::attend::News;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Begun};
 use super::run::{Handles, Reached, resolved, run};
-use super::sent::{Sent, Started};
+use super::sent::Sent;
 use super::shortcut::Shortcut;
 use super::tell_wishes;
 use super::underway::{Caller, Hearing, Said, SessionId};
@@ -426,7 +426,7 @@ impl Upstreams {
         Some(shortcut.map_or(Way::Long, Way::Short))
     }
 
-    /// Calls a tool.
+    /// Calls a tool for somebody who cannot be asked.
     ///
     /// # Errors
     /// [`CallError`].
@@ -447,19 +447,7 @@ impl Upstreams {
         request.extensions_mut().insert(caller);
         let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
         let sent = sent.map_err(|error| self.failed(&server, error))?;
-        self.follow(server, Sent::Library(sent), hearing, None, limit).await
-    }
-
-    /// Goes on with a call that is under way already.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn go_on(&self, started: Started, limit: Duration) -> Result<CallToolResult, CallError> {
-        let sent = Sent::Short {
-            pending: started.pending,
-            answer: started.answer,
-        };
-        self.follow(started.server, sent, started.hearing, started.first, limit).await
+        self.follow(server, Sent::Library(sent), hearing, limit).await
     }
 
     async fn follow(
@@ -467,10 +455,8 @@ impl Upstreams {
         server: String,
         mut sent: Sent,
         mut hearing: Hearing,
-        first: Option<Said>,
         limit: Duration,
     ) -> Result<CallToolResult, CallError> {
-        first.into_iter().for_each(refuse);
         let mut until = std::pin::pin!(tokio::time::sleep(limit));
         let answer = loop {
             tokio::select! {
@@ -494,7 +480,8 @@ impl Upstreams {
         }
     }
 
-    fn failed(&self, server: &str, error: ServiceError) -> CallError {
+    /// What it means that a request came back without a result. A server that could not be spoken to is looked at.
+    pub fn failed(&self, server: &str, error: ServiceError) -> CallError {
         match error {
             ServiceError::TransportClosed | ServiceError::TransportSend(_) => {
                 self.doubt(server);
@@ -560,10 +547,10 @@ impl Upstreams {
     }
 }
 
-/// Answers what a server asks of a client on `/mcp`.
+/// Answers what a server asks while nobody can be asked.
 fn refuse(said: Said) {
     if let Said::Question(question) = said {
-        let text = "the client that called this tool is on `/mcp`, where servers' questions are not passed on";
+        let text = "this call was made over REST or by `mcpproxy call`, where nobody can be asked";
         let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
         let _ = question.answer.send(Err(refusal));
     }
