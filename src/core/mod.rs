@@ -1,5 +1,6 @@
 //! The MCP proxy and its command line. Does not know that a tray exists.
 
+mod activity;
 mod app;
 pub mod cli;
 mod config;

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from world import World, main, wait_for
+from world import CORE, World, main, wait_for
 
 # `hold` waits until a file is there, and notes when nobody wants its answer any more.
 SERVER = """
@@ -252,6 +252,33 @@ class ShortWay(unittest.TestCase):
                 "call_tool_read", {"name": "simple:say", "args": {"text": "b"}})
             answer = session.call(tool, arguments)
             self.assertEqual((answer[0], said(answer)), ("application/json", (False, "b")))
+
+    def test_activity(self):
+        """the latest calls are listed by whichever way they went, with how they ended and never with what was said"""
+        before = self.world.get("/api/v1/activity/summary").data["total_count"]
+        own, all_ = self.session("/mcp"), self.session("/mcp/all")
+        own.call("call_tool_read", {"name": "simple:say", "args": {"text": "s3cret one"}})
+        all_.call("simple__say", {"text": "s3cret two"})
+        all_.call("simple__say", {"wrong": "s3cret three"})
+        own.call("call_tool_read", {"name": "simple:remove"})
+        own.call("call_tool_read", {"name": "nobody:x"})
+        self.world.run(CORE, "call", "tool-read", "-t", "simple:say", "-j", '{"text": "s3cret four"}')
+        listed = self.world.get("/api/v1/activity?type=tool_call,internal_tool_call&limit=8&exclude_payloads=true").data
+        self.assertEqual(listed["total"], before + 8)
+        told = [(call["source"], call["server_name"], call["tool_name"], call["status"]) for call in reversed(listed["activities"])]
+        first = ("mcp", "simple", "say", "success")
+        self.assertEqual(told, [first] * 4 + [("mcp", "simple", "say", "error"), ("mcp", "simple", "remove", "blocked"),
+                                              ("mcp", "nobody", "x", "error"), ("api", "simple", "say", "success")])
+        self.assertIn("no server is called", listed["activities"][1]["error_message"])
+        only = self.world.get("/api/v1/activity?server=simple&status=blocked&limit=1").data["activities"][0]
+        self.assertEqual(only["tool_name"], "remove")
+        self.assertEqual(self.world.get(f"/api/v1/activity/{only['id']}").data["activity"], only)
+        self.assertEqual(self.world.get("/api/v1/activity/none").status, 404)
+        shown = self.world.run(CORE, "activity", "list", "-n", "8").stdout + self.world.run(CORE, "activity", "summary").stdout
+        self.assertIn("simple:remove", shown)
+        as_json = self.world.run(CORE, "activity", "list", "--status", "blocked", "-o", "json").stdout
+        self.assertEqual(json.loads(as_json)[0], only)
+        self.assertNotRegex(json.dumps(listed) + shown, "s3cret (one|two|four)")
 
     def test_restart(self):
         """a session goes on when its client comes back after a restart of the core, even after a crash; one that was ended does not"""

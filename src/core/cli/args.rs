@@ -58,6 +58,9 @@ pub enum Command {
     /// Call a tool of a server
     #[command(subcommand)]
     Call(CallCommand),
+    /// Show the latest tool calls: which, when, how long, how they ended
+    #[command(subcommand)]
+    Activity(ActivityCommand),
     /// Say what needs a person's attention, and what helps
     Doctor,
     /// Lead an AI client that only speaks stdio to the running core
@@ -149,6 +152,23 @@ pub enum ToolsCommand {
         #[arg(short = 'n', long, default_value_t = 10)]
         limit: usize,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ActivityCommand {
+    /// List the calls, the latest first
+    List {
+        #[arg(short, long, value_name = "NAME")]
+        server: Option<String>,
+        /// success, error or blocked
+        #[arg(long)]
+        status: Option<String>,
+        /// How many calls
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Count them
+    Summary,
 }
 
 /// As which kind of call a tool is called.

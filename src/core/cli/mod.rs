@@ -5,6 +5,7 @@
     reason = "a command line's output is its purpose"
 )]
 
+mod activity;
 mod args;
 mod connect;
 mod core_link;
@@ -161,6 +162,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Logs(options)) => upstream::logs(context, &options).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
+        Command::Activity(command) => activity::run(context, &link, command).await,
         Command::Doctor => doctor::doctor(context, &link).await,
         Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Logout(server)) => {

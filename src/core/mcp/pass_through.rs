@@ -3,7 +3,7 @@
 #![expect(deprecated, reason = "log levels are of all revisions but the newest")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rmcp::model::{
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::Proxy;
 use super::announcements::Announcements;
 use super::parked::Fingerprint;
+use super::proxy::{Noting, response};
 use super::qualified_name::{join, may_be_of, meanings};
 use super::relay::{Again, Relay};
 use super::short_way::{HandedOver, Place, Sessions};
@@ -232,6 +233,28 @@ impl PassThrough {
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
         Relay::new(&self.proxy, server, self.session.id, context)
     }
+
+    fn tool_result(
+        &self,
+        since: Instant,
+        server: &str,
+        tool: &str,
+        answer: Result<ServerResult, CallError>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let answer = answer.and_then(|result| response(server, result));
+        let noting = Noting {
+            source: "mcp",
+            since,
+            server,
+            tool,
+        };
+        self.proxy.note(noting, &answer);
+        let mut answer = answer.map_err(in_words)?;
+        if let CallToolResponse::Complete(result) = &mut answer {
+            result.result_type.get_or_insert(ResultType::COMPLETE);
+        }
+        Ok(answer)
+    }
 }
 
 /// The one server that a request's address names.
@@ -254,17 +277,6 @@ fn in_words(error: CallError) -> ErrorData {
     match error {
         CallError::Upstream(error) => error,
         error => ErrorData::internal_error(error.to_string(), None),
-    }
-}
-
-fn tool_result(server: &str, result: ServerResult) -> Result<CallToolResponse, ErrorData> {
-    match result {
-        ServerResult::CallToolResult(mut result) => {
-            result.result_type.get_or_insert(ResultType::COMPLETE);
-            Ok(result.into())
-        }
-        ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
-        _ => Err(unexpected(server)),
     }
 }
 
@@ -341,8 +353,9 @@ impl ServerHandler for PassThrough {
     ) -> Result<CallToolResponse, ErrorData> {
         if let Some(started) = HandedOver::take(&context.extensions) {
             self.session.place.note(&context.extensions);
-            let server = started.server.clone();
-            return tool_result(&server, self.relay(&server, &context).go_on(started).await.map_err(in_words)?);
+            let (server, tool, since) = (started.server.clone(), started.tool.clone(), started.since);
+            let answer = self.relay(&server, &context).go_on(started).await;
+            return self.tool_result(since, &server, &tool, answer);
         }
         let scope = self.begin(&context)?;
         let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None);
@@ -363,10 +376,9 @@ impl ServerHandler for PassThrough {
             let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
             self.proxy.upstream_called();
             let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-            return tool_result(
-                server,
-                self.relay(server, &context).pass_or_resume(request, again).await.map_err(in_words)?,
-            );
+            let since = Instant::now();
+            let answer = self.relay(server, &context).pass_or_resume(request, again).await;
+            return self.tool_result(since, server, own, answer);
         }
         Err(problem.unwrap_or_else(unknown))
     }

@@ -19,6 +19,7 @@ use super::excerpt;
 use super::kept_results::KeptResults;
 use super::parked::{Fingerprint, ParkedRequests};
 use super::relay::{Again, Relay};
+use crate::core::activity::{Activity, Call, Ended};
 use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
@@ -44,6 +45,7 @@ pub struct Proxy {
     counts: Arc<UseCounts>,
     kept: Mutex<KeptResults>,
     parked: Arc<ParkedRequests>,
+    activity: Activity,
 }
 
 impl Proxy {
@@ -63,6 +65,7 @@ impl Proxy {
             counts,
             kept: Mutex::default(),
             parked: Arc::default(),
+            activity: Activity::default(),
         }
     }
 
@@ -106,6 +109,40 @@ impl Proxy {
     /// The requests that wait for their clients' answers.
     pub fn parked(&self) -> &Arc<ParkedRequests> {
         &self.parked
+    }
+
+    /// The latest tool calls.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Notes how a call of a server's tool ended.
+    pub fn note(&self, call: Noting<'_>, answer: &Result<CallToolResponse, CallError>) {
+        let text = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        match answer {
+            Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
+                let said = result.content.iter().find_map(ContentBlock::as_text);
+                self.note_as(call, Ended::Error(said.map(|block| block.text.as_str()).unwrap_or_default()));
+            }
+            Ok(CallToolResponse::Complete(_)) => self.note_as(call, Ended::Success),
+            // It goes on when the client has answered.
+            Ok(_) => {}
+            Err(CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. }) => {
+                self.note_as(call, Ended::Blocked(&text));
+            }
+            Err(_) => self.note_as(call, Ended::Error(&text)),
+        }
+    }
+
+    /// Notes that a call ended so.
+    pub fn note_as(&self, call: Noting<'_>, ended: Ended<'_>) {
+        self.activity.note(Call {
+            source: call.source,
+            server: call.server,
+            tool: call.tool,
+            took: call.since.elapsed(),
+            ended,
+        });
     }
 
     /// How long a server may take for one request.
@@ -222,15 +259,26 @@ impl Proxy {
             Ok(call) => call,
             Err(sentence) => return Ok(failed(&sentence).into()),
         };
+        let noting = Noting {
+            source: if asking.is_some() { "mcp" } else { "api" },
+            since: Instant::now(),
+            server: call.server,
+            tool: call.tool,
+        };
         let tool = match self.upstreams.tool(call.server, call.tool) {
             Ok(tool) => tool,
-            Err(error) => return Ok(failed(&error.to_string()).into()),
+            Err(error) => {
+                let sentence = error.to_string();
+                self.note(noting, &Err(error));
+                return Ok(failed(&sentence).into());
+            }
         };
         let (strict, limit) = {
             let config = self.config.borrow();
             (config.intent_declaration.strict_server_validation, config.call_tool_timeout)
         };
         if strict && let Err(sentence) = intent.check(call.id, tool.annotations.as_ref()) {
+            self.note_as(noting, Ended::Blocked(&sentence));
             return Ok(failed(&sentence).into());
         }
         self.counts.upstream_call();
@@ -241,6 +289,7 @@ impl Proxy {
             }
             Some(asking) => self.relayed(&call, asking).await,
         };
+        self.note(noting, &answer);
         self.answered(call.server, call.tool, answer)
     }
 
@@ -264,7 +313,15 @@ impl Proxy {
     pub async fn go_on(&self, started: Started, asking: Asking<'_>) -> Result<CallToolResponse, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
         let relay = Relay::new(self, &server, asking.session, asking.context);
+        let since = started.since;
         let answer = relay.go_on(started).await.and_then(|result| response(&server, result));
+        let noting = Noting {
+            source: "mcp",
+            since,
+            server: &server,
+            tool: &tool,
+        };
+        self.note(noting, &answer);
         self.answered(&server, &tool, answer)
     }
 
@@ -374,6 +431,15 @@ impl Proxy {
     }
 }
 
+/// A call that is to be noted.
+#[derive(Clone, Copy)]
+pub struct Noting<'a> {
+    pub source: &'static str,
+    pub since: Instant,
+    pub server: &'a str,
+    pub tool: &'a str,
+}
+
 /// Who can be asked during a call, and what they have answered.
 pub struct Asking<'a> {
     pub session: SessionId,
@@ -382,7 +448,7 @@ pub struct Asking<'a> {
     pub answers: Option<InputResponses>,
 }
 
-fn response(server: &str, result: ServerResult) -> Result<CallToolResponse, CallError> {
+pub fn response(server: &str, result: ServerResult) -> Result<CallToolResponse, CallError> {
     match result {
         ServerResult::CallToolResult(result) => Ok(result.into()),
         ServerResult::InputRequiredResult(asked) => Ok(asked.into()),

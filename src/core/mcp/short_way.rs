@@ -27,7 +27,8 @@ use tokio::sync::oneshot;
 
 use super::Proxy;
 use super::pass_through::only_server;
-use super::proxy::failed;
+use super::proxy::{Noting, failed};
+use crate::core::activity::Ended;
 use crate::core::tools::intent::{self, Intent};
 use crate::core::tools::tool_id;
 use crate::core::upstream::registry::{CallError, Way};
@@ -305,6 +306,7 @@ struct Sent {
     tool: String,
     pending: Pending,
     hearing: Hearing,
+    since: Instant,
 }
 
 /// Answers what can go the short way; gives everything else to the library.
@@ -488,16 +490,33 @@ impl ShortWay {
     }
 
     fn answered(&self, id: &RawValue, sent: Sent, answer: Option<Answer>) -> Outcome {
+        let (server, tool) = (sent.server.clone(), sent.tool.clone());
+        let noting = Noting {
+            source: "mcp",
+            since: sent.since,
+            server: &server,
+            tool: &tool,
+        };
         let response = match answer {
             Some(Answer::Result(result)) => {
                 let longer = self.place == Tools::Own && result.get().len() > self.proxy.response_limit();
                 if longer || result.get().contains("\"resultType\"") || !result.get().starts_with('{') {
                     return Outcome::More(Box::new(sent.started(None, Some(Answer::Result(result)))));
                 }
+                // Only an error is read.
+                let failed = result.get().contains("\"isError\":true") || result.get().contains("\"isError\": true");
+                match failed.then(|| serde_json::from_str::<CallToolResult>(result.get())) {
+                    Some(Ok(failed)) => self.proxy.note(noting, &Ok(failed.into())),
+                    _ => self.proxy.note_as(noting, Ended::Success),
+                }
                 respond(id, Some(&result), None)
             }
-            Some(Answer::Error(error)) => respond(id, None, Some(&error)),
+            Some(Answer::Error(error)) => {
+                self.proxy.note_as(noting, Ended::Error(error.get()));
+                respond(id, None, Some(&error))
+            }
             None => {
+                self.proxy.note_as(noting, Ended::Error("the server ended during the call"));
                 let ended = CallError::Ended { server: sent.server };
                 match self.place {
                     Tools::All => respond_error(id, &ErrorData::internal_error(ended.to_string(), None)),
@@ -527,6 +546,7 @@ impl Sent {
             tool: tool.to_owned(),
             pending,
             hearing,
+            since: Instant::now(),
         })
     }
 
@@ -536,6 +556,7 @@ impl Sent {
             tool: self.tool,
             pending: self.pending,
             hearing: self.hearing,
+            since: self.since,
             first,
             answer,
         }

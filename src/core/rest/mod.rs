@@ -1,6 +1,7 @@
 //! REST and SSE for the trays, the CLI and people: the same routes over TCP (with key) and the local stream.
 
 mod access;
+mod activity;
 mod config;
 mod connect;
 mod diagnostics;
@@ -35,6 +36,9 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/activity", get(activity::list))
+        .route("/api/v1/activity/summary", get(activity::summary))
+        .route("/api/v1/activity/{id}", get(activity::one))
         .route("/api/v1/tools", get(tools::list))
         .route("/api/v1/tools/call", post(tools::call))
         .route("/api/v1/index/search", get(tools::search))

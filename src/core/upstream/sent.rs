@@ -1,5 +1,7 @@
 //! A request that is under way with a server, by whichever way it went.
 
+use std::time::Instant;
+
 use rmcp::model::{CallToolResult, ErrorData, ServerResult};
 use rmcp::service::{RequestHandle, RoleClient, ServiceError};
 
@@ -14,6 +16,7 @@ pub struct Started {
     pub tool: String,
     pub pending: Pending,
     pub hearing: Hearing,
+    pub since: Instant,
     /// What the server said, and was not told yet.
     pub first: Option<Said>,
     /// The answer, where it is there already.
