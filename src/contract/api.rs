@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
 
 /// Body of every JSON answer: `{"success":true,"data":…}` or `{"success":false,"error":"…"}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope<T> {
     pub success: bool,
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default = "none::<T>", skip_serializing_if = "Option::is_none")]
     pub data: Option<T>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -45,13 +46,13 @@ impl Envelope<()> {
 }
 
 /// `GET /ready`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
     pub ready: bool,
 }
 
 /// `data` of `GET /api/v1/status`, and of the SSE event `status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     #[serde(default)]
     pub running: bool,
@@ -91,7 +92,7 @@ pub struct Status {
 }
 
 /// Whether anything is noted and sent, in [`Status`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TelemetryState {
     /// Nobody has switched it off.
     pub enabled: bool,
@@ -107,7 +108,7 @@ pub struct TelemetryState {
 }
 
 /// Counts over all upstream servers, and each one's state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamStats {
     #[serde(default)]
     pub total_servers: u32,
@@ -124,7 +125,7 @@ pub struct UpstreamStats {
 }
 
 /// One upstream server in [`UpstreamStats`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamState {
     #[serde(default)]
     pub name: String,
@@ -151,7 +152,7 @@ pub struct UpstreamState {
 }
 
 /// The core's own phase, nested in [`Status`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreStatus {
     #[serde(default)]
     pub running: bool,
@@ -171,7 +172,7 @@ pub struct CoreStatus {
 }
 
 /// `data` of `GET /api/v1/info`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Info {
     #[serde(default)]
     pub version: String,
@@ -201,7 +202,7 @@ pub struct Info {
 }
 
 /// Whether the core looks for newer releases by itself, in [`Info`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdatePolicy {
     #[serde(default)]
     pub enabled: bool,
@@ -214,7 +215,7 @@ pub struct UpdatePolicy {
 }
 
 /// What is known of a newer release, in [`Info`] and [`Status`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Update {
     #[serde(default)]
     pub available: bool,
@@ -245,7 +246,7 @@ impl Update {
 }
 
 /// Addresses in [`Info`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoints {
     #[serde(default)]
     pub http: String,
@@ -254,7 +255,7 @@ pub struct Endpoints {
 }
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Servers {
     #[serde(default, deserialize_with = "null_as_default")]
     pub servers: Vec<Server>,
@@ -263,7 +264,7 @@ pub struct Servers {
 }
 
 /// Counts in [`Servers`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerStats {
     #[serde(default)]
     pub total_servers: u32,
@@ -278,7 +279,7 @@ pub struct ServerStats {
 }
 
 /// One upstream server.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Server {
     #[serde(default)]
     pub id: String,
@@ -324,7 +325,7 @@ pub struct Server {
 }
 
 /// How many tools of a server wait, in [`Server`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineCounts {
     #[serde(default)]
     pub pending_count: u32,
@@ -335,7 +336,7 @@ pub struct QuarantineCounts {
 }
 
 /// `data` of `GET /api/v1/activity`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityList {
     #[serde(default, deserialize_with = "null_as_default")]
     pub activities: Vec<ActivityRecord>,
@@ -348,7 +349,7 @@ pub struct ActivityList {
 }
 
 /// One call in [`ActivityList`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityRecord {
     #[serde(default)]
     pub id: String,
@@ -375,7 +376,7 @@ pub struct ActivityRecord {
 }
 
 /// `data` of `GET /api/v1/activity/summary`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivitySummary {
     pub period: String,
     pub total_count: usize,
@@ -389,14 +390,14 @@ pub struct ActivitySummary {
 }
 
 /// How often something was called.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityCount {
     pub name: String,
     pub count: u64,
 }
 
 /// `data` of `GET /api/v1/servers/{name}/tools`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerTools {
     #[serde(default)]
     pub server_name: String,
@@ -407,7 +408,7 @@ pub struct ServerTools {
 }
 
 /// One tool in [`ServerTools`]. Its text is the server's own, approved or not.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerTool {
     #[serde(default)]
     pub name: String,
@@ -431,7 +432,7 @@ pub struct ServerTool {
 }
 
 /// `data` of `POST /api/v1/servers/{name}/tools/approve`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Approved {
     #[serde(default)]
     pub approved: u32,
@@ -442,7 +443,7 @@ pub struct Approved {
 }
 
 /// `data` of `GET /api/v1/tools`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AllTools {
     #[serde(default, deserialize_with = "null_as_default")]
     pub tools: Vec<ServerTool>,
@@ -451,7 +452,7 @@ pub struct AllTools {
 }
 
 /// `data` of `GET /api/v1/index/search`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FoundTools {
     #[serde(default)]
     pub query: String,
@@ -462,7 +463,7 @@ pub struct FoundTools {
 }
 
 /// One tool in [`FoundTools`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FoundTool {
     #[serde(default)]
     pub score: f32,
@@ -474,7 +475,7 @@ pub struct FoundTool {
 }
 
 /// `data` of `GET /api/v1/diagnostics`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostics {
     #[serde(default)]
     pub total_issues: u32,
@@ -492,7 +493,7 @@ pub struct Diagnostics {
 }
 
 /// A server that does not work, in [`Diagnostics`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamError {
     #[serde(default)]
     pub server_name: String,
@@ -503,7 +504,7 @@ pub struct UpstreamError {
 }
 
 /// A server that waits for a person to sign in, in [`Diagnostics`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OauthRequired {
     #[serde(default)]
     pub server_name: String,
@@ -515,7 +516,7 @@ pub struct OauthRequired {
 }
 
 /// A secret that entries refer to and that is nowhere, in [`Diagnostics`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingSecret {
     #[serde(default)]
     pub secret_name: String,
@@ -524,7 +525,7 @@ pub struct MissingSecret {
 }
 
 /// What a person should know of a server, and the one thing to do about it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `healthy`, `degraded` or `unhealthy`.
     #[serde(default)]
@@ -542,7 +543,7 @@ pub struct Health {
 }
 
 /// One AI client of this computer, in the list that `GET /api/v1/connect` answers with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AiClient {
     /// `claude-code`, `cursor`, …
     #[serde(default)]
@@ -572,7 +573,7 @@ pub struct AiClient {
 }
 
 /// `data` of a POST or DELETE to `/api/v1/connect/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectResult {
     #[serde(default)]
     pub success: bool,
@@ -593,7 +594,7 @@ pub struct ConnectResult {
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerAction {
     pub server: String,
     pub action: String,
@@ -601,7 +602,7 @@ pub struct ServerAction {
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/login`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoginStarted {
     #[serde(default)]
     pub success: bool,
@@ -622,7 +623,7 @@ pub struct LoginStarted {
 }
 
 /// Every SSE event but `status` and `ping`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventBody<T> {
     pub payload: T,
     /// Unix seconds.

@@ -1,9 +1,10 @@
 //! The closed words that say what kind of run this is: shown by `status`, sent by telemetry, decided in `telemetry`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where this core runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvKind {
     Interactive,
@@ -29,7 +30,7 @@ impl EnvKind {
 }
 
 /// What was seen while deciding [`EnvKind`]: five booleans, never a value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnvMarkers {
     pub has_ci_env: bool,
@@ -40,7 +41,7 @@ pub struct EnvMarkers {
 }
 
 /// Who started this core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchSource {
     Installer,
@@ -51,7 +52,7 @@ pub enum LaunchSource {
 }
 
 /// Tokens that `retrieve_tools` kept out of prompts in a day, as a range (contract: cli-config-telemetry §6.3).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TokensSavedBucket {
     #[default]
     #[serde(rename = "0")]
@@ -69,7 +70,7 @@ pub enum TokensSavedBucket {
 }
 
 /// How far this installation has come. Always complete: no `null` list, no empty bucket.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activation {
     /// An upstream server has connected, once or more.

@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod diagnostics;
 mod events;
+mod openapi;
 mod servers;
 mod telemetry;
 mod tools;
@@ -51,6 +52,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {
         // Only a program of the same user may end the core.

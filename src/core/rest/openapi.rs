@@ -1,0 +1,232 @@
+//! What the REST interface offers, as an OpenAPI document; its schemas are those of the types that are written.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::contract::api::{
+    ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectResult, Diagnostics, Envelope,
+    FoundTools, Info, LoginStarted, Ready, ServerAction, ServerTools, Servers, Status,
+};
+
+type Of = fn(&mut SchemaGenerator) -> Schema;
+
+/// One operation.
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    body: Option<Of>,
+    data: Of,
+}
+
+fn data<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Envelope<T>>()
+}
+
+fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// The data is not of a type of ours.
+fn object(generator: &mut SchemaGenerator) -> Schema {
+    data::<Map<String, Value>>(generator)
+}
+
+fn any_object(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object"})
+}
+
+fn call(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "required": ["tool_name"], "properties": {
+        "tool_name": {"enum": ["call_tool_read", "call_tool_write", "call_tool_destructive"]},
+        "arguments": {"type": "object", "required": ["name"], "properties": {
+            "name": {"type": "string", "description": "server:tool"}, "args": {"type": "object"}}}}})
+}
+
+fn approve(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "properties": {
+        "tools": {"type": "array", "items": {"type": "string"}}, "approve_all": {"type": "boolean"}}})
+}
+
+fn connect(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "properties": {
+        "server_name": {"type": "string"}, "force": {"type": "boolean"}, "backup_name": {"type": "string"}}})
+}
+
+const fn get(path: &'static str, summary: &'static str, data: Of) -> Operation {
+    Operation {
+        method: "get",
+        path,
+        summary,
+        query: &[],
+        body: None,
+        data,
+    }
+}
+
+const fn post(path: &'static str, summary: &'static str, body: Option<Of>, data: Of) -> Operation {
+    Operation {
+        method: "post",
+        path,
+        summary,
+        query: &[],
+        body,
+        data,
+    }
+}
+
+const fn asking(operation: Operation, query: &'static [&'static str]) -> Operation {
+    Operation { query, ..operation }
+}
+
+const fn by(method: &'static str, operation: Operation) -> Operation {
+    Operation { method, ..operation }
+}
+
+const OPERATIONS: &[Operation] = &[
+    get("/ready", "Whether the core serves; 503 where it does not", bare::<Ready>),
+    get("/api/v1/status", "What the core and its servers do", data::<Status>),
+    asking(get("/api/v1/info", "Version and addresses", data::<Info>), &["refresh"]),
+    get("/api/v1/servers", "All servers", data::<Servers>),
+    post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
+    by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
+    get("/api/v1/servers/{name}/tools", "A server's tools and which of them wait for approval", data::<ServerTools>),
+    post("/api/v1/servers/{name}/tools/approve", "Approves tools as they are now", Some(approve), data::<Approved>),
+    asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", object), &["tail"]),
+    post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
+    post(
+        "/api/v1/servers/{name}/{action}",
+        "enable, disable, restart, quarantine, unquarantine or logout",
+        None,
+        data::<ServerAction>,
+    ),
+    asking(
+        get("/api/v1/activity", "The latest tool calls", data::<ActivityList>),
+        &["type", "server", "status", "limit", "offset"],
+    ),
+    get("/api/v1/activity/summary", "The latest tool calls in numbers", data::<ActivitySummary>),
+    get(
+        "/api/v1/activity/{id}",
+        "One call, under `activity`",
+        data::<std::collections::BTreeMap<String, ActivityRecord>>,
+    ),
+    get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
+    post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
+    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit"]),
+    get("/api/v1/diagnostics", "What needs a person's attention", data::<Diagnostics>),
+    get("/api/v1/doctor", "The same", data::<Diagnostics>),
+    get("/api/v1/config", "The configuration, without secrets", object),
+    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
+    get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
+    get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
+    post("/api/v1/connect/{client}", "Writes an entry into its file", Some(connect), data::<ConnectResult>),
+    by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(connect), data::<ConnectResult>)),
+    post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(connect), data::<ConnectResult>),
+    get("/api/v1/telemetry/payload", "What the next report would say", object),
+    get("/api/v1/openapi.json", "This document", any_object),
+    get("/events", "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state", any_object),
+    post("/api/v1/shutdown", "Ends the core; over the local socket only", None, object),
+];
+
+/// `GET /api/v1/openapi.json`
+pub async fn document() -> Response {
+    Json(whole()).into_response()
+}
+
+fn whole() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let mut paths: Map<String, Value> = Map::new();
+    let failure = data::<()>(&mut generator);
+    for operation in OPERATIONS {
+        let described = describe(operation, &failure, &mut generator);
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(operation.method.to_owned(), described);
+        }
+    }
+    let key = json!({"type": "apiKey", "in": "header", "name": "X-API-Key"});
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "MCPProxy", "version": env!("CARGO_PKG_VERSION"),
+            "description": "Over TCP with the key of the configuration; over the local socket without, for the same user."},
+        "paths": paths,
+        "components": {"schemas": generator.take_definitions(true), "securitySchemes": {"key": key}},
+        "security": [{"key": []}],
+    })
+}
+
+fn describe(operation: &Operation, failure: &Schema, generator: &mut SchemaGenerator) -> Value {
+    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path =
+        in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let asked = operation.query.iter().map(|name| json!({"name": name, "in": "query", "schema": {}}));
+    let parameters: Vec<Value> = in_path.chain(asked).collect();
+    let kind = if operation.path == "/events" { "text/event-stream" } else { "application/json" };
+    let answer = json!({"description": "done", "content": {kind: {"schema": (operation.data)(generator)}}});
+    let failure =
+        json!({"description": "a sentence that says why", "content": {"application/json": {"schema": failure}}});
+    let mut described = json!({"summary": operation.summary, "parameters": parameters,
+        "responses": {"2XX": answer, "default": failure}});
+    if let (Some(body), Some(described)) = (operation.body, described.as_object_mut()) {
+        described
+            .insert("requestBody".to_owned(), json!({"content": {"application/json": {"schema": body(generator)}}}));
+    }
+    described
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Method and path of every route in the router's own text.
+    fn routes() -> Vec<(String, String)> {
+        let text = include_str!("mod.rs");
+        let mut found = Vec::new();
+        for route in text.split(".route(").skip(1) {
+            let mut quoted = route.split('"');
+            let path = quoted.nth(1).unwrap();
+            let handlers = quoted.next().unwrap().split("\n").next().unwrap();
+            for method in ["get", "post", "patch", "delete"] {
+                if handlers.contains(&format!("{method}(")) {
+                    found.push((method.to_owned(), path.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn it_names_every_route_and_no_other() {
+        // Four names for the same two answers of whoever only asks whether something is there.
+        let aliases = ["/readyz", "/livez", "/healthz", "/health"];
+        let mut routes = routes();
+        routes.retain(|(_, path)| !aliases.contains(&path.as_str()));
+        let mut named: Vec<(String, String)> =
+            OPERATIONS.iter().map(|one| (one.method.to_owned(), one.path.to_owned())).collect();
+        routes.sort();
+        named.sort();
+        assert_eq!(named, routes);
+        assert!(named.len() > 25);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = whole();
+        let text = document.to_string();
+        let mut references = 0;
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+            references += 1;
+        }
+        assert!(references > 20);
+    }
+}

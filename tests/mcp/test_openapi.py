@@ -1,0 +1,57 @@
+"""The OpenAPI document beside a running core: every answer that it describes is as it says. Run by `scripts/test mcp`."""
+
+import http.client
+import json
+import unittest
+
+from jsonschema import Draft202012Validator
+
+from world import World, everything, main
+
+NAMES = {"{name}": "everything", "{client}": "cursor", "{id}": "0"}
+
+
+class Document(unittest.TestCase):
+    def test_answers(self):
+        """every GET answers as the document says, and so do failures; the document is a valid one"""
+        with World(config={"mcpServers": [everything()]}) as world:
+            world.start_core()
+            world.wait_connected("everything")
+            call = {"tool_name": "call_tool_read", "arguments": {"name": "everything:echo", "args": {"message": "a"}}}
+            self.assertEqual(world.post("/api/v1/tools/call", body=call).status, 200)
+            document = json.loads(world.get("/api/v1/openapi.json").text)
+            self.assertEqual((document["openapi"], document["info"]["title"]), ("3.1.0", "MCPProxy"))
+            for schema in document["components"]["schemas"].values():
+                Draft202012Validator.check_schema(schema)
+
+            def check(path, status, response):
+                schema = response["content"]["application/json"]["schema"]
+                answer = world.get(path)
+                self.assertEqual(answer.status, status, path)
+                Draft202012Validator({"components": document["components"], **schema}).validate(json.loads(answer.text))
+                return json.loads(answer.text)
+
+            checked = 0
+            for path, operations in document["paths"].items():
+                if "get" not in operations or path == "/events":
+                    continue
+                responses = operations["get"]["responses"]
+                for name, value in NAMES.items():
+                    path = path.replace(name, value)
+                answer = check(path + ("?q=echo" if path.endswith("search") else ""), 200, responses["2XX"])
+                checked += 1
+                if path.startswith("/api") and not path.endswith(".json"):
+                    self.assertTrue(answer["success"] and answer["data"], path)
+                if any(value in path for value in NAMES.values()):
+                    missing = "/".join("nobody" if part in NAMES.values() else part for part in path.split("/"))
+                    answer = check(missing, 404, responses["default"])
+                    self.assertTrue(answer["success"] is False and answer["error"], path)
+            self.assertGreater(checked, 15)
+            connection = http.client.HTTPConnection("127.0.0.1", world.port)
+            connection.request("GET", "/api/v1/openapi.json")
+            self.assertEqual(connection.getresponse().status, 401, "over TCP it asks for the key, as all of it does")
+            connection.close()
+
+
+if __name__ == "__main__":
+    main()
