@@ -239,16 +239,18 @@ impl Core {
         };
         let (short_own, short_all) = (short(Tools::Own), short(Tools::All));
         let (all, sessions) = (self.app.proxy.clone(), short_all.sessions.clone());
+        let (open, known) = (sessions_in_memory(), sessions.clone());
         let all = StreamableHttpService::new(
             move || Ok(PassThrough::new(all.clone(), sessions.clone())),
-            sessions_in_memory(),
-            remembering(settings.clone(), self.remembered.at(Tools::All)),
+            open.clone(),
+            remembering(settings.clone(), self.remembered.at(Tools::All, open, known)),
         );
         let sessions = short_own.sessions.clone();
+        let (open, known) = (sessions_in_memory(), sessions.clone());
         let mcp = StreamableHttpService::new(
             move || Ok(Handler::new(app.clone(), sessions.clone())),
-            sessions_in_memory(),
-            remembering(settings, self.remembered.at(Tools::Own)),
+            open.clone(),
+            remembering(settings, self.remembered.at(Tools::Own, open, known)),
         );
         let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
         let mcp = Router::new().route_service(names::MCP_PATH, mcp).layer(from_fn_with_state(short_own, short_way));

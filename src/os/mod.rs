@@ -7,4 +7,5 @@ pub mod https;
 pub mod keychain;
 pub mod local_stream;
 pub mod lock;
+pub mod memory;
 pub mod process;

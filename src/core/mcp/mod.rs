@@ -19,4 +19,4 @@ pub use handler::Handler;
 pub use pass_through::PassThrough;
 pub use proxy::Proxy;
 pub use remembered_sessions::RememberedSessions;
-pub use short_way::{ShortWay, Tools, short_way};
+pub use short_way::{Sessions, ShortWay, Tools, short_way};

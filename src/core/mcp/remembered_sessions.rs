@@ -2,23 +2,29 @@
 //! how to open another, and the library ends one that is idle. Who comes back with an id that was given out gets the
 //! session again, also from the next core.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rmcp::transport::streamable_http_server::session::{SessionState, SessionStore, SessionStoreError};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::session::{
+    SessionId, SessionManager as _, SessionState, SessionStore, SessionStoreError,
+};
 use serde::{Deserialize, Serialize};
 
-use super::Tools;
-use crate::os::files;
+use super::{Sessions, Tools};
+use crate::os::{files, memory};
 
 /// Most sessions that are remembered; the one that was opened first goes first.
 const MOST: usize = 1000;
 /// What a client says of itself at most, in bytes of JSON. One that says more is not remembered.
 const LARGEST: usize = 16 << 10;
+/// Most sessions in memory at one address, where each takes some 70 kB; another then puts away the one that was opened first and
+/// has not been used lately. It goes on when it is used again.
+const MOST_OPEN: usize = 256;
 /// Sessions that come and go together are written together.
 const GATHER: Duration = Duration::from_secs(1);
 
@@ -55,11 +61,18 @@ impl RememberedSessions {
         })
     }
 
-    /// Those at one address, as the library asks for them.
-    pub fn at(self: &Arc<Self>, tools: Tools) -> Arc<dyn SessionStore> {
+    /// Those at one address, as the library asks for them; `open` are the ones in memory, `known` tells of their use.
+    pub fn at(
+        self: &Arc<Self>,
+        tools: Tools,
+        open: Arc<LocalSessionManager>,
+        known: Arc<Sessions>,
+    ) -> Arc<dyn SessionStore> {
         Arc::new(Address {
             all: self.clone(),
             tools,
+            open,
+            known,
         })
     }
 
@@ -84,7 +97,11 @@ impl RememberedSessions {
             let all = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(GATHER).await;
-                let _ = tokio::task::spawn_blocking(move || all.save()).await;
+                let written = tokio::task::spawn_blocking(move || {
+                    all.save();
+                    memory::give_back();
+                });
+                let _ = written.await;
             });
         }
     }
@@ -93,11 +110,35 @@ impl RememberedSessions {
 struct Address {
     all: Arc<RememberedSessions>,
     tools: Tools,
+    open: Arc<LocalSessionManager>,
+    known: Arc<Sessions>,
 }
 
 impl Address {
     fn is(&self, one: &Remembered, id: &str) -> bool {
         one.id == id && one.tools == self.tools
+    }
+
+    /// Puts away what is too much in memory.
+    async fn put_away(&self) {
+        let open: HashSet<SessionId> = {
+            let sessions = self.open.sessions.read().await;
+            if sessions.len() <= MOST_OPEN {
+                return;
+            }
+            sessions.keys().cloned().collect()
+        };
+        let mine: Vec<SessionId> = {
+            let all = self.all.sessions();
+            all.iter().filter(|one| one.tools == self.tools).map(|one| one.id.clone().into()).collect()
+        };
+        // The newest is the one that has just been opened.
+        let older = mine.iter().rev().skip(1).rev().filter(|id| open.contains(*id) && !self.known.used_lately(id));
+        for id in older.take(open.len() - MOST_OPEN) {
+            if let Err(error) = self.open.close_session(id).await {
+                tracing::debug!("a session was not put away: {error}");
+            }
+        }
     }
 }
 
@@ -122,6 +163,7 @@ impl SessionStore for Address {
             });
         }
         self.all.write_soon();
+        self.put_away().await;
         Ok(())
     }
 
@@ -147,7 +189,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.json");
         let first = RememberedSessions::load(path.clone());
-        let (all, own) = (first.at(Tools::All), first.at(Tools::Own));
+        let at = |sessions: &Arc<RememberedSessions>, tools| sessions.at(tools, Arc::default(), Arc::default());
+        let (all, own) = (at(&first, Tools::All), at(&first, Tools::Own));
         for number in 0..=MOST {
             all.store(&number.to_string(), &state("c")).await.unwrap();
         }
@@ -156,7 +199,7 @@ mod tests {
         first.save();
         let next = RememberedSessions::load(path.clone());
         let found = |id: &'static str| {
-            let all = next.at(Tools::All);
+            let all = at(&next, Tools::All);
             async move { all.load(id).await.unwrap().is_some() }
         };
         assert!(found("1").await && found("1000").await);

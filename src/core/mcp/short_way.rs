@@ -45,6 +45,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a session that is used must go by the library, which ends one that it does not hear of.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
+/// A session that was used within this time is not put away.
+const LATELY: Duration = Duration::from_secs(10);
+
 const SESSION_ID: &str = "mcp-session-id";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 /// The revisions with sessions.
@@ -57,13 +60,22 @@ pub struct Sessions {
     calls: Arc<Calls>,
 }
 
+impl Sessions {
+    /// Whether the session of this id was used by the library or past it within a few minutes, or is being used.
+    pub fn used_lately(&self, id: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        known.is_some_and(|known| known.since(&known.used) < LATELY || self.calls.has(known.id))
+    }
+}
+
 /// One session.
 #[derive(Debug)]
 struct Known {
     id: SessionId,
     began: Instant,
-    /// When the library last heard of it: milliseconds after `began`.
+    /// When the library last heard of it, and when it was last used at all: milliseconds after `began`.
     seen: AtomicU64,
+    used: AtomicU64,
 }
 
 /// The calls on the short way of one address, and who tells them that they take long.
@@ -113,6 +125,10 @@ impl Calls {
             key,
             interrupted,
         })
+    }
+
+    fn has(&self, session: SessionId) -> bool {
+        self.waiting().keys().any(|(waiting, _)| *waiting == session)
     }
 
     /// `false` when no such call is under way here.
@@ -183,12 +199,14 @@ impl Place {
                 id: self.id,
                 began: Instant::now(),
                 seen: AtomicU64::new(0),
+                used: AtomicU64::new(0),
             });
             let mut sessions = self.sessions.known.write().unwrap_or_else(PoisonError::into_inner);
             sessions.insert(header.to_owned(), known.clone());
             (header.to_owned(), known)
         });
         known.seen.store(known.age(), Ordering::Relaxed);
+        known.used.store(known.age(), Ordering::Relaxed);
     }
 }
 
@@ -205,9 +223,9 @@ impl Known {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn was_seen(&self) -> bool {
-        let ago = self.age().saturating_sub(self.seen.load(Ordering::Relaxed));
-        Duration::from_millis(ago) < SEEN_EVERY
+    /// How long ago that was.
+    fn since(&self, moment: &AtomicU64) -> Duration {
+        Duration::from_millis(self.age().saturating_sub(moment.load(Ordering::Relaxed)))
     }
 }
 
@@ -394,7 +412,7 @@ impl ShortWay {
                 }
             }
             ("tools/call", Some(id), Some(params))
-                if message.jsonrpc == "2.0" && is_id(id) && known.was_seen() && !is_deep(body) =>
+                if message.jsonrpc == "2.0" && is_id(id) && known.since(&known.seen) < SEEN_EVERY && !is_deep(body) =>
             {
                 let Ok(call) = serde_json::from_str::<ToolCall>(params.get()) else {
                     return Outcome::Ordinary;
@@ -412,6 +430,7 @@ impl ShortWay {
             return None;
         }
         let mut noted = self.sessions.calls.note(known.id, id.get())?;
+        known.used.store(known.age(), Ordering::Relaxed);
         let progress = meta.contains_key("progressToken");
         let mut sent = match self.place {
             Tools::All => self.send(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, progress)?,
