@@ -44,7 +44,7 @@ class Soak(unittest.TestCase):
         self.world = World()
         (self.world.directory / "server.py").write_text(SERVER)
         arguments = [str(self.world.directory / "server.py"), "good"]
-        entry = lambda name: {"name": name, "command": sys.executable, "args": arguments, "enabled": True}
+        entry = lambda name: {"name": name, "command": sys.executable, "args": [*arguments, name], "enabled": True}
         self.world.write_config({"mcpServers": [entry(f"good{number}") for number in range(3)]})
         self.core = self.world.start_core()
         for number in range(3):
@@ -89,7 +89,8 @@ class Soak(unittest.TestCase):
 
         def call():
             size = random.choice((10, 1000, 100_000))
-            steady.call(f"good{random.randrange(2)}:echo", message="x" * size)
+            said = steady.call(f"good{random.randrange(2)}:echo", message="x" * size)
+            assert said.startswith("xxxxxxxxxx"), said[:200]
             steady.ask("tools/call", {"name": "retrieve_tools", "arguments": {"query": "say it again"}})
 
         def come_and_go():
@@ -116,8 +117,7 @@ class Soak(unittest.TestCase):
             elif action == "edit":
                 self.world.write_config({**self.world.config(), "tools_limit": random.randrange(5, 20)})
             else:
-                mine = [p for p in self.world.processes() if p.parent == self.core.pid and "server.py" in " ".join(p.command)]
-                for process in mine[-1:]:
+                for process in (process for process in self.world.processes() if process.command[-1:] == ["good2"]):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(process.pid, signal.SIGKILL)
             stop.wait(0.3)
@@ -133,8 +133,7 @@ class Soak(unittest.TestCase):
         stop.set()
         for thread in threads:
             thread.join(30)
-        # A server that was just killed cannot be called; all else must have worked.
-        self.assertLess(len(failures), next(done) / 10, failures[:3])
+        self.assertEqual(failures[:3], [])
         self.assertIsNone(self.core.poll())
         wait_for("all servers are back", lambda: all(self.world.server(f"good{number}")["connected"] for number in range(3)), 120)
         del taken[: len(taken) // 5]
@@ -144,7 +143,7 @@ class Soak(unittest.TestCase):
             first, last = (statistics.median(one[index] for one in part) for part in (early, late))
             print(f"       {what}: {first:.0f} in the second third, {last:.0f} in the last", flush=True)
             self.assertLessEqual(last, first + room, what)
-        print(f"       {next(done)} rounds in {MINUTES:g} min, {len(failures)} failed", flush=True)
+        print(f"       {next(done)} rounds in {MINUTES * 1.25:g} min", flush=True)
         self.world.run(CORE, "status")
 
 
