@@ -75,7 +75,7 @@ class CommandLine(unittest.TestCase):
             words = [sys.executable, "-c", show, str(here.directory / "seen"), "${env:TOKEN_OF_THE_TEST}"]
             good = {"name": "good", "command": words[0], "args": words[1:], "env": {"KEY": "Bearer ${env:TOKEN_OF_THE_TEST}"}}
             missing = {"name": "missing", "command": sys.executable, "env": {"KEY": "${env:NOT_SET_ANYWHERE}"}}
-            unknown = {"name": "unknown", "command": sys.executable, "env": {"KEY": "${keyring:x}"}}
+            unknown = {"name": "unknown", "command": sys.executable, "env": {"KEY": "${input:x}"}}
             here.write_config({"mcpServers": [good, missing, unknown]})
             core = here.start_core()
             seen = here.directory / "seen"
@@ -87,7 +87,7 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(found["missing_secrets"], [{"secret_name": "NOT_SET_ANYWHERE", "used_by": ["missing"]}])
             told = said(here, "doctor")
             self.assertIn("`NOT_SET_ANYWHERE` is not set", told)
-            self.assertIn("${keyring:x}", told)
+            self.assertIn("${input:x}", told)
             shown = here.output(core) + told + here.get("/api/v1/servers").text + here.get("/api/v1/config").text + here.config_file.read_text()
             shown += "".join(log.read_text() for log in (here.root / "logs").iterdir())
             self.assertNotIn("s3cr3t-value", shown)
