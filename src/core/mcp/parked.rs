@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    ClientResult, CreateMessageResult, ElicitResult, InputRequest, InputRequiredResult, InputResponses,
+    ClientResult, CreateMessageResult, ElicitResult, Implementation, InputRequest, InputRequiredResult, InputResponses,
     ListRootsResult, ServerRequest,
 };
 use serde::de::DeserializeOwned;
@@ -44,6 +44,12 @@ impl Fingerprint {
     /// Of a request to a server: its method, its name and its arguments.
     pub fn of(server: &str, method: &str, name: &str, arguments: &Value) -> Fingerprint {
         let whole = serde_json::json!([server, method, name, arguments]);
+        Fingerprint(Sha256::digest(whole.to_string()).into())
+    }
+
+    /// Of the same request by this client: another does not answer for it.
+    pub fn of_client(self, client: Option<&Implementation>) -> Fingerprint {
+        let whole = serde_json::json!([self.0, client.map(|client| (&client.name, &client.version))]);
         Fingerprint(Sha256::digest(whole.to_string()).into())
     }
 }
@@ -198,6 +204,8 @@ mod tests {
         let accepted = answers(json!({"q": {"action": "accept", "content": {}}, "more": 1}));
         assert!(all.resume("another", request, &accepted).is_err());
         assert!(all.resume(&state, other, &accepted).is_err());
+        let client = rmcp::model::Implementation::new("another", "1");
+        assert!(all.resume(&state, request.of_client(Some(&client)), &accepted).is_err());
         assert!(all.resume(&state, request, &answers(json!({"q": 12345}))).is_err());
         assert!(matches!(all.resume(&state, request, &answers(json!({}))), Ok(Resumed::Asked(_))));
         assert!(answered.try_recv().is_err());

@@ -45,7 +45,9 @@ pub struct Again {
     pub answers: Option<InputResponses>,
 }
 
-/// Questions that come together are put together.
+/// Most questions that a client gets at once.
+const MOST_AT_ONCE: usize = 16;
+/// Questions that come together are put together: so long after the first.
 const GATHER: Duration = Duration::from_millis(50);
 
 impl<'a> Relay<'a> {
@@ -87,10 +89,11 @@ impl<'a> Relay<'a> {
         if self.context.protocol_version().is_none_or(|version| version < ProtocolVersion::V_2026_07_28) {
             return self.pass(request).await;
         }
-        self.park = Some(again.request);
+        let asked = again.request.of_client(self.context.client_info().as_ref());
+        self.park = Some(asked);
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
-        let resumed = self.proxy.parked().resume(&state, again.request, &again.answers.unwrap_or_default());
+        let resumed = self.proxy.parked().resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Upstream)? {
             Resumed::Answered(parked) => self.follow(parked.sent, parked.hearing, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
@@ -137,9 +140,14 @@ impl<'a> Relay<'a> {
                 Some(said) = hearing.recv() => match (said, &self.park) {
                     (Said::Question(question), Some(_)) => {
                         let required = required(&question.request);
-                        if let Some(question) = self.askable(question) {
+                        if open.len() >= MOST_AT_ONCE {
+                            let text = "too many questions during one request";
+                            let _ = question.answer.send(Err(ErrorData::invalid_request(text, None)));
+                        } else if let Some(question) = self.askable(question) {
+                            if open.is_empty() {
+                                gathered = Instant::now() + GATHER;
+                            }
                             open.insert(format!("question-{}", open.len() + 1), question);
-                            gathered = Instant::now() + GATHER;
                         } else {
                             lacking.get_or_insert(required);
                         }
