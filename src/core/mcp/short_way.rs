@@ -61,7 +61,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Whether the session of this id was used by the library or past it within a few minutes, or is being used.
+    /// Whether the session of this id was used within the last seconds, by the library or past it, or is being used.
     pub fn used_lately(&self, id: &str) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         known.is_some_and(|known| known.since(&known.used) < LATELY || self.calls.has(known.id))
