@@ -20,7 +20,8 @@ pub struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Calls `changed`, on a thread of its own, whenever a value of those keys comes, goes or changes.
+/// Calls `changed`, on a thread of its own, whenever a value of those keys comes, goes or changes, and
+/// once when it begins to watch.
 pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     match begin(changed) {
         Ok(watch) => watch,
@@ -44,6 +45,8 @@ fn begin(changed: impl Fn() + Send + 'static) -> io::Result<Watch> {
         for (key, signal) in keys.iter().zip(&told) {
             tell(key, signal);
         }
+        // What changed since the caller looked, and before this, is told by nobody else.
+        changed();
         loop {
             // SAFETY: three events that live until this thread ends.
             let woken = unsafe { WaitForMultipleObjects(3, handles.as_ptr(), 0, INFINITE) };
