@@ -370,7 +370,8 @@ class Results(unittest.TestResult):
             print("       " + detail.rstrip().replace("\n", "\n       "), flush=True)
         if path := os.environ.get("CHECKS_RESULTS"):
             with open(path, "a") as results:
-                results.write(f"{'passed' if word == 'ok' else 'failed'}\t{title}\n")
+                why = f": {detail.strip().splitlines()[-1]}" if detail else ""
+                results.write(f"{'passed' if word == 'ok' else 'failed'}\t{title}{why}\n")
 
     def addSuccess(self, test):
         self.say("ok", test)
