@@ -7,14 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::serve::ListenerExt as _;
+use http_body_util::BodyExt as _;
 use rmcp::transport::streamable_http_server::session::SessionStore;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::contract::api::Update;
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
@@ -103,7 +109,10 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             let _ = door.await;
         }
     };
-    // The servers end while open requests finish; a request that takes longer is cut off.
+    // Calls under way need their servers and their sessions; what takes longer is cut off.
+    core.underway.close();
+    let _ = tokio::time::timeout(DRAIN, core.underway.wait()).await;
+    core.sessions.cancel();
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.remembered.save();
     core.app.facts.close();
@@ -133,6 +142,10 @@ struct Core {
     trusted: Vec<String>,
     loopback: bool,
     remembered: Arc<RememberedSessions>,
+    /// Requests that are being answered.
+    underway: TaskTracker,
+    /// Ends every session.
+    sessions: CancellationToken,
 }
 
 impl Core {
@@ -189,6 +202,8 @@ impl Core {
             trusted,
             loopback: is_loopback(address),
             remembered: RememberedSessions::load(options.root.mcp_sessions()),
+            underway: TaskTracker::new(),
+            sessions: CancellationToken::new(),
         }
     }
 
@@ -219,7 +234,7 @@ impl Core {
 
     fn router(&self, door: Door) -> Router {
         let app = self.app.clone();
-        let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.app.stop.child_token());
+        let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.sessions.child_token());
         let hosts: Option<Arc<[String]>> = if door == Door::Tcp && !self.loopback {
             // Reached by names we cannot know; the key is what protects it then.
             settings = settings.disable_allowed_hosts();
@@ -266,8 +281,29 @@ impl Core {
         } else {
             mcp
         };
-        rest::router(self.app.clone(), door).merge(mcp)
+        let counted = from_fn_with_state(self.underway.clone(), count);
+        rest::router(self.app.clone(), door).merge(mcp).layer(counted)
     }
+}
+
+/// Counts a request until all of its answer is with the client; not one that listens for as long as the core serves.
+async fn count(State(underway): State<TaskTracker>, request: Request, next: Next) -> Response {
+    let listens = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
+    if request.method() != Method::POST || listens {
+        return next.run(request).await;
+    }
+    let counted = underway.token();
+    let answer = next.run(request).await;
+    if answer.body().size_hint().exact().is_some() {
+        // Nothing more is asked of anybody for it; the connection ends when it is sent.
+        return answer;
+    }
+    answer.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &counted;
+            frame
+        }))
+    })
 }
 
 /// A session that is not used for so long ends in memory, where it takes some 70 kB; it goes on when it is used again.

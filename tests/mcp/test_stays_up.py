@@ -4,7 +4,9 @@ import http.client
 import http.server
 import itertools
 import json
+import os
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -274,6 +276,101 @@ class Isolation(unittest.TestCase):
             said = client.call(f"{way}:echo", message="x" * (1 << 16))
             if way == "hangs" and "did not answer within 2 s" not in said:
                 wrong.append(said)
+
+
+# A server that ends neither with its input nor when it is asked to.
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+if sys.argv[1] == "parent":
+    exec(open(sys.argv[2]).read().replace("way = sys.argv[1]", "way = 'good'"))
+while True:
+    time.sleep(60)
+"""
+
+
+class Ends(unittest.TestCase):
+    SLOW = {"name": "everything:trigger-long-running-operation", "args": {"duration": 2, "steps": 2}}
+
+    def begun(self, world, arguments, path="/mcp"):
+        """A call that the server works on: what comes of it, and when, once its thread has ended."""
+        client, outcome = Client(world.port, path), []
+
+        def run():
+            try:
+                tool = "call_tool_read" if path == "/mcp" else arguments["name"].replace(":", "__")
+                answer = client.ask("tools/call", {"name": tool, "arguments": arguments if path == "/mcp" else arguments["args"]})
+            except Exception as error:
+                answer = repr(error)
+            outcome.extend((answer, time.monotonic()))
+
+        caller = threading.Thread(target=run)
+        caller.start()
+        time.sleep(0.5)  # the call has reached the server
+        self.assertFalse(outcome)
+        return caller, outcome
+
+    def test_killed_in_a_call(self):
+        """a server that is killed in the middle of a call: the client hears so within a second, on both endpoints"""
+        with World(config={"mcpServers": [everything()]}) as world:
+            world.start_core()
+            for path in ("/mcp", "/mcp/all"):
+                wait_for("it is connected", lambda: world.server("everything")["connected"], 30)
+                servers = [process for process in world.processes() if "server-everything" in " ".join(process.command)]
+                caller, outcome = self.begun(world, {**self.SLOW, "args": {"duration": 60, "steps": 60}}, path)
+                began = time.monotonic()
+                for process in servers:
+                    os.kill(process.pid, signal.SIGKILL)
+                caller.join(20)
+                self.assertTrue(outcome, "it is still waiting")
+                self.assertIn("ended during the call", json.dumps(outcome[0]), path)
+                print(f"       {path}: {(outcome[1] - began) * 1000:.0f} ms", flush=True)
+                self.assertLess(outcome[1] - began, 1, path)
+                wait_for("it is noticed", lambda: not world.server("everything")["connected"] or world.server("everything")["reconnect_count"])
+
+    def test_drain(self):
+        """a core that is asked to end lets a call finish that is under way, on both endpoints, and takes no longer than it needs"""
+        for path in ("/mcp", "/mcp/all"):
+            with World(config={"mcpServers": [everything()]}) as world:
+                core = world.start_core()
+                world.wait_connected("everything")
+                caller, outcome = self.begun(world, self.SLOW, path)
+                core.send_signal(signal.SIGTERM)
+                caller.join(20)
+                self.assertIn("completed", json.dumps(outcome[0]), path)
+                self.assertEqual(core.wait(5), 0)
+                wait_for("nothing is left", lambda: not world.processes(), 2)
+
+    def test_cut_off(self):
+        """a call that takes longer than the core can wait does not keep it from ending, nor does a client that only listens"""
+        with World(config={"mcpServers": [everything()]}) as world:
+            core = world.start_core()
+            world.wait_connected("everything")
+            listener = Client(world.port)
+            headers = {**listener.headers, "Accept": "text/event-stream"}
+            listener.connection.request("GET", "/mcp", headers=headers)
+            self.assertEqual(listener.connection.getresponse().status, 200)
+            caller, outcome = self.begun(world, {**self.SLOW, "args": {"duration": 60, "steps": 60}})
+            core.send_signal(signal.SIGTERM)
+            self.assertEqual(core.wait(8), 0)
+            caller.join(5)
+            self.assertTrue(outcome, "it is still waiting")
+
+    def test_killed_core(self):
+        """a core that is killed leaves no server behind, not even one that ignores the end of its input and every signal it can"""
+        with World() as world:
+            (world.directory / "server.py").write_text(SERVER)
+            (world.directory / "stubborn.py").write_text(STUBBORN)
+            arguments = [str(world.directory / "stubborn.py"), "parent", str(world.directory / "server.py")]
+            world.write_config({"mcpServers": [{"name": "stubborn", "command": sys.executable, "args": arguments, "enabled": True}]})
+            core = world.start_core()
+            world.wait_connected("stubborn")
+            time.sleep(1)
+            self.assertEqual(len(world.processes()), 2)
+            core.kill()
+            core.wait()
+            wait_for("its server has ended with it", lambda: not world.processes(), 5)
 
 
 if __name__ == "__main__":

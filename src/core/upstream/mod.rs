@@ -6,6 +6,8 @@ pub mod approvals;
 pub mod aside;
 pub mod attend;
 mod http;
+#[cfg(target_os = "linux")]
+mod lasting_thread;
 mod long_answers;
 mod long_lines;
 pub mod oauth;

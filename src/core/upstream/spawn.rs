@@ -61,6 +61,8 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
     if let Some(directory) = &config.working_dir {
         command.current_dir(directory);
     }
+    #[cfg(target_os = "linux")]
+    end_with_us(&mut command);
     let mut command = CommandWrap::from(command);
     command.wrap(KillOnDrop);
     #[cfg(unix)]
@@ -73,7 +75,11 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
         command.wrap(flags);
         command.wrap(process_wrap::tokio::JobObject);
     }
-    let mut child = command.spawn().map_err(|error| format!("`{name}` does not start: {error}"))?;
+    #[cfg(target_os = "linux")]
+    let started = super::lasting_thread::on_lasting_thread(move || command.spawn());
+    #[cfg(not(target_os = "linux"))]
+    let started = command.spawn();
+    let mut child = started.map_err(|error| format!("`{name}` does not start: {error}"))?;
     let pid = child.id();
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin().take(), child.stdout().take(), child.stderr().take())
@@ -86,6 +92,17 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
         stdout,
         stdin,
     })
+}
+
+/// Has the system kill the process when we end, however we end. Without it, as on macOS, a server of a core that was killed
+/// ends because its input does; on Windows its job does.
+#[cfg(target_os = "linux")]
+fn end_with_us(command: &mut Command) {
+    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+    // SAFETY: between fork and exec only prctl(2) is called, which takes no lock and no memory.
+    unsafe {
+        command.pre_exec(ask);
+    }
 }
 
 impl Process {
