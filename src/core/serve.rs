@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::serve::ListenerExt as _;
 use http_body_util::BodyExt as _;
@@ -32,7 +32,7 @@ use crate::core::app::App;
 use crate::core::config::Config;
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
-use crate::core::mcp::{Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, short_way};
+use crate::core::mcp::{Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, explain, short_way};
 use crate::core::rest::{self, Door};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
@@ -268,10 +268,14 @@ impl Core {
             remembering(settings, self.remembered.at(Tools::Own, open, known)),
         );
         let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
-        let mcp = Router::new().route_service(names::MCP_PATH, mcp).layer(from_fn_with_state(short_own, short_way));
+        let mcp = Router::new()
+            .route_service(names::MCP_PATH, mcp)
+            .layer(from_fn(explain))
+            .layer(from_fn_with_state(short_own, short_way));
         let all = Router::new()
             .route_service(names::MCP_ALL_PATH, all.clone())
             .route_service(&one, all)
+            .layer(from_fn(explain))
             .layer(from_fn_with_state(short_all, short_way));
         let mcp = mcp.merge(all);
         let asks_for_key = self.config.borrow().require_mcp_auth || (door == Door::Tcp && !self.loopback);

@@ -6,6 +6,7 @@ Run by `scripts/test mcp`.
 import http.client
 import json
 import pathlib
+import re
 import socket
 import sys
 import time
@@ -62,16 +63,40 @@ class Hostile(unittest.TestCase):
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def test_bodies(self):
-        """bodies that are no requests: not JSON, not UTF-8, 100,000 lists deep, ids that are none; each is refused with words"""
+        """bodies that are no requests: not JSON, not UTF-8, 100,000 lists deep, ids that are none; each is refused as JSON-RPC says, with words"""
         deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         bodies = [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe\x00", b'{"jsonrpc":"2.0","id":1,"method":"\xc3\x28"}', deep]
         bodies += [json.dumps({**INITIALIZE, "id": id}).encode() for id in (None, [1], {"a": 1}, True)]
         for body in bodies:
-            status, text, _ = self.answer(body)
-            self.assertIn(status, range(400, 500), (body[:60], text[:200]))
-            self.assertTrue(text.strip(), body[:60])
+            for path in ("/mcp", "/mcp/all", "/mcp/all/flood"):
+                status, text, _ = self.answer(body, path)
+                self.assertEqual(status, 400, (body[:60], text[:200]))
+                refusal = json.loads(text)
+                self.assertEqual((refusal["jsonrpc"], refusal["id"]), ("2.0", None), body[:60])
+                self.assertIn(refusal["error"]["code"], (-32700, -32600), body[:60])
+                self.assertTrue(refusal["error"]["message"].strip(), body[:60])
             status, text, _ = self.answer(body, "/api/v1/tools/call", **{"X-API-Key": "key-of-the-test"})
             self.assertEqual(status, 400, (body[:60], text[:200]))
+
+    def test_wrong_parameters(self):
+        """a known method with parameters that it does not take is told what is wrong; an unknown one is called unknown"""
+        wrong = [
+            ("tools/call", {"name": "flood__flood", "arguments": [1]}, -32602, "expected a map"),
+            ("tools/call", {"name": "flood__flood", "arguments": "{}"}, -32602, "expected a map"),
+            ("tools/call", {"arguments": {}}, -32602, "`name`"),
+            ("tools/call", {"name": 5}, -32602, "a string"),
+            ("tools/nothing", {}, -32601, "tools/nothing"),
+        ]
+        for path in ("/mcp", "/mcp/all"):
+            session = self.answer(json.dumps(INITIALIZE).encode(), path)[2]["mcp-session-id"]
+            started = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+            self.assertEqual(self.answer(json.dumps(started).encode(), path, **{"mcp-session-id": session})[0], 202)
+            for method, params, code, said in wrong:
+                request = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+                _, text, _ = self.answer(json.dumps(request).encode(), path, **{"mcp-session-id": session})
+                answer = json.loads(re.search(r"\{.*\}", text)[0])
+                self.assertEqual((answer["id"], answer.get("error", {}).get("code")), (7, code), (params, answer))
+                self.assertIn(said, answer["error"]["message"])
 
     def test_too_long(self):
         """a request of 64 MiB is refused before it is read whole, and the memory is not kept"""

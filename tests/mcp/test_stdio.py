@@ -96,6 +96,19 @@ class StdioClients(unittest.TestCase):
             self.assertEqual(messages[None]["error"]["code"], -32700)
 
 
+    def test_malformed(self):
+        """lines that are no messages are answered as JSON-RPC says, with words, and those after them as ever"""
+        lines = ["{", "[]", "5", '{"jsonrpc": "1.0", "id": 4, "method": "ping"}', '{"jsonrpc": "2.0", "id": true, "method": "ping"}']
+        call = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "retrieve_tools", "arguments": [1]}}
+        said = "\n".join([json.dumps(hello()), *lines, json.dumps(call), json.dumps({"jsonrpc": "2.0", "id": 6, "method": "ping"})])
+        answer = subprocess.run([CORE, "stdio"], input=said, env=self.world.environment(), text=True, capture_output=True, timeout=20)
+        answers = [json.loads(line) for line in answer.stdout.splitlines()]
+        codes = [(one["id"], one["error"]["code"]) for one in answers if "error" in one]
+        self.assertEqual(sorted(codes, key=str), sorted([(None, -32700), *[(None, -32600)] * 3, (4, -32600), (5, -32602)], key=str), answers)
+        self.assertTrue(all(one["error"]["message"] for one in answers if "error" in one))
+        self.assertIn("result", next(one for one in answers if one["id"] == 6))
+
+
 class Cores(unittest.TestCase):
     def test_none(self):
         """without a core it says on standard error what to do, and nothing on standard output"""

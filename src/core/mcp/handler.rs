@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, InitializeRequestParams, InitializeResult,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Implementation, InitializeRequestParams,
+    InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
 
 use super::Proxy;
 use super::definitions::{INSTRUCTIONS, definitions};
-use super::management;
 use super::proxy::Asking;
 use super::short_way::{HandedOver, Place, Sessions};
+use super::{malformed, management};
 use crate::core::app::App;
 
 /// The server side of a session.
@@ -58,6 +58,14 @@ impl ServerHandler for Handler {
         context.peer.set_peer_info(request.clone());
         self.place.open();
         self.negotiate_initialize(&request)
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(malformed::unknown_request(&request.method, request.params))
     }
 
     async fn list_tools(

@@ -4,8 +4,10 @@
 mod announcements;
 mod definitions;
 mod excerpt;
+mod explain;
 mod handler;
 mod kept_results;
+pub mod malformed;
 mod management;
 mod parked;
 mod pass_through;
@@ -15,7 +17,9 @@ mod relay;
 mod remembered_sessions;
 mod short_way;
 
+pub use explain::explain;
 pub use handler::Handler;
+
 pub use pass_through::PassThrough;
 pub use proxy::Proxy;
 pub use remembered_sessions::RememberedSessions;

@@ -26,6 +26,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 
 use super::Proxy;
+use super::malformed::is_json;
 use super::pass_through::only_server;
 use super::proxy::{Noting, failed};
 use crate::core::activity::Ended;
@@ -335,13 +336,13 @@ pub async fn short_way(State(way): State<ShortWay>, request: Request, next: Next
         return StatusCode::BAD_REQUEST.into_response();
     };
     match way.answer(&known, &parts, &body).await {
-        Outcome::Answered(response) => response,
-        Outcome::Ordinary => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Outcome::Answered(response) => return response,
+        Outcome::Ordinary => {}
         Outcome::More(started) => {
             parts.extensions.insert(HandedOver(Arc::new(Mutex::new(Some(*started)))));
-            next.run(Request::from_parts(parts, Body::from(body))).await
         }
     }
+    next.run(Request::from_parts(parts, Body::from(body))).await
 }
 
 enum Outcome {
@@ -591,10 +592,6 @@ fn short(way: Way) -> Option<Shortcut> {
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
-}
-
-fn is_json(media_type: &str) -> bool {
-    media_type.split(';').next().unwrap_or_default().trim() == "application/json"
 }
 
 /// Whether it is a text or a number.

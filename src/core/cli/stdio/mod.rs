@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::CliError;
 use super::core_link::CoreLink;
 use crate::client::{CallError, Client, Reply};
+use crate::core::mcp::malformed;
 
 /// How long answers may still come after the client has closed its end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -104,12 +105,12 @@ impl Bridge {
             };
             let Some(line) = line else { break };
             while requests.try_join_next().is_some() {}
-            let Ok(message) = serde_json::from_str::<Value>(&line) else {
-                self.say(
-                    json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "this is not JSON"}}),
-                )
-                .await;
-                continue;
+            let message = match malformed::read(line.as_bytes()) {
+                Ok(message) => message,
+                Err(refusal) => {
+                    self.say(refusal.into()).await;
+                    continue;
+                }
             };
             match (frame::request_id(&message), frame::method(&message)) {
                 // Nothing else makes sense before its answer.

@@ -1,0 +1,212 @@
+//! What is wrong with a message that is no request of MCP, in words and as JSON-RPC 2.0 wants it said.
+//!
+//! The library decides what it takes; this only says why it did not.
+
+use rmcp::ErrorData;
+use rmcp::model::{
+    CallToolRequestParams, CompleteRequestParams, ErrorCode, GetPromptRequestParams, PaginatedRequestParams,
+    ReadResourceRequestParams,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// The most of a text of the client's that is said back to it, in characters.
+const SAID_BACK: usize = 60;
+
+/// The answer to a body that is no request; it carries the request's id where there is a proper one, else `null`.
+#[derive(Debug, Serialize)]
+pub struct Refusal(Value);
+
+/// Reads a message of JSON-RPC 2.0, as far as that goes without knowing its method.
+///
+/// # Errors
+/// What to answer instead.
+pub fn read(body: &[u8]) -> Result<Value, Refusal> {
+    let message = serde_json::from_slice::<Value>(body).map_err(|error| {
+        let said = match std::str::from_utf8(body) {
+            Err(error) => format!("the body is not UTF-8 from byte {} on", error.valid_up_to()),
+            Ok(text) if text.trim().is_empty() => "the body is empty".to_owned(),
+            Ok(_) => format!("the body is not JSON that can be read: {error}"),
+        };
+        Refusal::new(Value::Null, ErrorCode::PARSE_ERROR, said)
+    })?;
+    match fault(&message) {
+        None => Ok(message),
+        Some(said) => Err(Refusal::new(id_of(&message), ErrorCode::INVALID_REQUEST, said)),
+    }
+}
+
+impl From<Refusal> for Value {
+    fn from(refusal: Refusal) -> Value {
+        refusal.0
+    }
+}
+
+impl Refusal {
+    /// Why the library did not take this body.
+    pub fn of(body: &[u8]) -> Refusal {
+        let misfit = "it does not fit what its `method` wants".to_owned();
+        read(body)
+            .map_or_else(|refusal| refusal, |message| Refusal::new(id_of(&message), ErrorCode::INVALID_REQUEST, misfit))
+    }
+
+    /// A request that is longer than is read.
+    pub fn too_long(most: usize) -> Refusal {
+        Refusal::new(Value::Null, ErrorCode::INVALID_REQUEST, format!("a request is at most {most} bytes long"))
+    }
+
+    /// A request that ended before its body did.
+    pub fn incomplete(why: &str) -> Refusal {
+        Refusal::new(Value::Null, ErrorCode::PARSE_ERROR, format!("the body did not come whole: {why}"))
+    }
+
+    fn new(id: Value, code: ErrorCode, said: String) -> Refusal {
+        Refusal(json!({"jsonrpc": "2.0", "id": id, "error": {"code": code.0, "message": said}}))
+    }
+}
+
+fn id_of(message: &Value) -> Value {
+    message.get("id").filter(|id| is_id(id)).cloned().unwrap_or_default()
+}
+
+fn fault(message: &Value) -> Option<String> {
+    let members = match message {
+        Value::Object(members) => members,
+        Value::Array(_) => return Some("batches are not supported; send each message by itself".to_owned()),
+        other => return Some(format!("a message is an object, and not {}", kind(other))),
+    };
+    match members.get("jsonrpc") {
+        Some(Value::String(version)) if version == "2.0" => {}
+        Some(other) => return Some(format!("`jsonrpc` is \"2.0\", and not {}", said_back(other))),
+        None => return Some("`jsonrpc` is missing; it is \"2.0\"".to_owned()),
+    }
+    let answers = members.contains_key("result") || members.contains_key("error");
+    match members.get("id") {
+        Some(id) if is_id(id) => {}
+        Some(Value::Number(id)) => return Some(format!("`id` is a text or a whole number, and not {id}")),
+        // An error that concerns no request in particular.
+        Some(Value::Null) if answers => {}
+        Some(other) => return Some(format!("`id` is a text or a whole number, and not {}", kind(other))),
+        None => {}
+    }
+    match members.get("method") {
+        Some(Value::String(_)) => {}
+        Some(other) => return Some(format!("`method` is a text, and not {}", kind(other))),
+        None if answers => return None,
+        None => return Some("`method` is missing".to_owned()),
+    }
+    match members.get("params") {
+        None | Some(Value::Object(_) | Value::Null) => None,
+        Some(other) => Some(format!("`params` is an object, and not {}", kind(other))),
+    }
+}
+
+/// The error for a request that the library did not know: of an unknown method, or of a known one with other parameters
+/// than it takes.
+pub fn unknown_request(method: &str, params: Option<Value>) -> ErrorData {
+    match misfit(method, params.unwrap_or_else(|| Value::Object(serde_json::Map::new()))) {
+        Some(why) => ErrorData::invalid_params(format!("the parameters of {method} do not fit: {why}"), None),
+        None => {
+            let method: String = method.chars().take(SAID_BACK).collect();
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method `{method}`"), None)
+        }
+    }
+}
+
+/// What a method that every revision knows has against its parameters.
+fn misfit(method: &str, params: Value) -> Option<String> {
+    let read = match method {
+        "tools/call" => why::<CallToolRequestParams>,
+        "prompts/get" => why::<GetPromptRequestParams>,
+        "resources/read" => why::<ReadResourceRequestParams>,
+        "completion/complete" => why::<CompleteRequestParams>,
+        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => why::<PaginatedRequestParams>,
+        _ => return None,
+    };
+    match params {
+        Value::Object(_) => read(params),
+        other => Some(format!("they are an object, and not {}", kind(&other))),
+    }
+}
+
+fn why<T: DeserializeOwned>(params: Value) -> Option<String> {
+    serde_json::from_value::<T>(params).err().map(|error| error.to_string())
+}
+
+/// Whether a media type says that a body is JSON.
+pub fn is_json(media_type: &str) -> bool {
+    media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+fn is_id(id: &Value) -> bool {
+    id.is_string() || id.is_i64() || id.is_u64()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn said_back(value: &Value) -> String {
+    value.to_string().chars().take(SAID_BACK).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named() {
+        for (body, code, id, said) in [
+            (&b""[..], -32700, Value::Null, "empty"),
+            (b"{\"a\": tru", -32700, Value::Null, "line 1 column 9"),
+            (b"{\"a\": \"\xff\"}", -32700, Value::Null, "byte 7"),
+            (b"[{}]", -32600, Value::Null, "batches"),
+            (b"5", -32600, Value::Null, "a number"),
+            (b"{\"id\": 3}", -32600, 3.into(), "`jsonrpc` is missing"),
+            (b"{\"jsonrpc\": \"1.0\", \"id\": \"x\"}", -32600, "x".into(), "\"1.0\""),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": null, \"method\": \"ping\"}", -32600, Value::Null, "not null"),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": 1.5, \"method\": \"ping\"}", -32600, Value::Null, "1.5"),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": [1], \"method\": \"ping\"}", -32600, Value::Null, "a list"),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": 1}", -32600, 1.into(), "`method` is missing"),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": {}}", -32600, 1.into(), "an object"),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"a\", \"params\": 1}", -32600, 1.into(), "a number"),
+        ] {
+            let Refusal(refusal) = Refusal::of(body);
+            let text = String::from_utf8_lossy(body);
+            assert_eq!((&refusal["error"]["code"], &refusal["id"]), (&code.into(), &id), "{text}");
+            assert!(refusal["error"]["message"].as_str().unwrap().contains(said), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn depth_that_nobody_reads_is_a_fault_and_no_crash() {
+        let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+        assert!(Refusal::of(deep.as_bytes()).0.to_string().contains("recursion limit"));
+    }
+
+    #[test]
+    fn wrong_parameters_are_told_from_unknown_methods() {
+        let told = |method: &str, params: Value| {
+            let error = unknown_request(method, Some(params));
+            (error.code.0, error.message.into_owned())
+        };
+        let (code, said) = told("tools/call", json!({"name": "a", "arguments": [1]}));
+        assert_eq!(code, -32602);
+        assert!(said.contains("tools/call") && said.contains("expected a map"), "{said}");
+        let (code, said) = told("tools/call", json!({}));
+        assert_eq!(code, -32602);
+        assert!(said.contains("`name`"), "{said}");
+        assert_eq!(told("tools/call", 5.into()).0, -32602);
+        let (code, said) = told(&"x".repeat(1000), Value::Null);
+        assert_eq!(code, -32601);
+        assert!(said.len() < 100, "{said}");
+    }
+}
