@@ -11,6 +11,7 @@ use crate::core::config::Config;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::mcp::Proxy;
+use crate::core::rest::EventLog;
 use crate::core::run_facts::RunFacts;
 use crate::core::upstream::registry::Upstreams;
 use crate::core::upstream::{Snapshot, server_stats, upstream_stats};
@@ -39,8 +40,8 @@ pub struct App {
     pub listen_addr: String,
     pub local_addr: String,
     pub ready: watch::Receiver<bool>,
-    /// Rises with every change that `/events` tells of.
-    pub changes: watch::Receiver<u64>,
+    /// What `/events` tells.
+    pub events: EventLog,
     pub stop: CancellationToken,
 }
 

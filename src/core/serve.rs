@@ -33,7 +33,7 @@ use crate::core::config::Config;
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
 use crate::core::mcp::{Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, explain, short_way};
-use crate::core::rest::{self, Door};
+use crate::core::rest::{self, Door, EventLog};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::core::updates::look::look_for_updates;
@@ -192,9 +192,10 @@ impl Core {
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
             ready: ready_seen,
-            changes,
+            events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });
+        tokio::spawn(rest::tell_changes(app.clone(), changes));
         Core {
             app,
             config: config_seen,

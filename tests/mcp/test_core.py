@@ -219,6 +219,33 @@ class AnAiClient(unittest.TestCase):
         self.world.wait_connected("everything")
 
 
+    def test_events_resume(self):
+        """a listener of /events that was away is told what it missed, all of it and nothing twice; one that comes from another run the whole state"""
+        def is_told_off(event):
+            server = next(one for one in event[1]["payload"]["servers"] if one["name"] == "everything")
+            return server["status"] == "disabled"
+
+        stayed, left = self.world.numbered_events(), self.world.numbered_events()
+        next(stayed)
+        last = next(left)[2]
+        left.close()
+        self.assertEqual(self.world.post("/api/v1/servers/everything/disable").status, 200)
+        told = []
+        while not told or told[-1][0] != "servers.changed" or not is_told_off(told[-1]):
+            told.append(next(stayed))
+        told = [event for event in told if event[2] != last]
+        back = self.world.numbered_events(last)
+        self.assertEqual([next(back) for _ in told], told)
+        self.assertEqual(self.world.post("/api/v1/servers/everything/enable").status, 200)
+        self.assertEqual([next(back) for _ in range(2)], [next(stayed) for _ in range(2)])
+        back.close()
+        stayed.close()
+        self.world.wait_connected("everything")
+        other = self.world.numbered_events("of-another-run-5")
+        self.assertEqual([next(other)[0] for _ in range(2)], ["status", "servers.changed"])
+        other.close()
+
+
 class TheCommandLine(unittest.TestCase):
     def test_servers(self):
         """upstream add, list and remove work with a running core, and unknown keys survive"""

@@ -196,7 +196,7 @@ class LiveConfiguration(unittest.TestCase):
         events = self.world.events(20)
         self.assertEqual(next(events)[0], "status")
         self.edit(lambda config: config.update(listen="127.0.0.1:1"), lambda path, text: path.write_text(text))
-        name, status = next(event for event in events if event[0] == "status")
+        status = next(data for name, data in events if name == "status" and "configuration" in data)
         self.assertIn("`listen` takes effect once the core is started again", status["configuration"])
         back = f"127.0.0.1:{self.world.port}"
         self.edit(lambda config: config.update(listen=back), lambda path, text: path.write_text(text))

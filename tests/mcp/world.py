@@ -251,20 +251,28 @@ class World:
 
     def events(self, timeout=10):
         """Yields (event, data) of the event stream."""
+        for name, data, _ in self.numbered_events(timeout=timeout):
+            yield name, data
+
+    def numbered_events(self, last=None, timeout=10):
+        """Yields (event, data, id) of the event stream, of what came after an id."""
         connection = UnixConnection(self.root / "mcpproxy.sock", timeout)
         try:
-            connection.request("GET", "/events", headers={"Accept": "text/event-stream"})
+            resume = {"Last-Event-ID": last} if last else {}
+            connection.request("GET", "/events", headers={"Accept": "text/event-stream", **resume})
             answer = connection.getresponse()
             assert answer.status == 200, answer.status
-            name, data = "message", []
+            name, data, number = "message", [], None
             while line := answer.readline():
                 line = line.decode().rstrip("\r\n")
                 if line.startswith("event:"):
                     name = line[6:].strip()
                 elif line.startswith("data:"):
                     data.append(line[5:].strip())
+                elif line.startswith("id:"):
+                    number = line[3:].strip()
                 elif not line and data:
-                    yield name, json.loads("\n".join(data))
+                    yield name, json.loads("\n".join(data)), number
                     name, data = "message", []
         finally:
             connection.close()

@@ -5,6 +5,7 @@ mod activity;
 mod config;
 mod connect;
 mod diagnostics;
+mod event_log;
 mod events;
 mod openapi;
 mod servers;
@@ -21,6 +22,8 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 pub use access::{Door, check as check_access};
+pub use event_log::EventLog;
+pub use events::tell_changes;
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
 use crate::contract::names;

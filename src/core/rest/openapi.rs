@@ -128,7 +128,11 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(connect), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
     get("/api/v1/openapi.json", "This document", any_object),
-    get("/events", "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state", any_object),
+    get(
+        "/events",
+        "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
+        any_object,
+    ),
     post("/api/v1/shutdown", "Ends the core; over the local socket only", None, object),
 ];
 

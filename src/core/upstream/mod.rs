@@ -78,6 +78,19 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A server that nothing is known of yet.
+    pub fn new(config: Arc<ServerConfig>, phase: Phase) -> Snapshot {
+        Snapshot {
+            config,
+            phase,
+            held: Arc::default(),
+            reconnects: 0,
+            retries: 0,
+            identity: None,
+            sign_in: SignIn::default(),
+        }
+    }
+
     /// Whether its session is open.
     pub fn is_connected(&self) -> bool {
         matches!(self.phase, Phase::Connected(_))

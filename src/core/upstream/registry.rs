@@ -21,13 +21,13 @@ use super::approvals::{Approvals, Held};
 use super::attend::News;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Begun};
-use super::run::{Handles, Reached, resolved, run};
+use super::run::{Handles, Reached, resolved, resting, run};
 use super::sent::Sent;
 use super::shortcut::Shortcut;
 use super::tell_wishes;
 use super::underway::{Caller, Hearing, Said, SessionId};
 use super::wishes::{Level, Wishes};
-use super::{Phase, SignIn, Snapshot};
+use super::{Phase, Snapshot};
 use crate::core::config::ServerConfig;
 
 /// How many things that servers say to everybody may wait for a session that is slow to take them.
@@ -54,7 +54,8 @@ struct Upstream {
     /// Held while a sign-in is begun: two clicks begin one.
     signing_in: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// What runs it; nothing while the one that had its name ends.
+    task: Option<JoinHandle<()>>,
 }
 
 /// Why a tool was not called, or gave no result.
@@ -236,14 +237,17 @@ impl Upstreams {
                 let wanted = configs.iter().find(|config| config.name == name);
                 if servers.get(&name).is_some_and(|server| wanted != Some(&server.config)) {
                     gone.extend(servers.remove(&name));
+                    // It is listed while the one of before ends, which may take seconds.
+                    servers.extend(wanted.map(|config| (name, Upstream::awaited(config.clone()))));
                 }
             }
         }
+        self.changes.send_modify(|changes| *changes += 1);
         end(gone).await;
         self.tokens.forget_others(&configs.iter().map(|config| config.name.as_str()).collect::<Vec<_>>());
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         for config in configs {
-            if !servers.contains_key(&config.name) {
+            if servers.get(&config.name).is_none_or(|server| server.task.is_none()) {
                 servers.insert(config.name.clone(), self.start(config.clone()));
             }
         }
@@ -507,15 +511,7 @@ impl Upstreams {
 
     fn start(&self, config: ServerConfig) -> Upstream {
         let config = Arc::new(config);
-        let state = Arc::new(watch::Sender::new(Snapshot {
-            config: config.clone(),
-            phase: Phase::Connecting,
-            held: Arc::default(),
-            reconnects: 0,
-            retries: 0,
-            identity: None,
-            sign_in: SignIn::default(),
-        }));
+        let state = Arc::new(beginning(&config));
         let (reached, reached_seen) = watch::channel(None);
         let restart = Arc::new(Notify::new());
         let doubt = Arc::new(Notify::new());
@@ -542,9 +538,32 @@ impl Upstreams {
             doubt,
             signing_in: Arc::default(),
             stop,
-            task,
+            task: Some(task),
         }
     }
+}
+
+impl Upstream {
+    /// One that is not started yet.
+    fn awaited(config: ServerConfig) -> Upstream {
+        let config = Arc::new(config);
+        Upstream {
+            state: Arc::new(beginning(&config)),
+            config,
+            reached: watch::channel(None).1,
+            restart: Arc::default(),
+            doubt: Arc::default(),
+            signing_in: Arc::default(),
+            stop: CancellationToken::new(),
+            task: None,
+        }
+    }
+}
+
+/// What is known of a server that has just been configured.
+fn beginning(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
+    let phase = resting(config).unwrap_or(Phase::Connecting);
+    watch::Sender::new(Snapshot::new(config.clone(), phase))
 }
 
 /// Answers what a server asks while nobody can be asked.
@@ -596,8 +615,8 @@ async fn end(servers: Vec<Upstream>) {
     for server in &servers {
         server.stop.cancel();
     }
-    for server in servers {
-        let _ = server.task.await;
+    for task in servers.into_iter().filter_map(|server| server.task) {
+        let _ = task.await;
     }
 }
 

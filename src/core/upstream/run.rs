@@ -172,7 +172,7 @@ pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
 }
 
 /// The phase of a server that is not to be started.
-fn resting(config: &ServerConfig) -> Option<Phase> {
+pub fn resting(config: &ServerConfig) -> Option<Phase> {
     if !config.enabled {
         return Some(Phase::Disabled);
     }
