@@ -1,6 +1,7 @@
 """AI clients are connected through the command line and REST, in a home of the test's own. Run by `scripts/test mcp`."""
 
 import json
+import os
 import pathlib
 import tomllib
 import unittest
@@ -125,6 +126,94 @@ class AiClients(unittest.TestCase):
         self.claude.write_text(self.claude.read_text().replace("13", "12"))
         self.assertEqual(self.world.post(path + "/undo").data["action"], "restored")
         self.assertIn("https://x.example/mcp", self.claude.read_text())
+
+    def test_preview(self):
+        """a preview changes nothing, and a connect with its token writes into no other file than the one it showed"""
+        self.world.start_core()
+        path = "/api/v1/connect/claude-code"
+        shown = self.world.get(path + "/preview")
+        self.assertEqual(shown.status, 200)
+        shown = shown.data
+        entry = {"type": "http", "url": self.address}
+        self.assertEqual(json.loads(shown["entry_text"]), {"mcpServers": {"mcpproxy": entry}})
+        expected = {"client": "claude-code", "config_path": str(self.claude), "format": "json", "server_key": "mcpServers"}
+        expected |= {"server_name": "mcpproxy", "entry": entry, "entry_exists": False, "contains_api_key": False}
+        expected |= {"access_state": "accessible"}
+        self.assertEqual({key: shown.get(key) for key in expected}, expected)
+        self.assertNotIn("connect_refusal", shown)
+        self.assertEqual(self.claude.read_bytes(), CLAUDE.encode())
+
+        # Edited between preview and connect: not even force writes.
+        edited = CLAUDE.replace("12", "13")
+        self.claude.write_bytes(edited.encode())
+        for force in (False, True):
+            body = {"precondition_token": shown["precondition_token"], "force": force}
+            refused = self.world.post(path, body=body)
+            self.assertEqual((refused.status, refused.json["success"]), (409, False))
+            self.assertEqual((refused.json["action"], refused.json["data"]["action"]), ("precondition_failed",) * 2)
+            self.assertIn("preview again", refused.json["error"])
+        self.assertEqual(self.claude.read_bytes(), edited.encode())
+        self.assertEqual([entry.name for entry in self.world.directory.glob(".claude.json*")], [".claude.json"])
+
+        def token(query=""):
+            return self.world.get(path + "/preview" + query).data["precondition_token"]
+
+        # For another name it was not shown.
+        named = {"precondition_token": token(), "server_name": "mine"}
+        self.assertEqual(self.world.post(path, body=named).status, 409)
+        named["precondition_token"] = token("?server_name=mine")
+        made = self.world.post(path, body=named)
+        self.assertEqual((made.status, made.data["action"], made.data["server_name"]), (200, "created", "mine"))
+        self.assertEqual(self.world.request("DELETE", path).status, 200)
+
+        # A file that comes or goes is another one, too.
+        here = token()
+        self.claude.unlink()
+        self.assertEqual(self.world.post(path, body={"precondition_token": here}).status, 409)
+        self.assertFalse(self.claude.exists())
+        absent = self.world.get(path + "/preview").data
+        self.assertEqual(absent["access_state"], "absent")
+        body = {"precondition_token": absent["precondition_token"]}
+        self.assertEqual(self.world.post(path, body=body).data["action"], "created")
+
+    def test_preview_of_what_is_there(self):
+        """a preview says whose entry is there without its secrets or ours, and why nothing would be written"""
+        self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
+        theirs = {"url": "https://me:hidden@x.example/hidden?key=hidden", "headers": {"Authorization": "hidden"}}
+        self.claude.write_text(json.dumps({"mcpServers": {"mcpproxy": theirs}}))
+        program = {"command": "npx", "args": ["--token", "hidden"], "env": {"TOKEN": "hidden"}}
+        self.file(".cursor/mcp.json", json.dumps({"mcpServers": {"mcpproxy": program}}))
+        self.file(".gemini/settings.json", "{\n  oops\n}")
+        self.world.start_core()
+        shown = self.world.get("/api/v1/connect/claude-code/preview")
+        there = {"entry_name": "mcpproxy", "endpoint": "https://x.example", "header_names": ["Authorization"], "env_names": []}
+        self.assertEqual((shown.data["entry_exists"], shown.data["existing_entry_summary"]), (True, there))
+        self.assertTrue(shown.data["contains_api_key"])
+        self.assertEqual(list(shown.data["entry"]["headers"]), ["X-API-Key"])
+        body = {"precondition_token": shown.data["precondition_token"]}
+        taken = self.world.post("/api/v1/connect/claude-code", body=body)
+        self.assertEqual((taken.status, taken.json["action"]), (409, "already_exists"))
+        made = self.world.post("/api/v1/connect/claude-code", body=body | {"force": True})
+        self.assertEqual((made.status, made.data["action"]), (200, "updated"))
+        cursor = self.world.get("/api/v1/connect/cursor/preview")
+        there = {"entry_name": "mcpproxy", "command": "npx", "header_names": [], "env_names": ["TOKEN"]}
+        self.assertEqual(cursor.data["existing_entry_summary"], there)
+        codex = self.world.get("/api/v1/connect/codex/preview")
+        self.assertEqual(tomllib.loads(codex.data["entry_text"])["mcp_servers"]["mcpproxy"], codex.data["entry"])
+        for answer in (shown, cursor, codex):
+            self.assertNotIn("hidden", answer.text)
+            self.assertNotIn("key-of-the-test", answer.text)
+        malformed = self.world.get("/api/v1/connect/gemini/preview").data
+        self.assertEqual((malformed["access_state"], malformed["entry_exists"]), ("malformed", False))
+        self.assertIn("line 2, column 3", malformed["connect_refusal"])
+        self.assertIn("programs", self.world.get("/api/v1/connect/claude-desktop/preview").data["connect_refusal"])
+        self.assertIn("no name", self.world.get("/api/v1/connect/codex/preview?server_name=a%20b").data["connect_refusal"])
+        self.assertEqual(self.world.get("/api/v1/connect/emacs/preview").status, 404)
+        self.assertEqual(self.world.get("/api/v1/connect/codex/preview", over="tcp").status, 401)
+        if os.geteuid() != 0:
+            self.codex.chmod(0)
+            denied = self.world.get("/api/v1/connect/codex/preview")
+            self.assertEqual((denied.status, denied.json["action"]), (403, "denied"))
 
     def test_key(self):
         """where /mcp asks for the key, the entry carries it as a header, and never in the address"""

@@ -15,7 +15,10 @@ pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArgumen
     let deed = if options.undo {
         Deed::Undo { backup: None }
     } else {
-        Deed::Connect { force: options.force }
+        Deed::Connect {
+            force: options.force,
+            token: None,
+        }
     };
     match options.client {
         Some(client) => change(context, link, &client, options.name.as_deref(), &deed).await,

@@ -2,12 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use uuid::Uuid;
 
 use super::clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
 use super::file_text::{Mistake, entries};
 use super::plan::{self, Action, Backup, Change, Plan, Refusal};
+use super::preview::{Previewed, masked_entry, summary};
 use super::proxy::{Proxy, names_proxy};
-use crate::contract::api::{AiClient, ConnectResult};
+use crate::contract::api::{AiClient, ConnectPreview, ConnectResult};
 use crate::contract::platform::Platform;
 use crate::os::environment::{Environment, home_directory};
 use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, replace_shared};
@@ -16,12 +20,16 @@ use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, repla
 const LARGEST: u64 = 64 << 20;
 /// Older backups are not looked at for an undo.
 const MOST_BACKUPS: usize = 20;
+/// A preview is good for as long as the core that made it runs.
+static PREVIEWS: LazyLock<String> = LazyLock::new(|| format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
 
 /// What is asked of a client's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     Connect {
         force: bool,
+        /// Of the preview that a person has seen.
+        token: Option<String>,
     },
     Disconnect,
     /// From this backup, or from whichever fits.
@@ -129,6 +137,56 @@ pub fn count(homes: &Homes, listen: &str) -> u32 {
     u32::try_from(CLIENTS.iter().filter(names).count()).unwrap_or(u32::MAX)
 }
 
+/// What connecting would write. Nothing is changed.
+///
+/// # Errors
+/// [`Refused`]: the file cannot be read.
+pub fn preview(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+) -> Result<ConnectPreview, Refused> {
+    let path = config_path(client, homes).path;
+    let mut result = unsettled(client, &path, server_name);
+    let before = read(&path).map_err(|error| failed(&result, &error))?;
+    let found = entries(client, before.as_deref().unwrap_or_default());
+    // By force: what only that overcomes is no refusal.
+    let planned = plan::connect(client, proxy, before.as_deref(), server_name, true);
+    if let Ok(plan) = &planned {
+        result.server_name.clone_from(&plan.name);
+    }
+    let there = found.iter().flatten().find(|(name, _)| *name == result.server_name);
+    let (entry, entry_text) = masked_entry(client, proxy, &result.server_name).unwrap_or_default();
+    let access_state = match (&before, &found) {
+        (None, _) => "absent",
+        (Some(_), Ok(_)) => "accessible",
+        (Some(_), Err(_)) => "malformed",
+    };
+    Ok(ConnectPreview {
+        format: client.format.word().to_owned(),
+        server_key: client.container.to_owned(),
+        entry,
+        entry_text,
+        entry_exists: there.is_some(),
+        contains_api_key: proxy.key.is_some(),
+        access_state: access_state.to_owned(),
+        existing_entry_summary: there.map(|(name, entry)| summary(name, entry)),
+        precondition_token: Previewed {
+            client,
+            path: &result.config_path,
+            proxy,
+            before: before.as_deref(),
+            asked: server_name,
+        }
+        .token(&PREVIEWS),
+        connect_refusal: planned.err().map(|refusal| in_words(client, &path, &refusal).1),
+        client: result.client,
+        config_path: result.config_path,
+        server_name: result.server_name,
+    })
+}
+
 /// Does what is asked to a client's file. `server_name` is the entry's name, if not the usual one.
 ///
 /// # Errors
@@ -140,41 +198,12 @@ pub fn apply(
     server_name: Option<&str>,
     deed: &Deed,
 ) -> Result<ConnectResult, Refused> {
-    let path = config_path(client, homes).path;
-    let mut result = ConnectResult {
-        client: client.id.to_owned(),
-        config_path: path.display().to_string(),
-        server_name: server_name.unwrap_or(ENTRY_NAME).to_owned(),
-        ..ConnectResult::default()
-    };
-    let refused = |result: &ConnectResult, why: Why, message: String| Refused {
-        why,
-        result: Box::new(ConnectResult {
-            action: why.word().to_owned(),
-            message,
-            ..result.clone()
-        }),
-    };
-    let failed = |result: &ConnectResult, error: &io::Error| {
-        let why = if error.kind() == io::ErrorKind::PermissionDenied { Why::Denied } else { Why::Failed };
-        refused(result, why, format!("`{}` cannot be changed: {error}", path.display()))
-    };
-    let before = read(&path).map_err(|error| failed(&result, &error))?;
-    let found = backups(&path);
-    let planned = match deed {
-        Deed::Connect { force } => plan::connect(client, proxy, before.as_deref(), server_name, *force),
-        Deed::Disconnect => plan::disconnect(client, proxy, before.as_deref(), server_name, &found),
-        Deed::Undo { backup: Some(wanted) } => {
-            let named: Vec<Backup> = found.into_iter().filter(|backup| backup.name == *wanted).collect();
-            plan::undo(client, proxy, before.as_deref(), server_name, &named)
-        }
-        Deed::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
-    };
-    let plan = planned.map_err(|refusal| {
-        let (why, message) = in_words(client, &path, &refusal);
-        refused(&result, why, message)
-    })?;
-    result.server_name.clone_from(&plan.name);
+    let Decided {
+        path,
+        before,
+        plan,
+        mut result,
+    } = decide(client, homes, proxy, server_name, deed)?;
     let kept = keep_backup(&path, before.as_deref(), &plan.change).map_err(|error| failed(&result, &error))?;
     result.backup_path = kept.map(|path| path.display().to_string());
     match write(&path, before.as_deref(), &plan.change) {
@@ -189,6 +218,86 @@ pub fn apply(
     result.action = plan.action.word().to_owned();
     result.message = done(client, &plan);
     Ok(result)
+}
+
+/// A file as it was read, and what is to become of it.
+struct Decided {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+    plan: Plan,
+    result: ConnectResult,
+}
+
+fn decide(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+    deed: &Deed,
+) -> Result<Decided, Refused> {
+    let path = config_path(client, homes).path;
+    let mut result = unsettled(client, &path, server_name);
+    let before = read(&path).map_err(|error| failed(&result, &error))?;
+    if let Deed::Connect { token: Some(token), .. } = deed {
+        let now = Previewed {
+            client,
+            path: &result.config_path,
+            proxy,
+            before: before.as_deref(),
+            asked: server_name,
+        };
+        if now.token(&PREVIEWS) != *token {
+            let message = format!("`{}` or what would be written is not what the preview showed", path.display());
+            return Err(refused(&result, Why::Changed, format!("{message}: look at the preview again")));
+        }
+    }
+    let found = backups(&path);
+    let planned = match deed {
+        Deed::Connect { force, .. } => plan::connect(client, proxy, before.as_deref(), server_name, *force),
+        Deed::Disconnect => plan::disconnect(client, proxy, before.as_deref(), server_name, &found),
+        Deed::Undo { backup: Some(wanted) } => {
+            let named: Vec<Backup> = found.into_iter().filter(|backup| backup.name == *wanted).collect();
+            plan::undo(client, proxy, before.as_deref(), server_name, &named)
+        }
+        Deed::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
+    };
+    let plan = planned.map_err(|refusal| {
+        let (why, message) = in_words(client, &path, &refusal);
+        refused(&result, why, message)
+    })?;
+    result.server_name.clone_from(&plan.name);
+    Ok(Decided {
+        path,
+        before,
+        plan,
+        result,
+    })
+}
+
+/// A result that says for which file it will be.
+fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> ConnectResult {
+    ConnectResult {
+        client: client.id.to_owned(),
+        config_path: path.display().to_string(),
+        server_name: server_name.unwrap_or(ENTRY_NAME).to_owned(),
+        ..ConnectResult::default()
+    }
+}
+
+fn refused(result: &ConnectResult, why: Why, message: String) -> Refused {
+    Refused {
+        why,
+        result: Box::new(ConnectResult {
+            action: why.word().to_owned(),
+            message,
+            ..result.clone()
+        }),
+    }
+}
+
+fn failed(result: &ConnectResult, error: &io::Error) -> Refused {
+    let why = if error.kind() == io::ErrorKind::PermissionDenied { Why::Denied } else { Why::Failed };
+    refused(result, why, format!("`{}` cannot be changed: {error}", result.config_path))
 }
 
 fn done(client: &Client, plan: &Plan) -> String {
@@ -316,6 +425,11 @@ mod tests {
 
     const TEXT: &str = "{\n  // mine\n  \"mcpServers\": {}\n}\n";
 
+    const CONNECT: Deed = Deed::Connect {
+        force: false,
+        token: None,
+    };
+
     struct Home {
         directory: tempfile::TempDir,
         homes: Homes,
@@ -353,11 +467,11 @@ mod tests {
         fs::create_dir(home.path(".cursor")).unwrap();
         fs::write(&path, TEXT).unwrap();
         for _ in 0..3 {
-            let result = home.apply("cursor", &Deed::Connect { force: false }).unwrap();
+            let result = home.apply("cursor", &CONNECT).unwrap();
             assert_eq!((result.success, result.action.as_str()), (true, "created"));
             assert_eq!(fs::read_to_string(result.backup_path.unwrap()).unwrap(), TEXT);
             assert!(home.connected("cursor"));
-            let again = home.apply("cursor", &Deed::Connect { force: false }).unwrap();
+            let again = home.apply("cursor", &CONNECT).unwrap();
             assert_eq!((again.action.as_str(), again.backup_path), ("already_exists", None));
             home.apply("cursor", &Deed::Disconnect).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
@@ -368,7 +482,7 @@ mod tests {
     #[test]
     fn a_client_that_has_no_file_gets_one_and_an_undo_removes_it() {
         let home = Home::new();
-        let created = home.apply("codex", &Deed::Connect { force: false }).unwrap();
+        let created = home.apply("codex", &CONNECT).unwrap();
         assert_eq!((created.action.as_str(), created.backup_path), ("created", None));
         assert!(home.path(".codex/config.toml").is_file());
         assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap().action, "deleted");
@@ -380,7 +494,15 @@ mod tests {
     fn a_file_with_a_mistake_is_left_alone_and_said_to_have_one() {
         let home = Home::new();
         fs::write(home.path(".claude.json"), "{\n  \"a\": oops\n}").unwrap();
-        let refused = home.apply("claude-code", &Deed::Connect { force: true }).unwrap_err();
+        let refused = home
+            .apply(
+                "claude-code",
+                &Deed::Connect {
+                    force: true,
+                    token: None,
+                },
+            )
+            .unwrap_err();
         assert_eq!(refused.why, Why::Malformed);
         assert!(refused.result.message.contains(".claude.json`, line 2, column 8"), "{}", refused.result.message);
         assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "no backup, no other file");
@@ -393,7 +515,7 @@ mod tests {
     fn on_macos_another_programs_data_is_opened_only_when_it_is_asked_for() {
         let mut home = Home::new();
         home.homes.platform = Platform::MacOs;
-        home.apply("vscode", &Deed::Connect { force: false }).unwrap();
+        home.apply("vscode", &CONNECT).unwrap();
         let proxy = Proxy::new("127.0.0.1:8080", false, None);
         let state = |asked| {
             let shown = look(client("vscode").unwrap(), &home.homes, &proxy, asked);
@@ -402,6 +524,40 @@ mod tests {
         assert_eq!(state(false), (true, false, "unknown".to_owned()));
         assert_eq!(state(true), (true, true, "accessible".to_owned()));
         assert_eq!(count(&home.homes, "127.0.0.1:8080"), 0);
+    }
+
+    #[test]
+    fn a_preview_changes_nothing_and_its_token_is_good_for_the_file_that_it_showed() {
+        let home = Home::new();
+        let path = home.path(".claude.json");
+        let proxy = Proxy::new("127.0.0.1:8080", false, None);
+        let preview = || preview(client("claude-code").unwrap(), &home.homes, &proxy, None).unwrap();
+        let connect = |shown: &ConnectPreview| {
+            let token = Some(shown.precondition_token.clone());
+            home.apply("claude-code", &Deed::Connect { force: true, token })
+        };
+        let absent = preview();
+        assert_eq!(
+            (absent.access_state.as_str(), absent.entry_exists, &absent.connect_refusal),
+            ("absent", false, &None)
+        );
+        assert!(!path.exists());
+        fs::write(&path, TEXT).unwrap();
+        assert_eq!(connect(&absent).unwrap_err().why, Why::Changed);
+        assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
+        let there = preview();
+        assert_eq!(there.precondition_token, preview().precondition_token);
+        assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "the file alone");
+        assert_eq!(connect(&there).unwrap().action, "created");
+        let written = fs::read_to_string(&path).unwrap();
+        let found = entries(client("claude-code").unwrap(), written.as_bytes()).unwrap();
+        assert_eq!(found[0].1.as_object(), Some(&there.entry));
+        assert!(preview().entry_exists);
+        assert_eq!(connect(&there).unwrap_err().why, Why::Changed);
+        fs::write(&path, "{").unwrap();
+        let malformed = preview();
+        assert_eq!(malformed.access_state, "malformed");
+        assert!(malformed.connect_refusal.unwrap().contains("line 1"));
     }
 
     #[cfg(unix)]
@@ -413,7 +569,7 @@ mod tests {
         fs::write(&real, TEXT).unwrap();
         fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        let result = home.apply("claude-code", &Deed::Connect { force: false }).unwrap();
+        let result = home.apply("claude-code", &CONNECT).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         for path in [real.clone(), PathBuf::from(result.backup_path.unwrap())] {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);

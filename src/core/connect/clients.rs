@@ -33,6 +33,17 @@ pub enum Format {
     Yaml,
 }
 
+impl Format {
+    /// What REST calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Toml => "toml",
+            Format::Yaml => "yaml",
+        }
+    }
+}
+
 /// How an entry for a server reads.
 #[derive(Debug)]
 pub enum Entry {

@@ -1,13 +1,15 @@
 //! Connects AI clients: writes an entry for this proxy into their own configuration files, and takes it back.
 //!
 //! Everything is decided in values: [`clients`] knows who there is and where their files are, [`proxy`] what an entry must say,
-//! [`file_text`] how a file with it reads, [`plan`] what is to be done. Only [`apply`] touches the disk.
+//! [`file_text`] how a file with it reads, [`plan`] what is to be done, [`preview`] what a person may see of it. Only [`apply`]
+//! touches the disk.
 
 pub mod apply;
 pub mod clients;
 mod file_text;
 mod json_text;
 mod plan;
+mod preview;
 pub mod proxy;
 mod toml_text;
 mod yaml_text;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -22,7 +22,14 @@ struct Asked {
     server_name: Option<String>,
     #[serde(default)]
     force: bool,
+    precondition_token: Option<String>,
     backup_name: Option<String>,
+}
+
+/// What may be asked of a preview.
+#[derive(Deserialize)]
+pub struct Named {
+    server_name: Option<String>,
 }
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
@@ -34,8 +41,26 @@ pub async fn look(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respon
     with_files(&app, move |homes, proxy| ok(apply::look(client, homes, proxy, true))).await
 }
 
+pub async fn preview(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(Named { server_name }): Query<Named>,
+) -> Response {
+    let Some(client) = clients::client(&id) else { return unknown(&id) };
+    let preview = move |homes: &Homes, proxy: &Proxy| match apply::preview(client, homes, proxy, server_name.as_deref())
+    {
+        Ok(preview) => ok(preview),
+        Err(refused) => not_done(&refused),
+    };
+    with_files(&app, preview).await
+}
+
 pub async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
-    change(&app, &id, &body, |asked| Deed::Connect { force: asked.force }).await
+    let connect = |asked: &Asked| Deed::Connect {
+        force: asked.force,
+        token: asked.precondition_token.clone(),
+    };
+    change(&app, &id, &body, connect).await
 }
 
 pub async fn disconnect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
@@ -53,7 +78,10 @@ async fn change(app: &App, id: &str, body: &[u8], deed: impl FnOnce(&Asked) -> D
     let Some(client) = clients::client(id) else { return unknown(id) };
     let read = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
     let Ok(asked) = read else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: `server_name`, `force` or `backup_name`");
+        return failed(
+            StatusCode::BAD_REQUEST,
+            "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
+        );
     };
     let deed = deed(&asked);
     with_files(app, move |homes, proxy| answer(client, homes, proxy, &asked, &deed)).await

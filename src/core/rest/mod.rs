@@ -53,6 +53,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/config", get(config::show).patch(config::patch))
         .route("/api/v1/connect", get(connect::list))
         .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
+        .route("/api/v1/connect/{client}/preview", get(connect::preview))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
         .route("/api/v1/openapi.json", get(openapi::document))

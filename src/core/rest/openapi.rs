@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectResult, Diagnostics, Envelope,
-    FoundTools, Info, LoginStarted, Ready, ServerAction, ServerTools, Servers, Status,
+    ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview, ConnectResult,
+    Diagnostics, Envelope, FoundTools, Info, LoginStarted, Ready, ServerAction, ServerTools, Servers, Status,
 };
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
@@ -54,7 +54,17 @@ fn approve(_generator: &mut SchemaGenerator) -> Schema {
 
 fn connect(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "properties": {
-        "server_name": {"type": "string"}, "force": {"type": "boolean"}, "backup_name": {"type": "string"}}})
+        "server_name": {"type": "string"}, "force": {"type": "boolean"},
+        "precondition_token": {"type": "string", "description": "of the preview"}}})
+}
+
+fn disconnect(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "properties": {"server_name": {"type": "string"}}})
+}
+
+fn undo(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "properties": {
+        "server_name": {"type": "string"}, "backup_name": {"type": "string"}}})
 }
 
 const fn get(path: &'static str, summary: &'static str, data: Of) -> Operation {
@@ -123,9 +133,13 @@ const OPERATIONS: &[Operation] = &[
     by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
+    asking(
+        get("/api/v1/connect/{client}/preview", "What would be written into its file", data::<ConnectPreview>),
+        &["server_name"],
+    ),
     post("/api/v1/connect/{client}", "Writes an entry into its file", Some(connect), data::<ConnectResult>),
-    by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(connect), data::<ConnectResult>)),
-    post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(connect), data::<ConnectResult>),
+    by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
+    post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
     get("/api/v1/openapi.json", "This document", any_object),
     get(
