@@ -248,12 +248,19 @@ class AnAiClient(unittest.TestCase):
 
 class TheCommandLine(unittest.TestCase):
     def test_servers(self):
-        """upstream add, list and remove work with a running core, and unknown keys survive"""
+        """upstream add, approve, list and remove work with a running core, unknown keys survive, and nothing runs before it is approved"""
         config = {"mcpServers": [], "theirs": {"kept": [1, {"deep": None}]}}
         with World(config=config) as world:
             world.start_core()
             added = world.run(CORE, "upstream", "add", "everything", "--", *everything_command())
             self.assertEqual(added.returncode, 0, added.stderr)
+            self.assertIn("mcpproxy upstream approve everything", added.stdout)
+            wait_for("it is listed", lambda: world.server("everything"))
+            self.assertTrue(world.server("everything")["quarantined"])
+            self.assertEqual([one.program for one in world.processes()], ["mcpproxy"])
+            refused = call(world, "call_tool_read", {"name": "everything:echo", "args": {"message": "hello"}})
+            self.assertIn("approval", text_of(refused))
+            self.assertEqual(world.run(CORE, "upstream", "approve", "everything").returncode, 0)
             world.wait_connected("everything")
             self.assertEqual(world.config()["theirs"], config["theirs"])
             for form, read in [("json", json.loads), ("yaml", str), ("table", str)]:
@@ -270,11 +277,14 @@ class TheCommandLine(unittest.TestCase):
             self.assertEqual(world.config()["theirs"], config["theirs"])
 
     def test_servers_without_a_core(self):
-        """upstream add works without a core: the next one starts the server"""
+        """upstream add and approve work without a core: the next one starts the server"""
         with World(config={}) as world:
             added = world.run(CORE, "upstream", "add", "everything", "--", *everything_command())
             self.assertEqual(added.returncode, 0, added.stderr)
             self.assertEqual(world.config()["mcpServers"][0]["name"], "everything")
+            self.assertTrue(world.config()["mcpServers"][0]["quarantined"])
+            approved = world.run(CORE, "upstream", "approve", "everything")
+            self.assertEqual(approved.returncode, 0, approved.stderr)
             world.start_core()
             world.wait_connected("everything")
 
@@ -283,7 +293,7 @@ class TheCommandLine(unittest.TestCase):
         with World(config={}) as world:
             world.start_core()
             command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
-            added = world.run(CORE, "upstream", "add", "everything", "--", *command)
+            added = world.run(CORE, "upstream", "add", "--no-quarantine", "everything", "--", *command)
             self.assertEqual(added.returncode, 0, added.stderr)
             world.wait_connected("everything", 120)
             result = call(world, "call_tool_read", {"name": "everything:echo", "args": {"message": "from npx"}})

@@ -252,6 +252,9 @@ pub struct AddArguments {
     /// Program and arguments of a server that is started here
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+    /// Let it in at once: its program runs and its tools are shown without `mcpproxy upstream approve`
+    #[arg(long)]
+    pub no_quarantine: bool,
 }
 
 #[derive(Debug, Args)]

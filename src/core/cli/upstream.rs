@@ -44,18 +44,26 @@ impl Done {
 }
 
 pub async fn add(context: &Context, link: &CoreLink, options: AddArguments) -> Result<(), CliError> {
-    let entry = entry(&options)?;
+    let entry = entry(&options, context.store.load().map_or(true, |config| config.quarantines()))?;
     let name = options.name.as_str();
+    let waits = entry.get("quarantined") == Some(&json!(true));
+    let waiting = || {
+        format!(
+            "Added `{name}`; it waits for your approval: `mcpproxy upstream approve {name}` lets its program run and its tools be called."
+        )
+    };
     let outcome = match link.running() {
         Some(client) => {
             let sent: Result<ServerAction, CallError> = client.post("/api/v1/servers", Some(&entry)).await;
             match sent {
+                Ok(_) if waits => Ok(waiting()),
                 Ok(_) => Ok(format!("Added `{name}`; the core is starting it.")),
                 Err(CallError::Status { code: 409, .. }) => Err(None),
                 Err(error) => Err(Some(CliError::from(error))),
             }
         }
         None => match link.edit_file(context, |document| document.add_server(name, entry.clone())) {
+            Ok(()) if waits => Ok(waiting()),
             Ok(()) => Ok(format!("Added `{name}`; it starts with the core, which is not running now.")),
             Err(StoreError::Edit(EditError::Exists(_))) => Err(None),
             Err(error) => Err(Some(config_error(&error))),
@@ -220,7 +228,9 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
 
 /// Approves tools of a server.
 pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[String]) -> Result<(), CliError> {
-    let client = link.running().ok_or_else(no_core)?;
+    let Some(client) = link.running() else {
+        return approve_in_file(context, link, name, tools);
+    };
     let servers: Servers = client.get("/api/v1/servers").await?;
     if tools.is_empty() && servers.servers.iter().any(|server| server.name == name && server.quarantined) {
         let path = format!("{}/unquarantine", server_path(name));
@@ -231,6 +241,18 @@ pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[St
     let body = if tools.is_empty() { json!({"approve_all": true}) } else { json!({"tools": tools}) };
     let done: Approved = client.post(&path, Some(&body)).await.map_err(|error| missing(error, name))?;
     print(context.format, &done, |done| format!("{}.", done.message))
+}
+
+/// Lets a server in that waits as a whole; tools can only be approved while their server runs.
+fn approve_in_file(context: &Context, link: &CoreLink, name: &str, tools: &[String]) -> Result<(), CliError> {
+    let config = context.store.load().map_err(|error| config_error(&error))?;
+    if !tools.is_empty() || !config.servers.iter().any(|server| server.name == name && server.quarantined) {
+        return Err(no_core());
+    }
+    link.edit_file(context, |document| document.set_in_server(name, "quarantined", json!(false)))
+        .map_err(|error| config_error(&error))?;
+    let sentence = format!("`{name}` approved; it starts with the core, which is not running now.");
+    print(context.format, &Done::new(name, sentence), |done| done.sentence.clone())
 }
 
 /// How often a log that is followed is looked at.
@@ -289,7 +311,8 @@ pub fn no_core() -> CliError {
         .guided("start one with `mcpproxy serve` or the tray app")
 }
 
-fn entry(options: &AddArguments) -> Result<Value, CliError> {
+/// The entry as it is written; a new server waits for approval where that is on.
+fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     let invalid = |message: String| CliError::new("INVALID_INPUT", message);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if options.name.is_empty() || options.name.len() > 64 || !options.name.chars().all(allowed) {
@@ -341,6 +364,9 @@ fn entry(options: &AddArguments) -> Result<Value, CliError> {
         entry.insert("working_dir".into(), json!(directory));
     }
     entry.insert("enabled".into(), json!(true));
+    if quarantines {
+        entry.insert("quarantined".into(), json!(!options.no_quarantine));
+    }
     entry.insert("created".into(), json!(format!("{:.0}", jiff::Timestamp::now())));
     Ok(Value::Object(entry))
 }

@@ -221,6 +221,11 @@ pub struct ConfigError {
 }
 
 impl Config {
+    /// Whether new servers and new tools wait for a person.
+    pub fn quarantines(&self) -> bool {
+        self.quarantine_enabled != Some(false)
+    }
+
     /// Reads a configuration; an empty text means every default.
     ///
     /// # Errors
@@ -245,7 +250,7 @@ impl Config {
             column: error.column(),
             problem: sentence(&error),
         })?;
-        if config.quarantine_enabled == Some(false) {
+        if !config.quarantines() {
             for server in &mut config.servers {
                 server.auto_approve_tool_changes = Some(true);
             }

@@ -24,7 +24,8 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
     ok(app.servers())
 }
 
-/// Adds a server: the body is an entry of `mcpServers`, every key of which is kept.
+/// Adds a server: the body is an entry of `mcpServers`, every key of which is kept. It waits for approval, unless the body or
+/// the configuration says otherwise.
 pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
     let Ok(Json(Value::Object(mut entry))) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected a JSON object: an entry of `mcpServers`");
@@ -33,6 +34,9 @@ pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonReje
         return failed(StatusCode::BAD_REQUEST, "the server needs a `name`");
     };
     entry.entry("enabled").or_insert(Value::Bool(true));
+    if app.config.borrow().quarantines() {
+        entry.entry("quarantined").or_insert(Value::Bool(true));
+    }
     let added = name.clone();
     let edit = move |document: &mut Document| document.add_server(&added, Value::Object(entry.clone()));
     match app.edit(edit).await {
