@@ -1,6 +1,7 @@
 //! The core's log: `logs/main.<date>.log`, a week of it, and what matters on standard error.
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::LevelFilter;
@@ -12,6 +13,23 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::environment::Environment;
 use crate::os::files;
+
+const PREFIX: &str = "main";
+const SUFFIX: &str = "log";
+
+/// The file that the core writes today, or wrote last; none, where it never wrote one.
+pub fn newest_log(logs: &Path) -> Option<PathBuf> {
+    let names = std::fs::read_dir(logs).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    // Their dates are in the order of their names.
+    let newest = names.filter(|name| is_log(name)).max()?;
+    Some(logs.join(newest))
+}
+
+/// `main.<date>.log`
+fn is_log(name: &str) -> bool {
+    let date = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    date.is_some_and(|date| date.starts_with('.') && date.ends_with('.') && date.len() > 2)
+}
 
 /// Starts the log. Where the file cannot be written, standard error is all there is.
 pub fn start(root: &InstanceRoot, environment: &Environment) {
@@ -29,7 +47,7 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
         .ok()
         .and_then(|()| {
             let daily = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(7);
-            daily.filename_prefix("main").filename_suffix("log").build(root.logs()).ok()
+            daily.filename_prefix(PREFIX).filename_suffix(SUFFIX).build(root.logs()).ok()
         })
         .map(|file| fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter()));
     let terminal = std::io::stderr().is_terminal();

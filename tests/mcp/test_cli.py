@@ -68,6 +68,22 @@ class CommandLine(unittest.TestCase):
             wait_for("new lines come", lambda: "second" in here.output(follower))
             self.assertIn("no server is called `nobody`", said(here, "upstream", "logs", "nobody", code=1))
 
+    def test_own_logs(self):
+        """the core's own log is shown, also while it is written and after the core has ended; without one there is nothing to show"""
+        with World(config={"mcpServers": []}) as here:
+            self.assertEqual(said(here, "logs", "-o", "json").strip(), "[]")
+            core = here.start_core()
+            self.assertIn("serving", said(here, "logs").lower())
+            follower = here.start(CORE, "logs", "-n", "0", "-f")
+            here.write_config({"mcpServers": [{"name": "nothing", "command": "no-such-program"}]})
+            wait_for("new lines come", lambda: "no-such-program" in here.output(follower))
+            self.assertEqual(here.run(CORE, "logs", "--tray", "-n", "5").stdout.strip(), "")
+            lines = json.loads(said(here, "logs", "-n", "2", "-o", "json"))
+            self.assertEqual(len(lines), 2)
+            core.terminate()
+            core.wait(15)
+            self.assertIn("no-such-program", said(here, "logs"))
+
     def test_secrets_and_doctor(self):
         """${env:…} is replaced when a server is started, and shown nowhere; where it is missing, doctor and the server's state say so"""
         with World(variables={"TOKEN_OF_THE_TEST": "s3cr3t-value"}) as here:

@@ -61,6 +61,8 @@ pub enum Command {
     /// Show the latest tool calls: which, when, how long, how they ended
     #[command(subcommand)]
     Activity(ActivityCommand),
+    /// Show what the core wrote to its log
+    Logs(LogsArguments),
     /// Say what needs a person's attention, and what helps
     Doctor,
     /// Lead an AI client that only speaks stdio to the running core
@@ -132,7 +134,7 @@ pub enum UpstreamCommand {
     /// Show a server's tools and which of them wait for approval
     Inspect(ServerName),
     /// Show what a server wrote to its standard error
-    Logs(LogsArguments),
+    Logs(ServerLogsArguments),
     /// Approve a server that waits, the named tools as they are now, or all tools that wait
     Approve(ApproveArguments),
 }
@@ -208,8 +210,23 @@ pub struct CallArguments {
 }
 
 #[derive(Debug, Args)]
-pub struct LogsArguments {
+pub struct ServerLogsArguments {
     pub name: String,
+    #[command(flatten)]
+    pub tail: LogTail,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArguments {
+    /// What the tray app wrote instead
+    #[arg(long)]
+    pub tray: bool,
+    #[command(flatten)]
+    pub tail: LogTail,
+}
+
+#[derive(Debug, Args)]
+pub struct LogTail {
     /// How many lines
     #[arg(short = 'n', long, default_value_t = 50)]
     pub tail: usize,

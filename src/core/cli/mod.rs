@@ -10,6 +10,7 @@ mod args;
 mod connect;
 mod core_link;
 mod doctor;
+mod logs;
 mod output;
 mod secrets;
 mod status;
@@ -159,7 +160,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
-        Command::Upstream(UpstreamCommand::Logs(options)) => upstream::logs(context, &options).await,
+        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
+        Command::Logs(options) => logs::own(context, &options).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Activity(command) => activity::run(context, &link, command).await,

@@ -1,22 +1,18 @@
 //! `mcpproxy upstream …`: through the running core, or in the configuration file when none runs.
 
-use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::time::Duration;
+use std::io::{BufRead, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::args::{AddArguments, LogsArguments, RemoveArguments};
+use super::args::{AddArguments, RemoveArguments};
 use super::core_link::{CoreLink, config_error};
-use super::output::{Format, one_line, print, rows};
+use super::output::{Format, print, rows};
 use super::{CliError, Context};
 use crate::client::CallError;
 use crate::contract::api::{Approved, LoginStarted, Server, ServerAction, ServerTool, ServerTools, Servers};
 use crate::core::config::document::EditError;
 use crate::core::config::store::StoreError;
-use crate::core::upstream::registry::log_file;
-use crate::os::files;
 
 #[derive(Debug, Serialize)]
 struct Done {
@@ -255,48 +251,6 @@ fn approve_in_file(context: &Context, link: &CoreLink, name: &str, tools: &[Stri
     print(context.format, &Done::new(name, sentence), |done| done.sentence.clone())
 }
 
-/// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(250);
-
-/// What a server wrote to its standard error: read from its file, so that it is there without a core, too.
-pub async fn logs(context: &Context, options: &LogsArguments) -> Result<(), CliError> {
-    let path = log_file(&context.root.logs(), &options.name);
-    let failed = |error: io::Error| CliError::new("OPERATION_FAILED", format!("`{}`: {error}", path.display()));
-    let lines = files::last_lines(&path, options.tail).map_err(failed)?;
-    let known = path.exists()
-        || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
-    if !known {
-        return Err(not_found(&options.name));
-    }
-    let shown = std::fs::metadata(&path).map_or(0, |file| file.len());
-    print(context.format, &lines, |lines| lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n"))?;
-    if options.follow { follow(&path, shown).await.map_err(failed) } else { Ok(()) }
-}
-
-/// Prints the lines that come after the first `shown` bytes, until the reader has enough.
-async fn follow(path: &Path, mut shown: u64) -> io::Result<()> {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let length = std::fs::metadata(path).map_or(0, |file| file.len());
-        if length < shown {
-            shown = 0; // begun anew
-        }
-        if length == shown {
-            continue;
-        }
-        let mut file = std::fs::File::open(path)?;
-        file.seek(SeekFrom::Start(shown))?;
-        let mut bytes = Vec::new();
-        file.take(length - shown).read_to_end(&mut bytes)?;
-        // Only whole lines: the rest of the last one comes with the next look.
-        let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { continue };
-        for line in String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).lines() {
-            writeln!(io::stdout(), "{}", one_line(line))?;
-        }
-        shown += end as u64 + 1;
-    }
-}
-
 /// The core's own sentence says whether the server or a tool is unknown.
 fn missing(error: CallError, name: &str) -> CliError {
     match &error {
@@ -400,7 +354,7 @@ fn server_path(name: &str) -> String {
     format!("/api/v1/servers/{}", crate::client::path_segment(name))
 }
 
-fn not_found(name: &str) -> CliError {
+pub fn not_found(name: &str) -> CliError {
     CliError::new("SERVER_NOT_FOUND", format!("no server is called `{name}`"))
         .guided("`mcpproxy upstream list` shows their names")
 }
