@@ -127,6 +127,96 @@ class AiClients(unittest.TestCase):
         self.assertEqual(self.world.post(path + "/undo").data["action"], "restored")
         self.assertIn("https://x.example/mcp", self.claude.read_text())
 
+    def files(self):
+        """Every file of the clients, backups too, with its bytes and the time it was written."""
+        below = [path for path in self.world.directory.rglob("*") if path.is_file() and self.world.root not in path.parents]
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in below}
+
+    def test_dry_run(self):
+        """a dry run shows the lines that would change, without secrets, and touches neither file nor backups"""
+        self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
+        self.claude.write_text(CLAUDE.replace('["-y", "fs"]', '["--token", "hidden"], "env": {"TOKEN": "hidden"}'))
+        for id in ("claude-code", "codex", "goose", "zed", "cursor"):
+            before = self.files()
+            shown = self.world.run(CORE, "connect", id, "--dry-run")
+            self.assertEqual((shown.returncode, self.files()), (0, before), shown.stderr)
+            self.assertRegex(shown.stdout, r"(?m)^@@ -\d")
+            self.assertRegex(shown.stdout, rf"(?m)^\+.*{self.address}")
+            self.assertRegex(shown.stdout, "(?m)^\\+.*X-API-Key.*••••")
+            for secret in ("hidden", "key-of-the-test"):
+                self.assertNotIn(secret, shown.stdout)
+            self.assertEqual(self.run_command("connect", id).returncode, 0)
+            before = self.files()
+            for back in [("disconnect", id), ("connect", id, "--undo")]:
+                shown = self.world.run(CORE, *back, "--dry-run")
+                self.assertEqual((shown.returncode, self.files()), (0, before), shown.stderr)
+                self.assertRegex(shown.stdout, rf"(?m)^-.*{self.address}")
+                self.assertNotIn("key-of-the-test", shown.stdout)
+            again = json.loads(self.run_command("connect", id, "--dry-run").stdout)
+            self.assertEqual((again["action"], again["diff"]), ("already_exists", ""))
+        # Cursor had no file; its only entry is ours.
+        gone = json.loads(self.run_command("disconnect", "cursor", "--dry-run").stdout)
+        self.assertIn("+++ /dev/null\n", gone["diff"])
+        self.assertEqual(gone["action"], "removed")
+        # What would be refused is refused.
+        taken = self.file(".codeium/windsurf/mcp_config.json", '{"mcpServers": {"mcpproxy": {"url": "https://x.example/hidden"}}}')
+        self.assertEqual(self.world.run(CORE, "connect", "windsurf", "--dry-run").returncode, 1)
+        forced = self.world.run(CORE, "connect", "windsurf", "--dry-run", "--force")
+        self.assertEqual(forced.returncode, 0)
+        self.assertNotIn("hidden", forced.stdout)
+        self.assertIn("hidden", taken.read_text())
+
+    def test_dry_run_is_what_patch_takes(self):
+        """the diff of a dry run, where nothing in it is masked, is one that `patch` applies to the same bytes"""
+        for id, path, text in [("codex", self.codex, CODEX.replace("\r\n", "\n")), ("zed", self.zed, ZED), ("goose", self.goose, GOOSE)]:
+            path.write_text(text)
+            diff = json.loads(self.run_command("connect", id, "--dry-run").stdout)["diff"]
+            self.assertNotIn("••••", diff)
+            copy = self.world.directory / "copy"
+            copy.write_text(text)
+            patched = self.world.run("patch", "--unified", str(copy), input=diff + "\n")
+            self.assertEqual(patched.returncode, 0, patched.stdout + patched.stderr)
+            self.assertEqual(self.run_command("connect", id).returncode, 0)
+            self.assertEqual(copy.read_bytes(), path.read_bytes())
+
+    def test_all(self):
+        """--all goes to every installed client; one whose file has a mistake fails alone and is left as it was"""
+        bad = self.file(".cursor/mcp.json", '{\n  "mcpServers": {,}\n}')
+        whole = {"claude-code": self.claude, "codex": self.codex, "goose": self.goose, "zed": self.zed}
+        before = self.files()
+        foreseen = self.run_command("connect", "--all", "--dry-run")
+        self.assertEqual((foreseen.returncode, self.files()), (1, before))
+        foreseen = {one["client"]: one for one in json.loads(foreseen.stdout)}
+        self.assertEqual(set(foreseen), {"cursor", *whole})
+        self.assertTrue(all(self.address in foreseen[id]["diff"] for id in whole))
+
+        made = self.run_command("connect", "--all")
+        self.assertEqual(made.returncode, 1)
+        made = {one["client"]: one for one in json.loads(made.stdout)}
+        expected = {id: "created" for id in whole} | {"cursor": "malformed"}
+        self.assertEqual({id: one["action"] for id, one in made.items()}, expected)
+        self.assertFalse(made["cursor"]["success"])
+        self.assertIn(f"`{bad}`, line 2, column 18", made["cursor"]["message"])
+        listed = self.listed()
+        self.assertEqual({id for id, one in listed.items() if one["connected"]}, set(whole))
+        # A file and its backup each, and nothing of Cursor's or of the clients that are not installed.
+        after = {path for path in self.files() if path not in before}
+        self.assertEqual(after, {pathlib.Path(made[id]["backup_path"]) for id in whole})
+        self.assertEqual(self.files()[bad], before[bad])
+
+        table = self.world.run(CORE, "disconnect", "--all")
+        self.assertEqual(table.returncode, 1)
+        self.assertRegex(table.stdout, r"(?m)^ *codex +removed +Codex is no longer connected")
+        self.assertRegex(table.stdout, r"(?m)^ *cursor +malformed ")
+        for path in [bad, *whole.values()]:
+            self.assertEqual(path.read_bytes(), before[path][0])
+        bad.unlink()
+        again = self.run_command("disconnect", "--all")
+        self.assertEqual(again.returncode, 0, "who is not connected is no failure")
+        self.assertEqual({one["action"] for one in json.loads(again.stdout)}, {"not_found"})
+        for nonsense in (["connect", "--all", "codex"], ["connect", "--all", "--undo"], ["disconnect"], ["connect"]):
+            self.assertNotEqual(self.world.run(CORE, *nonsense).returncode, 0, nonsense)
+
     def test_preview(self):
         """a preview changes nothing, and a connect with its token writes into no other file than the one it showed"""
         self.world.start_core()

@@ -288,26 +288,39 @@ pub struct RemoveArguments {
 #[derive(Debug, Args)]
 pub struct ConnectArguments {
     /// AI client, as `connect --list` calls it
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "all"])]
     pub client: Option<String>,
     /// List the AI clients and which of them are connected
     #[arg(long, conflicts_with = "client")]
     pub list: bool,
+    /// Every AI client that is installed
+    #[arg(long, conflicts_with_all = ["client", "list"])]
+    pub all: bool,
+    /// Show what would change, and change nothing
+    #[arg(long, conflicts_with = "list")]
+    pub dry_run: bool,
     /// Bring back the file of before, if nothing else in it has changed since
-    #[arg(long, requires = "client", conflicts_with = "force")]
+    #[arg(long, conflicts_with_all = ["force", "all", "list"])]
     pub undo: bool,
     /// Replace another server of the same name
-    #[arg(long, requires = "client")]
+    #[arg(long, conflicts_with = "list")]
     pub force: bool,
     /// Name of the entry (default: mcpproxy)
-    #[arg(long, value_name = "NAME", requires = "client")]
+    #[arg(long, value_name = "NAME", conflicts_with = "list")]
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct DisconnectArguments {
     /// AI client, as `connect --list` calls it
-    pub client: String,
+    #[arg(required_unless_present = "all")]
+    pub client: Option<String>,
+    /// Every AI client that is installed
+    #[arg(long, conflicts_with = "client")]
+    pub all: bool,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Name of the entry (default: whichever leads here)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

@@ -1,17 +1,41 @@
 //! `mcpproxy connect` and `disconnect`: in the clients' files, whether a core runs or not.
 
+use serde::Serialize;
+
 use super::args::{ConnectArguments, DisconnectArguments};
 use super::core_link::{CoreLink, config_error};
 use super::output::{print, rows};
 use super::{CliError, Context};
-use crate::contract::api::{AiClient, Status};
+use crate::contract::api::{AiClient, ConnectResult, Status};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 use crate::core::connect::apply::{self, Deed, Refused, Why};
-use crate::core::connect::clients::{self, Homes};
+use crate::core::connect::clients::{self, CLIENTS, Client, Homes};
 use crate::core::connect::proxy::Proxy;
 
-pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArguments) -> Result<(), CliError> {
+/// What became of a client's file, or would.
+#[derive(Serialize)]
+struct Outcome {
+    #[serde(flatten)]
+    result: ConnectResult,
+    /// Of a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
+}
+
+/// What is done to whichever client.
+struct Order {
+    deed: Deed,
+    name: Option<String>,
+    dry_run: bool,
+}
+
+pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArguments) -> Result<ExitCode, CliError> {
+    let (homes, proxy) = (homes()?, proxy(context, link).await?);
+    if options.list {
+        let list = apply::list(&homes, &proxy);
+        return print(context.format, &list, |list| table(list)).map(|()| ExitCode::Clean);
+    }
     let deed = if options.undo {
         Deed::Undo { backup: None }
     } else {
@@ -20,35 +44,96 @@ pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArgumen
             token: None,
         }
     };
-    match options.client {
-        Some(client) => change(context, link, &client, options.name.as_deref(), &deed).await,
-        None => {
-            let list = apply::list(&homes()?, &proxy(context, link).await?);
-            print(context.format, &list, |list| table(list))
+    let order = Order {
+        deed,
+        name: options.name,
+        dry_run: options.dry_run,
+    };
+    order.carry_out(context, &homes, &proxy, options.client.as_deref())
+}
+
+pub async fn disconnect(
+    context: &Context,
+    link: &CoreLink,
+    options: DisconnectArguments,
+) -> Result<ExitCode, CliError> {
+    let order = Order {
+        deed: Deed::Disconnect,
+        name: options.name,
+        dry_run: options.dry_run,
+    };
+    order.carry_out(context, &homes()?, &proxy(context, link).await?, options.client.as_deref())
+}
+
+impl Order {
+    /// To the client of an id, or to every one that is installed.
+    fn carry_out(
+        &self,
+        context: &Context,
+        homes: &Homes,
+        proxy: &Proxy,
+        id: Option<&str>,
+    ) -> Result<ExitCode, CliError> {
+        let Some(id) = id else { return self.carry_out_on_all(context, homes, proxy) };
+        let client = clients::client(id).ok_or_else(|| {
+            CliError::new("INVALID_INPUT", format!("no AI client is called `{id}`"))
+                .guided("`mcpproxy connect --list` names them")
+        })?;
+        let outcome = self.outcome(client, homes, proxy).map_err(refused)?;
+        print(context.format, &outcome, in_words).map(|()| ExitCode::Clean)
+    }
+
+    /// One client's failure keeps no other from its turn.
+    fn carry_out_on_all(&self, context: &Context, homes: &Homes, proxy: &Proxy) -> Result<ExitCode, CliError> {
+        let installed = CLIENTS.iter().filter(|client| {
+            let shown = apply::look(client, homes, proxy, false);
+            shown.exists && shown.supported
+        });
+        let mut code = ExitCode::Clean;
+        let mut outcomes = Vec::new();
+        for client in installed {
+            outcomes.push(self.outcome(client, homes, proxy).unwrap_or_else(|refused| {
+                // What is not connected need not be disconnected.
+                if refused.why != Why::NotFound {
+                    code = ExitCode::General;
+                }
+                Outcome {
+                    result: *refused.result,
+                    diff: None,
+                }
+            }));
         }
+        let words = |outcomes: &Vec<Outcome>| match self.dry_run {
+            true => outcomes.iter().map(in_words).collect::<Vec<_>>().join("\n\n"),
+            false => outcome_table(outcomes),
+        };
+        print(context.format, &outcomes, words).map(|()| code)
+    }
+
+    fn outcome(&self, client: &Client, homes: &Homes, proxy: &Proxy) -> Result<Outcome, Refused> {
+        let name = self.name.as_deref();
+        if self.dry_run {
+            let (result, diff) = apply::foresee(client, homes, proxy, name, &self.deed)?;
+            return Ok(Outcome {
+                result,
+                diff: Some(diff),
+            });
+        }
+        let result = apply::apply(client, homes, proxy, name, &self.deed)?;
+        Ok(Outcome { result, diff: None })
     }
 }
 
-pub async fn disconnect(context: &Context, link: &CoreLink, options: DisconnectArguments) -> Result<(), CliError> {
-    change(context, link, &options.client, options.name.as_deref(), &Deed::Disconnect).await
+fn in_words(Outcome { result, diff }: &Outcome) -> String {
+    let backup = result.backup_path.as_ref().map(|path| format!("\nThe file of before is `{path}`."));
+    let diff = diff.as_ref().filter(|diff| !diff.is_empty()).map(|diff| format!(":\n{diff}"));
+    format!("{}{}{}", result.message, diff.unwrap_or_else(|| ".".to_owned()), backup.unwrap_or_default())
 }
 
-async fn change(
-    context: &Context,
-    link: &CoreLink,
-    id: &str,
-    server_name: Option<&str>,
-    deed: &Deed,
-) -> Result<(), CliError> {
-    let client = clients::client(id).ok_or_else(|| {
-        CliError::new("INVALID_INPUT", format!("no AI client is called `{id}`"))
-            .guided("`mcpproxy connect --list` names them")
-    })?;
-    let result = apply::apply(client, &homes()?, &proxy(context, link).await?, server_name, deed).map_err(refused)?;
-    print(context.format, &result, |result| {
-        let backup = result.backup_path.as_ref().map(|path| format!("\nThe file of before is `{path}`."));
-        format!("{}.{}", result.message, backup.unwrap_or_default())
-    })
+fn outcome_table(outcomes: &[Outcome]) -> String {
+    let row =
+        |Outcome { result, .. }: &Outcome| vec![result.client.clone(), result.action.clone(), result.message.clone()];
+    rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect())
 }
 
 /// The running core's address, or the configured one; the key is the configured one.

@@ -172,8 +172,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Update => update::update(context, &link).await,
-        Command::Connect(options) => connect::connect(context, &link, options).await,
-        Command::Disconnect(options) => connect::disconnect(context, &link, options).await,
+        Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
         Command::Secrets(_)
         | Command::Serve(_)

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use uuid::Uuid;
 
 use super::clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
+use super::diff::diff;
 use super::file_text::{Mistake, entries};
 use super::plan::{self, Action, Backup, Change, Plan, Refusal};
 use super::preview::{Previewed, masked_entry, summary};
@@ -220,6 +221,30 @@ pub fn apply(
     Ok(result)
 }
 
+/// What [`apply`] would do, and the lines that it would change. Nothing is changed.
+///
+/// # Errors
+/// As [`apply`].
+pub fn foresee(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+    deed: &Deed,
+) -> Result<(ConnectResult, String), Refused> {
+    let Decided {
+        before, plan, result, ..
+    } = decide(client, homes, proxy, server_name, deed)?;
+    let lines = diff(client, proxy, &plan.name, &result.config_path, before.as_deref(), &plan.change);
+    let result = ConnectResult {
+        success: true,
+        action: plan.action.word().to_owned(),
+        message: foreseen(client, &plan),
+        ..result
+    };
+    Ok((result, lines))
+}
+
 /// A file as it was read, and what is to become of it.
 struct Decided {
     path: PathBuf,
@@ -308,6 +333,17 @@ fn done(client: &Client, plan: &Plan) -> String {
         Action::Removed => format!("{name} is no longer connected"),
         Action::Restored => format!("{name}'s configuration is what it was before"),
         Action::Deleted => format!("{name} has no configuration file again, as before"),
+    }
+}
+
+fn foreseen(client: &Client, plan: &Plan) -> String {
+    let name = client.name;
+    match plan.action {
+        Action::Created | Action::Updated => format!("{name} would be connected, as `{}`", plan.name),
+        Action::AlreadyThere => done(client, plan),
+        Action::Removed => format!("{name} would no longer be connected"),
+        Action::Restored => format!("{name}'s configuration would be what it was before"),
+        Action::Deleted => format!("{name} would have no configuration file again, as before"),
     }
 }
 

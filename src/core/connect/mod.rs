@@ -1,11 +1,12 @@
 //! Connects AI clients: writes an entry for this proxy into their own configuration files, and takes it back.
 //!
 //! Everything is decided in values: [`clients`] knows who there is and where their files are, [`proxy`] what an entry must say,
-//! [`file_text`] how a file with it reads, [`plan`] what is to be done, [`preview`] what a person may see of it. Only [`apply`]
+//! [`file_text`] how a file with it reads, [`plan`] what is to be done, [`preview`] and [`diff`] what a person may see of it. Only [`apply`]
 //! touches the disk.
 
 pub mod apply;
 pub mod clients;
+mod diff;
 mod file_text;
 mod json_text;
 mod plan;
