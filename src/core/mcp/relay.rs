@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, GetExtensions, InputResponses, ProgressToken,
-    ProtocolVersion, ServerRequest, ServerResult,
+    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, InputResponses, ProgressToken, ProtocolVersion,
+    ServerRequest, ServerResult,
 };
 use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer, ServiceError};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::Proxy;
 use super::parked::{Fingerprint, Parked, Resumed};
 use crate::core::upstream::registry::CallError;
+use crate::core::upstream::rounds;
 use crate::core::upstream::sent::{Sent, Started};
 use crate::core::upstream::underway::{Caller, Hearing, NobodyToAsk, Question, Said, SessionId};
 use crate::core::upstream::wishes::is_at_least;
@@ -72,13 +73,12 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
+    pub async fn pass(&self, request: ClientRequest) -> Result<ServerResult, CallError> {
         let peer = self.proxy.upstreams().peer(self.server)?;
         let (caller, hearing) = Caller::of(self.session);
-        request.extensions_mut().insert(caller);
-        let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        let sent = rounds::send(&peer, request, caller).await;
         let sent = sent.map_err(|error| self.proxy.upstreams().failed(self.server, error))?;
-        self.follow(Sent::Library(sent), hearing, None).await
+        self.follow(sent, hearing, None).await
     }
 
     /// Passes on a request that may be answered with a question, or goes on with the one that waits for its answer.

@@ -87,6 +87,18 @@ pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Troub
     }
 }
 
+/// Whether a server answered that it does not take such a request.
+pub fn is_refusal(error: &ClientInitializeError) -> bool {
+    let ClientInitializeError::TransportError { error, .. } = error else { return false };
+    let status = match error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
+        Some(StreamableHttpError::UnexpectedServerResponse(said)) => status_of(said),
+        Some(StreamableHttpError::SessionExpired) => Some(404),
+        _ => None,
+    };
+    matches!(status, Some(400 | 404 | 405 | 406 | 415 | 422))
+}
+
 /// Why a request did not reach the server.
 pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> Trouble {
     match error {

@@ -9,10 +9,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, GetExtensions, JsonObject,
-    ServerResult, Tool,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool,
 };
-use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
+use rmcp::service::{Peer, RoleClient, ServiceError};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +20,7 @@ use super::approvals::{Approvals, Held};
 use super::attend::News;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Begun};
+use super::rounds;
 use super::run::{Handles, Reached, resolved, resting, run};
 use super::sent::Sent;
 use super::shortcut::Shortcut;
@@ -446,12 +446,10 @@ impl Upstreams {
         let server = server.to_owned();
         // An empty object and never `null`: servers reject the latter.
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let mut request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
         let (caller, hearing) = Caller::of(self.new_session());
-        request.extensions_mut().insert(caller);
-        let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-        let sent = sent.map_err(|error| self.failed(&server, error))?;
-        self.follow(server, Sent::Library(sent), hearing, limit).await
+        let sent = rounds::send(&peer, request, caller).await.map_err(|error| self.failed(&server, error))?;
+        self.follow(server, sent, hearing, limit).await
     }
 
     async fn follow(

@@ -8,14 +8,16 @@ use std::time::Duration;
 use rmcp::ErrorData;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ClientRequest, ClientResult, ErrorCode, Implementation, PingRequest,
-    ServerNotification, ServerRequest, Tool,
+    ProtocolVersion, ServerNotification, ServerRequest, SubscriptionFilter, Tool,
 };
 use rmcp::service::{
-    NotificationContext, Peer, RequestContext, RoleClient, RunningService, Service, ServiceError, ServiceExt,
+    ClientInitializeError, ClientLifecycleMode, ClientServiceExt, NotificationContext, Peer, RequestContext,
+    RoleClient, RunningService, Service, ServiceError,
 };
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::approvals::Approvals;
 use super::attend::{Addressee, Attended, News};
@@ -23,6 +25,7 @@ use super::http;
 use super::long_lines::LongLines;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Trouble};
+use super::rounds::is_newest;
 use super::shortcut::{self, SharedUnderway, Shortcut};
 use super::spawn::{Process, Spawned, spawn};
 use super::tell_wishes::tell_all;
@@ -112,7 +115,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
         };
         let error = match trouble {
             None => continue,
-            Some(Trouble::Failed(error)) => error,
+            Some(Trouble::Failed(error) | Trouble::NoInitialize(error)) => error,
             Some(Trouble::Locked(error)) => {
                 tracing::warn!(server = config.name, "{error}");
                 handles.state.send_modify(|state| state.phase = Phase::Failed(error));
@@ -207,16 +210,76 @@ impl Session {
 }
 
 async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result<Session, Trouble> {
+    match open(config, log, handles, Revision::Before).await {
+        Err(Trouble::NoInitialize(error)) => {
+            tracing::info!(server = config.name, "it knows no `initialize`; it may be of 2026-07-28");
+            let newest = open(config, log, handles, Revision::Newest).await;
+            newest.map_err(|trouble| match trouble {
+                Trouble::SignIn(challenge) => Trouble::SignIn(challenge),
+                // What was wrong at first says more.
+                _ => Trouble::Failed(error),
+            })
+        }
+        opened => opened,
+    }
+}
+
+/// Which kind of session is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Revision {
+    /// With `initialize`, which servers that know both answer, too.
+    Before,
+    /// 2026-07-28, which has none.
+    Newest,
+}
+
+impl Revision {
+    fn lifecycle(self) -> ClientLifecycleMode {
+        match self {
+            Revision::Before => ClientLifecycleMode::Initialize,
+            Revision::Newest => ClientLifecycleMode::Discover {
+                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            },
+        }
+    }
+
+    /// What it means that a server took no session of this kind.
+    fn refused(self, error: &ClientInitializeError, trouble: Trouble) -> Trouble {
+        match (self, trouble) {
+            (Revision::Before, Trouble::Failed(said)) if wants_the_newest(error) => Trouble::NoInitialize(said),
+            (_, trouble) => trouble,
+        }
+    }
+}
+
+/// Whether a server may only know the revision without `initialize`: it answered, and did not take that.
+fn wants_the_newest(error: &ClientInitializeError) -> bool {
+    match error {
+        ClientInitializeError::JsonRpcError(error) => matches!(
+            error.code,
+            ErrorCode::METHOD_NOT_FOUND
+                | ErrorCode::INVALID_REQUEST
+                | ErrorCode::INVALID_PARAMS
+                | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
+                | ErrorCode::HEADER_MISMATCH
+        ),
+        ClientInitializeError::UncorrelatedErrorResponse { .. } => true,
+        other => http::is_refusal(other),
+    }
+}
+
+async fn open(config: &ServerConfig, log: &Path, handles: &Handles, revision: Revision) -> Result<Session, Trouble> {
     let changed = Arc::new(Notify::new());
     let client = Client {
         changed: changed.clone(),
     };
     let (outcome, process, shortcut) = match config.effective_protocol() {
         Protocol::Stdio => {
-            let (outcome, process, shortcut) = start(config, log, &handles.news, client).await?;
-            (outcome, Some(process), Some(shortcut))
+            let (outcome, process, shortcut) = start(config, log, &handles.news, client, revision).await?;
+            // It writes what only the revisions of before read.
+            (outcome, Some(process), Some(shortcut).filter(|_| revision == Revision::Before))
         }
-        _ => (reach(config, client, handles).await, None, None),
+        _ => (reach(config, client, handles, revision).await, None, None),
     };
     match outcome {
         Ok((service, tools)) => Ok(Session {
@@ -231,6 +294,10 @@ async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result
                 process.end().await;
                 Err(format!("{error}; its own words are in `{}`", log.display()).into())
             }
+            (Trouble::NoInitialize(error), Some(process)) => {
+                process.end().await;
+                Err(Trouble::NoInitialize(format!("{error}; its own words are in `{}`", log.display())))
+            }
             (trouble, _) => Err(trouble),
         },
     }
@@ -244,6 +311,7 @@ async fn start(
     log: &Path,
     news: &broadcast::Sender<News>,
     client: Client,
+    revision: Revision,
 ) -> Result<(Result<Opened, Trouble>, Process, Shortcut), String> {
     let Spawned {
         mut process,
@@ -255,7 +323,9 @@ async fn start(
     let transport = AsyncRwTransport::new(LongLines::new(output), input);
     let transport = Attended::new(transport, &config.name, underway, news.clone());
     let attempt = async {
-        let service = client.serve(transport).await.map_err(|error| format!("it did not initialise: {error}"))?;
+        let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
+        let service = service
+            .map_err(|error| revision.refused(&error, Trouble::Failed(format!("it did not initialise: {error}"))))?;
         let tools = list_tools(service.peer()).await?;
         Ok((service, tools))
     };
@@ -267,14 +337,20 @@ async fn start(
 }
 
 /// Opens a session with a server over HTTP.
-async fn reach(config: &ServerConfig, client: Client, handles: &Handles) -> Result<Opened, Trouble> {
+async fn reach(
+    config: &ServerConfig,
+    client: Client,
+    handles: &Handles,
+    revision: Revision,
+) -> Result<Opened, Trouble> {
     let attempt = async {
         let way = http::client(config)?;
         let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
         handles.state.send_modify(|state| state.sign_in.provider = provider);
         let transport = http::transport(config, way, manager);
         let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
-        let service = client.serve(transport).await.map_err(|error| http::not_opened(config, &error))?;
+        let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
+        let service = service.map_err(|error| revision.refused(&error, http::not_opened(config, &error)))?;
         let tools = list_tools(service.peer()).await?;
         Ok((service, tools))
     };
@@ -303,7 +379,12 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     }));
     take_tools(tools, config, handles);
     let (told, name, wishes) = (peer.clone(), config.name.clone(), handles.wishes.clone());
-    tokio::spawn(async move { tell_all(told, name, &wishes).await });
+    let _listening = if is_newest(&peer) {
+        Some(AbortOnDropHandle::new(tokio::spawn(listen(peer.clone(), name, changed.clone()))))
+    } else {
+        tokio::spawn(async move { tell_all(told, name, &wishes).await });
+        None
+    };
     // Nobody tells that a server at the other end of a network is gone.
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     let over_http = process.is_none();
@@ -333,6 +414,31 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
         process.end().await;
     }
     trouble
+}
+
+/// Hears of changed lists from a server of 2026-07-28, which tells only who asked for it. What is announced to clients has
+/// been seen on the way here.
+async fn listen(peer: Peer<RoleClient>, server: String, changed: Arc<Notify>) {
+    let wanted = || SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().resources_list_changed();
+    loop {
+        match peer.listen(wanted().build()).await {
+            Ok(mut subscription) => {
+                while let Ok(Some(told)) = subscription.next().await {
+                    if let ServerNotification::ToolListChangedNotification(_) = told {
+                        changed.notify_one();
+                    }
+                }
+            }
+            Err(ServiceError::McpError(error)) => {
+                tracing::debug!(server, "it tells of no changes: {error}");
+                return;
+            }
+            Err(error) => tracing::debug!(server, "its changes are not heard of now: {error}"),
+        }
+        // Something may have changed in between.
+        tokio::time::sleep(SHORTEST_PAUSE).await;
+        changed.notify_one();
+    }
 }
 
 /// Waits for a process to end; for ever where there is none.

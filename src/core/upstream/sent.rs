@@ -6,6 +6,7 @@ use rmcp::model::{CallToolResult, ErrorData, ServerResult};
 use rmcp::service::{RequestHandle, RoleClient, ServiceError};
 
 use super::aside::aside;
+use super::rounds::Rounds;
 use super::shortcut::Pending;
 use super::underway::{Answer, Hearing, Said};
 
@@ -27,6 +28,7 @@ pub struct Started {
 pub enum Sent {
     Library(RequestHandle<RoleClient>),
     Short { pending: Pending, answer: Option<Answer> },
+    Rounds(Rounds),
 }
 
 impl Sent {
@@ -37,6 +39,7 @@ impl Sent {
     pub async fn answer(&mut self) -> Result<ServerResult, ServiceError> {
         match self {
             Sent::Library(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
+            Sent::Rounds(rounds) => (&mut rounds.answer).await.unwrap_or(Err(ServiceError::TransportClosed)),
             Sent::Short { pending, answer } => {
                 let answer = match answer.take() {
                     Some(answer) => answer,
@@ -54,6 +57,8 @@ impl Sent {
                 let _ = handle.cancel(Some(reason.to_owned())).await;
             }
             Sent::Short { pending, .. } => pending.cancel(reason),
+            // It is told so when this is dropped.
+            Sent::Rounds(_) => {}
         }
     }
 }

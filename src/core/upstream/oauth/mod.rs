@@ -45,6 +45,8 @@ pub struct SignIn {
 pub enum Trouble {
     /// In words.
     Failed(String),
+    /// It answered, and knows no `initialize`.
+    NoInitialize(String),
     /// In words: a person has to unlock the keychain.
     Locked(String),
     /// A person has to sign in; with what the server said of it.
