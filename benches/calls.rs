@@ -8,22 +8,22 @@
 #![allow(clippy::indexing_slicing, reason = "same")]
 
 use std::io::{BufRead, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+
+mod session;
+
+use session::{Failure, Running, Session, Target};
 
 const SESSIONS: [usize; 3] = [1, 16, 128];
 const STARTS: usize = 5;
@@ -68,75 +68,11 @@ async fn serve_http(listener: TcpListener) {
     axum::serve(listener, Router::new().route("/mcp", post(respond))).await.unwrap();
 }
 
-/// One MCP session on one connection.
-struct Session {
-    connection: SendRequest<Full<Bytes>>,
-    target: Target,
-    id: Option<String>,
-}
-
-#[derive(Clone)]
-struct Target {
-    address: SocketAddr,
-    path: String,
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-impl Session {
-    async fn open(target: Target) -> Result<Session, Failure> {
-        let stream = TcpStream::connect(target.address).await?;
-        stream.set_nodelay(true)?;
-        let (connection, driver) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(driver);
-        let mut session = Session {
-            connection,
-            target,
-            id: None,
-        };
-        session
-            .ask(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18",
-                "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}}))
-            .await?;
-        session.post(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string()).await?;
-        Ok(session)
-    }
-
-    async fn post(&mut self, body: String) -> Result<Bytes, Failure> {
-        let mut request = Request::post(&self.target.path)
-            .header("host", self.target.address.to_string())
-            .header("content-type", "application/json")
-            .header("accept", "application/json, text/event-stream");
-        if let Some(id) = &self.id {
-            request = request.header("mcp-session-id", id).header("mcp-protocol-version", "2025-06-18");
-        }
-        self.connection.ready().await?;
-        let response = self.connection.send_request(request.body(Full::from(body))?).await?;
-        if let Some(id) = response.headers().get("mcp-session-id") {
-            self.id = Some(id.to_str()?.to_owned());
-        }
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(format!("{status}: {body:?}").into()) }
-    }
-
-    /// The result of a request, whether it comes as JSON or as an event.
-    async fn ask(&mut self, request: &Value) -> Result<Value, Failure> {
-        let body = self.post(request.to_string()).await?;
-        let text = std::str::from_utf8(&body)?;
-        let messages = text.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
-        let found =
-            messages.filter_map(|text| serde_json::from_str::<Value>(text).ok()).find(|m| m["id"] == request["id"]);
-        let result = found.and_then(|mut message| message.get_mut("result").map(Value::take));
-        result.filter(|result| result["isError"] != true).ok_or_else(|| format!("no result: {text}").into())
-    }
-
-    /// The name of the upstream's tool, once it is there.
-    async fn echo(&mut self) -> Result<String, Failure> {
-        let listed = self.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})).await?;
-        let mut names = listed["tools"].as_array().into_iter().flatten().filter_map(|tool| tool["name"].as_str());
-        Ok(names.find(|name| name.ends_with("echo")).ok_or("not listed yet")?.to_owned())
-    }
+/// The name of the upstream's tool, once it is there.
+async fn echo(session: &mut Session) -> Result<String, Failure> {
+    let listed = session.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})).await?;
+    let mut names = listed["tools"].as_array().into_iter().flatten().filter_map(|tool| tool["name"].as_str());
+    Ok(names.find(|name| name.ends_with("echo")).ok_or("not listed yet")?.to_owned())
 }
 
 /// A call's parameters: the tool itself, or through `call_tool_read`.
@@ -205,16 +141,6 @@ struct Subject {
     command: Vec<String>,
 }
 
-/// A running proxy; ended with this value.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl Subject {
     /// Starts it and waits for the upstream's tool: the process, its address, the time and the tool.
     async fn start(&self, upstream: &str) -> Result<(Running, Target, Duration, String), Failure> {
@@ -231,7 +157,7 @@ impl Subject {
             path: self.path.clone(),
         };
         loop {
-            let listed = async { Session::open(target.clone()).await?.echo().await };
+            let listed = async { echo(&mut Session::open(target.clone()).await?).await };
             match tokio::time::timeout(Duration::from_secs(5), listed).await.unwrap_or_else(|late| Err(late.into())) {
                 Ok(tool) => return Ok((running, target, begin.elapsed(), tool)),
                 Err(error) if begin.elapsed() > PATIENCE => return Err(error),

@@ -30,9 +30,12 @@ const WAITING: usize = 256;
 const CHUNK: usize = 16 << 10;
 /// A server that says so much without a pause is read more slowly: whatever it floods us with must not keep others waiting.
 const BURST: usize = 1 << 20;
-/// How long it is read between two rests, and how long one is.
-const SLICE: Duration = Duration::from_millis(1);
+/// How long it is read between two rests: at least a chunk, so that a rest ends in something.
+const SLICE: Duration = Duration::from_micros(50);
+/// How long it rests: a twentieth part of the time is too little to be in the way of others. One long message is only looked
+/// through for its end; what goes to the library keeps that busy for a millisecond a chunk.
 const REST: Duration = Duration::from_millis(2);
+const REST_FROM_MESSAGES: Duration = Duration::from_millis(50);
 /// How long a message that is being written may still take once the session ends.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -184,6 +187,7 @@ where
         passed: 0,
         unpaused: 0,
         busy_since: None,
+        told: false,
         rest: None,
     };
     let input = Input {
@@ -266,6 +270,8 @@ pub struct Output<R> {
     /// Bytes read since the server last paused, and since when we have not.
     unpaused: usize,
     busy_since: Option<Instant>,
+    /// Whole messages went to the library since we last rested.
+    told: bool,
     rest: Option<Pin<Box<Sleep>>>,
 }
 
@@ -282,6 +288,7 @@ impl<R> Output<R> {
         } else if end.is_some() && self.line.is_empty() {
             if !deliver(&self.underway, piece) {
                 self.passing.extend_from_slice(piece);
+                self.told = true;
             }
         } else {
             self.line.extend_from_slice(piece);
@@ -303,7 +310,8 @@ impl<R> Output<R> {
             self.rest = None;
             self.busy_since = None;
         } else if self.unpaused > BURST && self.busy_since.is_some_and(|since| since.elapsed() > SLICE) {
-            let rest = self.rest.insert(Box::pin(tokio::time::sleep(REST)));
+            let length = if std::mem::take(&mut self.told) { REST_FROM_MESSAGES } else { REST };
+            let rest = self.rest.insert(Box::pin(tokio::time::sleep(length)));
             ready!(rest.as_mut().poll(context));
         }
         Poll::Ready(())
