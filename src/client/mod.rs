@@ -3,7 +3,7 @@
 mod call;
 mod events;
 mod message;
-mod sse;
+pub mod sse;
 
 pub use call::{CallError, Client};
 pub use events::EventStream;

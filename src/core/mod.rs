@@ -8,6 +8,8 @@ mod connect;
 mod heartbeat;
 mod listen;
 mod mcp;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod rest;
 mod run_facts;
 mod send_heartbeats;

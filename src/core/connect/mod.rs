@@ -7,7 +7,7 @@
 pub mod apply;
 pub mod clients;
 mod diff;
-mod file_text;
+pub mod file_text;
 mod json_text;
 mod plan;
 mod preview;
