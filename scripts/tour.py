@@ -57,10 +57,12 @@ def tour(person, pictures, python):
     say(f"Pressed Continue with {answer}.", f"{person.entry}: {'written' if person.entry.exists() else 'absent'}")
 
     command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
-    added = person.run(CORE, "upstream", "add", "--no-quarantine", "everything", "--", *command)
+    added = person.run(CORE, "upstream", "add", "everything", "--", *command)
     assert added.returncode == 0, added.stderr
+    approved = person.run(CORE, "upstream", "approve", "everything")
+    assert approved.returncode == 0, approved.stderr
     person.wait_connected("everything", 180)
-    say(f"mcpproxy upstream add --no-quarantine everything -- {' '.join(command)}", person.run(CORE, "upstream", "list").stdout)
+    say(f"mcpproxy upstream add everything -- {' '.join(command)}, and approve everything", person.run(CORE, "upstream", "list").stdout)
 
     address = f"http://127.0.0.1:{person.port}/mcp"
     call = [python, project / "tests/mcp/call.py", address, "echo a message back", "everything:echo"]

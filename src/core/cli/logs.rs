@@ -23,7 +23,7 @@ pub async fn own(context: &Context, options: &LogsArguments) -> Result<(), CliEr
         return show(context, &options.tail, || tray.clone()).await;
     }
     // A day begins a new file.
-    show(context, &options.tail, || newest_log(&logs).unwrap_or_else(|| logs.clone())).await
+    show(context, &options.tail, || newest_log(&logs).unwrap_or_else(|| logs.join("main.log"))).await
 }
 
 /// What a server wrote to its standard error.
@@ -65,7 +65,7 @@ async fn follow(mut at: PathBuf, mut shown: u64, path: &impl Fn() -> PathBuf) ->
 
 /// Prints the whole lines after the first `shown` bytes; says how many bytes that makes.
 fn follow_on(path: &Path, mut shown: u64) -> io::Result<u64> {
-    let length = std::fs::metadata(path).map_or(0, |file| if file.is_file() { file.len() } else { 0 });
+    let length = std::fs::metadata(path).map_or(0, |file| file.len());
     if length < shown {
         shown = 0; // begun anew
     }

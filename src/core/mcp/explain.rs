@@ -8,7 +8,8 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::malformed::{Refusal, is_json};
+use super::malformed::Refusal;
+use super::short_way::is_json;
 
 /// The longest request, in bytes: as much as the library reads.
 const LONGEST: usize = 4 << 20;

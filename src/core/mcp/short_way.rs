@@ -26,7 +26,6 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 
 use super::Proxy;
-use super::malformed::is_json;
 use super::pass_through::only_server;
 use super::proxy::{Noting, failed};
 use crate::core::activity::Ended;
@@ -592,6 +591,11 @@ fn short(way: Way) -> Option<Shortcut> {
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// Whether a media type says that a body is JSON.
+pub fn is_json(media_type: &str) -> bool {
+    media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Whether it is a text or a number.

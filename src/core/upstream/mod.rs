@@ -12,6 +12,7 @@ mod long_answers;
 mod long_lines;
 pub mod oauth;
 pub mod registry;
+mod revision;
 pub mod rounds;
 mod run;
 pub mod sent;

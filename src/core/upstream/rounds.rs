@@ -19,6 +19,7 @@ use super::underway::{Caller, NobodyToAsk, Question, Said};
 const MOST: usize = 32;
 /// How long a server is left alone that asks for nothing but to be called again.
 const PAUSE: Duration = Duration::from_millis(250);
+const NOBODY_WAITS: &str = "the client does not wait any more";
 
 /// A request that is sent again until its answer is no question.
 pub struct Rounds {
@@ -65,9 +66,8 @@ async fn go(
         let answer = tokio::select! {
             answer = &mut sent.rx => answer.unwrap_or(Err(ServiceError::TransportClosed)),
             () = over.cancelled() => {
-                let reason = Some("the client does not wait any more".to_owned());
-                let _ = sent.cancel(reason.clone()).await;
-                return Err(ServiceError::Cancelled { reason });
+                let _ = sent.cancel(Some(NOBODY_WAITS.to_owned())).await;
+                return Err(given_up());
             }
         };
         let asked = match answer {
@@ -81,7 +81,10 @@ async fn go(
         } = asked;
         let answers = ask(input_requests.unwrap_or_default(), caller, over).await?;
         if answers.is_empty() {
-            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = over.cancelled() => return Err(given_up()),
+            }
         }
         if let Some((responses, state)) = again(&mut request) {
             *responses = Some(answers).filter(|answers| !answers.is_empty());
@@ -89,6 +92,11 @@ async fn go(
         }
     }
     Err(ServiceError::InputRequiredRoundsExceeded { max_rounds: MOST })
+}
+
+fn given_up() -> ServiceError {
+    let reason = Some(NOBODY_WAITS.to_owned());
+    ServiceError::Cancelled { reason }
 }
 
 /// Where a request says that it is sent again; `None` for those that are never asked back.

@@ -8,11 +8,10 @@ use std::time::Duration;
 use rmcp::ErrorData;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ClientRequest, ClientResult, ErrorCode, Implementation, PingRequest,
-    ProtocolVersion, ServerNotification, ServerRequest, SubscriptionFilter, Tool,
+    ServerNotification, ServerRequest, SubscriptionFilter, Tool,
 };
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, ClientServiceExt, NotificationContext, Peer, RequestContext,
-    RoleClient, RunningService, Service, ServiceError,
+    ClientServiceExt, NotificationContext, Peer, RequestContext, RoleClient, RunningService, Service, ServiceError,
 };
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -25,6 +24,7 @@ use super::http;
 use super::long_lines::LongLines;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Trouble};
+use super::revision::Revision;
 use super::rounds::is_newest;
 use super::shortcut::{self, SharedUnderway, Shortcut};
 use super::spawn::{Process, Spawned, spawn};
@@ -224,50 +224,6 @@ async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result
     }
 }
 
-/// Which kind of session is opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Revision {
-    /// With `initialize`, which servers that know both answer, too.
-    Before,
-    /// 2026-07-28, which has none.
-    Newest,
-}
-
-impl Revision {
-    fn lifecycle(self) -> ClientLifecycleMode {
-        match self {
-            Revision::Before => ClientLifecycleMode::Initialize,
-            Revision::Newest => ClientLifecycleMode::Discover {
-                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-            },
-        }
-    }
-
-    /// What it means that a server took no session of this kind.
-    fn refused(self, error: &ClientInitializeError, trouble: Trouble) -> Trouble {
-        match (self, trouble) {
-            (Revision::Before, Trouble::Failed(said)) if wants_the_newest(error) => Trouble::NoInitialize(said),
-            (_, trouble) => trouble,
-        }
-    }
-}
-
-/// Whether a server may only know the revision without `initialize`: it answered, and did not take that.
-fn wants_the_newest(error: &ClientInitializeError) -> bool {
-    match error {
-        ClientInitializeError::JsonRpcError(error) => matches!(
-            error.code,
-            ErrorCode::METHOD_NOT_FOUND
-                | ErrorCode::INVALID_REQUEST
-                | ErrorCode::INVALID_PARAMS
-                | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
-                | ErrorCode::HEADER_MISMATCH
-        ),
-        ClientInitializeError::UncorrelatedErrorResponse { .. } => true,
-        other => http::is_refusal(other),
-    }
-}
-
 async fn open(config: &ServerConfig, log: &Path, handles: &Handles, revision: Revision) -> Result<Session, Trouble> {
     let changed = Arc::new(Notify::new());
     let client = Client {
@@ -420,7 +376,9 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
 /// been seen on the way here.
 async fn listen(peer: Peer<RoleClient>, server: String, changed: Arc<Notify>) {
     let wanted = || SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().resources_list_changed();
+    let mut pause = SHORTEST_PAUSE;
     loop {
+        let since = tokio::time::Instant::now();
         match peer.listen(wanted().build()).await {
             Ok(mut subscription) => {
                 while let Ok(Some(told)) = subscription.next().await {
@@ -435,8 +393,10 @@ async fn listen(peer: Peer<RoleClient>, server: String, changed: Arc<Notify>) {
             }
             Err(error) => tracing::debug!(server, "its changes are not heard of now: {error}"),
         }
+        // One that ends at once each time is not to be asked each second.
+        pause = if since.elapsed() >= SETTLED { SHORTEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::time::sleep(pause).await;
         // Something may have changed in between.
-        tokio::time::sleep(SHORTEST_PAUSE).await;
         changed.notify_one();
     }
 }

@@ -32,8 +32,8 @@ const CHUNK: usize = 16 << 10;
 const BURST: usize = 1 << 20;
 /// How long it is read between two rests: at least a chunk, so that a rest ends in something.
 const SLICE: Duration = Duration::from_micros(50);
-/// How long it rests: a twentieth part of the time is too little to be in the way of others. One long message is only looked
-/// through for its end; what goes to the library keeps that busy for a millisecond a chunk.
+/// How long it rests: a fortieth of the time is in nobody's way. One long message is only looked through for its end; a chunk
+/// of whole ones keeps the library busy for a millisecond.
 const REST: Duration = Duration::from_millis(2);
 const REST_FROM_MESSAGES: Duration = Duration::from_millis(50);
 /// How long a message that is being written may still take once the session ends.
