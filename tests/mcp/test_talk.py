@@ -81,6 +81,12 @@ async def release() -> str:
     return "released"
 
 @server.tool()
+async def shout(ctx: Context) -> str:
+    for number in range(1000):
+        await ctx.log("warning", f"shout {number}")
+    return "hoarse"
+
+@server.tool()
 async def forget(ctx: Context) -> str:
     with anyio.move_on_after(0.2):
         await ctx.elicit("Too late?", Name)
@@ -188,6 +194,22 @@ class Asked(unittest.TestCase):
 
     def run_with(self, work):
         return asyncio.run(asyncio.wait_for(work(), 60))
+
+    def test_shouting(self):
+        """of a server's flood of log messages the first 200 are passed on, it is said that others are not, and the answer comes"""
+
+        async def work(server):
+            ann = Person("Ann")
+            async with ann.at(self.world, server) as client:
+                self.assertEqual(await client.call("shout"), "hoarse")
+                shouted = [data for level, logger, data in ann.logs if logger is None]
+                self.assertEqual(shouted[:200], [f"shout {number}" for number in range(200)])
+                self.assertLess(len(shouted), 400)
+                said = [(level, data) for level, logger, data in ann.logs if logger == "mcpproxy"]
+                self.assertEqual(said, [("warning", "from here on, log messages are left out, as this server says too many")])
+
+        for server in ("stdio", "http"):
+            self.run_with(lambda: work(server))
 
     def test_only_the_caller(self):
         """of two clients of one server, only the caller is asked, and only it hears of progress, in order"""

@@ -4,17 +4,22 @@
 //! The library handles every notification in a task of its own, so that one may overtake another or the answer; here they
 //! are still in order.
 
+#![expect(deprecated, reason = "log messages are of all revisions but the newest")]
+
 use std::borrow::Cow;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use rmcp::model::{
-    ClientNotification, GetExtensions, GetMeta, JsonRpcMessage, ResourceUpdatedNotificationParam, ServerNotification,
+    ClientNotification, GetExtensions, GetMeta, JsonRpcMessage, LoggingLevel, ResourceUpdatedNotificationParam,
+    ServerNotification,
 };
 use rmcp::service::{InboundStreamOrigin, RoleClient, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::value::to_raw_value;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
+use super::log_limit::LogLimit;
 use super::shortcut::SharedUnderway;
 use super::underway::{Answer, Caller, Log, NobodyToAsk, Said, Underway};
 
@@ -38,12 +43,22 @@ pub enum Announcement {
 #[derive(Debug, Clone)]
 pub struct Addressee(pub Result<Caller, NobodyToAsk>);
 
+/// What is said in place of `count` log messages.
+fn left_out(count: u64) -> Log {
+    let words = match count {
+        1 => "from here on, log messages are left out, as this server says too many".to_owned(),
+        _ => format!("{count} log messages were left out, as this server says too many"),
+    };
+    Log::new(LoggingLevel::Warning, words.into()).with_logger("mcpproxy")
+}
+
 /// A server's transport with somebody who listens.
 pub struct Attended<T> {
     inner: T,
     server: Arc<str>,
     underway: SharedUnderway,
     news: broadcast::Sender<News>,
+    log_limit: LogLimit,
 }
 
 impl<T> Attended<T> {
@@ -54,6 +69,7 @@ impl<T> Attended<T> {
             server: server.into(),
             underway,
             news,
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -67,6 +83,14 @@ impl<T> Attended<T> {
             server: self.server.clone(),
             what,
         });
+    }
+
+    /// Brings a log message to those whose calls are under way and to every session.
+    fn tell(&self, log: &Log) {
+        for caller in self.underway().callers() {
+            caller.tell(Said::Log(log.clone()));
+        }
+        self.announce(Announcement::Log(log.clone()));
     }
 
     fn note_sent(&mut self, message: &TxJsonRpcMessage<RoleClient>) {
@@ -121,10 +145,14 @@ impl<T> Attended<T> {
                     return None;
                 }
                 ServerNotification::LoggingMessageNotification(log) => {
-                    for caller in self.underway().callers() {
-                        caller.tell(Said::Log(log.params.clone()));
+                    let verdict = self.log_limit.take(Instant::now());
+                    if verdict.pass {
+                        self.tell(&log.params);
                     }
-                    self.announce(Announcement::Log(log.params.clone()));
+                    if let Some(count) = verdict.say {
+                        self.tell(&left_out(count));
+                        tracing::warn!(server = %self.server, count, "it logs more than is passed on to clients");
+                    }
                     return None;
                 }
                 ServerNotification::PromptListChangedNotification(_) => self.announce(Announcement::Prompts),

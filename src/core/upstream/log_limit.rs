@@ -1,0 +1,92 @@
+//! How many log messages of one server are passed on: as many as anybody reads.
+//!
+//! Each is told to every session and every caller, so that a server which floods us with them would keep all others
+//! waiting. The protocol asks for such a limit.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Messages that may come at once.
+const BURST: f64 = 200.0;
+/// Messages a second, for as long as the server likes.
+const RATE: f64 = 20.0;
+/// How often it is said that some are left out.
+const SAID_AGAIN: Duration = Duration::from_secs(10);
+
+/// What becomes of a log message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub pass: bool,
+    /// So many were left out since that was last said, and it is to be said now.
+    pub say: Option<u64>,
+}
+
+/// The limit for one server.
+#[derive(Debug, Default)]
+pub struct LogLimit {
+    /// How many are left, and of when that is.
+    left: Option<(f64, Instant)>,
+    left_out: u64,
+    said: Option<Instant>,
+}
+
+impl LogLimit {
+    /// Decides on a message that comes now.
+    pub fn take(&mut self, now: Instant) -> Verdict {
+        let left = self
+            .left
+            .map_or(BURST, |(left, of)| BURST.min(now.saturating_duration_since(of).as_secs_f64().mul_add(RATE, left)));
+        let pass = left >= 1.0;
+        self.left = Some((if pass { left - 1.0 } else { left }, now));
+        self.left_out += u64::from(!pass);
+        let lately = self.said.is_some_and(|said| now.saturating_duration_since(said) < SAID_AGAIN);
+        let say = (self.left_out > 0 && !lately).then(|| {
+            self.said = Some(now);
+            std::mem::take(&mut self.left_out)
+        });
+        Verdict { pass, say }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(limit: &mut LogLimit, count: usize, at: Instant) -> usize {
+        (0..count).filter(|_| limit.take(at).pass).count()
+    }
+
+    #[test]
+    fn a_burst_passes_and_a_flood_does_not() {
+        let (mut limit, start) = (LogLimit::default(), Instant::now());
+        assert_eq!(passed(&mut limit, 1000, start), 200);
+        assert_eq!(passed(&mut limit, 1000, start + Duration::from_secs(1)), 20);
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_at_once_and_then_now_and_then() {
+        let (mut limit, start) = (LogLimit::default(), Instant::now());
+        passed(&mut limit, 200, start);
+        let out = |say| Verdict { pass: false, say };
+        assert_eq!(limit.take(start), out(Some(1)));
+        assert_eq!(limit.take(start), out(None));
+        assert_eq!(limit.take(start), out(None));
+        let later = start + Duration::from_secs(10);
+        assert_eq!(
+            limit.take(later),
+            Verdict {
+                pass: true,
+                say: Some(2)
+            }
+        );
+        assert_eq!(limit.take(later), Verdict { pass: true, say: None });
+    }
+
+    #[test]
+    fn a_server_that_says_little_is_never_limited() {
+        let (mut limit, start) = (LogLimit::default(), Instant::now());
+        let slow = (0..10_000).map(|n| limit.take(start + Duration::from_millis(51 * n)));
+        assert!(slow.into_iter().all(|verdict| verdict == Verdict { pass: true, say: None }));
+    }
+}
