@@ -143,6 +143,69 @@ class Hostile(unittest.TestCase):
             for connection in waiting:
                 connection.close()
 
+    def test_half_closed(self):
+        """clients that close their sending half, in a request or after it, are done with, and keep nothing open"""
+        def descriptors():
+            return len(list(pathlib.Path(f"/proc/{self.core.pid}/fd").iterdir()))
+
+        body = json.dumps(INITIALIZE).encode()
+        head = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+        whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        before = descriptors()
+        for said in [b"", whole[:40], whole[:-20], whole] * 25:
+            with socket.create_connection(("127.0.0.1", self.here.port), timeout=5) as connection:
+                connection.sendall(said)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+        wait_for("nothing of them is open", lambda: descriptors() <= before + 2)
+
+    def test_slow_readers(self):
+        """clients that read nothing of long answers, streams and events keep nobody waiting, and what is kept for them is bounded"""
+        self.here.wait_connected("flood")
+        self.here.write_config({**self.here.config(), "tool_response_limit": 0})
+        waiting, before = [], self.memory()
+
+        def unread(request, body=b"", headers=""):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", self.here.port))
+            head = f"{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: key-of-the-test\r\nAccept: application/json, text/event-stream\r\n{headers}"
+            connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            waiting.append(connection)
+
+        try:
+            session = self.answer(json.dumps(INITIALIZE).encode(), "/mcp/all")[2]["mcp-session-id"]
+
+            def call(megabytes):
+                params = {"name": "flood__flood", "arguments": {"megabytes": str(megabytes)}}
+                return json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}).encode()
+
+            def answered():
+                return len(self.answer(call(1), "/mcp/all", **{"mcp-session-id": session})[1])
+
+            wait_for("the limit is off", lambda: answered() > 1 << 18)
+            for _ in range(100):
+                unread("GET /events")
+            ours = f"mcp-session-id: {session}\r\n"
+            unread("GET /mcp/all", headers=ours)
+            for _ in range(8):
+                unread("POST /mcp/all", call(4), ours)
+            began = time.monotonic()
+            for _ in range(100):
+                self.assertEqual(self.here.get("/ready").status, 200)
+            self.assertGreater(answered(), 1 << 18)
+            self.assertLess(time.monotonic() - began, 10)
+            print(f"       {self.memory() - before:.0f} MiB more", flush=True)
+            # Eight answers of 4 MiB, each of which is twice in the memory while it is made.
+            self.assertLess(self.memory() - before, 8 * 4 * 2 + 64)
+        finally:
+            for connection in waiting:
+                connection.close()
+            self.here.write_config({key: value for key, value in self.here.config().items() if key != "tool_response_limit"})
+        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+
     def test_flood(self):
         """a server that answers with 8 MiB: the client gets what fits, cut on a character, and the memory is given back"""
         self.here.wait_connected("flood")
