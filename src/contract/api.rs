@@ -691,6 +691,22 @@ pub struct EventBody<T> {
     pub timestamp: i64,
 }
 
+/// `payload` of `servers.changed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServersChanged {
+    /// `state`, or `resync` when what was missed is not known.
+    pub reason: String,
+    #[serde(flatten)]
+    pub servers: Servers,
+}
+
+/// `data` of `ping`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ping {
+    /// Unix seconds.
+    pub timestamp: i64,
+}
+
 /// SSE event name: the first event of a stream, and again when a number in it changes.
 pub const EVENT_STATUS: &str = "status";
 /// SSE event name: keeps the stream alive, every 30 s.

@@ -47,6 +47,18 @@ class Document(unittest.TestCase):
                     answer = check(missing, 404, responses["default"])
                     self.assertTrue(answer["success"] is False and answer["error"], path)
             self.assertGreater(checked, 15)
+
+            kinds = document["paths"]["/events"]["get"]["responses"]["2XX"]["content"]["text/event-stream"]["schema"]["items"]["oneOf"]
+            bodies = {kind["properties"]["event"]["const"]: kind["properties"]["data"]["contentSchema"] for kind in kinds}
+            self.assertEqual(set(bodies), {"status", "servers.changed", "ping"})
+            told = set()
+            for event, data in world.events():
+                Draft202012Validator({"components": document["components"], **bodies[event]}).validate(data)
+                if event == "status":
+                    world.post("/api/v1/servers/everything/disable")
+                told.add(event)
+                if {"status", "servers.changed"} <= told:
+                    break
             connection = http.client.HTTPConnection("127.0.0.1", world.port)
             connection.request("GET", "/api/v1/openapi.json")
             self.assertEqual(connection.getresponse().status, 401, "over TCP it asks for the key, as all of it does")

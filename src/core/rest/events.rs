@@ -10,11 +10,12 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::contract::api::{EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Servers, Status};
+use crate::contract::api::{
+    EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Servers, ServersChanged, Status,
+};
 use crate::core::app::App;
 
 /// The existing core's rhythm (contract: core-http §8).
@@ -128,7 +129,7 @@ impl Listener {
             }
             tokio::select! {
                 () = self.app.stop.cancelled() => return None,
-                _ = self.ping.tick() => return Some(event(EVENT_PING, line(&json!({"timestamp": now()})))),
+                _ = self.ping.tick() => return Some(event(EVENT_PING, line(&Ping { timestamp: now() }))),
                 changed = self.newest.changed() => changed.ok()?,
             }
         }
@@ -136,7 +137,10 @@ impl Listener {
 }
 
 fn servers_changed(reason: &str, servers: &Servers) -> String {
-    let payload = json!({"reason": reason, "servers": servers.servers, "stats": servers.stats});
+    let payload = ServersChanged {
+        reason: reason.to_owned(),
+        servers: servers.clone(),
+    };
     let timestamp = now();
     line(&EventBody { payload, timestamp })
 }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
     ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview, ConnectResult,
-    Diagnostics, Envelope, FoundTools, Info, LoginStarted, Ready, ServerAction, ServerTools, Servers, Status,
+    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info, LoginStarted,
+    Ping, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status,
 };
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
@@ -38,6 +39,21 @@ fn object(generator: &mut SchemaGenerator) -> Schema {
 
 fn any_object(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
+}
+
+/// The stream as a list of its events: this version of OpenAPI has no word for one.
+fn events(generator: &mut SchemaGenerator) -> Schema {
+    let kinds = [
+        (EVENT_STATUS, bare::<Status>(generator)),
+        (EVENT_SERVERS_CHANGED, bare::<EventBody<ServersChanged>>(generator)),
+        (EVENT_PING, bare::<Ping>(generator)),
+    ];
+    let kinds = kinds.map(|(name, data)| {
+        json_schema!({"type": "object", "required": ["event", "data"], "properties": {
+            "event": {"const": name}, "id": {"type": "string"}, "retry": {"type": "integer"},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data}}})
+    });
+    json_schema!({"type": "array", "items": {"oneOf": kinds}})
 }
 
 fn call(_generator: &mut SchemaGenerator) -> Schema {
@@ -145,7 +161,7 @@ const OPERATIONS: &[Operation] = &[
     get(
         "/events",
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
-        any_object,
+        events,
     ),
     post("/api/v1/shutdown", "Ends the core; over the local socket only", None, object),
 ];
