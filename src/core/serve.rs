@@ -32,7 +32,9 @@ use crate::core::app::App;
 use crate::core::config::Config;
 use crate::core::config::store::{ConfigStore, StoreError};
 use crate::core::listen::{LocalDoor, bind_tcp, is_loopback};
-use crate::core::mcp::{Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, explain, short_way};
+use crate::core::mcp::{
+    Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, explain, short_way, without_priming,
+};
 use crate::core::rest::{self, Door, EventLog};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
@@ -272,11 +274,13 @@ impl Core {
         let mcp = Router::new()
             .route_service(names::MCP_PATH, mcp)
             .layer(from_fn(explain))
+            .layer(from_fn(without_priming))
             .layer(from_fn_with_state(short_own, short_way));
         let all = Router::new()
             .route_service(names::MCP_ALL_PATH, all.clone())
             .route_service(&one, all)
             .layer(from_fn(explain))
+            .layer(from_fn(without_priming))
             .layer(from_fn_with_state(short_all, short_way));
         let mcp = mcp.merge(all);
         let asks_for_key = self.config.borrow().require_mcp_auth || (door == Door::Tcp && !self.loopback);

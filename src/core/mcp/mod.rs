@@ -11,6 +11,7 @@ pub mod malformed;
 mod management;
 mod parked;
 mod pass_through;
+mod priming;
 mod proxy;
 mod qualified_name;
 mod relay;
@@ -21,6 +22,7 @@ pub use explain::explain;
 pub use handler::Handler;
 
 pub use pass_through::PassThrough;
+pub use priming::without_priming;
 pub use proxy::Proxy;
 pub use remembered_sessions::RememberedSessions;
 pub use short_way::{Sessions, ShortWay, Tools, short_way};
