@@ -169,7 +169,11 @@ impl Input {
             Some(path) if path == Path::new("-") => read_standard_input(),
             Some(path) => files::read_bounded(path, LARGEST_INPUT),
         };
-        read.map_err(|error| CliError::new("INVALID_INPUT", format!("the input cannot be read: {error}")))
+        let named = match self.file.as_deref() {
+            Some(path) if path != Path::new("-") => format!("`{}`", path.display()),
+            _ => "the standard input".to_owned(),
+        };
+        read.map_err(|error| CliError::new("INVALID_INPUT", format!("{named} cannot be read: {error}")))
     }
 }
 
