@@ -8,7 +8,8 @@ async function main([sdk, address, tool, given, asking]) {
     const { StreamableHTTPClientTransport } = load(`${sdk}/client/streamableHttp.js`);
     const client = new Client({ name: "test", version: "1.0.0" }, { capabilities: { sampling: {} } });
     const { CreateMessageRequestSchema } = load(`${sdk}/types.js`);
-    const asked = [];
+    const asked = [], broken = [];
+    client.onerror = (error) => broken.push(error.message);
     client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => {
         asked.push(params.messages[0].content.text);
         return { role: "assistant", model: "m", content: { type: "text", text: "forty-two" } };
@@ -19,7 +20,7 @@ async function main([sdk, address, tool, given, asking]) {
     const said = [await text(tool, call), await text(tool, call), await text(...JSON.parse(asking))];
     const wrong = await client.callTool({ name: "nobody__nothing", arguments: {} }).catch((error) => error.message);
     const tools = (await client.listTools()).tools.map((one) => one.name);
-    console.log(JSON.stringify({ said, asked, tools, wrong }));
+    console.log(JSON.stringify({ said, asked, tools, wrong, broken }));
     await client.close();
 }
 

@@ -164,14 +164,11 @@ async fn switch(context: &Context, link: &CoreLink, on: bool) -> Result<(), CliE
 impl Input {
     /// The file's bytes, or standard input's.
     fn read(&self) -> Result<Vec<u8>, CliError> {
-        let read = match self.file.as_deref() {
-            None => read_standard_input(),
-            Some(path) if path == Path::new("-") => read_standard_input(),
-            Some(path) => files::read_bounded(path, LARGEST_INPUT),
-        };
-        let named = match self.file.as_deref() {
-            Some(path) if path != Path::new("-") => format!("`{}`", path.display()),
-            _ => "the standard input".to_owned(),
+        let (named, read) = match self.file.as_deref() {
+            Some(path) if path != Path::new("-") => {
+                (format!("`{}`", path.display()), files::read_bounded(path, LARGEST_INPUT))
+            }
+            _ => ("the standard input".to_owned(), read_standard_input()),
         };
         read.map_err(|error| CliError::new("INVALID_INPUT", format!("{named} cannot be read: {error}")))
     }

@@ -42,8 +42,7 @@ fn knows_priming(headers: &HeaderMap) -> bool {
 
 /// Whether this is an event whose data is empty. A comment is none.
 fn is_empty_event(event: &[u8]) -> bool {
-    let mut lines = event.split(|byte| *byte == b'\n');
-    let mut data = lines.by_ref().filter_map(|line| line.strip_prefix(b"data:")).peekable();
+    let mut data = event.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:")).peekable();
     data.peek().is_some() && data.all(|data| data.trim_ascii().is_empty())
 }
 

@@ -19,7 +19,7 @@ use serde_json::value::to_raw_value;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::log_limit::LogLimit;
+use super::log_limit::{LogLimit, Verdict};
 use super::shortcut::SharedUnderway;
 use super::underway::{Answer, Caller, Log, NobodyToAsk, Said, Underway};
 
@@ -43,12 +43,9 @@ pub enum Announcement {
 #[derive(Debug, Clone)]
 pub struct Addressee(pub Result<Caller, NobodyToAsk>);
 
-/// What is said in place of `count` log messages.
-fn left_out(count: u64) -> Log {
-    let words = match count {
-        1 => "from here on, log messages are left out, as this server says too many".to_owned(),
-        _ => format!("{count} log messages were left out, as this server says too many"),
-    };
+/// What is said in place of log messages that are left out.
+fn left_out() -> Log {
+    let words = "from here on, log messages are left out, as this server says too many";
     Log::new(LoggingLevel::Warning, words.into()).with_logger("mcpproxy")
 }
 
@@ -145,13 +142,13 @@ impl<T> Attended<T> {
                     return None;
                 }
                 ServerNotification::LoggingMessageNotification(log) => {
-                    let verdict = self.log_limit.take(Instant::now());
-                    if verdict.pass {
-                        self.tell(&log.params);
-                    }
-                    if let Some(count) = verdict.say {
-                        self.tell(&left_out(count));
-                        tracing::warn!(server = %self.server, count, "it logs more than is passed on to clients");
+                    match self.log_limit.take(Instant::now()) {
+                        Verdict::Pass => self.tell(&log.params),
+                        Verdict::LeaveOut { say: true } => {
+                            self.tell(&left_out());
+                            tracing::warn!(server = %self.server, "it logs more than is passed on to clients");
+                        }
+                        Verdict::LeaveOut { say: false } => {}
                     }
                     return None;
                 }

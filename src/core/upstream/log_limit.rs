@@ -15,11 +15,13 @@ const RATE: f64 = 20.0;
 const SAID_AGAIN: Duration = Duration::from_secs(10);
 
 /// What becomes of a log message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Verdict {
-    pub pass: bool,
-    /// So many were left out since that was last said, and it is to be said now.
-    pub say: Option<u64>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    LeaveOut {
+        /// That messages are left out is to be said in its place.
+        say: bool,
+    },
 }
 
 /// The limit for one server.
@@ -27,7 +29,6 @@ pub struct Verdict {
 pub struct LogLimit {
     /// How many are left, and of when that is.
     left: Option<(f64, Instant)>,
-    left_out: u64,
     said: Option<Instant>,
 }
 
@@ -39,15 +40,16 @@ impl LogLimit {
             let gained = RATE * now.saturating_duration_since(of).as_secs_f64();
             BURST.min(left + gained)
         });
-        let pass = left >= 1.0;
-        self.left = Some((if pass { left - 1.0 } else { left }, now));
-        self.left_out += u64::from(!pass);
-        let lately = self.said.is_some_and(|said| now.saturating_duration_since(said) < SAID_AGAIN);
-        let say = (self.left_out > 0 && !lately).then(|| {
+        if left >= 1.0 {
+            self.left = Some((left - 1.0, now));
+            return Verdict::Pass;
+        }
+        self.left = Some((left, now));
+        let say = self.said.is_none_or(|said| now.saturating_duration_since(said) >= SAID_AGAIN);
+        if say {
             self.said = Some(now);
-            std::mem::take(&mut self.left_out)
-        });
-        Verdict { pass, say }
+        }
+        Verdict::LeaveOut { say }
     }
 }
 
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     fn passed(limit: &mut LogLimit, count: usize, at: Instant) -> usize {
-        (0..count).filter(|_| limit.take(at).pass).count()
+        (0..count).filter(|_| limit.take(at) == Verdict::Pass).count()
     }
 
     #[test]
@@ -67,28 +69,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_said_at_once_and_then_now_and_then() {
+    fn that_some_are_left_out_is_said_at_once_and_then_now_and_then() {
         let (mut limit, start) = (LogLimit::default(), Instant::now());
-        passed(&mut limit, 200, start);
-        let out = |say| Verdict { pass: false, say };
-        assert_eq!(limit.take(start), out(Some(1)));
-        assert_eq!(limit.take(start), out(None));
-        assert_eq!(limit.take(start), out(None));
-        let later = start + Duration::from_secs(10);
-        assert_eq!(
-            limit.take(later),
-            Verdict {
-                pass: true,
-                say: Some(2)
-            }
-        );
-        assert_eq!(limit.take(later), Verdict { pass: true, say: None });
+        let mut said = |seconds| {
+            let now = start + Duration::from_secs(seconds);
+            (0..300).filter(|_| limit.take(now) == Verdict::LeaveOut { say: true }).count()
+        };
+        assert_eq!([0, 1, 9, 10, 11, 19, 20].map(&mut said), [1, 0, 0, 1, 0, 0, 1]);
     }
 
     #[test]
     fn a_server_that_says_little_is_never_limited() {
         let (mut limit, start) = (LogLimit::default(), Instant::now());
         let slow = (0..10_000).map(|n| limit.take(start + Duration::from_millis(51 * n)));
-        assert!(slow.into_iter().all(|verdict| verdict == Verdict { pass: true, say: None }));
+        assert!(slow.into_iter().all(|verdict| verdict == Verdict::Pass));
     }
 }

@@ -1,4 +1,4 @@
-"""The official TypeScript clients over HTTP, the newest and one of the first that speaks it, with the official server.
+"""Official clients over HTTP, the newest for TypeScript and of the first that speak it for TypeScript and Python, with the official server.
 
 Run by `scripts/test mcp`.
 """
@@ -7,15 +7,19 @@ import json
 import pathlib
 import unittest
 
-from world import World, everything, main
+from world import PROJECT, World, everything, main
 
-SCRIPT = pathlib.Path(__file__).with_name("call_over_http.cjs")
-SDKS = ("@modelcontextprotocol/sdk", "sdk-of-2025-03")
+HERE = pathlib.Path(__file__).parent
+CLIENTS = (
+    ("node", HERE / "call_over_http.cjs", "@modelcontextprotocol/sdk"),
+    ("node", HERE / "call_over_http.cjs", "sdk-of-2025-03"),
+    (PROJECT / "target/tools/python-of-2025-05/bin/python", HERE / "call_over_http.py"),
+)
 
 
-class TypeScript(unittest.TestCase):
+class Clients(unittest.TestCase):
     def test_clients(self):
-        """each gets through on every address: tools, calls the short way and the long one, questions and errors"""
+        """each gets through on every address: tools, calls the short way and the long one, questions and errors; none takes what it is told for broken"""
         with World(config={"mcpServers": [everything()]}) as world:
             world.start_core()
             world.wait_connected("everything")
@@ -27,17 +31,18 @@ class TypeScript(unittest.TestCase):
                 "/mcp/all": ("everything__echo", {"message": "a"}, [f"everything__{ask}", prompt]),
                 "/mcp/all/everything": ("echo", {"message": "a"}, [ask, prompt]),
             }
-            for sdk in SDKS:
+            for client in CLIENTS:
                 for path, (tool, given, asking) in ways.items():
                     address = f"http://127.0.0.1:{world.port}{path}"
-                    done = world.run("node", SCRIPT, sdk, address, tool, json.dumps(given), json.dumps(asking))
-                    self.assertEqual(done.returncode, 0, f"{sdk} {path}: {done.stderr}")
+                    done = world.run(*client, address, tool, json.dumps(given), json.dumps(asking))
+                    self.assertEqual(done.returncode, 0, f"{client} {path}: {done.stderr}")
                     told = json.loads(done.stdout)
-                    self.assertEqual(told["said"][:2], ["Echo: a"] * 2, sdk)
+                    self.assertEqual(told["said"][:2], ["Echo: a"] * 2, client)
                     self.assertIn("forty-two", told["said"][2])
                     self.assertIn("the answer?", told["asked"][0])
                     self.assertIn(tool, told["tools"])
                     self.assertIn("nobody__nothing", str(told["wrong"]))
+                    self.assertEqual(told["broken"], [], client)
 
 
 if __name__ == "__main__":

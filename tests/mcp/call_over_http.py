@@ -1,14 +1,14 @@
-"""Drives the official Python client of May 2025; prints what it was told. Arguments: address, tool, arguments, tool that asks, arguments."""
+"""The official Python client of May 2025 over HTTP: call_over_http.py ADDRESS TOOL ARGUMENTS ASKING, as call_over_http.cjs."""
 
 import asyncio
 import json
 import sys
 
-from mcp import ClientSession, types
+from mcp import ClientSession, McpError, types
 from mcp.client.streamable_http import streamablehttp_client
 
-address, tool, given, asking, asked_with = sys.argv[1:]
-asked, wrong = [], []
+address, tool, given, asking = sys.argv[1:]
+asked, broken = [], []
 
 
 async def sample(_context, params):
@@ -18,7 +18,7 @@ async def sample(_context, params):
 
 async def hear(message):
     if isinstance(message, Exception):
-        wrong.append(str(message))
+        broken.append(str(message))
 
 
 async def work():
@@ -26,14 +26,17 @@ async def work():
         streamablehttp_client(address) as (read, write, _),
         ClientSession(read, write, sampling_callback=sample, message_handler=hear) as session,
     ):
-        begun = await session.initialize()
+        await session.initialize()
         tools = [tool.name for tool in (await session.list_tools()).tools]
-        said = [await session.call_tool(tool, json.loads(given)) for _ in range(2)]
-        said.append(await session.call_tool(asking, json.loads(asked_with)))
+        said = [await session.call_tool(*call) for call in [(tool, json.loads(given))] * 2 + [json.loads(asking)]]
+        try:
+            wrong = (await session.call_tool("nobody__nothing", {})).content[0].text
+        except McpError as error:
+            wrong = str(error)
         # Long enough for a stream that is opened beside the calls to say something.
         await asyncio.sleep(0.5)
         texts = [result.content[0].text for result in said]
-        print(json.dumps({"revision": begun.protocolVersion, "tools": tools, "said": texts, "asked": asked, "wrong": wrong}))
+        print(json.dumps({"said": texts, "asked": asked, "tools": tools, "wrong": wrong, "broken": broken}))
 
 
 asyncio.run(asyncio.wait_for(work(), 30))
