@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState, Update};
+use crate::contract::instance_root::InstanceRoot;
 use crate::core::config::Config;
 use crate::core::config::document::{Document, EditError};
 use crate::core::config::store::{ConfigStore, StoreError};
@@ -19,6 +20,7 @@ use crate::telemetry::payload::AnonymousId;
 
 /// The core while it serves.
 pub struct App {
+    pub root: InstanceRoot,
     pub config: watch::Sender<Arc<Config>>,
     /// The configuration of the start: some settings are read then only.
     pub started: Arc<Config>,

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::core::app::App;
 use crate::core::config::{Config, TelemetryConfig};
 use crate::core::connect::apply as clients;
+use crate::core::connect::proxy::Proxy;
 use crate::core::heartbeat::{Identifier, snapshot};
 use crate::telemetry::anonymity::{Clean, Cleared, clear};
 use crate::telemetry::collect_identity::collect_identity;
@@ -129,10 +130,12 @@ pub async fn count_configured_clients(app: &Arc<App>) {
     if !app.facts.recorder().is_on() {
         return;
     }
-    let listen = app.listen_addr.clone();
-    if let Ok(Some(count)) =
-        tokio::task::spawn_blocking(move || Some(clients::count(&clients::homes()?, &listen))).await
-    {
+    let (listen, root) = (app.listen_addr.clone(), app.root.clone());
+    let counted = tokio::task::spawn_blocking(move || {
+        let proxy = Proxy::new(&listen, false, None, clients::bridge(&root));
+        Some(clients::count(&clients::homes()?, &proxy))
+    });
+    if let Ok(Some(count)) = counted.await {
         app.facts.recorder().ides_configured(count);
     }
 }

@@ -180,6 +180,7 @@ impl Core {
         let stop = CancellationToken::new();
         let changes = follow(&upstreams, mistake_seen, update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
+            root: options.root.clone(),
             config,
             started,
             mistake,

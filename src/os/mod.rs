@@ -8,4 +8,5 @@ pub mod keychain;
 pub mod local_stream;
 pub mod lock;
 pub mod memory;
+pub mod own_path;
 pub mod process;

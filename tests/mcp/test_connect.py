@@ -1,12 +1,17 @@
 """AI clients are connected through the command line and REST, in a home of the test's own. Run by `scripts/test mcp`."""
 
+import asyncio
 import json
 import os
 import pathlib
+import shutil
 import tomllib
 import unittest
 
-from world import CORE, SERVER, World, main
+import mcp
+from mcp.client.stdio import StdioServerParameters
+
+from world import CORE, SERVER, World, everything, main, wait_for
 
 CLAUDE = """{
   "numStartups": 12, "ratio": 1.0, "big": 1e3,
@@ -92,7 +97,6 @@ class AiClients(unittest.TestCase):
         self.assertEqual(self.run_command("connect", "windsurf", "--undo").returncode, 0)
         self.assertEqual(taken.read_text(), other)
         self.assertIn("claude-desktop", self.world.run(CORE, "connect", "--list").stdout)
-        self.assertEqual(self.world.run(CORE, "connect", "claude-desktop").returncode, 1)
         self.assertIn("--list", self.world.run(CORE, "connect", "emacs").stderr)
 
     def test_rest(self):
@@ -108,7 +112,7 @@ class AiClients(unittest.TestCase):
         listed = {client["id"]: client for client in self.world.get("/api/v1/connect").data}
         self.assertTrue(listed["claude-code"]["connected"])
         self.assertEqual(listed["claude-code"]["access_state"], "accessible")
-        self.assertFalse(listed["claude-desktop"]["supported"])
+        self.assertTrue(all(client["supported"] for client in listed.values()))
         self.assertEqual(self.world.post(path).data["action"], "already_exists")
         self.assertEqual(self.world.request("DELETE", path).data["action"], "removed")
         self.assertEqual(self.claude.read_text(), CLAUDE)
@@ -296,7 +300,6 @@ class AiClients(unittest.TestCase):
         malformed = self.world.get("/api/v1/connect/gemini/preview").data
         self.assertEqual((malformed["access_state"], malformed["entry_exists"]), ("malformed", False))
         self.assertIn("line 2, column 3", malformed["connect_refusal"])
-        self.assertIn("programs", self.world.get("/api/v1/connect/claude-desktop/preview").data["connect_refusal"])
         self.assertIn("no name", self.world.get("/api/v1/connect/codex/preview?server_name=a%20b").data["connect_refusal"])
         self.assertEqual(self.world.get("/api/v1/connect/emacs/preview").status, 404)
         self.assertEqual(self.world.get("/api/v1/connect/codex/preview", over="tcp").status, 401)
@@ -339,6 +342,148 @@ class AiClients(unittest.TestCase):
         self.assertEqual(self.run_command("disconnect", "gemini").returncode, 0)
         self.assertNotIn("mcpproxy", listed())
         self.assertIn("/* mine */", settings.read_text())
+
+
+DESKTOP = """{
+    "globalShortcut": "Ctrl+Space",   "scale": 1.0,
+    "mcpServers": {
+        "файлы": {"command": "C:\\\\fs.exe", "args": ["D:\\\\my files"]}
+    }
+}"""
+
+
+class ClaudeDesktop(unittest.TestCase):
+    """Which takes no address: its entry starts `mcpproxy stdio`."""
+
+    path = "/api/v1/connect/claude-desktop"
+
+    def open_world(self, root=None, **options):
+        world = self.enterContext(connect_world(None))
+        world.root = world.directory / (root or ".mcpproxy")
+        world.write_config({"mcpServers": [everything()], **options})
+        self.desktop = world.directory / ".config/Claude/claude_desktop_config.json"
+        self.desktop.parent.mkdir(parents=True)
+        self.desktop.write_bytes(DESKTOP.encode())
+        return world
+
+    def written(self):
+        """The entry, read as strictly as Claude Desktop does."""
+        return json.loads(self.desktop.read_text())["mcpServers"]["mcpproxy"]
+
+    def started(self, world, entry):
+        """What the official client gets from the very entry, given the few variables that Claude Desktop passes on."""
+        self.assertEqual(set(entry), {"command", "args"})
+        few = {"HOME": str(world.directory), "PATH": "/usr/bin:/bin"}
+
+        async def searched():
+            async with mcp.Client(StdioServerParameters(**entry, env=few, cwd="/")) as client:
+                tools = {tool.name for tool in (await client.list_tools()).tools}
+                found = await client.call_tool("retrieve_tools", {"query": "echo a message"})
+                return tools, found.content[0].text
+
+        tools, found = asyncio.run(asyncio.wait_for(searched(), 20))
+        self.assertIn("call_tool_read", tools)
+        self.assertIn("everything:echo", found)
+
+    def test_starts(self):
+        """what is written for Claude Desktop, started as it says, is an MCP server with everybody's tools; disconnecting gives every byte back"""
+        world = self.open_world(require_mcp_auth=True)
+        before = world.run(CORE, "connect", "claude-desktop", "--dry-run")
+        self.assertEqual(before.returncode, 0, before.stderr)
+        self.assertRegex(before.stdout, rf'(?m)^\+ +"command": "{CORE}",$')
+        self.assertRegex(before.stdout, r'(?m)^\+ +"stdio"$')
+        self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
+        world.start_core()
+        world.wait_connected("everything")
+        for back in [("disconnect", "claude-desktop"), ("connect", "claude-desktop", "--undo")]:
+            made = world.run(CORE, "connect", "claude-desktop")
+            self.assertEqual(made.returncode, 0, made.stderr)
+            self.assertEqual(self.written(), {"command": str(CORE), "args": ["stdio"]})
+            self.assertNotIn("key-of-the-test", self.desktop.read_text())
+            self.assertRegex(world.run(CORE, "connect", "--list").stdout, "(?m)^ *claude-desktop +Claude Desktop +connected ")
+            self.started(world, self.written())
+            self.assertIn('"command"', world.run(CORE, *back, "--dry-run").stdout)
+            self.assertEqual(world.run(CORE, *back).returncode, 0)
+            self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
+        # By itself, and with every other one.
+        self.assertRegex(world.run(CORE, "connect", "--all").stdout, "(?m)^ *claude-desktop +created ")
+        self.assertRegex(world.run(CORE, "disconnect", "--all").stdout, "(?m)^ *claude-desktop +removed ")
+        self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
+
+    def test_another_instance(self):
+        """an entry of another data directory leads to the core there, and is taken for no other's"""
+        world = self.open_world("my work")
+        world.start_core("--data-dir", world.root)
+        world.wait_connected("everything")
+        preview = world.get(self.path + "/preview").data
+        entry = {"command": str(CORE), "args": ["stdio", "--data-dir", str(world.root)]}
+        self.assertEqual((preview["entry"], preview["contains_api_key"]), (entry, False))
+        body = {"precondition_token": preview["precondition_token"]}
+        made = world.post(self.path, body=body)
+        self.assertEqual((made.status, made.data["action"]), (200, "created"))
+        self.assertEqual(self.written(), entry)
+        self.started(world, entry)
+        self.assertTrue(world.get(self.path).data["connected"])
+        # Named by either of its names, it is this one.
+        for named in [{"arguments": ["--data-dir", str(world.root)]}, {"variables": {"MCPPROXY_HOME": str(world.root)}}]:
+            environment = world.environment() | named.get("variables", {})
+            again = world.run(CORE, "connect", "claude-desktop", *named.get("arguments", []), env=environment)
+            self.assertIn("is connected already", again.stdout)
+        # The usual instance is another.
+        usual = world.run(CORE, "connect", "claude-desktop")
+        self.assertEqual(usual.returncode, 1)
+        self.assertIn("--force", usual.stderr)
+        self.assertEqual(world.run(CORE, "disconnect", "claude-desktop").returncode, 1)
+        self.assertEqual(self.written(), entry)
+        self.assertEqual(world.request("DELETE", self.path).data["action"], "removed")
+        self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
+
+    def test_earlier_entries(self):
+        """an entry that starts a program of ours elsewhere, or leads to our address, is connected, counted, and put right"""
+        world = self.open_world()
+        bridge = {"command": "npx", "args": ["-y", "mcp-remote", f"http://127.0.0.1:{world.port}/mcp", "--header", "X-API-Key:k"]}
+        for there in [{"command": "/opt/of yesterday/mcpproxy", "args": ["stdio"]}, bridge]:
+            self.desktop.write_text(json.dumps({"mcpServers": {"mcpproxy": there}}))
+            core = world.start_core()
+            counted = lambda: world.status()["activation"]["configured_ide_count"] == 1
+            wait_for("the client is counted", counted)
+            self.assertTrue(world.get(self.path).data["connected"])
+            self.assertEqual(world.get(self.path + "/preview").data["existing_entry_summary"]["command"], there["command"])
+            made = world.post(self.path)
+            self.assertEqual((made.status, made.data["action"]), (200, "updated"))
+            self.assertEqual(json.loads(self.desktop.read_text())["mcpServers"], {"mcpproxy": {"command": str(CORE), "args": ["stdio"]}})
+            self.assertEqual(world.post(self.path).data["action"], "already_exists")
+            core.terminate()
+            core.wait(15)
+
+    def test_lasting_path(self):
+        """the entry names the link that an upgrade leaves, or the file in the program's place; without either it is refused in words"""
+        world = self.open_world()
+        kept, shown = world.directory / "kept", world.directory / "bin"
+        kept.mkdir()
+        shown.mkdir()
+        program = kept / "mcpproxy"
+        shutil.copy(CORE, program)
+        (shown / "mcpproxy").symlink_to(program)
+        world.variables["PATH"] = f"{shown}:{os.environ['PATH']}"
+        self.assertEqual(world.run(program, "connect", "claude-desktop").returncode, 0)
+        self.assertEqual(self.written()["command"], str(shown / "mcpproxy"))
+        self.assertEqual(world.run(program, "disconnect", "claude-desktop").returncode, 0)
+        (shown / "mcpproxy").unlink()
+
+        world.start(program, "serve")
+        wait_for("the core is ready", world.is_ready, 20)
+        newer = kept / "newer"
+        newer.write_text("the next version")
+        newer.replace(program)
+        self.assertEqual(world.get(self.path + "/preview").data["entry"]["command"], str(program))
+        program.unlink()
+        refused = world.post(self.path)
+        self.assertEqual((refused.status, refused.json["success"]), (500, False))
+        self.assertIn("Claude Desktop cannot be connected", refused.json["error"])
+        self.assertIn("start it again", world.get(self.path + "/preview").data["connect_refusal"])
+        self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
+        self.assertEqual(world.post("/api/v1/connect/cursor").status, 200)
 
 
 if __name__ == "__main__":

@@ -85,10 +85,7 @@ impl Order {
 
     /// One client's failure keeps no other from its turn.
     fn carry_out_on_all(&self, context: &Context, homes: &Homes, proxy: &Proxy) -> Result<ExitCode, CliError> {
-        let installed = CLIENTS.iter().filter(|client| {
-            let shown = apply::look(client, homes, proxy, false);
-            shown.exists && shown.supported
-        });
+        let installed = CLIENTS.iter().filter(|client| apply::look(client, homes, proxy, false).exists);
         let mut code = ExitCode::Clean;
         let mut outcomes = Vec::new();
         for client in installed {
@@ -144,7 +141,7 @@ async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
         None => context.environment.non_empty(names::ENV_LISTEN).unwrap_or(&config.listen).to_owned(),
     };
     let key = context.environment.non_empty(names::ENV_API_KEY).or(config.api_key.as_deref());
-    Ok(Proxy::new(&listen, config.require_mcp_auth, key))
+    Ok(Proxy::new(&listen, config.require_mcp_auth, key, apply::bridge(&context.root)))
 }
 
 fn homes() -> Result<Homes, CliError> {
@@ -155,7 +152,7 @@ fn refused(refused: Refused) -> CliError {
     let Refused { why, result } = refused;
     let code = match why {
         Why::Denied => "PERMISSION_DENIED",
-        Why::Taken | Why::NotFound | Why::Unsupported => "INVALID_INPUT",
+        Why::Taken | Why::NotFound | Why::BadName => "INVALID_INPUT",
         Why::Conflict | Why::Changed | Why::Malformed | Why::Failed => "OPERATION_FAILED",
     };
     let error = CliError::new(code, result.message);
@@ -173,7 +170,6 @@ fn table(list: &[AiClient]) -> String {
     let row = |client: &AiClient| {
         let state = match client.access_state.as_str() {
             _ if client.connected => "connected",
-            _ if !client.supported => "not supported",
             "malformed" => "has a mistake",
             "denied" => "not readable",
             "unknown" => "not looked at",

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use uuid::Uuid;
 
+use super::bridge::Bridge;
 use super::clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
 use super::diff::diff;
 use super::file_text::{Mistake, entries};
@@ -13,9 +14,12 @@ use super::plan::{self, Action, Backup, Change, Plan, Refusal};
 use super::preview::{Previewed, masked_entry, summary};
 use super::proxy::{Proxy, names_proxy};
 use crate::contract::api::{AiClient, ConnectPreview, ConnectResult};
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::os::environment::{Environment, home_directory};
 use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, replace_shared};
+use crate::os::own_path;
 
 /// Claude Code keeps a project's history in its file: some megabytes are usual.
 const LARGEST: u64 = 64 << 20;
@@ -48,7 +52,7 @@ pub struct Refused {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    Unsupported,
+    BadName,
     Taken,
     NotFound,
     Conflict,
@@ -62,7 +66,7 @@ impl Why {
     /// The result's `action`: the contract's word where it has one.
     fn word(self) -> &'static str {
         match self {
-            Why::Unsupported => "unsupported",
+            Why::BadName => "unsupported",
             Why::Taken => "already_exists",
             Why::NotFound => "not_found",
             Why::Conflict => "conflict",
@@ -85,6 +89,18 @@ pub fn homes() -> Option<Homes> {
     })
 }
 
+/// What a client starts that takes no address: this very program, led to the instance of `root`.
+pub fn bridge(root: &InstanceRoot) -> Bridge {
+    let path = root.path();
+    // A client starts programs wherever it likes. What is absolute stays as it is: the pipe's name on Windows comes of its letters.
+    let absolute = if path.is_absolute() { None } else { std::path::absolute(path).ok() };
+    Bridge {
+        program: own_path::lasting().map_err(|error| error.to_string()),
+        root: absolute.unwrap_or_else(|| path.to_path_buf()),
+        usual: root.is_default(),
+    }
+}
+
 /// All clients. What is another program's data to macOS is not opened. Reads a few files: not a task's work.
 pub fn list(homes: &Homes, proxy: &Proxy) -> Vec<AiClient> {
     CLIENTS.iter().map(|client| look(client, homes, proxy, false)).collect()
@@ -98,8 +114,7 @@ pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiCli
         id: client.id.to_owned(),
         name: client.name.to_owned(),
         exists: config.path.exists() || directory.is_some_and(Path::is_dir),
-        supported: client.unsupported().is_none(),
-        reason: client.unsupported(),
+        supported: true,
         config_path: config.path.display().to_string(),
         access_state: "unknown".to_owned(),
         ..AiClient::default()
@@ -128,12 +143,16 @@ pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiCli
     shown
 }
 
-/// How many clients' files name the proxy on `listen` anywhere (in a project's own servers, too).
-pub fn count(homes: &Homes, listen: &str) -> u32 {
+/// How many clients' files name the proxy's address anywhere (in a project's own servers, too), or start our program for it.
+pub fn count(homes: &Homes, proxy: &Proxy) -> u32 {
     let names = |client: &&Client| {
         let config = config_path(client, homes);
         let text = if config.guarded { None } else { read(&config.path).ok().flatten() };
-        text.is_some_and(|text| names_proxy(&String::from_utf8_lossy(&text), listen))
+        text.is_some_and(|bytes| {
+            let text = String::from_utf8_lossy(&bytes);
+            let starts = || entries(client, &bytes).is_ok_and(|found| plan::ours(&found, proxy, None).is_some());
+            names_proxy(&text, &proxy.listen) || text.contains(names::CORE_PROGRAM) && starts()
+        })
     };
     u32::try_from(CLIENTS.iter().filter(names).count()).unwrap_or(u32::MAX)
 }
@@ -170,7 +189,7 @@ pub fn preview(
         entry,
         entry_text,
         entry_exists: there.is_some(),
-        contains_api_key: proxy.key.is_some(),
+        contains_api_key: proxy.key.is_some() && client.takes_key(),
         access_state: access_state.to_owned(),
         existing_entry_summary: there.map(|(name, entry)| summary(name, entry)),
         precondition_token: Previewed {
@@ -350,10 +369,10 @@ fn foreseen(client: &Client, plan: &Plan) -> String {
 fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (Why, String) {
     let file = path.display();
     match refusal {
-        Refusal::Unsupported(reason) => (Why::Unsupported, reason.clone()),
+        Refusal::NoEntry(reason) => (Why::Failed, format!("{} cannot be connected: {reason}", client.name)),
         Refusal::BadName(name) => {
             let text = format!("`{name}` is no name for a server: expected 1 to 64 letters, digits, `-` and `_`");
-            (Why::Unsupported, text)
+            (Why::BadName, text)
         }
         Refusal::Taken(name) => {
             (Why::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
@@ -466,6 +485,10 @@ mod tests {
         token: None,
     };
 
+    fn proxy() -> Proxy {
+        Proxy::new("127.0.0.1:8080", false, None, Bridge::sample())
+    }
+
     struct Home {
         directory: tempfile::TempDir,
         homes: Homes,
@@ -488,11 +511,11 @@ mod tests {
         }
 
         fn apply(&self, id: &str, deed: &Deed) -> Result<ConnectResult, Refused> {
-            apply(client(id).unwrap(), &self.homes, &Proxy::new("127.0.0.1:8080", false, None), None, deed)
+            apply(client(id).unwrap(), &self.homes, &proxy(), None, deed)
         }
 
         fn connected(&self, id: &str) -> bool {
-            look(client(id).unwrap(), &self.homes, &Proxy::new("127.0.0.1:8080", false, None), false).connected
+            look(client(id).unwrap(), &self.homes, &proxy(), false).connected
         }
     }
 
@@ -542,7 +565,7 @@ mod tests {
         assert_eq!(refused.why, Why::Malformed);
         assert!(refused.result.message.contains(".claude.json`, line 2, column 8"), "{}", refused.result.message);
         assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "no backup, no other file");
-        let proxy = Proxy::new("127.0.0.1:8080", false, None);
+        let proxy = proxy();
         let shown = look(client("claude-code").unwrap(), &home.homes, &proxy, false);
         assert_eq!(shown.access_state, "malformed");
     }
@@ -552,21 +575,54 @@ mod tests {
         let mut home = Home::new();
         home.homes.platform = Platform::MacOs;
         home.apply("vscode", &CONNECT).unwrap();
-        let proxy = Proxy::new("127.0.0.1:8080", false, None);
+        let proxy = proxy();
         let state = |asked| {
             let shown = look(client("vscode").unwrap(), &home.homes, &proxy, asked);
             (shown.exists, shown.connected, shown.access_state)
         };
         assert_eq!(state(false), (true, false, "unknown".to_owned()));
         assert_eq!(state(true), (true, true, "accessible".to_owned()));
-        assert_eq!(count(&home.homes, "127.0.0.1:8080"), 0);
+        assert_eq!(count(&home.homes, &proxy), 0);
+    }
+
+    #[test]
+    fn a_client_that_starts_our_program_is_counted_and_another_instances_is_not() {
+        let home = Home::new();
+        let counted = |usual| {
+            let bridge = Bridge {
+                usual,
+                ..Bridge::sample()
+            };
+            count(&home.homes, &Proxy::new("127.0.0.1:8080", false, None, bridge))
+        };
+        assert_eq!(counted(true), 0);
+        let made = home.apply("claude-desktop", &CONNECT).unwrap();
+        assert_eq!(made.action, "created");
+        assert!(home.connected("claude-desktop"));
+        assert_eq!((counted(true), counted(false)), (1, 0));
+        let key = Proxy::new("0.0.0.0:8080", true, Some("secret"), Bridge::sample());
+        let shown = preview(client("claude-desktop").unwrap(), &home.homes, &key, None).unwrap();
+        assert_eq!((shown.contains_api_key, shown.connect_refusal), (false, None));
+        let there = shown.existing_entry_summary.unwrap();
+        assert_eq!((there.command.as_deref(), there.endpoint), (Some("/usr/bin/mcpproxy"), None));
+        assert_eq!(home.apply("claude-desktop", &Deed::Undo { backup: None }).unwrap().action, "deleted");
+    }
+
+    #[test]
+    fn an_instance_that_is_named_from_here_is_named_from_anywhere() {
+        let root = |named| bridge(&InstanceRoot::resolve(Path::new("/home/a"), named)).root;
+        assert!(root(Some("work")).is_absolute() && root(Some("work")).ends_with("work"));
+        assert!(bridge(&InstanceRoot::resolve(Path::new("/home/a"), None)).usual);
+        assert!(!bridge(&InstanceRoot::resolve(Path::new("/home/a"), Some("/srv/a"))).usual);
+        let exact = if cfg!(windows) { "C:/srv/a" } else { "/srv/./a" };
+        assert_eq!(root(Some(exact)).as_os_str(), exact);
     }
 
     #[test]
     fn a_preview_changes_nothing_and_its_token_is_good_for_the_file_that_it_showed() {
         let home = Home::new();
         let path = home.path(".claude.json");
-        let proxy = Proxy::new("127.0.0.1:8080", false, None);
+        let proxy = proxy();
         let preview = || preview(client("claude-code").unwrap(), &home.homes, &proxy, None).unwrap();
         let connect = |shown: &ConnectPreview| {
             let token = Some(shown.precondition_token.clone());

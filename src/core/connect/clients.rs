@@ -53,8 +53,8 @@ pub enum Entry {
         address: &'static str,
         headers: &'static str,
     },
-    /// None is written, and why; what to do instead follows it.
-    Unsupported(&'static str),
+    /// A program that the client starts: it takes no address.
+    Program,
 }
 
 /// What an entry says whatever the address.
@@ -120,7 +120,7 @@ pub const CLIENTS: [Client; 10] = [
         places: &[Place::Settings("Claude/claude_desktop_config.json")],
         format: Format::Json,
         container: "mcpServers",
-        entry: Entry::Unsupported("its configuration takes programs and no addresses"),
+        entry: Entry::Program,
     },
     Client {
         id: "cursor",
@@ -245,23 +245,23 @@ impl Client {
         self.places.iter().map(|place| place.path(homes)).collect()
     }
 
-    /// Why no entry can be written for it.
-    pub fn unsupported(&self) -> Option<String> {
-        match self.entry {
-            Entry::Url { .. } => None,
-            Entry::Unsupported(reason) => Some(format!("{}: {reason}", self.name)),
-        }
+    /// Whether its entry carries the key, where one is asked for.
+    pub fn takes_key(&self) -> bool {
+        matches!(self.entry, Entry::Url { .. })
     }
 
     /// The entry that leads to `proxy`.
-    pub fn entry(&self, proxy: &Proxy) -> Option<Map<String, Value>> {
+    ///
+    /// # Errors
+    /// A sentence: why there is none.
+    pub fn entry(&self, proxy: &Proxy) -> Result<Map<String, Value>, String> {
         let Entry::Url {
             fixed,
             address,
             headers,
         } = self.entry
         else {
-            return None;
+            return proxy.bridge.entry();
         };
         let mut entry = Map::new();
         entry.extend(fixed.iter().map(|(key, value)| match value {
@@ -272,7 +272,7 @@ impl Client {
         if let Some(key) = &proxy.key {
             entry.insert(headers.to_owned(), json!({names::HEADER_API_KEY: key}));
         }
-        Some(entry)
+        Ok(entry)
     }
 }
 
@@ -299,6 +299,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::connect::bridge::Bridge;
 
     fn homes(platform: Platform, home: &str, settings: &str) -> Homes {
         Homes {
@@ -373,14 +374,31 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_a_header_and_never_part_of_the_address() {
-        let proxy = Proxy::new("127.0.0.1:8080", true, Some("secret"));
-        for client in CLIENTS.iter().filter(|client| client.unsupported().is_none()) {
-            let entry = client.entry(&proxy).unwrap();
-            let with_key: Vec<&Value> = entry.values().filter(|value| value.to_string().contains("secret")).collect();
-            assert_eq!(with_key, [&json!({"X-API-Key": "secret"})], "{}", client.id);
-            let open = client.entry(&Proxy::new("127.0.0.1:8080", false, Some("secret"))).unwrap();
-            assert!(!Value::Object(open).to_string().contains("secret"), "{}", client.id);
+    fn the_key_is_a_header_and_never_part_of_the_address_or_of_arguments() {
+        let entry = |client: &Client, asks| {
+            client.entry(&Proxy::new("127.0.0.1:8080", asks, Some("secret"), Bridge::sample())).unwrap()
+        };
+        for client in &CLIENTS {
+            let asked = entry(client, true);
+            let with_key: Vec<&Value> = asked.values().filter(|value| value.to_string().contains("secret")).collect();
+            let header = json!({"X-API-Key": "secret"});
+            let expected: &[&Value] = if client.takes_key() { &[&header] } else { &[] };
+            assert_eq!(with_key, expected, "{}", client.id);
+            assert!(!Value::Object(entry(client, false)).to_string().contains("secret"), "{}", client.id);
         }
+    }
+
+    #[test]
+    fn claude_desktop_starts_our_program_and_is_refused_in_words_where_that_cannot_be_found() {
+        let desktop = client("claude-desktop").unwrap();
+        let bridge = |program| Bridge {
+            program,
+            ..Bridge::sample()
+        };
+        let entry = |bridge| desktop.entry(&Proxy::new("0.0.0.0:8080", true, Some("secret"), bridge));
+        let program = r"C:\Program Files\MCPProxy\mcpproxy.exe";
+        let expected = json!({"command": program, "args": ["stdio"]});
+        assert_eq!(entry(bridge(Ok(program.into()))).map(Value::Object), Ok(expected));
+        assert!(entry(bridge(Err("it is gone".into()))).unwrap_err().contains("it is gone"));
     }
 }

@@ -49,9 +49,15 @@ pub fn diff(client: &Client, proxy: &Proxy, name: &str, path: &str, before: Opti
 fn ours(client: &Client, proxy: &Proxy, name: &str) -> HashSet<String> {
     let mut ours = HashSet::from([name.to_owned(), format!("{}.{name}", client.container)]);
     for (_, value) in masked_entry(client, proxy, name).unwrap_or_default().0 {
-        if let Value::String(text) = value {
+        let texts = match value {
+            Value::Array(items) => items,
+            value => vec![value],
+        };
+        for text in texts.iter().filter_map(Value::as_str) {
             ours.extend(text.split_whitespace().map(str::to_owned));
-            ours.insert(text);
+            // As JSON writes it, too: a path of Windows is full of `\\`.
+            let written = Value::from(text).to_string();
+            ours.extend([text.to_owned(), written.trim_matches('"').to_owned()]);
         }
     }
     ours
@@ -125,11 +131,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::core::connect::bridge::Bridge;
     use crate::core::connect::clients::client;
     use crate::core::connect::plan::{connect, disconnect};
 
     fn proxy() -> Proxy {
-        Proxy::new("127.0.0.1:8080", true, Some("hidden-key"))
+        let bridge = Bridge {
+            program: Ok(r"C:\Program Files\MCPProxy\mcpproxy.exe".into()),
+            root: r"D:\my work".into(),
+            usual: false,
+        };
+        Proxy::new("127.0.0.1:8080", true, Some("hidden-key"), bridge)
     }
 
     fn shown(id: &str, before: &str) -> String {
@@ -161,6 +173,20 @@ mod tests {
              -env = { TOKEN = '••••' } # ••••\n\
              +url = \"http://127.0.0.1:8080/mcp\"\n\
              +http_headers = { X-API-Key = \"••••\" }"
+        );
+        let before = "{\n  \"mcpServers\": {\n    \"mcpproxy\": {\n      \"command\": \"hidden\",\n      \
+                      \"args\": [\"hidden\", \"stdio\"]\n    }\n  }\n}\n";
+        assert_eq!(
+            shown("claude-desktop", before),
+            "--- /f\n+++ /f\n@@ -4,2 +4,6 @@\n\
+             -      \"command\": \"••••\",\n\
+             -      \"args\": [\"••••\", \"stdio\"]\n\
+             +      \"command\": \"C:\\\\Program Files\\\\MCPProxy\\\\mcpproxy.exe\",\n\
+             +      \"args\": [\n\
+             +        \"stdio\",\n\
+             +        \"--data-dir\",\n\
+             +        \"D:\\\\my work\"\n\
+             +      ]"
         );
         let text = shown("goose", "x: hidden\n");
         let expected = "+extensions:\n+  mcpproxy:\n+    enabled: true\n+    type: streamable_http\n+    name: mcpproxy\n\

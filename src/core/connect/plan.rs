@@ -50,8 +50,8 @@ impl Action {
 /// Why a file stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// No entry is written for this client, and why.
-    Unsupported(String),
+    /// There is no entry to write, and why.
+    NoEntry(String),
     /// Not every client takes such a name for a server.
     BadName(String),
     /// An entry of this name leads elsewhere.
@@ -95,9 +95,7 @@ pub fn connect(
     asked: Option<&str>,
     force: bool,
 ) -> Result<Plan, Refusal> {
-    let Some(entry) = client.entry(proxy) else {
-        return Err(Refusal::Unsupported(client.unsupported().unwrap_or_default()));
-    };
+    let entry = client.entry(proxy).map_err(Refusal::NoEntry)?;
     if let Some(name) = asked.filter(|name| !is_name(name)) {
         return Err(Refusal::BadName(name.to_owned()));
     }

@@ -10,13 +10,13 @@ use super::proxy::Proxy;
 use crate::contract::api::EntrySummary;
 use crate::core::config::document::MASK;
 
-/// Our entry and its text, with the key masked. Neither is there for a client without a form of entry.
+/// Our entry and its text, with the key masked. Neither is there where no entry can be written.
 pub fn masked_entry(client: &Client, proxy: &Proxy, name: &str) -> Option<(Map<String, Value>, String)> {
     let masked = Proxy {
         key: proxy.key.as_ref().map(|_| MASK.to_owned()),
         ..proxy.clone()
     };
-    let entry = client.entry(&masked)?;
+    let entry = client.entry(&masked).ok()?;
     let text = with_entry(client, b"", name, &entry).ok()?;
     Some((entry, String::from_utf8_lossy(&text).into_owned()))
 }
@@ -58,7 +58,7 @@ impl Previewed<'_> {
     /// Another one for everything else. With `key`, which nobody else knows, it tells nothing of what is in the file.
     pub fn token(&self, key: &str) -> String {
         let file = self.before.map(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)));
-        let entry = self.client.entry(self.proxy);
+        let entry = self.client.entry(self.proxy).ok();
         let whole = json!([key, self.client.id, self.path, self.asked, entry, file]);
         let digest = Sha256::digest(whole.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -68,16 +68,20 @@ impl Previewed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::connect::bridge::Bridge;
     use crate::core::connect::clients::{CLIENTS, client};
 
     #[test]
     fn the_key_is_in_no_preview() {
-        let proxy = Proxy::new("127.0.0.1:8080", true, Some("secret"));
-        for client in CLIENTS.iter().filter(|client| client.unsupported().is_none()) {
+        let proxy = Proxy::new("127.0.0.1:8080", true, Some("secret"), Bridge::sample());
+        for client in &CLIENTS {
             let (entry, text) = masked_entry(client, &proxy, "mcpproxy").unwrap();
             let entry = Value::Object(entry).to_string();
             for shown in [entry, text] {
-                assert!(shown.contains("X-API-Key") && shown.contains(MASK) && !shown.contains("secret"), "{shown}");
+                assert!(!shown.contains("secret"), "{shown}");
+                for of_key in ["X-API-Key", MASK] {
+                    assert_eq!(shown.contains(of_key), client.takes_key(), "{shown}");
+                }
             }
         }
     }
@@ -108,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_token_is_for_one_file_and_one_request() {
-        let (here, there) = (Proxy::new("127.0.0.1:8080", false, None), Proxy::new("127.0.0.1:8081", false, None));
+        let on = |listen| Proxy::new(listen, false, None, Bridge::sample());
+        let (here, there) = (on("127.0.0.1:8080"), on("127.0.0.1:8081"));
         let token = |id, proxy, before, asked, key| {
             let client = client(id).unwrap();
             let path = "/a";

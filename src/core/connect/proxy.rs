@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::bridge::Bridge;
 use crate::contract::endpoint::{client_host, mcp_url};
 use crate::contract::names;
 
@@ -12,15 +13,18 @@ pub struct Proxy {
     pub listen: String,
     /// The key, where `/mcp` asks for it: nobody else's file holds it without need.
     pub key: Option<String>,
+    /// What a client starts that takes no address.
+    pub bridge: Bridge,
 }
 
 impl Proxy {
     /// A proxy on `listen`. `/mcp` asks for the key when the configuration says so, and on every address but loopback.
-    pub fn new(listen: &str, require_mcp_auth: bool, key: Option<&str>) -> Proxy {
+    pub fn new(listen: &str, require_mcp_auth: bool, key: Option<&str>, bridge: Bridge) -> Proxy {
         let asks = require_mcp_auth || !is_loopback(listen);
         Proxy {
             listen: listen.to_owned(),
             key: key.filter(|key| asks && !key.is_empty()).map(str::to_owned),
+            bridge,
         }
     }
 
@@ -31,12 +35,13 @@ impl Proxy {
 
     /// Whether an entry, however it is shaped, leads to this proxy.
     pub fn is_named_by(&self, entry: &Value) -> bool {
-        match entry {
+        let named = match entry {
             Value::String(text) => names_proxy(text, &self.listen),
             Value::Array(items) => items.iter().any(|item| self.is_named_by(item)),
             Value::Object(fields) => fields.values().any(|field| self.is_named_by(field)),
             _ => false,
-        }
+        };
+        named || self.bridge.is_started_by(entry)
     }
 }
 
@@ -100,12 +105,13 @@ mod tests {
 
     #[test]
     fn the_key_is_given_only_where_it_is_asked_for() {
-        assert_eq!(Proxy::new("127.0.0.1:8080", false, Some("k")).key, None);
-        assert_eq!(Proxy::new("localhost:8080", false, Some("k")).key, None);
-        assert_eq!(Proxy::new("[::1]:8080", false, Some("k")).key, None);
-        assert_eq!(Proxy::new("127.0.0.1:8080", true, Some("k")).key.as_deref(), Some("k"));
+        let key = |listen, asks, key| Proxy::new(listen, asks, key, Bridge::sample()).key;
+        assert_eq!(key("127.0.0.1:8080", false, Some("k")), None);
+        assert_eq!(key("localhost:8080", false, Some("k")), None);
+        assert_eq!(key("[::1]:8080", false, Some("k")), None);
+        assert_eq!(key("127.0.0.1:8080", true, Some("k")).as_deref(), Some("k"));
         for open in ["0.0.0.0:8080", ":8080", "[::]:8080", "192.168.1.2:8080"] {
-            assert_eq!(Proxy::new(open, false, Some("k")).key.as_deref(), Some("k"), "{open}");
+            assert_eq!(key(open, false, Some("k")).as_deref(), Some("k"), "{open}");
         }
     }
 }

@@ -3,13 +3,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::bridge::Bridge;
 use super::clients::{CLIENTS, Client, Format, client};
 use super::file_text::{entries, with_entry, without_entry};
 use super::plan::{Action, Backup, Change, Plan, Refusal, connect, disconnect, undo};
 use super::proxy::Proxy;
 
 fn proxy() -> Proxy {
-    Proxy::new("127.0.0.1:8080", false, None)
+    Proxy::new("127.0.0.1:8080", false, None, Bridge::sample())
 }
 
 fn named(id: &str) -> &'static Client {
@@ -100,7 +101,7 @@ const YAML: [&str; 8] = [
 ];
 
 fn json_clients() -> impl Iterator<Item = &'static Client> {
-    CLIENTS.iter().filter(|client| client.format == Format::Json && client.unsupported().is_none())
+    CLIENTS.iter().filter(|client| client.format == Format::Json)
 }
 
 fn fixtures() -> Vec<(&'static Client, &'static str)> {
@@ -135,9 +136,10 @@ fn connecting_and_disconnecting_brings_every_byte_back() {
 
 #[test]
 fn a_file_that_was_not_there_is_gone_again() {
-    for client in CLIENTS.iter().filter(|client| client.unsupported().is_none()) {
+    for client in &CLIENTS {
         let after = written(connect(client, &proxy(), None, None, false));
-        assert!(after.ends_with('\n') && after.contains("http://127.0.0.1:8080/mcp"), "{after}");
+        let way = if client.takes_key() { "http://127.0.0.1:8080/mcp" } else { "/usr/bin/mcpproxy" };
+        assert!(after.ends_with('\n') && after.contains(way), "{after}");
         assert_eq!(taken_back(client, &after, &[]).unwrap().change, Change::Delete, "{}", client.id);
         // An empty file was there, and is again.
         assert_eq!(written(taken_back(client, &after, &[""])), "");
@@ -198,15 +200,56 @@ fn an_entry_of_ours_is_recognised_under_any_name_and_kept_as_a_person_made_it() 
     let plan = connect(client, &proxy(), Some(text.as_bytes()), None, false).unwrap();
     assert_eq!((plan.name.as_str(), plan.change, plan.action), ("x", Change::Nothing, Action::AlreadyThere));
     // Once the key is asked for, the entry has to say it.
-    let with_key = Proxy::new("127.0.0.1:8080", true, Some("k"));
+    let with_key = Proxy::new("127.0.0.1:8080", true, Some("k"), Bridge::sample());
     let plan = connect(client, &with_key, Some(text.as_bytes()), None, false).unwrap();
     assert_eq!(plan.action, Action::Updated);
     assert!(written(Ok(plan)).contains("\"X-API-Key\": \"k\""));
 }
 
 #[test]
+fn an_entry_that_starts_a_program_of_ours_elsewhere_or_calls_our_address_is_put_right() {
+    let client = named("claude-desktop");
+    let wanted = json!({"command": "/usr/bin/mcpproxy", "args": ["stdio"]});
+    for there in [
+        json!({"command": "/opt/old/mcpproxy", "args": ["stdio"]}),
+        json!({"command": r"C:\old\mcpproxy.exe", "args": ["stdio"]}),
+        // As the existing core writes it.
+        json!({"command": "npx", "args": ["-y", "mcp-remote", "http://127.0.0.1:8080/mcp", "--header", "X-API-Key:k"]}),
+    ] {
+        let text = json!({"mcpServers": {"x": there, "z": {"command": "z"}}}).to_string();
+        let plan = connect(client, &proxy(), Some(text.as_bytes()), None, false).unwrap();
+        assert_eq!((plan.name.as_str(), plan.action), ("x", Action::Updated));
+        let after = written(Ok(plan));
+        assert_eq!(entries(client, after.as_bytes()).unwrap()[0], ("x".to_owned(), wanted.clone()));
+        let again = connect(client, &proxy(), Some(after.as_bytes()), None, false).unwrap();
+        assert_eq!((again.change, again.action), (Change::Nothing, Action::AlreadyThere));
+        assert!(!written(taken_back(client, &text, &[])).contains("\"x\""));
+    }
+    let another =
+        json!({"mcpServers": {"mcpproxy": {"command": "mcpproxy", "args": ["stdio", "-d", "/srv"]}}}).to_string();
+    let refused = connect(client, &proxy(), Some(another.as_bytes()), None, false);
+    assert_eq!(refused, Err(Refusal::Taken("mcpproxy".into())));
+    assert!(matches!(taken_back(client, &another, &[]), Err(Refusal::NotFound { elsewhere: Some(_) })));
+}
+
+#[test]
+fn where_our_program_cannot_be_found_a_client_that_starts_it_is_left_alone() {
+    let bridge = Bridge {
+        program: Err("it is gone".into()),
+        ..Bridge::sample()
+    };
+    let lost = Proxy::new("127.0.0.1:8080", false, None, bridge);
+    let refused = connect(named("claude-desktop"), &lost, Some(b"{}"), None, true);
+    assert!(matches!(refused, Err(Refusal::NoEntry(reason)) if reason.contains("it is gone")));
+    assert!(connect(named("cursor"), &lost, Some(b"{}"), None, false).is_ok());
+    // What was connected before can still be taken back.
+    let text = connected(named("claude-desktop"), "{}");
+    assert!(disconnect(named("claude-desktop"), &lost, Some(text.as_bytes()), None, &[]).is_ok());
+}
+
+#[test]
 fn a_name_of_the_persons_own_is_used_if_every_client_takes_it() {
-    for client in CLIENTS.iter().filter(|client| client.unsupported().is_none()) {
+    for client in &CLIENTS {
         let named = |name: &str| connect(client, &proxy(), Some(b""), Some(name), false);
         assert!(written(named("my-proxy_1")).contains("my-proxy_1"), "{}", client.id);
         for bad in ["", "a b", "a.b", "]", "имя", "a\n", &"a".repeat(65)] {

@@ -102,7 +102,7 @@ fn not_done(refused: &Refused) -> Response {
         Why::Taken | Why::Changed | Why::Conflict => StatusCode::CONFLICT,
         Why::NotFound => StatusCode::NOT_FOUND,
         Why::Denied => StatusCode::FORBIDDEN,
-        Why::Unsupported | Why::Malformed => StatusCode::BAD_REQUEST,
+        Why::BadName | Why::Malformed => StatusCode::BAD_REQUEST,
         Why::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let result = &refused.result;
@@ -112,9 +112,10 @@ fn not_done(refused: &Refused) -> Response {
 
 /// Does what reads and writes files, off the tasks.
 async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
-    let proxy = Proxy::new(&app.listen_addr, app.config.borrow().require_mcp_auth, Some(&app.api_key));
+    let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
+    let require_mcp_auth = app.config.borrow().require_mcp_auth;
     let acted = tokio::task::spawn_blocking(move || match apply::homes() {
-        Some(homes) => act(&homes, &proxy),
+        Some(homes) => act(&homes, &Proxy::new(&listen, require_mcp_auth, Some(&key), apply::bridge(&root))),
         None => failed(StatusCode::SERVICE_UNAVAILABLE, "this user has no home directory"),
     });
     acted.await.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
