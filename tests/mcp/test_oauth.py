@@ -225,9 +225,11 @@ class SignIn(unittest.TestCase):
     def signed_in(self, world):
         """A world whose person has signed in."""
         self.needed(world)
-        page = browse(self.login(world)["auth_url"])
+        address = self.login(world)["auth_url"]
+        page = browse(address)
         self.assertEqual(page.status, 200, page.text)
         wait_for("the server is connected", lambda: world.server("site")["connected"], 20)
+        return address
 
     def adds(self, world):
         return text_of(call(world, "call_tool_read", {"name": "site:add", "args": {"a": 1, "b": 2}}))
@@ -426,15 +428,19 @@ class SignIn(unittest.TestCase):
             self.assertEqual({asked["secret"] for asked in site.asked("token")}, {"secret-of-the-client"})
 
     def test_by_hand(self):
-        """a client that was registered by hand signs in under its id, with its secret, at its address; neither shows"""
+        """a client that was registered by hand signs in under its id, with its secret, at its address, and says what its
+        person wants said; neither id nor secret shows"""
         with self.world() as world:
             address = f"http://127.0.0.1:{free_port()}/back"
             site = Site(world, life=1, no_registration=True, by_hand=address)
             world.variables["SECRET_OF_THE_TEST"] = "secret-of-the-client"
-            oauth = {"client_id": "by-hand", "client_secret": "${env:SECRET_OF_THE_TEST}", "redirect_uri": address, "scopes": None}
+            oauth = {"client_id": "by-hand", "client_secret": "${env:SECRET_OF_THE_TEST}", "redirect_uri": address, "scopes": None,
+                "extra_params": {"audience": "all of it", "state": "not ours"}}
             world.write_config({"mcpServers": [site.entry(oauth=oauth)]})
             world.start_core()
-            self.signed_in(world)
+            said = urllib.parse.parse_qs(urllib.parse.urlsplit(self.signed_in(world)).query)
+            self.assertEqual(said["audience"], ["all of it"])
+            self.assertNotIn("not ours", said["state"])
             wait_for("it is renewed", lambda: self.adds(world) == "3" and site.asked("renew"), 20)
             self.assertEqual({asked["secret"] for asked in site.asked("token")}, {"secret-of-the-client"})
             shown = world.get("/api/v1/config").text + world.get("/api/v1/servers").text

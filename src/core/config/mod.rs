@@ -162,6 +162,9 @@ pub struct OauthConfig {
     pub redirect_uri: Option<String>,
     #[serde(default, deserialize_with = "null_as_default")]
     pub scopes: Vec<String>,
+    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub extra_params: BTreeMap<String, String>,
 }
 
 /// How an upstream server is spoken to.

@@ -6,6 +6,7 @@
 mod redirect;
 pub mod tokens;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,19 +188,27 @@ async fn prepare(
     }
     manager.set_credential_store(place);
     let address = manager.get_authorization_url(&scopes).await.map_err(said)?;
-    let parsed = Url::parse(&address).map_err(|error| error.to_string())?;
+    let mut parsed = Url::parse(&address).map_err(|error| error.to_string())?;
     // It is opened on a person's desktop, where other kinds of address start programs.
     if !matches!(parsed.scheme(), "https" | "http") {
         return Err(format!("its sign-in page is a `{}:` address, expected `https:`", parsed.scheme()));
     }
     let state = parsed.query_pairs().find(|(key, _)| key == "state").map(|(_, value)| value.into_owned());
+    say_too(&mut parsed, &oauth.extra_params);
     Ok(Begun {
         state: state.ok_or("the address to sign in at has no state")?,
-        address,
+        address: parsed.into(),
         manager,
         redirect,
         server: config.name.clone(),
     })
+}
+
+/// Adds a person's own parameters to the address of a sign-in page; what the protocol says there stands.
+fn say_too(address: &mut Url, parameters: &BTreeMap<String, String>) {
+    let said: Vec<String> = address.query_pairs().map(|(key, _)| key.into_owned()).collect();
+    let more = parameters.iter().filter(|(key, _)| !said.contains(key));
+    address.query_pairs_mut().extend_pairs(more);
 }
 
 impl Begun {
@@ -279,6 +288,15 @@ mod tests {
     fn foreign_words_stay_short_and_on_one_line() {
         let said = words(&AuthError::TokenExchangeFailed(format!("one\ntwo\u{1b}[31m{}", "x".repeat(1000))));
         assert!(said.contains("one two [31m") && said.ends_with('…') && said.chars().count() < 400, "{said}");
+    }
+
+    #[test]
+    fn a_persons_own_parameters_stand_beside_the_protocols() {
+        let mut address = Url::parse("https://a.example/authorize?client_id=c&state=s").unwrap();
+        let own = [("audience", "https://api.example/?a&b"), ("state", "another")];
+        say_too(&mut address, &own.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        let expected = "https://a.example/authorize?client_id=c&state=s&audience=https%3A%2F%2Fapi.example%2F%3Fa%26b";
+        assert_eq!(address.as_str(), expected);
     }
 
     #[test]
