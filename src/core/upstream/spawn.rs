@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
 use crate::contract::names;
@@ -28,11 +29,12 @@ pub struct Process {
 
 /// Longest log a server may write before it is begun anew; one older file is kept.
 const LOG_LIMIT: u64 = 5 << 20;
-/// A longer line of a server's standard error is cut.
-const LINE_LIMIT: u64 = 64 << 10;
-/// Bytes of it that are taken between two rests: a server that floods it must not keep others waiting.
-const SLICE: usize = 16 << 10;
-const REST: Duration = Duration::from_millis(5);
+/// Bytes of its standard error that are taken between two rests: a server that floods it must not keep others waiting.
+/// Much at once and seldom: each time disturbs whatever call is under way.
+const SLICE: usize = 64 << 10;
+/// Bytes that are read at once of one that says little.
+const AT_ONCE: usize = 4 << 10;
+const REST: Duration = Duration::from_millis(50);
 /// How long a server may take to end by itself, and again after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -134,19 +136,22 @@ impl Process {
 }
 
 /// Drains standard error for as long as the server lives: a full pipe would stop it.
-async fn copy_to_log(stderr: ChildStderr, path: std::path::PathBuf) {
-    let mut lines = BufReader::new(stderr);
+async fn copy_to_log(mut stderr: ChildStderr, path: std::path::PathBuf) {
     let mut log = Log::open(&path).await;
-    let mut line = Vec::new();
+    let mut said = Vec::with_capacity(AT_ONCE);
     let mut since_rest = 0;
     loop {
-        line.clear();
-        match (&mut lines).take(LINE_LIMIT).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => log.write(&line).await,
+        let Ok(1..) = stderr.read_buf(&mut said).await else { return };
+        // What there is more already goes into the same write.
+        while said.len() == said.capacity() && said.len() < SLICE {
+            said.reserve(said.len());
+            let Some(Ok(1..)) = poll_immediate(stderr.read_buf(&mut said)).await else { break };
         }
-        since_rest += line.len();
-        if since_rest > SLICE {
+        since_rest += said.len();
+        log.write(&said).await;
+        said.clear();
+        said.shrink_to(AT_ONCE);
+        if since_rest >= SLICE {
             tokio::time::sleep(REST).await;
             since_rest = 0;
         }
@@ -157,6 +162,8 @@ struct Log {
     path: std::path::PathBuf,
     file: Option<tokio::fs::File>,
     written: u64,
+    /// The last write ended with a line.
+    at_line_start: bool,
 }
 
 impl Log {
@@ -171,22 +178,25 @@ impl Log {
             path: path.to_path_buf(),
             file,
             written,
+            at_line_start: true,
         }
     }
 
-    async fn write(&mut self, line: &[u8]) {
-        if self.written > LOG_LIMIT {
+    async fn write(&mut self, said: &[u8]) {
+        // Between two lines, if it ever ends one.
+        if self.written > LOG_LIMIT && (self.at_line_start || self.written > 2 * LOG_LIMIT) {
             let _ = tokio::fs::rename(&self.path, self.path.with_extension("log.1")).await;
             *self = Log::open(&self.path.clone()).await;
         }
         if let Some(file) = &mut self.file {
             let written: io::Result<()> = async {
-                file.write_all(line).await?;
+                file.write_all(said).await?;
                 file.flush().await
             }
             .await;
             if written.is_ok() {
-                self.written = self.written.saturating_add(line.len() as u64);
+                self.written = self.written.saturating_add(said.len() as u64);
+                self.at_line_start = said.ends_with(b"\n");
             }
         }
     }
