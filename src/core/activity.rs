@@ -1,7 +1,7 @@
 //! The latest tool calls: which tool, when, how long, how it ended, of an error its first words. Arguments and results are a
 //! person's, and not kept.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +76,13 @@ pub enum Ended<'a> {
     Blocked(&'a str),
 }
 
+/// How often a tool was called, of the calls that are kept and were let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    pub count: u64,
+    pub last: jiff::Timestamp,
+}
+
 /// Which calls are wanted.
 #[derive(Debug, Default)]
 pub struct Wanted {
@@ -131,6 +138,19 @@ impl Activity {
             offset: wanted.offset,
             activities: found.into_iter().skip(wanted.offset).take(wanted.limit).map(Noted::record).collect(),
         }
+    }
+
+    /// How often each of these tools, by server and name, was called; `None` for one that was not.
+    pub fn used(&self, tools: &[(&str, &str)]) -> Vec<Option<Used>> {
+        let kept = self.kept();
+        let mut used: HashMap<(&str, &str), Used> = HashMap::new();
+        for call in kept.calls.iter().filter(|call| call.status != "blocked") {
+            let last = call.at;
+            let tool = used.entry((&call.server, &call.tool)).or_insert(Used { count: 0, last });
+            tool.count += 1;
+            tool.last = last;
+        }
+        tools.iter().map(|tool| used.get(tool).copied()).collect()
     }
 
     /// One call.
@@ -209,6 +229,9 @@ mod tests {
         assert_eq!((list.total, list.activities[0].id.as_str()), (499, "997"));
         let summary = activity.summary();
         assert_eq!((summary.total_count, summary.success_count, summary.error_count), (MOST, MOST - 1, 1));
+        note(&activity, "even", Ended::Blocked("no"));
+        let used = activity.used(&[("even", "t"), ("even", "other")]);
+        assert_eq!((used[0].map(|used| used.count), used[1]), (Some(MOST as u64 / 2 - 1), None));
         assert_eq!(summary.top_servers.iter().map(|one| one.count).sum::<u64>(), MOST as u64);
     }
 }

@@ -20,6 +20,9 @@ pub const MOST_RECORDS: u64 = 1000;
 /// Most tools one `describe_tool` shows.
 pub const MOST_DESCRIBED: usize = 5;
 
+/// Most tools one `describe_tool` checks.
+pub const MOST_CHECKED: usize = 50;
+
 /// What a client's model is told about this server.
 pub const INSTRUCTIONS: &str = "This server leads to the tools of many other servers. First call retrieve_tools with a few \
 words on what you want to do; each tool it returns names the call tool to use in `call_with`. Then call that one with the \
@@ -41,6 +44,16 @@ fn retrieve_tools() -> Tool {
         "properties": {
             "query": {"type": "string", "description": "What you want to do, in a few words"},
             "limit": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Most tools to return (default 15)"},
+            "detail": {"type": "string", "enum": ["full", "compact"],
+                "description": "compact: one line for each tool instead of its schema; describe_tool shows the schema (default full)"},
+            "read_only_only": flag("Only tools whose servers say that they only read"),
+            "exclude_destructive": flag("Leave out tools that may destroy something; a server that says nothing counts as may"),
+            "exclude_open_world": flag("Leave out tools that may reach outside; a server that says nothing counts as may"),
+            "include_disabled": flag("List also tools that fit and may not be used now, and what a person can do about it"),
+            "include_stats": flag("Say how often and when each tool was last called"),
+            "include_session_risk_warning": flag("Say in words what all tools together could be misused for"),
+            "debug": flag("Say which words were looked for"),
+            "explain_tool": {"type": "string", "description": "Full name of a tool, server:tool: say why it stands where it does"},
         },
         "required": ["query"],
     });
@@ -52,14 +65,23 @@ fn describe_tool() -> Tool {
     let schema = json!({
         "type": "object",
         "properties": {
-            "tool_ids": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_DESCRIBED,
-                "description": "Full names of tools, server:tool"},
+            "tool_ids": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_CHECKED,
+                "description": "Full names of tools, server:tool: up to 5, up to 50 with check"},
+            "check": flag("Say only whether each could be called now, and what stands in the way"),
+            "filters": {"type": "object", "additionalProperties": false,
+                "description": "With check: what a tool must not be able to do, as in retrieve_tools",
+                "properties": {
+                    "read_only_only": {"type": "boolean"},
+                    "exclude_destructive": {"type": "boolean"},
+                    "exclude_open_world": {"type": "boolean"},
+                }},
         },
         "required": ["tool_ids"],
     });
     let annotations = ToolAnnotations::with_title("Describe tools").read_only(true).open_world(false);
-    Tool::new(DESCRIBE_TOOL, "Shows the definitions of tools whose full names are known.", object(schema))
-        .with_annotations(annotations)
+    let description =
+        "Shows the definitions of tools whose full names are known, or checks whether they could be called now.";
+    Tool::new(DESCRIBE_TOOL, description, object(schema)).with_annotations(annotations)
 }
 
 fn read_cache() -> Tool {
@@ -114,6 +136,10 @@ fn call_tool(intent: Intent) -> Tool {
     Tool::new(intent.tool(), description, object(schema)).with_annotations(annotations)
 }
 
+fn flag(description: &str) -> Value {
+    json!({"type": "boolean", "description": description})
+}
+
 pub fn object(value: Value) -> JsonObject {
     match value {
         Value::Object(map) => map,
@@ -144,5 +170,35 @@ mod tests {
             assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
             assert!(tool.annotations.is_some(), "{}", tool.name);
         }
+    }
+
+    #[test]
+    fn what_the_contract_names_is_offered() {
+        let tools = definitions();
+        let offered = |name: &str| {
+            let tool = tools.iter().find(|tool| tool.name == name).unwrap();
+            tool.input_schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            offered("retrieve_tools"),
+            [
+                "query",
+                "limit",
+                "detail",
+                "read_only_only",
+                "exclude_destructive",
+                "exclude_open_world",
+                "include_disabled",
+                "include_stats",
+                "include_session_risk_warning",
+                "debug",
+                "explain_tool"
+            ]
+        );
+        assert_eq!(offered("describe_tool"), ["tool_ids", "check", "filters"]);
+        assert_eq!(
+            offered("call_tool_read"),
+            ["name", "args", "args_json", "intent_data_sensitivity", "intent_reason"]
+        );
     }
 }

@@ -2,7 +2,9 @@
 //! others themselves.
 
 mod announcements;
+mod arguments;
 mod definitions;
+mod describe;
 mod excerpt;
 mod explain;
 mod handler;
@@ -14,9 +16,12 @@ mod pass_through;
 mod priming;
 mod proxy;
 mod qualified_name;
+mod refusals;
 mod relay;
 mod remembered_sessions;
+mod retrieve;
 mod short_way;
+mod signature;
 
 pub use explain::explain;
 pub use handler::Handler;

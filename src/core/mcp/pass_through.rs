@@ -277,7 +277,7 @@ fn has_resources(peer: &Peer<RoleClient>) -> bool {
 
 fn in_words(error: CallError) -> ErrorData {
     match error {
-        CallError::Upstream(error) => error,
+        CallError::Upstream(error) | CallError::Refused(error) => error,
         error => ErrorData::internal_error(error.to_string(), None),
     }
 }

@@ -7,23 +7,26 @@ use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock,
+    CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock, ErrorCode,
     InputResponses, JsonObject, ResultType, ServerResult, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::definitions::{DESCRIBE_TOOL, MOST_DESCRIBED, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
-use super::excerpt;
+use super::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use super::kept_results::KeptResults;
 use super::parked::{Fingerprint, ParkedRequests};
+use super::refusals::{failed, invalid_arguments, refusal};
 use super::relay::{Again, Relay};
+use super::{describe, excerpt, retrieve};
 use crate::core::activity::{Activity, Call, Ended};
 use crate::core::config::Config;
 use crate::core::tools::index::ToolIndex;
 use crate::core::tools::intent::{self, Intent};
+use crate::core::tools::locked::{Lock, LockedTools, lock};
 use crate::core::tools::tool_id;
+use crate::core::upstream::approvals::Held;
 use crate::core::upstream::aside::aside;
 use crate::core::upstream::registry::{CallError, Upstreams};
 use crate::core::upstream::sent::Started;
@@ -31,14 +34,15 @@ use crate::core::upstream::underway::SessionId;
 use crate::core::use_counts::UseCounts;
 use crate::telemetry::remember::Recorder;
 
-/// A server's name, and its list of tools where it is connected.
-type Indexed = (String, Option<Arc<Vec<Tool>>>);
+/// A server's name, its list of tools where it is connected, those that wait, and why they or all of them do.
+type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<Held>>, Option<Lock>);
 
 /// The proxy behind every MCP session.
 pub struct Proxy {
     upstreams: Arc<Upstreams>,
     index: RwLock<Arc<ToolIndex>>,
-    /// What the index was made of. Held, so that another list cannot come to lie where one of these lay.
+    locked: RwLock<Arc<LockedTools>>,
+    /// What the two were made of. Held, so that another list cannot come to lie where one of these lay.
     indexed: Mutex<Vec<Indexed>>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
@@ -59,6 +63,7 @@ impl Proxy {
         Proxy {
             upstreams,
             index: RwLock::new(Arc::new(ToolIndex::empty())),
+            locked: RwLock::new(Arc::new(LockedTools::none())),
             indexed: Mutex::default(),
             config,
             recorder,
@@ -73,10 +78,14 @@ impl Proxy {
     /// it is done beside what is served.
     pub async fn reindex(&self) {
         let servers = self.upstreams.snapshots();
-        let tools: Vec<Indexed> =
-            servers.iter().map(|server| (server.config.name.clone(), server.shared_tools())).collect();
+        let tools: Vec<Indexed> = servers
+            .iter()
+            .map(|server| (server.config.name.clone(), server.shared_tools(), server.held.clone(), lock(server)))
+            .collect();
         let same = |(one, other): (&Indexed, &Indexed)| {
-            one.0 == other.0 && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
+            (&one.0, one.3) == (&other.0, other.3)
+                && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
+                && Arc::ptr_eq(&one.2, &other.2)
         };
         {
             let indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,9 +93,12 @@ impl Proxy {
                 return;
             }
         }
-        let Ok(index) = tokio::task::spawn_blocking(move || ToolIndex::of(&servers)).await else {
+        let approvals = self.upstreams.approvals();
+        let make = move || (ToolIndex::of(&servers), LockedTools::of(&servers, &approvals));
+        let Ok((index, locked)) = tokio::task::spawn_blocking(make).await else {
             return;
         };
+        *self.locked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(locked);
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
         *self.indexed.lock().unwrap_or_else(PoisonError::into_inner) = tools;
     }
@@ -200,53 +212,25 @@ impl Proxy {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.retrieve_tools();
-        let Some(query) = arguments.get("query").and_then(Value::as_str).filter(|query| !query.trim().is_empty())
-        else {
-            return failed("retrieve_tools needs `query`: a few words on what you want to do");
+        let asked = match retrieve::Asked::read(arguments, self.config.borrow().tools_limit) {
+            Ok(asked) => asked,
+            Err(sentence) => return failed(&sentence),
         };
-        let limit = arguments.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
-        let limit = limit.filter(|limit| *limit > 0).unwrap_or(self.config.borrow().tools_limit);
         let index = self.index();
-        let found = index.search(query, limit);
-        self.recorder.tools_returned(index.len() as u64, found.len() as u64, now);
-        let tools: Vec<Value> = found
-            .iter()
-            .map(|found| {
-                let mut entry = definition(&found.entry.server, &found.entry.tool);
-                entry.insert("score".into(), json!(found.score));
-                Value::Object(entry)
-            })
-            .collect();
-        let total = tools.len();
-        let answer = json!({
-            "tools": tools,
-            "query": query,
-            "total": total,
-            "usage_instructions": "Call a tool with the call tool named in its `call_with`: \
-                {\"name\": \"<server:tool>\", \"args\": {…as its inputSchema asks…}}",
-        });
-        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+        let locked = self.locked.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = retrieve::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        self.recorder.tools_returned(index.len() as u64, answer.returned as u64, now);
+        CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
     }
 
     fn describe_tool(&self, arguments: &JsonObject) -> CallToolResult {
-        let ids: Option<Vec<&str>> =
-            arguments.get("tool_ids").and_then(Value::as_array).and_then(|ids| ids.iter().map(Value::as_str).collect());
-        let Some(ids) = ids.filter(|ids| (1..=MOST_DESCRIBED).contains(&ids.len())) else {
-            return failed(&format!("describe_tool needs `tool_ids`: 1 to {MOST_DESCRIBED} full names, server:tool"));
-        };
-        let (mut definitions, mut errors) = (Vec::new(), Vec::new());
-        for id in ids {
-            let found = tool_id::split(id).map_err(|sentence| ("not_found", sentence)).and_then(|(server, tool)| {
-                let found = self.upstreams.tool(server, tool);
-                found.map(|tool| definition(server, &tool)).map_err(|error| (word(&error), error.to_string()))
-            });
-            match found {
-                Ok(definition) => definitions.push(definition),
-                Err((error, remediation)) => errors.push(json!({"id": id, "error": error, "remediation": remediation})),
+        match describe::Asked::read(arguments) {
+            Ok(asked) => {
+                let answer = describe::answer(&asked, &self.upstreams, &self.index());
+                CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
             }
+            Err(sentence) => failed(&sentence),
         }
-        let answer = json!({"definitions": definitions, "errors": errors});
-        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
     }
 
     async fn call_upstream(
@@ -268,9 +252,13 @@ impl Proxy {
         let tool = match self.upstreams.tool(call.server, call.tool) {
             Ok(tool) => tool,
             Err(error) => {
-                let sentence = error.to_string();
+                let mut told = refusal(&error, call.server, call.tool);
+                if asking.is_none() {
+                    // Whoever calls by a script looks whether it failed, and reads no words.
+                    told.is_error = Some(true);
+                }
                 self.note(noting, &Err(error));
-                return Ok(failed(&sentence).into());
+                return Ok(told.into());
             }
         };
         let (strict, limit) = {
@@ -342,8 +330,13 @@ impl Proxy {
                 Ok(result.into())
             }
             Ok(other) => Ok(other),
-            Err(CallError::Upstream(error)) => Err(error),
-            Err(error) => Ok(failed(&error.to_string()).into()),
+            Err(CallError::Upstream(error)) if error.code == ErrorCode::INVALID_PARAMS => {
+                let found = self.upstreams.tool(server, tool).ok();
+                let schema = found.as_ref().map(|tool| tool.input_schema.as_ref());
+                Ok(invalid_arguments(&error, server, tool, schema).into())
+            }
+            Err(CallError::Upstream(error) | CallError::Refused(error)) => Err(error),
+            Err(error) => Ok(refusal(&error, server, tool).into()),
         }
     }
 
@@ -459,32 +452,6 @@ pub fn response(server: &str, result: ServerResult) -> Result<CallToolResponse, 
     }
 }
 
-/// A tool as a client's model is shown it.
-fn definition(server: &str, tool: &Tool) -> JsonObject {
-    let mut entry = JsonObject::new();
-    entry.insert("name".into(), json!(tool_id::join(server, &tool.name)));
-    entry.insert("description".into(), json!(tool.description));
-    entry.insert("inputSchema".into(), json!(tool.input_schema));
-    entry.insert("server".into(), json!(server));
-    entry.insert("call_with".into(), json!(Intent::recommended(tool.annotations.as_ref()).tool()));
-    if let Some(annotations) = &tool.annotations {
-        entry.insert("annotations".into(), json!(annotations));
-    }
-    entry
-}
-
-/// Why a tool is not shown, in `describe_tool`'s words (contract: mcp-tools §2.3).
-fn word(error: &CallError) -> &'static str {
-    match error {
-        CallError::Disabled(_) => "disabled",
-        CallError::Quarantined(_) => "quarantined",
-        CallError::Held { changed: true, .. } => "changed",
-        CallError::Held { changed: false, .. } => "pending_approval",
-        CallError::Connecting(_) | CallError::NotConnected { .. } => "not_connected",
-        _ => "not_found",
-    }
-}
-
 /// A checked request to an upstream's tool.
 struct UpstreamCall<'a> {
     id: &'a str,
@@ -514,11 +481,6 @@ impl<'a> UpstreamCall<'a> {
             arguments: given,
         })
     }
-}
-
-/// A result that the caller's model can read: what went wrong, and what to do.
-pub fn failed(sentence: &str) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(sentence)])
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl<'a> Relay<'a> {
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.proxy.parked().resume(&state, asked, &again.answers.unwrap_or_default());
-        match resumed.map_err(CallError::Upstream)? {
+        match resumed.map_err(CallError::Refused)? {
             Resumed::Answered(parked) => self.follow(parked.sent, parked.hearing, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }
@@ -160,7 +160,7 @@ impl<'a> Relay<'a> {
                         let text = "the server needs to ask what this client does not offer to answer";
                         let data = json!({"requiredCapabilities": required});
                         let error = ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data));
-                        return Err(CallError::Upstream(error));
+                        return Err(CallError::Refused(error));
                     }
                     return answer.map_err(|error| self.proxy.upstreams().failed(self.server, error));
                 }

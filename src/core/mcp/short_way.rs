@@ -19,7 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use rmcp::model::{CallToolResult, ErrorData};
+use rmcp::model::{CallToolResult, ErrorCode, ErrorData};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -27,7 +27,8 @@ use tokio::sync::oneshot;
 
 use super::Proxy;
 use super::pass_through::only_server;
-use super::proxy::{Noting, failed};
+use super::proxy::Noting;
+use super::refusals::refusal;
 use crate::core::activity::Ended;
 use crate::core::tools::intent::{self, Intent};
 use crate::core::tools::tool_id;
@@ -530,6 +531,10 @@ impl ShortWay {
                 }
                 respond(id, Some(&result), None)
             }
+            // It is told with the tool's schema.
+            Some(Answer::Error(error)) if self.place == Tools::Own && is_invalid_arguments(&error) => {
+                return Outcome::More(Box::new(sent.started(None, Some(Answer::Error(error)))));
+            }
             Some(Answer::Error(error)) => {
                 self.proxy.note_as(noting, Ended::Error(error.get()));
                 respond(id, None, Some(&error))
@@ -539,7 +544,7 @@ impl ShortWay {
                 let ended = CallError::Ended { server: sent.server };
                 match self.place {
                     Tools::All => respond_error(id, &ErrorData::internal_error(ended.to_string(), None)),
-                    Tools::Own => respond_result(id, &failed(&ended.to_string())),
+                    Tools::Own => respond_result(id, &refusal(&ended, &server, &tool)),
                 }
             }
         };
@@ -620,6 +625,15 @@ fn is_deep(json: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether a server's error is about what it was given.
+fn is_invalid_arguments(error: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Coded {
+        code: i32,
+    }
+    serde_json::from_str::<Coded>(error.get()).is_ok_and(|error| error.code == ErrorCode::INVALID_PARAMS.0)
 }
 
 fn respond_error(id: &RawValue, error: &ErrorData) -> Response {

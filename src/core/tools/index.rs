@@ -7,6 +7,7 @@ use rmcp::model::Tool;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::hints::{Filter, Filters, Hints, SessionRisk, Withheld};
 use super::synonyms;
 use super::words::{Words, split};
 use crate::core::upstream::Snapshot;
@@ -14,6 +15,9 @@ use crate::core::upstream::Snapshot;
 /// A searchable set of tools; rebuilt whole when a server's tools change.
 pub struct ToolIndex {
     entries: Vec<Entry>,
+    /// What is said of each, in the same order.
+    hints: Vec<Hints>,
+    risk: SessionRisk,
     /// In order, for words that are only begun.
     terms: BTreeMap<String, Term>,
     words: Words,
@@ -31,6 +35,42 @@ pub struct Entry {
 pub struct Found<'a> {
     pub entry: &'a Entry,
     pub score: f32,
+}
+
+/// What a search found.
+pub struct Search<'a> {
+    /// The best, best first.
+    pub found: Vec<Found<'a>>,
+    /// How many fit at all, those that the filters withheld too.
+    pub matched: usize,
+    /// How many each filter withheld, in the order of [`Filter::ALL`].
+    pub withheld: [WithheldCount; Filter::ALL.len()],
+}
+
+/// How many tools one filter withheld.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WithheldCount {
+    /// Their servers say nothing of what the filter is against.
+    pub unsaid: usize,
+    /// Their servers say so themselves.
+    pub said: usize,
+}
+
+impl WithheldCount {
+    /// All of them.
+    pub fn total(self) -> usize {
+        self.unsaid + self.said
+    }
+}
+
+/// Why a tool stands where it does for a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    pub score: f32,
+    /// Its place among all that fit, from 1; `None` when no word of the query leads to it.
+    pub rank: Option<usize>,
+    /// What each word of the query adds.
+    pub words: Vec<(String, f32)>,
 }
 
 /// Where a word stands.
@@ -91,7 +131,14 @@ impl ToolIndex {
     pub fn new(entries: Vec<Entry>) -> ToolIndex {
         let words = Words::english();
         let terms = weigh(&entries, &words);
-        ToolIndex { entries, terms, words }
+        let hints: Vec<Hints> = entries.iter().map(|entry| Hints::of(entry.tool.annotations.as_ref())).collect();
+        ToolIndex {
+            risk: SessionRisk::of(&hints),
+            entries,
+            hints,
+            terms,
+            words,
+        }
     }
 
     /// How many tools there are.
@@ -99,8 +146,81 @@ impl ToolIndex {
         self.entries.len()
     }
 
+    /// What all of them together could be misused for.
+    pub(crate) fn risk(&self) -> SessionRisk {
+        self.risk
+    }
+
+    /// Every tool.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The words of a query that are looked for.
+    pub(crate) fn query_words(&self, query: &str) -> Vec<String> {
+        self.words.of_query(query)
+    }
+
     /// The best tools for a query: best first, then by name.
     pub fn search(&self, query: &str, limit: usize) -> Vec<Found<'_>> {
+        self.search_within(query, limit, Filters::default()).found
+    }
+
+    /// The best tools for a query that no filter is against.
+    pub(crate) fn search_within(&self, query: &str, limit: usize, filters: Filters) -> Search<'_> {
+        let (mut matched, mut withheld) = (0, [WithheldCount::default(); Filter::ALL.len()]);
+        let mut found = Vec::new();
+        for ((entry, hints), sum) in self.entries.iter().zip(&self.hints).zip(self.sums(query)) {
+            if sum.score <= 0.0 {
+                continue;
+            }
+            matched += 1;
+            match filters.withhold(*hints) {
+                None => found.push(Found {
+                    entry,
+                    score: sum.total(),
+                }),
+                Some(why) => note(&mut withheld, why),
+            }
+        }
+        let better = |a: &Found<'_>, b: &Found<'_>| {
+            b.score.total_cmp(&a.score).then_with(|| a.entry.tool.name.cmp(&b.entry.tool.name))
+        };
+        let limit = limit.clamp(1, LARGEST_LIMIT);
+        if found.len() > limit {
+            found.select_nth_unstable_by(limit, better);
+            found.truncate(limit);
+        }
+        found.sort_by(better);
+        Search {
+            found,
+            matched,
+            withheld,
+        }
+    }
+
+    /// Why a tool stands where it does; `None` when there is no such tool.
+    pub(crate) fn explain(&self, query: &str, server: &str, tool: &str) -> Option<Explanation> {
+        let at = self.entries.iter().position(|entry| entry.server == server && entry.tool.name == tool)?;
+        let sums = self.sums(query);
+        let score = sums.get(at)?.total();
+        let words = self.words.of_query(query).into_iter().map(|word| {
+            let said = self.meanings(&word).into_iter().filter_map(|(term, worth)| {
+                let posting = term.postings.iter().find(|posting| posting.entry as usize == at)?;
+                Some(worth * posting.share)
+            });
+            let most = said.fold(0.0, f32::max);
+            (word, most)
+        });
+        Some(Explanation {
+            score,
+            rank: (score > 0.0).then(|| 1 + sums.iter().filter(|sum| sum.total() > score).count()),
+            words: words.collect(),
+        })
+    }
+
+    /// What the words of a query say of each tool.
+    fn sums(&self, query: &str) -> Vec<Sum> {
         let mut sums = vec![Sum::default(); self.entries.len()];
         let mut best = vec![Sum::default(); self.entries.len()];
         let mut touched = Vec::new();
@@ -125,26 +245,7 @@ impl ToolIndex {
                 *best = Sum::default();
             }
         }
-        let mut found: Vec<Found<'_>> = self
-            .entries
-            .iter()
-            .zip(&sums)
-            .filter(|(_, sum)| sum.score > 0.0)
-            .map(|(entry, sum)| Found {
-                entry,
-                score: sum.score * (1.0 + WHOLE_NAME * sum.of_name.min(1.0)),
-            })
-            .collect();
-        let better = |a: &Found<'_>, b: &Found<'_>| {
-            b.score.total_cmp(&a.score).then_with(|| a.entry.tool.name.cmp(&b.entry.tool.name))
-        };
-        let limit = limit.clamp(1, LARGEST_LIMIT);
-        if found.len() > limit {
-            found.select_nth_unstable_by(limit, better);
-            found.truncate(limit);
-        }
-        found.sort_by(better);
-        found
+        sums
     }
 
     /// The term of a word, its synonyms, and for an unknown word what begins alike; each with its worth.
@@ -170,6 +271,22 @@ impl ToolIndex {
 struct Sum {
     score: f32,
     of_name: f32,
+}
+
+impl Sum {
+    fn total(self) -> f32 {
+        self.score * (1.0 + WHOLE_NAME * self.of_name.min(1.0))
+    }
+}
+
+fn note(withheld: &mut [WithheldCount; Filter::ALL.len()], why: Withheld) {
+    for (count, filter) in withheld.iter_mut().zip(Filter::ALL) {
+        if filter == why.filter && why.said {
+            count.said += 1;
+        } else if filter == why.filter {
+            count.unsaid += 1;
+        }
+    }
 }
 
 /// Every word's weight and its share in every tool.
@@ -338,6 +455,42 @@ mod tests {
         let index = ToolIndex::of(&[server("a", Phase::Quarantined), server("b", Phase::Failed("x".into()))]);
         assert_eq!(index.len(), 0);
         assert!(index.search("a", 5).is_empty());
+    }
+
+    #[test]
+    fn filters_leave_room_for_what_passes_them_and_are_counted() {
+        let mut listed = vec![Tool::new("read_note", "Reads a note", serde_json::Map::new())];
+        listed[0].annotations = Some(rmcp::model::ToolAnnotations::new().read_only(true).open_world(false));
+        listed.push(Tool::new("note", "note", serde_json::Map::new()));
+        let entries = listed.into_iter().map(|tool| Entry {
+            server: "s".into(),
+            tool,
+        });
+        let index = ToolIndex::new(entries.collect());
+        let filters = Filters {
+            read_only_only: true,
+            ..Filters::default()
+        };
+        let search = index.search_within("note", 1, filters);
+        assert_eq!((search.found.len(), search.matched), (1, 2));
+        assert_eq!(search.found[0].entry.tool.name, "read_note");
+        assert_eq!(search.withheld.map(WithheldCount::total), [1, 0, 0]);
+        assert_eq!(search.withheld[0].unsaid, 1);
+        assert!(index.risk().lethal_trifecta);
+    }
+
+    #[test]
+    fn a_tools_place_is_explained_by_the_words_of_the_query() {
+        let index = ToolIndex::of(&[server(
+            "git",
+            tools(&[("list_commits", "Lists commits"), ("list_files", "Lists")]),
+        )]);
+        let explained = index.explain("list the commits", "git", "list_files").unwrap();
+        assert_eq!(explained.rank, Some(2));
+        let said: Vec<(&str, bool)> = explained.words.iter().map(|(word, says)| (word.as_str(), *says > 0.0)).collect();
+        assert_eq!(said, [("commit", false), ("list", true)]);
+        assert_eq!(index.explain("zebra", "git", "list_files").unwrap().rank, None);
+        assert_eq!(index.explain("list", "git", "nothing"), None);
     }
 
     #[test]

@@ -125,6 +125,13 @@ impl Approvals {
         (open, held)
     }
 
+    /// The tools of a server that were approved, each with its description of then.
+    pub fn known(&self, server: &str) -> Vec<(String, String)> {
+        let approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = approved.servers.get(server).into_iter().flatten();
+        known.map(|(name, print)| (name.clone(), print.description.clone())).collect()
+    }
+
     /// Approves these tools as they are now.
     ///
     /// # Errors

@@ -91,6 +91,9 @@ pub enum CallError {
     /// The server's own JSON-RPC error, as it is.
     #[error("{0}")]
     Upstream(rmcp::ErrorData),
+    /// The request cannot be sent on as it is: an error of ours, not of the server.
+    #[error("{0}")]
+    Refused(rmcp::ErrorData),
     #[error("the call to server `{server}` failed: {error}")]
     Other { server: String, error: String },
 }
@@ -138,6 +141,11 @@ impl Upstreams {
             wishes: Arc::default(),
             sessions: AtomicU64::new(0),
         }
+    }
+
+    /// What has been approved.
+    pub fn approvals(&self) -> Arc<Approvals> {
+        self.approvals.clone()
     }
 
     /// What servers say to everybody, from now on.

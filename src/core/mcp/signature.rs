@@ -1,0 +1,184 @@
+//! A tool in one line: what `retrieve_tools` shows of it with `detail: "compact"` (contract: mcp-tools §2.2).
+
+use rmcp::model::Tool;
+use serde_json::{Map, Value};
+
+/// What the line means, for a client's model.
+pub const HINT: &str = "In `sig`, name*:type is a required parameter, name:type=value one with a default, and ~ stands for what \
+    was left out. Where `lossy` is true, call describe_tool with the entry's id before you call the tool: it shows the whole \
+    inputSchema, and in `call_with` the call tool to use.";
+
+/// A tool's parameters and description, shortened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    pub sig: String,
+    pub desc: String,
+    /// Something that a caller may have to know of the parameters is not in it.
+    pub lossy: bool,
+}
+
+/// Most parameters that are shown.
+const MOST_PARAMETERS: usize = 24;
+/// Most values of a choice that are shown, and how long they may be together.
+const MOST_CHOICES: usize = 8;
+const LONGEST_CHOICES: usize = 80;
+/// Longest default value, name and description that are shown, in characters.
+const LONGEST_DEFAULT: usize = 24;
+const LONGEST_NAME: usize = 64;
+const LONGEST_DESCRIPTION: usize = 120;
+
+/// What says nothing of which values a parameter takes.
+const PLAIN: [&str; 7] = ["type", "description", "title", "default", "examples", "enum", "items"];
+const PLAIN_AT_THE_TOP: [&str; 9] = [
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    "title",
+    "description",
+    "$schema",
+    "$defs",
+    "definitions",
+];
+
+impl Signature {
+    /// Of a tool.
+    pub fn of(tool: &Tool) -> Signature {
+        let schema = tool.input_schema.as_ref();
+        let nothing = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&nothing);
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut lossy = schema.keys().any(|key| !PLAIN_AT_THE_TOP.contains(&key.as_str()))
+            || properties.len() > MOST_PARAMETERS
+            || required.iter().any(|name| !properties.contains_key(*name));
+        let mut parts: Vec<String> = Vec::new();
+        for (name, property) in properties.iter().take(MOST_PARAMETERS) {
+            let star = if required.contains(&name.as_str()) { "*" } else { "" };
+            let (kind, lost) = kind(property);
+            let (default, default_lost) = default(property);
+            lossy |= lost || default_lost || name.chars().nth(LONGEST_NAME).is_some();
+            let name: String = name.chars().take(LONGEST_NAME).collect();
+            let mark = if lost || default_lost { "~" } else { "" };
+            parts.push(format!("{name}{star}:{kind}{mark}{default}"));
+        }
+        if properties.len() > MOST_PARAMETERS {
+            parts.push("~".to_owned());
+        }
+        Signature {
+            sig: format!("({})", parts.join(", ")),
+            desc: brief(tool.description.as_deref().unwrap_or_default()),
+            lossy,
+        }
+    }
+}
+
+/// A parameter's type in few letters, and whether it says more than they do.
+fn kind(property: &Value) -> (String, bool) {
+    let Some(said) = property.as_object() else { return ("any".to_owned(), true) };
+    let more = said.keys().any(|key| !PLAIN.contains(&key.as_str()));
+    if let Some(choices) = said.get("enum").and_then(Value::as_array) {
+        let shown = choices.iter().map(Value::to_string).collect::<Vec<_>>().join("|");
+        if choices.len() <= MOST_CHOICES && shown.chars().count() <= LONGEST_CHOICES {
+            return (shown, more);
+        }
+        return (word(said.get("type")).to_owned(), true);
+    }
+    match said.get("type").and_then(Value::as_str) {
+        Some("array") => match said.get("items") {
+            Some(items) if items.get("type").is_some_and(|kind| kind != "array") => {
+                let (inner, lost) = kind(items);
+                (format!("[{inner}]"), more || lost)
+            }
+            _ => ("[any]".to_owned(), true),
+        },
+        Some("object") => ("obj".to_owned(), true),
+        Some("string" | "integer" | "number" | "boolean") => (word(said.get("type")).to_owned(), more),
+        _ => ("any".to_owned(), true),
+    }
+}
+
+fn word(kind: Option<&Value>) -> &str {
+    match kind.and_then(Value::as_str) {
+        Some("string") => "str",
+        Some("integer") => "int",
+        Some("number") => "num",
+        Some("boolean") => "bool",
+        _ => "any",
+    }
+}
+
+/// `=value`, and whether there is one that is not shown.
+fn default(property: &Value) -> (String, bool) {
+    match property.get("default") {
+        None | Some(Value::Null) => (String::new(), false),
+        Some(value) => {
+            let shown = value.to_string();
+            if value.is_object() || value.is_array() || shown.chars().nth(LONGEST_DEFAULT).is_some() {
+                (String::new(), true)
+            } else {
+                (format!("={shown}"), false)
+            }
+        }
+    }
+}
+
+/// The first sentence of the first line.
+fn brief(description: &str) -> String {
+    let line = description.trim_start().lines().next().unwrap_or_default().trim_end();
+    let sentence = line.split_once(". ").map_or(line, |(sentence, _)| sentence);
+    match sentence.char_indices().nth(LONGEST_DESCRIPTION) {
+        Some((end, _)) => format!("{}…", sentence.get(..end).unwrap_or_default().trim_end()),
+        None => sentence.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(schema: Value) -> (String, bool) {
+        let tool = Tool::new("t", "", schema.as_object().cloned().unwrap());
+        let signature = Signature::of(&tool);
+        (signature.sig, signature.lossy)
+    }
+
+    #[test]
+    fn simple_parameters_are_said_whole() {
+        let schema = json!({"type": "object", "required": ["path"], "properties": {
+            "path": {"type": "string", "description": "where"}, "depth": {"type": "integer", "default": 3},
+            "tags": {"type": "array", "items": {"type": "string"}}, "order": {"type": "string", "enum": ["up", "down"]}}});
+        let sig = r#"(path*:str, depth:int=3, tags:[str], order:"up"|"down")"#;
+        assert_eq!(of(schema), (sig.to_owned(), false));
+        assert_eq!(of(json!({"type": "object"})), ("()".to_owned(), false));
+    }
+
+    #[test]
+    fn what_is_left_out_is_marked() {
+        for (property, sig) in [
+            (json!({"type": "string", "pattern": "^a"}), "(a:str~)"),
+            (json!({"type": "object", "properties": {"b": {}}}), "(a:obj~)"),
+            (json!({"anyOf": [{"type": "string"}]}), "(a:any~)"),
+            (json!({"type": "array"}), "(a:[any]~)"),
+            (json!({"type": "string", "default": "x".repeat(50)}), "(a:str~)"),
+            (json!({"type": "string", "enum": vec!["a"; 20]}), "(a:str~)"),
+            (json!(true), "(a:any~)"),
+        ] {
+            assert_eq!(of(json!({"type": "object", "properties": {"a": property}})), (sig.to_owned(), true));
+        }
+        assert!(of(json!({"type": "object", "oneOf": []})).1);
+        assert!(of(json!({"type": "object", "required": ["a"]})).1);
+        let many: Map<String, Value> = (0..30).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
+        let (sig, lossy) = of(json!({"type": "object", "properties": many}));
+        assert!(lossy && sig.ends_with("p23:str, ~)"), "{sig}");
+    }
+
+    #[test]
+    fn a_description_is_its_first_sentence() {
+        assert_eq!(brief("Adds numbers. Then more.\nAnd more"), "Adds numbers");
+        assert_eq!(brief(&"ä".repeat(200)), format!("{}…", "ä".repeat(120)));
+        assert_eq!(brief(""), "");
+    }
+}
