@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use super::arguments::whole;
 use super::definitions::object;
 use super::refusals::failed;
-use crate::contract::api::ServerTool;
 use crate::core::app::App;
 use crate::core::config::{Config, ServerConfig};
 use crate::core::upstream::Snapshot;
@@ -232,7 +231,7 @@ async fn look(app: &App, operation: &str, arguments: &JsonObject) -> Result<Valu
         }
         "inspect_quarantined" | "inspect_tools" => {
             let server = app.upstreams.snapshot(named(arguments)?).ok_or("no server has this name")?;
-            Ok(inspected(&listed(&server), &server.config.name, &server.tools_to_api().tools))
+            Ok(inspected(&server))
         }
         // The schema of the existing core names the first, its handler the second.
         "quarantine_server" | "quarantine" => {
@@ -250,7 +249,8 @@ async fn look(app: &App, operation: &str, arguments: &JsonObject) -> Result<Valu
 }
 
 /// What there is of a server's tools, approved or not.
-fn inspected(server: &Value, name: &str, tools: &[ServerTool]) -> Value {
+fn inspected(server: &Snapshot) -> Value {
+    let tools = server.tools_to_api().tools;
     let count = |status: &str| tools.iter().filter(|tool| tool.approval_status == status).count();
     let shown: Vec<Value> = tools
         .iter()
@@ -273,25 +273,24 @@ fn inspected(server: &Value, name: &str, tools: &[ServerTool]) -> Value {
             Value::Object(shown)
         })
         .collect();
-    let waiting = tools.len() - count("approved");
-    let mut answer = json!({
-        "server_name": name,
-        "server": server,
-        "warning": UNTRUSTED,
-        "tools": shown,
-        "total": tools.len(),
-        "approved_count": count("approved"),
-        "pending_count": count("pending"),
-        "changed_count": count("changed"),
-        "disabled_count": 0,
-    });
-    if waiting > 0 || server["quarantined"] == true {
-        answer["action_required"] = json!(APPROVING);
+    let mut answer = Map::from_iter([
+        ("server_name".to_owned(), json!(server.config.name)),
+        ("server".to_owned(), listed(server)),
+        ("warning".to_owned(), json!(UNTRUSTED)),
+        ("tools".to_owned(), json!(shown)),
+        ("total".to_owned(), json!(tools.len())),
+        ("approved_count".to_owned(), json!(count("approved"))),
+        ("pending_count".to_owned(), json!(count("pending"))),
+        ("changed_count".to_owned(), json!(count("changed"))),
+        ("disabled_count".to_owned(), json!(0)),
+    ]);
+    if server.config.quarantined || count("approved") < tools.len() {
+        answer.insert("action_required".into(), json!(APPROVING));
     }
-    if server["connection_status"]["state"] != "connected" {
-        answer["note"] = json!("the server does not run now, so its tools are not known");
+    if !server.is_connected() {
+        answer.insert("note".into(), json!("the server does not run now, so its tools are not known"));
     }
-    answer
+    Value::Object(answer)
 }
 
 fn named(arguments: &JsonObject) -> Result<&str, String> {
@@ -358,7 +357,11 @@ fn listed(server: &Snapshot) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::core::upstream::Phase;
+    use crate::core::upstream::approvals::{Held, Print};
 
     fn read(value: Value) -> Result<Value, String> {
         settings(&value.as_object().cloned().unwrap()).map(Value::Object)
@@ -383,14 +386,17 @@ mod tests {
 
     #[test]
     fn what_waits_is_counted_and_marked_as_untrusted() {
-        let tool = |name: &str, status: &str| ServerTool {
-            name: name.to_owned(),
-            approval_status: status.to_owned(),
-            ..ServerTool::default()
+        let tool = |name: &'static str| Tool::new(name, "", JsonObject::new());
+        let held = |name, before| Held {
+            print: Print::of(&tool(name)),
+            tool: tool(name),
+            before,
         };
-        let tools = [tool("a", "approved"), tool("b", "pending"), tool("c", "changed")];
-        let server = json!({"quarantined": false, "connection_status": {"state": "connected"}});
-        let shown = inspected(&server, "s", &tools);
+        let connected = Phase::Connected(Arc::new(vec![tool("a")]));
+        let mut server = Snapshot::new(Arc::default(), connected);
+        assert!(inspected(&server).get("action_required").is_none());
+        server.held = Arc::new(vec![held("b", None), held("c", Some(Print::of(&tool("d"))))]);
+        let shown = inspected(&server);
         for (key, count) in [
             ("total", 3),
             ("approved_count", 1),
@@ -403,7 +409,8 @@ mod tests {
         let marks: Vec<&Value> = shown["tools"].as_array().unwrap().iter().map(|tool| &tool["untrusted"]).collect();
         assert_eq!(marks, [false, true, true]);
         assert!(shown["action_required"].is_string() && shown["warning"].is_string());
-        assert!(inspected(&server, "s", &tools[..1]).get("action_required").is_none());
+        server.phase = Phase::Disabled;
+        assert!(inspected(&server)["note"].is_string());
     }
 
     #[test]

@@ -95,16 +95,17 @@ pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Op
     let id = tool_id::join(server, tool);
     let said: String =
         error.message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_ERROR).collect();
-    let mut told = json!({
-        "error": format!("invalid arguments for {id}: {said}"),
-        "error_type": "invalid_params",
-        "tool": id,
-        "hint": "Correct the arguments as input_schema asks, and call the tool again.",
-    });
+    let hint = "Correct the arguments as input_schema asks, and call the tool again.";
+    let mut told = JsonObject::from_iter([
+        ("error".to_owned(), json!(format!("invalid arguments for {id}: {said}"))),
+        ("error_type".to_owned(), json!("invalid_params")),
+        ("tool".to_owned(), json!(id)),
+        ("hint".to_owned(), json!(hint)),
+    ]);
     if let Some(schema) = schema {
-        told["input_schema"] = json!(schema);
+        told.insert("input_schema".into(), json!(schema));
     }
-    failed(&told.to_string())
+    failed(&Value::Object(told).to_string())
 }
 
 fn told(answer: &Value) -> CallToolResult {

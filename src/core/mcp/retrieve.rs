@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rmcp::model::{JsonObject, Tool};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{filters, flag, whole};
@@ -247,11 +248,15 @@ fn notice(asked: &Asked, locked: &LockedTools) -> Option<String> {
 }
 
 fn risk(risk: SessionRisk, warn: bool) -> Value {
-    let mut shown = json!(risk);
-    if warn && risk.lethal_trifecta {
-        shown["warning"] = json!(SessionRisk::WARNING);
+    #[derive(Serialize)]
+    struct Shown {
+        #[serde(flatten)]
+        risk: SessionRisk,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warning: Option<&'static str>,
     }
-    shown
+    let warning = (warn && risk.lethal_trifecta).then_some(SessionRisk::WARNING);
+    json!(Shown { risk, warning })
 }
 
 fn debug(asked: &Asked, index: &ToolIndex, search: &Search<'_>) -> Value {
