@@ -1,16 +1,17 @@
-//! What a call through a proxy costs beside the same call without one; `scripts/bench` runs it, with peers to compare.
+//! What a call and a list of tools through a proxy cost beside the same without one; `scripts/bench` runs it, with peers to compare.
 //!
-//! `calls SECONDS NAME SERVERS PATH COMMAND... ';' NAME …`: each command starts a proxy on the port `{port}` in front of the fast
-//! upstream below (`{upstream}` is this program; with the argument `upstream` it is one, on standard input and output).
+//! `calls calls SECONDS SUBJECT...` and `calls lists SUBJECT...`, with subjects as `subject::Subject` reads and starts them, in front of
+//! the fast upstream (this program with the argument `upstream`). All are measured by turns, so that a machine's bad moment is
+//! not one subject's.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
+#![allow(clippy::print_stderr, reason = "how far it is, beside the table")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 #![allow(clippy::indexing_slicing, reason = "same")]
 
-use std::io::{BufRead, Write};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -22,55 +23,49 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 mod session;
+mod subject;
+mod upstream;
 
-use session::{Failure, Running, Session, Target};
+use session::{Failure, Session, Target, result};
+use subject::{Rows, Started, Subject, median, percentile};
 
 const SESSIONS: [usize; 3] = [1, 16, 128];
-const STARTS: usize = 5;
+const TURNS: usize = 3;
+const STARTS: usize = 3; // per turn
+const TOOLS: [usize; 2] = [1_000, 10_000];
+const LISTS: usize = 15; // per turn, if they take no longer than
+const LISTS_END: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_WITH_MANY: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(2);
 
-/// What the fast upstream answers; `None` to a notification.
-fn answer(request: &Value) -> Option<Value> {
-    let id = request.get("id")?;
-    let result = match request["method"].as_str()? {
-        "initialize" => json!({"protocolVersion": request["params"]["protocolVersion"], "capabilities": {"tools": {}},
-            "serverInfo": {"name": "fast", "version": "1"}}),
-        "tools/list" => json!({"tools": [{"name": "echo", "description": "Says it again",
-            "inputSchema": {"type": "object", "properties": {"message": {"type": "string"}}},
-            "annotations": {"readOnlyHint": true}}]}),
-        "tools/call" => json!({"content": [{"type": "text", "text": request["params"]["arguments"]["message"]}]}),
-        "ping" => json!({}),
-        _ => return Some(json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no such method"}})),
-    };
-    Some(json!({"jsonrpc": "2.0", "id": id, "result": result}))
-}
-
-/// The fast upstream over standard input and output.
-fn serve_stdio() {
-    let mut output = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        if let Some(answer) = answer(&serde_json::from_str(&line.unwrap()).unwrap()) {
-            // One write for a line, so that it wakes the reader once.
-            output.write_all(format!("{answer}\n").as_bytes()).unwrap();
-            output.flush().unwrap();
-        }
-    }
-}
-
-/// The fast upstream over streamable HTTP, for the call without a proxy.
-async fn serve_http(listener: TcpListener) {
-    async fn respond(body: Bytes) -> Response {
-        match answer(&serde_json::from_slice(&body).unwrap()) {
-            Some(answer) => ([("content-type", "application/json")], answer.to_string()).into_response(),
+/// The fast upstream over streamable HTTP, for what is measured without a proxy.
+async fn direct(count: usize) -> Target {
+    let list: Arc<str> = upstream::list(&upstream::generated(count)).into();
+    let respond = move |body: Bytes| async move {
+        let answered: Response = match upstream::answer(&body, &list) {
+            Some(answer) => ([("content-type", "application/json")], answer).into_response(),
             None => StatusCode::ACCEPTED.into_response(),
-        }
+        };
+        answered
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/mcp", post(respond))).await.unwrap() });
+    Target {
+        address,
+        path: "/mcp".to_owned(),
     }
-    axum::serve(listener, Router::new().route("/mcp", post(respond))).await.unwrap();
+}
+
+fn list_request(cursor: Option<&Value>) -> Value {
+    let params = cursor.map_or(json!({}), |cursor| json!({"cursor": cursor}));
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params})
 }
 
 /// The name of the upstream's tool, once it is there.
 async fn echo(session: &mut Session) -> Result<String, Failure> {
-    let listed = session.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})).await?;
+    let listed = session.ask(&list_request(None)).await?;
     let mut names = listed["tools"].as_array().into_iter().flatten().filter_map(|tool| tool["name"].as_str());
     Ok(names.find(|name| name.ends_with("echo")).ok_or("not listed yet")?.to_owned())
 }
@@ -116,136 +111,169 @@ async fn load(
     Ok((times, rate))
 }
 
-async fn print_load(name: &str, target: &Target, tool: &str, seconds: f64) {
-    let warm = load(target, tool, 1, Duration::from_millis(300)).await;
-    if let Err(error) = warm {
-        println!("{name:<34} failed: {error}");
+/// p50, p99 and calls a second at each number of sessions.
+async fn add_load(rows: &mut Rows, name: &str, target: &Target, tool: &str, seconds: f64) {
+    if let Err(error) = load(target, tool, 1, Duration::from_millis(300)).await {
+        rows.add(&row(name, SESSIONS[0]), Err(error));
         return;
     }
     for sessions in SESSIONS {
-        match load(target, tool, sessions, Duration::from_secs_f64(seconds)).await {
-            Ok((times, rate)) => {
-                let at = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64() * 1e3;
-                println!("{name:<34} {sessions:>8} {:>9.3} {:>9.3} {rate:>9.0}", at(50), at(99));
-            }
-            Err(error) => println!("{name:<34} {sessions:>8} failed: {error}"),
+        let measured = load(target, tool, sessions, Duration::from_secs_f64(seconds)).await;
+        let turn = measured.map(|(times, rate)| vec![percentile(&times, 50), percentile(&times, 99), rate]);
+        rows.add(&row(name, sessions), turn);
+    }
+}
+
+fn row(name: &str, column: impl std::fmt::Display) -> String {
+    format!("{name:<34} {column:>8}")
+}
+
+/// Starts a subject as often as a turn wants, and keeps the last.
+async fn started(subject: &Subject, home: &std::path::Path) -> Result<(Vec<f64>, Started, String), Failure> {
+    let one_tool = [("{tools}", "1".to_owned())];
+    let mut starts = Vec::new();
+    loop {
+        let (started, tool) = subject.start(home, &one_tool, PATIENCE, echo).await?;
+        starts.push(started.took.as_secs_f64() * 1e3);
+        if starts.len() == STARTS {
+            return Ok((starts, started, tool));
         }
     }
 }
 
-/// A proxy to be measured.
-struct Subject {
-    name: String,
-    servers: String,
-    path: String,
-    command: Vec<String>,
-}
-
-impl Subject {
-    /// Starts it and waits for the upstream's tool: the process, its address, the time and the tool.
-    async fn start(&self, upstream: &str) -> Result<(Running, Target, Duration, String), Failure> {
-        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let filled = |text: &String| text.replace("{port}", &port.to_string()).replace("{upstream}", upstream);
-        let mut command = self.command.iter().map(filled);
-        let program = command.next().ok_or("no command")?;
-        let begin = Instant::now();
-        let mut command_line = Command::new(program);
-        command_line.args(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let running = Running(command_line.spawn()?);
-        let target = Target {
-            address: (Ipv4Addr::LOCALHOST, port).into(),
-            path: self.path.clone(),
-        };
-        loop {
-            let listed = async { echo(&mut Session::open(target.clone()).await?).await };
-            match tokio::time::timeout(Duration::from_secs(5), listed).await.unwrap_or_else(|late| Err(late.into())) {
-                Ok(tool) => return Ok((running, target, begin.elapsed(), tool)),
-                Err(error) if begin.elapsed() > PATIENCE => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+async fn calls(seconds: f64, subjects: &[Subject]) {
+    let homes = tempfile::tempdir().unwrap();
+    let (mut loads, mut costs) = (Rows::new(), Rows::new());
+    let upstream = direct(1).await;
+    for turn in 1..=TURNS {
+        eprintln!("calls: turn {turn} of {TURNS}");
+        add_load(&mut loads, "direct", &upstream, "echo", seconds).await;
+        for subject in subjects {
+            let cost_row = row(&subject.name, &subject.servers);
+            let (starts, started, tool) = match started(subject, &homes.path().join(&subject.name)).await {
+                Ok(started) => started,
+                Err(error) => {
+                    costs.add(&cost_row, Err(format!("does not start: {error}").into()));
+                    continue;
+                }
+            };
+            tokio::time::sleep(IDLE).await;
+            let idle = started.memory();
+            add_load(&mut loads, &subject.name, &started.target, &tool, seconds).await;
+            // Before our other address is measured, so that the load was everybody's.
+            costs.add(&cost_row, Ok(vec![median(starts), idle, started.memory()]));
+            if let Some(server) = tool.strip_suffix("__echo").filter(|_| subject.path == "/mcp/all") {
+                let searched = Target {
+                    path: "/mcp".to_owned(),
+                    ..started.target
+                };
+                let tool = format!("{server}:echo");
+                add_load(&mut loads, "  through call_tool_read", &searched, &tool, seconds).await;
             }
+        }
+    }
+    println!("{} {:>9} {:>9} {:>9}", row("calls", "sessions"), "p50 ms", "p99 ms", "calls/s");
+    for (name, numbers) in loads.medians() {
+        match numbers {
+            Ok(of) => println!("{name} {:>9.3} {:>9.3} {:>9.0}", of[0], of[1], of[2]),
+            Err(error) => println!("{name} failed: {error}"),
+        }
+    }
+    println!("\n{} {:>12} {:>9} {:>9}", row("", "servers"), "start ms", "idle MB", "after MB");
+    for (name, numbers) in costs.medians() {
+        match numbers {
+            Ok(of) => println!("{name} {:>12.0} {:>9.1} {:>9.1}", of[0], of[1], of[2]),
+            Err(error) => println!("{name} failed: {error}"),
         }
     }
 }
 
-/// Resident memory of a process and its children in MB, the upstreams' own left out; 0 where there is no /proc.
-fn memory(root: u32, upstream: &Path) -> f64 {
-    let own = std::fs::read_link(format!("/proc/{root}/exe")).ok();
-    let status = std::fs::read_to_string(format!("/proc/{root}/status")).unwrap_or_default();
-    let resident =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
-    let resident = resident.filter(|_| own.as_deref() != Some(upstream)).unwrap_or_default() / 1024.0;
-    let tasks = std::fs::read_dir(format!("/proc/{root}/task")).into_iter().flatten().flatten();
-    let children = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    let below: f64 = children
-        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
-        .map(|id| memory(id, upstream))
-        .sum();
-    resident + below
+/// The whole list, page by page: what came of each page.
+async fn pages(session: &mut Session) -> Result<Vec<Value>, Failure> {
+    let mut pages = vec![session.ask(&list_request(None)).await?];
+    while let Some(cursor) = pages.last().and_then(|page| page.get("nextCursor")).filter(|cursor| !cursor.is_null()) {
+        let cursor = cursor.clone();
+        pages.push(session.ask(&list_request(Some(&cursor))).await?);
+    }
+    Ok(pages)
+}
+
+/// p50 of the time for a list of all, and how many of the upstream's tools are in it.
+async fn time_lists(target: &Target, wanted: &HashSet<String>) -> Result<(f64, usize), Failure> {
+    let mut session = Session::open(target.clone()).await?;
+    let pages = pages(&mut session).await?;
+    let tools = pages.iter().filter_map(|page| page["tools"].as_array()).flatten();
+    let names = tools.filter_map(|tool| tool["name"].as_str());
+    // A proxy puts the server's name before the tool's.
+    let plain = names.map(|name| name.rsplit("__").next().unwrap_or(name).rsplit('/').next().unwrap_or(name));
+    let listed = plain.filter(|name| wanted.contains(*name)).collect::<HashSet<_>>().len();
+    let cursors = pages.iter().filter_map(|page| page.get("nextCursor")).filter(|cursor| !cursor.is_null());
+    let requests: Vec<_> = std::iter::once(None).chain(cursors.map(Some)).map(list_request).collect();
+
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < LISTS && start.elapsed() < LISTS_END {
+        let (begin, mut last) = (Instant::now(), Bytes::new());
+        for request in &requests {
+            last = session.exchange(request).await?;
+        }
+        times.push(begin.elapsed());
+        result(&last, &requests[requests.len() - 1])?;
+    }
+    times.sort_unstable();
+    Ok((percentile(&times, 50), listed))
+}
+
+/// A turn's numbers of a proxy with this many tools behind it: p50, memory before and after, tools listed.
+async fn turn_of_lists(subject: &Subject, count: usize, wanted: &HashSet<String>) -> Result<Vec<f64>, Failure> {
+    // A new home each time: tools that change may wait for somebody's approval.
+    let home = tempfile::tempdir()?;
+    let fill = [("{tools}", count.to_string())];
+    let started = subject.start(home.path(), &fill, PATIENCE_WITH_MANY, echo).await;
+    let (started, _) = started.map_err(|error| format!("does not start: {error}"))?;
+    tokio::time::sleep(IDLE).await;
+    let idle = started.memory();
+    let listed = tokio::time::timeout(PATIENCE_WITH_MANY, time_lists(&started.target, wanted)).await;
+    let (p50, listed) = listed.map_err(|_| format!("no list within {PATIENCE_WITH_MANY:?}"))??;
+    Ok(vec![p50, idle, started.memory(), listed as f64])
+}
+
+async fn lists(subjects: &[Subject]) {
+    let mut rows = Rows::new();
+    let upstreams = [direct(TOOLS[0]).await, direct(TOOLS[1]).await];
+    for turn in 1..=TURNS {
+        eprintln!("lists: turn {turn} of {TURNS}");
+        for (upstream, count) in upstreams.iter().zip(TOOLS) {
+            let names =
+                upstream::generated(count).into_iter().filter_map(|tool| Some(tool["name"].as_str()?.to_owned()));
+            let wanted: HashSet<String> = names.collect();
+            let listed = time_lists(upstream, &wanted).await;
+            rows.add(&row("direct", count), listed.map(|(p50, listed)| vec![p50, 0.0, 0.0, listed as f64]));
+            for subject in subjects {
+                rows.add(&row(&subject.name, count), turn_of_lists(subject, count, &wanted).await);
+            }
+        }
+    }
+    println!("{} {:>9} {:>9} {:>9} {:>9}", row("tools/list", "tools"), "p50 ms", "idle MB", "after MB", "listed");
+    for (name, numbers) in rows.medians() {
+        match numbers {
+            Ok(of) if name.starts_with("direct") => {
+                println!("{name} {:>9.2} {:>9} {:>9} {:>9.0}", of[0], "", "", of[3])
+            }
+            Ok(of) => println!("{name} {:>9.2} {:>9.1} {:>9.1} {:>9.0}", of[0], of[1], of[2], of[3]),
+            Err(error) => println!("{name} failed: {error}"),
+        }
+    }
 }
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.first().is_some_and(|first| first == "upstream") {
-        return serve_stdio();
-    }
-    let upstream = std::env::current_exe().unwrap();
-    let seconds = arguments.first().and_then(|seconds| seconds.parse().ok()).unwrap_or(3.0);
-    let subjects: Vec<Subject> = arguments
-        .get(1..)
-        .unwrap_or_default()
-        .split(|argument| argument == ";")
-        .filter_map(|one| {
-            let [name, servers, path, command @ ..] = one else { return None };
-            Some(Subject {
-                name: name.clone(),
-                servers: servers.clone(),
-                path: path.clone(),
-                command: command.to_vec(),
-            })
-        })
-        .collect();
-
-    println!("{:<34} {:>8} {:>9} {:>9} {:>9}", "", "sessions", "p50 ms", "p99 ms", "calls/s");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let target = Target {
-        address: listener.local_addr().unwrap(),
-        path: "/mcp".to_owned(),
-    };
-    tokio::spawn(serve_http(listener));
-    print_load("direct", &target, "echo", seconds).await;
-    let mut costs = Vec::new();
-    for subject in &subjects {
-        let mut starts = Vec::new();
-        let mut last = None;
-        for _ in 0..STARTS {
-            drop(last.take());
-            match subject.start(&upstream.to_string_lossy()).await {
-                Ok((running, target, took, tool)) => {
-                    starts.push(took);
-                    last = Some((running, target, tool));
-                }
-                Err(error) => println!("{:<34} does not start: {error}", subject.name),
-            }
+    match arguments.as_slice() {
+        [kind, arguments @ ..] if kind == "upstream" => upstream::serve(arguments),
+        [kind, seconds, subjects @ ..] if kind == "calls" => {
+            calls(seconds.parse().unwrap(), &Subject::read(subjects)).await;
         }
-        let Some((running, target, tool)) = last else { continue };
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let idle = memory(running.0.id(), &upstream);
-        starts.sort_unstable();
-        print_load(&subject.name, &target, &tool, seconds).await;
-        if let Some(server) = tool.strip_suffix("__echo").filter(|_| subject.path == "/mcp/all") {
-            let searched = Target {
-                path: "/mcp".to_owned(),
-                ..target
-            };
-            print_load("  through call_tool_read", &searched, &format!("{server}:echo"), seconds).await;
-        }
-        let loaded = memory(running.0.id(), &upstream);
-        costs.push((subject, starts[starts.len() / 2], idle, loaded));
-    }
-    println!("\n{:<34} {:>8} {:>12} {:>9} {:>9}", "", "servers", "start ms", "idle MB", "after MB");
-    for (subject, start, idle, loaded) in costs {
-        let start = start.as_secs_f64() * 1e3;
-        println!("{:<34} {:>8} {start:>12.0} {idle:>9.1} {loaded:>9.1}", subject.name, subject.servers);
+        [kind, subjects @ ..] if kind == "lists" => lists(&Subject::read(subjects)).await,
+        _ => println!("scripts/bench runs this, with what is to be measured."),
     }
 }

@@ -1,0 +1,154 @@
+//! A proxy that is measured: how it is started, what it takes, and what several turns say of it.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::session::{Failure, Running, Session, Target};
+
+/// A proxy to be measured.
+pub struct Subject {
+    pub name: String,
+    /// How many servers it is started with.
+    pub servers: String,
+    pub path: String,
+    pub command: Vec<String>,
+}
+
+/// A proxy that runs, and how long it took to show what was waited for.
+pub struct Started {
+    pub running: Running,
+    pub target: Target,
+    pub took: Duration,
+}
+
+impl Subject {
+    /// Those of `NAME SERVERS PATH COMMAND... ';' NAME …`.
+    pub fn read(arguments: &[String]) -> Vec<Subject> {
+        let one = |one: &[String]| {
+            let [name, servers, path, command @ ..] = one else { return None };
+            Some(Subject {
+                name: name.clone(),
+                servers: servers.clone(),
+                path: path.clone(),
+                command: command.to_vec(),
+            })
+        };
+        arguments.split(|argument| argument == ";").filter_map(one).collect()
+    }
+
+    /// Starts it in this directory and asks until `ready` is content. In the command `{port}`, `{upstream}` (this program), `{home}` and
+    /// what `fill` names are put in.
+    pub async fn start<T>(
+        &self,
+        home: &Path,
+        fill: &[(&str, String)],
+        patience: Duration,
+        ready: impl AsyncFn(&mut Session) -> Result<T, Failure>,
+    ) -> Result<(Started, T), Failure> {
+        std::fs::create_dir_all(home)?;
+        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let upstream = std::env::current_exe()?;
+        let own = [
+            ("{port}", port.to_string()),
+            ("{upstream}", upstream.to_string_lossy().into_owned()),
+            ("{home}", home.to_string_lossy().into_owned()),
+        ];
+        let filled =
+            |text: &String| own.iter().chain(fill).fold(text.clone(), |text, (name, value)| text.replace(name, value));
+        let mut command = self.command.iter().map(filled);
+        let program = command.next().ok_or("no command")?;
+        let begin = Instant::now();
+        let mut command_line = Command::new(program);
+        command_line.args(command).current_dir(home);
+        command_line.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Running(command_line.spawn()?);
+        let target = Target {
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            path: self.path.clone(),
+        };
+        loop {
+            let asked = async { ready(&mut Session::open(target.clone()).await?).await };
+            match tokio::time::timeout(patience, asked).await.unwrap_or_else(|late| Err(late.into())) {
+                Ok(first) => {
+                    let took = begin.elapsed();
+                    return Ok((Started { running, target, took }, first));
+                }
+                Err(error) if begin.elapsed() > patience => return Err(error),
+                Err(error) => match running.0.try_wait()? {
+                    Some(status) => return Err(format!("it ended with {status}: {error}").into()),
+                    None => tokio::time::sleep(Duration::from_millis(2)).await,
+                },
+            }
+        }
+    }
+}
+
+impl Started {
+    /// Resident memory in MB, the upstreams' own left out; 0 where there is no /proc.
+    pub fn memory(&self) -> f64 {
+        memory(self.running.0.id(), std::env::current_exe().ok().as_deref())
+    }
+}
+
+fn memory(root: u32, upstream: Option<&Path>) -> f64 {
+    let own = std::fs::read_link(format!("/proc/{root}/exe")).ok();
+    let status = std::fs::read_to_string(format!("/proc/{root}/status")).unwrap_or_default();
+    let resident =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let resident = resident.filter(|_| own.as_deref() != upstream).unwrap_or_default() / 1024.0;
+    let tasks = std::fs::read_dir(format!("/proc/{root}/task")).into_iter().flatten().flatten();
+    let children = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let below: f64 = children
+        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
+        .map(|id| memory(id, upstream))
+        .sum();
+    resident + below
+}
+
+/// What several turns say: rows of numbers, each told by its median, and what failed by why.
+pub struct Rows(Vec<(String, Turns)>);
+
+type Turns = Result<Vec<Vec<f64>>, String>;
+
+impl Rows {
+    pub fn new() -> Rows {
+        Rows(Vec::new())
+    }
+
+    /// A turn's numbers, or why there are none, which then stands for all turns.
+    pub fn add(&mut self, name: &str, turn: Result<Vec<f64>, Failure>) {
+        let at = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.0.push((name.to_owned(), Ok(Vec::new())));
+            self.0.len() - 1
+        });
+        match (&mut self.0[at].1, turn) {
+            (Ok(turns), Ok(turn)) => turns.push(turn),
+            (all @ Ok(_), Err(error)) => *all = Err(error.to_string()),
+            (Err(_), _) => {}
+        }
+    }
+
+    /// Every row with its numbers, in the order they came.
+    pub fn medians(&self) -> impl Iterator<Item = (&str, Result<Vec<f64>, &str>)> {
+        self.0.iter().map(|(name, turns)| {
+            let columns = turns.as_ref().map_err(String::as_str).map(|turns| {
+                let column = |at: usize| median(turns.iter().filter_map(|turn| turn.get(at).copied()).collect());
+                (0..turns.first().map_or(0, Vec::len)).map(column).collect()
+            });
+            (name.as_str(), columns)
+        })
+    }
+}
+
+/// The one in the middle; 0 of none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Of sorted times, the one that this part of a hundred does not exceed, in milliseconds.
+pub fn percentile(times: &[Duration], part: usize) -> f64 {
+    times[(times.len() - 1) * part / 100].as_secs_f64() * 1e3
+}
