@@ -27,7 +27,8 @@ const TURNS: usize = 3;
 const LIMIT: usize = 15;
 const ALL: usize = 45;
 const SEARCHES: usize = 1_000; // per turn, if they take no longer than
-const SEARCHES_END: Duration = Duration::from_secs(4);
+const SEARCHES_END: Duration = Duration::from_secs(4); // or no fewer than
+const SEARCHES_LEAST: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 const QUERIES: &str = include_str!("corpus/golden45.queries.jsonl");
 
@@ -62,13 +63,13 @@ impl Searched {
         json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params})
     }
 
-    /// Starts it and waits until each of these searches finds its tool, which says that every server has been listed.
+    /// Starts it in a directory of its own and waits until each of these searches finds its tool, which says that every server has been listed.
     async fn start(
         &self,
         fill: [(&str, String); 2],
         known: &Known,
         wanted: &[Wanted],
-    ) -> Result<(Started, TempDir), Failure> {
+    ) -> Result<(TempDir, Started), Failure> {
         let home = tempfile::tempdir()?;
         let limit = fill[1].1.parse()?;
         let found = async |session: &mut Session| {
@@ -83,7 +84,7 @@ impl Searched {
         };
         let started = self.subject.start(home.path(), &fill, PATIENCE, found).await;
         let (started, ()) = started.map_err(|error| format!("does not start: {error}"))?;
-        Ok((started, home))
+        Ok((home, started))
     }
 }
 
@@ -149,7 +150,7 @@ impl Known {
 /// search that found what it should, and memory.
 async fn turn_of_cost(searched: &Searched, count: usize, known: &Known, last: &Wanted) -> Result<Vec<f64>, Failure> {
     let fill = [("{tools}", count.to_string()), ("{limit}", LIMIT.to_string())];
-    let (started, _home) = searched.start(fill, known, std::slice::from_ref(last)).await?;
+    let (_home, started) = searched.start(fill, known, std::slice::from_ref(last)).await?;
     let mut session = Session::open(started.target.clone()).await?;
     let requests: Vec<_> = queries().iter().map(|query| searched.request(&query.query, LIMIT)).collect();
     let (mut times, mut found) = (Vec::new(), Vec::new());
@@ -162,7 +163,7 @@ async fn turn_of_cost(searched: &Searched, count: usize, known: &Known, last: &W
         if found.len() < requests.len() {
             found.push(known.ranked(&answer).len() as f64);
         }
-        if start.elapsed() > SEARCHES_END {
+        if start.elapsed() > SEARCHES_END && times.len() >= SEARCHES_LEAST {
             break;
         }
     }
@@ -206,7 +207,7 @@ async fn cost(subjects: &[Searched]) {
 /// Recall@5, mean reciprocal rank, and for how many queries nothing was found.
 async fn quality_of(searched: &Searched, known: &Known, each: &[Wanted]) -> Result<(f64, f64, usize), Failure> {
     let fill = [("{tools}", "1".to_owned()), ("{limit}", ALL.to_string())];
-    let (started, _home) = searched.start(fill, known, each).await?;
+    let (_home, started) = searched.start(fill, known, each).await?;
     let mut session = Session::open(started.target.clone()).await?;
     let (mut recall, mut rank, mut nothing) = (0.0, 0.0, 0);
     let queries = queries();
