@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::sse::{Event, Parser, TooLong};
+use super::sse::{Event, Parser};
 
 /// The core says something every 30 s: after three times nothing it hangs, or this computer slept.
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);
@@ -27,19 +27,22 @@ impl EventStream {
     /// The next event; `None` when the stream has ended, however it did.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.parser.next_event() {
-                return Some(event);
+            let too_long = self.parser.is_beyond_limit();
+            match self.parser.next_event() {
+                Some(Ok(event)) => return Some(event),
+                None if !too_long => {}
+                _ => {
+                    tracing::warn!("the core sent an event that is too long; its stream was closed");
+                    return None;
+                }
             }
             let Ok(frame) = tokio::time::timeout(SILENCE_LIMIT, self.body.frame()).await else {
                 tracing::warn!("the core sent nothing for {} s; its stream was closed", SILENCE_LIMIT.as_secs());
                 return None;
             };
             let frame = frame?.ok()?;
-            if let Ok(data) = frame.into_data()
-                && let Err(TooLong) = self.parser.push(&data)
-            {
-                tracing::warn!("the core sent an event that is too long; its stream was closed");
-                return None;
+            if let Ok(data) = frame.into_data() {
+                self.parser.push(&data);
             }
         }
     }

@@ -10,61 +10,120 @@ pub struct Event {
     pub data: String,
 }
 
-/// A stream that holds more than this in one event is broken.
+/// The longest event of a core that is taken.
 const EVENT_LIMIT: usize = 8 << 20;
+/// How much of a longer one's start and end is kept.
+const KEPT: usize = 256;
 
-/// One event grew beyond 8 MiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLong;
+/// An event that is longer than the limit: how it begins and how it ends. What lies between was not kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TooLong {
+    pub start: Vec<u8>,
+    pub end: Vec<u8>,
+}
+
+impl TooLong {
+    fn take(&mut self, piece: &[u8]) {
+        let room = KEPT.saturating_sub(self.start.len());
+        self.start.extend(piece.iter().take(room));
+        self.end.extend(piece.iter().skip(piece.len().saturating_sub(KEPT)));
+        self.end.drain(..self.end.len().saturating_sub(KEPT));
+    }
+}
 
 /// Takes bytes as they come, however they are cut, and gives events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parser {
+    limit: usize,
     line: Vec<u8>,
+    /// The line that comes in has begun.
+    in_line: bool,
     after_carriage_return: bool,
     name: String,
     data: String,
     has_data: bool,
-    ready: VecDeque<Event>,
+    /// The event that comes in is longer than the limit.
+    too_long: Option<TooLong>,
+    ready: VecDeque<Result<Event, TooLong>>,
+}
+
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser::new(EVENT_LIMIT)
+    }
 }
 
 impl Parser {
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// [`TooLong`]; the stream cannot be followed any further.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
-        for &byte in bytes {
-            // A line ends with CR, LF or both.
-            let second_half = std::mem::take(&mut self.after_carriage_return) && byte == b'\n';
-            match byte {
-                b'\n' if second_half => {}
-                b'\n' | b'\r' => {
-                    self.after_carriage_return = byte == b'\r';
-                    self.end_line();
-                }
-                _ => self.line.push(byte),
-            }
-            if self.line.len() + self.data.len() > EVENT_LIMIT {
-                return Err(TooLong);
-            }
+    /// Gives events of at most `limit` bytes whole.
+    pub fn new(limit: usize) -> Parser {
+        Parser {
+            limit,
+            line: Vec::new(),
+            in_line: false,
+            after_carriage_return: false,
+            name: String::new(),
+            data: String::new(),
+            has_data: false,
+            too_long: None,
+            ready: VecDeque::new(),
         }
-        Ok(())
     }
 
-    /// The next whole event.
-    pub fn next_event(&mut self) -> Option<Event> {
+    /// Takes the next bytes.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        while let Some(first) = bytes.first() {
+            // A line ends with CR, LF or both.
+            if std::mem::take(&mut self.after_carriage_return) && *first == b'\n' {
+                bytes = bytes.get(1..).unwrap_or_default();
+                continue;
+            }
+            let end = memchr::memchr2(b'\n', b'\r', bytes);
+            let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            self.take(piece);
+            if let Some((ending, rest)) = rest.split_first() {
+                self.after_carriage_return = *ending == b'\r';
+                self.end_line();
+                bytes = rest;
+            } else {
+                bytes = rest;
+            }
+        }
+    }
+
+    /// The next whole event, or how one that is too long began and ended.
+    pub fn next_event(&mut self) -> Option<Result<Event, TooLong>> {
         self.ready.pop_front()
     }
 
+    /// Whether the event that comes in is longer than the limit already.
+    pub fn is_beyond_limit(&self) -> bool {
+        self.too_long.is_some()
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        self.in_line |= !piece.is_empty();
+        if let Some(too_long) = &mut self.too_long {
+            too_long.take(piece);
+            return;
+        }
+        self.line.extend_from_slice(piece);
+        if self.line.len() + self.data.len() > self.limit {
+            let mut too_long = TooLong::default();
+            too_long.take(std::mem::take(&mut self.data).as_bytes());
+            too_long.take(&std::mem::take(&mut self.line));
+            self.too_long = Some(too_long);
+        }
+    }
+
     fn end_line(&mut self) {
-        // Whole lines only: a character that was cut between two pieces is whole again here.
-        let bytes = std::mem::take(&mut self.line);
-        let line = String::from_utf8_lossy(&bytes);
-        if line.is_empty() {
+        let is_blank = !std::mem::take(&mut self.in_line);
+        if is_blank {
             self.end_event();
             return;
         }
+        // Whole lines only: a character that was cut between two pieces is whole again here.
+        let bytes = std::mem::take(&mut self.line);
+        let line = String::from_utf8_lossy(&bytes);
         let (field, value) = line.split_once(':').unwrap_or((&line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
@@ -83,9 +142,14 @@ impl Parser {
     fn end_event(&mut self) {
         let name = std::mem::take(&mut self.name);
         let data = std::mem::take(&mut self.data);
+        if let Some(too_long) = self.too_long.take() {
+            self.has_data = false;
+            self.ready.push_back(Err(too_long));
+            return;
+        }
         if std::mem::take(&mut self.has_data) {
             let name = if name.is_empty() { "message".to_owned() } else { name };
-            self.ready.push_back(Event { name, data });
+            self.ready.push_back(Ok(Event { name, data }));
         }
     }
 }
@@ -99,9 +163,9 @@ mod tests {
     fn parse(pieces: &[&[u8]]) -> Vec<(String, String)> {
         let mut parser = Parser::default();
         for piece in pieces {
-            parser.push(piece).unwrap();
+            parser.push(piece);
         }
-        std::iter::from_fn(|| parser.next_event()).map(|event| (event.name, event.data)).collect()
+        std::iter::from_fn(|| parser.next_event()).flatten().map(|event| (event.name, event.data)).collect()
     }
 
     fn event(name: &str, data: &str) -> (String, String) {
@@ -129,10 +193,30 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_event_is_refused() {
+    fn of_an_endless_event_little_is_kept() {
         let mut parser = Parser::default();
         let megabyte = vec![b'x'; 1 << 20];
-        assert!((0..9).any(|_| parser.push(&megabyte) == Err(TooLong)));
+        for _ in 0..32 {
+            parser.push(&megabyte);
+        }
+        assert!(parser.is_beyond_limit() && parser.next_event().is_none());
+        assert!(parser.line.capacity() + parser.data.capacity() < 1 << 20);
+    }
+
+    #[test]
+    fn an_event_that_is_too_long_is_told_by_its_ends_and_the_next_one_is_read() {
+        let mut parser = Parser::new(1000);
+        let long = "x".repeat(600);
+        parser.push(format!("event: message\ndata: <{long}\ndata: {long}>\n\ndata: next\n\n").as_bytes());
+        let Some(Err(told)) = parser.next_event() else { panic!("it was read") };
+        assert!(told.start.starts_with(b"<xx") && told.end.ends_with(b"xx>"), "{told:?}");
+        assert!(told.start.len() == KEPT && told.end.len() == KEPT);
+        assert!(!parser.is_beyond_limit());
+        let next = Event {
+            name: "message".to_owned(),
+            data: "next".to_owned(),
+        };
+        assert_eq!((parser.next_event(), parser.next_event()), (Some(Ok(next)), None));
     }
 
     proptest! {

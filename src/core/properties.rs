@@ -57,16 +57,20 @@ pub fn server_output(bytes: &[u8]) {
     assert!(passed == bytes, "{:?} became {:?}", String::from_utf8_lossy(bytes), String::from_utf8_lossy(&passed));
 }
 
-/// An event stream: the same events, however its bytes are cut.
+/// An event stream: the same events, and the same that are too long, however its bytes are cut.
 pub fn event_stream(bytes: &[u8]) {
-    let read = |size: usize| {
-        let mut parser = sse::Parser::default();
-        let pushed = bytes.chunks(size).all(|piece| parser.push(piece).is_ok());
-        (pushed, std::iter::from_fn(move || parser.next_event()).collect::<Vec<_>>())
-    };
-    let whole = read(bytes.len().max(1));
-    for size in [1, 3] {
-        assert_eq!(read(size), whole);
+    for limit in [usize::MAX, 12] {
+        let read = |size: usize| {
+            let mut parser = sse::Parser::new(limit);
+            bytes.chunks(size).for_each(|piece| parser.push(piece));
+            (parser.is_beyond_limit(), std::iter::from_fn(move || parser.next_event()).collect::<Vec<_>>())
+        };
+        let whole = read(bytes.len().max(1));
+        for size in [1, 3] {
+            assert_eq!(read(size), whole);
+        }
+        // A byte that is no UTF-8 becomes a character of three.
+        assert!(whole.1.iter().flatten().all(|event| event.data.len() <= limit.saturating_mul(3)));
     }
 }
 

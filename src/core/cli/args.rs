@@ -257,6 +257,10 @@ pub struct AddArguments {
     /// Header for every request to the address
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
+    /// How an address is spoken to, `streamable-http` if not said: `sse` for a server of the older HTTP+SSE kind, `auto` to
+    /// find out
+    #[arg(long, value_name = "KIND", value_parser = ["stdio", "http", "streamable-http", "sse", "auto"])]
+    pub transport: Option<String>,
     /// Environment variable for the server's process
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,

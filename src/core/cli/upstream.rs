@@ -277,9 +277,16 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     }
     let mut entry = Map::new();
     entry.insert("name".into(), json!(options.name));
+    let transport = options.transport.as_deref();
     match (&options.url, options.command.split_first()) {
+        (Some(_), None) if transport == Some("stdio") => {
+            return Err(invalid("`--transport stdio` is for a command, and this is an address".to_owned()));
+        }
+        (None, Some(_)) if transport.is_some_and(|kind| !matches!(kind, "stdio" | "auto")) => {
+            return Err(invalid("a command is spoken to over stdio: `--transport` is for addresses".to_owned()));
+        }
         (Some(url), None) => {
-            entry.insert("protocol".into(), json!("streamable-http"));
+            entry.insert("protocol".into(), json!(transport.unwrap_or("streamable-http")));
             entry.insert("url".into(), json!(url));
         }
         (None, Some((command, arguments))) => {

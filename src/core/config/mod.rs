@@ -203,7 +203,16 @@ impl ServerConfig {
         self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
     }
 
-    /// The protocol with `auto` decided.
+    /// The entry for the older transport, where nothing says that the server is not of that kind.
+    pub fn over_sse(&self) -> Option<ServerConfig> {
+        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
+        may_be.then(|| ServerConfig {
+            protocol: Protocol::Sse,
+            ..self.clone()
+        })
+    }
+
+    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
     pub fn effective_protocol(&self) -> Protocol {
         match self.protocol {
             Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,

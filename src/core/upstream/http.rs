@@ -1,4 +1,4 @@
-//! Servers over streamable HTTP: how one is reached, and in words why it was not.
+//! Servers over HTTP: how one is reached, and in words why it was not.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfi
 use super::first_line;
 use super::long_answers::LongAnswers;
 use super::oauth::{Trouble, has_own, is_unknown_client, words};
-use crate::core::config::ServerConfig;
+use crate::core::config::{Protocol, ServerConfig};
 
 /// How long a connection may take; how long an answer may take is each call's own limit.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -107,8 +107,23 @@ pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> Trouble {
     }
 }
 
-fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Trouble {
+/// What it means that a server's stream is over.
+pub fn ended(config: &ServerConfig, said: &str) -> Trouble {
+    format!("`{}` is gone: {said}", shown(config.url.as_deref().unwrap_or_default())).into()
+}
+
+/// The status with which a request was refused, if it was.
+pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
+        _ => None,
+    }
+}
+
+/// What an error of the library means to a person.
+pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Trouble {
     let url = shown(config.url.as_deref().unwrap_or_default());
+    let of_status = |url: &str, status| of_status(config.protocol, url, status);
     let sentence = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::AuthRequired(said)) if !has_own(config) => {
             return Trouble::SignIn(Some(said.www_authenticate_header.clone()));
@@ -129,17 +144,17 @@ fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Trouble {
             Some(status) => of_status(&url, status),
             None => format!("`{url}` does not answer as an MCP server does: {}", first_line(said)),
         },
-        Some(StreamableHttpError::Client(error)) => of_connection(&url, error),
+        Some(StreamableHttpError::Client(error)) => of_connection(config.protocol, &url, error),
         Some(other) => format!("`{url}`: {}", first_line(&chain(other))),
         None => format!("`{url}`: {}", first_line(&chain(error))),
     };
     Trouble::Failed(sentence)
 }
 
-fn of_connection(url: &str, error: &reqwest::Error) -> String {
+fn of_connection(protocol: Protocol, url: &str, error: &reqwest::Error) -> String {
     let said = causes(error).last().map(ToString::to_string).unwrap_or_default();
     match error.status() {
-        Some(status) => of_status(url, status.as_u16()),
+        Some(status) => of_status(protocol, url, status.as_u16()),
         None if error.is_timeout() => {
             format!("`{url}` does not answer in time: is the server busy, or the network slow?")
         }
@@ -155,16 +170,25 @@ fn status_of(said: &str) -> Option<u16> {
     said.strip_prefix("HTTP ")?.split([' ', ':']).next()?.parse().ok()
 }
 
-fn of_status(url: &str, status: u16) -> String {
+fn of_status(protocol: Protocol, url: &str, status: u16) -> String {
     match status {
         401 | 403 => format!(
             "`{url}` wants to know who asks ({status}): set what it expects in `headers`, for example another `Authorization`; \
              without one you can sign in by a browser"
         ),
-        404 | 405 => format!(
-            "`{url}` has no MCP endpoint over streamable HTTP ({status}): correct `url`; servers of the older HTTP+SSE \
-             kind are not supported"
-        ),
+        404 | 405 => match protocol {
+            Protocol::Sse => format!(
+                "`{url}` has no MCP endpoint of the older HTTP+SSE kind ({status}): correct `url`, or set `protocol` to \
+                 `streamable-http` if it is one of today"
+            ),
+            Protocol::Auto => format!(
+                "`{url}` has no MCP endpoint over streamable HTTP ({status}), nor one of the older HTTP+SSE kind: correct `url`"
+            ),
+            _ => format!(
+                "`{url}` has no MCP endpoint over streamable HTTP ({status}): correct `url`, or set `protocol` to `sse` if it \
+                 is of the older HTTP+SSE kind"
+            ),
+        },
         300..=399 => format!("`{url}` points elsewhere ({status}): write the new address as `url`"),
         429 => format!("`{url}` gets too many requests ({status}): it is tried again more slowly"),
         500..=599 => format!("`{url}` has a problem of its own ({status}): it is tried again"),
@@ -232,13 +256,15 @@ mod tests {
 
     #[test]
     fn each_status_says_what_to_do() {
-        for (status, word) in [
-            (401, "headers"),
-            (404, "correct `url`"),
-            (308, "new address"),
-            (503, "tried again"),
+        for (protocol, status, word) in [
+            (Protocol::Auto, 401, "headers"),
+            (Protocol::Auto, 404, "nor one of the older"),
+            (Protocol::Sse, 404, "set `protocol` to `streamable-http`"),
+            (Protocol::StreamableHttp, 405, "set `protocol` to `sse`"),
+            (Protocol::Sse, 308, "new address"),
+            (Protocol::Http, 503, "tried again"),
         ] {
-            assert!(of_status("u", status).contains(word), "{status}");
+            assert!(of_status(protocol, "u", status).contains(word), "{status}");
         }
     }
 }

@@ -81,24 +81,25 @@ impl Line {
         if self.length <= limit {
             return None;
         }
-        let id = self.id()?;
+        let id = id_between(&self.start, &self.end)?;
         let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": too_long(limit)}});
         Some(format!("{error}\n"))
     }
+}
 
-    /// The message's id: libraries write it either before the result or as the last thing of all.
-    fn id(&self) -> Option<Value> {
-        let is_id = |id: &Value| id.is_string() || id.is_i64();
-        let start = String::from_utf8_lossy(&self.start);
-        let before_result = start.split("\"result\"").next().unwrap_or_default();
-        if let Some((_, rest)) = before_result.split_once("\"id\":") {
-            let first = serde_json::Deserializer::from_str(rest).into_iter().next()?;
-            return first.ok().filter(is_id);
-        }
-        let end = String::from_utf8_lossy(&self.end);
-        let (_, rest) = end.trim_end().strip_suffix('}')?.rsplit_once("\"id\":")?;
-        serde_json::from_str(rest).ok().filter(is_id)
+/// The id of a message of which only the start and the end are known: libraries write it either before the result or as the
+/// last thing of all.
+pub fn id_between(start: &[u8], end: &[u8]) -> Option<Value> {
+    let is_id = |id: &Value| id.is_string() || id.is_i64();
+    let start = String::from_utf8_lossy(start);
+    let before_result = start.split("\"result\"").next().unwrap_or_default();
+    if let Some((_, rest)) = before_result.split_once("\"id\":") {
+        let first = serde_json::Deserializer::from_str(rest).into_iter().next()?;
+        return first.ok().filter(is_id);
     }
+    let end = String::from_utf8_lossy(end);
+    let (_, rest) = end.trim_end().strip_suffix('}')?.rsplit_once("\"id\":")?;
+    serde_json::from_str(rest).ok().filter(is_id)
 }
 
 #[cfg(test)]
@@ -112,7 +113,7 @@ mod tests {
         for piece in text.as_bytes().chunks(7) {
             line.take(piece);
         }
-        line.id()
+        id_between(&line.start, &line.end)
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod run;
 pub mod sent;
 pub mod shortcut;
 mod spawn;
+mod sse;
+mod sse_events;
 mod tell_wishes;
 pub mod underway;
 pub mod wishes;
@@ -34,7 +36,7 @@ pub use oauth::SignIn;
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
 };
-use crate::core::config::ServerConfig;
+use crate::core::config::{Protocol, ServerConfig};
 
 /// The longest message of a server that is taken, over HTTP as over its standard output.
 const LONGEST_ANSWER: usize = rmcp::transport::async_rw::DEFAULT_MAX_LINE_LENGTH;
@@ -68,6 +70,8 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     pub config: Arc<ServerConfig>,
+    /// How it is spoken to: as its entry says, or as it turned out.
+    pub protocol: Protocol,
     pub phase: Phase,
     /// Tools that wait for approval; they are in no other place.
     pub held: Arc<Vec<Held>>,
@@ -84,6 +88,7 @@ impl Snapshot {
     /// A server that nothing is known of yet.
     pub fn new(config: Arc<ServerConfig>, phase: Phase) -> Snapshot {
         Snapshot {
+            protocol: config.effective_protocol(),
             config,
             phase,
             held: Arc::default(),
@@ -215,7 +220,7 @@ impl Snapshot {
             quarantined: self.config.quarantined,
             connected: matches!(self.phase, Phase::Connected(_)),
             connecting: matches!(self.phase, Phase::Connecting),
-            protocol: self.config.effective_protocol().word().to_owned(),
+            protocol: self.protocol.word().to_owned(),
             status: self.word().to_owned(),
             url: self.config.url.as_deref().map(http::shown),
             command: self.config.command.clone(),
@@ -286,7 +291,7 @@ impl Snapshot {
             retry_count: self.retries,
             should_retry: matches!(self.phase, Phase::Failed(_)),
             tool_count: count(self.tools().len()),
-            protocol: Some(self.config.effective_protocol().word().to_owned()),
+            protocol: Some(self.protocol.word().to_owned()),
             last_error: self.last_error(),
             server_name,
             server_version,

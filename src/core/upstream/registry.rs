@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::approvals::{Approvals, Held};
 use super::attend::News;
+use super::http;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Begun};
 use super::rounds;
@@ -495,8 +496,13 @@ impl Upstreams {
         match error {
             ServiceError::TransportClosed | ServiceError::TransportSend(_) => {
                 self.doubt(server);
-                CallError::Ended {
-                    server: server.to_owned(),
+                let server = server.to_owned();
+                match &error {
+                    ServiceError::TransportSend(error) if let Some(status) = http::refused(error.error.as_ref()) => {
+                        let error = format!("it refuses the request ({status})");
+                        CallError::Other { server, error }
+                    }
+                    _ => CallError::Ended { server },
                 }
             }
             error => not_answered(server, error),

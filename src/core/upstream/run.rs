@@ -14,6 +14,7 @@ use rmcp::service::{
     ClientServiceExt, NotificationContext, Peer, RequestContext, RoleClient, RunningService, Service, ServiceError,
 };
 use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::auth::AuthorizationManager;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,6 +29,7 @@ use super::revision::Revision;
 use super::rounds::is_newest;
 use super::shortcut::{self, SharedUnderway, Shortcut};
 use super::spawn::{Process, Spawned, spawn};
+use super::sse;
 use super::tell_wishes::tell_all;
 use super::underway::{NobodyToAsk, Question, Said};
 use super::wishes::Wishes;
@@ -103,6 +105,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
                 handles.state.send_modify(|state| {
                     state.reconnects = connections - 1;
                     state.retries = 0;
+                    state.protocol = session.protocol;
                     state.identity = session.identity();
                 });
                 let trouble = serve(session, &config, &handles).await;
@@ -182,20 +185,16 @@ pub fn resting(config: &ServerConfig) -> Option<Phase> {
     if config.quarantined {
         return Some(Phase::Quarantined);
     }
-    match config.effective_protocol() {
-        Protocol::Sse => Some(Phase::Unsupported(
-            "servers of the older HTTP+SSE kind are not supported: use the server's address for streamable HTTP, with the \
-             protocol `streamable-http`; the entry is kept as it is"
-                .to_owned(),
-        )),
-        _ => None,
-    }
+    None
 }
 
 struct Session {
+    protocol: Protocol,
     service: RunningService<RoleClient, Client>,
     /// None for a server that is reached over HTTP.
     process: Option<Process>,
+    /// Tells the end of a server that is reached over HTTP, where that can be told.
+    end: Option<oneshot::Receiver<String>>,
     shortcut: Option<Shortcut>,
     tools: Vec<Tool>,
     changed: Arc<Notify>,
@@ -210,16 +209,20 @@ impl Session {
 }
 
 async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result<Session, Trouble> {
-    match open(config, log, handles, Revision::Before).await {
-        Err(Trouble::NoInitialize(error)) => {
-            tracing::info!(server = config.name, "it knows no `initialize`; it may be of 2026-07-28");
-            let newest = open(config, log, handles, Revision::Newest).await;
-            newest.map_err(|trouble| match trouble {
-                Trouble::SignIn(challenge) => Trouble::SignIn(challenge),
-                // What was wrong at first says more.
-                _ => Trouble::Failed(error),
-            })
-        }
+    // What was wrong at first says more than what comes of the other ways.
+    let error = match open(config, log, handles, Revision::Before).await {
+        Err(Trouble::NoInitialize(error)) => error,
+        opened => return opened,
+    };
+    tracing::info!(server = config.name, "it knows no `initialize`; it may be of 2026-07-28");
+    match open(config, log, handles, Revision::Newest).await {
+        Err(Trouble::Failed(_) | Trouble::NoInitialize(_) | Trouble::Locked(_)) => {}
+        opened => return opened,
+    }
+    let Some(older) = config.over_sse() else { return Err(Trouble::Failed(error)) };
+    tracing::info!(server = config.name, "it may be of the older HTTP+SSE kind");
+    match open(&older, log, handles, Revision::Before).await {
+        Err(Trouble::Failed(_) | Trouble::NoInitialize(_) | Trouble::Locked(_)) => Err(Trouble::Failed(error)),
         opened => opened,
     }
 }
@@ -229,18 +232,26 @@ async fn open(config: &ServerConfig, log: &Path, handles: &Handles, revision: Re
     let client = Client {
         changed: changed.clone(),
     };
-    let (outcome, process, shortcut) = match config.effective_protocol() {
+    let protocol = config.effective_protocol();
+    let (outcome, process, shortcut) = match protocol {
         Protocol::Stdio => {
             let (outcome, process, shortcut) = start(config, log, &handles.news, client, revision).await?;
             // It writes what only the revisions of before read.
+            let outcome = outcome.map(|opened| (opened, None));
             (outcome, Some(process), Some(shortcut).filter(|_| revision == Revision::Before))
         }
-        _ => (reach(config, client, handles, revision).await, None, None),
+        Protocol::Sse => {
+            let outcome = reach_older(config, client, handles).await;
+            (outcome.map(|(opened, end)| (opened, Some(end))), None, None)
+        }
+        _ => (reach(config, client, handles, revision).await.map(|opened| (opened, None)), None, None),
     };
     match outcome {
-        Ok((service, tools)) => Ok(Session {
+        Ok(((service, tools), end)) => Ok(Session {
+            protocol,
             service,
             process,
+            end,
             shortcut,
             tools,
             changed,
@@ -300,9 +311,7 @@ async fn reach(
     revision: Revision,
 ) -> Result<Opened, Trouble> {
     let attempt = async {
-        let way = http::client(config)?;
-        let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
-        handles.state.send_modify(|state| state.sign_in.provider = provider);
+        let (way, manager) = way(config, handles).await?;
         let transport = http::transport(config, way, manager);
         let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
         let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
@@ -313,6 +322,34 @@ async fn reach(
     in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
 }
 
+/// Opens a session with a server over the older HTTP+SSE; with it comes the place where the end of its stream is told.
+async fn reach_older(
+    config: &ServerConfig,
+    client: Client,
+    handles: &Handles,
+) -> Result<(Opened, oneshot::Receiver<String>), Trouble> {
+    let attempt = async {
+        let (way, manager) = way(config, handles).await?;
+        let (transport, end) =
+            sse::open(config, way, manager).await.map_err(|error| http::explained(config, &error))?;
+        let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
+        // The revision without `initialize` does not know this transport.
+        let service = client.serve_with_lifecycle(transport, Revision::Before.lifecycle()).await;
+        let service = service.map_err(|error| http::not_opened(config, &error))?;
+        let tools = list_tools(service.peer()).await?;
+        Ok(((service, tools), end))
+    };
+    in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
+}
+
+/// What speaks HTTP with a server, and what puts the token of whoever signed in into requests.
+async fn way(config: &ServerConfig, handles: &Handles) -> Result<(reqwest::Client, AuthorizationManager), Trouble> {
+    let way = http::client(config)?;
+    let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
+    handles.state.send_modify(|state| state.sign_in.provider = provider);
+    Ok((way, manager))
+}
+
 async fn in_time<T>(limit: Duration, attempt: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
     let outcome = tokio::time::timeout(limit, attempt).await;
     outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs()).into()))
@@ -321,12 +358,18 @@ async fn in_time<T>(limit: Duration, attempt: impl Future<Output = Result<T, Tro
 /// Serves calls until the server ends (its reason), is to restart, or is to stop (both `None`).
 async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Option<Trouble> {
     let Session {
+        protocol,
         mut service,
         mut process,
+        mut end,
         shortcut,
         tools,
         changed,
     } = session;
+    let config = &ServerConfig {
+        protocol,
+        ..config.clone()
+    };
     let peer = service.peer().clone();
     tracing::info!(server = config.name, tools = tools.len(), "connected");
     handles.reached.send_replace(Some(Reached {
@@ -349,6 +392,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
             () = handles.stop.cancelled() => break None,
             () = handles.restart.notified() => break None,
             status = end_of(process.as_mut()) => break Some(format!("it ended ({status})").into()),
+            said = end_of_stream(end.as_mut()) => break Some(http::ended(config, &said)),
             _ = look.tick(), if over_http => if let Err(error) = ping(&peer, config).await { break Some(error) },
             () = handles.doubt.notified(), if over_http => {
                 if let Err(error) = ping(&peer, config).await { break Some(error) }
@@ -405,6 +449,14 @@ async fn listen(peer: Peer<RoleClient>, server: String, changed: Arc<Notify>) {
 async fn end_of(process: Option<&mut Process>) -> String {
     match process {
         Some(process) => process.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of a stream; for ever where there is none.
+async fn end_of_stream(end: Option<&mut oneshot::Receiver<String>>) -> String {
+    match end {
+        Some(end) => end.await.unwrap_or_else(|_| "its session has ended".to_owned()),
         None => std::future::pending().await,
     }
 }
