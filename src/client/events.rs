@@ -27,7 +27,7 @@ impl EventStream {
     /// The next event; `None` when the stream has ended, however it did.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            let too_long = self.parser.is_beyond_limit();
+            let too_long = self.parser.beyond_limit().is_some();
             match self.parser.next_event() {
                 Some(Ok(event)) => return Some(event),
                 None if !too_long => {}

@@ -95,9 +95,9 @@ impl Parser {
         self.ready.pop_front()
     }
 
-    /// Whether the event that comes in is longer than the limit already.
-    pub fn is_beyond_limit(&self) -> bool {
-        self.too_long.is_some()
+    /// The event that comes in, as far as it is known, if it is longer than the limit already.
+    pub fn beyond_limit(&self) -> Option<&TooLong> {
+        self.too_long.as_ref()
     }
 
     fn take(&mut self, piece: &[u8]) {
@@ -199,7 +199,7 @@ mod tests {
         for _ in 0..32 {
             parser.push(&megabyte);
         }
-        assert!(parser.is_beyond_limit() && parser.next_event().is_none());
+        assert!(parser.beyond_limit().is_some() && parser.next_event().is_none());
         assert!(parser.line.capacity() + parser.data.capacity() < 1 << 20);
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let Some(Err(told)) = parser.next_event() else { panic!("it was read") };
         assert!(told.start.starts_with(b"<xx") && told.end.ends_with(b"xx>"), "{told:?}");
         assert!(told.start.len() == KEPT && told.end.len() == KEPT);
-        assert!(!parser.is_beyond_limit());
+        assert!(parser.beyond_limit().is_none());
         let next = Event {
             name: "message".to_owned(),
             data: "next".to_owned(),

@@ -63,7 +63,7 @@ pub fn event_stream(bytes: &[u8]) {
         let read = |size: usize| {
             let mut parser = sse::Parser::new(limit);
             bytes.chunks(size).for_each(|piece| parser.push(piece));
-            (parser.is_beyond_limit(), std::iter::from_fn(move || parser.next_event()).collect::<Vec<_>>())
+            (parser.beyond_limit().cloned(), std::iter::from_fn(move || parser.next_event()).collect::<Vec<_>>())
         };
         let whole = read(bytes.len().max(1));
         for size in [1, 3] {

@@ -36,11 +36,10 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
     let filter = || {
         let said = environment.non_empty(names::ENV_LOG).unwrap_or("info,rmcp=warn");
         let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(said);
-        // Whatever was asked for: with more words this module says codes and tokens.
-        match "rmcp::transport::auth=warn".parse() {
-            Ok(quiet) => filter.add_directive(quiet),
-            Err(_) => filter,
-        }
+        // Whatever was asked for: with more words the one says codes and tokens, and the other says whole addresses when a server
+        // cannot be reached, which we say without what follows a `?`.
+        let quiet = ["rmcp::transport::auth=warn", "rmcp::transport::worker=off"];
+        quiet.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive)
     };
     let file = files::create_private_dir(root.path())
         .and_then(|()| files::create_private_dir(&root.logs()))

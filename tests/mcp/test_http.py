@@ -91,7 +91,7 @@ class OverHttp(unittest.TestCase):
             self.assertIn("hello", text_of(call(world, "call_tool_read", echo)))
 
     def test_refusals(self):
-        """nobody there, no endpoint, no TLS, no address and the older transport are each told in words"""
+        """nobody there, no endpoint, no TLS and no address are each told in words, over either transport"""
         with World(config={}) as world:
             port = free_port()
             self.everything(world, port)
@@ -102,14 +102,18 @@ class OverHttp(unittest.TestCase):
                 "file": "file:///etc/passwd",
             }
             servers = [{"name": name, "url": url, "enabled": True} for name, url in entries.items()]
-            servers.append({"name": "older", "url": f"http://127.0.0.1:{port}/sse", "protocol": "sse", "enabled": True})
+            older = {"older": f"http://127.0.0.1:{port}/sse", "none": f"http://127.0.0.1:{free_port()}/sse"}
+            servers += [{"name": name, "url": url, "protocol": "sse", "enabled": True} for name, url in older.items()]
+            servers.append({"name": "said", "url": f"http://127.0.0.1:{port}/nothing", "protocol": "http", "enabled": True})
             world.write_config({"mcpServers": servers})
             world.start_core()
             self.failed(world, "nobody", "is the server running, and the address right?")
-            self.failed(world, "lost", "has no MCP endpoint over streamable HTTP (404)")
+            self.failed(world, "lost", "has no MCP endpoint over streamable HTTP (404), nor one of the older HTTP+SSE kind")
+            self.failed(world, "said", "has no MCP endpoint over streamable HTTP (404): correct `url`, or set `protocol` to `sse`")
             self.failed(world, "tls", "cannot be reached")
             self.failed(world, "file", "expected `https:` or `http:`")
-            self.failed(world, "older", "older HTTP+SSE kind are not supported")
+            self.failed(world, "older", "no MCP endpoint of the older HTTP+SSE kind (404)")
+            self.failed(world, "none", "is the server running, and the address right?")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::http::causes;
-use super::sse_events::{Heard, endpoint, heard, taken};
+use super::sse_events::{Heard, endpoint, heard, refusal, taken};
 use super::{LONGEST_ANSWER, first_line};
 use crate::client::sse::Parser;
 use crate::core::config::ServerConfig;
@@ -177,7 +177,6 @@ impl Transport<RoleClient> for SseTransport {
                     }
                 },
                 Some(Err(error)) => {
-                    // The others name the whole address.
                     let said = causes(&error).last().map(ToString::to_string).unwrap_or_default();
                     self.end(format!("its event stream broke off ({})", first_line(&said)));
                     return None;
@@ -256,37 +255,53 @@ async fn answered(request: RequestBuilder, token: Option<String>) -> Result<Resp
         Some(token) => request.bearer_auth(token),
         None => request,
     };
-    let response = request.send().await?;
+    // What is logged of an error must not have the address, which may hold a secret.
+    let response = request.send().await.map_err(reqwest::Error::without_url)?;
     let status = response.status();
     let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|said| said.to_str().ok()).map(str::to_owned);
     match (status, challenge) {
         _ if status.is_success() => Ok(response),
         (StatusCode::UNAUTHORIZED, Some(said)) => Err(Error::AuthRequired(AuthRequiredError::new(said))),
-        (StatusCode::FORBIDDEN, Some(said)) => {
-            Err(Error::InsufficientScope(InsufficientScopeError::new(said, None)))
-        }
+        (StatusCode::FORBIDDEN, Some(said)) => Err(Error::InsufficientScope(InsufficientScopeError::new(said, None))),
         // Without a word on how to sign in, which may be said at a well-known address.
         (StatusCode::UNAUTHORIZED, None) => Err(Error::UnexpectedServerResponse("HTTP 401".into())),
         _ => Err(HttpStatusError::new(status.as_u16(), None).into()),
     }
 }
 
-/// The events of a stream as they come; of what is too long, little is kept.
+/// The events of a stream as they come. Of one that is too long little is kept, and whoever waits for it is told as soon as
+/// that is known.
 fn events(response: Response) -> impl Stream<Item = Result<sse_stream::Sse, SseError>> + Send {
-    stream::unfold(Some((response, Parser::new(LONGEST_ANSWER))), |open| async {
-        let (mut response, mut parser) = open?;
+    let open = (response, Parser::new(LONGEST_ANSWER), false);
+    stream::unfold(Some(open), |open| async {
+        let (mut response, mut parser, mut told) = open?;
         loop {
-            if let Some(read) = parser.next_event() {
-                match taken(read) {
-                    Some(event) => return Some((Ok(event), Some((response, parser)))),
-                    None => tracing::warn!("an event was too long to be taken, and whose answer it was is not found"),
+            let event = match parser.next_event() {
+                Some(Ok(event)) => Some(taken(event)),
+                Some(Err(long)) if !std::mem::take(&mut told) => {
+                    let refusal = refusal(&long);
+                    if refusal.is_none() {
+                        tracing::warn!("an event was too long to be taken, and whose answer it was is not found");
+                    }
+                    refusal
                 }
-                continue;
-            }
-            match response.chunk().await {
-                Ok(Some(piece)) => parser.push(&piece),
-                Ok(None) => return None,
-                Err(error) => return Some((Err(SseError::Body(Box::new(error))), None)),
+                Some(Err(_)) => None,
+                None => {
+                    if let Some(refusal) = parser.beyond_limit().filter(|_| !told).and_then(refusal) {
+                        return Some((Ok(refusal), Some((response, parser, true))));
+                    }
+                    match response.chunk().await {
+                        Ok(Some(piece)) => parser.push(&piece),
+                        Ok(None) => return None,
+                        Err(error) => {
+                            return Some((Err(SseError::Body(Box::new(error.without_url()))), None));
+                        }
+                    }
+                    None
+                }
+            };
+            if let Some(event) = event {
+                return Some((Ok(event), Some((response, parser, told))));
             }
         }
     })

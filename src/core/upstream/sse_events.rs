@@ -35,17 +35,17 @@ pub fn heard(event: Sse) -> Heard {
     }
 }
 
-/// An event as the library has it. One that was too long becomes an error for whoever waits for it, if its id is found.
-pub fn taken(read: Result<Event, TooLong>) -> Option<Sse> {
-    match read {
-        Ok(event) => Some(Sse::default().event(event.name).data(event.data)),
-        Err(long) => {
-            let id = serde_json::from_value(id_between(&long.start, &long.end)?).ok()?;
-            let error = ErrorData::internal_error(too_long(LONGEST_ANSWER), None);
-            let answer = RxJsonRpcMessage::<RoleClient>::error(error, Some(id));
-            Some(Sse::default().data(serde_json::to_string(&answer).ok()?))
-        }
-    }
+/// An event as the library has it.
+pub fn taken(event: Event) -> Sse {
+    Sse::default().event(event.name).data(event.data)
+}
+
+/// The error for whoever waits for what is too long to be taken; none, where its id is not found.
+pub fn refusal(long: &TooLong) -> Option<Sse> {
+    let id = serde_json::from_value(id_between(&long.start, &long.end)?).ok()?;
+    let error = ErrorData::internal_error(too_long(LONGEST_ANSWER), None);
+    let answer = RxJsonRpcMessage::<RoleClient>::error(error, Some(id));
+    Some(Sse::default().data(serde_json::to_string(&answer).ok()?))
 }
 
 /// The address that takes messages, as the server at `address` says it. The entry's headers go there, so it has to be a place
@@ -58,7 +58,8 @@ pub fn endpoint(address: &Url, said: &str) -> Result<Url, String> {
     if said.is_empty() {
         return Err("it does not say where it takes messages".to_owned());
     }
-    let mut endpoint = address.join(said).map_err(|error| format!("where it takes messages is no address ({error})"))?;
+    let mut endpoint =
+        address.join(said).map_err(|error| format!("where it takes messages is no address ({error})"))?;
     if endpoint.origin() != address.origin() {
         let other: String = endpoint.origin().ascii_serialization().chars().take(BRIEF).collect();
         return Err(format!("it wants messages sent to another place (`{other}`), which is refused"));
@@ -132,12 +133,15 @@ mod tests {
     #[test]
     fn whoever_waits_for_a_long_answer_is_told() {
         let long = |start: &str, end: &str| {
-            taken(Err(TooLong {
+            refusal(&TooLong {
                 start: start.into(),
                 end: end.into(),
-            }))
+            })
         };
-        for told in [long(r#"{"jsonrpc":"2.0","id":7,"result":"x"#, "xx"), long(r#"{"result":"x"#, r#"","id":7}"#)] {
+        for told in [
+            long(r#"{"jsonrpc":"2.0","id":7,"result":"x"#, "xx"),
+            long(r#"{"result":"x"#, r#"","id":7}"#),
+        ] {
             let Heard::Message(message) = heard(told.unwrap()) else { panic!("no message") };
             let JsonRpcMessage::Error(error) = *message else { panic!("no error") };
             assert_eq!(error.id, Some(NumberOrString::Number(7)));
