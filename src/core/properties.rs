@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use reqwest::Url;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -18,6 +19,7 @@ use super::connect::clients::{CLIENTS, Format};
 use super::connect::file_text::{entries, with_entry, without_entry};
 use super::mcp::malformed::{self, Refusal};
 use super::upstream::shortcut;
+use super::upstream::sse_events::{self, Heard};
 use crate::client::sse;
 
 /// A name that no seed has.
@@ -57,8 +59,10 @@ pub fn server_output(bytes: &[u8]) {
     assert!(passed == bytes, "{:?} became {:?}", String::from_utf8_lossy(bytes), String::from_utf8_lossy(&passed));
 }
 
-/// An event stream: the same events, and the same that are too long, however its bytes are cut.
+/// An event stream: the same events, and the same that are too long, however its bytes are cut; and no server has messages sent
+/// anywhere else than to itself.
 pub fn event_stream(bytes: &[u8]) {
+    let address = Url::parse("http://h.example/sse").unwrap();
     for limit in [usize::MAX, 12] {
         let read = |size: usize| {
             let mut parser = sse::Parser::new(limit);
@@ -69,8 +73,18 @@ pub fn event_stream(bytes: &[u8]) {
         for size in [1, 3] {
             assert_eq!(read(size), whole);
         }
-        // A byte that is no UTF-8 becomes a character of three.
-        assert!(whole.1.iter().flatten().all(|event| event.data.len() <= limit.saturating_mul(3)));
+        for event in whole.1 {
+            let Ok(event) = event.inspect_err(|long| drop(sse_events::refusal(long))) else {
+                continue;
+            };
+            // A byte that is no UTF-8 becomes a character of three.
+            assert!(event.data.len() <= limit.saturating_mul(3), "{event:?}");
+            if let Heard::Endpoint(said) = sse_events::heard(sse_events::taken(event))
+                && let Ok(endpoint) = sse_events::endpoint(&address, &said)
+            {
+                assert!(endpoint.as_str().starts_with("http://h.example/"), "{said} became {endpoint}");
+            }
+        }
     }
 }
 
@@ -177,7 +191,25 @@ mod tests {
         "ü",
     ];
     const EVENTS: &[&str] = &[
-        "data:", "data: {}", "event: x", "id: 7", "retry:", ":", "\n", "\r", "\r\n", "\n\n", "ü", "\u{feff}",
+        "data:",
+        "data: {}",
+        "event: x",
+        "event: endpoint\n",
+        "data: /m?id=1\n\n",
+        "http://h.example:80/",
+        "//evil.example",
+        "ann:pw@",
+        "\\",
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}",
+        "id: 7",
+        "retry:",
+        ":",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "ü",
+        "\u{feff}",
     ];
     const SETTINGS: &[&str] = &[
         "{",

@@ -144,15 +144,15 @@ echo "$1" >>"$HOME/opened"
 class Site:
     """The protected server and its authorization server, in one world."""
 
-    def __init__(self, world, **behaviour):
+    def __init__(self, world, older=False, **behaviour):
         self.world = world
         self.folder = world.directory / "site"
         self.folder.mkdir()
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.url = f"http://127.0.0.1:{self.port}/{'sse' if older else 'mcp'}"
         self.behave(**behaviour)
         script = self.folder / "protected.py"
-        script.write_text(PROTECTED)
+        script.write_text(PROTECTED.replace("streamable_http_app", "sse_app").replace("/mcp", "/sse") if older else PROTECTED)
         world.start(sys.executable, script, self.port, self.folder)
         wait_for("the protected server listens", self.listens, 20)
 
@@ -413,6 +413,21 @@ class SignIn(unittest.TestCase):
             self.signed_in(world)
             self.assertEqual(len(site.asked("register")), 3)
             self.assertEqual(self.adds(world), "3")
+
+    def test_older(self):
+        """so it is over the older transport, whether the entry names that or not: sign-in, renewal on a 401, and asking again"""
+        for entry in ({"protocol": "sse"}, {}):
+            with self.world() as world:
+                site = Site(world, older=True, life=1, said_life=3600)
+                world.write_config({"mcpServers": [site.entry(**entry)]})
+                world.start_core()
+                self.signed_in(world)
+                self.assertEqual(world.server("site")["protocol"], "sse")
+                wait_for("two renewals", lambda: self.adds(world) == "3" and len(site.asked("renew")) >= 2, 20)
+                self.assertEqual({asked["resource"] for asked in site.asked("token")}, {site.url})
+                site.behave(refuse_renewals=True)
+                wait_for("a call fails", lambda: self.adds(world) != "3", 20)
+                self.needed(world)
 
     def test_secret(self):
         """a client that gets a secret keeps it over a new start"""

@@ -400,7 +400,7 @@ mod tests {
     use super::*;
     use crate::core::config::ServerConfig;
     use crate::core::tools::tool_id;
-    use crate::core::upstream::{Phase, SignIn};
+    use crate::core::upstream::Phase;
 
     fn server(name: &str, phase: Phase) -> Snapshot {
         let config = ServerConfig {
@@ -408,15 +408,7 @@ mod tests {
             enabled: true,
             ..ServerConfig::default()
         };
-        Snapshot {
-            config: Arc::new(config),
-            phase,
-            held: Arc::default(),
-            reconnects: 0,
-            retries: 0,
-            identity: None,
-            sign_in: SignIn::default(),
-        }
+        Snapshot::new(Arc::new(config), phase)
     }
 
     fn tools(named: &[(&'static str, &'static str)]) -> Phase {

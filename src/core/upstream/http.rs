@@ -91,10 +91,8 @@ pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Troub
 pub fn is_refusal(error: &ClientInitializeError) -> bool {
     let ClientInitializeError::TransportError { error, .. } = error else { return false };
     let status = match error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
-        Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
-        Some(StreamableHttpError::UnexpectedServerResponse(said)) => status_of(said),
         Some(StreamableHttpError::SessionExpired) => Some(404),
-        _ => None,
+        _ => refused(error.error.as_ref()),
     };
     matches!(status, Some(400 | 404 | 405 | 406 | 415 | 422))
 }
@@ -116,6 +114,7 @@ pub fn ended(config: &ServerConfig, said: &str) -> Trouble {
 pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
+        Some(StreamableHttpError::UnexpectedServerResponse(said)) => status_of(said),
         _ => None,
     }
 }

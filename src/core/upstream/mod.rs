@@ -20,7 +20,7 @@ pub mod sent;
 pub mod shortcut;
 mod spawn;
 mod sse;
-mod sse_events;
+pub mod sse_events;
 mod tell_wishes;
 pub mod underway;
 pub mod wishes;

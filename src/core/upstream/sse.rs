@@ -49,6 +49,8 @@ pub struct SseTransport {
     events: Option<Events>,
     /// Requests that are being sent, to be told when that does not matter any more.
     posts: HashMap<RequestId, oneshot::Sender<()>>,
+    /// A malformed event was logged: it is not to fill the disk.
+    complained: bool,
     over: CancellationToken,
     _over: DropGuard,
     ended: Option<oneshot::Sender<String>>,
@@ -86,6 +88,7 @@ pub async fn open(
         server: config.name.clone(),
         events: Some(events),
         posts: HashMap::new(),
+        complained: false,
         _over: over.clone().drop_guard(),
         over,
         ended: Some(ended),
@@ -171,10 +174,14 @@ impl Transport<RoleClient> for SseTransport {
                         }
                         return Some(*message);
                     }
-                    Heard::Nothing(why) => tracing::warn!(server = self.server, "passed over: {why}"),
-                    Heard::Endpoint(_) => {
-                        tracing::warn!(server = self.server, "passed over: another address for messages");
+                    Heard::Malformed(why) if !std::mem::replace(&mut self.complained, true) => {
+                        tracing::warn!(
+                            server = self.server,
+                            "an event that is no message is passed over, as any more are: {why}"
+                        );
                     }
+                    Heard::Endpoint(_) => tracing::debug!(server = self.server, "another endpoint is passed over"),
+                    Heard::Malformed(_) | Heard::Other => {}
                 },
                 Some(Err(error)) => {
                     let said = causes(&error).last().map(ToString::to_string).unwrap_or_default();

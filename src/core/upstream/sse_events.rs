@@ -18,8 +18,10 @@ pub enum Heard {
     /// Where it takes messages.
     Endpoint(String),
     Message(Box<RxJsonRpcMessage<RoleClient>>),
-    /// Nothing that can be used; why.
-    Nothing(String),
+    /// What is no message, in words.
+    Malformed(String),
+    /// Of a kind that the transport does not know, such as a sign of life.
+    Other,
 }
 
 /// What an event says.
@@ -29,9 +31,9 @@ pub fn heard(event: Sse) -> Heard {
         "endpoint" => Heard::Endpoint(data),
         "message" => match serde_json::from_str(&data) {
             Ok(message) => Heard::Message(Box::new(message)),
-            Err(error) => Heard::Nothing(format!("what it said is no message ({error})")),
+            Err(error) => Heard::Malformed(error.to_string()),
         },
-        _ => Heard::Nothing("an event of another kind".to_owned()),
+        _ => Heard::Other,
     }
 }
 
@@ -124,9 +126,10 @@ mod tests {
         let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
         assert!(matches!(event("message", answer), Heard::Message(_)));
         assert!(matches!(heard(Sse::default().data(answer)), Heard::Message(_)), "the kind may be left out");
-        for (name, data) in [("message", ""), ("message", "{"), ("message", "[]"), ("ping", "{}")] {
-            assert!(matches!(event(name, data), Heard::Nothing(_)), "{name} {data}");
+        for data in ["", "{", "[]", "{}"] {
+            assert!(matches!(event("message", data), Heard::Malformed(_)), "{data}");
         }
+        assert!(matches!(event("ping", "{}"), Heard::Other));
         assert!(matches!(event("endpoint", "/m"), Heard::Endpoint(said) if said == "/m"));
     }
 
