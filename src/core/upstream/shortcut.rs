@@ -29,13 +29,13 @@ const WAITING: usize = 256;
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
 /// A server that says so much without a pause is read more slowly: whatever it floods us with must not keep others waiting.
-const BURST: usize = 1 << 20;
+pub const BURST: usize = 1 << 20;
 /// How long it is read between two rests: at least a chunk, so that a rest ends in something.
 const SLICE: Duration = Duration::from_micros(50);
 /// How long it rests: a fortieth of the time is in nobody's way. One long message is only looked through for its end; a chunk
 /// of whole ones keeps the library busy for a millisecond.
-const REST: Duration = Duration::from_millis(2);
-const REST_FROM_MESSAGES: Duration = Duration::from_millis(50);
+pub const REST: Duration = Duration::from_millis(2);
+pub const REST_FROM_MESSAGES: Duration = Duration::from_millis(50);
 /// How long a message that is being written may still take once the session ends.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
+use hyper::body::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use rmcp::model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId};
@@ -19,9 +20,11 @@ use rmcp::transport::streamable_http_client::{
     StreamableHttpPostResponse,
 };
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::http::causes;
+use super::shortcut::{BURST, REST, REST_FROM_MESSAGES};
 use super::sse_events::{Heard, endpoint, heard, refusal, taken};
 use super::{LONGEST_ANSWER, first_line};
 use crate::client::sse::Parser;
@@ -34,6 +37,10 @@ const ACKNOWLEDGE: Duration = Duration::from_secs(30);
 const AFTERWARDS: Duration = Duration::from_secs(10);
 /// What of an acknowledgement is read, so that its connection can be used again.
 const ACKNOWLEDGEMENT: usize = 64 << 10;
+/// Bytes read between two rests, where a server says more than others can be kept waiting for.
+const SLICE: usize = 16 << 10;
+/// A server that says nothing for so long has paused.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a message did not reach the server, or its stream was not opened: what the library has of HTTP.
 pub type Error = StreamableHttpError<reqwest::Error>;
@@ -276,40 +283,85 @@ async fn answered(request: RequestBuilder, token: Option<String>) -> Result<Resp
     }
 }
 
-/// The events of a stream as they come. Of one that is too long little is kept, and whoever waits for it is told as soon as
-/// that is known.
-fn events(response: Response) -> impl Stream<Item = Result<sse_stream::Sse, SseError>> + Send {
-    let open = (response, Parser::new(LONGEST_ANSWER), false);
-    stream::unfold(Some(open), |open| async {
-        let (mut response, mut parser, mut told) = open?;
+/// A stream that is read. Of an event that is too long little is kept, and whoever waits for it is told as soon as that is known.
+struct Reading {
+    response: Response,
+    /// What of it came and was not looked at.
+    unread: Bytes,
+    parser: Parser,
+    /// Whoever waits for the event that comes in was told that it is too long.
+    told: bool,
+    /// Bytes read since it last paused, and since we last rested.
+    unpaused: usize,
+    unrested: usize,
+    /// Events were given since then.
+    gave: bool,
+}
+
+impl Reading {
+    /// The next event; none when the stream has ended.
+    async fn next(&mut self) -> Option<Result<sse_stream::Sse, SseError>> {
         loop {
-            let event = match parser.next_event() {
-                Some(Ok(event)) => Some(taken(event)),
-                Some(Err(long)) if !std::mem::take(&mut told) => {
-                    let refusal = refusal(&long);
-                    if refusal.is_none() {
-                        tracing::warn!("an event was too long to be taken, and whose answer it was is not found");
-                    }
-                    refusal
+            match self.parser.next_event() {
+                Some(Ok(event)) => {
+                    self.gave = true;
+                    return Some(Ok(taken(event)));
                 }
-                Some(Err(_)) => None,
-                None => {
-                    if let Some(refusal) = parser.beyond_limit().filter(|_| !told).and_then(refusal) {
-                        return Some((Ok(refusal), Some((response, parser, true))));
-                    }
-                    match response.chunk().await {
-                        Ok(Some(piece)) => parser.push(&piece),
-                        Ok(None) => return None,
-                        Err(error) => {
-                            return Some((Err(SseError::Body(Box::new(error.without_url()))), None));
+                Some(Err(long)) => {
+                    if !std::mem::take(&mut self.told) {
+                        match refusal(&long) {
+                            Some(refusal) => return Some(Ok(refusal)),
+                            None => tracing::warn!("an event is too long to be taken, and says not whose answer it is"),
                         }
                     }
-                    None
+                    continue;
                 }
-            };
-            if let Some(event) = event {
-                return Some((Ok(event), Some((response, parser, told))));
+                None => {}
             }
+            if let Some(refusal) = self.parser.beyond_limit().filter(|_| !self.told).and_then(refusal) {
+                self.told = true;
+                return Some(Ok(refusal));
+            }
+            // Whatever it floods us with, others go on in between.
+            if self.unpaused > BURST && self.unrested >= SLICE {
+                let rest = if std::mem::take(&mut self.gave) { REST_FROM_MESSAGES } else { REST };
+                self.unrested = 0;
+                tokio::time::sleep(rest).await;
+            }
+            if self.unread.is_empty() {
+                let asked = Instant::now();
+                match self.response.chunk().await {
+                    Ok(Some(piece)) => self.unread = piece,
+                    Ok(None) => return None,
+                    Err(error) => return Some(Err(SseError::Body(Box::new(error.without_url())))),
+                }
+                if asked.elapsed() > PAUSE {
+                    self.unpaused = 0;
+                }
+            }
+            let length = self.unread.len().min(SLICE);
+            self.parser.push(&self.unread.split_to(length));
+            self.unpaused = self.unpaused.saturating_add(length);
+            self.unrested += length;
         }
+    }
+}
+
+/// The events of a stream as they come; its end, or an error, is the last of it.
+fn events(response: Response) -> impl Stream<Item = Result<sse_stream::Sse, SseError>> + Send {
+    let reading = Reading {
+        response,
+        unread: Bytes::new(),
+        parser: Parser::new(LONGEST_ANSWER),
+        told: false,
+        unpaused: 0,
+        unrested: 0,
+        gave: false,
+    };
+    stream::unfold(Some(reading), |reading| async {
+        let mut reading = reading?;
+        let event = reading.next().await?;
+        let goes_on = event.is_ok();
+        Some((event, goes_on.then_some(reading)))
     })
 }
