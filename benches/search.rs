@@ -77,10 +77,10 @@ impl Searched {
                 let request = self.request(query, limit);
                 let answer = session.ask(&request).await?;
                 if !known.ranked(&answer).contains(id) {
-                    return Err(format!("{id} was not found").into());
+                    return Ok(None);
                 }
             }
-            Ok(())
+            Ok(Some(()))
         };
         let started = self.subject.start(home.path(), &fill, PATIENCE, found).await;
         let (started, ()) = started.map_err(|error| format!("does not start: {error}"))?;

@@ -38,14 +38,14 @@ impl Subject {
         arguments.split(|argument| argument == ";").filter_map(one).collect()
     }
 
-    /// Starts it in this directory and asks until `ready` is content. In the command `{port}`, `{upstream}` (this program), `{home}` and
+    /// Starts it in this directory and asks until `ready` has something, on one session as far as there is one. In the command `{port}`, `{upstream}` (this program), `{home}` and
     /// what `fill` names are put in.
     pub async fn start<T>(
         &self,
         home: &Path,
         fill: &[(&str, String)],
         patience: Duration,
-        ready: impl AsyncFn(&mut Session) -> Result<T, Failure>,
+        ready: impl AsyncFn(&mut Session) -> Result<Option<T>, Failure>,
     ) -> Result<(Started, T), Failure> {
         std::fs::create_dir_all(home)?;
         let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -68,19 +68,33 @@ impl Subject {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             path: self.path.clone(),
         };
+        let mut session = None;
         loop {
-            let asked = async { ready(&mut Session::open(target.clone()).await?).await };
-            match tokio::time::timeout(patience, asked).await.unwrap_or_else(|late| Err(late.into())) {
-                Ok(first) => {
-                    let took = begin.elapsed();
-                    return Ok((Started { running, target, took }, first));
-                }
-                Err(error) if begin.elapsed() > patience => return Err(error),
-                Err(error) => match running.0.try_wait()? {
-                    Some(status) => return Err(format!("it ended with {status}: {error}").into()),
-                    None => tokio::time::sleep(Duration::from_millis(2)).await,
-                },
+            let asked = async {
+                let mut open = match session.take() {
+                    Some(open) => open,
+                    None => Session::open(target.clone()).await?,
+                };
+                let found = ready(&mut open).await?;
+                session = Some(open);
+                Ok(found)
+            };
+            let error: Failure =
+                match tokio::time::timeout(patience, asked).await.unwrap_or_else(|late| Err(late.into())) {
+                    Ok(Some(first)) => {
+                        let took = begin.elapsed();
+                        return Ok((Started { running, target, took }, first));
+                    }
+                    Ok(None) => "it never showed what was waited for".into(),
+                    Err(error) => error,
+                };
+            if begin.elapsed() > patience {
+                return Err(error);
             }
+            if let Some(status) = running.0.try_wait()? {
+                return Err(format!("it ended with {status}: {error}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }
