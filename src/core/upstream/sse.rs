@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::http::causes;
-use super::shortcut::{BURST, REST, REST_FROM_MESSAGES};
+use super::shortcut::{BURST, LONG_REST, REST};
 use super::sse_events::{Heard, endpoint, heard, refusal, taken};
 use super::{LONGEST_ANSWER, first_line};
 use crate::client::sse::Parser;
@@ -324,7 +324,7 @@ impl Reading {
             }
             // Whatever it floods us with, others go on in between.
             if self.unpaused > BURST && self.unrested >= SLICE {
-                let rest = if std::mem::take(&mut self.gave) { REST_FROM_MESSAGES } else { REST };
+                let rest = if std::mem::take(&mut self.gave) { LONG_REST } else { REST };
                 self.unrested = 0;
                 tokio::time::sleep(rest).await;
             }
