@@ -392,6 +392,11 @@ class Results(unittest.TestResult):
         super().addError(test, error)
         self.say("FAILED", test, self.errors[-1][1])
 
+    def addSubTest(self, test, subtest, error):
+        super().addSubTest(test, subtest, error)
+        if error:
+            self.say("FAILED", subtest, (self.failures + self.errors)[-1][1])
+
 
 def main(module="__main__"):
     """Runs the module's tests in the order they are written; arguments pick those whose name contains one."""
