@@ -160,7 +160,8 @@ async fn calls(seconds: f64, subjects: &[Subject]) {
             tokio::time::sleep(IDLE).await;
             let idle = started.memory();
             add_load(&mut loads, &subject.name, &started.target, &tool, seconds).await;
-            // Before our other address is measured, so that the load was everybody's.
+            // Before our other address is measured, so that the load was everybody's; and once each had time to give back.
+            tokio::time::sleep(IDLE).await;
             costs.add(&cost_row, Ok(vec![median(starts), idle, started.memory()]));
             if let Some(server) = tool.strip_suffix("__echo").filter(|_| subject.path == "/mcp/all") {
                 let searched = Target {

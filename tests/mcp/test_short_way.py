@@ -139,6 +139,26 @@ class ShortWay(unittest.TestCase):
     def mark(self, name):
         return self.here / name
 
+    def test_searched(self):
+        """a search, a description and a wrong question are answered the same whichever way they take"""
+        session = self.session("/mcp")
+        for tool, arguments in (
+            ("retrieve_tools", {"query": "say something", "limit": 2}),
+            ("retrieve_tools", {"query": " "}),
+            ("describe_tool", {"tool_ids": ["simple:say", "simple:sya"]}),
+            ("read_cache", {"key": "nothing"}),
+        ):
+            with self.subTest(tool=tool, arguments=arguments):
+                kind, short = session.call(tool, arguments)
+                self.assertEqual(kind, "application/json")
+                # The first request of a session goes by the library.
+                other = Session(self.world.port, "/mcp")
+                other.calls = session.calls - 1
+                kind, long = other.call(tool, arguments)
+                self.assertEqual(kind, "stream")
+                self.assertEqual(short, long[-1:])
+        self.assertEqual(session.call("retrieve_tools")[1][0]["result"]["isError"], True)
+
     def test_same(self):
         """calls are answered as one JSON message once a session is known, with the same words; odd ones as before"""
         text = "ä\n\"\\ \u2028 \U0001f600" * 3

@@ -194,18 +194,22 @@ impl Proxy {
         arguments: &JsonObject,
         asking: Option<Asking<'_>>,
     ) -> Option<Result<CallToolResponse, ErrorData>> {
-        if name == RETRIEVE_TOOLS {
-            return Some(Ok(self.retrieve_tools(arguments).into()));
-        }
-        if name == DESCRIBE_TOOL {
-            return Some(Ok(self.describe_tool(arguments).into()));
-        }
-        if name == READ_CACHE {
-            return Some(Ok(self.read_cache(arguments).into()));
+        if let Some(result) = self.call_own(name, arguments) {
+            return Some(Ok(result.into()));
         }
         let intent = Intent::of_tool(name)?;
         self.counts.call_tool(intent);
         Some(self.call_upstream(intent, arguments, asking).await)
+    }
+
+    /// Answers a call of a tool that asks no server; `None` when it is of another.
+    pub fn call_own(&self, name: &str, arguments: &JsonObject) -> Option<CallToolResult> {
+        match name {
+            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments)),
+            DESCRIBE_TOOL => Some(self.describe_tool(arguments)),
+            READ_CACHE => Some(self.read_cache(arguments)),
+            _ => None,
+        }
     }
 
     fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
@@ -422,6 +426,11 @@ impl Proxy {
     pub fn index(&self) -> Arc<ToolIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Whether a tool of `/mcp` is answered from what is known here.
+pub fn asks_no_server(tool: &str) -> bool {
+    matches!(tool, RETRIEVE_TOOLS | DESCRIBE_TOOL | READ_CACHE)
 }
 
 /// A call that is to be noted.

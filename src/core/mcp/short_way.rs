@@ -2,13 +2,13 @@
 //! being taken apart.
 //!
 //! Only what is quite ordinary goes this way: a `tools/call` of a session that is known, for a tool that is approved, of a
-//! server that runs here. Everything else goes to the library as it came. So does a call that turns out to be more:
+//! server that runs here, or that asks no server, such as a search. Everything else goes to the library as it came. So does a call that turns out to be more:
 //! when it takes long, or when the server asks or reports something meanwhile, it is handed over as it stands.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use rmcp::model::{CallToolResult, ErrorCode, ErrorData};
+use rmcp::model::{CallToolResult, ErrorCode, ErrorData, JsonObject};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use super::Proxy;
 use super::pass_through::only_server;
-use super::proxy::Noting;
+use super::proxy::{Noting, asks_no_server};
 use super::refusals::refusal;
 use crate::core::activity::Ended;
 use crate::core::tools::intent::{self, Intent};
@@ -36,6 +36,7 @@ use crate::core::upstream::registry::{CallError, Way};
 use crate::core::upstream::sent::Started;
 use crate::core::upstream::shortcut::{Pending, Shortcut};
 use crate::core::upstream::underway::{Answer, Caller, Hearing, Said, SessionId};
+use crate::os::memory;
 
 /// A longer request is not ordinary.
 const LONGEST: usize = 1 << 20;
@@ -43,6 +44,11 @@ const LONGEST: usize = 1 << 20;
 const DEEPEST: usize = 100;
 /// A call that takes longer is handed over: the library keeps its connection alive.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often waiting calls are looked after, and for how long after the last one.
+const LOOK: Duration = Duration::from_millis(250);
+const QUIET: u32 = 6;
+/// After so many calls the memory that they took is given back to the system.
+const MANY: u32 = 1000;
 /// How often a session that is used must go by the library, which ends one that it does not hear of.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
@@ -87,6 +93,8 @@ struct Calls {
     waiting: Mutex<HashMap<(SessionId, String), Waiting>>,
     /// Somebody looks after them.
     watched: AtomicBool,
+    /// How many there were since memory was last given back.
+    made: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -118,6 +126,7 @@ impl Calls {
                 tell,
             }),
         };
+        self.made.fetch_add(1, Ordering::Relaxed);
         if !self.watched.swap(true, Ordering::AcqRel) {
             tokio::spawn(watch(self.clone()));
         }
@@ -139,21 +148,25 @@ impl Calls {
     }
 }
 
-/// Tells calls that take long, until a while after the last one.
+/// Tells calls that take long, until a while after the last one. Then what many took is given back.
 async fn watch(calls: Arc<Calls>) {
     let mut idle = 0;
     loop {
-        tokio::time::sleep(PATIENCE / 4).await;
+        tokio::time::sleep(LOOK).await;
         let mut waiting = calls.waiting();
         idle = if waiting.is_empty() { idle + 1 } else { 0 };
         for (_, waiting) in waiting.extract_if(|_, waiting| waiting.since.elapsed() >= PATIENCE) {
             let _ = waiting.tell.send(Interruption::TakesLong);
         }
-        if idle == 10 {
+        if idle == QUIET {
             // Under the lock: a call that is noted after this finds that nobody watches.
             calls.watched.store(false, Ordering::Release);
-            return;
+            break;
         }
+    }
+    if calls.made.load(Ordering::Relaxed) >= MANY {
+        calls.made.store(0, Ordering::Relaxed);
+        memory::give_back();
     }
 }
 
@@ -432,6 +445,10 @@ impl ShortWay {
         }
         let mut noted = self.sessions.calls.note(known.id, id.get())?;
         known.used.store(known.age(), Ordering::Relaxed);
+        if let Some(result) = self.call_own(&call.name, call.arguments) {
+            self.proxy.requested();
+            return Some(Outcome::Answered(respond_result(id, result)));
+        }
         let progress = meta.contains_key("progressToken");
         let mut sent = match self.place {
             Tools::All => self.send(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, progress)?,
@@ -459,6 +476,15 @@ impl ShortWay {
             };
             return Some(Outcome::More(Box::new(sent.started(first, None))));
         }
+    }
+
+    /// Answers a call of a tool of `/mcp` that asks no server.
+    fn call_own(&self, name: &str, arguments: Option<&RawValue>) -> Option<CallToolResult> {
+        if self.place == Tools::All || !asks_no_server(name) {
+            return None;
+        }
+        let arguments = arguments.map_or(Some(JsonObject::new()), |given| serde_json::from_str(given.get()).ok())?;
+        self.proxy.call_own(name, &arguments)
     }
 
     /// Sends a call of a tool of `/mcp/all`.
@@ -544,7 +570,7 @@ impl ShortWay {
                 let ended = CallError::Ended { server: sent.server };
                 match self.place {
                     Tools::All => respond_error(id, &ErrorData::internal_error(ended.to_string(), None)),
-                    Tools::Own => respond_result(id, &refusal(&ended, &server, &tool)),
+                    Tools::Own => respond_result(id, refusal(&ended, &server, &tool)),
                 }
             }
         };
@@ -640,8 +666,10 @@ fn respond_error(id: &RawValue, error: &ErrorData) -> Response {
     respond(id, None, to_raw_value(error).ok().as_deref())
 }
 
-fn respond_result(id: &RawValue, result: &CallToolResult) -> Response {
-    respond(id, to_raw_value(result).ok().as_deref(), None)
+fn respond_result(id: &RawValue, mut result: CallToolResult) -> Response {
+    // The revisions with sessions know no kinds of results.
+    result.result_type = None;
+    respond(id, to_raw_value(&result).ok().as_deref(), None)
 }
 
 fn respond(id: &RawValue, result: Option<&RawValue>, error: Option<&RawValue>) -> Response {
