@@ -213,6 +213,40 @@ BAD = {
 }
 
 
+# A server with many tools, written by hand so that it lists them at once.
+MANY = """
+import json, sys
+tools = [{"name": f"tool{number}", "description": f"Does the thing number {number}, as well as it can be done", "inputSchema":
+    {"type": "object", "properties": {"number": {"type": "integer"}}}} for number in range(int(sys.argv[1]))]
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        result = {"initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "many", "version": "1"}},
+            "tools/list": {"tools": tools}}.get(asked["method"], {})
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+class ManyTools(unittest.TestCase):
+    def test_shared(self):
+        """sessions share one list of thousands of tools: fifty more take no more than fifty of few tools would"""
+        with World() as world:
+            script = world.directory / "many.py"
+            script.write_text(MANY)
+            world.write_config({"mcpServers": [{"name": "many", "command": sys.executable, "args": [str(script), "5000"], "enabled": True}]})
+            core = world.start_core()
+            world.wait_connected("many")
+            clients = [Client(world.port, "/mcp/all")]
+            # Twice: an answer's own memory is then there already.
+            for _ in range(2):
+                self.assertEqual(len(clients[0].ask("tools/list", {})["result"]["tools"]), 5000)
+            before, _ = memory(core)
+            clients += [Client(world.port, "/mcp/all") for _ in range(50)]
+            wait_for("each is known", lambda: all("result" in client.ask("ping", {}) for client in clients))
+            after, _ = memory(core)
+            self.assertLess((after - before) / 50, 0.4, "MiB a session")
+
+
 class Isolation(unittest.TestCase):
     def test_bad_neighbours(self):
         """servers that hang, crash, flood, send a gigabyte or do not listen keep nobody from being answered by the 15 others"""

@@ -27,20 +27,28 @@ pub struct Announcements {
     shown: Shown,
 }
 
-/// What a session was told of the servers.
-#[derive(PartialEq)]
-struct Shown {
-    servers: Vec<String>,
-    tools: Vec<Tool>,
-}
+/// What a session was told of the servers: each with its list of tools, which all sessions share.
+struct Shown(Vec<(String, Arc<Vec<Tool>>)>);
 
 impl Shown {
     fn now(proxy: &Proxy, only: Option<&str>) -> Shown {
-        let scope = Scope::of(proxy, only).unwrap_or_default();
-        Shown {
-            servers: scope.names(),
-            tools: scope.tools(),
+        Shown(Scope::of(proxy, only).unwrap_or_default().tool_lists())
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(server, _)| server.as_str())
+    }
+
+    /// Whether the tools are the same, by their names here.
+    fn has_tools_of(&self, other: &Shown) -> bool {
+        fn lists(shown: &Shown) -> Vec<&(String, Arc<Vec<Tool>>)> {
+            shown.0.iter().filter(|(_, tools)| !tools.is_empty()).collect()
         }
+        let (own, others) = (lists(self), lists(other));
+        own.len() == others.len()
+            && own.iter().zip(others).all(|((server, tools), (other, others))| {
+                server == other && (Arc::ptr_eq(tools, others) || tools == others)
+            })
     }
 }
 
@@ -84,10 +92,10 @@ impl Announcements {
         let now = Shown::now(&self.proxy, self.only.as_deref());
         let before = std::mem::replace(&mut self.shown, now);
         let mut found = Vec::new();
-        if before.tools != self.shown.tools {
+        if !before.has_tools_of(&self.shown) {
             found.push(ToolListChangedNotification::default().into());
         }
-        if before.servers != self.shown.servers {
+        if !before.servers().eq(self.shown.servers()) {
             found.push(PromptListChangedNotification::default().into());
             found.push(ResourceListChangedNotification::default().into());
         }
@@ -96,7 +104,7 @@ impl Announcements {
 
     fn heard(&self, News { server, what }: News) -> Option<ServerNotification> {
         if self.only.as_deref().is_some_and(|only| *only != *server)
-            || !self.shown.servers.iter().any(|name| **name == *server)
+            || !self.shown.servers().any(|name| *name == *server)
         {
             return None;
         }
@@ -116,5 +124,30 @@ impl Announcements {
                 wanted.then(|| ResourceUpdatedNotification::new(updated).into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str]) -> Arc<Vec<Tool>> {
+        Arc::new(names.iter().map(|name| Tool::new((*name).to_owned(), "", Arc::default())).collect())
+    }
+
+    fn shown(servers: &[(&str, &Arc<Vec<Tool>>)]) -> Shown {
+        Shown(servers.iter().map(|(server, tools)| ((*server).to_owned(), (*tools).clone())).collect())
+    }
+
+    #[test]
+    fn tools_are_the_same_by_their_content_and_their_server() {
+        let (one, two, none) = (list(&["a", "b"]), list(&["c"]), list(&[]));
+        let before = shown(&[("s", &one), ("t", &two)]);
+        assert!(before.has_tools_of(&shown(&[("s", &list(&["a", "b"])), ("t", &two)])));
+        assert!(before.has_tools_of(&shown(&[("r", &none), ("s", &one), ("t", &two)])), "one without tools adds none");
+        assert!(!before.has_tools_of(&shown(&[("s", &one)])));
+        assert!(!before.has_tools_of(&shown(&[("s", &two), ("t", &one)])));
+        assert!(!before.has_tools_of(&shown(&[("s", &one), ("u", &two)])));
+        assert!(!before.has_tools_of(&shown(&[("s", &list(&["a"])), ("t", &two)])));
     }
 }

@@ -90,9 +90,10 @@ impl Scope {
         })
     }
 
-    /// The servers' names.
-    pub fn names(&self) -> Vec<String> {
-        self.servers.iter().map(|server| server.config.name.clone()).collect()
+    /// The servers' names, each with its own list of tools.
+    pub fn tool_lists(&self) -> Vec<(String, Arc<Vec<Tool>>)> {
+        let of = |server: &Snapshot| Some((server.config.name.clone(), server.shared_tools()?));
+        self.servers.iter().filter_map(of).collect()
     }
 
     fn name(&self, server: &str, name: &str) -> String {
@@ -110,7 +111,7 @@ impl Scope {
     }
 
     /// The servers' tools, as they are called here.
-    pub fn tools(&self) -> Vec<Tool> {
+    fn tools(&self) -> Vec<Tool> {
         let of = |server: &Snapshot| {
             let own = server.config.name.clone();
             server.tools().to_vec().into_iter().map(move |mut tool| {
