@@ -39,6 +39,7 @@ use crate::core::rest::{self, Door, EventLog};
 use crate::core::run_facts::RunFacts;
 use crate::core::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::core::updates::look::look_for_updates;
+use crate::core::upstream::Snapshot;
 use crate::core::upstream::approvals::Approvals;
 use crate::core::upstream::oauth::tokens::Tokens;
 use crate::core::upstream::registry::Upstreams;
@@ -49,6 +50,7 @@ use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::lock::{Attempt, Lock};
 use crate::telemetry::payload::AnonymousId;
+use crate::telemetry::remember::Recorder;
 
 /// What `mcpproxy serve` was told.
 pub struct ServeOptions {
@@ -343,7 +345,8 @@ fn origins(host: &str) -> [String; 2] {
     [format!("http://{host}:*"), format!("https://{host}:*")]
 }
 
-/// Follows the servers: takes up their tools, notes the first connection, and raises the number `/events` waits for.
+/// Follows the servers: takes up their tools at once, notes the first connection, and raises the number `/events` waits for,
+/// when changes have come together.
 fn follow(
     upstreams: &Arc<Upstreams>,
     mut mistake: watch::Receiver<Option<String>>,
@@ -352,27 +355,42 @@ fn follow(
     facts: &RunFacts,
     stop: &CancellationToken,
 ) -> watch::Receiver<u64> {
+    let (taken_up, mut seen) = watch::channel(());
+    tokio::spawn(stop.clone().run_until_cancelled_owned(take_up(
+        upstreams.clone(),
+        proxy.clone(),
+        facts.recorder(),
+        taken_up,
+    )));
     let (told, changes) = watch::channel(0_u64);
-    let mut seen = upstreams.changes();
-    let (upstreams, proxy, recorder, stop) = (upstreams.clone(), proxy.clone(), facts.recorder(), stop.clone());
-    tokio::spawn(async move {
+    let tell = async move {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = seen.changed() => if changed.is_err() { return },
-                changed = mistake.changed() => if changed.is_err() { return },
-                changed = update.changed() => if changed.is_err() { return },
+            let changed = tokio::select! {
+                changed = seen.changed() => changed,
+                changed = mistake.changed() => changed,
+                changed = update.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
             }
-            let servers = upstreams.snapshots();
-            if servers.iter().any(|server| server.to_api().connected) {
-                recorder.server_connected();
-            }
-            proxy.reindex().await;
             told.send_modify(|number| *number += 1);
             tokio::time::sleep(GATHER).await;
         }
-    });
+    };
+    tokio::spawn(stop.clone().run_until_cancelled_owned(tell));
     changes
+}
+
+/// Has searches find the servers' tools as they are now, whenever a server changes.
+async fn take_up(upstreams: Arc<Upstreams>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
+    let mut changes = upstreams.changes();
+    while changes.changed().await.is_ok() {
+        if upstreams.snapshots().iter().any(Snapshot::is_connected) {
+            recorder.server_connected();
+        }
+        proxy.reindex().await;
+        taken_up.send_replace(());
+    }
 }
 
 fn take_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {

@@ -247,6 +247,53 @@ class ManyTools(unittest.TestCase):
             self.assertLess((after - before) / 50, 0.4, "MiB a session")
 
 
+# Says that its tools have changed, at once and as often as it can, and answers the first two questions for them only.
+SAYS_MORE_THAN_IT_LISTS = """
+import json, sys, threading
+listed = 0
+def say(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+def shout():
+    while True:
+        say(method="notifications/tools/list_changed")
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked.get("method") == "tools/list":
+        listed += 1
+        print("listed", file=sys.stderr, flush=True)
+        if listed == 1:
+            threading.Thread(target=shout, daemon=True).start()
+        if listed > 2:
+            continue
+    if "id" in asked:
+        tools = [{"name": f"tool{number}", "inputSchema": {"type": "object"}} for number in range(listed)]
+        say(id=asked["id"], result={"initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}},
+            "serverInfo": {"name": "many", "version": "1"}}, "tools/list": {"tools": tools},
+            "tools/call": {"content": [{"type": "text", "text": "done"}]}}.get(asked["method"], {}))
+"""
+
+
+class Lists(unittest.TestCase):
+    def test_unlisted(self):
+        """a server that floods with changed lists and then lists no more is asked seldom, still called, and can be switched off"""
+        with World() as world:
+            script = world.directory / "says.py"
+            script.write_text(SAYS_MORE_THAN_IT_LISTS)
+            entry = {"name": "says", "command": sys.executable, "args": [str(script)], "enabled": True, "skip_quarantine": True}
+            world.write_config({"mcpServers": [entry]})
+            world.start_core()
+            world.wait_connected("says")
+            wait_for("its second list is taken up", lambda: world.server("says")["tool_count"] == 2)
+            log = world.root / "logs" / "server-says.log"
+            wait_for("it was asked once more", lambda: log.read_text().count("listed") == 3)
+            client = Client(world.port)
+            for _ in range(10):
+                self.assertEqual(client.call("says:tool1"), "done")
+            self.assertEqual(log.read_text().count("listed"), 3, "it is not asked again while it has not answered")
+            self.assertEqual(world.post("/api/v1/servers/says/disable").status, 200)
+            wait_for("it is off", lambda: world.server("says")["status"] == "disabled", 10)
+
+
 class Isolation(unittest.TestCase):
     def test_bad_neighbours(self):
         """servers that hang, crash, flood, send a gigabyte or do not listen keep nobody from being answered by the 15 others"""

@@ -16,6 +16,7 @@ use rmcp::service::{
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::auth::AuthorizationManager;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -68,6 +69,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(30);
 /// How often a quiet server over HTTP is asked whether it is there, and how long it may think.
 const LOOK: Duration = Duration::from_secs(60);
 const PING: Duration = Duration::from_secs(10);
+/// From one list of a server's tools to the next.
+const BETWEEN_LISTS: Duration = Duration::from_millis(500);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that held this long ends the back-off.
@@ -387,6 +390,8 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     // Nobody tells that a server at the other end of a network is gone.
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     let over_http = process.is_none();
+    // Goes on whatever else happens: a server that does not list must still hear that it is to stop.
+    let mut listed_anew = std::pin::pin!(list_anew(&peer, &changed));
     let trouble = loop {
         tokio::select! {
             () = handles.stop.cancelled() => break None,
@@ -397,10 +402,18 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
             () = handles.doubt.notified(), if over_http => {
                 if let Err(error) = ping(&peer, config).await { break Some(error) }
             }
-            () = changed.notified() => match list_tools(&peer).await {
-                Ok(tools) => take_tools(tools, config, handles),
-                Err(error) => break Some(error.into()),
-            },
+            listed = &mut listed_anew => {
+                match listed {
+                    Ok(Ok(tools)) => take_tools(tools, config, handles),
+                    Ok(Err(error)) => break Some(error.into()),
+                    Err(_) => tracing::warn!(
+                        server = config.name,
+                        "it said that its tools have changed, and did not list them within {} s",
+                        FIRST_ANSWER.as_secs()
+                    ),
+                }
+                listed_anew.set(list_anew(&peer, &changed));
+            }
         }
     };
     handles.reached.send_replace(None);
@@ -481,10 +494,22 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
     if !held.is_empty() {
         tracing::warn!(server = config.name, tools = held.len(), "new or changed tools wait for approval");
     }
-    handles.state.send_modify(|state| {
-        state.phase = Phase::Connected(Arc::new(open));
-        state.held = Arc::new(held);
+    handles.state.send_if_modified(|state| {
+        // Sessions and the search go by which list it is, not by what is in it.
+        let same = matches!(&state.phase, Phase::Connected(before) if **before == open) && *state.held == held;
+        if !same {
+            state.phase = Phase::Connected(Arc::new(open));
+            state.held = Arc::new(held);
+        }
+        !same
     });
+}
+
+/// Waits until a server has said that its tools have changed, and lists them: seldom, however often it says so.
+async fn list_anew(peer: &Peer<RoleClient>, changed: &Notify) -> Result<Result<Vec<Tool>, String>, Elapsed> {
+    tokio::time::sleep(BETWEEN_LISTS).await;
+    changed.notified().await;
+    tokio::time::timeout(FIRST_ANSWER, list_tools(peer)).await
 }
 
 async fn list_tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {
