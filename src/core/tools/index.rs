@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::hints::{Filter, Filters, Hints, SessionRisk, Withheld};
 use super::synonyms;
-use super::words::{Words, split};
+use super::words::{Words, runs, split};
 use crate::core::upstream::Snapshot;
 
 /// A searchable set of tools; rebuilt whole when a server's tools change.
@@ -340,31 +340,35 @@ fn weigh(entries: &[Entry], words: &Words) -> BTreeMap<String, Term> {
     lexicon.terms.into_iter().zip(terms).collect()
 }
 
-/// The terms that occur, each with a number; a word is stemmed once, however often it is said.
+/// The terms that occur, each with a number; a run of letters is taken apart and stemmed once, however often it is said.
 #[derive(Default)]
 struct Lexicon {
     terms: Vec<String>,
     numbers: HashMap<String, usize>,
-    of_words: HashMap<String, Option<usize>>,
+    of_runs: HashMap<String, Vec<usize>>,
 }
 
 impl Lexicon {
     fn terms(&mut self, text: &str, words: &Words) -> Vec<usize> {
-        split(text).filter_map(|word| self.number(word, words)).collect()
+        let mut terms = Vec::new();
+        for run in runs(text) {
+            if let Some(known) = self.of_runs.get(run) {
+                terms.extend(known);
+                continue;
+            }
+            let found: Vec<usize> =
+                split(run).filter_map(|word| words.term(&word)).map(|term| self.number(term)).collect();
+            terms.extend(&found);
+            self.of_runs.insert(run.to_owned(), found);
+        }
+        terms
     }
 
-    fn number(&mut self, word: String, words: &Words) -> Option<usize> {
-        if let Some(known) = self.of_words.get(&word) {
-            return *known;
-        }
-        let number = words.term(&word).map(|term| {
-            *self.numbers.entry(term).or_insert_with_key(|term| {
-                self.terms.push(term.clone());
-                self.terms.len() - 1
-            })
-        });
-        self.of_words.insert(word, number);
-        number
+    fn number(&mut self, term: String) -> usize {
+        *self.numbers.entry(term).or_insert_with_key(|term| {
+            self.terms.push(term.clone());
+            self.terms.len() - 1
+        })
     }
 }
 

@@ -116,9 +116,14 @@ impl Words {
     }
 }
 
+/// A text's runs of letters and digits, each of one word or more.
+pub fn runs(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty())
+}
+
 /// A text's words in small letters.
 pub fn split(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric())
+    runs(text)
         .flat_map(words_of)
         .flat_map(|word| if word.starts_with(is_unspaced) { pairs(word) } else { vec![word.to_lowercase()] })
 }
