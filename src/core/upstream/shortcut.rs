@@ -33,7 +33,7 @@ pub const BURST: usize = 1 << 20;
 /// How long it is read between two rests: at least a chunk, so that a rest ends in something.
 const SLICE: Duration = Duration::from_micros(50);
 /// How long it rests: a fortieth of the time is in nobody's way. One long message is only looked through for its end; a chunk
-/// of whole ones keeps the library busy for a millisecond, and of one that is too long to be taken nobody waits for the end.
+/// of whole ones keeps the library busy for a millisecond.
 pub const REST: Duration = Duration::from_millis(2);
 pub const LONG_REST: Duration = Duration::from_millis(50);
 /// How long a message that is being written may still take once the session ends.
@@ -310,7 +310,7 @@ impl<R> Output<R> {
             self.rest = None;
             self.busy_since = None;
         } else if self.unpaused > BURST && self.busy_since.is_some_and(|since| since.elapsed() > SLICE) {
-            let length = if std::mem::take(&mut self.told) || self.too_long { LONG_REST } else { REST };
+            let length = if std::mem::take(&mut self.told) { LONG_REST } else { REST };
             let rest = self.rest.insert(Box::pin(tokio::time::sleep(length)));
             ready!(rest.as_mut().poll(context));
         }
