@@ -2,8 +2,9 @@
 //! being taken apart.
 //!
 //! Only what is quite ordinary goes this way: a `tools/call` of a session that is known, for a tool that is approved, of a
-//! server that runs here, or that asks no server, such as a search. Everything else goes to the library as it came. So does a call that turns out to be more:
-//! when it takes long, or when the server asks or reports something meanwhile, it is handed over as it stands.
+//! server that runs here, or that asks no server, such as a search. Everything else goes to the library as it came. So does
+//! a call that turns out to be more: when it takes long, or when the server asks or reports something meanwhile, it is
+//! handed over as it stands.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
