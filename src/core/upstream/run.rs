@@ -398,9 +398,11 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
             () = handles.restart.notified() => break None,
             status = end_of(process.as_mut()) => break Some(format!("it ended ({status})").into()),
             said = end_of_stream(end.as_mut()) => break Some(http::ended(config, &said)),
-            _ = look.tick(), if over_http => if let Err(error) = ping(&peer, config).await { break Some(error) },
+            _ = look.tick(), if over_http => {
+                if let Err(error) = ping(&peer, config, end.as_mut()).await { break Some(error) }
+            }
             () = handles.doubt.notified(), if over_http => {
-                if let Err(error) = ping(&peer, config).await { break Some(error) }
+                if let Err(error) = ping(&peer, config, end.as_mut()).await { break Some(error) }
             }
             listed = &mut listed_anew => {
                 match listed {
@@ -474,12 +476,19 @@ async fn end_of_stream(end: Option<&mut oneshot::Receiver<String>>) -> String {
     }
 }
 
-/// Whether the server still answers; an error of its own is an answer, too.
-async fn ping(peer: &Peer<RoleClient>, config: &ServerConfig) -> Result<(), Trouble> {
+/// Whether the server still answers; an error of its own is an answer, too. Where its stream has ended, `end` says why.
+async fn ping(
+    peer: &Peer<RoleClient>,
+    config: &ServerConfig,
+    end: Option<&mut oneshot::Receiver<String>>,
+) -> Result<(), Trouble> {
     let asked = peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
     match tokio::time::timeout(PING, asked).await {
         Ok(Ok(_) | Err(ServiceError::McpError(_))) => Ok(()),
-        Ok(Err(error)) => Err(http::not_sent(config, &error)),
+        Ok(Err(error)) => Err(match end.and_then(|end| end.try_recv().ok()) {
+            Some(said) => http::ended(config, &said),
+            None => http::not_sent(config, &error),
+        }),
         Err(_) => Err(format!("it did not answer within {} s", PING.as_secs()).into()),
     }
 }

@@ -127,10 +127,11 @@ impl SseTransport {
 
     fn end(&mut self, why: String) {
         self.events = None;
-        self.over.cancel();
+        // Told first: whoever hears that nothing can be sent any more may ask why.
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(why);
         }
+        self.over.cancel();
     }
 }
 
