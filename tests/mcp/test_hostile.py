@@ -31,6 +31,28 @@ server.add_tool(lambda megabytes: "ü" * (int(megabytes) << 19), name="flood", d
 server.run()
 """
 
+# A server whose list of tools has no end (`tools`), or that of its resources; one of its tools is none.
+ENDLESS = """
+import json, sys
+large = "x" * (4 << 20)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    cursor = int((asked.get("params") or {}).get("cursor") or 0)
+    further = {"nextCursor": str(cursor + 1)}
+    tool = {"name": f"tool{cursor}", "description": large, "inputSchema": {"type": "object"}}
+    tools = {"tools": [tool], **further} if "tools" in sys.argv else {"tools": [{**tool, "description": "one"}, {"name": 1}]}
+    listed = {"uri": f"of:{cursor}", "name": "one", "description": large}
+    results = {
+        "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "resources": {}}, "serverInfo": {"name": "endless", "version": "1"}},
+        "tools/list": tools,
+        "resources/list": {"resources": [listed], **further},
+        "resources/templates/list": {"resourceTemplates": []},
+    }
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": results.get(asked["method"], {})}), flush=True)
+"""
+
 
 class Hostile(unittest.TestCase):
     @classmethod
@@ -226,6 +248,29 @@ class Hostile(unittest.TestCase):
         self.assertIn("longer than 16 MiB", done.stdout)
         self.assertLess(time.monotonic() - began, 100, "it was the time limit that ended it")
         self.assertTrue(self.here.server("flood")["connected"])
+        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+
+    def test_lists_without_end(self):
+        """of a server that lists tools or resources without end no more than 64 MiB are taken, and that is said; a tool that is none hides no other"""
+        (self.here.directory / "endless.py").write_text(ENDLESS)
+        before = self.memory()
+        for name, words in (("endless", []), ("endless-tools", ["tools"])):
+            added = self.here.run(CORE, "upstream", "add", name, "--no-quarantine", "--", sys.executable, self.here.directory / "endless.py", *words)
+            self.assertEqual(added.returncode, 0, added.stderr)
+        self.here.wait_connected("endless")
+        listed = self.here.run(CORE, "tools", "list", "--server", "endless", "-o", "json")
+        self.assertEqual([tool["name"] for tool in json.loads(listed.stdout)], ["tool0"], listed.stdout[:500])
+        said = lambda: "more than 64 MiB" in (self.here.server("endless-tools").get("last_error") or "")
+        wait_for("the list is given up", said, 60)
+        status, _, headers = self.answer(json.dumps(INITIALIZE).encode(), path="/mcp/all/endless")
+        request = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "resources/list"}).encode()
+        status, text, _ = self.answer(request, path="/mcp/all/endless", **{"Mcp-Session-Id": headers["Mcp-Session-Id"]})
+        self.assertEqual(status, 200, text)
+        self.assertIn('"resources":[]', text[:500])
+        peak = int(pathlib.Path(f"/proc/{self.core.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+        print(f"       at most {peak:.0f} MiB")
+        self.here.run(CORE, "upstream", "remove", "-y", "endless")
+        self.here.run(CORE, "upstream", "remove", "-y", "endless-tools")
         wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
 
 

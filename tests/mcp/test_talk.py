@@ -138,6 +138,7 @@ class Person:
 
     async def log(self, params):
         self.logs.append((params.level, params.logger, params.data))
+        await self.note("log")
 
     async def until(self, *methods):
         async with self.changed:
@@ -202,6 +203,10 @@ class Asked(unittest.TestCase):
             ann = Person("Ann")
             async with ann.at(self.world, server) as client:
                 self.assertEqual(await client.call("shout"), "hoarse")
+                # Log messages come by the session's own stream, which the answer may overtake.
+                async with ann.changed:
+                    whole = lambda: any(logger == "mcpproxy" for _, logger, _ in ann.logs)
+                    await asyncio.wait_for(ann.changed.wait_for(whole), 10)
                 shouted = [data for level, logger, data in ann.logs if logger is None]
                 self.assertEqual(shouted[:200], [f"shout {number}" for number in range(200)])
                 self.assertLess(len(shouted), 400)

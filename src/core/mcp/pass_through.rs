@@ -16,8 +16,7 @@ use rmcp::model::{
     Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{
-    NotificationContext, Peer, RequestContext, RoleClient, RoleServer, ServiceError, SubscriptionContext,
-    SubscriptionSendError,
+    NotificationContext, Peer, RequestContext, RoleClient, RoleServer, SubscriptionContext, SubscriptionSendError,
 };
 use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
@@ -33,6 +32,7 @@ use super::relay::{Again, Relay};
 use super::short_way::{HandedOver, Place, Sessions};
 use crate::contract::names;
 use crate::core::upstream::Snapshot;
+use crate::core::upstream::listing::{after, all_pages};
 use crate::core::upstream::registry::CallError;
 use crate::core::upstream::underway::SessionId;
 
@@ -151,7 +151,7 @@ impl PassThrough {
     /// What every server of the scope answers to one question; servers that fail are left out.
     async fn ask_each<T, F>(&self, scope: &Scope, ask: impl Fn(Peer<RoleClient>) -> F) -> Vec<(String, Vec<T>)>
     where
-        F: Future<Output = Result<Vec<T>, ServiceError>>,
+        F: Future<Output = Result<Vec<T>, String>>,
     {
         let one = |server: &Snapshot| {
             let (name, peer) = (server.config.name.clone(), self.proxy.upstreams().peer(&server.config.name));
@@ -180,26 +180,41 @@ impl PassThrough {
 
     async fn prompts(&self, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
         let ask = |peer: Peer<RoleClient>| async move {
-            let has = peer.peer_info().is_some_and(|info| info.capabilities.prompts.is_some());
-            if has { peer.list_all_prompts().await } else { Ok(Vec::new()) }
+            if peer.peer_info().is_none_or(|info| info.capabilities.prompts.is_none()) {
+                return Ok(Vec::new());
+            }
+            let page = async |cursor| {
+                peer.list_prompts(Some(after(cursor))).await.map(|page| (page.prompts, page.next_cursor))
+            };
+            all_pages(page).await
         };
         self.ask_each(scope, ask).await
     }
 
     async fn resources(&self, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
         let ask = |peer: Peer<RoleClient>| async move {
-            if has_resources(&peer) { peer.list_all_resources().await } else { Ok(Vec::new()) }
+            if !has_resources(&peer) {
+                return Ok(Vec::new());
+            }
+            let page = async |cursor| {
+                peer.list_resources(Some(after(cursor))).await.map(|page| (page.resources, page.next_cursor))
+            };
+            all_pages(page).await
         };
         self.ask_each(scope, ask).await
     }
 
     async fn templates(&self, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
         let ask = |peer: Peer<RoleClient>| async move {
-            if has_resources(&peer) {
-                peer.list_all_resource_templates().await
-            } else {
-                Ok(Vec::new())
+            if !has_resources(&peer) {
+                return Ok(Vec::new());
             }
+            let page = async |cursor| {
+                peer.list_resource_templates(Some(after(cursor)))
+                    .await
+                    .map(|page| (page.resource_templates, page.next_cursor))
+            };
+            all_pages(page).await
         };
         self.ask_each(scope, ask).await
     }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::os::files;
@@ -53,8 +54,11 @@ impl Print {
     pub fn of(tool: &Tool) -> Print {
         Print {
             description: tool.description.as_deref().unwrap_or_default().to_owned(),
-            input_schema: hash(&tool.input_schema),
-            output_schema: hash(&tool.output_schema),
+            input_schema: hash_of(|into| write_sorted_fields(&tool.input_schema, into)),
+            output_schema: hash_of(|into| match tool.output_schema.as_deref() {
+                Some(schema) => write_sorted_fields(schema, into),
+                None => write_sorted(&Value::Null, into),
+            }),
             annotations: hash(&(&tool.title, &tool.annotations)),
         }
     }
@@ -151,10 +155,47 @@ impl Approvals {
 
 /// SHA-256 of a value as JSON with sorted keys.
 fn hash(value: &impl Serialize) -> String {
-    let mut value = serde_json::to_value(value).unwrap_or_default();
-    value.sort_all_objects();
-    let digest = Sha256::digest(value.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let value = serde_json::to_value(value).unwrap_or_default();
+    hash_of(|into| write_sorted(&value, into))
+}
+
+/// SHA-256 of what is written, in hexadecimal digits.
+fn hash_of(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut written = Vec::new();
+    write(&mut written);
+    let halves = Sha256::digest(&written).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
+}
+
+fn write_sorted(value: &Value, into: &mut Vec<u8>) {
+    match value {
+        Value::Object(fields) => write_sorted_fields(fields, into),
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                into.push(if at == 0 { b'[' } else { b',' });
+                write_sorted(value, into);
+            }
+            into.extend(if values.is_empty() { &b"[]"[..] } else { b"]" });
+        }
+        plain => write_plain(plain, into),
+    }
+}
+
+fn write_sorted_fields(fields: &Map<String, Value>, into: &mut Vec<u8>) {
+    let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    for (at, (key, value)) in sorted.into_iter().enumerate() {
+        into.push(if at == 0 { b'{' } else { b',' });
+        write_plain(key, into);
+        into.push(b':');
+        write_sorted(value, into);
+    }
+    into.extend(if fields.is_empty() { &b"{}"[..] } else { b"}" });
+}
+
+fn write_plain(value: &(impl Serialize + ?Sized), into: &mut Vec<u8>) {
+    // Writing to memory does not fail, nor does writing texts and numbers.
+    let _ = serde_json::to_writer(into, value);
 }
 
 #[cfg(test)]
@@ -181,6 +222,19 @@ mod tests {
         approvals.approve("s", &held[..1]).unwrap();
         let (open, held) = Approvals::load(&path).part("s", now);
         assert_eq!((open[0].name.as_ref(), held[0].tool.name.as_ref()), ("a", "b"));
+    }
+
+    #[test]
+    fn the_order_of_keys_is_nothing_and_the_hash_is_that_of_compact_json() {
+        let text = r#"{"b": [1, {"z": null, "a": "\u00e9\n"}, [], {}], "a": {"y": 1.5e300, "x": -0.0}, "": true}"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        let mut sorted = value.clone();
+        sorted.sort_all_objects();
+        let mut written = Vec::new();
+        write_sorted(&value, &mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), sorted.to_string());
+        let of_null = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b";
+        assert_eq!(hash(&Value::Null), of_null);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod attend;
 mod http;
 #[cfg(target_os = "linux")]
 mod lasting_thread;
+pub mod listing;
 mod log_limit;
 mod long_answers;
 mod long_lines;

@@ -23,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::approvals::Approvals;
 use super::attend::{Addressee, Attended, News};
 use super::http;
+use super::listing::list_tools;
 use super::long_lines::LongLines;
 use super::oauth::tokens::Tokens;
 use super::oauth::{self, Trouble};
@@ -296,7 +297,8 @@ async fn start(
         let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
         let service = service
             .map_err(|error| revision.refused(&error, Trouble::Failed(format!("it did not initialise: {error}"))))?;
-        let tools = list_tools(service.peer()).await?;
+        let short = Some(&shortcut).filter(|_| revision == Revision::Before);
+        let tools = list_tools(service.peer(), short, &config.name).await?;
         Ok((service, tools))
     };
     let outcome = tokio::select! {
@@ -319,7 +321,7 @@ async fn reach(
         let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
         let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
         let service = service.map_err(|error| revision.refused(&error, http::not_opened(config, &error)))?;
-        let tools = list_tools(service.peer()).await?;
+        let tools = list_tools(service.peer(), None, &config.name).await?;
         Ok((service, tools))
     };
     in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
@@ -339,7 +341,7 @@ async fn reach_older(
         // The revision without `initialize` does not know this transport.
         let service = client.serve_with_lifecycle(transport, Revision::Before.lifecycle()).await;
         let service = service.map_err(|error| http::not_opened(config, &error))?;
-        let tools = list_tools(service.peer()).await?;
+        let tools = list_tools(service.peer(), None, &config.name).await?;
         Ok(((service, tools), end))
     };
     in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
@@ -377,7 +379,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     tracing::info!(server = config.name, tools = tools.len(), "connected");
     handles.reached.send_replace(Some(Reached {
         peer: peer.clone(),
-        shortcut,
+        shortcut: shortcut.clone(),
     }));
     take_tools(tools, config, handles);
     let (told, name, wishes) = (peer.clone(), config.name.clone(), handles.wishes.clone());
@@ -391,7 +393,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     let over_http = process.is_none();
     // Goes on whatever else happens: a server that does not list must still hear that it is to stop.
-    let mut listed_anew = std::pin::pin!(list_anew(&peer, &changed));
+    let mut listed_anew = std::pin::pin!(list_anew(&peer, shortcut.as_ref(), config, &changed));
     let trouble = loop {
         tokio::select! {
             () = handles.stop.cancelled() => break None,
@@ -414,7 +416,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
                         FIRST_ANSWER.as_secs()
                     ),
                 }
-                listed_anew.set(list_anew(&peer, &changed));
+                listed_anew.set(list_anew(&peer, shortcut.as_ref(), config, &changed));
             }
         }
     };
@@ -515,17 +517,15 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
 }
 
 /// Waits until a server has said that its tools have changed, and lists them: seldom, however often it says so.
-async fn list_anew(peer: &Peer<RoleClient>, changed: &Notify) -> Result<Result<Vec<Tool>, String>, Elapsed> {
+async fn list_anew(
+    peer: &Peer<RoleClient>,
+    shortcut: Option<&Shortcut>,
+    config: &ServerConfig,
+    changed: &Notify,
+) -> Result<Result<Vec<Tool>, String>, Elapsed> {
     tokio::time::sleep(BETWEEN_LISTS).await;
     changed.notified().await;
-    tokio::time::timeout(FIRST_ANSWER, list_tools(peer)).await
-}
-
-async fn list_tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {
-    if peer.peer_info().is_some_and(|info| info.capabilities.tools.is_none()) {
-        return Ok(Vec::new());
-    }
-    peer.list_all_tools().await.map_err(|error| format!("its tools cannot be listed: {error}"))
+    tokio::time::timeout(FIRST_ANSWER, list_tools(peer, shortcut, &config.name)).await
 }
 
 /// What we are to an upstream server: those of its clients' sessions that have a request under way with it.

@@ -30,6 +30,8 @@ const WAITING: usize = 256;
 const CHUNK: usize = 16 << 10;
 /// A server that says so much without a pause is read more slowly: whatever it floods us with must not keep others waiting.
 pub const BURST: usize = 1 << 20;
+/// The same where it is all one message, such as a long list: somebody waits for that, and it is soon looked through.
+const LONG_BURST: usize = DEFAULT_MAX_LINE_LENGTH;
 /// How long it is read between two rests: at least a chunk, so that a rest ends in something.
 const SLICE: Duration = Duration::from_micros(50);
 /// How long it rests: a fortieth of the time is in nobody's way. One long message is only looked through for its end; a chunk
@@ -55,7 +57,7 @@ struct Line {
     next: AtomicU32,
 }
 
-/// A call that waits for its answer.
+/// A request that waits for its answer.
 #[derive(Debug)]
 pub struct Pending {
     id: u32,
@@ -65,11 +67,11 @@ pub struct Pending {
 
 /// A request as it is written.
 #[derive(Serialize)]
-struct Request<'a> {
+struct Request<P> {
     jsonrpc: &'static str,
     id: u32,
     method: &'static str,
-    params: Parameters<'a>,
+    params: P,
 }
 
 #[derive(Serialize)]
@@ -99,7 +101,7 @@ struct Head<'a> {
 impl Shortcut {
     /// Calls a tool. `None` when the server has stopped, or has not read what waits for it already.
     pub fn call(&self, tool: &str, arguments: &RawValue, progress: bool, caller: Caller) -> Option<Pending> {
-        let id = FIRST_ID | (self.line.next.fetch_add(1, Ordering::Relaxed) & (FIRST_ID - 1));
+        let id = self.next_id();
         let request = Request {
             jsonrpc: "2.0",
             id,
@@ -119,6 +121,29 @@ impl Shortcut {
             answer,
             line: self.line.clone(),
         })
+    }
+
+    /// Asks something of our own. `None` when the server has stopped, or has not read what waits for it already.
+    pub fn ask(&self, method: &'static str, params: &impl Serialize) -> Option<Pending> {
+        let id = self.next_id();
+        let request = Request {
+            jsonrpc: "2.0",
+            id,
+            method,
+            params,
+        };
+        let room = self.line.outbox.try_reserve().ok()?;
+        let answer = lock(&self.line.underway).begin_own(request_id(id))?;
+        room.send(line_of(&request)?);
+        Some(Pending {
+            id,
+            answer,
+            line: self.line.clone(),
+        })
+    }
+
+    fn next_id(&self) -> u32 {
+        FIRST_ID | (self.line.next.fetch_add(1, Ordering::Relaxed) & (FIRST_ID - 1))
     }
 }
 
@@ -270,7 +295,7 @@ pub struct Output<R> {
     /// Bytes read since the server last paused, and since when we have not.
     unpaused: usize,
     busy_since: Option<Instant>,
-    /// Whole messages went to the library since we last rested.
+    /// Whole messages went to the library since the server paused or we last rested.
     told: bool,
     rest: Option<Pin<Box<Sleep>>>,
 }
@@ -309,7 +334,9 @@ impl<R> Output<R> {
             ready!(rest.as_mut().poll(context));
             self.rest = None;
             self.busy_since = None;
-        } else if self.unpaused > BURST && self.busy_since.is_some_and(|since| since.elapsed() > SLICE) {
+        } else if self.unpaused > (if self.told { BURST } else { LONG_BURST })
+            && self.busy_since.is_some_and(|since| since.elapsed() > SLICE)
+        {
             let length = if std::mem::take(&mut self.told) { LONG_REST } else { REST };
             let rest = self.rest.insert(Box::pin(tokio::time::sleep(length)));
             ready!(rest.as_mut().poll(context));
@@ -366,7 +393,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
             ready!(this.poll_rest(context));
             let mut read = ReadBuf::new(&mut this.chunk);
             let Poll::Ready(outcome) = Pin::new(&mut this.inner).poll_read(context, &mut read) else {
-                (this.unpaused, this.busy_since) = (0, None);
+                (this.unpaused, this.busy_since, this.told) = (0, None, false);
                 return Poll::Pending;
             };
             outcome?;

@@ -125,7 +125,9 @@ pub enum Answer {
 #[derive(Debug, Default)]
 pub struct Underway {
     requests: Vec<Request>,
-    /// How many of them went by the shortcut.
+    /// Those of our own that went by the shortcut: nobody's, so that nobody is asked because of them.
+    own: Vec<(RequestId, oneshot::Sender<Answer>)>,
+    /// How many of all went by the shortcut.
     short: usize,
     closed: bool,
 }
@@ -160,6 +162,18 @@ impl Underway {
         Some(answered)
     }
 
+    /// A request of our own is sent by the shortcut: gives the place where its answer arrives. None when the server has ended.
+    pub fn begin_own(&mut self, id: RequestId) -> Option<oneshot::Receiver<Answer>> {
+        if self.closed {
+            return None;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.own.retain(|(_, answer)| !answer.is_closed());
+        self.own.push((id, answer));
+        self.count();
+        Some(answered)
+    }
+
     fn push(
         &mut self,
         id: RequestId,
@@ -178,7 +192,8 @@ impl Underway {
     }
 
     fn count(&mut self) {
-        self.short = self.requests.iter().filter(|request| request.answer.is_some()).count();
+        let short = self.requests.iter().filter(|request| request.answer.is_some()).count();
+        self.short = short + self.own.len();
     }
 
     /// A request was answered or cancelled.
@@ -188,6 +203,10 @@ impl Underway {
 
     /// A request was answered: who waits for the answer, where that is known here.
     pub fn answered(&mut self, id: &RequestId) -> Option<oneshot::Sender<Answer>> {
+        if let Some(at) = self.own.iter().position(|(own, _)| own == id) {
+            self.short -= 1;
+            return Some(self.own.remove(at).1);
+        }
         let at = self.requests.iter().position(|request| request.id == *id)?;
         let request = self.requests.remove(at);
         self.short -= usize::from(request.answer.is_some());
@@ -203,6 +222,7 @@ impl Underway {
     pub fn close(&mut self) {
         self.closed = true;
         self.requests.retain(|request| request.answer.is_none());
+        self.own.clear();
         self.short = 0;
     }
 
