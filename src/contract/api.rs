@@ -419,6 +419,9 @@ pub struct ServerTool {
     /// `approved`, `pending` or `changed`.
     #[serde(default)]
     pub approval_status: String,
+    /// The server's entry switches it off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     #[serde(default)]
     pub hash: String,
     #[serde(default)]

@@ -511,5 +511,114 @@ class LiveConfiguration(unittest.TestCase):
             self.assertEqual(world.config()["api_key"], "key-of-the-test")
 
 
+class Switched(unittest.TestCase):
+    """Tools that a server's entry switches off."""
+
+    def test_switched_off(self):
+        """a tool that the entry switches off is shown and called nowhere, and says so; switched on and off again, it follows at once while its server runs on"""
+        with World(config={"mcpServers": [everything(disabled_tools=["echo"], kept="as it is")]}) as world:
+            off, on = (["tools", word, "everything:echo"] for word in ("disable", "enable"))
+            world.start_core()
+            world.wait_connected("everything")
+            runs = world.processes()
+            self.assert_off(world)
+            self.assertEqual(world.run(CORE, *on).returncode, 0)
+            self.assert_on(world)
+            self.assertEqual(self.entry(world), {**everything(), "kept": "as it is"})
+            self.assertEqual(world.run(CORE, *off).returncode, 0)
+            self.assert_off(world)
+            # By hand, and the other list: of those that it names one is left.
+            config = world.config()
+            config["mcpServers"][0] = {**everything(), "enabled_tools": ["echo"]}
+            world.write_config(config)
+            wait_for("the file is taken up", lambda: world.server("everything")["tool_count"] == 1)
+            self.assert_on(world)
+            refused = world.run(CORE, *off)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("the only tool that `enabled_tools` lets in", refused.stderr)
+            self.assertEqual(world.run(CORE, "tools", "enable", "everything:get-sum").returncode, 0)
+            self.assertEqual(world.run(CORE, *off).returncode, 0)
+            self.assert_off(world)
+            self.assertEqual(self.entry(world)["enabled_tools"], ["get-sum"])
+            self.assertEqual(world.processes(), runs, "its server was started anew")
+
+    def test_words(self):
+        """a tool or server that is not there and a name that is none are told as that; a model switches nothing; without a core the file is edited"""
+        with World(config={"mcpServers": [everything()]}) as world:
+            core = world.start_core()
+            world.wait_connected("everything")
+            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is called"), ("echo", "server:tool")):
+                refused = world.run(CORE, "tools", "disable", name)
+                self.assertEqual(refused.returncode, 1, name)
+                self.assertIn(words, refused.stderr)
+            self.assertEqual(world.post("/api/v1/servers/everything/tools/echo/enabled", body={"enabled": "no"}).status, 400)
+            for operation in ("enable_tool", "disable_tool"):
+                result = call(world, "quarantine_security", {"operation": operation, "name": "everything", "tool_name": "echo"})
+                self.assertTrue(result.is_error)
+                self.assertIn("only a person", text_of(result))
+            self.assertEqual(self.entry(world), everything())
+            core.terminate()
+            core.wait()
+            done = world.run(CORE, "tools", "disable", "everything:echo", "everything:get-sum", "-o", "json")
+            self.assertEqual(json.loads(done.stdout)[1], {"tool": "everything:get-sum", "enabled": False})
+            self.assertEqual(self.entry(world)["disabled_tools"], ["echo", "get-sum"])
+            world.start_core()
+            world.wait_connected("everything")
+            self.assert_off(world)
+
+    def entry(self, world):
+        return world.config()["mcpServers"][0]
+
+    def assert_off(self, world):
+        _, answer = self.settled(world, lambda answer: not any(tool["name"] == "everything:echo" for tool in answer["tools"]))
+        hidden = {entry["name"]: entry for entry in answer["disabled"]}
+        self.assertEqual(hidden["everything:echo"]["status"], "disabled_by_config")
+        self.assertIn("mcpproxy tools enable", answer["remediation"]["disabled_by_config"])
+        self.assertNotIn("everything__echo", asyncio.run(asyncio.wait_for(names_of_all(world), 20)))
+        refused = echo(world, "hello")
+        self.assertTrue(refused.is_error)
+        self.assertIn("is switched off", text_of(refused))
+        self.assertEqual(recorded(world)[0], ("echo", "blocked"))
+        self.assertIn("is switched off", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
+        _, described = ask(world, "describe_tool", tool_ids=["everything:echo"])
+        self.assertEqual(described["errors"][0]["error"], "disabled")
+        _, checked = ask(world, "describe_tool", tool_ids=["everything:echo"], check=True)
+        self.assertEqual((checked["verdict"], checked["results"][0]["reason"]), ("blocked", "tool_disabled"))
+        shown = world.run(CORE, "tools", "list", "--server", "everything")
+        self.assertRegex(shown.stdout, r"everything:echo +off ")
+        _, inspected = ask(world, "quarantine_security", operation="inspect_tools", name="everything")
+        self.assertGreaterEqual(inspected["disabled_count"], 1)
+        self.assertNotIn("action_required", inspected)
+        self.assertNotIn("quarantine", world.server("everything"))
+
+    def assert_on(self, world):
+        self.settled(world, lambda answer: any(tool["name"] == "everything:echo" for tool in answer["tools"]))
+        self.assertIn("hello", text_of(echo(world, "hello")))
+        self.assertIn("everything__echo", asyncio.run(asyncio.wait_for(names_of_all(world), 20)))
+
+    def settled(self, world, condition):
+        """The first search whose answer is so: the index is made beside what is served."""
+
+        def search():
+            failed, answer = ask(world, "retrieve_tools", query="echo", include_disabled=True)
+            return condition(answer) and (failed, answer)
+
+        return wait_for("a search finds it so", search)
+
+
+async def names_of_all(world):
+    async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp/all", mode="legacy") as client:
+        return [tool.name for tool in (await client.list_tools()).tools]
+
+
+async def call_of_all(world):
+    """What calling it under its passed-through name says."""
+    async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp/all", mode="legacy") as client:
+        try:
+            return text_of(await client.call_tool("everything__echo", {"message": "hello"}))
+        except mcp.MCPError as error:
+            return str(error)
+
+
 if __name__ == "__main__":
     main()

@@ -154,6 +154,17 @@ pub enum ToolsCommand {
         #[arg(short = 'n', long, default_value_t = 10)]
         limit: usize,
     },
+    /// Switch tools on
+    Enable(SwitchArguments),
+    /// Switch tools off: nobody is shown them or can call them
+    Disable(SwitchArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct SwitchArguments {
+    /// Full names, as `mcpproxy tools list` shows them
+    #[arg(required = true, value_name = "SERVER:TOOL")]
+    pub tools: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

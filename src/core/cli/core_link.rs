@@ -93,7 +93,7 @@ impl CoreLink {
 pub fn config_error(error: &StoreError) -> CliError {
     let (code, exit) = match error {
         StoreError::Edit(EditError::Unknown(_)) => ("SERVER_NOT_FOUND", ExitCode::General),
-        StoreError::Edit(EditError::Exists(_)) => ("INVALID_INPUT", ExitCode::General),
+        StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_)) => ("INVALID_INPUT", ExitCode::General),
         StoreError::Io { source, path, .. } if cannot_write(source) => {
             let error = CliError::new("PERMISSION_DENIED", error.to_string()).guided(files::remedy(path, source));
             return CliError {

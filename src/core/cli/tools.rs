@@ -3,24 +3,31 @@
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::args::{CallArguments, CallCommand, ToolsCommand};
-use super::core_link::CoreLink;
+use super::core_link::{CoreLink, config_error};
 use super::output::{print, rows};
-use super::upstream::no_core;
+use super::upstream::{missing, no_core};
 use super::{CliError, Context};
 use crate::client::path_segment;
-use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerTool, ServerTools};
+use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
 use crate::contract::exit_code::ExitCode;
 use crate::core::tools::intent::Intent;
+use crate::core::tools::tool_id;
 
 /// A call may take as long as the core lets it; this is for a core that hangs.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> Result<(), CliError> {
-    let client = link.running().ok_or_else(no_core)?;
+    let client = match &command {
+        ToolsCommand::Enable(options) => return switch(context, link, &options.tools, true).await,
+        ToolsCommand::Disable(options) => return switch(context, link, &options.tools, false).await,
+        _ => link.running().ok_or_else(no_core)?,
+    };
     match command {
+        ToolsCommand::Enable(_) | ToolsCommand::Disable(_) => Ok(()),
         ToolsCommand::List { server: None } => {
             let all: AllTools = client.get("/api/v1/tools").await?;
             print(context.format, &all.tools, |tools| listed(tools))
@@ -47,9 +54,45 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
 fn listed(tools: &[ServerTool]) -> String {
     let row = |tool: &ServerTool| {
         let name = format!("{}:{}", tool.server_name, tool.name);
-        vec![name, tool.approval_status.clone(), start(&tool.description)]
+        vec![name, state(tool).to_owned(), start(&tool.description)]
     };
-    rows(&["NAME", "APPROVAL", "DESCRIPTION"], tools.iter().map(row).collect())
+    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect())
+}
+
+/// Where a tool stands, in a word.
+pub fn state(tool: &ServerTool) -> &str {
+    if tool.disabled { "off" } else { &tool.approval_status }
+}
+
+/// Switches tools on or off, by the running core or in the configuration.
+async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) -> Result<(), CliError> {
+    let named = tools.iter().map(|id| tool_id::split(id).map(|(server, tool)| (server, tool.to_owned())));
+    let named: Vec<(&str, String)> =
+        named.collect::<Result<_, _>>().map_err(|sentence| CliError::new("INVALID_INPUT", sentence))?;
+    for (server, tool) in &named {
+        match link.running() {
+            Some(client) => {
+                let path = format!("/api/v1/servers/{}/tools/{}/enabled", path_segment(server), path_segment(tool));
+                let body = json!({"enabled": on});
+                let done: Result<ServerAction, _> = client.post(&path, Some(&body)).await;
+                done.map_err(|error| missing(error, server))?;
+            }
+            None => link
+                .edit_file(context, |document| document.switch_tools(server, std::slice::from_ref(tool), on))
+                .map_err(|error| config_error(&error))?,
+        }
+    }
+    let done: Vec<Switched<'_>> = tools.iter().map(|tool| Switched { tool, enabled: on }).collect();
+    print(context.format, &done, |done| {
+        let lines = done.iter().map(|done| format!("`{}` is {}.", done.tool, if on { "on" } else { "off" }));
+        lines.collect::<Vec<_>>().join("\n")
+    })
+}
+
+#[derive(Serialize)]
+struct Switched<'a> {
+    tool: &'a str,
+    enabled: bool,
 }
 
 /// The start of a server's own text.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::args::{AddArguments, RemoveArguments};
 use super::core_link::{CoreLink, config_error};
 use super::output::{Format, print, rows};
+use super::tools::state;
 use super::{CliError, Context};
 use crate::client::CallError;
 use crate::contract::api::{Approved, LoginStarted, Server, ServerAction, ServerTool, ServerTools, Servers};
@@ -213,12 +214,12 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
         let row = |tool: &ServerTool| {
             vec![
                 shown(&tool.name),
-                tool.approval_status.clone(),
+                state(tool).to_owned(),
                 tool.changes.join(", "),
                 shown(&tool.description),
             ]
         };
-        rows(&["NAME", "APPROVAL", "CHANGED", "DESCRIPTION"], tools.tools.iter().map(row).collect())
+        rows(&["NAME", "STATE", "CHANGED", "DESCRIPTION"], tools.tools.iter().map(row).collect())
     })
 }
 
@@ -252,7 +253,7 @@ fn approve_in_file(context: &Context, link: &CoreLink, name: &str, tools: &[Stri
 }
 
 /// The core's own sentence says whether the server or a tool is unknown.
-fn missing(error: CallError, name: &str) -> CliError {
+pub fn missing(error: CallError, name: &str) -> CliError {
     match &error {
         CallError::Status { code: 404, .. } => CliError::new("SERVER_NOT_FOUND", error.to_string())
             .guided(format!("`mcpproxy upstream inspect {name}` shows its tools")),

@@ -16,6 +16,10 @@ pub enum EditError {
     /// The text is no JSON object, or `mcpServers` is no list.
     #[error("the configuration cannot be edited: {0}")]
     Shape(String),
+    #[error(
+        "`{0}` is the only tool that `enabled_tools` lets in, and an empty list lets in all: disable the server instead"
+    )]
+    LastOne(String),
 }
 
 impl Document {
@@ -113,14 +117,30 @@ impl Document {
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`].
     pub fn set_in_server(&mut self, name: &str, key: &str, value: Value) -> Result<(), EditError> {
+        self.server(name)?.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// What a key of an upstream server is set to.
+    ///
+    /// # Errors
+    /// [`EditError::Unknown`], [`EditError::Shape`].
+    pub fn get_in_server(&mut self, name: &str, key: &str) -> Result<Option<&Value>, EditError> {
+        Ok(self.server(name)?.get(key))
+    }
+
+    /// Takes a key out of an upstream server's entry.
+    ///
+    /// # Errors
+    /// [`EditError::Unknown`], [`EditError::Shape`].
+    pub fn remove_in_server(&mut self, name: &str, key: &str) -> Result<(), EditError> {
+        self.server(name)?.shift_remove(key);
+        Ok(())
+    }
+
+    fn server(&mut self, name: &str) -> Result<&mut Map<String, Value>, EditError> {
         let server = self.servers()?.iter_mut().find(|server| is_called(server, name));
-        match server.and_then(Value::as_object_mut) {
-            Some(server) => {
-                server.insert(key.to_owned(), value);
-                Ok(())
-            }
-            None => Err(EditError::Unknown(name.to_owned())),
-        }
+        server.and_then(Value::as_object_mut).ok_or_else(|| EditError::Unknown(name.to_owned()))
     }
 
     fn servers(&mut self) -> Result<&mut Vec<Value>, EditError> {

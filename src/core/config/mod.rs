@@ -6,6 +6,7 @@
 pub mod document;
 pub mod references;
 pub mod store;
+pub mod switches;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -145,6 +146,12 @@ pub struct ServerConfig {
     /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
+    /// Only these of its tools are on, if there are any here.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub enabled_tools: Vec<String>,
+    /// These of its tools are off.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub disabled_tools: Vec<String>,
     /// How long it may take to start, downloads included.
     #[serde(default, deserialize_with = "optional_duration")]
     pub init_timeout: Option<Duration>,

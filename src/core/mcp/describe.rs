@@ -122,7 +122,7 @@ fn definitions(ids: &[String], upstreams: &Upstreams, index: &ToolIndex) -> Valu
 /// Why a tool is not shown.
 fn word(error: &CallError) -> &'static str {
     match error {
-        CallError::Disabled(_) => "disabled",
+        CallError::Disabled(_) | CallError::SwitchedOff { .. } => "disabled",
         CallError::Quarantined(_) => "quarantined",
         CallError::Held { changed: true, .. } => "changed",
         CallError::Held { changed: false, .. } => "pending_approval",
@@ -158,6 +158,7 @@ enum Reason {
     NotFound,
     ServerQuarantined,
     ServerDisabled,
+    ToolDisabled,
     ToolChanged,
     ToolPendingApproval,
     OauthRequired,
@@ -175,6 +176,7 @@ impl Reason {
             Reason::NotFound => "not_found",
             Reason::ServerQuarantined => "server_quarantined",
             Reason::ServerDisabled => "server_disabled",
+            Reason::ToolDisabled => "tool_disabled",
             Reason::ToolChanged => "tool_changed",
             Reason::ToolPendingApproval => "tool_pending_approval",
             Reason::OauthRequired => "oauth_required",
@@ -205,6 +207,7 @@ impl Reason {
             Reason::ServerDisabled => {
                 "A person can enable the server: in MCPProxy, or with `mcpproxy upstream enable NAME`."
             }
+            Reason::ToolDisabled => "A person can switch the tool on with `mcpproxy tools enable NAME:TOOL`.",
             Reason::ToolChanged | Reason::ToolPendingApproval => {
                 "A person has to approve the tool: in MCPProxy, or with `mcpproxy upstream approve NAME TOOL`."
             }
@@ -295,6 +298,7 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
                     Checked::not(reason, None, Some(format!("withheld by {}", why.filter.name())))
                 }
             },
+            None if snapshot.off().is_some_and(|off| off.has(tool)) => Checked::not(Reason::ToolDisabled, None, None),
             None => match snapshot.held().iter().find(|held| held.tool.name == tool) {
                 Some(held) => {
                     let reason = if held.before.is_some() { Reason::ToolChanged } else { Reason::ToolPendingApproval };

@@ -139,9 +139,7 @@ impl Proxy {
             Ok(CallToolResponse::Complete(_)) => self.note_as(call, Ended::Success),
             // It goes on when the client has answered.
             Ok(_) => {}
-            Err(CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. }) => {
-                self.note_as(call, Ended::Blocked(&text));
-            }
+            Err(error) if error.is_blocked() => self.note_as(call, Ended::Blocked(&text)),
             Err(_) => self.note_as(call, Ended::Error(&text)),
         }
     }
@@ -397,8 +395,8 @@ impl Proxy {
         let Some(kept) = kept else {
             return failed("no result is kept under this key: it is wrong or too old; call the tool again");
         };
-        if let Err(error @ (CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. })) =
-            self.upstreams.tool(&kept.server, &kept.tool)
+        if let Err(error) = self.upstreams.tool(&kept.server, &kept.tool)
+            && error.is_blocked()
         {
             return failed(&error.to_string());
         }

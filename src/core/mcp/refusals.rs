@@ -85,6 +85,7 @@ fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
         | CallError::Quarantined(_)
         | CallError::UnknownTool { .. }
         | CallError::Held { .. }
+        | CallError::SwitchedOff { .. }
         | CallError::Upstream(_)
         | CallError::Refused(_) => return None,
     })

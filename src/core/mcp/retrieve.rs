@@ -205,7 +205,7 @@ fn list_locked(asked: &Asked, locked: &LockedTools, answer: &mut Map<String, Val
                 ("name".to_owned(), json!(tool_id::join(&found.entry.server, &tool.name))),
                 ("server".to_owned(), json!(found.entry.server)),
             ]);
-            if *lock == Lock::ServerDisabled {
+            if lock.was_approved() {
                 entry.insert("description".into(), json!(tool.description));
             }
             entry.insert("status".into(), json!(lock));
@@ -221,7 +221,7 @@ fn list_locked(asked: &Asked, locked: &LockedTools, answer: &mut Map<String, Val
     if entries.is_empty() && servers.is_empty() {
         return;
     }
-    if found.iter().any(|(_, lock)| *lock != Lock::ServerDisabled) {
+    if found.iter().any(|(_, lock)| !lock.was_approved()) {
         answer.insert("untrusted".into(), json!(NAMES_ONLY));
     }
     answer.insert("disabled".into(), json!(entries));

@@ -39,6 +39,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
+        .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/activity/summary", get(activity::summary))

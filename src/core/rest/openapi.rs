@@ -68,6 +68,10 @@ fn approve(_generator: &mut SchemaGenerator) -> Schema {
         "tools": {"type": "array", "items": {"type": "string"}}, "approve_all": {"type": "boolean"}}})
 }
 
+fn switch(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}}})
+}
+
 fn connect(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "properties": {
         "server_name": {"type": "string"}, "force": {"type": "boolean"},
@@ -120,8 +124,18 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/servers", "All servers", data::<Servers>),
     post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
     by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
-    get("/api/v1/servers/{name}/tools", "A server's tools and which of them wait for approval", data::<ServerTools>),
+    get(
+        "/api/v1/servers/{name}/tools",
+        "A server's tools, and which of them wait for approval or are off",
+        data::<ServerTools>,
+    ),
     post("/api/v1/servers/{name}/tools/approve", "Approves tools as they are now", Some(approve), data::<Approved>),
+    post(
+        "/api/v1/servers/{name}/tools/{tool}/enabled",
+        "Switches one tool on or off, in the server's entry",
+        Some(switch),
+        data::<ServerAction>,
+    ),
     asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", object), &["tail"]),
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(

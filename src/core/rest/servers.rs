@@ -171,6 +171,34 @@ pub struct Approve {
     approve_all: bool,
 }
 
+/// Switches one tool of a server on or off.
+pub async fn switch_tool(
+    State(app): State<Arc<App>>,
+    Path((name, tool)): Path<(String, String)>,
+    body: Result<Json<Switch>, JsonRejection>,
+) -> Response {
+    let Ok(Json(Switch { enabled })) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected {\"enabled\": true} or {\"enabled\": false}");
+    };
+    // What a server has that does not run now is not known.
+    if let Some(server) = app.upstreams.snapshot(&name)
+        && server.is_connected()
+        && !server.has_tool(&tool)
+    {
+        let (server, tool) = (name, tool);
+        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownTool { server, tool }.to_string());
+    }
+    match app.edit(|document| document.switch_tools(&name, std::slice::from_ref(&tool), enabled)).await {
+        Ok(()) => done(&name, if enabled { "enable_tool" } else { "disable_tool" }),
+        Err(error) => refused(&error),
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Switch {
+    enabled: bool,
+}
+
 fn done(server: &str, action: &str) -> Response {
     ok(ServerAction {
         server: server.to_owned(),
@@ -182,7 +210,7 @@ fn done(server: &str, action: &str) -> Response {
 fn refused(error: &StoreError) -> Response {
     let status = match error {
         StoreError::Edit(EditError::Unknown(_)) => StatusCode::NOT_FOUND,
-        StoreError::Edit(EditError::Exists(_)) => StatusCode::CONFLICT,
+        StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_)) => StatusCode::CONFLICT,
         StoreError::Unreadable { .. } => StatusCode::BAD_REQUEST,
         StoreError::Contended { .. } => StatusCode::CONFLICT,
         StoreError::Edit(EditError::Shape(_)) | StoreError::Config(_) | StoreError::Io { .. } => {

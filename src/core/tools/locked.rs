@@ -1,4 +1,5 @@
-//! The tools that are known and may not be used now: of servers that are disabled or quarantined, and those that wait for approval.
+//! The tools that are known and may not be used now: of servers that are disabled or quarantined, those that wait for approval, and
+//! those that are switched off.
 //!
 //! What nobody has approved is known here by its name only, and that is made harmless: a model may be shown it.
 
@@ -18,15 +19,22 @@ pub enum Lock {
     ServerDisabled,
     ServerQuarantined,
     PendingApproval,
+    DisabledByConfig,
 }
 
 impl Lock {
+    /// Whether a person has let the tool in, so that its description may be shown.
+    pub const fn was_approved(self) -> bool {
+        matches!(self, Lock::ServerDisabled | Lock::DisabledByConfig)
+    }
+
     /// The word, as a result carries it.
     pub const fn word(self) -> &'static str {
         match self {
             Lock::ServerDisabled => "server_disabled",
             Lock::ServerQuarantined => "server_quarantined",
             Lock::PendingApproval => "pending_approval",
+            Lock::DisabledByConfig => "disabled_by_config",
         }
     }
 
@@ -43,6 +51,9 @@ impl Lock {
                 "The tool is new or has changed: a person can look at it with `mcpproxy upstream inspect NAME` and approve it with \
                 `mcpproxy upstream approve NAME TOOL`."
             }
+            Lock::DisabledByConfig => {
+                "The tool is switched off: a person can switch it on with `mcpproxy tools enable NAME:TOOL`."
+            }
         }
     }
 }
@@ -50,7 +61,8 @@ impl Lock {
 /// All of them, searchable.
 pub struct LockedTools {
     index: ToolIndex,
-    locks: BTreeMap<String, Lock>,
+    /// By server and tool.
+    locks: BTreeMap<(String, String), Lock>,
     unknown: Vec<(String, Lock)>,
 }
 
@@ -72,23 +84,35 @@ impl LockedTools {
         let (mut entries, mut locks, mut unknown) = (Vec::new(), BTreeMap::new(), Vec::new());
         for snapshot in servers {
             let server = &snapshot.config.name;
-            let Some(lock) = lock(snapshot) else { continue };
-            let tools: Vec<Tool> = match lock {
-                Lock::PendingApproval => snapshot.held().iter().map(|held| named(&held.tool.name)).collect(),
-                Lock::ServerQuarantined => approvals.known(server).iter().map(|(name, _)| named(name)).collect(),
-                Lock::ServerDisabled => {
+            let off = snapshot.off();
+            let off = off.into_iter().flat_map(|off| {
+                let waiting = off.held.iter().map(|held| named(&held.tool.name));
+                off.approved.iter().cloned().chain(waiting)
+            });
+            let mut locked: Vec<(Tool, Lock)> = off.map(|tool| (tool, Lock::DisabledByConfig)).collect();
+            let lock = lock(snapshot);
+            let of_lock: Vec<Tool> = match lock {
+                None => Vec::new(),
+                Some(Lock::PendingApproval) => snapshot.held().iter().map(|held| named(&held.tool.name)).collect(),
+                Some(Lock::ServerQuarantined) => approvals.known(server).iter().map(|(name, _)| named(name)).collect(),
+                Some(Lock::ServerDisabled | Lock::DisabledByConfig) => {
                     let approved = approvals.known(server).into_iter();
                     approved.map(|(name, description)| Tool::new(name, description, serde_json::Map::new())).collect()
                 }
             };
-            if tools.is_empty() {
-                unknown.push((server.clone(), lock));
+            if let Some(lock) = lock {
+                if of_lock.is_empty() {
+                    unknown.push((server.clone(), lock));
+                }
+                locked.extend(of_lock.into_iter().map(|tool| (tool, lock)));
             }
-            locks.insert(server.clone(), lock);
-            entries.extend(tools.into_iter().map(|tool| Entry {
-                server: server.clone(),
-                tool,
-            }));
+            for (tool, lock) in locked {
+                locks.insert((server.clone(), tool.name.to_string()), lock);
+                entries.push(Entry {
+                    server: server.clone(),
+                    tool,
+                });
+            }
         }
         LockedTools {
             index: ToolIndex::new(entries),
@@ -101,7 +125,8 @@ impl LockedTools {
     pub fn search(&self, query: &str, limit: usize) -> (Vec<(Found<'_>, Lock)>, usize) {
         let search = self.index.search_within(query, limit, Default::default());
         let with_locks = search.found.into_iter().filter_map(|found| {
-            let lock = *self.locks.get(&found.entry.server)?;
+            let of = (found.entry.server.clone(), found.entry.tool.name.to_string());
+            let lock = *self.locks.get(&of)?;
             Some((found, lock))
         });
         (with_locks.collect(), search.matched)
@@ -137,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::core::config::ServerConfig;
+    use crate::core::upstream::Off;
     use crate::core::upstream::approvals::{Held, Print};
 
     fn tool(name: &'static str, description: &'static str) -> Tool {
@@ -165,15 +191,21 @@ mod tests {
             tool: new,
             before: None,
         }]);
+        let mut switched = server("switched", Phase::Connected(Arc::default()));
+        switched.off = Arc::new(Off {
+            approved: vec![tool("sort_mail", "Sorts mail")],
+            held: waiting.held.to_vec(),
+        });
         let servers = [
             server("off", Phase::Disabled),
             server("closed", Phase::Quarantined),
             waiting,
             server("never", Phase::Quarantined),
+            switched,
         ];
         let locked = LockedTools::of(&servers, &approvals);
         let (found, count) = locked.search("mail", 10);
-        assert_eq!(count, 3);
+        assert_eq!(count, 5);
         let mut shown: Vec<_> = found
             .iter()
             .map(|(found, lock)| (found.entry.tool.name.as_ref(), found.entry.tool.description.as_deref(), *lock))
@@ -183,8 +215,10 @@ mod tests {
             shown,
             [
                 ("forge_mail_now", Some(""), Lock::PendingApproval),
+                ("forge_mail_now", Some(""), Lock::DisabledByConfig),
                 ("read_mail", Some("Reads the mail"), Lock::ServerDisabled),
                 ("send_mail", Some(""), Lock::ServerQuarantined),
+                ("sort_mail", Some("Sorts mail"), Lock::DisabledByConfig),
             ]
         );
         assert_eq!(locked.search("ignore instructions", 10).1, 0);

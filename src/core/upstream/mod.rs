@@ -22,6 +22,7 @@ pub mod shortcut;
 mod spawn;
 mod sse;
 pub mod sse_events;
+mod switched;
 mod tell_wishes;
 pub mod underway;
 pub mod wishes;
@@ -33,6 +34,7 @@ use rmcp::model::Tool;
 use approvals::{Held, Print};
 pub use http::prepare;
 pub use oauth::SignIn;
+pub use switched::Off;
 
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
@@ -76,6 +78,8 @@ pub struct Snapshot {
     pub phase: Phase,
     /// Tools that wait for approval; they are in no other place.
     pub held: Arc<Vec<Held>>,
+    /// Tools that its entry switches off; they are in no other place either.
+    pub off: Arc<Off>,
     /// Connections made after the first one.
     pub reconnects: u32,
     /// Failed attempts since the last connection.
@@ -93,6 +97,7 @@ impl Snapshot {
             config,
             phase,
             held: Arc::default(),
+            off: Arc::default(),
             reconnects: 0,
             retries: 0,
             identity: None,
@@ -111,6 +116,13 @@ impl Snapshot {
             Phase::Connected(tools) => tools,
             _ => &[],
         }
+    }
+
+    /// Whether a connected server has a tool of this name, be it approved or not, on or off.
+    pub fn has_tool(&self, name: &str) -> bool {
+        self.tools().iter().any(|tool| tool.name == name)
+            || self.held().iter().any(|held| held.tool.name == name)
+            || self.off().is_some_and(|off| off.has(name))
     }
 
     /// The tools that wait for a person's approval.
@@ -150,8 +162,14 @@ impl Snapshot {
 
     /// Every tool of a connected server with its approval, as `GET /api/v1/servers/{name}/tools` shows it.
     pub fn tools_to_api(&self) -> ServerTools {
+        let off = |shown: ServerTool| ServerTool {
+            disabled: true,
+            ..shown
+        };
         let open = self.tools().iter().map(|tool| approved_tool(&self.config.name, tool));
-        let held = self.held().iter().map(|held| {
+        let open_off = self.off().into_iter().flat_map(|off| &off.approved);
+        let open = open.chain(open_off.map(|tool| off(approved_tool(&self.config.name, tool))));
+        let held = |held: &Held| {
             let status = if held.before.is_some() { "changed" } else { "pending" };
             let shown = tool_to_api(&self.config.name, &held.tool, &held.print, status);
             let Some(before) = &held.before else { return shown };
@@ -160,8 +178,10 @@ impl Snapshot {
                 changes: held.print.differences(before).into_iter().map(str::to_owned).collect(),
                 ..shown
             }
-        });
-        let tools: Vec<ServerTool> = open.chain(held).collect();
+        };
+        let held_off = self.off().into_iter().flat_map(|off| &off.held);
+        let waiting = self.held().iter().map(held).chain(held_off.map(|tool| off(held(tool))));
+        let tools: Vec<ServerTool> = open.chain(waiting).collect();
         ServerTools {
             server_name: self.config.name.clone(),
             count: count(tools.len()),

@@ -85,6 +85,10 @@ pub enum CallError {
         tool: String,
         changed: bool,
     },
+    #[error(
+        "tool `{tool}` of server `{server}` is switched off: a person can switch it on with `mcpproxy tools enable {server}:{tool}`"
+    )]
+    SwitchedOff { server: String, tool: String },
     #[error("server `{server}` did not answer within {} s", limit.as_secs())]
     Timeout { server: String, limit: Duration },
     #[error("server `{server}` ended during the call; it is being started again")]
@@ -127,6 +131,16 @@ pub enum ApproveError {
     UnknownTool { server: String, tool: String },
     #[error("the approval cannot be saved: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl CallError {
+    /// Whether a person does not want the call to be made.
+    pub fn is_blocked(&self) -> bool {
+        matches!(
+            self,
+            CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. } | CallError::SwitchedOff { .. }
+        )
+    }
 }
 
 impl Upstreams {
@@ -244,7 +258,13 @@ impl Upstreams {
             let names: Vec<String> = servers.keys().cloned().collect();
             for name in names {
                 let wanted = configs.iter().find(|config| config.name == name);
-                if servers.get(&name).is_some_and(|server| wanted != Some(&server.config)) {
+                if let Some(wanted) = wanted
+                    && let Some(server) = servers.get_mut(&name)
+                    && server.config.differs_in_switches_only(wanted)
+                {
+                    server.config = Arc::new(wanted.clone());
+                    server.state.send_modify(|state| state.switch(server.config.clone()));
+                } else if servers.get(&name).is_some_and(|server| wanted != Some(&server.config)) {
                     gone.extend(servers.remove(&name));
                     // It is listed while the one of before ends, which may take seconds.
                     servers.extend(wanted.map(|config| (name, Upstream::awaited(config.clone()))));
@@ -358,8 +378,7 @@ impl Upstreams {
         let found = servers.get(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
         let snapshot = found.state.borrow().clone();
         for name in names.unwrap_or_default() {
-            let open = snapshot.tools().iter().any(|tool| tool.name == *name);
-            if !open && !snapshot.held().iter().any(|held| held.tool.name == *name) {
+            if !snapshot.has_tool(name) {
                 return Err(ApproveError::UnknownTool {
                     server: server.to_owned(),
                     tool: name.clone(),
@@ -405,6 +424,9 @@ impl Upstreams {
                 let tool = tool.to_owned();
                 let open = tools.iter().find(|found| found.name == tool).cloned();
                 open.ok_or_else(|| match snapshot.held().iter().find(|held| held.tool.name == tool) {
+                    _ if snapshot.off().is_some_and(|off| off.has(&tool)) => {
+                        CallError::SwitchedOff { server: name, tool }
+                    }
                     Some(held) => CallError::Held {
                         server: name,
                         tool,

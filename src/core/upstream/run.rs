@@ -502,18 +502,11 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
     } else {
         handles.approvals.part(&config.name, tools)
     };
-    if !held.is_empty() {
-        tracing::warn!(server = config.name, tools = held.len(), "new or changed tools wait for approval");
+    handles.state.send_if_modified(|state| state.take_tools(open, held));
+    let waiting = handles.state.borrow().held().len();
+    if waiting > 0 {
+        tracing::warn!(server = config.name, tools = waiting, "new or changed tools wait for approval");
     }
-    handles.state.send_if_modified(|state| {
-        // Sessions and the search go by which list it is, not by what is in it.
-        let same = matches!(&state.phase, Phase::Connected(before) if **before == open) && *state.held == held;
-        if !same {
-            state.phase = Phase::Connected(Arc::new(open));
-            state.held = Arc::new(held);
-        }
-        !same
-    });
 }
 
 /// Waits until a server has said that its tools have changed, and lists them: seldom, however often it says so.
