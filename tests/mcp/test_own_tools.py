@@ -511,6 +511,50 @@ class LiveConfiguration(unittest.TestCase):
             self.assertEqual(world.config()["api_key"], "key-of-the-test")
 
 
+class AsTheExistingCore(unittest.TestCase):
+    """What a configuration of the existing core asks for, and a person relies on."""
+
+    def test_isolated(self):
+        """a server that is to run in Docker is not started without, and says what to do; one whose entry says otherwise is"""
+        with World() as world:
+            touching = {"command": "touch", "args": [str(world.directory / "ran")], "enabled": True}
+            servers = [everything("free", isolation={"enabled": False}), {"name": "shut", **touching}]
+            world.write_config({"docker_isolation": {"enabled": True, "memory_limit": "512m"}, "mcpServers": servers})
+            world.start_core()
+            world.wait_connected("free")
+            shut = world.server("shut")
+            self.assertEqual((shut["status"], shut["health"]["action"]), ("error", "configure"))
+            self.assertIn('"isolation": {"enabled": false', shut["last_error"])
+            self.assertIn("isolation", world.run(CORE, "doctor").stdout)
+            self.assertFalse((world.directory / "ran").exists(), "its program was started")
+            config = world.config()
+            self.assertEqual(config["docker_isolation"]["memory_limit"], "512m")
+            config["mcpServers"][1]["isolation"] = {"enabled": False, "mode": "none"}
+            world.write_config(config)
+            wait_for("its program runs", lambda: (world.directory / "ran").exists())
+
+    def test_prompts_kept_back(self):
+        """the prompts of a server whose entry keeps them back are neither listed nor given nor completed; another's are"""
+
+        async def work(world):
+            async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp/all", mode="legacy") as client:
+                names = {prompt.name for prompt in (await client.list_prompts()).prompts}
+                with self.assertRaisesRegex(mcp.MCPError, "no connected server has the prompt"):
+                    await client.get_prompt("kept__simple-prompt")
+                reference = mcp.types.PromptReference(type="ref/prompt", name="kept__completable-prompt")
+                with self.assertRaisesRegex(mcp.MCPError, "no connected server has the prompt"):
+                    await client.complete(reference, {"name": "department", "value": "E"})
+                await client.get_prompt("shown__simple-prompt")
+                return names
+
+        with World(config={"mcpServers": [everything("shown"), everything("kept", expose_prompts=False)]}) as world:
+            world.start_core()
+            world.wait_connected("shown")
+            world.wait_connected("kept")
+            names = asyncio.run(asyncio.wait_for(work(world), 30))
+            self.assertEqual({name.split("__")[0] for name in names}, {"shown"})
+
+
 class Switched(unittest.TestCase):
     """Tools that a server's entry switches off."""
 

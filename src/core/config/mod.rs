@@ -4,6 +4,7 @@
 //! [`document`] and is written back as it was.
 
 pub mod document;
+pub mod isolation;
 pub mod references;
 pub mod store;
 pub mod switches;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use self::isolation::Isolation;
 use crate::contract::names;
 use crate::core::updates::policy::UpdateCheck;
 
@@ -67,6 +69,9 @@ pub struct Config {
     pub call_tool_timeout: Duration,
     #[serde(default, deserialize_with = "null_as_default")]
     pub intent_declaration: IntentDeclaration,
+    /// What holds for servers whose entries say nothing of it.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub docker_isolation: Isolation,
     #[serde(default, deserialize_with = "null_as_default")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -152,6 +157,12 @@ pub struct ServerConfig {
     /// These of its tools are off.
     #[serde(default, deserialize_with = "null_as_default")]
     pub disabled_tools: Vec<String>,
+    /// Whether it is to run shut off, `docker_isolation` taken into account.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub isolation: Isolation,
+    /// Whether clients are shown its prompts.
+    #[serde(default)]
+    pub expose_prompts: Option<bool>,
     /// How long it may take to start, downloads included.
     #[serde(default, deserialize_with = "optional_duration")]
     pub init_timeout: Option<Duration>,
@@ -273,6 +284,9 @@ impl Config {
             for server in &mut config.servers {
                 server.auto_approve_tool_changes = Some(true);
             }
+        }
+        for server in &mut config.servers {
+            server.isolation = server.isolation.within(&config.docker_isolation);
         }
         match config.mistake() {
             None => Ok(config),

@@ -148,8 +148,12 @@ impl PassThrough {
         Scope::of(&self.proxy, only(&context.extensions).as_deref())
     }
 
-    /// What every server of the scope answers to one question; servers that fail are left out.
-    async fn ask_each<T, F>(&self, scope: &Scope, ask: impl Fn(Peer<RoleClient>) -> F) -> Vec<(String, Vec<T>)>
+    /// What each of these servers answers to one question; servers that fail are left out.
+    async fn ask_each<'a, T, F>(
+        &self,
+        servers: impl Iterator<Item = &'a Snapshot>,
+        ask: impl Fn(Peer<RoleClient>) -> F,
+    ) -> Vec<(String, Vec<T>)>
     where
         F: Future<Output = Result<Vec<T>, String>>,
     {
@@ -175,7 +179,7 @@ impl PassThrough {
                 }
             }
         };
-        join_all(scope.servers.iter().map(one)).await.into_iter().flatten().collect()
+        join_all(servers.map(one)).await.into_iter().flatten().collect()
     }
 
     async fn prompts(&self, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
@@ -188,7 +192,8 @@ impl PassThrough {
             };
             all_pages(page).await
         };
-        self.ask_each(scope, ask).await
+        let shown = scope.servers.iter().filter(|server| server.config.expose_prompts != Some(false));
+        self.ask_each(shown, ask).await
     }
 
     async fn resources(&self, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
@@ -201,7 +206,7 @@ impl PassThrough {
             };
             all_pages(page).await
         };
-        self.ask_each(scope, ask).await
+        self.ask_each(scope.servers.iter(), ask).await
     }
 
     async fn templates(&self, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
@@ -216,7 +221,7 @@ impl PassThrough {
             };
             all_pages(page).await
         };
-        self.ask_each(scope, ask).await
+        self.ask_each(scope.servers.iter(), ask).await
     }
 
     /// The server that an address belongs to. Nobody else is shown it: it may hold what is not for others.

@@ -189,7 +189,7 @@ pub fn resting(config: &ServerConfig) -> Option<Phase> {
     if config.quarantined {
         return Some(Phase::Quarantined);
     }
-    None
+    config.must_be_isolated().map(Phase::Unsupported)
 }
 
 struct Session {
