@@ -54,7 +54,6 @@ mod tests {
     use std::path::Path;
 
     use super::super::Config;
-    use super::*;
 
     fn isolated(all: &str, own: &str, server: &str) -> bool {
         let text =
