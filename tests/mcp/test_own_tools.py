@@ -333,6 +333,28 @@ class LongResults(unittest.TestCase):
             world.post("/api/v1/servers/everything/quarantine")
             self.assertTrue(call(world, "read_cache", {"key": key}).is_error)
 
+    def test_long_search(self):
+        """of a search that finds more than the limit lets through the best tools are shown whole and the others in short, with how to see them; compact is so for all"""
+        with World(config={"tool_response_limit": 3000, "mcpServers": [everything()]}) as world:
+            world.start_core()
+            world.wait_connected("everything")
+            found = lambda **more: ask(world, "retrieve_tools", query="tool that gets a resource, structured content, an image", **more)[1]
+            answer = found()
+            schemas = ["inputSchema" in tool for tool in answer["tools"]]
+            self.assertEqual(schemas, sorted(schemas, reverse=True))
+            self.assertTrue(schemas[0] and not schemas[-1], schemas)
+            self.assertLessEqual(len(json.dumps(answer["tools"], separators=(",", ":"), ensure_ascii=False)), 3001)
+            self.assertIn(f"The last {schemas.count(False)} tools are shown without their inputSchema", answer["notice"])
+            last = answer["tools"][-1]
+            self.assertRegex(last["sig"], r"^\(.*\)$")
+            described = ask(world, "describe_tool", tool_ids=[last["name"]])[1]
+            self.assertIn("inputSchema", described["definitions"][0])
+            config = world.config()
+            world.write_config({**config, "tool_response_mode": "compact"})
+            wait_for("the file is taken up", lambda: "sig" in found()["tools"][0])
+            self.assertNotIn("notice", found())
+            self.assertIn("inputSchema", found(detail="full")["tools"][0])
+
 
 class Management(unittest.TestCase):
     def test_added_by_a_model(self):

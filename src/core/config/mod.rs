@@ -64,6 +64,9 @@ pub struct Config {
     /// Longest text of a result in characters, before it is cut; 0 means any.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     pub tool_response_limit: usize,
+    /// What a search shows of tools where its caller does not say: `full`, or `compact`.
+    #[serde(default)]
+    pub tool_response_mode: Option<String>,
     /// How long a tool call may take.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
     pub call_tool_timeout: Duration,

@@ -19,6 +19,7 @@ use super::kept_results::KeptResults;
 use super::parked::{Fingerprint, ParkedRequests};
 use super::refusals::{failed, invalid_arguments, refusal};
 use super::relay::{Again, Relay};
+use super::retrieve::Usual;
 use super::{describe, excerpt, retrieve};
 use crate::core::activity::{Activity, Call, Ended};
 use crate::core::config::Config;
@@ -214,7 +215,15 @@ impl Proxy {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.retrieve_tools();
-        let asked = match retrieve::Asked::read(arguments, self.config.borrow().tools_limit) {
+        let usual = {
+            let config = self.config.borrow();
+            Usual {
+                limit: config.tools_limit,
+                compact: config.tool_response_mode.as_deref() == Some("compact"),
+                room: config.tool_response_limit,
+            }
+        };
+        let asked = match retrieve::Asked::read(arguments, usual) {
             Ok(asked) => asked,
             Err(sentence) => return failed(&sentence),
         };
