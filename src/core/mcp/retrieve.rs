@@ -208,7 +208,7 @@ impl Cut {
     }
 }
 
-/// Makes the tools fit: the best stay whole for as long as the others fit in short.
+/// Makes the tools fit: the best one stays whole if it fits at all, the next ones for as long as the others fit in short.
 fn cut(tools: &mut Vec<Map<String, Value>>, found: &[Found<'_>], room: usize) -> Cut {
     let size = |entry: &Map<String, Value>| serde_json::to_string(entry).map_or(0, |text| text.chars().count() + 1);
     let whole: Vec<usize> = tools.iter().map(size).collect();
@@ -220,7 +220,12 @@ fn cut(tools: &mut Vec<Map<String, Value>>, found: &[Found<'_>], room: usize) ->
         if size(&short) < *whole { short } else { entry.clone() }
     };
     let short: Vec<Map<String, Value>> = tools.iter().zip(found).zip(&whole).map(shorter).collect();
-    let sizes: Vec<usize> = short.iter().map(size).collect();
+    let mut sizes: Vec<usize> = short.iter().map(size).collect();
+    if let (Some(size), Some(whole)) = (sizes.first_mut(), whole.first())
+        && *whole <= room
+    {
+        *size = *whole;
+    }
     let mut used: usize = sizes.iter().sum();
     let mut left_out = 0;
     for size in sizes.iter().skip(1).rev() {
@@ -447,17 +452,19 @@ mod tests {
             all["tools"].as_array().unwrap().iter().map(|tool| tool.to_string().len() + 1).collect();
         let whole: usize = sizes.iter().sum();
         assert_eq!(ask_within(query.clone(), whole), all);
-        for room in [whole - 1, whole / 2, whole / 3, 1] {
+        for room in [whole - 1, whole / 2, sizes[0], whole / 3, 1] {
             let found = ask_within(query.clone(), room);
             let tools = found["tools"].as_array().unwrap();
             let used: usize = tools.iter().map(|tool| tool.to_string().len() + 1).sum();
             assert!(used <= room || (tools.len() == 1 && tools[0].get("inputSchema").is_none()), "{room}: {found}");
             let schemas: Vec<bool> = tools.iter().map(|tool| tool.get("inputSchema").is_some()).collect();
-            assert!(schemas.is_sorted_by(|one, next| one >= next) && !schemas.ends_with(&[true]), "{schemas:?}");
+            assert!(schemas.is_sorted_by(|one, next| one >= next), "{schemas:?}");
+            assert_eq!(schemas[0], room >= sizes[0], "the best one is shown whole where it fits");
             assert_eq!((&tools[0]["name"], &found["total"]), (&json!("disk:read_file"), &json!(tools.len())));
-            let last = tools.last().unwrap();
-            assert_eq!((&last["sig"], &last["lossy"]), (&json!("(path*:str)"), &json!(false)));
-            assert!(last["call_with"].is_string() && found["hint"].is_string());
+            if let Some(short) = tools.iter().find(|tool| tool.get("inputSchema").is_none()) {
+                assert_eq!((&short["sig"], &short["lossy"]), (&json!("(path*:str)"), &json!(false)));
+                assert!(short["call_with"].is_string() && found["hint"].is_string());
+            }
             let notice = found["notice"].as_str().unwrap();
             assert_eq!(notice.contains("left out"), tools.len() < 3, "{notice}");
         }
