@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::aside::aside;
 use super::shortcut::{Pending, Shortcut};
 use super::underway::Answer;
+use crate::os::memory;
 
 /// Bytes of a list that has several pages: some hundred thousand tools. A server that goes on naming a further page must
 /// not fill the memory.
@@ -75,6 +76,8 @@ where
         }
         size += length(&more);
         if size > LARGEST {
+            drop((listed, more));
+            aside(size, memory::give_back);
             return Err(format!("they are more than {} MiB, and go on", LARGEST >> 20));
         }
         listed.extend(more);

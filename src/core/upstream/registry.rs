@@ -30,6 +30,7 @@ use super::underway::{Caller, Hearing, Said, SessionId};
 use super::wishes::{Level, Wishes};
 use super::{Phase, Snapshot};
 use crate::core::config::ServerConfig;
+use crate::os::memory;
 
 /// How many things that servers say to everybody may wait for a session that is slow to take them.
 const NEWS_KEPT: usize = 256;
@@ -646,12 +647,17 @@ fn not_answered(server: &str, error: ServiceError) -> CallError {
 }
 
 async fn end(servers: Vec<Upstream>) {
+    if servers.is_empty() {
+        return;
+    }
     for server in &servers {
         server.stop.cancel();
     }
     for task in servers.into_iter().filter_map(|server| server.task) {
         let _ = task.await;
     }
+    // Thousands of tools may have gone with them.
+    let _ = tokio::task::spawn_blocking(memory::give_back).await;
 }
 
 /// The log of a server in this directory.
