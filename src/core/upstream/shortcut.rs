@@ -30,8 +30,9 @@ const WAITING: usize = 256;
 const CHUNK: usize = 16 << 10;
 /// A server that says so much without a pause is read more slowly: whatever it floods us with must not keep others waiting.
 pub const BURST: usize = 1 << 20;
-/// The same where it is all one message, such as a long list: somebody waits for that, and it is soon looked through.
-const LONG_BURST: usize = DEFAULT_MAX_LINE_LENGTH;
+/// The same before it has listed its tools for the first time: until then it is of no use to anybody. A server that fails at it is
+/// started again ever more seldom.
+const FIRST_BURST: usize = DEFAULT_MAX_LINE_LENGTH;
 /// How long it is read between two rests: at least a chunk, so that a rest ends in something.
 const SLICE: Duration = Duration::from_micros(50);
 /// How long it rests: a fortieth of the time is in nobody's way. One long message is only looked through for its end; a chunk
@@ -295,7 +296,7 @@ pub struct Output<R> {
     /// Bytes read since the server last paused, and since when we have not.
     unpaused: usize,
     busy_since: Option<Instant>,
-    /// Whole messages went to the library since the server paused or we last rested.
+    /// Whole messages went to the library since we last rested.
     told: bool,
     rest: Option<Pin<Box<Sleep>>>,
 }
@@ -328,15 +329,21 @@ impl<R> Output<R> {
 }
 
 impl<R> Output<R> {
+    fn burst(&self) -> usize {
+        if self.unpaused > BURST && lock(&self.underway).is_opening() {
+            FIRST_BURST
+        } else {
+            BURST
+        }
+    }
+
     /// Lets others go on: after each chunk, and for a while where the server says more than anybody needs.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(rest) = &mut self.rest {
             ready!(rest.as_mut().poll(context));
             self.rest = None;
             self.busy_since = None;
-        } else if self.unpaused > (if self.told { BURST } else { LONG_BURST })
-            && self.busy_since.is_some_and(|since| since.elapsed() > SLICE)
-        {
+        } else if self.unpaused > self.burst() && self.busy_since.is_some_and(|since| since.elapsed() > SLICE) {
             let length = if std::mem::take(&mut self.told) { LONG_REST } else { REST };
             let rest = self.rest.insert(Box::pin(tokio::time::sleep(length)));
             ready!(rest.as_mut().poll(context));
@@ -393,7 +400,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
             ready!(this.poll_rest(context));
             let mut read = ReadBuf::new(&mut this.chunk);
             let Poll::Ready(outcome) = Pin::new(&mut this.inner).poll_read(context, &mut read) else {
-                (this.unpaused, this.busy_since, this.told) = (0, None, false);
+                (this.unpaused, this.busy_since) = (0, None);
                 return Poll::Pending;
             };
             outcome?;

@@ -127,6 +127,8 @@ pub struct Underway {
     requests: Vec<Request>,
     /// Those of our own that went by the shortcut: nobody's, so that nobody is asked because of them.
     own: Vec<(RequestId, oneshot::Sender<Answer>)>,
+    /// One of these was answered.
+    opened: bool,
     /// How many of all went by the shortcut.
     short: usize,
     closed: bool,
@@ -205,6 +207,7 @@ impl Underway {
     pub fn answered(&mut self, id: &RequestId) -> Option<oneshot::Sender<Answer>> {
         if let Some(at) = self.own.iter().position(|(own, _)| own == id) {
             self.short -= 1;
+            self.opened = true;
             return Some(self.own.remove(at).1);
         }
         let at = self.requests.iter().position(|request| request.id == *id)?;
@@ -216,6 +219,11 @@ impl Underway {
     /// Whether a request went by the shortcut.
     pub fn has_short(&self) -> bool {
         self.short > 0
+    }
+
+    /// Whether the first request of our own waits for its answer.
+    pub fn is_opening(&self) -> bool {
+        !self.opened && !self.own.is_empty()
     }
 
     /// The server has ended: nobody who took the shortcut gets an answer any more.
