@@ -21,25 +21,22 @@ use crate::core::tools::tool_id;
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> Result<(), CliError> {
-    let client = match &command {
-        ToolsCommand::Enable(options) => return switch(context, link, &options.tools, true).await,
-        ToolsCommand::Disable(options) => return switch(context, link, &options.tools, false).await,
-        _ => link.running().ok_or_else(no_core)?,
-    };
+    let client = || link.running().ok_or_else(no_core);
     match command {
-        ToolsCommand::Enable(_) | ToolsCommand::Disable(_) => Ok(()),
+        ToolsCommand::Enable(options) => switch(context, link, &options.tools, true).await,
+        ToolsCommand::Disable(options) => switch(context, link, &options.tools, false).await,
         ToolsCommand::List { server: None } => {
-            let all: AllTools = client.get("/api/v1/tools").await?;
+            let all: AllTools = client()?.get("/api/v1/tools").await?;
             print(context.format, &all.tools, |tools| listed(tools))
         }
         ToolsCommand::List { server: Some(server) } => {
             let path = format!("/api/v1/servers/{}/tools", path_segment(&server));
-            let tools: ServerTools = client.get(&path).await?;
+            let tools: ServerTools = client()?.get(&path).await?;
             print(context.format, &tools.tools, |tools| listed(tools))
         }
         ToolsCommand::Search { words, limit } => {
             let path = format!("/api/v1/index/search?q={}&limit={limit}", path_segment(&words.join(" ")));
-            let found: FoundTools = client.get(&path).await?;
+            let found: FoundTools = client()?.get(&path).await?;
             print(context.format, &found.results, |found| {
                 let row = |found: &FoundTool| {
                     let name = format!("{}:{}", found.tool.server_name, found.tool.name);
@@ -66,8 +63,8 @@ pub fn state(tool: &ServerTool) -> &str {
 
 /// Switches tools on or off, by the running core or in the configuration.
 async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) -> Result<(), CliError> {
-    let named = tools.iter().map(|id| tool_id::split(id).map(|(server, tool)| (server, tool.to_owned())));
-    let named: Vec<(&str, String)> =
+    let named = tools.iter().map(|id| tool_id::split(id));
+    let named: Vec<(&str, &str)> =
         named.collect::<Result<_, _>>().map_err(|sentence| CliError::new("INVALID_INPUT", sentence))?;
     for (server, tool) in &named {
         match link.running() {
@@ -78,7 +75,7 @@ async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) 
                 done.map_err(|error| missing(error, server))?;
             }
             None => link
-                .edit_file(context, |document| document.switch_tools(server, std::slice::from_ref(tool), on))
+                .edit_file(context, |document| document.switch_tool(server, tool, on))
                 .map_err(|error| config_error(&error))?,
         }
     }

@@ -25,29 +25,27 @@ impl ServerConfig {
 }
 
 impl Document {
-    /// Switches tools of a server on or off, in the list that its entry has: the existing core takes one of the two only.
+    /// Switches a tool of a server on or off, in the list that its entry has: the existing core takes one of the two only.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`], [`EditError::LastOne`].
-    pub fn switch_tools(&mut self, server: &str, tools: &[String], on: bool) -> Result<(), EditError> {
+    pub fn switch_tool(&mut self, server: &str, tool: &str, on: bool) -> Result<(), EditError> {
         let mut enabled = self.names_in_server(server, "enabled_tools")?;
         let mut disabled = self.names_in_server(server, "disabled_tools")?;
         let before = (enabled.clone(), disabled.clone());
-        for tool in tools {
-            if on {
-                disabled.retain(|name| name != tool);
-                if !enabled.is_empty() && !enabled.contains(tool) {
-                    enabled.push(tool.clone());
-                }
-            } else if enabled.is_empty() {
-                if !disabled.contains(tool) {
-                    disabled.push(tool.clone());
-                }
-            } else if enabled == [tool.clone()] {
-                return Err(EditError::LastOne(tool.clone()));
-            } else {
-                enabled.retain(|name| name != tool);
+        let has = |names: &[String]| names.iter().any(|name| name == tool);
+        if on {
+            disabled.retain(|name| name != tool);
+            if !enabled.is_empty() && !has(&enabled) {
+                enabled.push(tool.to_owned());
             }
+        } else if !enabled.is_empty() {
+            enabled.retain(|name| name != tool);
+            if enabled.is_empty() {
+                return Err(EditError::LastOne(tool.to_owned()));
+            }
+        } else if !has(&disabled) {
+            disabled.push(tool.to_owned());
         }
         for (key, names, before) in [
             ("enabled_tools", enabled, before.0),
@@ -104,7 +102,7 @@ mod tests {
 
     fn switched(entry: Value, tool: &str, on: bool) -> Result<Value, EditError> {
         let mut document = Document::parse(&json!({"mcpServers": [entry]}).to_string()).unwrap();
-        document.switch_tools("s", &[tool.to_owned()], on)?;
+        document.switch_tool("s", tool, on)?;
         let text: Value = serde_json::from_str(&document.text()).unwrap();
         Ok(text["mcpServers"][0].clone())
     }
@@ -122,6 +120,8 @@ mod tests {
         assert_eq!(switched(only.clone(), "t", false).unwrap(), without);
         assert_eq!(switched(without.clone(), "t", true).unwrap()["enabled_tools"], json!(["u", "t"]));
         assert!(matches!(switched(without, "u", false), Err(EditError::LastOne(_))));
+        let twice = json!({"name": "s", "enabled_tools": ["t", "t"]});
+        assert!(matches!(switched(twice, "t", false), Err(EditError::LastOne(_))), "no list would let in all");
         assert!(matches!(switched(json!({"name": "s", "disabled_tools": 7}), "t", true), Err(EditError::Shape(_))));
         assert!(matches!(switched(json!({"name": "o"}), "t", true), Err(EditError::Unknown(_))));
     }

@@ -188,7 +188,7 @@ pub async fn switch_tool(
         let (server, tool) = (name, tool);
         return failed(StatusCode::NOT_FOUND, ApproveError::UnknownTool { server, tool }.to_string());
     }
-    match app.edit(|document| document.switch_tools(&name, std::slice::from_ref(&tool), enabled)).await {
+    match app.edit(|document| document.switch_tool(&name, &tool, enabled)).await {
         Ok(()) => done(&name, if enabled { "enable_tool" } else { "disable_tool" }),
         Err(error) => refused(&error),
     }

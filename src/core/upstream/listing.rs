@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 
-use rmcp::model::{ErrorData, PaginatedRequestParams, Tool};
+use rmcp::model::{PaginatedRequestParams, Tool};
 use rmcp::service::{Peer, RoleClient};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -121,10 +121,7 @@ async fn short_page(pending: Pending, server: &str) -> Result<Page<Tool>, String
     asked.0 = None;
     match answer {
         Some(Answer::Result(result)) => aside(result.get().len(), || read(result.get(), server)),
-        Some(Answer::Error(error)) => match serde_json::from_str::<ErrorData>(error.get()) {
-            Ok(error) => Err(error.to_string()),
-            Err(_) => Err("the server's error cannot be read".to_owned()),
-        },
+        Some(Answer::Error(error)) => Err(Answer::error_of(&error).to_string()),
         None => Err("it ended before it answered".to_owned()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rmcp::model::{CallToolResult, ErrorData, ServerResult};
+use rmcp::model::{CallToolResult, ServerResult};
 use rmcp::service::{RequestHandle, RoleClient, ServiceError};
 
 use super::aside::aside;
@@ -65,11 +65,7 @@ impl Sent {
 
 fn read(answer: &Answer) -> Result<ServerResult, ServiceError> {
     let result = match answer {
-        Answer::Error(error) => {
-            let error = serde_json::from_str(error.get());
-            let unreadable = |_| ErrorData::internal_error("the server's error cannot be read", None);
-            return Err(ServiceError::McpError(error.unwrap_or_else(unreadable)));
-        }
+        Answer::Error(error) => return Err(ServiceError::McpError(Answer::error_of(error))),
         Answer::Result(result) => result.get(),
     };
     // The general type would try all the others first.

@@ -121,6 +121,14 @@ pub enum Answer {
     Error(Box<RawValue>),
 }
 
+impl Answer {
+    /// A server's error; one that cannot be read is an error, too.
+    pub fn error_of(error: &RawValue) -> ErrorData {
+        let unreadable = |_| ErrorData::internal_error("the server's error cannot be read", None);
+        serde_json::from_str(error.get()).unwrap_or_else(unreadable)
+    }
+}
+
 /// The requests under way with one server.
 #[derive(Debug, Default)]
 pub struct Underway {
