@@ -35,7 +35,8 @@ use crate::gateway::direct_mode::handler::only_server;
 use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::tool_calls::{CallRecorder, asks_no_server};
 use crate::os::memory;
-use crate::upstream::pool::{CallError, Way};
+use crate::upstream::error::CallError;
+use crate::upstream::pool::Route;
 use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, ServerEvent, SessionId};
 use crate::upstream::session::pending::Started;
 use crate::upstream::transport::stdio::{Pending, StdioFastPath};
@@ -502,7 +503,7 @@ impl FastPath {
         if arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
             return None;
         }
-        let way = |server, tool| self.proxy.upstreams().way(server, tool, |_| true);
+        let way = |server, tool| self.proxy.upstreams().route(server, tool, |_| true);
         let (server, tool, shortcut) = match only {
             Some(server) => (server, name, short(way(server, name)?)?),
             None => name
@@ -531,7 +532,7 @@ impl FastPath {
         let (server, tool) = tool_id::split(&call.name).ok()?;
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(&call.name, tool.annotations.as_ref()).is_ok();
-        let shortcut = short(self.proxy.upstreams().way(server, tool, fits)?)?;
+        let shortcut = short(self.proxy.upstreams().route(server, tool, fits)?)?;
         let sent = Sent::new(known, &shortcut, server, tool, args, progress)?;
         self.proxy.tool_called(intent);
         Some(sent)
@@ -615,10 +616,10 @@ impl Sent {
     }
 }
 
-fn short(way: Way) -> Option<StdioFastPath> {
+fn short(way: Route) -> Option<StdioFastPath> {
     match way {
-        Way::Short(shortcut) => Some(shortcut),
-        Way::Long => None,
+        Route::Fast(shortcut) => Some(shortcut),
+        Route::Library => None,
     }
 }
 

@@ -31,8 +31,8 @@ use crate::gateway::http::invalid_request;
 use crate::gateway::input_required::Fingerprint;
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::tool_calls::{CallRecorder, response};
+use crate::upstream::error::CallError;
 use crate::upstream::list::{after, all_pages};
-use crate::upstream::pool::CallError;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::snapshot::Snapshot;
 

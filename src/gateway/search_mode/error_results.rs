@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
 use serde_json::{Value, json};
 
 use crate::catalog::tool_id;
-use crate::upstream::pool::CallError;
+use crate::upstream::error::CallError;
 
 /// Longest error of a server that is passed on in one line, in characters.
 const LONGEST_ERROR: usize = 500;
