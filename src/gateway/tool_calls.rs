@@ -169,7 +169,11 @@ impl Proxy {
 
     /// Notes a call of one of the three call tools.
     pub fn tool_called(&self, intent: Intent) {
-        self.counts.call_tool(intent);
+        match intent {
+            Intent::Read => self.counts.call_tool_read(),
+            Intent::Write => self.counts.call_tool_write(),
+            Intent::Destructive => self.counts.call_tool_destructive(),
+        }
     }
 
     /// Whether what a server says of its tool must fit the call tool.
@@ -198,7 +202,7 @@ impl Proxy {
             return Some(Ok(result.into()));
         }
         let intent = Intent::of_tool(name)?;
-        self.counts.call_tool(intent);
+        self.tool_called(intent);
         Some(self.call_upstream(intent, arguments, asking).await)
     }
 
