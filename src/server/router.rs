@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::contract::names;
 use crate::gateway::{
-    DirectHandler, FastPath, Handler, PersistentSessions, Tools, explain, fast_path_middleware, without_priming,
+    DirectHandler, FastPath, Handler, Mode, PersistentSessions, explain, fast_path_middleware, without_priming,
 };
 use crate::server::rest;
 use crate::server::rest::Listener;
@@ -76,26 +76,26 @@ impl Routes {
             settings = settings.with_allowed_hosts(hosts.clone());
             Some(hosts.into())
         };
-        let short = |place| FastPath {
+        let fast_path = |mode| FastPath {
             proxy: self.app.proxy.clone(),
             sessions: Arc::default(),
             hosts: hosts.clone(),
-            place,
+            mode,
         };
-        let (fast_search, fast_direct) = (short(Tools::Own), short(Tools::All));
+        let (fast_search, fast_direct) = (fast_path(Mode::Search), fast_path(Mode::Direct));
         let (all, sessions) = (self.app.proxy.clone(), fast_direct.sessions.clone());
         let (open, known) = (sessions_in_memory(), sessions.clone());
         let all = StreamableHttpService::new(
             move || Ok(DirectHandler::new(all.clone(), sessions.clone())),
             open.clone(),
-            remembering(settings.clone(), self.stored_sessions.at(Tools::All, open, known)),
+            remembering(settings.clone(), self.stored_sessions.at(Mode::Direct, open, known)),
         );
         let (proxy, sessions) = (self.app.proxy.clone(), fast_search.sessions.clone());
         let (open, known) = (sessions_in_memory(), sessions.clone());
         let mcp = StreamableHttpService::new(
             move || Ok(Handler::new(proxy.clone(), control.clone(), sessions.clone())),
             open.clone(),
-            remembering(settings, self.stored_sessions.at(Tools::Own, open, known)),
+            remembering(settings, self.stored_sessions.at(Mode::Search, open, known)),
         );
         let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
         let mcp = Router::new()

@@ -10,12 +10,12 @@ use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
 
 use crate::control::servers::ServerControl;
-use crate::gateway::Proxy;
-use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
+use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions};
 use crate::gateway::search_mode::manage_servers;
-use crate::gateway::tool_calls::CallerContext;
+use crate::gateway::session_registry::{SessionRegistration, Sessions};
+use crate::gateway::tool_calls::{CallerContext, Proxy};
 
 /// The server side of a session.
 #[derive(Clone)]
