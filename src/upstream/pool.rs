@@ -368,6 +368,11 @@ impl UpstreamPool {
         servers.get(name).map(|server| server.state.borrow().clone())
     }
 
+    /// Whether a server of this name is configured.
+    pub fn has(&self, name: &str) -> bool {
+        self.servers.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
     /// Every server, by name.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);

@@ -9,11 +9,11 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotation
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, ServerConfig};
+use crate::control::servers::ServerControl;
 use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
 use crate::gateway::search_mode::error_results::failed;
 use crate::os::files;
-use crate::server::state::App;
 use crate::upstream::snapshot::Snapshot;
 
 /// Name of the tool that lists and changes servers.
@@ -110,19 +110,19 @@ fn quarantine_security() -> Tool {
 }
 
 /// Answers a call of one of the two; `None` when it is of another tool.
-pub async fn call(app: &App, tool: &str, arguments: &JsonObject) -> Option<CallToolResult> {
+pub async fn call(control: &ServerControl, tool: &str, arguments: &JsonObject) -> Option<CallToolResult> {
     if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY) {
         return None;
     }
-    let config = app.config.borrow().clone();
+    let config = control.config().current();
     if config.disable_management || config.read_only_mode {
         return Some(failed("the configuration keeps the management of servers to people"));
     }
     let operation = arguments.get("operation").and_then(Value::as_str).unwrap_or_default();
     let outcome = if tool == UPSTREAM_SERVERS {
-        manage(app, &config, operation, arguments).await
+        manage(control, &config, operation, arguments).await
     } else {
-        look(app, operation, arguments).await
+        look(control, operation, arguments).await
     };
     Some(match outcome {
         Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.to_string())]),
@@ -130,9 +130,14 @@ pub async fn call(app: &App, tool: &str, arguments: &JsonObject) -> Option<CallT
     })
 }
 
-async fn manage(app: &App, config: &Config, operation: &str, arguments: &JsonObject) -> Result<Value, String> {
+async fn manage(
+    control: &ServerControl,
+    config: &Config,
+    operation: &str,
+    arguments: &JsonObject,
+) -> Result<Value, String> {
     if operation == "list" {
-        let servers: Vec<Value> = app.upstreams.snapshots().iter().map(listed).collect();
+        let servers: Vec<Value> = control.pool().snapshots().iter().map(listed).collect();
         return Ok(json!({"servers": servers, "total": servers.len()}));
     }
     if !OPERATIONS.contains(&operation) {
@@ -151,8 +156,7 @@ async fn manage(app: &App, config: &Config, operation: &str, arguments: &JsonObj
             entry.insert("enabled".into(), json!(enabled));
             entry.insert("quarantined".into(), json!(true));
             entry.insert("created".into(), json!(format!("{:.0}", jiff::Timestamp::now())));
-            let entry = Value::Object(entry);
-            app.edit(|document| document.add_server(name, entry.clone())).await.map_err(|error| error.to_string())?;
+            control.add(name, entry).await.map_err(|error| error.to_string())?;
             let (state, message) = if enabled {
                 ("quarantined", "it is not started before a person has approved it, so nothing is known of it yet")
             } else {
@@ -160,7 +164,7 @@ async fn manage(app: &App, config: &Config, operation: &str, arguments: &JsonObj
             };
             Ok(json!({
                 "name": name,
-                "protocol": app.upstreams.snapshot(name).map(|server| server.to_api().protocol),
+                "protocol": control.pool().snapshot(name).map(|server| server.to_api().protocol),
                 "enabled": enabled,
                 "added": true,
                 "status": "configured",
@@ -176,30 +180,23 @@ async fn manage(app: &App, config: &Config, operation: &str, arguments: &JsonObj
             Err("the configuration does not allow AI clients to remove servers".to_owned())
         }
         "remove" => {
-            app.edit(|document| document.remove_server(name)).await.map_err(|error| error.to_string())?;
+            control.remove(name).await.map_err(|error| error.to_string())?;
             Ok(json!({"id": name, "name": name, "removed": true}))
         }
-        "enable" | "disable" => {
-            let enabled = json!(operation == "enable");
-            let edit = app.edit(|document| document.set_in_server(name, "enabled", enabled.clone()));
-            edit.await.map_err(|error| error.to_string()).map(|()| done(operation))
-        }
-        "restart" | "refresh" if app.upstreams.restart(name) => Ok(done(operation)),
+        "enable" | "disable" => control
+            .set_enabled(name, operation == "enable")
+            .await
+            .map_err(|error| error.to_string())
+            .map(|()| done(operation)),
+        "restart" | "refresh" if control.restart(name).is_ok() => Ok(done(operation)),
         "restart" | "refresh" => Err(format!("no server is called `{name}`")),
-        "tail_log" => tail_log(app, name, whole(arguments, "lines")).await,
+        "tail_log" => tail_log(control, name, whole(arguments, "lines")).await,
         _ => {
             let changes = settings(arguments)?;
             if changes.is_empty() {
                 return Err("nothing to change was given".to_owned());
             }
-            let edit = app.edit(|document| {
-                for (key, value) in &changes {
-                    document.set_in_server(name, key, value.clone())?;
-                }
-                // What was approved was another program, or the same one somewhere else.
-                document.set_in_server(name, "quarantined", json!(true))
-            });
-            edit.await.map_err(|error| error.to_string())?;
+            control.patch(name, changes).await.map_err(|error| error.to_string())?;
             Ok(
                 json!({"success": true, "server": name, "action": operation, "quarantined": true, "next_steps": APPROVING}),
             )
@@ -208,21 +205,21 @@ async fn manage(app: &App, config: &Config, operation: &str, arguments: &JsonObj
 }
 
 /// The last lines that a server wrote, as what they are.
-async fn tail_log(app: &App, name: &str, lines: Option<usize>) -> Result<Value, String> {
-    if app.upstreams.snapshot(name).is_none() {
+async fn tail_log(control: &ServerControl, name: &str, lines: Option<usize>) -> Result<Value, String> {
+    if control.pool().snapshot(name).is_none() {
         return Err(format!("no server is called `{name}`"));
     }
-    let (path, most) = (app.upstreams.log_of(name), lines.unwrap_or(USUAL_LINES).clamp(1, MOST_LINES));
+    let (path, most) = (control.pool().log_of(name), lines.unwrap_or(USUAL_LINES).clamp(1, MOST_LINES));
     let read = tokio::task::spawn_blocking(move || files::last_lines(&path, most)).await;
     let lines = read.map_err(|error| error.to_string())?.map_err(|error| format!("its log cannot be read: {error}"))?;
     let lines: Vec<String> = lines.iter().map(|line| line.chars().take(LONGEST_LINE).collect()).collect();
     Ok(json!({"server": name, "warning": UNTRUSTED_LOG, "count": lines.len(), "untrusted_log": lines}))
 }
 
-async fn look(app: &App, operation: &str, arguments: &JsonObject) -> Result<Value, String> {
+async fn look(control: &ServerControl, operation: &str, arguments: &JsonObject) -> Result<Value, String> {
     match operation {
         "list_quarantined" => {
-            let servers = app.upstreams.snapshots();
+            let servers = control.pool().snapshots();
             let closed: Vec<Value> = servers.iter().filter(|server| server.config.quarantined).map(listed).collect();
             let waiting = servers.iter().filter(|server| !server.held().is_empty());
             let waiting: Vec<Value> =
@@ -232,14 +229,13 @@ async fn look(app: &App, operation: &str, arguments: &JsonObject) -> Result<Valu
             )
         }
         "inspect_quarantined" | "inspect_tools" => {
-            let server = app.upstreams.snapshot(named(arguments)?).ok_or("no server has this name")?;
+            let server = control.pool().snapshot(named(arguments)?).ok_or("no server has this name")?;
             Ok(inspected(&server))
         }
         // The schema of the existing core names the first, its handler the second.
         "quarantine_server" | "quarantine" => {
             let name = named(arguments)?;
-            let edit = app.edit(|document| document.set_in_server(name, "quarantined", json!(true)));
-            edit.await.map_err(|error| error.to_string())?;
+            control.quarantine(name).await.map_err(|error| error.to_string())?;
             Ok(json!({"success": true, "server": name, "action": "quarantine", "to_approve": APPROVING}))
         }
         _ if operation.contains("approve") || operation.contains("unquarantine") => Err(APPROVING.to_owned()),

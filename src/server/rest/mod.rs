@@ -20,7 +20,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-pub use crate::server::event_log::EventLog;
 pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 

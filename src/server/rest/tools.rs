@@ -38,7 +38,7 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
     if asked.q.trim().is_empty() {
         return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");
     }
-    let limit = asked.limit.unwrap_or(app.config.borrow().tools_limit);
+    let limit = asked.limit.unwrap_or(app.config.current().tools_limit);
     let index = app.proxy.index();
     let found = index.search(&asked.q, limit);
     let results: Vec<FoundTool> = found
