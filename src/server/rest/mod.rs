@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod servers;
 pub mod telemetry;
 pub mod tools;
+pub mod views;
 
 use std::sync::Arc;
 
