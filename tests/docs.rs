@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
 use serde_json::Value;
 
 /// Longest line of a document, in characters.
@@ -40,7 +41,8 @@ fn hold(path: &str, wanted: &str) {
     if generating() {
         std::fs::write(file, wanted).unwrap();
     } else {
-        assert!(read(path) == wanted, "{path} is out of date: run scripts/generate");
+        let current = project().join(path).exists() && read(path) == wanted;
+        assert!(current, "{path} is out of date: run scripts/generate");
     }
 }
 
@@ -85,8 +87,8 @@ fn the_telemetry_page_lists_every_field() {
 
 fn meaning_and_example(field: &Value) -> (String, String) {
     let description = field["description"].as_str().unwrap_or_default();
-    let (meaning, example) = description.split_once(" Example: ").unwrap_or((description, ""));
-    (meaning.trim_end_matches('.').replace('|', "\\|"), example.trim_end_matches('.').replace('|', "\\|"))
+    let (meaning, example) = description.split_once("Example: ").unwrap_or((description, ""));
+    (meaning.trim().trim_end_matches('.').replace('|', "\\|"), example.trim_end_matches('.').replace('|', "\\|"))
 }
 
 #[test]
@@ -99,7 +101,11 @@ fn the_environment_page_lists_every_variable() {
         if !constant.ident.to_string().starts_with("ENV_") {
             continue;
         }
-        let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(name), .. }) = *constant.expr else {
+        let syn::Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Str(name),
+            ..
+        }) = *constant.expr
+        else {
             panic!("{} is not a string", constant.ident)
         };
         let meaning = documentation(&constant.attrs);
@@ -116,7 +122,10 @@ fn documentation(attributes: &[syn::Attribute]) -> String {
     for attribute in attributes {
         if let syn::Meta::NameValue(pair) = &attribute.meta
             && pair.path.is_ident("doc")
-            && let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &pair.value
+            && let syn::Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) = &pair.value
         {
             lines.push(text.value().trim().to_owned());
         }
@@ -134,7 +143,11 @@ fn every_variable_that_the_programs_read_is_documented() {
             let whole = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
             // Set by the tray for a moment, for the login shell that it asks.
             if whole && name != "MCPPROXY_ASKING_FOR_PATH" {
-                assert!(page.contains(&format!("`{name}`")), "{}: {name} is not in docs/environment.md", path.display());
+                assert!(
+                    page.contains(&format!("`{name}`")),
+                    "{}: {name} is not in docs/environment.md",
+                    path.display()
+                );
             }
         }
     }
@@ -142,7 +155,7 @@ fn every_variable_that_the_programs_read_is_documented() {
 
 #[test]
 fn the_page_of_commands_lists_every_command() {
-    let mut command = mcpproxy::cli::command();
+    let mut command = mcpproxy::cli::args::Arguments::command();
     command.build();
     let mut text = String::from("## Options of every command\n\n");
     let globals: Vec<&clap::Arg> = command.get_arguments().filter(|argument| argument.is_global_set()).collect();
@@ -168,7 +181,9 @@ fn command_section(command: &mut clap::Command, parent: &str, level: usize) -> S
         let usage = usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ");
         write!(text, "\n```sh\n{usage}\n```\n").unwrap();
         let own = command.get_arguments().filter(|argument| {
-            !argument.is_global_set() && !argument.is_hide_set() && !["help", "version"].contains(&argument.get_id().as_str())
+            !argument.is_global_set()
+                && !argument.is_hide_set()
+                && !["help", "version"].contains(&argument.get_id().as_str())
         });
         let own: String = own.map(argument_lines).collect();
         if !own.is_empty() {
@@ -217,19 +232,23 @@ fn argument_lines(argument: &clap::Arg) -> String {
 
 fn sentence(text: &str) -> String {
     let text = text.trim();
-    if text.is_empty() || text.ends_with(['.', '`', ':']) { text.to_owned() } else { format!("{text}.") }
+    if text.is_empty() || text.ends_with(['.', '`', ':']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 #[test]
 fn the_schema_of_the_configuration_is_what_the_types_say() {
-    let mut text = serde_json::to_string_pretty(&mcpproxy::cli::config_schema()).unwrap();
+    let mut text = serde_json::to_string_pretty(&mcpproxy::config::schema::schema()).unwrap();
     text.push('\n');
     hold("assets/mcp_config.schema.json", &text);
 }
 
 #[test]
 fn the_configuration_page_lists_every_key() {
-    let schema = mcpproxy::cli::config_schema();
+    let schema = mcpproxy::config::schema::schema();
     let mut text = String::from("## Keys\n\n");
     let mut objects = Vec::new();
     text.push_str(&keys(&schema, &schema, "", &mut objects));
@@ -280,30 +299,41 @@ fn resolved(schema: &Value, value: &Value) -> Value {
     if let Some(pointer) = value["$ref"].as_str() {
         return resolved(schema, schema.pointer(pointer.trim_start_matches('#')).unwrap());
     }
-    if let Some(any) = value["anyOf"].as_array() {
-        let one = any.iter().find(|one| one["type"] != "null");
-        return one.map_or(Value::Null, |one| resolved(schema, one));
+    for combined in ["anyOf", "allOf"] {
+        if let Some(any) = value[combined].as_array() {
+            let one = any.iter().find(|one| one["type"] != "null");
+            return one.map_or(Value::Null, |one| resolved(schema, one));
+        }
     }
     value.clone()
 }
 
 fn kind(schema: &Value, value: &Value) -> String {
     let target = resolved(schema, value);
-    let words = target["enum"].as_array().cloned().unwrap_or_default();
-    let choices = target["oneOf"].as_array().cloned().unwrap_or_default();
-    let constants: Vec<String> =
-        words.iter().chain(choices.iter().map(|one| &one["const"])).filter(|one| !one.is_null()).map(|one| format!("`{one}`")).collect();
+    let alternatives = target["oneOf"].as_array().cloned().unwrap_or_default();
+    let mut constants = Vec::new();
+    for one in alternatives.iter().chain([&target]) {
+        constants.extend(
+            one["enum"].as_array().into_iter().flatten().chain(one.get("const")).map(|value| format!("`{value}`")),
+        );
+    }
     if !constants.is_empty() {
         return format!("one of {}", constants.join(", "));
     }
     match &target["type"] {
-        Value::String(kind) if kind == "array" => format!("array of {}s", kind_of_items(schema, &target["items"])),
-        Value::String(kind) => kind.clone(),
+        Value::String(kind) => named_kind(schema, &target, kind),
         Value::Array(kinds) => {
-            let kinds: Vec<&str> = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect();
-            kinds.join(" or ")
+            let kinds = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
+            kinds.map(|kind| named_kind(schema, &target, kind)).collect::<Vec<_>>().join(" or ")
         }
         _ => "any value".to_owned(),
+    }
+}
+
+fn named_kind(schema: &Value, target: &Value, kind: &str) -> String {
+    match kind {
+        "array" => format!("array of {}s", kind_of_items(schema, &target["items"])),
+        kind => kind.to_owned(),
     }
 }
 
@@ -322,7 +352,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn the_rest_page_lists_every_operation() {
-    let document = mcpproxy::server::openapi();
+    let document = mcpproxy::server::rest::openapi::whole();
     let mut text = String::from("| Request | Purpose | Parameters | Data |\n|---|---|---|---|\n");
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
@@ -401,14 +431,17 @@ fn wrapped(text: &str, first: &str, rest: &str) -> String {
             line.push(' ');
         }
         line.push_str(word);
-        let next_is_capital = words.get(index + 1).is_some_and(|next| next.starts_with(char::is_uppercase));
-        if word.ends_with('.') && next_is_capital {
+        let begins = |next: &&str| next.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit() || c == '`');
+        if word.ends_with('.') && !["e.g.", "i.e."].contains(word) && words.get(index + 1).is_some_and(begins) {
             lines.push(std::mem::take(&mut line));
         }
     }
     lines.push(line);
-    let lines: Vec<String> =
-        lines.iter().enumerate().map(|(index, line)| format!("{}{line}", if index == 0 { first } else { rest })).collect();
+    let lines: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| format!("{}{line}", if index == 0 { first } else { rest }))
+        .collect();
     lines.join("\n")
 }
 
@@ -536,7 +569,7 @@ fn lines_are_short_and_hold_one_sentence() {
 }
 
 fn has_two_sentences(line: &str) -> bool {
-    let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || " -*.".contains(c));
+    let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || " -*.#".contains(c));
     line.split(". ").skip(1).any(|next| next.starts_with(char::is_uppercase))
 }
 
@@ -581,6 +614,8 @@ fn each_check_of_the_form_catches_its_fault() {
     assert!(!has_two_sentences("1. One, e.g. this one."));
     assert_eq!(links("see [a](b.md#c) and `[no](d.md)`"), [(1, "b.md#c".to_owned())]);
     assert_eq!(wrapped("One sentence. Another one.", "- ", "  "), "- One sentence.\n  Another one.");
-    assert_eq!(with_part("a\n<!-- begin generated: x -->\nold\n<!-- end generated: x -->\nb", "x", "new"),
-        "a\n<!-- begin generated: x -->\n\nnew\n\n<!-- end generated: x -->\nb");
+    assert_eq!(
+        with_part("a\n<!-- begin generated: x -->\nold\n<!-- end generated: x -->\nb", "x", "new"),
+        "a\n<!-- begin generated: x -->\n\nnew\n\n<!-- end generated: x -->\nb"
+    );
 }

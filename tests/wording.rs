@@ -174,7 +174,9 @@ fn texts_of_rust(source: &str) -> Vec<(usize, String)> {
                 index += 1;
             }
             '\'' if at(index + 2) == '\'' => index += 3,
-            'r' if (at(index + 1) == '"' || at(index + 1) == '#') && !(index > 0 && at(index - 1).is_alphanumeric()) => {
+            'r' if (at(index + 1) == '"' || at(index + 1) == '#')
+                && !(index > 0 && at(index - 1).is_alphanumeric()) =>
+            {
                 let mut hashes = 0;
                 while at(index + 1 + hashes) == '#' {
                     hashes += 1;
@@ -218,11 +220,15 @@ fn texts_of_rust(source: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The paragraphs of a document, without code blocks; each line of a script is one.
+/// The lines of a document, without code blocks and what is generated from `src`; or of a script.
 fn texts_of_lines(text: &str, markdown: bool) -> Vec<(usize, String)> {
     let (mut found, mut code) = (Vec::new(), false);
     for (index, line) in text.lines().enumerate() {
-        if markdown && line.trim_start().starts_with("```") {
+        if markdown && line.starts_with("<!-- begin generated") {
+            code = true;
+        } else if markdown && line.starts_with("<!-- end generated") {
+            code = false;
+        } else if markdown && line.trim_start().starts_with("```") {
             code = !code;
         } else if !code {
             // Cells of tables are not sentences, but phrases count there, too.
@@ -326,7 +332,8 @@ fn each_rule_finds_its_phrase_and_leaves_good_text_alone() {
 
 #[test]
 fn comments_and_strings_of_rust_are_found() {
-    let source = "//! One\n//! two.\nfn f<'a>(c: char) { let s = \"a \\\"b\\\" c\"; '\"'; r#\"raw \"q\" x\"#; } // end\n";
+    let source =
+        "//! One\n//! two.\nfn f<'a>(c: char) { let s = \"a \\\"b\\\" c\"; '\"'; r#\"raw \"q\" x\"#; } // end\n";
     let texts: Vec<String> = texts_of_rust(source).into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, ["One two.", "a \"b\" c", "raw \"q\" x", "end"]);
 }

@@ -33,7 +33,7 @@ use crate::os::environment::{Environment, home_directory};
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
-use args::{Arguments, Command, Globals, UpstreamCommand};
+use args::{Arguments, Command, ConfigCommand, Globals, UpstreamCommand};
 use core_link::CoreLink;
 use output::Format;
 
@@ -116,6 +116,12 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
             Ok(ExitCode::Clean)
         }
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = crate::config::schema::schema();
+            // Always JSON, whatever the output format.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{schema:#}\n").as_bytes());
+            Ok(ExitCode::Clean)
+        }
         Command::Manual { folder } => {
             // Named before they are built: the pages of subcommands carry their whole name.
             let command = Arguments::command().disable_help_subcommand(true);
@@ -178,6 +184,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Secrets(_)
         | Command::Serve(_)
         | Command::Completion(_)
+        | Command::Config(_)
         | Command::Manual { .. }
         | Command::Version => Ok(()),
     }

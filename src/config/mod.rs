@@ -6,6 +6,7 @@
 pub mod document;
 pub mod isolation;
 pub mod references;
+pub mod schema;
 pub mod store;
 pub mod switches;
 
@@ -13,78 +14,90 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::isolation::Isolation;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
-/// The settings this core acts on.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The settings that MCPProxy uses. Other keys are kept as they are.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(expecting = "an object of settings")]
 pub struct Config {
-    /// TCP address, `host:port`; `:port` means every interface.
+    /// Address that the core listens on, `host:port`. `:port` means every network interface.
     #[serde(default = "default_listen", deserialize_with = "text_or_default_listen")]
+    #[schemars(with = "Option<String>")]
     pub listen: String,
-    /// `unix://…` or `npipe://…` instead of the instance root's own address.
+    /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
     #[serde(default)]
     pub tray_endpoint: Option<String>,
-    /// Whether to listen on the local address at all.
+    /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
     #[serde(default = "yes")]
     pub enable_socket: bool,
-    /// Key for TCP; generated and saved when it is missing.
+    /// Key for REST over TCP, sent as the header `X-API-Key`. Generated and saved if missing.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// Whether `/mcp` over TCP asks for the key, too.
+    /// Requires the key for `/mcp`, too. Always on if `listen` is not a loopback address.
     #[serde(default)]
     pub require_mcp_auth: bool,
-    /// Host names besides loopback that `/mcp` answers to.
+    /// Host names that `/mcp` accepts besides loopback names.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
-    /// The upstream servers, a list.
+    /// The servers.
     #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
-    /// AI clients may not change servers, and are not offered the tools for it: two words for the same here.
+    /// Hides the tools that manage servers from AI clients.
     #[serde(default)]
     pub disable_management: bool,
+    /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
-    /// Whether AI clients may add servers, which wait for a person's approval then.
+    /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
-    /// Whether AI clients may remove servers.
+    /// Lets AI clients remove servers.
     #[serde(default = "yes")]
     pub allow_server_remove: bool,
-    /// Whether new and changed tools wait for a person's approval.
+    /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// How many tools `retrieve_tools` returns when the caller does not say, 1 to 1000.
+    /// Number of tools in a search result if the client does not ask for a number. 1 to 1000; 0 means the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
+    #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
-    /// Longest text of a result in characters, before it is cut; 0 means any.
+    /// Longest text of a result, in characters, before it is cut; also the longest search result. 0 means no limit.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
+    #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// What a search shows of tools where its caller does not say: `full`, or `compact`.
+    /// Detail of a search result if the client does not choose: `full` or `compact`.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
-    /// How long a tool call may take.
+    /// Longest duration of a tool call, such as `90s` or `2m`.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
+    #[schemars(with = "Option<String>", extend("default" = "2m"))]
     pub call_tool_timeout: Duration,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<IntentDeclaration>")]
     pub intent_declaration: IntentDeclaration,
-    /// What holds for servers whose entries say nothing of it.
+    /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Isolation>")]
     pub docker_isolation: Isolation,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<UpdateCheck>")]
     pub update_check: UpdateCheck,
 }
 
-/// `intent_declaration`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Checks of a call against what the server says about its tool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct IntentDeclaration {
-    /// Whether a tool that its server calls destructive is refused under the other two call tools.
+    /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
     #[serde(default = "yes")]
     pub strict_server_validation: bool,
 }
@@ -97,99 +110,120 @@ impl Default for IntentDeclaration {
     }
 }
 
-/// `telemetry`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Anonymous usage reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TelemetryConfig {
-    /// Absent means yes.
+    /// `false` turns usage reports off.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// A random UUIDv4, kept byte for byte.
+    /// Random UUIDv4 of this installation.
     #[serde(default)]
     pub anonymous_id: Option<String>,
-    /// RFC 3339.
+    /// When the identifier was created (RFC 3339).
     #[serde(default)]
     pub anonymous_id_created_at: Option<String>,
-    /// Version of the last accepted heartbeat.
+    /// Version in the last accepted report.
     #[serde(default)]
     pub last_reported_version: Option<String>,
-    /// A person has been told; nothing is sent before.
+    /// The user has seen the notice. No report is sent before.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub notice_shown: bool,
-    /// Where heartbeats go; without one nothing is sent.
+    /// URL of the collector. Without one, nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,
 }
 
-/// One entry of `mcpServers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A server. Either `command` or `url` is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ServerConfig {
-    /// Unique, without a colon: tools are called `server:tool`.
+    /// Unique name without a colon. Its tools are called `name:tool`.
     pub name: String,
+    /// How to talk to the server.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Program of a local server.
     #[serde(default)]
     pub command: Option<String>,
+    /// Arguments of the program.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub args: Vec<String>,
+    /// Environment variables of the program.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub env: BTreeMap<String, String>,
+    /// Directory that the program starts in.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
+    /// URL of a remote server.
     #[serde(default)]
     pub url: Option<String>,
-    /// Sent with every request to `url`; never shown.
+    /// Headers of every request to `url`; never shown.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub headers: BTreeMap<String, String>,
-    /// How to sign in to `url`, where it does not say so itself.
+    /// Sign-in settings, if the server's own are not enough.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<OauthConfig>")]
     pub oauth: OauthConfig,
+    /// `false` stops the server and keeps its configuration.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Its tools are neither shown nor called until a person approves the server.
+    /// The server needs approval: it does not run, and its tools are unavailable.
     #[serde(default)]
     pub quarantined: bool,
-    /// New and changed tools do not wait: the older word.
+    /// The older name of `auto_approve_tool_changes`.
     #[serde(default)]
     pub skip_quarantine: bool,
-    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
+    /// New and changed tools of this server need no approval.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
-    /// Only these of its tools are on, if there are any here.
+    /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub enabled_tools: Vec<String>,
-    /// These of its tools are off.
+    /// Tools that are off.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub disabled_tools: Vec<String>,
-    /// Whether it is to run shut off, `docker_isolation` taken into account.
+    /// Isolation of this server.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Isolation>")]
     pub isolation: Isolation,
-    /// Whether clients are shown its prompts.
+    /// `false` hides the server's prompts from clients.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
-    /// How long it may take to start, downloads included.
+    /// Longest duration of the start, downloads included, such as `90s`. Default: 180 s for local servers, 30 s for remote ones.
     #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
 }
 
-/// `oauth` of a server: a client that was registered by hand, and what to ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A client that you registered at the authorization server, and what to request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct OauthConfig {
+    /// Id of the registered client.
     #[serde(default, deserialize_with = "text_or_none")]
     pub client_id: Option<String>,
+    /// Secret of the registered client.
     #[serde(default, deserialize_with = "text_or_none")]
     pub client_secret: Option<String>,
-    /// An address of this computer, as the client was registered with it.
+    /// URL on this computer, as registered.
     #[serde(default, deserialize_with = "text_or_none")]
     pub redirect_uri: Option<String>,
+    /// Scopes to request.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub scopes: Vec<String>,
-    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
+    /// Additional parameters of the sign-in page, such as `audience`.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub extra_params: BTreeMap<String, String>,
 }
 
-/// How an upstream server is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How to talk to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Protocol {
     #[serde(rename = "stdio")]
     Stdio,
@@ -199,7 +233,7 @@ pub enum Protocol {
     Sse,
     #[serde(rename = "streamable-http")]
     StreamableHttp,
-    /// By what is there: a command means stdio, an address HTTP.
+    /// Detects it: stdio with a `command`, HTTP with a `url`.
     #[default]
     #[serde(rename = "auto", alias = "")]
     Auto,
