@@ -1,6 +1,6 @@
 //! The documentation is current: its generated parts, its links, its form. `scripts/generate` writes the generated parts.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -64,7 +64,7 @@ pub struct Config {
     /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// Number of tools in a search result if the client does not ask for a number. 1 to 1000; 0 means the default.
+    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
