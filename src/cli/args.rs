@@ -77,6 +77,9 @@ pub enum Command {
     /// Show and change what is known about this installation's use
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
+    /// Show the format of the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print what makes a shell complete these commands
     Completion(CompletionArguments),
     /// Write the manual pages, for packages
@@ -339,6 +342,12 @@ pub struct DisconnectArguments {
     /// Name of the entry (default: whichever leads here)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a JSON Schema of the configuration file, for editors
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

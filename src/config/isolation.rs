@@ -1,16 +1,18 @@
 //! Whether a server is to run shut off from the computer: `docker_isolation`, and `isolation` of its entry. The existing core
 //! does that; this one cannot, and starts no such server as if nothing were said. The rules are the existing core's.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::deserialize::text_or_none;
 
-/// `docker_isolation`, or `isolation` of a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Isolation from this computer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Isolation {
+    /// `true` means `docker`, unless `mode` is set.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// `docker`, `sandbox` or `none`: says more than `enabled`.
+    /// `docker`, `sandbox` or `none`. Takes precedence over `enabled`.
     #[serde(default, deserialize_with = "text_or_none")]
     pub mode: Option<String>,
 }

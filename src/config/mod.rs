@@ -7,6 +7,7 @@ mod deserialize;
 pub mod document;
 pub mod isolation;
 pub mod references;
+pub mod schema;
 pub mod server;
 pub mod store;
 pub mod switches;
@@ -14,6 +15,7 @@ pub mod switches;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::deserialize::{null_as_default, optional_duration, yes};
@@ -23,72 +25,83 @@ use crate::updates::policy::UpdateCheck;
 
 pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
 
-/// The settings this core acts on.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The settings that MCPProxy uses. Other keys are kept as they are.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(expecting = "an object of settings")]
 pub struct Config {
-    /// TCP address, `host:port`; `:port` means every interface.
+    /// Address that the core listens on, `host:port`. `:port` means every network interface.
     #[serde(default = "default_listen", deserialize_with = "text_or_default_listen")]
+    #[schemars(with = "Option<String>")]
     pub listen: String,
-    /// `unix://…` or `npipe://…` instead of the instance root's own address.
+    /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
     #[serde(default)]
     pub tray_endpoint: Option<String>,
-    /// Whether to listen on the local address at all.
+    /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
     #[serde(default = "yes")]
     pub enable_socket: bool,
-    /// Key for TCP; generated and saved when it is missing.
+    /// Key for REST over TCP, sent as the header `X-API-Key`. Generated and saved if missing.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// Whether `/mcp` over TCP asks for the key, too.
+    /// Requires the key for `/mcp`, too. Always on if `listen` is not a loopback address.
     #[serde(default)]
     pub require_mcp_auth: bool,
-    /// Host names besides loopback that `/mcp` answers to.
+    /// Host names that `/mcp` accepts besides loopback names.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
-    /// The upstream servers, a list.
+    /// The servers.
     #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
-    /// AI clients may not change servers, and are not offered the tools for it: two words for the same here.
+    /// Hides the tools that manage servers from AI clients.
     #[serde(default)]
     pub disable_management: bool,
+    /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
-    /// Whether AI clients may add servers, which wait for a person's approval then.
+    /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
-    /// Whether AI clients may remove servers.
+    /// Lets AI clients remove servers.
     #[serde(default = "yes")]
     pub allow_server_remove: bool,
-    /// Whether new and changed tools wait for a person's approval.
+    /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// How many tools `retrieve_tools` returns when the caller does not say, 1 to 1000.
+    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
+    #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
-    /// Longest text of a result in characters, before it is cut; 0 means any.
+    /// Longest text of a result, in characters, before it is cut; also the longest search result. 0 means no limit.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
+    #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// What a search shows of tools where its caller does not say: `full`, or `compact`.
+    /// Detail of a search result if the client does not choose: `full` or `compact`.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
-    /// How long a tool call may take.
+    /// Longest duration of a tool call, such as `90s` or `2m`.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
+    #[schemars(with = "Option<String>", extend("default" = "2m"))]
     pub call_tool_timeout: Duration,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<IntentDeclaration>")]
     pub intent_declaration: IntentDeclaration,
-    /// What holds for servers whose entries say nothing of it.
+    /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Isolation>")]
     pub docker_isolation: Isolation,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<UpdateCheck>")]
     pub update_check: UpdateCheck,
 }
 
-/// `intent_declaration`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Checks of a call against what the server says about its tool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct IntentDeclaration {
-    /// Whether a tool that its server calls destructive is refused under the other two call tools.
+    /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
     #[serde(default = "yes")]
     pub strict_server_validation: bool,
 }
@@ -101,25 +114,26 @@ impl Default for IntentDeclaration {
     }
 }
 
-/// `telemetry`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Anonymous usage reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TelemetryConfig {
-    /// Absent means yes.
+    /// `false` turns usage reports off.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// A random UUIDv4, kept byte for byte.
+    /// Random UUIDv4 of this installation.
     #[serde(default)]
     pub anonymous_id: Option<String>,
-    /// RFC 3339.
+    /// When the identifier was created (RFC 3339).
     #[serde(default)]
     pub anonymous_id_created_at: Option<String>,
-    /// Version of the last accepted heartbeat.
+    /// Version in the last accepted report.
     #[serde(default)]
     pub last_reported_version: Option<String>,
-    /// A person has been told; nothing is sent before.
+    /// The user has seen the notice. No report is sent before.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub notice_shown: bool,
-    /// Where heartbeats go; without one nothing is sent.
+    /// URL of the collector. Without one, nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,
 }

@@ -4,81 +4,102 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::deserialize::{null_as_default, optional_duration, text_or_none, yes};
 use crate::config::isolation::{Isolation, NONE};
 
-/// One entry of `mcpServers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A server. Either `command` or `url` is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ServerConfig {
-    /// Unique, without a colon: tools are called `server:tool`.
+    /// Unique name without a colon. Its tools are called `name:tool`.
     pub name: String,
+    /// How to talk to the server.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Program of a local server.
     #[serde(default)]
     pub command: Option<String>,
+    /// Arguments of the program.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub args: Vec<String>,
+    /// Environment variables of the program.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub env: BTreeMap<String, String>,
+    /// Directory that the program starts in.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
+    /// URL of a remote server.
     #[serde(default)]
     pub url: Option<String>,
-    /// Sent with every request to `url`; never shown.
+    /// Headers of every request to `url`; never shown.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub headers: BTreeMap<String, String>,
-    /// How to sign in to `url`, where it does not say so itself.
+    /// Sign-in settings, if the server's own are not enough.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<OauthConfig>")]
     pub oauth: OauthConfig,
+    /// `false` stops the server and keeps its configuration.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Its tools are neither shown nor called until a person approves the server.
+    /// The server needs approval: it does not run, and its tools are unavailable.
     #[serde(default)]
     pub quarantined: bool,
-    /// New and changed tools do not wait: the older word.
+    /// The older name of `auto_approve_tool_changes`.
     #[serde(default)]
     pub skip_quarantine: bool,
-    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
+    /// New and changed tools of this server need no approval.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
-    /// Only these of its tools are on, if there are any here.
+    /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub enabled_tools: Vec<String>,
-    /// These of its tools are off.
+    /// Tools that are off.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub disabled_tools: Vec<String>,
-    /// Whether it is to run shut off, `docker_isolation` taken into account.
+    /// Isolation of this server.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Isolation>")]
     pub isolation: Isolation,
-    /// Whether clients are shown its prompts.
+    /// `false` hides the server's prompts from clients.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
-    /// How long it may take to start, downloads included.
+    /// Longest duration of the start, downloads included, such as `90s`. Default: 180 s for local servers, 30 s for remote ones.
     #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
 }
 
-/// `oauth` of a server: a client that was registered by hand, and what to ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A client that you registered at the authorization server, and what to request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct OauthConfig {
+    /// Id of the registered client.
     #[serde(default, deserialize_with = "text_or_none")]
     pub client_id: Option<String>,
+    /// Secret of the registered client.
     #[serde(default, deserialize_with = "text_or_none")]
     pub client_secret: Option<String>,
-    /// An address of this computer, as the client was registered with it.
+    /// URL on this computer, as registered.
     #[serde(default, deserialize_with = "text_or_none")]
     pub redirect_uri: Option<String>,
+    /// Scopes to request.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub scopes: Vec<String>,
-    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
+    /// Additional parameters of the sign-in page, such as `audience`.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub extra_params: BTreeMap<String, String>,
 }
 
-/// How an upstream server is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How to talk to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Protocol {
     #[serde(rename = "stdio")]
     Stdio,
@@ -88,7 +109,7 @@ pub enum Protocol {
     Sse,
     #[serde(rename = "streamable-http")]
     StreamableHttp,
-    /// By what is there: a command means stdio, an address HTTP.
+    /// Detects it: stdio with a `command`, HTTP with a `url`.
     #[default]
     #[serde(rename = "auto", alias = "")]
     Auto,
