@@ -3,14 +3,17 @@
 //! The rules are pure functions on values: `judge` reads a body, `repeat` recognises repeats, `identity` and `installation`
 //! apply the rules of identity, days and lifetime flags, and `census` counts. Everything else moves values between them.
 
+pub mod admit;
 pub mod audience;
 pub mod census;
 mod fields;
 pub mod lines;
 pub mod stats;
 pub mod figures;
+pub mod forgotten;
 pub mod identity;
 pub mod installation;
+pub mod journal;
 pub mod judge;
 pub mod repeat;
 pub mod report;

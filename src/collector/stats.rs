@@ -74,13 +74,16 @@ impl Stats {
     /// How good the data are: every drop with its reason.
     pub fn quality(&self) -> Value {
         let all = self.census.figures(Audience::EVERYTHING);
+        let (values, fields): (Vec<_>, Vec<_>) = all.unknown.iter().partition(|(path, _)| path.ends_with(":value"));
+        let (values, fields): (BTreeMap<_, _>, BTreeMap<_, _>) = (values.into_iter().collect(), fields.into_iter().collect());
         json!({
             "accepted": all.bodies,
             "repeated": all.repeats,
             "opt_outs": self.ledger.opt_outs,
             "rejected": self.counts_of("rejected:"),
             "refused": self.counts_of("refused:"),
-            "unknown_fields": all.unknown,
+            "unknown_fields": fields,
+            "dropped_values": values,
             "clock_untrusted": all.skewed,
             "clock_off_by_a_day": all.badly_skewed,
             "suspect_installs": self.census.suspects,
