@@ -1,1 +1,5 @@
-fn main() {}
+//! The collector and its command line.
+
+fn main() -> std::process::ExitCode {
+    mcpproxy::collector::cli::main()
+}

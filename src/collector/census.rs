@@ -35,6 +35,11 @@ impl Census {
         }
     }
 
+    /// A census of the same days that has counted nothing.
+    pub fn empty(&self) -> Census {
+        Census::new(self.first, self.last)
+    }
+
     /// The first and the last day.
     pub fn span(&self) -> (Day, Day) {
         (self.first, self.last)

@@ -274,6 +274,7 @@ mod tests {
             day: Day(20_000),
             name: "rejected:json".to_owned(),
             count,
+            entry: 7,
         }
     }
 

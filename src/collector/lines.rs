@@ -57,7 +57,7 @@ pub fn read(line: &str) -> Result<Entry, LineError> {
     let received = Moment::parse(&line.received_at).filter(|at| at.is_plausible_receipt()).ok_or(LineError::Receipt)?;
     let day = Day::of(received);
     if let Some(Counted { name, count }) = line.counted {
-        return Ok(Entry::Count { day, name, count });
+        return Ok(Entry::count(day, name, count));
     }
     let body = line.body.ok_or(LineError::Json)?;
     Ok(match judge(body.as_bytes(), received) {
@@ -84,11 +84,7 @@ pub fn read(line: &str) -> Result<Entry, LineError> {
 
 /// The entry of a rejected body.
 pub fn rejected(day: Day, reason: &str) -> Entry {
-    Entry::Count {
-        day,
-        name: format!("rejected:{reason}"),
-        count: 1,
-    }
+    Entry::count(day, format!("rejected:{reason}"), 1)
 }
 
 /// The lines of everything that came from one id, one for each receipt.

@@ -52,13 +52,16 @@ async fn public_page(service: Arc<Service>, request: &Request<Incoming>, path: &
 }
 
 /// Answers a request to the operator's listener, which is for this computer only.
-pub async fn admin(service: Arc<Service>, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
-    if let Err(answer) = reading(&request) {
-        return answer;
-    }
+pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     // A web page of someone else, opened in a browser here, must not read the figures by a name that leads to this computer.
     if !is_own_host(&request) {
         return error(StatusCode::FORBIDDEN, "host", "host");
+    }
+    if request.uri().path() == "/v1/forget" {
+        return of_id(service, request, peer, Wish::Forget).await;
+    }
+    if let Err(answer) = reading(&request) {
+        return answer;
     }
     match request.uri().path() {
         "/" => page(service, &request, false).await,
@@ -122,6 +125,7 @@ async fn page(service: Arc<Service>, request: &Request<Incoming>, is_public: boo
         Err(answer) => return answer,
     };
     let is_public = is_public && !is_operator(&service, request);
+    settle(&service).await;
     let page = blocking(move || Ok(service.desk.snapshot()?.page(audience, is_public))).await;
     match page {
         Ok(page) => {
@@ -147,6 +151,7 @@ async fn stats(service: Arc<Service>, request: &Request<Incoming>) -> Answer {
             None => return error(StatusCode::BAD_REQUEST, "day", "until"),
         },
     };
+    settle(&service).await;
     let figures = blocking(move || match until {
         None => Ok(service.desk.snapshot()?.stats.to_json(audience)),
         Some(until) => Ok(service.desk.as_of(until)?.to_json(audience)),
@@ -189,6 +194,7 @@ async fn of_id(service: Arc<Service>, request: Request<Incoming>, peer: SocketAd
 }
 
 async fn mine(service: Arc<Service>, id: Id) -> Answer {
+    settle(&service).await;
     match blocking(move || Ok((service.desk.stored(id)?, read_locked(&service.forgotten).contains(id)))).await {
         Ok((stored, forgotten)) => json_answer(StatusCode::OK, &stored_json(id, &stored, forgotten)),
         Err(failure) => failed(&failure),
@@ -252,6 +258,12 @@ async fn forget(service: Arc<Service>, id: Id) -> Answer {
         ),
         Err(failure) => failed(&failure),
     }
+}
+
+/// Waits a moment for the database to have what was accepted before, so that whoever sent a report sees it.
+async fn settle(service: &Service) {
+    let end = service.progress.end();
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), service.progress.until_stored(end)).await;
 }
 
 fn failed(failure: &str) -> Answer {

@@ -136,6 +136,11 @@ impl Progress {
         }
     }
 
+    /// The end of the journal.
+    pub fn end(&self) -> Position {
+        locked(&self.known).written
+    }
+
     /// Waits until the database has everything up to a position.
     pub async fn until_stored(&self, position: Position) {
         let mut stored = self.stored.subscribe();

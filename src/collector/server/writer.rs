@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,11 @@ pub enum JournalError {
     Failed(String),
 }
 
+enum Message {
+    Write(Request),
+    Close,
+}
+
 struct Request {
     entries: Vec<Entry>,
     answer: oneshot::Sender<Result<Position, JournalError>>,
@@ -37,7 +42,7 @@ struct Request {
 /// Hands entries to the journal.
 #[derive(Clone)]
 pub struct Journal {
-    requests: SyncSender<Request>,
+    requests: SyncSender<Message>,
     counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
 }
 
@@ -48,12 +53,18 @@ impl Journal {
     /// [`JournalError`]; the entries are then not in the journal.
     pub async fn write(&self, entries: Vec<Entry>) -> Result<Position, JournalError> {
         let (answer, answered) = oneshot::channel();
-        match self.requests.try_send(Request { entries, answer }) {
+        match self.requests.try_send(Message::Write(Request { entries, answer })) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(JournalError::Full),
             Err(TrySendError::Disconnected(_)) => return Err(JournalError::Failed("the journal is closed".to_owned())),
         }
         answered.await.unwrap_or_else(|_| Err(JournalError::Failed("the journal is closed".to_owned())))
+    }
+
+    /// Writes what waits, and no more. Blocks while the queue is full.
+    pub fn close(&self) {
+        // The thread may have ended.
+        let _ = self.requests.send(Message::Close);
     }
 
     /// Counts something that is worth a number and no more.
@@ -64,7 +75,7 @@ impl Journal {
     }
 }
 
-/// Starts the thread; it ends when every [`Journal`] is gone.
+/// Starts the thread; it ends after [`Journal::close`].
 pub fn start(directory: PathBuf, writer: Writer, progress: Arc<Progress>) -> (Journal, std::thread::JoinHandle<()>) {
     let (requests, received) = sync_channel(WAITING);
     let counts = Arc::<Mutex<BTreeMap<(Day, String), u64>>>::default();
@@ -93,22 +104,24 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(&mut self, received: &Receiver<Request>) {
-        loop {
-            let first = match received.recv_timeout(COUNTS_WAIT) {
-                Ok(request) => Some(request),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let mut requests: Vec<Request> = first.into_iter().collect();
-            while requests.len() < MOST
-                && let Ok(request) = received.try_recv()
-            {
-                requests.push(request);
+    fn run(&mut self, received: &Receiver<Message>) {
+        let mut open = true;
+        while open {
+            let mut requests = Vec::new();
+            let mut message = received.recv_timeout(COUNTS_WAIT).map_err(|error| error == RecvTimeoutError::Timeout);
+            loop {
+                match message {
+                    Ok(Message::Write(request)) => requests.push(request),
+                    Ok(Message::Close) | Err(false) => open = false,
+                    Err(true) => break,
+                }
+                if !open || requests.len() >= MOST {
+                    break;
+                }
+                message = received.try_recv().map_err(|error| error == TryRecvError::Empty);
             }
             self.group(requests);
         }
-        self.group(Vec::new());
         self.progress.close();
     }
 
@@ -174,10 +187,6 @@ impl Thread {
 fn count_entries(counts: &BTreeMap<(Day, String), u64>) -> Vec<Entry> {
     counts
         .iter()
-        .map(|((day, name), count)| Entry::Count {
-            day: *day,
-            name: name.clone(),
-            count: *count,
-        })
+        .map(|((day, name), count)| Entry::count(*day, name.clone(), *count))
         .collect()
 }

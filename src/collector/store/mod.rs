@@ -1,5 +1,6 @@
 //! Where reports are kept: one interface, two databases. No other module contains SQL.
 
+pub mod clickhouse;
 pub mod codec;
 pub mod sqlite;
 
@@ -18,9 +19,23 @@ pub enum Entry {
     Report(Box<Report>),
     OptOut { id: Id, received: Moment },
     /// Something that is only counted: a rejection with its reason, for example.
-    Count { day: Day, name: String, count: u64 },
+    Count {
+        day: Day,
+        name: String,
+        count: u64,
+        /// A random number, by which ClickHouse recognises an entry that is added again.
+        entry: u64,
+    },
     /// Delete what came from an id.
     Forget { id: Id, at: Moment },
+}
+
+impl Entry {
+    /// Something that is only counted.
+    pub fn count(day: Day, name: String, count: u64) -> Entry {
+        let (entry, _) = uuid::Uuid::new_v4().as_u64_pair();
+        Entry::Count { day, name, count, entry }
+    }
 }
 
 /// A place in the journal: everything before it is in the store.
@@ -104,6 +119,12 @@ pub trait Store: Send {
     /// # Errors
     /// What the database says, or `each`.
     fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError>;
+
+    /// Calls `each` with every id that sent something.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError>;
 
     /// Deletes bodies that were received before `before`. What an installation has ever reached, and its first day, stay as long
     /// as it has later bodies; an id without any is deleted.

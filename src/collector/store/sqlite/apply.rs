@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::super::codec::{Words, pack_bodies, pack_summary, unpack_bodies};
 use super::super::{Entry, Position, StoreError};
-use super::SqliteStore;
 use super::machines::{Lookup, MachineCache};
+use super::{SqliteStore, read_words};
 use crate::collector::identity::{belonging, machine_of};
 use crate::collector::installation::summarise;
 use crate::collector::repeat::{Arrival, Kept, arrive};
@@ -15,8 +15,7 @@ use crate::collector::report::{Day, Id, Moment, Report};
 
 /// Adds a batch.
 pub fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError> {
-    store.read_words()?;
-    let words_before = store.words.len();
+    let words_before = store.words.stored;
     let result = write(store, batch, position);
     match result {
         Ok(forgot) => {
@@ -29,6 +28,7 @@ pub fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<Position
         }
         Err(error) => {
             store.words.truncate(words_before);
+            store.words.all_stored();
             store.machines.clear();
             Err(error)
         }
@@ -37,20 +37,14 @@ pub fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<Position
 
 fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -> Result<bool, StoreError> {
     let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut writing = Writing {
-        connection: &transaction,
-        words: &mut store.words,
-        machines: &store.machines,
-        loaded: BTreeMap::new(),
-        touched: BTreeSet::new(),
-        changed: false,
-    };
+    read_words(&transaction, &mut store.words)?;
+    let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
     let mut forgot = false;
     for entry in batch {
         match entry {
             Entry::Report(report) => writing.report(report)?,
             Entry::OptOut { id, received } => writing.opt_out(*id, *received)?,
-            Entry::Count { day, name, count } => writing.count(*day, name, *count)?,
+            Entry::Count { day, name, count, .. } => writing.count(*day, name, *count)?,
             Entry::Forget { id, .. } => {
                 // What came before it must be in the tables first.
                 writing.flush()?;
@@ -64,6 +58,11 @@ fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -
         writing.connection.execute_batch(
             "INSERT INTO meta VALUES('revision', '1') ON CONFLICT(name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
         )?;
+    }
+    if writing.latest > Moment(0) {
+        writing.connection.prepare_cached(
+            "INSERT INTO meta VALUES('latest', ?1) ON CONFLICT(name) DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+        )?.execute([writing.latest.0])?;
     }
     if let Some(position) = position {
         let text = serde_json::to_string(&position).map_err(|error| StoreError::Other(error.to_string()))?;
@@ -100,6 +99,7 @@ pub(super) struct Writing<'a> {
     loaded: BTreeMap<Id, Loaded>,
     touched: BTreeSet<Whose>,
     changed: bool,
+    latest: Moment,
 }
 
 impl<'a> Writing<'a> {
@@ -112,6 +112,7 @@ impl<'a> Writing<'a> {
             loaded: BTreeMap::new(),
             touched: BTreeSet::new(),
             changed: false,
+            latest: Moment(0),
         }
     }
 
@@ -124,6 +125,7 @@ impl<'a> Writing<'a> {
 
     fn report(&mut self, report: &Report) -> Result<(), StoreError> {
         self.load(report.id)?;
+        self.latest = self.latest.max(report.received);
         let Some(loaded) = self.loaded.get_mut(&report.id) else { return Ok(()) };
         touch(&mut self.touched, report.id, &loaded.bodies);
         if arrive(&mut loaded.bodies, report) != Arrival::Known {

@@ -100,25 +100,37 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Reads the words that another connection may have added.
     fn read_words(&mut self) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT no, word FROM words WHERE no >= ?1 ORDER BY no")?;
-        let known = i64::try_from(self.words.len()).unwrap_or(i64::MAX);
-        let mut rows = statement.query([known])?;
-        while let Some(row) = rows.next()? {
-            let (number, word): (u64, String) = (row.get(0)?, row.get(1)?);
-            if self.words.number(&word) != number {
-                return Err(StoreError::Other("the table of words is damaged: restore a backup".to_owned()));
-            }
-        }
-        self.words.all_stored();
-        Ok(())
+        read_words(&self.connection, &mut self.words)
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
         Ok(statement.query_row([name], |row| row.get(0)).optional()?)
     }
+}
+
+/// Reads the words that another connection may have added.
+fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("SELECT no, word FROM words WHERE no >= ?1 ORDER BY no")?;
+    let mut rows = statement.query([words.len() as u64])?;
+    while let Some(row) = rows.next()? {
+        let (number, word): (u64, String) = (row.get(0)?, row.get(1)?);
+        if words.number(&word) != number {
+            return Err(StoreError::Other("the table of words is damaged: restore a backup".to_owned()));
+        }
+    }
+    words.all_stored();
+    Ok(())
+}
+
+/// The form of the tables of a file.
+///
+/// # Errors
+/// What SQLite says.
+pub fn form(path: &Path) -> Result<i64, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    schema(&connection)
 }
 
 fn schema(connection: &Connection) -> Result<i64, StoreError> {
@@ -159,6 +171,10 @@ impl Store for SqliteStore {
     fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.read_words()?;
         read::export(self, each)
+    }
+
+    fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
+        read::ids(self, each)
     }
 
     fn purge(&mut self, before: Day) -> Result<u64, StoreError> {

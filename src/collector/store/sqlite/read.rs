@@ -96,6 +96,7 @@ pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
         span: first.zip(last).map(|(first, last)| (Day(first), Day(last))),
         opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,
         ids: connection.query_row("SELECT count(*) FROM ids", [], |row| row.get(0))?,
+        latest: store.meta("latest")?.and_then(|text| text.parse().ok()).map(Moment),
         ..Ledger::default()
     };
     let mut statement = connection.prepare_cached("SELECT day, name, count FROM counted")?;
@@ -133,6 +134,16 @@ pub fn export(
             opted_out: row.get::<_, Option<i64>>(2)?.map(Moment),
         };
         each(id, &stored)?;
+    }
+    Ok(())
+}
+
+/// Every id that sent a report.
+pub fn ids(store: &SqliteStore, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached("SELECT id FROM ids")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        Id::from_slice(blob(row.get_ref(0)?)).into_iter().for_each(&mut *each);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::super::codec::unpack_summary;
 use super::super::{Store, StoreError};
 use super::apply::Writing;
-use super::{SqliteStore, read};
+use super::{SqliteStore, read, read_words};
 use crate::collector::installation::summarise;
 use crate::collector::repeat::Kept;
 use crate::collector::report::{Day, Id, Moment};
@@ -51,6 +51,7 @@ fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, S
         }
     }
     let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    read_words(&transaction, &mut store.words)?;
     let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
     for (id, bodies) in kept {
         writing.replace(id, bodies)?;
@@ -163,6 +164,15 @@ impl SqliteStore {
         })?;
         let all: u64 = self.connection.query_row("SELECT count(*) FROM installations", [], |row| row.get(0))?;
         Ok((right, wrong + all.saturating_sub(right + wrong)))
+    }
+
+    /// Brings the log into the file and closes it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")?;
+        self.connection.close().map_err(|(_, error)| StoreError::Sqlite(error))
     }
 
     /// The path of the file.
