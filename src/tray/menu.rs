@@ -4,7 +4,7 @@ use crate::contract::{
     api::{AiClient, Server, TelemetryState, Update},
     names,
 };
-use crate::tray::autostart::Status;
+use crate::tray::autostart::{Click, Status};
 use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
@@ -158,6 +158,11 @@ impl Command {
             Command::ToggleClient(id) => format!("client:{id}"),
             plain => Command::PLAIN.iter().find(|(_, command)| command == plain).map_or("", |(id, _)| *id).to_owned(),
         }
+    }
+
+    /// The click that may change launch at login: only *Run at Startup* is one.
+    pub fn click(&self) -> Option<Click> {
+        (*self == Command::ToggleAutostart).then(Click::by_user)
     }
 
     /// The command of a line's id.
@@ -576,6 +581,12 @@ Quit
         let drawn = drawn(&Menu::of(&model).items, 0);
         assert!(drawn.contains("[and 9950 more"));
         assert!(drawn.lines().count() < 400);
+    }
+
+    #[test]
+    fn only_run_at_startup_is_a_click() {
+        assert!(Command::ToggleAutostart.click().is_some());
+        assert!(Command::Quit.click().is_none());
     }
 
     #[test]

@@ -270,7 +270,7 @@ impl Driver {
     fn toggle_autostart(&mut self, command: &Command, place: Where) {
         let system = &self.setting.autostart;
         // Asked anew: the person may have changed it in the system since.
-        let done = match (on_click(&system.status()), Click::of_command(command)) {
+        let done = match (on_click(&system.status()), command.click()) {
             (Move::Enable, Some(click)) => system.enable(click).map(drop),
             (Move::Disable, Some(click)) => system.disable(click).map(drop),
             (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),

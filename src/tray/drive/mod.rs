@@ -20,13 +20,13 @@ use super::decision::Decision;
 use super::first_run::{self, Answer};
 use super::host;
 use super::journal::{self, Kind};
-use super::knock::Knock;
 use super::menu::Command;
 use super::message::Message;
 use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
 use super::session;
+use super::single_instance::InstanceRequest;
 use super::supervisor::{self, Ask, Effect, Event, Supervisor};
 use super::user_path;
 use super::view::View;
@@ -84,7 +84,7 @@ pub enum Input {
     /// The core still says something: a good moment to look at what nobody tells of.
     Pinged,
     /// Another start of this program has a wish.
-    Knocked(Knock),
+    InstanceRequested(InstanceRequest),
     /// The person is to be asked once more.
     Ask(Decision),
     /// The person was asked, and agreed.
@@ -138,7 +138,7 @@ pub struct Setting {
     /// The shell that knows the person's PATH, if one is to be asked.
     pub shell: Option<PathBuf>,
     /// Where a second start of this program reaches this one.
-    pub knocks: LocalAddress,
+    pub single_instance: LocalAddress,
     pub client: Client,
     pub autostart: Autostart,
     pub preferences: Preferences,
@@ -246,8 +246,8 @@ impl Driver {
                 self.look_at_program();
                 self.look_at_clients();
             }
-            Input::Knocked(Knock::Show) => (self.orders)(Order::ShowStatus),
-            Input::Knocked(Knock::Quit) => self.happened(Event::Asked(Ask::Leave)),
+            Input::InstanceRequested(InstanceRequest::Show) => (self.orders)(Order::ShowStatus),
+            Input::InstanceRequested(InstanceRequest::Quit) => self.happened(Event::Asked(Ask::Leave)),
             Input::Ask(decision) => (self.orders)(Order::Ask(decision)),
             Input::Decided(decision) => self.decided(decision),
             Input::Done(Ok(())) => self.model.trouble = None,
@@ -497,7 +497,7 @@ impl Driver {
         // Stored first: an answer that cannot be kept would be asked for again, and must not take effect.
         let done = write_state::preferences(&self.setting.root, preferences).and_then(|()| {
             let system = &self.setting.autostart;
-            match (answer, Click::of_answer(answer)) {
+            match (answer, answer.click()) {
                 (Answer::Continue { ticked: true }, Some(click)) => system.enable(click).map(drop),
                 // Off already, by us or by the person, is left as it is.
                 (Answer::Continue { ticked: false }, Some(click)) if on_click(&system.status()) == Move::Disable => {

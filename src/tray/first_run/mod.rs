@@ -8,7 +8,7 @@
 pub mod window;
 
 use crate::contract::launch::TrayStart;
-use crate::tray::autostart::Status;
+use crate::tray::autostart::{Click, Status};
 use crate::tray::preferences::{FirstRun, Launch};
 
 /// Title of the window.
@@ -41,6 +41,13 @@ pub enum Answer {
     Continue { ticked: bool },
     /// The title bar or Escape: no answer.
     Closed,
+}
+
+impl Answer {
+    /// The click on *Continue* that may change launch at login; closing the window is not one.
+    pub fn click(self) -> Option<Click> {
+        matches!(self, Answer::Continue { .. }).then(Click::by_user)
+    }
 }
 
 /// What is known at the start.
@@ -104,6 +111,12 @@ mod tests {
 
     fn by_hand(record: &FirstRun) -> Option<(Question, FirstRun)> {
         ask(TrayStart::Person, &Status::Disabled, record)
+    }
+
+    #[test]
+    fn only_continue_is_a_click() {
+        assert!(Answer::Continue { ticked: true }.click().is_some());
+        assert!(Answer::Closed.click().is_none());
     }
 
     #[test]

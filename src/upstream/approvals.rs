@@ -1,0 +1,248 @@
+//! Which tools a person has let in, by what they say of themselves: a tool that is new or has changed waits.
+//!
+//! The tools a server has when it is first let in are let in with it. From then on a changed word in a description,
+//! a schema or an annotation holds the tool back until a person approves it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rmcp::model::Tool;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::os::files;
+
+/// What has been approved, in a file of the instance root.
+pub struct Approvals {
+    path: PathBuf,
+    approved: Mutex<Approved>,
+}
+
+#[derive(Default)]
+struct Approved {
+    servers: BTreeMap<String, BTreeMap<String, ToolFingerprint>>,
+    /// The file was there and could not be read: nobody knows what was approved, so no server is new.
+    lost: bool,
+}
+
+/// What a tool says of itself, short enough to keep for every tool: two equal prints are the same tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolFingerprint {
+    pub description: String,
+    input_schema: String,
+    output_schema: String,
+    annotations: String,
+}
+
+/// A tool that waits for approval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PendingTool {
+    pub tool: Tool,
+    pub print: ToolFingerprint,
+    /// What was approved under this name; `None` for a new tool.
+    pub before: Option<ToolFingerprint>,
+}
+
+/// Largest file that is read: some tens of thousands of tools.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+impl ToolFingerprint {
+    /// The print of a tool.
+    pub fn of(tool: &Tool) -> ToolFingerprint {
+        ToolFingerprint {
+            description: tool.description.as_deref().unwrap_or_default().to_owned(),
+            input_schema: hash_of(|into| write_sorted_fields(&tool.input_schema, into)),
+            output_schema: hash_of(|into| match tool.output_schema.as_deref() {
+                Some(schema) => write_sorted_fields(schema, into),
+                None => write_sorted(&Value::Null, into),
+            }),
+            annotations: hash(&(&tool.title, &tool.annotations)),
+        }
+    }
+
+    /// SHA-256 over name and print.
+    pub fn hash(&self, name: &str) -> String {
+        hash(&(name, self))
+    }
+
+    /// The parts that differ from `before`, in the words of the protocol.
+    pub fn differences(&self, before: &ToolFingerprint) -> Vec<&'static str> {
+        let parts = [
+            ("description", self.description != before.description),
+            ("inputSchema", self.input_schema != before.input_schema),
+            ("outputSchema", self.output_schema != before.output_schema),
+            ("annotations", self.annotations != before.annotations),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    }
+}
+
+impl Approvals {
+    /// The approvals kept in this file. One that cannot be read approves nothing.
+    pub fn load(path: &Path) -> Approvals {
+        let approved = match files::read_bounded(path, LARGEST) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        };
+        let approved = match approved {
+            Ok(servers) => Approved { servers, lost: false },
+            Err(error) => {
+                tracing::error!("`{}`: {error}; every tool waits for approval again", path.display());
+                Approved {
+                    lost: true,
+                    ..Approved::default()
+                }
+            }
+        };
+        Approvals {
+            path: path.to_path_buf(),
+            approved: Mutex::new(approved),
+        }
+    }
+
+    /// Parts the tools of a server that may be used from those that wait.
+    pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<PendingTool>) {
+        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        if !approved.lost && !approved.servers.contains_key(server) {
+            let prints = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
+            approved.servers.insert(server.to_owned(), prints);
+            if let Err(error) = self.save(&approved) {
+                tracing::error!("`{}` cannot be written: {error}", self.path.display());
+            }
+            return (tools, Vec::new());
+        }
+        let known = approved.servers.get(server);
+        let (mut open, mut held) = (Vec::new(), Vec::new());
+        for tool in tools {
+            let print = ToolFingerprint::of(&tool);
+            let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
+            if before.as_ref() == Some(&print) {
+                open.push(tool);
+            } else {
+                held.push(PendingTool { tool, print, before });
+            }
+        }
+        (open, held)
+    }
+
+    /// The tools of a server that were approved, each with its description of then.
+    pub fn known(&self, server: &str) -> Vec<(String, String)> {
+        let approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = approved.servers.get(server).into_iter().flatten();
+        known.map(|(name, print)| (name.clone(), print.description.clone())).collect()
+    }
+
+    /// Approves these tools as they are now.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is approved then.
+    pub fn approve(&self, server: &str, tools: &[PendingTool]) -> io::Result<()> {
+        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = approved.servers.clone();
+        let prints = approved.servers.entry(server.to_owned()).or_default();
+        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.print.clone())));
+        self.save(&approved).inspect_err(|_| approved.servers = before)
+    }
+
+    fn save(&self, approved: &Approved) -> io::Result<()> {
+        files::replace_private(&self.path, &serde_json::to_vec(&approved.servers)?)
+    }
+}
+
+/// SHA-256 of a value as JSON with sorted keys.
+fn hash(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    hash_of(|into| write_sorted(&value, into))
+}
+
+/// SHA-256 of what is written, in hexadecimal digits.
+fn hash_of(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut written = Vec::new();
+    write(&mut written);
+    let halves = Sha256::digest(&written).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
+}
+
+fn write_sorted(value: &Value, into: &mut Vec<u8>) {
+    match value {
+        Value::Object(fields) => write_sorted_fields(fields, into),
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                into.push(if at == 0 { b'[' } else { b',' });
+                write_sorted(value, into);
+            }
+            into.extend(if values.is_empty() { &b"[]"[..] } else { b"]" });
+        }
+        plain => write_plain(plain, into),
+    }
+}
+
+fn write_sorted_fields(fields: &Map<String, Value>, into: &mut Vec<u8>) {
+    let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    for (at, (key, value)) in sorted.into_iter().enumerate() {
+        into.push(if at == 0 { b'{' } else { b',' });
+        write_plain(key, into);
+        into.push(b':');
+        write_sorted(value, into);
+    }
+    into.extend(if fields.is_empty() { &b"{}"[..] } else { b"}" });
+}
+
+fn write_plain(value: &(impl Serialize + ?Sized), into: &mut Vec<u8>) {
+    // Writing to memory does not fail, nor does writing texts and numbers.
+    let _ = serde_json::to_writer(into, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(name: &'static str, description: &'static str) -> Tool {
+        Tool::new(name, description, serde_json::Map::new())
+    }
+
+    #[test]
+    fn what_is_new_or_changed_waits_and_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        let approvals = Approvals::load(&path);
+        assert_eq!(approvals.part("s", vec![tool("a", "one")]).1, []);
+        let now = vec![tool("a", "two"), tool("b", "new")];
+        let approvals = Approvals::load(&path);
+        let (open, held) = approvals.part("s", now.clone());
+        assert!(open.is_empty());
+        assert_eq!(held[0].before.as_ref().unwrap().description, "one");
+        assert_eq!(held[0].print.differences(held[0].before.as_ref().unwrap()), ["description"]);
+        assert_eq!(held[1].before, None);
+        approvals.approve("s", &held[..1]).unwrap();
+        let (open, held) = Approvals::load(&path).part("s", now);
+        assert_eq!((open[0].name.as_ref(), held[0].tool.name.as_ref()), ("a", "b"));
+    }
+
+    #[test]
+    fn the_order_of_keys_is_nothing_and_the_hash_is_that_of_compact_json() {
+        let text = r#"{"b": [1, {"z": null, "a": "\u00e9\n"}, [], {}], "a": {"y": 1.5e300, "x": -0.0}, "": true}"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        let mut sorted = value.clone();
+        sorted.sort_all_objects();
+        let mut written = Vec::new();
+        write_sorted(&value, &mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), sorted.to_string());
+        let of_null = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b";
+        assert_eq!(hash(&Value::Null), of_null);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_approves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        std::fs::write(&path, "{").unwrap();
+        let (open, held) = Approvals::load(&path).part("s", vec![tool("a", "one")]);
+        assert_eq!((open.len(), held.len()), (0, 1));
+    }
+}
