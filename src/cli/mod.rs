@@ -12,6 +12,7 @@ pub mod core_link;
 pub mod doctor;
 pub mod logs;
 pub mod output;
+pub mod received;
 pub mod secrets;
 pub mod status;
 pub mod stdio;

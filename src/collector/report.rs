@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::contract::run_facts::{EnvKind, LaunchSource};
-use crate::telemetry::client_name;
+use crate::telemetry::payload::client_name;
 
 /// An identifier: the 16 bytes of a UUID, or the first 16 bytes of a machine id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
