@@ -380,6 +380,17 @@ pub enum TelemetryCommand {
     /// Switch it off, at once and without a word about it to anybody
     #[command(alias = "off")]
     Disable,
+    /// Show what the collector stores for this installation
+    Received,
+    /// Delete what the collector stores for this installation, and use a new id from now on
+    Forget(ForgetArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArguments {
+    /// Skip the confirmation prompt
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod error;
 pub mod logs;
 pub mod output;
+pub mod received;
 pub mod secrets;
 pub mod status;
 pub mod stdio;
