@@ -13,7 +13,7 @@ use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::api::{Approved, LoginStarted, ServerAction};
 use crate::os::{browser, files};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 use crate::upstream::pool::{ApproveError, SignInError};
 

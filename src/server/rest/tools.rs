@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::catalog::call_variant::Intent;
 use crate::contract::api::{AllTools, FoundTool, FoundTools};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 use crate::upstream::snapshot::approved_tool;
 
