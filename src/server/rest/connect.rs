@@ -16,7 +16,7 @@ use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
 use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// The body of every change; nothing is as good as `{}`.
