@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::deserialize::{null_as_default, optional_duration, text_or_none, yes};
+use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::isolation::{Isolation, NONE};
 
 /// One entry of `mcpServers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct ServerConfig {
-    /// Unique, without a colon: tools are called `server:tool`.
+    /// Unique and without a colon, because tools are named `server:tool`.
     pub name: String,
     #[serde(default)]
     pub protocol: Protocol,
@@ -26,58 +26,58 @@ pub struct ServerConfig {
     pub working_dir: Option<PathBuf>,
     #[serde(default)]
     pub url: Option<String>,
-    /// Sent with every request to `url`; never shown.
+    /// HTTP headers sent with every request to `url`. Their values are never shown.
     #[serde(default, deserialize_with = "null_as_default")]
     pub headers: BTreeMap<String, String>,
-    /// How to sign in to `url`, where it does not say so itself.
+    /// OAuth settings that the server does not announce itself.
     #[serde(default, deserialize_with = "null_as_default")]
     pub oauth: OauthConfig,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Its tools are neither shown nor called until a person approves the server.
+    /// The server needs approval: it does not run until the user approves it.
     #[serde(default)]
     pub quarantined: bool,
-    /// New and changed tools do not wait: the older word.
+    /// Former name of `auto_approve_tool_changes`.
     #[serde(default)]
     pub skip_quarantine: bool,
-    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
+    /// New and changed tools need no approval. `true` for every server if `quarantine_enabled` is off.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
-    /// Only these of its tools are on, if there are any here.
+    /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
     pub enabled_tools: Vec<String>,
-    /// These of its tools are off.
+    /// These tools are off.
     #[serde(default, deserialize_with = "null_as_default")]
     pub disabled_tools: Vec<String>,
-    /// Whether it is to run shut off, `docker_isolation` taken into account.
+    /// Isolation of this server, with `docker_isolation` taken into account.
     #[serde(default, deserialize_with = "null_as_default")]
     pub isolation: Isolation,
-    /// Whether clients are shown its prompts.
+    /// Whether clients see its prompts.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
-    /// How long it may take to start, downloads included.
+    /// Maximum duration of the start, including downloads.
     #[serde(default, deserialize_with = "optional_duration")]
     pub init_timeout: Option<Duration>,
 }
 
-/// `oauth` of a server: a client that was registered by hand, and what to ask for.
+/// `oauth` of a server: a manually registered OAuth client and the scopes to request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct OauthConfig {
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub client_id: Option<String>,
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub client_secret: Option<String>,
-    /// An address of this computer, as the client was registered with it.
-    #[serde(default, deserialize_with = "text_or_none")]
+    /// The loopback redirect URI that the client was registered with.
+    #[serde(default, deserialize_with = "string_or_none")]
     pub redirect_uri: Option<String>,
     #[serde(default, deserialize_with = "null_as_default")]
     pub scopes: Vec<String>,
-    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
+    /// Extra parameters of the authorization request, such as `audience`.
     #[serde(default, deserialize_with = "null_as_default")]
     pub extra_params: BTreeMap<String, String>,
 }
 
-/// How an upstream server is spoken to.
+/// The transport of an upstream server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     #[serde(rename = "stdio")]
@@ -88,14 +88,14 @@ pub enum Protocol {
     Sse,
     #[serde(rename = "streamable-http")]
     StreamableHttp,
-    /// By what is there: a command means stdio, an address HTTP.
+    /// Detected: a command means stdio, a URL means HTTP.
     #[default]
     #[serde(rename = "auto", alias = "")]
     Auto,
 }
 
 impl Protocol {
-    /// The word as it stands in the file.
+    /// The name in the file.
     pub fn word(self) -> &'static str {
         match self {
             Protocol::Stdio => "stdio",
@@ -108,42 +108,42 @@ impl Protocol {
 }
 
 impl ServerConfig {
-    /// Whether new and changed tools of this server do not wait for approval.
+    /// Whether new and changed tools of this server need no approval.
     pub fn trusts_changes(&self) -> bool {
         self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
     }
 
-    /// The entry for the older transport, where nothing says that the server is not of that kind.
+    /// The entry with the legacy SSE transport, if the protocol is to be detected.
     pub fn over_sse(&self) -> Option<ServerConfig> {
-        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
-        may_be.then(|| ServerConfig {
+        let detects = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
+        detects.then(|| ServerConfig {
             protocol: Protocol::Sse,
             ..self.clone()
         })
     }
 
-    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
+    /// The protocol with `auto` resolved. An HTTP server may still turn out to use legacy SSE.
     pub fn effective_protocol(&self) -> Protocol {
         match self.protocol {
             Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
             Protocol::Auto => Protocol::StreamableHttp,
-            said => said,
+            protocol => protocol,
         }
     }
 }
 
 impl ServerConfig {
-    /// Why the server is not started, and what to do, where it is to run shut off.
+    /// Why the server is not started, and what to do, if it requires isolation.
     pub fn must_be_isolated(&self) -> Option<String> {
         let mode = self.isolation.mode.as_deref().filter(|mode| *mode != NONE)?;
         let command = self.command.as_deref().unwrap_or_default();
-        // One that runs in a container of its own is not put into another.
+        // A server that is a container already is not put into another one.
         if self.effective_protocol() != Protocol::Stdio || command.contains("docker") {
             return None;
         }
         Some(format!(
-            "it is to run shut off from this computer (`{mode}`, by `docker_isolation` or its own `isolation`), which this core cannot do: \
-             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it as any other program of yours"
+            "it requires isolation (`{mode}`, from `docker_isolation` or its own `isolation`), which this version does not support: \
+             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it without isolation"
         ))
     }
 }
