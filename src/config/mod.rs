@@ -3,23 +3,27 @@
 //! Only what this core acts on is typed. Everything else a person or another program wrote stays in the
 //! [`document`] and is written back as it was.
 
+mod deserialize;
 pub mod document;
 pub mod isolation;
 pub mod references;
 pub mod schema;
+pub mod server;
 pub mod store;
 pub mod switches;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
+use crate::config::deserialize::{null_as_default, optional_duration, yes};
 use crate::config::isolation::Isolation;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
+
+pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
 
 /// The settings that MCPProxy uses. Other keys are kept as they are.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -132,149 +136,6 @@ pub struct TelemetryConfig {
     /// URL of the collector. Without one, nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,
-}
-
-/// A server. Either `command` or `url` is needed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct ServerConfig {
-    /// Unique name without a colon. Its tools are called `name:tool`.
-    pub name: String,
-    /// How to talk to the server.
-    #[serde(default)]
-    pub protocol: Protocol,
-    /// Program of a local server.
-    #[serde(default)]
-    pub command: Option<String>,
-    /// Arguments of the program.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub args: Vec<String>,
-    /// Environment variables of the program.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub env: BTreeMap<String, String>,
-    /// Directory that the program starts in.
-    #[serde(default)]
-    pub working_dir: Option<PathBuf>,
-    /// URL of a remote server.
-    #[serde(default)]
-    pub url: Option<String>,
-    /// Headers of every request to `url`; never shown.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub headers: BTreeMap<String, String>,
-    /// Sign-in settings, if the server's own are not enough.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<OauthConfig>")]
-    pub oauth: OauthConfig,
-    /// `false` stops the server and keeps its configuration.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// The server needs approval: it does not run, and its tools are unavailable.
-    #[serde(default)]
-    pub quarantined: bool,
-    /// The older name of `auto_approve_tool_changes`.
-    #[serde(default)]
-    pub skip_quarantine: bool,
-    /// New and changed tools of this server need no approval.
-    #[serde(default)]
-    pub auto_approve_tool_changes: Option<bool>,
-    /// If not empty, only these tools are on.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub enabled_tools: Vec<String>,
-    /// Tools that are off.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub disabled_tools: Vec<String>,
-    /// Isolation of this server.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Isolation>")]
-    pub isolation: Isolation,
-    /// `false` hides the server's prompts from clients.
-    #[serde(default)]
-    pub expose_prompts: Option<bool>,
-    /// Longest duration of the start, downloads included, such as `90s`. Default: 180 s for local servers, 30 s for remote ones.
-    #[serde(default, deserialize_with = "optional_duration")]
-    #[schemars(with = "Option<String>")]
-    pub init_timeout: Option<Duration>,
-}
-
-/// A client that you registered at the authorization server, and what to request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct OauthConfig {
-    /// Id of the registered client.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_id: Option<String>,
-    /// Secret of the registered client.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_secret: Option<String>,
-    /// URL on this computer, as registered.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub redirect_uri: Option<String>,
-    /// Scopes to request.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub scopes: Vec<String>,
-    /// Additional parameters of the sign-in page, such as `audience`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub extra_params: BTreeMap<String, String>,
-}
-
-/// How to talk to a server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Protocol {
-    #[serde(rename = "stdio")]
-    Stdio,
-    #[serde(rename = "http")]
-    Http,
-    #[serde(rename = "sse")]
-    Sse,
-    #[serde(rename = "streamable-http")]
-    StreamableHttp,
-    /// Detects it: stdio with a `command`, HTTP with a `url`.
-    #[default]
-    #[serde(rename = "auto", alias = "")]
-    Auto,
-}
-
-impl Protocol {
-    /// The word as it stands in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Protocol::Stdio => "stdio",
-            Protocol::Http => "http",
-            Protocol::Sse => "sse",
-            Protocol::StreamableHttp => "streamable-http",
-            Protocol::Auto => "auto",
-        }
-    }
-}
-
-impl ServerConfig {
-    /// Whether new and changed tools of this server do not wait for approval.
-    pub fn trusts_changes(&self) -> bool {
-        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
-    }
-
-    /// The entry for the older transport, where nothing says that the server is not of that kind.
-    pub fn over_sse(&self) -> Option<ServerConfig> {
-        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
-        may_be.then(|| ServerConfig {
-            protocol: Protocol::Sse,
-            ..self.clone()
-        })
-    }
-
-    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
-    pub fn effective_protocol(&self) -> Protocol {
-        match self.protocol {
-            Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
-            Protocol::Auto => Protocol::StreamableHttp,
-            said => said,
-        }
-    }
 }
 
 /// Why a configuration cannot be used: where, and what was expected there.
@@ -405,10 +266,6 @@ fn position(text: &str, needle: &str) -> (usize, usize) {
     (line, column)
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
@@ -423,16 +280,6 @@ fn default_response_limit() -> usize {
 
 fn default_call_timeout() -> Duration {
     Duration::from_secs(120)
-}
-
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// The existing core writes an empty text for what is not set.
-fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|text| !text.is_empty()))
 }
 
 fn text_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -451,15 +298,6 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
 
 fn response_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_response_limit))
-}
-
-/// Reads a Go duration, a text such as `90s`, `2m` or `1h30m`.
-fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = said.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration, expected a text such as `90s` or `2m`"));
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map(Some).map_err(|_| wrong())
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
