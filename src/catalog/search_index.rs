@@ -88,6 +88,18 @@ pub enum Relation {
     Start,
 }
 
+impl Relation {
+    /// Returns how a word leads to a stem, for people.
+    pub fn in_words(self, stem: &str) -> String {
+        match self {
+            Relation::Same => format!("`{stem}`"),
+            Relation::Synonym => format!("synonym `{stem}`"),
+            Relation::Spelling => format!("corrected spelling `{stem}`"),
+            Relation::Start => format!("same beginning as `{stem}`"),
+        }
+    }
+}
+
 /// A term that a word of a query leads to.
 #[derive(Clone, Copy)]
 struct Meaning {

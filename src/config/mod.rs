@@ -64,7 +64,7 @@ pub struct Config {
     /// Longest text of a result in characters, before it is cut; 0 means any.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     pub tool_response_limit: usize,
-    /// What a search shows of tools where its caller does not say: `full`, or `compact`.
+    /// How much of each tool a search shows unless its caller says: `full`, `compact`, or by default the best two in full.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
     /// How long a tool call may take.
@@ -380,7 +380,7 @@ fn default_listen() -> String {
 }
 
 fn default_tools_limit() -> usize {
-    15
+    10
 }
 
 fn default_response_limit() -> usize {

@@ -8,5 +8,6 @@ pub mod handler;
 pub mod manage_servers;
 pub mod result_cache;
 pub mod retrieve_tools;
+pub mod schema;
 pub mod signature;
 pub mod truncate;
