@@ -8,8 +8,10 @@
 pub mod activity;
 pub mod args;
 pub mod connect;
+pub mod context;
 pub mod core_link;
 pub mod doctor;
+pub mod error;
 pub mod logs;
 pub mod output;
 pub mod secrets;
@@ -23,7 +25,6 @@ pub mod upstream;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
-use serde::Serialize;
 
 use crate::config::store::ConfigStore;
 use crate::contract::exit_code::ExitCode;
@@ -34,45 +35,10 @@ use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
 use args::{Arguments, Command, Globals, UpstreamCommand};
+use context::Context;
 use core_link::CoreLink;
+use error::CliError;
 use output::Format;
-
-/// A command's failure in the existing CLI's shape (contract: cli-config-telemetry §1.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CliError {
-    pub code: &'static str,
-    pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guidance: Option<String>,
-    #[serde(skip)]
-    pub exit: ExitCode,
-}
-
-impl CliError {
-    fn new(code: &'static str, message: impl Into<String>) -> CliError {
-        CliError {
-            code,
-            message: message.into(),
-            guidance: None,
-            exit: ExitCode::General,
-        }
-    }
-
-    fn guided(self, guidance: impl Into<String>) -> CliError {
-        CliError {
-            guidance: Some(guidance.into()),
-            ..self
-        }
-    }
-}
-
-/// Where a command works: one instance and its configuration file.
-pub struct Context {
-    pub root: InstanceRoot,
-    pub store: ConfigStore,
-    pub format: Format,
-    pub environment: Environment,
-}
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::args::{Input, TelemetryCommand};
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::{Format, pairs, print, rows};
 use crate::cli::status::fact_lines;
-use crate::cli::{CliError, Context};
 use crate::contract::api::Status;
 use crate::contract::exit_code::ExitCode;
 use crate::os::files;

@@ -3,21 +3,25 @@
 //! Only what this core acts on is typed. Everything else a person or another program wrote stays in the
 //! [`document`] and is written back as it was.
 
+mod deserialize;
 pub mod document;
 pub mod isolation;
 pub mod references;
+pub mod server;
 pub mod store;
 pub mod switches;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
+use crate::config::deserialize::{null_as_default, optional_duration, yes};
 use crate::config::isolation::Isolation;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
+
+pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
 
 /// The settings this core acts on.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,129 +122,6 @@ pub struct TelemetryConfig {
     /// Where heartbeats go; without one nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,
-}
-
-/// One entry of `mcpServers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct ServerConfig {
-    /// Unique, without a colon: tools are called `server:tool`.
-    pub name: String,
-    #[serde(default)]
-    pub protocol: Protocol,
-    #[serde(default)]
-    pub command: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub args: Vec<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub env: BTreeMap<String, String>,
-    #[serde(default)]
-    pub working_dir: Option<PathBuf>,
-    #[serde(default)]
-    pub url: Option<String>,
-    /// Sent with every request to `url`; never shown.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub headers: BTreeMap<String, String>,
-    /// How to sign in to `url`, where it does not say so itself.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub oauth: OauthConfig,
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Its tools are neither shown nor called until a person approves the server.
-    #[serde(default)]
-    pub quarantined: bool,
-    /// New and changed tools do not wait: the older word.
-    #[serde(default)]
-    pub skip_quarantine: bool,
-    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
-    #[serde(default)]
-    pub auto_approve_tool_changes: Option<bool>,
-    /// Only these of its tools are on, if there are any here.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub enabled_tools: Vec<String>,
-    /// These of its tools are off.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub disabled_tools: Vec<String>,
-    /// Whether it is to run shut off, `docker_isolation` taken into account.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub isolation: Isolation,
-    /// Whether clients are shown its prompts.
-    #[serde(default)]
-    pub expose_prompts: Option<bool>,
-    /// How long it may take to start, downloads included.
-    #[serde(default, deserialize_with = "optional_duration")]
-    pub init_timeout: Option<Duration>,
-}
-
-/// `oauth` of a server: a client that was registered by hand, and what to ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct OauthConfig {
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_id: Option<String>,
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_secret: Option<String>,
-    /// An address of this computer, as the client was registered with it.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub redirect_uri: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub scopes: Vec<String>,
-    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub extra_params: BTreeMap<String, String>,
-}
-
-/// How an upstream server is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    #[serde(rename = "stdio")]
-    Stdio,
-    #[serde(rename = "http")]
-    Http,
-    #[serde(rename = "sse")]
-    Sse,
-    #[serde(rename = "streamable-http")]
-    StreamableHttp,
-    /// By what is there: a command means stdio, an address HTTP.
-    #[default]
-    #[serde(rename = "auto", alias = "")]
-    Auto,
-}
-
-impl Protocol {
-    /// The word as it stands in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Protocol::Stdio => "stdio",
-            Protocol::Http => "http",
-            Protocol::Sse => "sse",
-            Protocol::StreamableHttp => "streamable-http",
-            Protocol::Auto => "auto",
-        }
-    }
-}
-
-impl ServerConfig {
-    /// Whether new and changed tools of this server do not wait for approval.
-    pub fn trusts_changes(&self) -> bool {
-        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
-    }
-
-    /// The entry for the older transport, where nothing says that the server is not of that kind.
-    pub fn over_sse(&self) -> Option<ServerConfig> {
-        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
-        may_be.then(|| ServerConfig {
-            protocol: Protocol::Sse,
-            ..self.clone()
-        })
-    }
-
-    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
-    pub fn effective_protocol(&self) -> Protocol {
-        match self.protocol {
-            Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
-            Protocol::Auto => Protocol::StreamableHttp,
-            said => said,
-        }
-    }
 }
 
 /// Why a configuration cannot be used: where, and what was expected there.
@@ -371,10 +252,6 @@ fn position(text: &str, needle: &str) -> (usize, usize) {
     (line, column)
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
@@ -389,16 +266,6 @@ fn default_response_limit() -> usize {
 
 fn default_call_timeout() -> Duration {
     Duration::from_secs(120)
-}
-
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// The existing core writes an empty text for what is not set.
-fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|text| !text.is_empty()))
 }
 
 fn text_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -417,15 +284,6 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
 
 fn response_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_response_limit))
-}
-
-/// Reads a Go duration, a text such as `90s`, `2m` or `1h30m`.
-fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = said.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration, expected a text such as `90s` or `2m`"));
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map(Some).map_err(|_| wrong())
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

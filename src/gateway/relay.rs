@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::gateway::Proxy;
 use crate::gateway::input_required::{Fingerprint, InputRequired, Resumed};
-use crate::upstream::pool::CallError;
+use crate::gateway::tool_calls::Proxy;
+use crate::upstream::error::CallError;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};

@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod servers;
 pub mod telemetry;
 pub mod tools;
+pub mod views;
 
 use std::sync::Arc;
 
@@ -20,7 +21,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-pub use crate::server::event_log::EventLog;
 pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
