@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::control::live_config::LiveConfig;
-use crate::upstream::pool::{ApproveError, SignInError, UpstreamPool};
+use crate::upstream::error::{ApproveError, SignInError};
+use crate::upstream::pool::UpstreamPool;
 
 /// Changes servers.
 pub struct ServerControl {

@@ -33,7 +33,8 @@ use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::search_mode::own_tools::asks_no_server;
 use crate::gateway::session_registry::{Interruption, KnownSession, Sessions};
 use crate::gateway::tool_calls::{CallRecorder, Proxy};
-use crate::upstream::pool::{CallError, Way};
+use crate::upstream::error::CallError;
+use crate::upstream::pool::Route;
 use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, ServerEvent};
 use crate::upstream::session::pending::Started;
 use crate::upstream::transport::stdio::{Pending, StdioFastPath};
@@ -243,7 +244,7 @@ impl FastPath {
             Some(server) => (server, name),
             None => qualified_name::split(name, |server| pool.has(server))?,
         };
-        let server_path = fast(pool.way(server, tool, |_| true)?)?;
+        let server_path = fast(pool.route(server, tool, |_| true)?)?;
         SentCall::new(known, &server_path, server, tool, arguments, progress)
     }
 
@@ -260,7 +261,7 @@ impl FastPath {
         let (server, tool) = call.target();
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(call.id(), tool.annotations.as_ref()).is_ok();
-        let server_path = fast(self.proxy.upstreams().way(server, tool, fits)?)?;
+        let server_path = fast(self.proxy.upstreams().route(server, tool, fits)?)?;
         let sent = SentCall::new(known, &server_path, server, tool, call.raw_arguments(), progress)?;
         self.proxy.tool_called(intent);
         Some(sent)
@@ -345,9 +346,9 @@ impl SentCall {
     }
 }
 
-fn fast(way: Way) -> Option<StdioFastPath> {
-    match way {
-        Way::Short(path) => Some(path),
-        Way::Long => None,
+fn fast(route: Route) -> Option<StdioFastPath> {
+    match route {
+        Route::Fast(path) => Some(path),
+        Route::Library => None,
     }
 }

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
-use crate::upstream::pool::{CallError, UpstreamPool};
+use crate::upstream::error::CallError;
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};

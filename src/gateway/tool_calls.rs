@@ -21,10 +21,11 @@ use crate::gateway::input_required::{Fingerprint, PendingInputs};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal, unreadable_call};
 use crate::gateway::search_mode::own_tools::OwnTools;
-use crate::os::block_in_place::aside;
+use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::UsageCounts;
-use crate::upstream::pool::{CallError, UpstreamPool};
+use crate::upstream::error::CallError;
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
 
@@ -280,7 +281,7 @@ impl Proxy {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 let texts = result.content.iter().filter_map(ContentBlock::as_text);
                 let size = texts.map(|block| block.text.len()).sum();
-                aside(size, || self.own.shorten(server, tool, &mut result));
+                block_in_place_if_large(size, || self.own.shorten(server, tool, &mut result));
                 Ok(result.into())
             }
             Ok(other) => Ok(other),

@@ -11,10 +11,10 @@ use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
 use crate::server::event_log::EventLog;
+use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
 use crate::upstream::pool::UpstreamPool;
-use crate::upstream::snapshot::{Snapshot, server_stats, upstream_stats};
 
 /// The core while it serves.
 pub struct App {
@@ -43,7 +43,7 @@ impl App {
     /// The core as `GET /api/v1/status` shows it.
     pub fn status(&self) -> Status {
         let servers = self.upstreams.snapshots();
-        let stats = upstream_stats(&servers);
+        let stats = views::upstream_stats(&servers);
         let ready = *self.ready.borrow();
         let configuration = self.config.notice();
         let (phase, message) = if self.stop.is_cancelled() {
@@ -97,8 +97,8 @@ impl App {
     pub fn servers(&self) -> Servers {
         let servers = self.upstreams.snapshots();
         Servers {
-            stats: server_stats(&servers),
-            servers: servers.iter().map(Snapshot::to_api).collect(),
+            stats: views::server_stats(&servers),
+            servers: servers.iter().map(views::server).collect(),
         }
     }
 }

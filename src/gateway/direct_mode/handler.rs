@@ -32,8 +32,8 @@ use crate::gateway::input_required::Fingerprint;
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
 use crate::gateway::tool_calls::{CallRecorder, Proxy, response};
+use crate::upstream::error::CallError;
 use crate::upstream::list::{after, all_pages};
-use crate::upstream::pool::CallError;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::snapshot::Snapshot;
 

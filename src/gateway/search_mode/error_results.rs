@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
 use crate::gateway::call_arguments::CallArgumentsError;
-use crate::upstream::pool::CallError;
+use crate::upstream::error::CallError;
 
 /// Longest error of a server that is passed on in one line, in characters.
 const LONGEST_ERROR: usize = 500;

@@ -14,7 +14,9 @@ use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
 use crate::gateway::search_mode::error_results::failed;
 use crate::os::files;
+use crate::upstream::health::Approval;
 use crate::upstream::snapshot::Snapshot;
+use crate::upstream::transport::error_text::shown;
 
 /// Name of the tool that lists and changes servers.
 pub const UPSTREAM_SERVERS: &str = "upstream_servers";
@@ -164,7 +166,7 @@ async fn manage(
             };
             Ok(json!({
                 "name": name,
-                "protocol": control.pool().snapshot(name).map(|server| server.to_api().protocol),
+                "protocol": control.pool().snapshot(name).map(|server| server.protocol.word()),
                 "enabled": enabled,
                 "added": true,
                 "status": "configured",
@@ -249,24 +251,24 @@ async fn look(control: &ServerControl, operation: &str, arguments: &JsonObject) 
 
 /// What there is of a server's tools, approved or not.
 fn inspected(server: &Snapshot) -> Value {
-    let tools = server.tools_to_api().tools;
-    let count = |status: &str| tools.iter().filter(|tool| tool.approval_status == status).count();
+    let tools = server.tool_approvals();
+    let count = |approval| tools.iter().filter(|tool| tool.approval == approval).count();
     let shown: Vec<Value> = tools
         .iter()
         .map(|tool| {
-            let approved = tool.approval_status == "approved";
+            let approved = tool.approval == Approval::Approved;
             let mut shown = Map::from_iter([
-                ("tool_name".to_owned(), json!(tool.name)),
-                ("status".to_owned(), json!(tool.approval_status)),
+                ("tool_name".to_owned(), json!(tool.tool.name)),
+                ("status".to_owned(), json!(tool.approval)),
                 ("untrusted".to_owned(), json!(!approved)),
-                ("hash".to_owned(), json!(tool.hash)),
-                ("description".to_owned(), json!(tool.description)),
+                ("hash".to_owned(), json!(tool.fingerprint.hash(&tool.tool.name))),
+                ("description".to_owned(), json!(tool.fingerprint.description)),
                 ("enabled".to_owned(), json!(!tool.disabled)),
                 ("disabled".to_owned(), json!(tool.disabled)),
             ]);
-            if let Some(before) = &tool.previous_description {
-                shown.insert("previous_description".into(), json!(before));
-                shown.insert("changes".into(), json!(tool.changes));
+            if let Some(before) = tool.before {
+                shown.insert("previous_description".into(), json!(before.description));
+                shown.insert("changes".into(), json!(tool.fingerprint.differences(before)));
             }
             Value::Object(shown)
         })
@@ -277,12 +279,12 @@ fn inspected(server: &Snapshot) -> Value {
         ("warning".to_owned(), json!(UNTRUSTED)),
         ("tools".to_owned(), json!(shown)),
         ("total".to_owned(), json!(tools.len())),
-        ("approved_count".to_owned(), json!(count("approved"))),
-        ("pending_count".to_owned(), json!(count("pending"))),
-        ("changed_count".to_owned(), json!(count("changed"))),
+        ("approved_count".to_owned(), json!(count(Approval::Approved))),
+        ("pending_count".to_owned(), json!(count(Approval::Pending))),
+        ("changed_count".to_owned(), json!(count(Approval::Changed))),
         ("disabled_count".to_owned(), json!(tools.iter().filter(|tool| tool.disabled).count())),
     ]);
-    if server.config.quarantined || tools.iter().any(|tool| tool.approval_status != "approved" && !tool.disabled) {
+    if server.config.quarantined || tools.iter().any(|tool| tool.approval != Approval::Approved && !tool.disabled) {
         answer.insert("action_required".into(), json!(APPROVING));
     }
     if !server.is_connected() {
@@ -331,25 +333,24 @@ fn settings(arguments: &JsonObject) -> Result<Map<String, Value>, String> {
 /// A server as a model sees it: no value of its environment, and nothing the server itself says.
 fn listed(server: &Snapshot) -> Value {
     let config: &ServerConfig = &server.config;
-    let shown = server.to_api();
     let masked = |names: &BTreeMap<String, String>| -> Map<String, Value> {
         names.keys().map(|name| (name.clone(), json!("••••"))).collect()
     };
     json!({
         "name": config.name,
-        "protocol": shown.protocol,
+        "protocol": server.protocol.word(),
         "command": config.command,
         "args": config.args,
-        "url": shown.url,
+        "url": config.url.as_deref().map(shown),
         "env": masked(&config.env),
         "headers": masked(&config.headers),
         "enabled": config.enabled,
         "quarantined": config.quarantined,
-        "status": shown.status,
-        "connection_status": {"state": shown.status, "last_error": shown.last_error, "retry_count": server.retries},
+        "status": server.status(),
+        "connection_status": {"state": server.status(), "last_error": server.last_error(), "retry_count": server.retries},
         "tools": server.tools().len(),
         "tools_waiting_for_approval": server.held().len(),
-        "health": shown.health,
+        "health": server.health(),
     })
 }
 
@@ -386,7 +387,7 @@ mod tests {
     fn what_waits_is_counted_and_marked_as_untrusted() {
         let tool = |name: &'static str| Tool::new(name, "", JsonObject::new());
         let held = |name, before| PendingTool {
-            print: ToolFingerprint::of(&tool(name)),
+            fingerprint: ToolFingerprint::of(&tool(name)),
             tool: tool(name),
             before,
         };

@@ -11,6 +11,7 @@ pub mod response;
 pub mod servers;
 pub mod telemetry;
 pub mod tools;
+pub mod views;
 
 use std::sync::Arc;
 

@@ -14,8 +14,9 @@ use crate::config::store::StoreError;
 use crate::contract::api::{Approved, LoginStarted, ServerAction};
 use crate::os::{browser, files};
 use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
-use crate::upstream::pool::{ApproveError, SignInError};
+use crate::upstream::error::{ApproveError, SignInError};
 
 /// Most lines of a log that one answer holds.
 const MOST_LINES: usize = 1000;
@@ -110,7 +111,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
 /// A server's tools, each with its approval.
 pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.upstreams.snapshot(&name) {
-        Some(server) => ok(server.tools_to_api()),
+        Some(server) => ok(views::server_tools(&server)),
         None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
     }
 }

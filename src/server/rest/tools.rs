@@ -14,12 +14,13 @@ use serde_json::json;
 use crate::catalog::call_variant::Intent;
 use crate::contract::api::{AllTools, FoundTool, FoundTools};
 use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
-use crate::upstream::snapshot::approved_tool;
+use crate::upstream::health::ToolApproval;
 
 /// Every tool of every connected server, those that wait for approval too, each with its approval.
 pub async fn list(State(app): State<Arc<App>>) -> Response {
-    let tools = app.upstreams.snapshots().iter().flat_map(|server| server.tools_to_api().tools).collect();
+    let tools = app.upstreams.snapshots().iter().flat_map(|server| views::server_tools(server).tools).collect();
     ok(AllTools {
         tools,
         stats: app.servers().stats,
@@ -45,7 +46,7 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
         .iter()
         .map(|found| FoundTool {
             score: found.score,
-            tool: approved_tool(&found.entry.server, &found.entry.tool),
+            tool: views::tool(&found.entry.server, ToolApproval::approved(&found.entry.tool)),
             call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
         })
         .collect();
