@@ -11,10 +11,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ai_clients::edit;
-use crate::ai_clients::edit::{ClientEditError, ErrorKind, Operation};
+use crate::ai_clients::edit::Operation;
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
+use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
