@@ -66,6 +66,14 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
     }
 
+    /// The file as a document.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn document(&self) -> Result<Document, StoreError> {
+        Ok(Document::parse(&self.read()?.unwrap_or_default())?)
+    }
+
     /// Reads the file of a running core: one that is empty or not there is being written, or lost, and means nothing.
     ///
     /// # Errors
