@@ -77,7 +77,14 @@ pub enum Command {
     /// View or change anonymous usage reporting
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
+<<<<<<< HEAD
     /// Print a shell completion script
+=======
+    /// Show the format of the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print what makes a shell complete these commands
+>>>>>>> main
     Completion(CompletionArguments),
     /// Write the manual pages to a folder
     #[command(hide = true)]
@@ -343,6 +350,12 @@ pub struct DisconnectArguments {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
     /// Store a secret, read from standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
     Set(SecretName),
@@ -372,6 +385,17 @@ pub enum TelemetryCommand {
     /// Turn telemetry off immediately (nothing is sent about it)
     #[command(alias = "off")]
     Disable,
+    /// Show what the collector stores for this installation
+    Received,
+    /// Delete what the collector stores for this installation, and use a new id from now on
+    Forget(ForgetArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArguments {
+    /// Skip the confirmation prompt
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

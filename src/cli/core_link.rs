@@ -12,7 +12,7 @@ use crate::contract::platform::Platform;
 use crate::os::environment::user_name;
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
-use crate::server::run::cannot_write;
+use crate::server::startup_error::cannot_write;
 
 /// The connection to the core, if one runs.
 pub struct CoreLink {

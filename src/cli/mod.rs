@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod error;
 pub mod logs;
 pub mod output;
+pub mod received;
 pub mod secrets;
 pub mod status;
 pub mod stdio;
@@ -34,7 +35,7 @@ use crate::os::environment::{Environment, home_directory};
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
-use args::{Arguments, Command, Globals, UpstreamCommand};
+use args::{Arguments, Command, ConfigCommand, Globals, UpstreamCommand};
 use context::Context;
 use core_link::CoreLink;
 use error::CliError;
@@ -80,6 +81,12 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             let mut script = Vec::new();
             clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
             let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+            Ok(ExitCode::Clean)
+        }
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = crate::config::schema::schema();
+            // Always JSON, whatever the output format.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{schema:#}\n").as_bytes());
             Ok(ExitCode::Clean)
         }
         Command::Manual { folder } => {
@@ -147,6 +154,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Secrets(_)
         | Command::Serve(_)
         | Command::Completion(_)
+        | Command::Config(_)
         | Command::Manual { .. }
         | Command::Version => Ok(()),
     }

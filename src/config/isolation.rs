@@ -1,16 +1,23 @@
 //! Isolation settings: `docker_isolation`, and `isolation` of a server, with the rules of the existing core.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::deserialize::string_or_none;
 
-/// `docker_isolation`, or `isolation` of a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Isolation from this computer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Isolation {
+    /// `true` means `docker`, unless `mode` is set.
     #[serde(default)]
     pub enabled: Option<bool>,
+<<<<<<< HEAD
     /// `docker`, `sandbox` or `none`; wins over `enabled`.
     #[serde(default, deserialize_with = "string_or_none")]
+=======
+    /// `docker`, `sandbox` or `none`. Takes precedence over `enabled`.
+    #[serde(default, deserialize_with = "text_or_none")]
+>>>>>>> main
     pub mode: Option<String>,
 }
 

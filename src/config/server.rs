@@ -4,36 +4,61 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::isolation::{Isolation, NONE};
 
-/// One entry of `mcpServers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A server. Either `command` or `url` is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ServerConfig {
+<<<<<<< HEAD
     /// Unique and without a colon, because tools are named `server:tool`.
+=======
+    /// Unique name without a colon. Its tools are called `name:tool`.
+>>>>>>> main
     pub name: String,
+    /// How to talk to the server.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Program of a local server.
     #[serde(default)]
     pub command: Option<String>,
+    /// Arguments of the program.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub args: Vec<String>,
+    /// Environment variables of the program.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub env: BTreeMap<String, String>,
+    /// Directory that the program starts in.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
+    /// URL of a remote server.
     #[serde(default)]
     pub url: Option<String>,
+<<<<<<< HEAD
     /// HTTP headers sent with every request to `url`. Their values are never shown.
+=======
+    /// Headers of every request to `url`; never shown.
+>>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub headers: BTreeMap<String, String>,
+<<<<<<< HEAD
     /// OAuth settings that the server does not announce itself.
+=======
+    /// Sign-in settings, if the server's own are not enough.
+>>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<OauthConfig>")]
     pub oauth: OauthConfig,
+    /// `false` stops the server and keeps its configuration.
     #[serde(default = "yes")]
     pub enabled: bool,
+<<<<<<< HEAD
     /// The server needs approval: it does not run until the user approves it.
     #[serde(default)]
     pub quarantined: bool,
@@ -41,25 +66,54 @@ pub struct ServerConfig {
     #[serde(default)]
     pub skip_quarantine: bool,
     /// New and changed tools need no approval. `true` for every server if `quarantine_enabled` is off.
+=======
+    /// The server needs approval: it does not run, and its tools are unavailable.
+    #[serde(default)]
+    pub quarantined: bool,
+    /// The older name of `auto_approve_tool_changes`.
+    #[serde(default)]
+    pub skip_quarantine: bool,
+    /// New and changed tools of this server need no approval.
+>>>>>>> main
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
     /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub enabled_tools: Vec<String>,
+<<<<<<< HEAD
     /// These tools are off.
+=======
+    /// Tools that are off.
+>>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub disabled_tools: Vec<String>,
+<<<<<<< HEAD
     /// Isolation of this server, with `docker_isolation` taken into account.
+=======
+    /// Isolation of this server.
+>>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Isolation>")]
     pub isolation: Isolation,
+<<<<<<< HEAD
     /// Whether clients see its prompts.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
     /// Maximum duration of the start, including downloads.
+=======
+    /// `false` hides the server's prompts from clients.
+    #[serde(default)]
+    pub expose_prompts: Option<bool>,
+    /// Longest duration of the start, downloads included, such as `90s`. Default: 180 s for local servers, 30 s for remote ones.
+>>>>>>> main
     #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
 }
 
+<<<<<<< HEAD
 /// `oauth` of a server: a manually registered OAuth client and the scopes to request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct OauthConfig {
@@ -69,16 +123,41 @@ pub struct OauthConfig {
     pub client_secret: Option<String>,
     /// The loopback redirect URI that the client was registered with.
     #[serde(default, deserialize_with = "string_or_none")]
+=======
+/// A client that you registered at the authorization server, and what to request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct OauthConfig {
+    /// Id of the registered client.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub client_id: Option<String>,
+    /// Secret of the registered client.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub client_secret: Option<String>,
+    /// URL on this computer, as registered.
+    #[serde(default, deserialize_with = "text_or_none")]
+>>>>>>> main
     pub redirect_uri: Option<String>,
+    /// Scopes to request.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub scopes: Vec<String>,
+<<<<<<< HEAD
     /// Extra parameters of the authorization request, such as `audience`.
+=======
+    /// Additional parameters of the sign-in page, such as `audience`.
+>>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub extra_params: BTreeMap<String, String>,
 }
 
+<<<<<<< HEAD
 /// The transport of an upstream server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+=======
+/// How to talk to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+>>>>>>> main
 pub enum Protocol {
     #[serde(rename = "stdio")]
     Stdio,
@@ -88,7 +167,11 @@ pub enum Protocol {
     Sse,
     #[serde(rename = "streamable-http")]
     StreamableHttp,
+<<<<<<< HEAD
     /// Detected: a command means stdio, a URL means HTTP.
+=======
+    /// Detects it: stdio with a `command`, HTTP with a `url`.
+>>>>>>> main
     #[default]
     #[serde(rename = "auto", alias = "")]
     Auto,

@@ -4,6 +4,7 @@
 //! a file with the same name plus `.minisig`.
 
 use minisign_verify::{PublicKey, Signature};
+use schemars::JsonSchema;
 use semver::Version;
 use serde::Deserialize;
 
@@ -28,6 +29,7 @@ pub struct Release {
     pub url: String,
 }
 
+<<<<<<< HEAD
 /// Which releases are announced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum Channel {
@@ -36,6 +38,16 @@ pub enum Channel {
     #[serde(rename = "stable")]
     Stable,
     /// Also release candidates.
+=======
+/// Releases to report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Channel {
+    /// Stable releases only.
+    #[default]
+    #[serde(rename = "stable")]
+    Stable,
+    /// Release candidates, too.
+>>>>>>> main
     #[serde(rename = "rc")]
     Candidates,
 }

@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 use minisign_verify::PublicKey;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::os::https::Url;
 use crate::updates::manifest::Channel;
 
-/// `update_check` of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Notices about newer versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UpdateCheck {
-    /// Absent means yes, if this build has an update source and does not run in CI.
+    /// `false` turns automatic checks off. By default they are on if a list is known, and off in CI.
     pub enabled: Option<bool>,
+    /// Releases to report.
     pub channel: Option<Channel>,
-    /// URL of the signed manifest, instead of the built-in one.
+    /// URL of the signed release list, instead of the built-in one.
     pub manifest: Option<String>,
-    /// The minisign public key of the manifest, instead of the built-in one.
+    /// The minisign key that signs the list, instead of the built-in one.
     pub public_key: Option<String>,
 }
 
