@@ -11,13 +11,8 @@ pub struct Isolation {
     /// `true` means `docker`, unless `mode` is set.
     #[serde(default)]
     pub enabled: Option<bool>,
-<<<<<<< HEAD
-    /// `docker`, `sandbox` or `none`; wins over `enabled`.
-    #[serde(default, deserialize_with = "string_or_none")]
-=======
     /// `docker`, `sandbox` or `none`. Takes precedence over `enabled`.
-    #[serde(default, deserialize_with = "text_or_none")]
->>>>>>> main
+    #[serde(default, deserialize_with = "string_or_none")]
     pub mode: Option<String>,
 }
 

@@ -20,43 +20,23 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::deserialize::{null_as_default, optional_duration, yes};
 use crate::config::isolation::Isolation;
+use crate::config::server::servers;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
 pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
 
-<<<<<<< HEAD
-/// The settings that this core uses.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(expecting = "an object of settings")]
-pub struct Config {
-    /// TCP address, `host:port`; `:port` means every interface.
-    #[serde(default = "default_listen", deserialize_with = "string_or_default_listen")]
-=======
 /// The settings that MCPProxy uses. Other keys are kept as they are.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(expecting = "an object of settings")]
 pub struct Config {
     /// Address that the core listens on, `host:port`. `:port` means every network interface.
-    #[serde(default = "default_listen", deserialize_with = "text_or_default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "string_or_default_listen")]
     #[schemars(with = "Option<String>")]
->>>>>>> main
     pub listen: String,
     /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
     #[serde(default)]
     pub tray_endpoint: Option<String>,
-<<<<<<< HEAD
-    /// Whether to listen on the local socket or pipe.
-    #[serde(default = "yes")]
-    pub enable_socket: bool,
-    /// API key for TCP; generated and saved if missing.
-    #[serde(default)]
-    pub api_key: Option<String>,
-    /// Whether `/mcp` over TCP requires the key, like the REST API.
-    #[serde(default)]
-    pub require_mcp_auth: bool,
-    /// Host names besides loopback that `/mcp` accepts.
-=======
     /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
     #[serde(default = "yes")]
     pub enable_socket: bool,
@@ -67,71 +47,40 @@ pub struct Config {
     #[serde(default)]
     pub require_mcp_auth: bool,
     /// Host names that `/mcp` accepts besides loopback names.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
-<<<<<<< HEAD
-    /// The upstream servers.
-=======
     /// The servers.
->>>>>>> main
-    #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[serde(default, rename = "mcpServers", deserialize_with = "servers")]
     #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
-<<<<<<< HEAD
-    /// Hides the management tools from AI clients. `read_only_mode` is an alias.
-=======
     /// Hides the tools that manage servers from AI clients.
->>>>>>> main
     #[serde(default)]
     pub disable_management: bool,
     /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
-<<<<<<< HEAD
-    /// Whether AI clients may add servers; these still need the user's approval.
-=======
     /// Lets AI clients add servers. Such a server needs approval.
->>>>>>> main
     #[serde(default = "yes")]
     pub allow_server_add: bool,
     /// Lets AI clients remove servers.
     #[serde(default = "yes")]
     pub allow_server_remove: bool,
-<<<<<<< HEAD
-    /// Whether new servers and new or changed tools need the user's approval. Absent means yes.
-    #[serde(default)]
-    pub quarantine_enabled: Option<bool>,
-    /// Default number of tools that `retrieve_tools` returns, 1 to 1000.
-=======
     /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
     /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
->>>>>>> main
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
-<<<<<<< HEAD
-    /// Maximum length of a result in characters before it is truncated; 0 means no limit.
-=======
     /// Longest text of a result, in characters, before it is cut; also the longest search result. 0 means no limit.
->>>>>>> main
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-<<<<<<< HEAD
-    /// Default detail of search results: `full` or `compact`.
-    #[serde(default)]
-    pub tool_response_mode: Option<String>,
-    /// Maximum duration of a tool call.
-=======
     /// Detail of a search result if the client does not choose: `full` or `compact`.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
     /// Longest duration of a tool call, such as `90s` or `2m`.
->>>>>>> main
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
     #[schemars(with = "Option<String>", extend("default" = "2m"))]
     pub call_tool_timeout: Duration,
@@ -153,11 +102,7 @@ pub struct Config {
 /// Checks of a call against what the server says about its tool.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct IntentDeclaration {
-<<<<<<< HEAD
-    /// Whether the read and write call tools refuse a tool that its server marks as destructive.
-=======
     /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
->>>>>>> main
     #[serde(default = "yes")]
     pub strict_server_validation: bool,
 }
@@ -185,19 +130,11 @@ pub struct TelemetryConfig {
     /// Version in the last accepted report.
     #[serde(default)]
     pub last_reported_version: Option<String>,
-<<<<<<< HEAD
-    /// Whether the user has been told about reports; nothing is sent before.
-=======
     /// The user has seen the notice. No report is sent before.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<bool>")]
     pub notice_shown: bool,
-<<<<<<< HEAD
-    /// URL of the collector; without one nothing is sent.
-=======
     /// URL of the collector. Without one, nothing is sent.
->>>>>>> main
     #[serde(default)]
     pub endpoint: Option<String>,
 }
@@ -408,6 +345,19 @@ mod tests {
         .unwrap();
         assert_eq!(config.servers[0].effective_protocol(), Protocol::Stdio);
         assert_eq!(config.servers[0].init_timeout, Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn servers_by_name_are_read_as_other_programs_write_them() {
+        let config = parse(
+            r#"{"mcpServers": {"a": {"command": "x", "disabled": true}, "b": {"type": "http", "url": "http://h/"}}}"#,
+        )
+        .unwrap();
+        let found: Vec<_> = config.servers.iter().map(|server| (server.name.as_str(), server.enabled)).collect();
+        assert_eq!(found, [("a", false), ("b", true)]);
+        assert!(parse(r#"{"mcpServers": {"a": 7}}"#).is_err());
+        assert!(parse(r#"{"mcpServers": 7}"#).unwrap_err().problem.contains("expected an array of servers"));
+        assert!(parse(r#"{"mcpServers": null}"#).unwrap().servers.is_empty());
     }
 
     #[test]

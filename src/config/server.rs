@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
+use crate::config::document::servers_as_array;
 use crate::config::isolation::{Isolation, NONE};
 
 /// A server. Either `command` or `url` is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ServerConfig {
-<<<<<<< HEAD
-    /// Unique and without a colon, because tools are named `server:tool`.
-=======
     /// Unique name without a colon. Its tools are called `name:tool`.
->>>>>>> main
     pub name: String,
     /// How to talk to the server.
     #[serde(default)]
@@ -39,34 +38,17 @@ pub struct ServerConfig {
     /// URL of a remote server.
     #[serde(default)]
     pub url: Option<String>,
-<<<<<<< HEAD
-    /// HTTP headers sent with every request to `url`. Their values are never shown.
-=======
     /// Headers of every request to `url`; never shown.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub headers: BTreeMap<String, String>,
-<<<<<<< HEAD
-    /// OAuth settings that the server does not announce itself.
-=======
     /// Sign-in settings, if the server's own are not enough.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<OauthConfig>")]
     pub oauth: OauthConfig,
     /// `false` stops the server and keeps its configuration.
     #[serde(default = "yes")]
     pub enabled: bool,
-<<<<<<< HEAD
-    /// The server needs approval: it does not run until the user approves it.
-    #[serde(default)]
-    pub quarantined: bool,
-    /// Former name of `auto_approve_tool_changes`.
-    #[serde(default)]
-    pub skip_quarantine: bool,
-    /// New and changed tools need no approval. `true` for every server if `quarantine_enabled` is off.
-=======
     /// The server needs approval: it does not run, and its tools are unavailable.
     #[serde(default)]
     pub quarantined: bool,
@@ -74,90 +56,53 @@ pub struct ServerConfig {
     #[serde(default)]
     pub skip_quarantine: bool,
     /// New and changed tools of this server need no approval.
->>>>>>> main
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
     /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Vec<String>>")]
     pub enabled_tools: Vec<String>,
-<<<<<<< HEAD
-    /// These tools are off.
-=======
     /// Tools that are off.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Vec<String>>")]
     pub disabled_tools: Vec<String>,
-<<<<<<< HEAD
-    /// Isolation of this server, with `docker_isolation` taken into account.
-=======
     /// Isolation of this server.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Isolation>")]
     pub isolation: Isolation,
-<<<<<<< HEAD
-    /// Whether clients see its prompts.
-    #[serde(default)]
-    pub expose_prompts: Option<bool>,
-    /// Maximum duration of the start, including downloads.
-=======
     /// `false` hides the server's prompts from clients.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
     /// Longest duration of the start, downloads included, such as `90s`. Default: 180 s for local servers, 30 s for remote ones.
->>>>>>> main
     #[serde(default, deserialize_with = "optional_duration")]
     #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
 }
 
-<<<<<<< HEAD
-/// `oauth` of a server: a manually registered OAuth client and the scopes to request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct OauthConfig {
-    #[serde(default, deserialize_with = "string_or_none")]
-    pub client_id: Option<String>,
-    #[serde(default, deserialize_with = "string_or_none")]
-    pub client_secret: Option<String>,
-    /// The loopback redirect URI that the client was registered with.
-    #[serde(default, deserialize_with = "string_or_none")]
-=======
 /// A client that you registered at the authorization server, and what to request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct OauthConfig {
     /// Id of the registered client.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub client_id: Option<String>,
     /// Secret of the registered client.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub client_secret: Option<String>,
     /// URL on this computer, as registered.
-    #[serde(default, deserialize_with = "text_or_none")]
->>>>>>> main
+    #[serde(default, deserialize_with = "string_or_none")]
     pub redirect_uri: Option<String>,
     /// Scopes to request.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Vec<String>>")]
     pub scopes: Vec<String>,
-<<<<<<< HEAD
-    /// Extra parameters of the authorization request, such as `audience`.
-=======
     /// Additional parameters of the sign-in page, such as `audience`.
->>>>>>> main
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub extra_params: BTreeMap<String, String>,
 }
 
-<<<<<<< HEAD
-/// The transport of an upstream server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-=======
 /// How to talk to a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
->>>>>>> main
 pub enum Protocol {
     #[serde(rename = "stdio")]
     Stdio,
@@ -167,11 +112,7 @@ pub enum Protocol {
     Sse,
     #[serde(rename = "streamable-http")]
     StreamableHttp,
-<<<<<<< HEAD
-    /// Detected: a command means stdio, a URL means HTTP.
-=======
     /// Detects it: stdio with a `command`, HTTP with a `url`.
->>>>>>> main
     #[default]
     #[serde(rename = "auto", alias = "")]
     Auto,
@@ -229,4 +170,43 @@ impl ServerConfig {
              set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it without isolation"
         ))
     }
+}
+
+/// Reads `mcpServers`: an array of entries, or an object of entries by name as other programs write it.
+pub(crate) fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerConfig>, D::Error> {
+    struct Servers;
+
+    impl<'de> Visitor<'de> for Servers {
+        type Value = Vec<ServerConfig>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("an array of servers, or an object of servers by name")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<ServerConfig>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<ServerConfig>, A::Error> {
+            let mut servers = Vec::new();
+            while let Some(server) = items.next_element()? {
+                servers.push(server);
+            }
+            Ok(servers)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Vec<ServerConfig>, A::Error> {
+            let mut by_name = Map::new();
+            while let Some((name, entry)) = entries.next_entry::<String, Value>()? {
+                if !entry.is_object() {
+                    return Err(A::Error::custom(format!("the entry of server `{name}` is not an object")));
+                }
+                by_name.insert(name, entry);
+            }
+            let servers = servers_as_array(&Value::Object(by_name)).into_iter();
+            servers.map(|server| serde_json::from_value(server).map_err(A::Error::custom)).collect()
+        }
+    }
+
+    deserializer.deserialize_any(Servers)
 }

@@ -40,6 +40,18 @@ impl ServerControl {
         self.config.edit(move |document| document.add_server(&name, entry.clone())).await
     }
 
+    /// Adds several servers in one edit: all of them or none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a name is taken, or an entry is not valid.
+    pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>) -> Result<(), StoreError> {
+        self.config
+            .edit(move |document| {
+                entries.iter().try_for_each(|(name, entry)| document.add_server(name, Value::Object(entry.clone())))
+            })
+            .await
+    }
+
     /// Removes a server and its entry.
     ///
     /// # Errors

@@ -29,16 +29,6 @@ pub struct Release {
     pub url: String,
 }
 
-<<<<<<< HEAD
-/// Which releases are announced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub enum Channel {
-    /// Final releases only.
-    #[default]
-    #[serde(rename = "stable")]
-    Stable,
-    /// Also release candidates.
-=======
 /// Releases to report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Channel {
@@ -47,7 +37,6 @@ pub enum Channel {
     #[serde(rename = "stable")]
     Stable,
     /// Release candidates, too.
->>>>>>> main
     #[serde(rename = "rc")]
     Candidates,
 }
