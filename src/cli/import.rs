@@ -70,7 +70,7 @@ pub async fn import(context: &Context, link: &CoreLink, options: ImportArguments
         return undo(context, &homes, &clients);
     }
     let (sources, unreadable) = sources(&options, &clients, &homes)?;
-    let existing = context.store.entries().map_err(|error| config_error(&error))?;
+    let existing = context.store.document().map_err(|error| config_error(&error))?.entries();
     let selection = Selection {
         only: options.only.clone(),
         ..Selection::default()

@@ -13,6 +13,9 @@ pub enum EditError {
     Exists(String),
     #[error("no server is named `{0}`")]
     Unknown(String),
+    /// The entry differs from the one that was shown for approval.
+    #[error("server `{0}` has changed since it was shown: review it again")]
+    Changed(String),
     /// The text is not a JSON object, or `mcpServers` is not an array.
     #[error("could not edit the configuration: {0}")]
     Shape(String),
@@ -71,6 +74,19 @@ impl Document {
             _ => None,
         };
         servers.into_iter().filter_map(named).collect()
+    }
+
+    /// A setting at the top level.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The entry of an upstream server.
+    ///
+    /// # Errors
+    /// [`EditError::Unknown`], [`EditError::Shape`].
+    pub fn entry(&mut self, name: &str) -> Result<&Map<String, Value>, EditError> {
+        self.server(name).map(|entry| &*entry)
     }
 
     /// Sets the API key.
@@ -146,6 +162,15 @@ impl Document {
     pub fn remove_in_server(&mut self, name: &str, key: &str) -> Result<(), EditError> {
         self.server(name)?.shift_remove(key);
         Ok(())
+    }
+
+    /// The names of all upstream servers.
+    ///
+    /// # Errors
+    /// [`EditError::Shape`].
+    pub fn server_names(&mut self) -> Result<Vec<String>, EditError> {
+        let name = |server: &Value| server.get("name").and_then(Value::as_str).map(str::to_owned);
+        Ok(self.servers()?.iter().filter_map(name).collect())
     }
 
     fn server(&mut self, name: &str) -> Result<&mut Map<String, Value>, EditError> {

@@ -66,12 +66,12 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
     }
 
-    /// The entries of all servers by name, with every key.
+    /// The file as a document.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn entries(&self) -> Result<Vec<(String, serde_json::Map<String, serde_json::Value>)>, StoreError> {
-        Ok(Document::parse(&self.read()?.unwrap_or_default())?.entries())
+    pub fn document(&self) -> Result<Document, StoreError> {
+        Ok(Document::parse(&self.read()?.unwrap_or_default())?)
     }
 
     /// Reads the file for a running core. A missing or empty file is an error: it is being written, or was lost.

@@ -14,11 +14,13 @@ use serde::Deserialize;
 
 use crate::ai_clients::edit;
 use crate::ai_clients::entry::Proxy;
-use crate::ai_clients::import::plan::{ImportPlan, Selection};
+use crate::ai_clients::import::plan::Selection;
 use crate::ai_clients::import::read::{Source, read};
 use crate::ai_clients::import::{files, plan, report};
 use crate::ai_clients::known_clients;
+use crate::control::servers::Origin;
 use crate::server::rest::response::{failed, ok};
+use crate::server::rest::servers::origin;
 use crate::server::state::App;
 
 /// The query of an import.
@@ -95,13 +97,14 @@ pub async fn upload(
         only: names.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         rename: BTreeMap::new(),
     };
-    text(&app, content, query.format.as_deref(), selection, query.preview).await
+    text(&app, content, query.format.as_deref(), selection, origin_unless(&headers, query.preview)).await
 }
 
 /// Imports text.
 pub async fn json(
     State(app): State<Arc<App>>,
     Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
     body: Result<Json<ImportText>, JsonRejection>,
 ) -> Response {
     let Ok(Json(body)) = body else {
@@ -111,13 +114,14 @@ pub async fn json(
         only: body.server_names,
         rename: body.rename,
     };
-    text(&app, &body.content, body.format.as_deref(), selection, query.preview).await
+    text(&app, &body.content, body.format.as_deref(), selection, origin_unless(&headers, query.preview)).await
 }
 
 /// Imports a file on this computer.
 pub async fn path(
     State(app): State<Arc<App>>,
     Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
     body: Result<Json<ImportFile>, JsonRejection>,
 ) -> Response {
     let Ok(Json(body)) = body else {
@@ -140,18 +144,29 @@ pub async fn path(
         Err(error) => Err((StatusCode::NOT_FOUND, format!("could not read `{}`: {error}", file.display()))),
     });
     match read.await {
-        Ok(Ok(source)) => finish(&app, source, selection, files::workspace(&path), query.preview).await,
+        Ok(Ok(source)) => finish(&app, source, selection, files::workspace(&path), origin_unless(&headers, query.preview)).await,
         Ok(Err((status, error))) => failed(status, error),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 
-async fn text(app: &App, content: &str, format: Option<&str>, selection: Selection, preview: bool) -> Response {
+/// Who imports; `None` for a preview.
+fn origin_unless(headers: &HeaderMap, preview: bool) -> Option<Origin> {
+    (!preview).then(|| origin(headers))
+}
+
+async fn text(
+    app: &App,
+    content: &str,
+    format: Option<&str>,
+    selection: Selection,
+    origin: Option<Origin>,
+) -> Response {
     if let Some(response) = unknown_format(format) {
         return response;
     }
     match read(content, format, None, "the request") {
-        Ok(source) => finish(app, source, selection, None, preview).await,
+        Ok(source) => finish(app, source, selection, None, origin).await,
         Err(error) => {
             let place = error.at.map(|(line, column)| format!(" line {line}, column {column}:")).unwrap_or_default();
             failed(StatusCode::BAD_REQUEST, format!("could not read the configuration:{place} it {}", error.problem))
@@ -172,13 +187,13 @@ async fn finish(
     source: Source,
     selection: Selection,
     workspace: Option<&std::path::Path>,
-    preview: bool,
+    origin: Option<Origin>,
 ) -> Response {
     let proxy = Proxy::new(&app.listen_addr, false, None, edit::bridge(&app.root));
     let store = app.config.store().clone();
     let workspace = workspace.map(std::path::Path::to_path_buf);
     let planned = tokio::task::spawn_blocking(move || {
-        let existing = store.entries().map_err(|error| error.to_string())?;
+        let existing = store.document().map_err(|error| error.to_string())?.entries();
         let sources = [source];
         let plan = plan::with_environment(&sources, &existing, &selection, &proxy, workspace.as_deref());
         Ok::<_, String>((report::result(&plan, &sources), plan))
@@ -188,18 +203,12 @@ async fn finish(
         Ok(Err(error)) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error),
         Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
-    if preview || plan.imported.is_empty() {
-        return ok(result);
-    }
-    match app.control.add_all(entries(plan, app.config.current().quarantines())).await {
+    let Some(origin) = origin.filter(|_| !plan.imported.is_empty()) else { return ok(result) };
+    let entries = plan.imported.into_iter().map(|one| (one.name, one.entry)).collect();
+    match app.control.add_all(entries, &origin).await {
         Ok(()) => ok(result),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
-}
-
-/// The entries to add. New servers need approval.
-fn entries(plan: ImportPlan, quarantines: bool) -> Vec<(String, serde_json::Map<String, serde_json::Value>)> {
-    plan.imported.into_iter().map(|one| (one.name.clone(), one.into_entry(quarantines))).collect()
 }
 
 /// The content of the field `file` of a form.
