@@ -77,7 +77,7 @@ pub struct Config {
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// Detail of a search result if the client does not choose: `full` or `compact`.
+    /// Detail of a search result if the client does not choose: `full`, `compact`, or by default the best two in full.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
     /// Longest duration of a tool call, such as `90s` or `2m`.
@@ -275,7 +275,7 @@ fn default_listen() -> String {
 }
 
 fn default_tools_limit() -> usize {
-    15
+    10
 }
 
 fn default_response_limit() -> usize {

@@ -9,5 +9,6 @@ pub mod manage_servers;
 pub mod own_tools;
 pub mod result_cache;
 pub mod retrieve_tools;
+pub mod schema;
 pub mod signature;
 pub mod truncate;

@@ -14,7 +14,7 @@ use crate::gateway::call_log::Activity;
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::failed;
 use crate::gateway::search_mode::result_cache::ResultCache;
-use crate::gateway::search_mode::retrieve_tools::Defaults;
+use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail};
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::UsageCounts;
@@ -112,7 +112,7 @@ impl OwnTools {
             let config = self.config.borrow();
             Defaults {
                 limit: config.tools_limit,
-                compact: config.tool_response_mode.as_deref() == Some("compact"),
+                detail: Detail::of_setting(config.tool_response_mode.as_deref()),
                 room: config.tool_response_limit,
             }
         };
