@@ -108,16 +108,31 @@ impl ServerControl {
     ///
     /// # Errors
     /// [`StoreError`]; the name is taken, or the entry is not valid.
-    pub async fn add(&self, name: &str, mut entry: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
-        entry.entry("enabled").or_insert(Value::Bool(true));
-        let approved = origin.may_approve() && entry.get("quarantined") == Some(&Value::Bool(false));
-        if origin.is_model() || (self.config.current().quarantines() && !approved) {
-            entry.insert("quarantined".to_owned(), Value::Bool(true));
-        }
-        entry.insert("added_by".to_owned(), Value::String(origin.to_string()));
-        entry.entry("created").or_insert_with(|| json!(format!("{:.0}", jiff::Timestamp::now())));
-        let (name, entry) = (name.to_owned(), Value::Object(entry));
-        self.config.edit(move |document| document.add_server(&name, entry.clone())).await
+    pub async fn add(&self, name: &str, entry: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
+        self.add_all(vec![(name.to_owned(), entry)], origin).await
+    }
+
+    /// Adds several servers like [`ServerControl::add`], in one edit: all of them or none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a name is taken, or an entry is not valid.
+    pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>, origin: &Origin) -> Result<(), StoreError> {
+        let quarantines = self.config.current().quarantines();
+        let prepared = |(name, mut entry): (String, Map<String, Value>)| {
+            entry.entry("enabled").or_insert(Value::Bool(true));
+            let approved = origin.may_approve() && entry.get("quarantined") == Some(&Value::Bool(false));
+            if origin.is_model() || (quarantines && !approved) {
+                entry.insert("quarantined".to_owned(), Value::Bool(true));
+            }
+            entry.insert("added_by".to_owned(), Value::String(origin.to_string()));
+            entry.entry("created").or_insert_with(|| json!(format!("{:.0}", jiff::Timestamp::now())));
+            (name, Value::Object(entry))
+        };
+        let entries: Vec<(String, Value)> = entries.into_iter().map(prepared).collect();
+        let edit = self.config.edit(move |document| {
+            entries.iter().try_for_each(|(name, entry)| document.add_server(name, entry.clone()))
+        });
+        edit.await
     }
 
     /// Merges a part of a configuration: objects merge, everything else is replaced. A server that is new or runs something
