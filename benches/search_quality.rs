@@ -21,7 +21,7 @@ use mcpproxy::catalog::weights::Weights;
 #[path = "../tests/search_sets/mod.rs"]
 mod search_sets;
 
-use search_sets::{Query, Quality, Set, interval, mean, measure};
+use search_sets::{Quality, Query, Set, interval, mean, measure};
 
 /// A change that turns one component off.
 type Off = (&'static str, fn(&mut Weights));
@@ -213,7 +213,7 @@ fn joined(query: &str, change: fn(&str) -> String) -> String {
 }
 
 fn languages() {
-    let set = Set::read("languages").unwrap();
+    let set = Set::of("languages", "golden45").unwrap();
     let index = ToolIndex::new(set.tools.clone());
     let names: BTreeSet<&str> = set.queries.iter().map(|query| query.source.as_str()).collect();
     println!("{:<12} {:>7} {:>8} {:>9}", "language", "queries", "recall@5", "recall@10");

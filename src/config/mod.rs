@@ -53,6 +53,12 @@ pub struct Config {
     pub disable_management: bool,
     #[serde(default)]
     pub read_only_mode: bool,
+    /// Whether every client is offered the tools that manage servers. A client can also ask for them with `/mcp?management=true`.
+    #[serde(default)]
+    pub enable_management_tools: bool,
+    /// `/mcp` serves the servers' tools directly while their definitions take at most this many tokens; 0 turns this off.
+    #[serde(default = "default_direct_up_to_tokens")]
+    pub direct_up_to_tokens: usize,
     /// Whether AI clients may add servers, which wait for a person's approval then.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
@@ -254,6 +260,11 @@ fn position(text: &str, needle: &str) -> (usize, usize) {
 
 fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
+}
+
+/// What a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
+fn default_direct_up_to_tokens() -> usize {
+    1000
 }
 
 fn default_tools_limit() -> usize {
