@@ -96,11 +96,6 @@ impl Proxy {
         &self.upstreams
     }
 
-    /// The requests that wait for their clients' answers.
-    pub fn pending_inputs(&self) -> &Arc<PendingInputs> {
-        &self.pending_inputs
-    }
-
     /// The latest tool calls.
     pub fn activity(&self) -> &Activity {
         &self.activity
@@ -139,6 +134,16 @@ impl Proxy {
     /// How long a server may take for one request.
     pub fn call_limit(&self) -> Duration {
         self.config.borrow().call_tool_timeout
+    }
+
+    /// A session's request to a server.
+    pub fn relay<'a>(
+        &'a self,
+        server: &'a str,
+        session: SessionId,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Relay<'a> {
+        Relay::new(&self.upstreams, &self.pending_inputs, self.call_limit(), server, session, context)
     }
 
     /// Notes a call to a server's tool.
@@ -242,7 +247,7 @@ impl Proxy {
         };
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-        let relay = Relay::new(self, server, asking.session, asking.context);
+        let relay = self.relay(server, asking.session, asking.context);
         response(server, relay.pass_or_resume(request, again).await?)
     }
 
@@ -259,7 +264,7 @@ impl Proxy {
     /// The server's own.
     pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<CallToolResponse, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
-        let relay = Relay::new(self, &server, asking.session, asking.context);
+        let relay = self.relay(&server, asking.session, asking.context);
         let since = started.since;
         let answer = relay.go_on(started).await.and_then(|result| response(&server, result));
         let noting = CallRecorder {

@@ -193,7 +193,7 @@ impl DirectHandler {
 
     /// The way of a request, and of what the server says meanwhile back.
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
-        Relay::new(&self.proxy, server, self.session.id, context)
+        self.proxy.relay(server, self.session.id, context)
     }
 
     fn tool_result(

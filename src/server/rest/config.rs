@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::config::document::MASK;
 use crate::config::store::StoreError;
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// Shows the file as it is now, without its secrets.

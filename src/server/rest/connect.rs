@@ -16,7 +16,7 @@ use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
 use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// The body of every change; nothing is as good as `{}`.
@@ -41,7 +41,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 
 pub async fn look(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     let Some(client) = known_clients::client(&id) else { return unknown(&id) };
-    with_files(&app, move |homes, proxy| ok(edit::look(client, homes, proxy, true))).await
+    with_files(&app, move |homes, proxy| ok(edit::inspect(client, homes, proxy, true))).await
 }
 
 pub async fn preview(

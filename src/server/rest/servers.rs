@@ -13,7 +13,8 @@ use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::api::{Approved, LoginStarted, ServerAction};
 use crate::os::{browser, files};
-use crate::server::rest::{failed, ok, views};
+use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
 

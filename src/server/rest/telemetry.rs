@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::server::jobs::send_heartbeats::{count_configured_clients, preview};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 pub async fn payload(State(app): State<Arc<App>>) -> Response {

@@ -14,7 +14,8 @@ use serde_json::json;
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::Explanation;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
-use crate::server::rest::{failed, ok, views};
+use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::health::ToolApproval;
 
