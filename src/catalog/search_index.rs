@@ -208,7 +208,7 @@ impl ToolIndex {
     }
 
     /// Why a tool ranks where it does; `None` when there is no such tool.
-    pub(crate) fn explain(&self, query: &str, server: &str, tool: &str) -> Option<Explanation> {
+    pub fn explain(&self, query: &str, server: &str, tool: &str) -> Option<Explanation> {
         let at = self.entries.iter().position(|entry| entry.server == server && entry.tool.name == tool)?;
         let sums = self.sums(query);
         let sum = sums.of_entries.get(at)?;

@@ -159,6 +159,9 @@ pub enum ToolsCommand {
         /// Maximum number of tools to show
         #[arg(short = 'n', long, default_value_t = 10)]
         limit: usize,
+        /// Show why each tool ranks where it does, and how many searches led to a call
+        #[arg(long)]
+        explain: bool,
     },
     /// Turn tools on
     Enable(SwitchArguments),

@@ -60,6 +60,13 @@ pub struct Config {
     /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
+    /// Offers the tools that manage servers to every AI client. Without it, a client gets them at `/mcp?management=true`.
+    #[serde(default)]
+    pub enable_management_tools: bool,
+    /// Largest size, in tokens, of all tools together at which `/mcp` offers them directly instead of the search. 0 turns this off.
+    #[serde(default = "default_direct_up_to_tokens")]
+    #[schemars(with = "Option<usize>")]
+    pub direct_up_to_tokens: usize,
     /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
@@ -77,7 +84,7 @@ pub struct Config {
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// Detail of a search result if the client does not choose: `full`, `compact`, or by default the best two in full.
+    /// Detail of a search result if the client does not choose: `full` or `compact`. By default the best two tools are in full.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
     /// Longest duration of a tool call, such as `90s` or `2m`.
@@ -272,6 +279,11 @@ fn position(text: &str, needle: &str) -> (usize, usize) {
 
 fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
+}
+
+/// What a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
+fn default_direct_up_to_tokens() -> usize {
+    1000
 }
 
 fn default_tools_limit() -> usize {

@@ -15,6 +15,7 @@ use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Activity, Call, Ended};
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
@@ -70,6 +71,11 @@ impl Proxy {
         self.own.index()
     }
 
+    /// How the searches of AI clients ended since the start.
+    pub fn search_counts(&self) -> SearchCounts {
+        self.own.search_counts()
+    }
+
     /// Answers a call of a tool that asks no server; `None` when it is another.
     pub fn call_own(&self, name: &str, arguments: &JsonObject) -> Option<CallToolResult> {
         self.own.call(name, arguments)
@@ -113,6 +119,9 @@ impl Proxy {
 
     /// Notes that a call ended so.
     pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
+        if !matches!(ended, Ended::Blocked(_)) {
+            self.own.called(call.server, call.tool);
+        }
         self.activity.note(Call {
             source: call.source,
             server: call.server,

@@ -81,7 +81,8 @@ fn describe_tool() -> Tool {
     Tool::new(DESCRIBE_TOOL, description, object(schema)).with_annotations(annotations)
 }
 
-fn read_cache() -> Tool {
+/// Reads truncated results.
+pub fn read_cache() -> Tool {
     let schema = json!({
         "type": "object",
         "properties": {

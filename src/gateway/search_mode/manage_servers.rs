@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, ContentBlock, Extensions, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, ServerConfig};
@@ -67,9 +67,16 @@ enum Kind {
     Texts,
 }
 
-/// The two tools; none where the configuration keeps servers to people.
-pub fn definitions(config: &Config) -> Vec<Tool> {
-    if config.disable_management || config.read_only_mode {
+/// Whether a client's URL asks for the two tools: `/mcp?management=true`.
+pub fn is_requested(extensions: &Extensions) -> bool {
+    let query = extensions.get::<axum::http::request::Parts>().and_then(|parts| parts.uri.query());
+    query.is_some_and(|query| query.split('&').any(|part| part == "management=true"))
+}
+
+/// The two tools, if the configuration or the client asks for them and the configuration does not forbid them.
+pub fn definitions(config: &Config, requested: bool) -> Vec<Tool> {
+    let asked = requested || config.enable_management_tools;
+    if !asked || config.disable_management || config.read_only_mode {
         Vec::new()
     } else {
         vec![upstream_servers(), quarantine_security()]
@@ -442,11 +449,14 @@ mod tests {
 
     #[test]
     fn no_operation_that_is_offered_approves() {
-        for tool in definitions(&Config::parse(std::path::Path::new("c"), "{}").unwrap()) {
+        let parse = |text: &str| Config::parse(std::path::Path::new("c"), text).unwrap();
+        assert_eq!(definitions(&parse("{}"), true).len(), 2);
+        assert_eq!(definitions(&parse(r#"{"enable_management_tools": true}"#), false).len(), 2);
+        assert!(definitions(&parse("{}"), false).is_empty(), "they cost every session tokens");
+        for tool in definitions(&parse("{}"), true) {
             let operations = tool.input_schema["properties"]["operation"]["enum"].to_string();
             assert!(!operations.contains("approve") && !operations.contains("unquarantine"), "{operations}");
         }
-        let kept = Config::parse(std::path::Path::new("c"), r#"{"read_only_mode": true}"#).unwrap();
-        assert!(definitions(&kept).is_empty());
+        assert!(definitions(&parse(r#"{"read_only_mode": true}"#), true).is_empty());
     }
 }

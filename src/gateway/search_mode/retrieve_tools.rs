@@ -114,11 +114,11 @@ impl Asked {
     }
 }
 
-/// The answer, and how many tools are in it.
+/// The answer, and the tools in it, best first, each as server and name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub value: Value,
-    pub returned: usize,
+    pub found: Vec<(String, String)>,
 }
 
 /// Answers. `used` says how often tools were called, by server and name.
@@ -180,9 +180,10 @@ pub fn answer(
     if let Some(id) = &asked.explain {
         answer.insert("explanation".into(), explanation(asked, index, id));
     }
+    let found = search.found.iter().take(returned);
     Answer {
         value: Value::Object(answer),
-        returned,
+        found: found.map(|found| (found.entry.server.clone(), found.entry.tool.name.to_string())).collect(),
     }
 }
 

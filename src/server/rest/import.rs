@@ -144,7 +144,9 @@ pub async fn path(
         Err(error) => Err((StatusCode::NOT_FOUND, format!("could not read `{}`: {error}", file.display()))),
     });
     match read.await {
-        Ok(Ok(source)) => finish(&app, source, selection, files::workspace(&path), origin_unless(&headers, query.preview)).await,
+        Ok(Ok(source)) => {
+            finish(&app, source, selection, files::workspace(&path), origin_unless(&headers, query.preview)).await
+        }
         Ok(Err((status, error))) => failed(status, error),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
@@ -203,7 +205,9 @@ async fn finish(
         Ok(Err(error)) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error),
         Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
-    let Some(origin) = origin.filter(|_| !plan.imported.is_empty()) else { return ok(result) };
+    let Some(origin) = origin.filter(|_| !plan.imported.is_empty()) else {
+        return ok(result);
+    };
     let entries = plan.imported.into_iter().map(|one| (one.name, one.entry)).collect();
     match app.control.add_all(entries, &origin).await {
         Ok(()) => ok(result),

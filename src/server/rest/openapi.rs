@@ -162,7 +162,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
-    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit"]),
+    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "What needs a person's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same", data::<Diagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),
