@@ -51,6 +51,11 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Whether the server or the tool needs approval.
+    pub fn needs_approval(&self) -> bool {
+        matches!(self, CallError::Quarantined(_) | CallError::PendingTool { .. })
+    }
+
     /// Whether the user has blocked the call.
     pub fn is_blocked(&self) -> bool {
         matches!(
@@ -94,6 +99,8 @@ pub enum ApproveError {
         "server `{server}` has no tool `{tool}` at the moment; tools can be approved while their server is connected"
     )]
     UnknownTool { server: String, tool: String },
+    #[error("{} of server `{server}` changed since it was shown: review it again", tools.join(", "))]
+    Changed { server: String, tools: Vec<String> },
     #[error("could not save the approval: {0}")]
     Io(#[from] std::io::Error),
 }

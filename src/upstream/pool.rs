@@ -175,6 +175,11 @@ impl UpstreamPool {
         servers.get(name).map(|server| server.state.borrow().clone())
     }
 
+    /// Whether a server of this name is configured.
+    pub fn has(&self, name: &str) -> bool {
+        read(&self.servers).contains_key(name)
+    }
+
     /// Every server, by name.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let servers = read(&self.servers);
@@ -210,6 +215,32 @@ impl UpstreamPool {
     /// The state of a server. The lock on all servers is not held while a caller works with it.
     fn state(&self, server: &str) -> Option<Arc<watch::Sender<Snapshot>>> {
         read(&self.servers).get(server).map(|server| server.state.clone())
+    }
+
+    /// Approves exactly these definitions: tools by name, each with the fingerprint of what was shown.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing is approved then.
+    pub fn approve_exactly(&self, server: &str, shown: &BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
+        let state = self.state(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
+        let snapshot = state.borrow().clone();
+        let (mut chosen, mut changed) = (Vec::new(), Vec::new());
+        for (name, fingerprint) in shown {
+            let current = snapshot.tool_approvals().into_iter().find(|tool| tool.tool.name == name.as_str());
+            if current.is_none_or(|tool| tool.fingerprint.hash(name) != *fingerprint) {
+                changed.push(format!("`{name}`"));
+            }
+            chosen.extend(snapshot.held().iter().filter(|tool| tool.tool.name == name.as_str()).cloned());
+        }
+        if !changed.is_empty() {
+            let server = server.to_owned();
+            return Err(ApproveError::Changed { server, tools: changed });
+        }
+        if !chosen.is_empty() {
+            self.approvals.approve(server, &chosen)?;
+            state.send_modify(|state| state.open(&chosen));
+        }
+        Ok(chosen.iter().map(|tool| tool.tool.name.to_string()).collect())
     }
 
     /// A connected server's tool.

@@ -20,7 +20,7 @@ use crate::os::block_in_place::block_in_place;
 use crate::os::files;
 use crate::os::keychain::{self, Keychain, KeychainError};
 use crate::os::sync::lock;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 
 /// The tokens of every server with a sign-in.
 pub struct TokenStore {
@@ -219,7 +219,7 @@ impl TokenStore {
 
     /// Counts a token that a server no longer accepts and that could not be renewed.
     pub fn note_expired(&self) {
-        self.counts.oauth_token_expired();
+        self.counts.add(Counter::OauthTokenExpired);
     }
 
     /// Forgets a server's tokens.
@@ -339,7 +339,7 @@ impl CredentialStore for ServerCredentialStore {
     }
 
     async fn on_refresh_token_rejected(&self, rejected: &StoredCredentials) -> Result<(), AuthError> {
-        self.tokens.counts.oauth_refresh_failed();
+        self.tokens.counts.add(Counter::OauthRefreshFailed);
         self.tokens.change(|State { kept, .. }| {
             let same = kept.get(&self.server).is_some_and(|kept| {
                 let received = kept.credentials.token_received_at;
