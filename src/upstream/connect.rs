@@ -178,6 +178,8 @@ fn with_stderr(error: ConnectError, status: &str, stderr: &StderrTail) -> Connec
     }
 }
 
+/// Characters of an unexpected answer that are shown.
+const LONGEST_REASON: usize = 200;
 const CLOSED: &str = "the server closed its output during startup";
 const EXITED: &str = "the server exited during startup";
 
@@ -186,7 +188,10 @@ fn not_initialized(error: &ClientInitializeError) -> String {
         ClientInitializeError::ConnectionClosed(_) => CLOSED.to_owned(),
         ClientInitializeError::TransportError { .. } => CLOSED.to_owned(),
         ClientInitializeError::JsonRpcError(error) => format!("the server rejected `initialize`: {}", error.message),
-        other => format!("could not initialize the server: {other}"),
+        other => {
+            let text: String = other.to_string().chars().take(LONGEST_REASON).collect();
+            format!("the server did not answer `initialize` like an MCP server: {text}")
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use crate::upstream::transport::stdio::{Pending, StdioFastPath};
 /// memory.
 const LARGEST: usize = 64 << 20;
 
+/// Pages of a list; a server may always name a further one without an item on it.
+const MOST_PAGES: usize = 2000;
+
 /// One page, and where the next begins.
 type Page<T> = (Vec<T>, Option<String>);
 
@@ -94,10 +97,10 @@ struct Listed<T> {
     incomplete: Option<String>,
 }
 
-/// Requests page after page. Returns what was listed if a later page fails, or there is no end of them.
+/// Requests page after page. Returns what was listed if a later page fails, or the pages do not end.
 ///
 /// # Errors
-/// The first page failed.
+/// The first page failed, or the list is too large.
 pub async fn all_pages<T, F, E>(page: impl FnMut(Option<String>) -> F) -> Result<Vec<T>, String>
 where
     T: Serialize,
@@ -122,23 +125,28 @@ where
     let (mut items, next) = page(None).await.map_err(|error| error.to_string())?;
     let mut next = cursor(next);
     let mut size = if next.is_some() { length(&items) } else { 0 };
+    let mut cursors = HashSet::new();
     let incomplete = loop {
         let Some(at) = next else { break None };
-        let (more, further) = match page(Some(at.clone())).await {
+        if !cursors.insert(at.clone()) {
+            break Some("its pages repeat".to_owned());
+        }
+        if cursors.len() > MOST_PAGES {
+            break Some(format!("it has more than {MOST_PAGES} pages"));
+        }
+        let (more, further) = match page(Some(at)).await {
             Ok(page) => page,
             Err(error) => break Some(error.to_string()),
         };
         size += length(&more);
         if size > LARGEST {
-            drop(more);
+            // Not kept: as tools they would take several times as much memory.
+            drop((items, more));
             block_in_place_if_large(size, memory::give_back);
-            break Some(format!("they exceed {} MiB", LARGEST >> 20));
+            return Err(format!("they exceed {} MiB", LARGEST >> 20));
         }
         items.extend(more);
         next = cursor(further);
-        if next.as_ref() == Some(&at) {
-            break Some("a page names itself as the next one".to_owned());
-        }
     };
     Ok(Listed { items, incomplete })
 }
@@ -246,12 +254,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_listed_is_kept_when_the_rest_is_given_up() {
-        let large = "x".repeat(1 << 20);
-        let endless = listed(|at| (vec![large.clone()], Some(at.to_string()))).await;
-        assert!(endless.items.len() > 60 && endless.incomplete.unwrap().contains("64 MiB"));
-        let circle = listed(|at| (vec![at.to_string()], Some("same".to_owned()))).await;
-        assert_eq!(circle.items.len(), 2);
-        assert!(circle.incomplete.unwrap().contains("names itself"));
+        let circle = listed(|at| (vec![at.to_string()], Some((at % 2).to_string()))).await;
+        assert_eq!((circle.items.len(), circle.incomplete.as_deref()), (3, Some("its pages repeat")));
+        let empty = listed(|at| (Vec::new(), Some(at.to_string()))).await;
+        assert!(empty.incomplete.unwrap().contains("more than 2000 pages"));
         let mut requested = 0;
         let broken = pages(|_| {
             requested += 1;
@@ -260,6 +266,17 @@ mod tests {
         });
         let broken = broken.await.unwrap();
         assert_eq!((broken.items, broken.incomplete.as_deref()), (vec![1, 2], Some("it broke")));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_too_large_is_an_error() {
+        let large = "x".repeat(1 << 20);
+        let mut requested = 0;
+        let endless = pages(|_| {
+            requested += 1;
+            std::future::ready(Ok::<_, String>((vec![large.clone()], Some(requested.to_string()))))
+        });
+        assert!(endless.await.unwrap_err().contains("64 MiB"));
     }
 
     #[test]

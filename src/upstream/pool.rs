@@ -519,3 +519,88 @@ pub fn file_name(name: &str) -> String {
     let text: String = name.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
     text.trim_start_matches('.').to_owned()
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A server that answers every request without an id, and whose tool `echo` returns a text.
+    const SERVER: &str = r#"
+while read -r line; do
+  case "$line" in
+    *'"initialize"'*) printf '{"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}\n' ;;
+    *'"tools/list"'*) printf '{"jsonrpc":"2.0","id":null,"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"nextCursor":""}}\n' ;;
+    *'"tools/call"'*) printf '{"jsonrpc":"2.0","id":null,"result":{"content":[{"type":"text","text":"echo"}]}}\n' ;;
+  esac
+done
+"#;
+
+    fn pool(directory: &Path) -> UpstreamPool {
+        let approvals = Approvals::load(&directory.join("approvals.json"));
+        let tokens = TokenStore::load(&directory.join("tokens.json"), None, Arc::default());
+        UpstreamPool::new(directory, approvals, tokens)
+    }
+
+    fn shell(name: &str, script: &str) -> ServerConfig {
+        ServerConfig {
+            name: name.to_owned(),
+            command: Some("sh".to_owned()),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            enabled: true,
+            ..ServerConfig::default()
+        }
+    }
+
+    /// Waits for a state of a server.
+    async fn until(pool: &UpstreamPool, name: &str, reached: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let mut changes = pool.changes();
+        let wait = async {
+            loop {
+                changes.mark_unchanged();
+                match pool.snapshot(name) {
+                    Some(snapshot) if reached(&snapshot) => return snapshot,
+                    _ => changes.changed().await.unwrap(),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn servers_follow_the_configuration_and_calls_reach_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(directory.path());
+        let config = shell("a", SERVER);
+        pool.apply(std::slice::from_ref(&config)).await;
+        let connected = until(&pool, "a", Snapshot::is_connected).await;
+        assert_eq!(connected.identity, Some(("sh".to_owned(), "1".to_owned())));
+        let result = pool.call("a", "echo", JsonObject::new(), Duration::from_secs(30)).await.unwrap();
+        assert_eq!(serde_json::to_value(&result).unwrap()["content"][0]["text"], "echo");
+        assert!(matches!(pool.route("a", "echo", |_| true), Some(Route::Fast(_))));
+        assert!(matches!(pool.tool("a", "other"), Err(CallError::UnknownTool { .. })));
+        let disabled = ServerConfig {
+            enabled: false,
+            ..config
+        };
+        pool.apply(&[disabled]).await;
+        assert!(matches!(pool.tool("a", "echo"), Err(CallError::Disabled(_))));
+        pool.apply(&[]).await;
+        assert!(matches!(pool.tool("a", "echo"), Err(CallError::UnknownServer { .. })));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_server_that_exits_is_explained_and_the_reason_stays_while_it_is_retried() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(directory.path());
+        pool.apply(&[shell("a", "echo 'API_TOKEN is not set' >&2; exit 3")]).await;
+        let failed = until(&pool, "a", |server| server.retries == 2).await;
+        let error = failed.last_error().unwrap();
+        let expected =
+            "the server exited during startup (exit status: 3): API_TOKEN is not set (2 attempts failed; retrying)";
+        assert_eq!(error, expected);
+        let retrying = until(&pool, "a", |server| server.phase == Phase::Connecting).await;
+        assert_eq!(retrying.last_error().as_deref(), Some(expected));
+        assert!(matches!(pool.tool("a", "echo"), Err(CallError::NotConnected { reason, .. }) if reason == expected));
+        pool.stop().await;
+    }
+}

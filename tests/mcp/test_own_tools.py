@@ -672,7 +672,7 @@ class Switched(unittest.TestCase):
         with World(config={"mcpServers": [everything()]}) as world:
             core = world.start_core()
             world.wait_connected("everything")
-            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is called"), ("echo", "server:tool")):
+            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is named"), ("echo", "server:tool")):
                 refused = world.run(CORE, "tools", "disable", name)
                 self.assertEqual(refused.returncode, 1, name)
                 self.assertIn(words, refused.stderr)
@@ -702,9 +702,9 @@ class Switched(unittest.TestCase):
         self.assertNotIn("everything__echo", asyncio.run(asyncio.wait_for(names_of_all(world), 20)))
         refused = echo(world, "hello")
         self.assertTrue(refused.is_error)
-        self.assertIn("is switched off", text_of(refused))
+        self.assertIn("is disabled", text_of(refused))
         self.assertEqual(recorded(world)[0], ("echo", "blocked"))
-        self.assertIn("is switched off", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
+        self.assertIn("is disabled", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
         _, described = ask(world, "describe_tool", tool_ids=["everything:echo"])
         self.assertEqual(described["errors"][0]["error"], "disabled")
         _, checked = ask(world, "describe_tool", tool_ids=["everything:echo"], check=True)
