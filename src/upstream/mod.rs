@@ -13,6 +13,7 @@ pub mod resolve;
 pub mod server_handles;
 pub mod session;
 pub mod sign_in_state;
+pub mod simple_call;
 pub mod snapshot;
 #[cfg(target_os = "linux")]
 pub mod spawn_thread;

@@ -4,12 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use std::time::Duration;
 
-use rmcp::ErrorData;
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool,
-};
+use rmcp::model::Tool;
 use rmcp::service::{Peer, RoleClient, ServiceError};
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -24,9 +20,7 @@ use crate::upstream::error::{ApproveError, CallError, not_answered};
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::resolve::inactive_phase;
 use crate::upstream::server_handles::{Connection, ServerHandles, SessionError};
-use crate::upstream::session::in_flight::{CallEvents, CallHandle, ServerEvent, SessionId};
-use crate::upstream::session::multi_round_trip;
-use crate::upstream::session::pending::Sent;
+use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::router::Broadcast;
 use crate::upstream::session::subscriptions::Subscriptions;
 use crate::upstream::snapshot::{Phase, Snapshot};
@@ -312,58 +306,6 @@ impl UpstreamPool {
         Some(fast_path.map_or(Route::Library, Route::Fast))
     }
 
-    /// Calls a tool for a caller that cannot answer questions.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn call(
-        &self,
-        server: &str,
-        tool: &str,
-        arguments: JsonObject,
-        limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
-        self.tool(server, tool)?;
-        let peer = self.peer(server)?;
-        let server = server.to_owned();
-        // Without arguments an empty object, never `null`: servers reject the latter.
-        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-        let (caller, events) = CallHandle::of(self.new_session());
-        let sent = multi_round_trip::send(&peer, request, caller).await.map_err(|error| self.failed(&server, error))?;
-        self.follow(server, sent, events, limit).await
-    }
-
-    async fn follow(
-        &self,
-        server: String,
-        mut sent: Sent,
-        mut events: CallEvents,
-        limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
-        let mut timeout = std::pin::pin!(tokio::time::sleep(limit));
-        let answer = loop {
-            tokio::select! {
-                biased;
-                Some(event) = events.recv() => refuse(event),
-                answer = sent.answer() => break answer,
-                () = &mut timeout => {
-                    let error = CallError::Timeout { server, limit };
-                    sent.cancel(&error.to_string()).await;
-                    return Err(error);
-                }
-            }
-        };
-        match answer {
-            Ok(ServerResult::CallToolResult(result)) => Ok(result),
-            Ok(_) => Err(CallError::Other {
-                server,
-                error: "the response is not a tool result".to_owned(),
-            }),
-            Err(error) => Err(self.failed(&server, error)),
-        }
-    }
-
     /// Why a request has no result. A failed send may mean that the server is gone, or requires a sign-in.
     pub fn failed(&self, server: &str, error: ServiceError) -> CallError {
         let name = server.to_owned();
@@ -478,15 +420,6 @@ fn initial_state(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
     watch::Sender::new(Snapshot::new(config.clone(), phase))
 }
 
-/// Refuses a server's request during a call whose caller cannot answer it.
-fn refuse(event: ServerEvent) {
-    if let ServerEvent::Question(question) = event {
-        let text = "this call was made over REST or with `mcpproxy call`, which cannot answer server requests";
-        let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
-        let _ = question.answer.send(Err(refusal));
-    }
-}
-
 /// Increases the shared change counter on every state change; ends with the server's task.
 async fn count_changes(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
     while state.changed().await.is_ok() {
@@ -522,6 +455,10 @@ pub fn file_name(name: &str) -> String {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::time::Duration;
+
+    use rmcp::model::JsonObject;
+
     use super::*;
 
     /// A server that answers every request without an id, and whose tool `echo` returns a text.

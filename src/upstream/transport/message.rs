@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use rmcp::model::{NumberOrString, RequestId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -209,6 +209,18 @@ fn after_id<'a>(text: &'a str, split: impl Fn(&'a str, &'static str) -> Option<(
 pub fn start_of(text: &[u8]) -> String {
     let start = String::from_utf8_lossy(text.get(..text.len().min(200)).unwrap_or_default());
     start.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A message on one line. Line breaks between a client's arguments would end it early.
+pub fn line_of(message: &impl Serialize) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(message).ok()?;
+    for byte in &mut line {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    line.push(b'\n');
+    Some(line)
 }
 
 fn owned(message: Message<'_>) -> Message<'static> {

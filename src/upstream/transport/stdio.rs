@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::os::sync::lock;
 use crate::upstream::session::in_flight::{Answer, CallHandle, FIRST_FAST_ID, InFlightRequests, SharedInFlight};
+use crate::upstream::transport::message::line_of;
 use crate::upstream::transport::stdio_reader::Reader;
 
 /// Messages that may wait for a server to read them.
@@ -157,18 +158,6 @@ impl Pending {
             let _ = self.line.outbox.try_send(line);
         }
     }
-}
-
-/// A message on one line. Line breaks between a client's arguments would end it early.
-pub fn line_of(message: &impl Serialize) -> Option<Vec<u8>> {
-    let mut line = serde_json::to_vec(message).ok()?;
-    for byte in &mut line {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    line.push(b'\n');
-    Some(line)
 }
 
 fn request_id(id: u32) -> RequestId {

@@ -24,9 +24,8 @@ use crate::os::sync::lock;
 use crate::upstream::session::in_flight::{Answer, Match, SharedInFlight};
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
 use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
-use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable};
+use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable, line_of};
 use crate::upstream::transport::repair::Scanner;
-use crate::upstream::transport::stdio::line_of;
 use crate::upstream::transport::throttle::{self, Throttle};
 
 /// Bytes read at once.
