@@ -94,7 +94,8 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started, asking(None, None)).await;
+            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
@@ -105,7 +106,7 @@ impl ServerHandler for Handler {
         }
         let asking = asking(request.request_state, request.input_responses);
         match self.proxy.call(&request.name, &arguments, Some(asking)).await {
-            Some(answer) => answer,
+            Some(answer) => Ok(answer?.respond(&context.extensions)),
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \
