@@ -116,7 +116,7 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = match self.few_tools() {
-            Some(few) => [few_tools::definitions(&few), vec![read_cache()]].concat(),
+            Some(_) => [few_tools::definitions(&self.proxy), vec![read_cache()]].concat(),
             None => definitions(),
         };
         let requested = manage_servers::is_requested(&context.extensions);
@@ -137,7 +137,8 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started, asking(None, None)).await;
+            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
@@ -150,7 +151,7 @@ impl ServerHandler for Handler {
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);
         let asking = asking(request.request_state, request.input_responses);
         match self.proxy.call(&name, &arguments, Some(asking)).await {
-            Some(answer) => answer,
+            Some(answer) => Ok(answer?.respond(&context.extensions)),
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \

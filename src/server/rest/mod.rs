@@ -71,9 +71,10 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
-    api.fallback(unknown_route)
-        .layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+    // An unknown path is not found, whoever asks: clients take 401 for an invitation to sign in.
+    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
         .merge(health_routes())
+        .fallback(unknown_route)
         .with_state(app)
 }
 
