@@ -23,4 +23,5 @@ pub mod public;
 pub mod published;
 pub mod repeat;
 pub mod report;
+pub mod retention;
 pub mod store;

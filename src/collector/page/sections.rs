@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::chart::{self, Series};
-use super::{escape, number, share, text};
+use super::text::{escape, number, share, text};
 use crate::collector::figures::STEPS;
 use crate::collector::report::Day;
 
