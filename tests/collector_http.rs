@@ -154,7 +154,8 @@ fn requests_that_are_not_reports_are_refused() {
 fn a_body_that_never_comes_is_given_up() {
     let (_directory, collector) = started(&[]);
     let mut stream = TcpStream::connect(collector.public).unwrap();
-    let head = "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{";
+    let head =
+        "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{";
     stream.write_all(head.as_bytes()).unwrap();
     // A head that never ends is closed without an answer.
     let mut other = TcpStream::connect(collector.public).unwrap();
@@ -182,7 +183,12 @@ fn networks_and_ids_have_limits() {
     let answers: Vec<_> = (0..70).map(|_| send("198.51.100.7", &body(&new_id(), |_| {}))).collect();
     assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 60);
     assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 10);
-    assert!(answers.iter().filter(|answer| answer.status == 429).all(|answer| answer.head.to_lowercase().contains("retry-after: ")));
+    assert!(
+        answers
+            .iter()
+            .filter(|answer| answer.status == 429)
+            .all(|answer| answer.head.to_lowercase().contains("retry-after: "))
+    );
     // What a client writes itself stands before what the proxy adds.
     let forged = send("203.0.113.9, 198.51.100.7", &body(&new_id(), |_| {}));
     assert_eq!(forged.status, 429);
@@ -205,7 +211,8 @@ fn a_forwarded_address_is_not_believed_by_default() {
     let accepted = (0..70)
         .filter(|n| {
             let source = format!("10.0.{n}.1");
-            post(collector.public, "/v1/heartbeat", &body(&new_id(), |_| {}), &[("X-Forwarded-For", &source)]).status == 204
+            post(collector.public, "/v1/heartbeat", &body(&new_id(), |_| {}), &[("X-Forwarded-For", &source)]).status
+                == 204
         })
         .count();
     assert_eq!(accepted, 60);
@@ -223,9 +230,7 @@ fn everyone_can_see_and_delete_what_came_from_their_id() {
     assert_eq!(mine["reports"].as_array().unwrap().len(), 1);
     assert_eq!(mine["reports"][0]["kept_of_body"]["version"], "0.5.0");
     let backup = directory.path().join("before.db");
-    let command = |arguments: &[&str]| {
-        program().arg("--data").arg(directory.path()).args(arguments).output().unwrap()
-    };
+    let command = |arguments: &[&str]| program().arg("--data").arg(directory.path()).args(arguments).output().unwrap();
     assert!(command(&["backup", backup.to_str().unwrap()]).status.success());
     let export = directory.path().join("before.jsonl");
     assert!(command(&["export", export.to_str().unwrap()]).status.success());
@@ -281,7 +286,11 @@ fn the_operator_needs_a_key_from_outside_and_a_name_of_this_computer_inside() {
     assert_eq!(answer.json(), collector.stats());
     let foreign = "GET /v1/stats HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(raw(collector.admin, foreign.as_bytes()).unwrap().status, 403);
-    for (path, text) in [("/healthz", "ok"), ("/readyz", "ready"), ("/metrics", "mcpproxy_collector_reports_accepted_total 0")] {
+    for (path, text) in [
+        ("/healthz", "ok"),
+        ("/readyz", "ready"),
+        ("/metrics", "mcpproxy_collector_reports_accepted_total 0"),
+    ] {
         let answer = get(collector.admin, path);
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.body.contains(text), "{path}: {}", answer.body);
@@ -307,7 +316,11 @@ fn published_figures_are_signed_and_chained() {
     key.verify(answer.body.as_bytes(), &signature, false).unwrap();
     let numbered = get(collector.public, "/public/stats-1.json");
     assert_eq!(numbered.body, answer.body);
-    for path in ["/public/signing.key", "/public/../stats.key", "/public/stats-1.json/../signing.key"] {
+    for path in [
+        "/public/signing.key",
+        "/public/../stats.key",
+        "/public/stats-1.json/../signing.key",
+    ] {
         assert_eq!(get(collector.public, path).status, 404, "{path}");
     }
     collector.stop();
@@ -378,7 +391,11 @@ fn a_collector_that_cannot_write_answers_503_and_loses_nothing() {
 #[test]
 fn a_second_collector_in_the_same_directory_says_why_it_does_not_start() {
     let (directory, _collector) = started(&[]);
-    let output = program().args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"]).arg(directory.path()).output().unwrap();
+    let output = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("error: could not start: another collector"), "{text}");

@@ -68,7 +68,8 @@ fn ten_kills_lose_and_duplicate_nothing() {
             Ok(())
         })
         .unwrap();
-    let ids = |texts: &BTreeSet<String>| -> BTreeSet<Id> { texts.iter().map(|text| Id::from_uuid(text).unwrap()).collect() };
+    let ids =
+        |texts: &BTreeSet<String>| -> BTreeSet<Id> { texts.iter().map(|text| Id::from_uuid(text).unwrap()).collect() };
     let (accepted, unanswered) = (ids(&sent.accepted), ids(&sent.unanswered));
     assert_eq!(accepted.difference(&stored).count(), 0, "an accepted report is lost");
     assert!(stored.difference(&accepted).all(|id| unanswered.contains(id)), "a report is there that was refused");

@@ -92,10 +92,8 @@ fn a_repeat_shortly_after_counts_once_even_across_midnight() {
 fn the_past_can_be_asked_for() {
     let (_directory, mut store) = filled(&events(), 1000);
     let last = mcpproxy::collector::report::Day::parse("2026-02-01").unwrap();
-    let early: Vec<Entry> = events()
-        .into_iter()
-        .filter(|entry| !matches!(entry, Entry::Report(report) if report.day() > last))
-        .collect();
+    let early: Vec<Entry> =
+        events().into_iter().filter(|entry| !matches!(entry, Entry::Report(report) if report.day() > last)).collect();
     let then = stats::take(&mut store, Some(last)).unwrap();
     let (_other, mut store) = filled(&early, 1000);
     let cut = stats::take(&mut store, None).unwrap();

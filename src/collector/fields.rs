@@ -1,9 +1,9 @@
 //! What a report of any schema may contain: the sender's own rules, and the fields that later schemas of the Go core add.
 
 use crate::contract::run_facts::EnvMarkers;
-use crate::telemetry::payload::schema::{Allowed, Field, Rule};
-use crate::telemetry::payload::client_name;
 use crate::telemetry::payload::HeartbeatPayload;
+use crate::telemetry::payload::client_name;
+use crate::telemetry::payload::schema::{Allowed, Field, Rule};
 
 /// The longest count that is read as one.
 const MOST: u64 = 1_000_000_000;

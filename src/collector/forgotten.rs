@@ -111,7 +111,10 @@ pub fn secret(path: &Path) -> io::Result<[u8; 32]> {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             parse_secret(text.trim()).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("`{}` is not a key of 64 hexadecimal digits", path.display()))
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("`{}` is not a key of 64 hexadecimal digits", path.display()),
+                )
             })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

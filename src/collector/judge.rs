@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use crate::collector::fields;
 use crate::collector::report::{Client, Facts, Id, KINDS, LAUNCHES, Moment, Reached, System, launch_word};
 use crate::contract::run_facts::{EnvKind, LaunchSource};
-use crate::telemetry::payload::schema::{Allowed, Field, Rule};
 use crate::telemetry::payload;
+use crate::telemetry::payload::schema::{Allowed, Field, Rule};
 use crate::telemetry::scan::strict_json::{self, Json};
 
 /// The longest body, in bytes; a longer one is answered with 413.

@@ -15,7 +15,12 @@ use crate::collector::stats::Stats;
 pub const SMALLEST: u64 = 10;
 
 /// Figures that count no installations: they are hidden only with their whole audience.
-const NOT_CELLS: [&str; 4] = ["funnel/reports", "funnel/schemas", "retrieve_tools_calls_total", "quality"];
+const NOT_CELLS: [&str; 4] = [
+    "funnel/reports",
+    "funnel/schemas",
+    "retrieve_tools_calls_total",
+    "quality",
+];
 
 #[derive(Debug, Clone, Copy)]
 struct Cell {
@@ -105,7 +110,9 @@ fn protect(cells: &mut BTreeMap<Audience, Cells>, sum: &[Place]) -> bool {
     let mut hidden = 0;
     let mut smallest: Option<(u64, &Place)> = None;
     for place in sum {
-        let Some(cell) = cells.get(&place.0).and_then(|cells| cells.get(&place.1)) else { continue };
+        let Some(cell) = cells.get(&place.0).and_then(|cells| cells.get(&place.1)) else {
+            continue;
+        };
         if cell.hidden {
             hidden += 1;
         } else if cell.value > 0 && smallest.is_none_or(|(value, _)| cell.value < value) {

@@ -75,7 +75,8 @@ impl Stats {
     pub fn quality(&self) -> Value {
         let all = self.census.figures(Audience::EVERYTHING);
         let (values, fields): (Vec<_>, Vec<_>) = all.unknown.iter().partition(|(path, _)| path.ends_with(":value"));
-        let (values, fields): (BTreeMap<_, _>, BTreeMap<_, _>) = (values.into_iter().collect(), fields.into_iter().collect());
+        let (values, fields): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (values.into_iter().collect(), fields.into_iter().collect());
         json!({
             "accepted": all.bodies,
             "repeated": all.repeats,

@@ -1,51 +1,37 @@
-//! Whether a server is to run shut off from the computer: `docker_isolation`, and `isolation` of its entry. The existing core
-//! does that; this one cannot, and starts no such server as if nothing were said. The rules are the existing core's.
+//! Isolation settings: `docker_isolation`, and `isolation` of a server, with the rules of the existing core.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{Protocol, ServerConfig, text_or_none};
+use crate::config::deserialize::string_or_none;
 
-/// `docker_isolation`, or `isolation` of a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Isolation from this computer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Isolation {
+    /// `true` means `docker`, unless `mode` is set.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// `docker`, `sandbox` or `none`: says more than `enabled`.
-    #[serde(default, deserialize_with = "text_or_none")]
+    /// `docker`, `sandbox` or `none`. Takes precedence over `enabled`.
+    #[serde(default, deserialize_with = "string_or_none")]
     pub mode: Option<String>,
 }
 
-const NONE: &str = "none";
+/// The mode without isolation.
+pub(crate) const NONE: &str = "none";
 
 impl Isolation {
-    /// What a server's own words and those for all come to.
+    /// The isolation of a server, given the settings for all servers.
     pub(crate) fn within(&self, all: &Isolation) -> Isolation {
-        let of_all = match (&all.mode, all.enabled) {
+        let default = match (&all.mode, all.enabled) {
             (Some(mode), _) => mode.as_str(),
             (None, Some(true)) => "docker",
             (None, _) => NONE,
         };
-        let inherited = if self.enabled == Some(false) { NONE } else { of_all };
+        let inherited = if self.enabled == Some(false) { NONE } else { default };
         Isolation {
             enabled: self.enabled,
             mode: Some(self.mode.as_deref().unwrap_or(inherited).to_owned()),
         }
-    }
-}
-
-impl ServerConfig {
-    /// Why the server is not started, and what to do, where it is to run shut off.
-    pub fn must_be_isolated(&self) -> Option<String> {
-        let mode = self.isolation.mode.as_deref().filter(|mode| *mode != NONE)?;
-        let command = self.command.as_deref().unwrap_or_default();
-        // One that runs in a container of its own is not put into another.
-        if self.effective_protocol() != Protocol::Stdio || command.contains("docker") {
-            return None;
-        }
-        Some(format!(
-            "it is to run shut off from this computer (`{mode}`, by `docker_isolation` or its own `isolation`), which this core cannot do: \
-             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it as any other program of yours"
-        ))
     }
 }
 

@@ -20,7 +20,7 @@ const LONGEST_QUIT: Duration = Duration::from_secs(15);
 /// Quits the running tray and waits until it has ended.
 pub fn quit(world: &World) -> ExitCode {
     let Some(home) = &world.home else {
-        say("this user has no home directory");
+        say("could not find this user's home directory");
         return ExitCode::FAILURE;
     };
     let root = InstanceRoot::resolve(home, world.environment.get(names::ENV_HOME));
@@ -34,25 +34,25 @@ pub fn quit(world: &World) -> ExitCode {
             Ok(Attempt::Held(_)) => return ExitCode::SUCCESS,
             Ok(Attempt::Taken { .. }) if !std::mem::replace(&mut requested, true) => {
                 if let Err(error) = send_blocking(world, &root, InstanceRequest::Quit) {
-                    say(&format!("the MCPProxy that runs does not answer: {error}"));
+                    say(&format!("MCPProxy is running but not responding: {error}"));
                     return ExitCode::FAILURE;
                 }
             }
             Ok(Attempt::Taken { .. }) => std::thread::sleep(Duration::from_millis(50)),
             Err(error) => {
-                say(&format!("`{}` cannot be used: {error}", root.tray_lock().display()));
+                say(&format!("could not use `{}`: {error}", root.tray_lock().display()));
                 return ExitCode::FAILURE;
             }
         }
     }
-    say("the MCPProxy that runs has not ended yet");
+    say("MCPProxy has not quit yet");
     ExitCode::FAILURE
 }
 
 /// Removes the launch-at-login entry.
 pub fn unregister(world: &World) -> ExitCode {
     let Some(home) = &world.home else {
-        say("this user has no home directory");
+        say("could not find this user's home directory");
         return ExitCode::FAILURE;
     };
     let root = InstanceRoot::resolve(home, world.environment.get(names::ENV_HOME));
@@ -76,7 +76,9 @@ pub fn add_to_path(world: &World) -> ExitCode {
 
 #[cfg(not(windows))]
 pub fn add_to_path(_: &World) -> ExitCode {
-    exit_code(Err("only on Windows: elsewhere the package puts the programs where they are found".to_owned()))
+    exit_code(Err(
+        "--add-to-path works only on Windows; on other systems the package installs the programs into PATH".to_owned()
+    ))
 }
 
 #[cfg(windows)]
@@ -85,7 +87,7 @@ fn own_folder(world: &World) -> Result<&Path, String> {
         .executable
         .as_deref()
         .and_then(Path::parent)
-        .ok_or_else(|| "the system does not say where this program is".into())
+        .ok_or_else(|| "could not determine the path of this program".into())
 }
 
 fn exit_code(done: Result<(), String>) -> ExitCode {

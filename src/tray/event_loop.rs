@@ -85,7 +85,7 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
                     Err(sentence) => {
                         say(&sentence);
                         if !opened.by_the_system {
-                            message::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
+                            message::tell_in_a_window(&format!("MCPProxy could not start: {sentence}"));
                         }
                         leaving = true;
                         *flow = ControlFlow::ExitWithCode(1);
@@ -212,12 +212,12 @@ fn start_driver(
                 };
                 drive::drive(setting, model, inputs, orders).await;
             }),
-            Err(error) => tracing::error!("the driver cannot run: {error}"),
+            Err(error) => tracing::error!("could not run the driver thread: {error}"),
         }
         let _ = done.send(());
     };
     let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(drive);
-    thread.map(drop).map_err(|error| format!("the system gives no thread: {error}"))
+    thread.map(drop).map_err(|error| format!("could not start a thread: {error}"))
 }
 
 fn build(shown: &mut Option<Shown>, view: View, inputs: &Sender<Input>) {
@@ -236,6 +236,6 @@ fn relaunch(program: &Path) {
     let mut command = std::process::Command::new(program);
     command.env_remove(names::ENV_LAUNCHED_BY);
     if let Err(error) = command.spawn() {
-        tracing::error!("`{}` cannot be started: {error}", program.display());
+        tracing::error!("could not start `{}`: {error}", program.display());
     }
 }

@@ -215,11 +215,11 @@ impl Menu {
         items.push(action(Command::OpenLogs, "Open logs", true));
         items.push(Item::Separator);
         if model.updated {
-            items.push(action(Command::Relaunch, "MCPProxy was updated: start the new version", true));
+            items.push(action(Command::Relaunch, "Restart to use the updated MCPProxy", true));
         }
         if let Some((version, _)) = model.update.as_ref().and_then(Update::news) {
             let version = line(version, LONGEST_NAME);
-            items.push(action(Command::ShowRelease, &format!("Version {version} is out: see what is new…"), true));
+            items.push(action(Command::ShowRelease, &format!("Version {version} is available: see what's new…"), true));
         }
         items.push(action(Command::About, "About MCPProxy", true));
         items.push(action(Command::Quit, "Quit", true));
@@ -238,10 +238,10 @@ fn action(command: Command, label: &str, enabled: bool) -> Item {
 fn servers(servers: &[Server]) -> Item {
     let mut items: Vec<Item> = servers.iter().take(MOST_SERVERS).map(server).collect();
     if let Some(more @ 1..) = servers.len().checked_sub(MOST_SERVERS) {
-        items.push(Item::Text(format!("and {more} more: see the configuration")));
+        items.push(Item::Text(format!("and {more} more")));
     }
     if items.is_empty() {
-        items.push(Item::Text("None yet: add one to the configuration".to_owned()));
+        items.push(Item::Text("No servers yet. In a terminal: mcpproxy upstream add".to_owned()));
     }
     Item::Submenu {
         label: format!("Servers ({})", servers.len()),
@@ -295,7 +295,7 @@ fn clients(clients: &[AiClient]) -> Option<Item> {
         })
         .collect();
     if items.is_empty() {
-        items.push(Item::Text("None was found: copy the address instead".to_owned()));
+        items.push(Item::Text("No AI clients found. Use Copy MCP address.".to_owned()));
     }
     Some(Item::Submenu {
         label: "Connect AI client".to_owned(),
@@ -325,9 +325,9 @@ fn attention(model: &Model) -> Option<Item> {
 fn autostart(status: &Status) -> Item {
     let label = match status {
         Status::Enabled | Status::Disabled => "Run at Startup".to_owned(),
-        Status::DisabledInSystem => "Run at Startup (switched off in the system)".to_owned(),
+        Status::DisabledInSystem => "Run at Startup (turned off in the system's settings)".to_owned(),
         Status::RequiresApproval => "Run at Startup (allow it in Login Items…)".to_owned(),
-        Status::Impossible(why) => format!("Run at Startup: {why}"),
+        Status::Impossible(why) => format!("Run at Startup is not available: {why}"),
     };
     Item::Check {
         command: Command::ToggleAutostart,
@@ -355,7 +355,7 @@ fn core(model: &Model) -> Vec<Item> {
         items.push(action(Command::UseOtherAddress, &format!("Use {address} instead"), true));
     }
     if model.older_core() {
-        let label = format!("Replace the old core ({}) by {}", line(&model.core_version, 20), model.version);
+        let label = format!("Replace old core ({}) with {}", line(&model.core_version, 20), model.version);
         items.push(action(Command::ReplaceCore, &label, true));
     }
     match model.core {
@@ -363,7 +363,7 @@ fn core(model: &Model) -> Vec<Item> {
             items.push(action(Command::StartCore, "Start core", true));
         }
         State::Running(_) | State::Rejoining { .. } if !model.ours() => {
-            items.push(Item::Text("This core was started elsewhere: it is left alone".to_owned()));
+            items.push(Item::Text("Core was started outside this app; not managed here".to_owned()));
         }
         State::Looking { .. } | State::Starting { .. } | State::Running(_) | State::Rejoining { .. } => {
             items.push(action(Command::StopCore, "Stop core", true));
@@ -373,7 +373,7 @@ fn core(model: &Model) -> Vec<Item> {
     }
     items.push(Item::Check {
         command: Command::ToggleStartsCore,
-        label: format!("Start core with {}", names::PRODUCT),
+        label: "Start core automatically".to_owned(),
         checked: model.starts_core,
         enabled: true,
     });
@@ -479,7 +479,7 @@ _ Run at Startup
 --
 Stop core
 Restart core
-x Start core with MCPProxy
+x Start core automatically
 --
 Open configuration
 Open logs
@@ -504,7 +504,7 @@ Quit
     #[test]
     fn anothers_core_cannot_be_stopped_here() {
         let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
-        assert!(drawn.contains("started elsewhere") && !drawn.contains("Stop core"));
+        assert!(drawn.contains("started outside this app") && !drawn.contains("Stop core"));
     }
 
     #[test]
@@ -550,7 +550,7 @@ Quit
         if let State::Running(core) = &mut old.core {
             core.older = true;
         }
-        assert!(drawn(&Menu::of(&old).items, 0).contains("\nReplace the old core (1.0.0) by 1.2.3\n"));
+        assert!(drawn(&Menu::of(&old).items, 0).contains("\nReplace old core (1.0.0) with 1.2.3\n"));
     }
 
     #[test]
@@ -571,7 +571,7 @@ Quit
         let text = drawn(&Menu::of(&model).items, 0);
         assert!(text.contains("\nConnect AI client >\n  x Cursor\n  _ Zed\nCopy MCP address\n"), "{text}");
         model.clients = vec![client("Goose", false, false, true)];
-        assert!(drawn(&Menu::of(&model).items, 0).contains("  [None was found: copy the address instead]\n"));
+        assert!(drawn(&Menu::of(&model).items, 0).contains("  [No AI clients found. Use Copy MCP address.]\n"));
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn run(world: World) -> ExitCode {
             Err(StartError { sentence, has_display }) => {
                 say(&sentence);
                 if has_display && !autostart {
-                    message::tell_in_a_window(&format!("MCPProxy cannot start: {sentence}"));
+                    message::tell_in_a_window(&format!("MCPProxy could not start: {sentence}"));
                 }
                 ExitCode::FAILURE
             }

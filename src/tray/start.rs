@@ -26,7 +26,7 @@ use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 
 /// Advice where nothing can be shown.
-pub const WITHOUT_DISPLAY: &str = "start the core alone with `mcpproxy serve`";
+pub const WITHOUT_DISPLAY: &str = "run the core without the tray: `mcpproxy serve`";
 
 /// How a start that did not reach the event loop ended.
 pub enum Started {
@@ -45,15 +45,15 @@ pub fn start(world: World, by_the_system: bool) -> Result<Started, StartError> {
     let has_display = display::is_named(Platform::HOST, environment);
     let fails = |sentence: String| StartError { sentence, has_display };
     if !has_display {
-        let sentence = "there is no display here (DISPLAY and WAYLAND_DISPLAY are not set)";
+        let sentence = "no display is available (DISPLAY and WAYLAND_DISPLAY are not set)";
         return Err(fails(format!("{sentence}; {WITHOUT_DISPLAY}")));
     }
-    let home = world.home.clone().ok_or_else(|| fails("this user has no home directory".to_owned()))?;
+    let home = world.home.clone().ok_or_else(|| fails("could not find this user's home directory".to_owned()))?;
     let root = InstanceRoot::resolve(&home, environment.get(names::ENV_HOME));
     for directory in [root.path(), &root.logs()] {
         files::create_private_dir(directory).map_err(|error| {
             fails(format!(
-                "`{}` cannot be used: {error}; {}, or name another directory in {}",
+                "could not use `{}`: {error}; {}, or set another data directory in {}",
                 directory.display(),
                 files::remedy(directory, &error),
                 names::ENV_HOME
@@ -65,19 +65,19 @@ pub fn start(world: World, by_the_system: bool) -> Result<Started, StartError> {
         Ok(Attempt::Taken { pid }) => {
             let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
             if !by_the_system && let Err(error) = send_blocking(&world, &root, InstanceRequest::Show) {
-                say(&format!("the MCPProxy that runs does not answer: {error}"));
+                say(&format!("MCPProxy is running but not responding: {error}"));
             }
             return Ok(Started::ElsewhereAlready(format!(
-                "MCPProxy already runs here{process}: see its icon in the notification area"
+                "MCPProxy is already running{process}; look for its icon in the notification area"
             )));
         }
         Err(error) => {
             let (path, remedy) = (root.tray_lock(), files::remedy(&root.tray_lock(), &error));
-            return Err(fails(format!("`{}` cannot be used: {error}; {remedy}", path.display())));
+            return Err(fails(format!("could not use `{}`: {error}; {remedy}", path.display())));
         }
     };
     if let Err(error) = write_log::begin(&root.logs(), environment.get(names::ENV_LOG)) {
-        say(&format!("no log is written: {error}"));
+        say(&format!("logging is disabled: {error}"));
     }
     run_loop(Opened {
         world,
@@ -108,7 +108,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
     tracing::info!("{} {VERSION} starts: {start:?}, {}", names::TRAY_PROGRAM, root.path().display());
 
     let autostart = Autostart::of_this_program(environment, home)
-        .map_err(|error| format!("the system does not say where this program is: {error}"))?;
+        .map_err(|error| format!("could not determine the path of this program: {error}"))?;
     autostart.correct_stale_path();
     let mut model = Model::new(VERSION, autostart.status());
     let (preferences, question) = first_question(environment, root, start, &mut model);
@@ -116,7 +116,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
 
     let mut journal = Journal::open(root);
     if journal.after_unclean_end {
-        tracing::warn!("the tray before this one ended without a word: it crashed, was killed, or lost its session");
+        tracing::warn!("the previous tray ended without logging it: it crashed, was killed, or its session ended");
     }
     let reason = journal::start_reason(start, journal.after_unclean_end);
     journal.record(Kind::AppLaunched, std::process::id(), reason);
@@ -162,7 +162,7 @@ fn first_question(
     let mut preferences = match write_state::read_preferences(root) {
         Ok(preferences) => preferences,
         Err(error) => {
-            tracing::warn!("{error}; nothing is asked and nothing is changed there");
+            tracing::warn!("{error}; skipping the first-run window and leaving the file unchanged");
             return (Preferences::default(), None);
         }
     };

@@ -35,13 +35,16 @@ pub struct ToolFingerprint {
     input_schema: String,
     output_schema: String,
     annotations: String,
+    /// Icons, `_meta` and whatever else the definition holds; empty if there is nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    extras: String,
 }
 
 /// A tool that waits for approval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingTool {
     pub tool: Tool,
-    pub print: ToolFingerprint,
+    pub fingerprint: ToolFingerprint,
     /// What was approved under this name; `None` for a new tool.
     pub before: Option<ToolFingerprint>,
 }
@@ -60,6 +63,7 @@ impl ToolFingerprint {
                 None => write_sorted(&Value::Null, into),
             }),
             annotations: hash(&(&tool.title, &tool.annotations)),
+            extras: extras(tool),
         }
     }
 
@@ -75,6 +79,7 @@ impl ToolFingerprint {
             ("inputSchema", self.input_schema != before.input_schema),
             ("outputSchema", self.output_schema != before.output_schema),
             ("annotations", self.annotations != before.annotations),
+            ("icons or _meta", self.extras != before.extras),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
     }
@@ -118,12 +123,16 @@ impl Approvals {
         let known = approved.servers.get(server);
         let (mut open, mut held) = (Vec::new(), Vec::new());
         for tool in tools {
-            let print = ToolFingerprint::of(&tool);
+            let fingerprint = ToolFingerprint::of(&tool);
             let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
-            if before.as_ref() == Some(&print) {
+            if before.as_ref() == Some(&fingerprint) {
                 open.push(tool);
             } else {
-                held.push(PendingTool { tool, print, before });
+                held.push(PendingTool {
+                    tool,
+                    fingerprint,
+                    before,
+                });
             }
         }
         (open, held)
@@ -144,12 +153,34 @@ impl Approvals {
         let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
         let before = approved.servers.clone();
         let prints = approved.servers.entry(server.to_owned()).or_default();
-        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.print.clone())));
+        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.fingerprint.clone())));
         self.save(&approved).inspect_err(|_| approved.servers = before)
     }
 
     fn save(&self, approved: &Approved) -> io::Result<()> {
         files::replace_private(&self.path, &serde_json::to_vec(&approved.servers)?)
+    }
+}
+
+/// SHA-256 of the parts of a definition that have no field of their own in [`ToolFingerprint`].
+fn extras(tool: &Tool) -> String {
+    let Ok(Value::Object(mut parts)) = serde_json::to_value(tool) else {
+        return String::new();
+    };
+    for key in [
+        "name",
+        "title",
+        "description",
+        "inputSchema",
+        "outputSchema",
+        "annotations",
+    ] {
+        parts.remove(key);
+    }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        hash_of(|into| write_sorted_fields(&parts, into))
     }
 }
 
@@ -217,7 +248,7 @@ mod tests {
         let (open, held) = approvals.part("s", now.clone());
         assert!(open.is_empty());
         assert_eq!(held[0].before.as_ref().unwrap().description, "one");
-        assert_eq!(held[0].print.differences(held[0].before.as_ref().unwrap()), ["description"]);
+        assert_eq!(held[0].fingerprint.differences(held[0].before.as_ref().unwrap()), ["description"]);
         assert_eq!(held[1].before, None);
         approvals.approve("s", &held[..1]).unwrap();
         let (open, held) = Approvals::load(&path).part("s", now);

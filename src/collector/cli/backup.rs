@@ -94,10 +94,8 @@ fn write(place: &Place, store: &mut dyn Store, file: &Path) -> Result<(), Failur
         }
         StoreAddress::ClickHouse(_) => {
             files::replace_private(file, b"").map_err(|error| failed("write the backup", &error))?;
-            let mut output = fs::File::options()
-                .append(true)
-                .open(file)
-                .map_err(|error| failed("write the backup", &error))?;
+            let mut output =
+                fs::File::options().append(true).open(file).map_err(|error| failed("write the backup", &error))?;
             write_all(store, &mut output).map_err(|error| failed("write the backup", &error))?;
             output.sync_all().map_err(|error| failed("write the backup", &error))
         }
@@ -186,12 +184,19 @@ pub fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
         let time: String = at.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
         let aside = path.with_extension(format!("before-restore-{time}.db"));
         // The log of the old database goes into its file first.
-        SqliteStore::open(path, 8).and_then(SqliteStore::close).map_err(|error| failed("close the old database", &error))?;
+        SqliteStore::open(path, 8)
+            .and_then(SqliteStore::close)
+            .map_err(|error| failed("close the old database", &error))?;
         fs::rename(path, &aside).map_err(|error| failed("put the old database aside", &error))?;
         say(&format!("The database of before is {}.", aside.display()))?;
     }
     fs::rename(&next, path).map_err(|error| failed("put the restored database in place", &error))?;
-    say(&format!("Restored {} reports of {} installations; {} forgotten ids were deleted again.", checked.reports, checked.installations, back.len()))?;
+    say(&format!(
+        "Restored {} reports of {} installations; {} forgotten ids were deleted again.",
+        checked.reports,
+        checked.installations,
+        back.len()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -276,13 +281,16 @@ pub fn verify(place: &Place) -> Outcome {
     store
         .installations(Some(stats.census.span().1), &mut |installation| census.add(installation))
         .map_err(|error| failed("read the database", &error))?;
-    let different = Audience::all().into_iter().filter(|audience| stats.census.figures(*audience) != census.figures(*audience));
+    let different =
+        Audience::all().into_iter().filter(|audience| stats.census.figures(*audience) != census.figures(*audience));
     let different = different.count() as u64;
     say(&format!("Figures computed again from the reports: {different} audiences differ."))?;
     wrong_all += different;
     let (documents, broken) =
         published::verify(&place.public()).map_err(|error| failed("read the published figures", &error))?;
-    say(&format!("Published figures: {documents}, of which {broken} do not follow from the one before or are not signed."))?;
+    say(&format!(
+        "Published figures: {documents}, of which {broken} do not follow from the one before or are not signed."
+    ))?;
     wrong_all += u64::from(broken);
     Ok(if wrong_all == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -290,7 +298,14 @@ pub fn verify(place: &Place) -> Outcome {
 pub fn doctor(place: &Place) -> Outcome {
     let mut findings: Vec<(bool, String)> = Vec::new();
     let running = matches!(Lock::attempt(&place.directory.join("lock")), Ok(Attempt::Taken { .. }));
-    findings.push((running, if running { "The collector is running.".into() } else { "The collector is not running: `mcpproxy-collector serve`".into() }));
+    findings.push((
+        running,
+        if running {
+            "The collector is running.".into()
+        } else {
+            "The collector is not running: `mcpproxy-collector serve`".into()
+        },
+    ));
     match place.open_for_reading() {
         Err(error) => findings.push((false, format!("Could not open the database: {error}"))),
         Ok(mut store) => {

@@ -29,7 +29,8 @@ const LONGEST_LINE: u64 = 1 << 20;
 const CACHE: u32 = 256;
 
 pub fn replay(place: &Place, file: &Path) -> Outcome {
-    let could_not = |error: &dyn std::fmt::Display| Failure::new(format!("could not read `{}`: {error}", file.display()));
+    let could_not =
+        |error: &dyn std::fmt::Display| Failure::new(format!("could not read `{}`: {error}", file.display()));
     let mut input: Box<dyn BufRead> = match file == Path::new("-") {
         true => Box::new(io::stdin().lock()),
         false => Box::new(BufReader::with_capacity(1 << 20, File::open(file).map_err(|error| could_not(&error))?)),
@@ -75,20 +76,23 @@ fn open_both(place: &Place) -> Result<(Forgotten, Box<dyn Store>), Failure> {
     let used = |error: io::Error| Failure::new(format!("could not use `{}`: {error}", directory.display()));
     place.create().map_err(used)?;
     let forgotten = Forgotten::open(directory).map_err(used)?;
-    let store = place.open_store(CACHE).map_err(|error| Failure::new(format!("could not open the database: {error}")))?;
+    let store =
+        place.open_store(CACHE).map_err(|error| Failure::new(format!("could not open the database: {error}")))?;
     Ok((forgotten, store))
 }
 
 fn add(store: &mut dyn Store, forgotten: &Forgotten, batch: &mut Vec<Entry>) -> Result<(), Failure> {
     let kept = forgotten.filter(std::mem::take(batch));
-    store
-        .apply(&kept, None)
-        .map_err(|error| Failure::new(format!("could not write to the database: {error}")).help("repeat the command: lines that were added are recognised"))
+    store.apply(&kept, None).map_err(|error| {
+        Failure::new(format!("could not write to the database: {error}"))
+            .help("repeat the command: lines that were added are recognised")
+    })
 }
 
 pub fn export(place: &Place, file: &Path) -> Outcome {
     let mut store = open(place)?;
-    let could_not = |error: &dyn std::fmt::Display| Failure::new(format!("could not write `{}`: {error}", file.display()));
+    let could_not =
+        |error: &dyn std::fmt::Display| Failure::new(format!("could not write `{}`: {error}", file.display()));
     if file == Path::new("-") {
         write_all(store.as_mut(), &mut io::stdout().lock()).map_err(|error| could_not(&error))?;
     } else {
@@ -130,7 +134,8 @@ fn identifier(text: &str) -> Result<Id, Failure> {
 pub fn received(place: &Place, id: &str) -> Outcome {
     let id = identifier(id)?;
     let forgotten = Forgotten::open(&place.directory).map_err(|error| Failure::new(error.to_string()))?;
-    let stored = open(place)?.stored(id).map_err(|error| Failure::new(format!("could not read the database: {error}")))?;
+    let stored =
+        open(place)?.stored(id).map_err(|error| Failure::new(format!("could not read the database: {error}")))?;
     let shown = stored_json(id, &stored, forgotten.contains(id));
     say(&serde_json::to_string_pretty(&shown).map_err(|error| Failure::new(error.to_string()))?)?;
     Ok(ExitCode::SUCCESS)
@@ -158,7 +163,8 @@ fn forget_in_service(place: &Place, id: Id) -> Result<Value, Failure> {
     let failed = |error: String| {
         Failure::new(format!("could not ask the running collector: {error}")).help("stop it, and repeat the command")
     };
-    let address = files::read_bounded(&place.directory.join("admin.address"), 100).map_err(|error| failed(error.to_string()))?;
+    let address =
+        files::read_bounded(&place.directory.join("admin.address"), 100).map_err(|error| failed(error.to_string()))?;
     let url = Url::parse(&format!("http://{}/v1/forget", String::from_utf8_lossy(&address)))
         .ok_or_else(|| failed("its address is not one of this computer".to_owned()))?;
     let body = json!({"anonymous_id": id.to_uuid()}).to_string();
@@ -188,9 +194,8 @@ fn forget_here(place: &Place, id: Id) -> Result<Value, Failure> {
 pub fn purge(place: &Place, keep_days: u16) -> Outcome {
     let (_, mut store) = open_both(place)?;
     let before = Day::of(Moment::now()).minus(keep_days);
-    let deleted = store
-        .purge(before)
-        .map_err(|error| Failure::new(format!("could not write to the database: {error}")))?;
+    let deleted =
+        store.purge(before).map_err(|error| Failure::new(format!("could not write to the database: {error}")))?;
     say(&format!("Deleted {deleted} reports of before {before}."))?;
     Ok(ExitCode::SUCCESS)
 }

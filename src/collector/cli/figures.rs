@@ -120,10 +120,7 @@ fn returns(all: &Value) -> Vec<Row> {
     for day in ["d1", "d7", "d30"] {
         let of = &all["retention"][day];
         rows.push((format!("{} exact", day.to_uppercase()), share(&of["retained"], &of["eligible"])));
-        rows.push((
-            format!("{} on or after", day.to_uppercase()),
-            share(&of["retained_on_or_after"], &of["eligible"]),
-        ));
+        rows.push((format!("{} on or after", day.to_uppercase()), share(&of["retained_on_or_after"], &of["eligible"])));
     }
     let week = &all["retention"]["week1"];
     rows.push(("Week 1".to_owned(), share(&week["retained"], &week["eligible"])));

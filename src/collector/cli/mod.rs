@@ -35,9 +35,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let directory = cli.data.or_else(default_directory).ok_or_else(|| {
-        Failure::new("could not find the user's data directory").help("choose one with --data DIR")
-    })?;
+    let directory = cli
+        .data
+        .or_else(default_directory)
+        .ok_or_else(|| Failure::new("could not find the user's data directory").help("choose one with --data DIR"))?;
     let place = Place::new(&directory, cli.store.as_deref())
         .map_err(|error| Failure::new(format!("could not read --store: {error}")))?;
     match cli.command {
@@ -98,7 +99,8 @@ fn serve(place: Place, wish: Serve) -> Outcome {
         let secure = options.tls.is_some();
         let directory = options.place.directory.clone();
         let running = server::start(options).await.map_err(|error| {
-            Failure::new(error.to_string()).help("choose another address with --listen or --admin, or another directory with --data")
+            Failure::new(error.to_string())
+                .help("choose another address with --listen or --admin, or another directory with --data")
         })?;
         let (public, admin) =
             running.addresses().map_err(|error| Failure::new(format!("could not listen: {error}")))?;

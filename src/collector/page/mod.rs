@@ -19,7 +19,11 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
     let mut html = String::with_capacity(40 << 10);
     html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
     html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    let _ = write!(html, "<title>MCPProxy usage: {}</title><style>{STYLE}</style></head><body>", escape(&audience.to_string()));
+    let _ = write!(
+        html,
+        "<title>MCPProxy usage: {}</title><style>{STYLE}</style></head><body>",
+        escape(&audience.to_string())
+    );
     html.push_str("<header><h1>MCPProxy usage</h1>");
     let _ = write!(
         html,
@@ -40,13 +44,17 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
     html.push_str("</main><footer><h2>What these numbers are</h2><p>Each installation sends a random id, which makes these data pseudonymous, not anonymous. ");
     html.push_str("No address is stored. Nothing proves that a report is genuine: reports can be forged. ");
     html.push_str("Anyone can see and delete what came from their installation: <code>mcpproxy telemetry received</code> and <code>mcpproxy telemetry forget</code>. ");
-    html.push_str("The signed figures are at <a href=\"/public/stats.json\">/public/stats.json</a>.</p></footer></body></html>");
+    html.push_str(
+        "The signed figures are at <a href=\"/public/stats.json\">/public/stats.json</a>.</p></footer></body></html>",
+    );
     html
 }
 
 fn audience_sentence(audience: Audience) -> &'static str {
     match audience.who {
-        Who::People => "people: installations that are usually interactive, headless or of unknown kind, without development builds",
+        Who::People => {
+            "people: installations that are usually interactive, headless or of unknown kind, without development builds"
+        }
         Who::Everything => "every installation, of any kind and version",
         Who::Kind(_) => "installations that are usually of this one kind",
     }

@@ -53,7 +53,8 @@ fn tiles(html: &mut String, figures: &Value) {
         format!("One active day, of those first seen 7 days ago or earlier: {} of {}.", number(once), number(eligible));
     tile(html, "Came once", &share(once, eligible), &definition);
     let (week, eligible) = (at("/retention/week1/retained"), at("/retention/week1/eligible"));
-    let definition = format!("Active on any of the days 1 to 7 after the first: {} of {}.", number(week), number(eligible));
+    let definition =
+        format!("Active on any of the days 1 to 7 after the first: {} of {}.", number(week), number(eligible));
     tile(html, "Week 1", &share(week, eligible), &definition);
     tile(
         html,
@@ -61,15 +62,17 @@ fn tiles(html: &mut String, figures: &Value) {
         &number(at("/churned_2d_then_14d_silent")),
         "Active on two days or more, then silent for more than 14.",
     );
-    tile(html, "Installations", &number(at("/installs")), "Ever seen: a machine id where one was sent, else a random id.");
+    tile(
+        html,
+        "Installations",
+        &number(at("/installs")),
+        "Ever seen: a machine id where one was sent, else a random id.",
+    );
     html.push_str("</dl>");
 }
 
 fn tile(html: &mut String, name: &str, value: &str, definition: &str) {
-    let _ = write!(
-        html,
-        "<div><dt>{name}</dt><dd class=\"big\">{value}</dd><dd class=\"def\">{definition}</dd></div>"
-    );
+    let _ = write!(html, "<div><dt>{name}</dt><dd class=\"big\">{value}</dd><dd class=\"def\">{definition}</dd></div>");
 }
 
 fn activity(html: &mut String, figures: &Value) {
@@ -148,7 +151,13 @@ fn funnel(html: &mut String, figures: &Value) {
         let each = figures.pointer(&format!("/funnel/each/{step}"));
         let now = strict(step);
         let conversion = if before.is_some() { share(now, before) } else { "–".to_owned() };
-        rows.push(vec![label(step).to_owned(), number(each), number(now), conversion, share(now, strict("first_run"))]);
+        rows.push(vec![
+            label(step).to_owned(),
+            number(each),
+            number(now),
+            conversion,
+            share(now, strict("first_run")),
+        ]);
         before = now;
     }
     let head = ["Step", "Each", "Strict", "Of the step before", "Of all"];
@@ -162,7 +171,9 @@ fn cohorts(html: &mut String, figures: &Value) {
         "Installations by the week (Monday to Sunday) of their first day, and how many were active so many weeks later.",
     );
     let first = figures.pointer("/first_day").and_then(Value::as_str).and_then(Day::parse).unwrap_or(Day(0)).week();
-    let Some(weekly) = figures.get("weekly_cohorts").and_then(Value::as_object) else { return };
+    let Some(weekly) = figures.get("weekly_cohorts").and_then(Value::as_object) else {
+        return;
+    };
     let mut weeks: Vec<(u16, &Map<String, Value>)> =
         weekly.iter().filter_map(|(week, row)| Some((week.parse().ok()?, row.as_object()?))).collect();
     weeks.sort_by_key(|(week, _)| *week);
@@ -176,7 +187,9 @@ fn cohorts(html: &mut String, figures: &Value) {
         .iter()
         .map(|(week, row)| {
             let mut cells = vec![Day::monday(first + week).to_string()];
-            cells.extend(ages.iter().map(|age| row.get(&age.to_string()).map_or(String::new(), |cell| number(Some(cell)))));
+            cells.extend(
+                ages.iter().map(|age| row.get(&age.to_string()).map_or(String::new(), |cell| number(Some(cell)))),
+            );
             cells
         })
         .collect();
@@ -223,7 +236,11 @@ fn opt_outs(html: &mut String, figures: &Value) {
 }
 
 fn quality(html: &mut String, figures: &Value) {
-    heading(html, "Data quality", "Everything that arrived and how it was counted, over all audiences. Every drop has its reason.");
+    heading(
+        html,
+        "Data quality",
+        "Everything that arrived and how it was counted, over all audiences. Every drop has its reason.",
+    );
     let quality = figures.get("quality");
     let get = |name: &str| quality.and_then(|quality| quality.get(name));
     let mut rows = Vec::new();
@@ -264,13 +281,21 @@ fn words(html: &mut String, caption: &str, first: &str, map: Option<&Value>) {
         .into_iter()
         .filter(|(_, count)| count.as_u64() != Some(0))
         .take(ROWS)
-        .map(|(word, count)| vec![escape(if word.is_empty() { "(none)" } else { word }), number(Some(count))])
+        .map(|(word, count)| {
+            vec![
+                escape(if word.is_empty() { "(none)" } else { word }),
+                number(Some(count)),
+            ]
+        })
         .collect();
     table(html, caption, &[first, "Count"], &rows);
 }
 
 fn table(html: &mut String, caption: &str, head: &[&str], rows: &[Vec<String>]) {
-    let _ = write!(html, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><caption>{caption}</caption><thead><tr>");
+    let _ = write!(
+        html,
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><caption>{caption}</caption><thead><tr>"
+    );
     for cell in head {
         let _ = write!(html, "<th scope=\"col\">{cell}</th>");
     }

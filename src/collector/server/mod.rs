@@ -103,7 +103,8 @@ fn begin(options: Options) -> Result<(Service, Vec<std::thread::JoinHandle<()>>)
     let place = options.place.clone();
     let io = |error: std::io::Error| error.to_string();
     let forgotten = Forgotten::open(&place.directory).map_err(io).map_err(start_error("read the forgotten ids"))?;
-    let key = forgotten::secret(&place.directory.join("stats.key")).map_err(io).map_err(start_error("read `stats.key`"))?;
+    let key =
+        forgotten::secret(&place.directory.join("stats.key")).map_err(io).map_err(start_error("read `stats.key`"))?;
     let mut store = place.open_store(16).map_err(start_error("open the database"))?;
     sweep(store.as_mut(), &forgotten).map_err(start_error("delete forgotten ids"))?;
     let (seen, ledger) = read_start(store.as_mut()).map_err(start_error("read the database"))?;

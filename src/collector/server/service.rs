@@ -102,13 +102,28 @@ impl Service {
         metric("reports_unavailable_total", "counter", "Reports answered with 503.", read(&self.meters.unavailable));
         let backlog = journal::backlog(&self.options.place.journal(), self.progress.stored()).unwrap_or(0);
         metric("journal_backlog_bytes", "gauge", "Bytes of the journal that the database does not have.", backlog);
-        metric("failing", "gauge", "1 while the journal or the database cannot be written.", u64::from(self.failure().is_some()));
+        metric(
+            "failing",
+            "gauge",
+            "1 while the journal or the database cannot be written.",
+            u64::from(self.failure().is_some()),
+        );
         if let Ok(snapshot) = self.desk.snapshot() {
             let stats = &snapshot.stats;
             metric("ids", "gauge", "Ids that sent something.", stats.ledger.ids);
-            metric("suspect_installations", "gauge", "Installations kept out of the figures.", u64::from(stats.census.suspects));
+            metric(
+                "suspect_installations",
+                "gauge",
+                "Installations kept out of the figures.",
+                u64::from(stats.census.suspects),
+            );
             let age = stats.ledger.latest.map_or(0, |latest| (Moment::now().0 - latest.0).max(0) / 1000);
-            metric("last_report_age_seconds", "gauge", "Seconds since the last report; alert on it.", age.unsigned_abs());
+            metric(
+                "last_report_age_seconds",
+                "gauge",
+                "Seconds since the last report; alert on it.",
+                age.unsigned_abs(),
+            );
         }
         text
     }

@@ -193,8 +193,5 @@ impl Thread {
 }
 
 fn count_entries(counts: &BTreeMap<(Day, String), u64>) -> Vec<Entry> {
-    counts
-        .iter()
-        .map(|((day, name), count)| Entry::count(*day, name.clone(), *count))
-        .collect()
+    counts.iter().map(|((day, name), count)| Entry::count(*day, name.clone(), *count)).collect()
 }

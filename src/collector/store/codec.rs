@@ -311,8 +311,7 @@ pub fn unpack_summary(blob: &[u8], words: &Words) -> Result<Installation, Damage
     let bits = reader.number()?;
     let schemas = (reader.byte()?, reader.byte()?);
     let version = words.word(reader.number()?).to_owned();
-    let [bodies, repeats, skewed, badly_skewed] =
-        [reader.small()?, reader.small()?, reader.small()?, reader.small()?];
+    let [bodies, repeats, skewed, badly_skewed] = [reader.small()?, reader.small()?, reader.small()?, reader.small()?];
     let calls = reader.number()?;
     let clients = (0..reader.number()?)
         .map(|_| reader.number().map(|number| Client::new(words.word(number))))

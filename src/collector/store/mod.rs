@@ -17,7 +17,10 @@ use crate::collector::report::{Day, Id, Moment, Report};
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
     Report(Box<Report>),
-    OptOut { id: Id, received: Moment },
+    OptOut {
+        id: Id,
+        received: Moment,
+    },
     /// Something that is only counted: a rejection with its reason, for example.
     Count {
         day: Day,
@@ -27,14 +30,22 @@ pub enum Entry {
         entry: u64,
     },
     /// Delete what came from an id.
-    Forget { id: Id, at: Moment },
+    Forget {
+        id: Id,
+        at: Moment,
+    },
 }
 
 impl Entry {
     /// Something that is only counted.
     pub fn count(day: Day, name: String, count: u64) -> Entry {
         let (entry, _) = uuid::Uuid::new_v4().as_u64_pair();
-        Entry::Count { day, name, count, entry }
+        Entry::Count {
+            day,
+            name,
+            count,
+            entry,
+        }
     }
 }
 

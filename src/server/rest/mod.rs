@@ -6,10 +6,13 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+pub mod import;
 pub mod openapi;
+pub mod response;
 pub mod servers;
 pub mod telemetry;
 pub mod tools;
+pub mod views;
 
 use std::sync::Arc;
 
@@ -18,15 +21,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-pub use crate::server::event_log::EventLog;
 pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// All routes but `/mcp`, as they are behind one door.
@@ -36,10 +39,15 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/info", get(info))
         .route("/api/v1/servers", get(servers::list).post(servers::add))
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}/review", get(servers::review))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/servers/import/paths", get(import::paths))
+        .route("/api/v1/servers/import", post(import::upload))
+        .route("/api/v1/servers/import/json", post(import::json))
+        .route("/api/v1/servers/import/path", post(import::path))
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/activity/summary", get(activity::summary))
         .route("/api/v1/activity/{id}", get(activity::one))
@@ -126,12 +134,4 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 
 async fn unknown_route() -> Response {
     failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
-}
-
-fn ok<T: Serialize>(data: T) -> Response {
-    Json(Envelope::ok(data)).into_response()
-}
-
-fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
-    (status, Json(Envelope::failed(sentence))).into_response()
 }

@@ -12,14 +12,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::catalog::call_variant::Intent;
-use crate::contract::api::{AllTools, FoundTool, FoundTools};
-use crate::server::rest::{failed, ok};
+use crate::catalog::search_index::Explanation;
+use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
+use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
-use crate::upstream::snapshot::approved_tool;
+use crate::upstream::health::ToolApproval;
 
 /// Every tool of every connected server, those that wait for approval too, each with its approval.
 pub async fn list(State(app): State<Arc<App>>) -> Response {
-    let tools = app.upstreams.snapshots().iter().flat_map(|server| server.tools_to_api().tools).collect();
+    let tools = app.upstreams.snapshots().iter().flat_map(|server| views::server_tools(server).tools).collect();
     ok(AllTools {
         tools,
         stats: app.servers().stats,
@@ -31,6 +33,9 @@ pub struct Search {
     #[serde(default)]
     q: String,
     limit: Option<usize>,
+    /// Whether to say why each tool ranks where it does.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// What `retrieve_tools` would find. Not counted as a client's search.
@@ -38,22 +43,40 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
     if asked.q.trim().is_empty() {
         return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");
     }
-    let limit = asked.limit.unwrap_or(app.config.borrow().tools_limit);
+    let limit = asked.limit.unwrap_or(app.config.current().tools_limit);
     let index = app.proxy.index();
     let found = index.search(&asked.q, limit);
     let results: Vec<FoundTool> = found
         .iter()
         .map(|found| FoundTool {
             score: found.score,
-            tool: approved_tool(&found.entry.server, &found.entry.tool),
+            tool: views::tool(&found.entry.server, ToolApproval::approved(&found.entry.tool)),
             call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
+            explanation: asked
+                .explain
+                .then(|| index.explain(&asked.q, &found.entry.server, &found.entry.tool.name).map(explained))
+                .flatten(),
         })
         .collect();
     ok(FoundTools {
         total: u32::try_from(results.len()).unwrap_or(u32::MAX),
+        counts: asked.explain.then(|| app.proxy.search_counts()),
         query: asked.q,
         results,
     })
+}
+
+fn explained(found: Explanation) -> RankExplanation {
+    let words = found.words.into_iter().map(|word| WordExplanation {
+        matches: word.by.map(|(stem, relation)| relation.in_words(&stem)).unwrap_or_default(),
+        word: word.word,
+        adds: word.adds,
+    });
+    RankExplanation {
+        words: words.collect(),
+        share_of_name: found.of_name,
+        share_of_query: found.coverage,
+    }
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 
 use super::another_port;
-use super::autostart::{Autostart, Click, Move, on_click, write_sidecar};
+use super::autostart::{Autostart, Move, on_click, write_sidecar};
 use super::decision::Decision;
 use super::first_run::{self, Answer};
 use super::host;
@@ -313,7 +313,7 @@ impl Driver {
             tokio::spawn(async move {
                 let part = json!({"telemetry": {"notice_shown": true}});
                 if let Err(error) = client.patch::<serde_json::Value>("/api/v1/config", &part).await {
-                    tracing::warn!("the core was not told that the notice was shown: {error}");
+                    tracing::warn!("could not tell the core that the notice was shown: {error}");
                 }
             });
         }
@@ -410,7 +410,7 @@ impl Driver {
                     if by_call {
                         match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
                             Ok(_) => return,
-                            Err(error) => tracing::warn!("the core did not take the call to end: {error}"),
+                            Err(error) => tracing::warn!("the core refused the request to stop: {error}"),
                         }
                     }
                     process::ask_to_end(pid);
@@ -418,7 +418,7 @@ impl Driver {
             }
             Effect::Terminate { pid } => process::ask_to_end(pid),
             Effect::KillTree { pid } => {
-                tracing::warn!("the core did not end in time: process {pid} and what it started are killed");
+                tracing::warn!("the core did not stop in time: killing process {pid} and its children");
                 process::kill_tree(pid);
             }
             Effect::WakeAfter(pause) => {
@@ -516,14 +516,14 @@ impl Driver {
         self.model.autostart = self.setting.autostart.status();
         let root = &self.setting.root;
         if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
-            self.take(Input::Done(Err(format!("cannot write `{}`: {error}", root.sidecar().display()))));
+            self.take(Input::Done(Err(format!("could not write `{}`: {error}", root.sidecar().display()))));
         }
     }
 
     /// Our own writes come back here, too: only another state is told.
     fn autostart_changed(&mut self) {
         if self.setting.autostart.status() != self.model.autostart {
-            tracing::info!("launch at login was changed in the system");
+            tracing::info!("launch at login changed in the system's settings");
             self.tell_autostart();
         }
     }

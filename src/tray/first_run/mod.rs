@@ -14,11 +14,11 @@ use crate::tray::preferences::{FirstRun, Launch};
 /// Title of the window.
 pub const TITLE: &str = "Welcome to MCPProxy";
 /// What MCPProxy does.
-pub const PURPOSE: &str = "MCPProxy gives all your AI clients one local address for every MCP server, and stays in \
-                           the notification area.";
+pub const PURPOSE: &str = "MCPProxy connects all your AI clients to all your MCP servers through one local address. \
+                           Find it in the notification area.";
 /// What leaves the computer, and how to see and stop it.
-pub const STATISTICS: &str = "It may send one anonymous report a day: numbers, never names or contents. Its menu shows \
-                              the report and switches it off.";
+pub const STATISTICS: &str = "It can send one anonymous usage report a day (counts only, no names or content). You can \
+                              view it or turn it off in the tray menu.";
 /// The box.
 pub const BOX: &str = "Launch MCPProxy at login";
 /// The button.

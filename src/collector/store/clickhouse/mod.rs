@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 pub use address::ClickHouseAddress;
-use rows::{Arrival, Count, OnlyId, OptOut, Place, Summary, kept_rows, installation, literal, report, row};
+use rows::{Arrival, Count, OnlyId, OptOut, Place, Summary, installation, kept_rows, literal, report, row};
 
 use super::{Entry, Ledger, Position, Store, StoreError, Stored};
 use crate::collector::installation::Installation;
@@ -93,7 +93,11 @@ impl ClickHouseStore {
         })
     }
 
-    fn arrivals(&self, condition: &str, each: &mut dyn FnMut(Arrival) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn arrivals(
+        &self,
+        condition: &str,
+        each: &mut dyn FnMut(Arrival) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let question = format!("SELECT {} FROM arrivals {condition}", sql::ARRIVAL);
         self.runtime.block_on(async {
             let mut rows = self.client.query(&question).fetch::<Arrival>()?;
@@ -134,7 +138,12 @@ impl Store for ClickHouseStore {
                     id: id.0,
                     received: received.0,
                 }),
-                Entry::Count { day, name, count, entry } => counts.push(Count {
+                Entry::Count {
+                    day,
+                    name,
+                    count,
+                    entry,
+                } => counts.push(Count {
                     day: day.0,
                     name: name.clone(),
                     entry: *entry,

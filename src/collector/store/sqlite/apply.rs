@@ -198,10 +198,14 @@ impl<'a> Writing<'a> {
         if let Some(no) = loaded.no {
             return Ok(no);
         }
-        let empty = pack_bodies(&[], self.words, &Lookup {
-            connection: self.connection,
-            cache: self.machines,
-        });
+        let empty = pack_bodies(
+            &[],
+            self.words,
+            &Lookup {
+                connection: self.connection,
+                cache: self.machines,
+            },
+        );
         self.connection
             .prepare_cached("INSERT INTO ids(id, bodies) VALUES(?1, ?2)")?
             .execute(params![id.0.as_slice(), empty])?;
@@ -240,9 +244,7 @@ impl<'a> Writing<'a> {
                 .execute(params![number, no])?;
         }
         let blob = pack_bodies(&loaded.bodies, self.words, &lookup);
-        self.connection
-            .prepare_cached("UPDATE ids SET bodies = ?2 WHERE no = ?1")?
-            .execute(params![no, blob])?;
+        self.connection.prepare_cached("UPDATE ids SET bodies = ?2 WHERE no = ?1")?.execute(params![no, blob])?;
         Ok(())
     }
 
@@ -271,9 +273,9 @@ impl<'a> Writing<'a> {
 
     fn bodies_of_machine(&self, machine: Id, number: i64) -> Result<Vec<Kept>, StoreError> {
         let lookup = self.lookup();
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT ids.id, ids.bodies FROM links JOIN ids ON ids.no = links.id WHERE links.machine = ?1")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT ids.id, ids.bodies FROM links JOIN ids ON ids.no = links.id WHERE links.machine = ?1",
+        )?;
         let mut rows = statement.query([number])?;
         let mut bodies: Vec<Kept> = Vec::new();
         while let Some(row) = rows.next()? {
@@ -304,7 +306,9 @@ impl<'a> Writing<'a> {
                 .execute(params![number, no])?;
             self.write_installation(Whose::Machine(machine))?;
             self.connection
-                .prepare_cached("DELETE FROM machines WHERE no = ?1 AND NOT EXISTS (SELECT 1 FROM links WHERE machine = ?1)")?
+                .prepare_cached(
+                    "DELETE FROM machines WHERE no = ?1 AND NOT EXISTS (SELECT 1 FROM links WHERE machine = ?1)",
+                )?
                 .execute([number])?;
         }
         self.machines.clear();

@@ -25,8 +25,7 @@ pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Re
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let blob = row.get_ref(0)?.as_blob().map_err(|error| StoreError::Other(error.to_string()))?;
-        let installation =
-            unpack_summary(blob, &store.words).map_err(|error| StoreError::Other(error.to_string()))?;
+        let installation = unpack_summary(blob, &store.words).map_err(|error| StoreError::Other(error.to_string()))?;
         each(&installation);
     }
     Ok(())
@@ -87,11 +86,10 @@ fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
 /// What is counted beside the reports.
 pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let connection = &store.connection;
-    let (first, last): (Option<u16>, Option<u16>) = connection.query_row(
-        "SELECT min(first_day), max(last_day) FROM installations",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let (first, last): (Option<u16>, Option<u16>) =
+        connection.query_row("SELECT min(first_day), max(last_day) FROM installations", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let mut ledger = Ledger {
         span: first.zip(last).map(|(first, last)| (Day(first), Day(last))),
         opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,

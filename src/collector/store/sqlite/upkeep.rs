@@ -11,8 +11,8 @@ use super::apply::Writing;
 use super::database::{SqliteStore, read_words};
 use super::read;
 use crate::collector::installation::summarise;
-use crate::collector::retention::without_old;
 use crate::collector::report::{Day, Id, Moment};
+use crate::collector::retention::without_old;
 
 /// Deletes bodies of before a day; see [`Store::purge`].
 pub fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreError> {
@@ -59,13 +59,7 @@ fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, S
     }
     writing.flush()?;
     transaction.commit()?;
-    let entries: Vec<_> = gone
-        .into_iter()
-        .map(|id| Entry::Forget {
-            id,
-            at: Moment::now(),
-        })
-        .collect();
+    let entries: Vec<_> = gone.into_iter().map(|id| Entry::Forget { id, at: Moment::now() }).collect();
     store.apply(&entries, None)?;
     Ok(deleted)
 }
@@ -132,9 +126,8 @@ impl SqliteStore {
         let (mut right, mut wrong) = (0, 0);
         let mut statement = self.connection.prepare("SELECT summary FROM installations WHERE key = ?1")?;
         read::recomputed(self, &mut |key, bodies| {
-            let blob: Option<Vec<u8>> = rusqlite::OptionalExtension::optional(
-                statement.query_row([key], |row| row.get(0)),
-            )?;
+            let blob: Option<Vec<u8>> =
+                rusqlite::OptionalExtension::optional(statement.query_row([key], |row| row.get(0)))?;
             let stored = blob.and_then(|blob| unpack_summary(&blob, &self.words).ok());
             match stored.is_some() && stored == summarise(bodies) {
                 true => right += 1,
@@ -154,5 +147,4 @@ impl SqliteStore {
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")?;
         self.connection.close().map_err(|(_, error)| StoreError::Sqlite(error))
     }
-
 }
