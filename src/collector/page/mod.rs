@@ -38,7 +38,7 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
         html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>.</p>");
     }
     if is_public {
-        html.push_str("<p class=\"note\">Numbers from 1 to 9 are hidden (&lt;10), and so is another one where a sum would reveal them.</p>");
+        html.push_str("<p class=\"note\">Numbers from 1 to 9 (&lt;10) are hidden, and so are others where a sum would reveal one.</p>");
     }
     sections::all(&mut html, figures);
     html.push_str("</main><footer><h2>What these numbers are</h2><p>Each installation sends a random id, which makes these data pseudonymous, not anonymous. ");

@@ -7,11 +7,11 @@ pub fn text(figures: &Value, pointer: &str) -> String {
     escape(figures.pointer(pointer).and_then(Value::as_str).unwrap_or("–"))
 }
 
-/// A number as a person reads it; a hidden one is `<10`.
+/// A number as a person reads it; one that is not public is `hidden`.
 pub fn number(value: Option<&Value>) -> String {
     match value {
         Some(Value::Number(number)) => grouped(number.as_u64().unwrap_or(0)),
-        Some(Value::Null) => "&lt;10".to_owned(),
+        Some(Value::Null) => "hidden".to_owned(),
         _ => "–".to_owned(),
     }
 }
