@@ -271,7 +271,8 @@ async fn tokens(file: &str, subjects: &[Searched]) {
         .iter()
         .map(|tool| json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]}))
         .collect();
-    let mut lines = json!({"name": "all tools in context", "list": json!(direct).to_string(), "answers": []}).to_string();
+    let mut lines =
+        json!({"name": "all tools in context", "list": json!(direct).to_string(), "answers": []}).to_string();
     for searched in subjects {
         let line = match answers_of(searched, &known, &each).await {
             Ok(line) => line,

@@ -142,7 +142,9 @@ fn choose(sets: &[Set], left_out: usize, known: &mut HashMap<String, Vec<f64>>) 
 }
 
 fn leave_one_out(sets: &[Set]) {
-    println!("Weights chosen on the other sets against ours, in points of the mean of recall@5, recall@10 and MRR on the set left out");
+    println!(
+        "Weights chosen on the other sets against ours, in points of the mean of recall@5, recall@10 and MRR on the set left out"
+    );
     let ours = every(sets, Weights::CHOSEN);
     let mut known = HashMap::new();
     for (at, set) in sets.iter().enumerate() {
@@ -181,7 +183,9 @@ fn typos(sets: &[Set]) {
         ("camelCase", |query| joined(query, |word| word[..1].to_uppercase() + &word[1..])),
         ("all words joined", |query| joined(query, str::to_owned)),
     ];
-    println!("Short queries (up to {SHORT} words), recall@5 with and without the handling of mistakes and joined words");
+    println!(
+        "Short queries (up to {SHORT} words), recall@5 with and without the handling of mistakes and joined words"
+    );
     let mut off = Weights::CHOSEN;
     (off.spelling, off.parts, off.split_names) = (0.0, 0.0, false);
     for set in sets {
@@ -192,9 +196,17 @@ fn typos(sets: &[Set]) {
         for (name, change) in changes {
             let changed: Vec<Query> = short.iter().map(|query| query.with(change(&query.query))).collect();
             let recall = |weights| {
-                mean(&measure(&changed, &ToolIndex::with_weights(set.tools.clone(), weights)), |quality| quality.recall5)
+                mean(&measure(&changed, &ToolIndex::with_weights(set.tools.clone(), weights)), |quality| {
+                    quality.recall5
+                })
             };
-            println!("{:<16} {:>4} {name:<20} {:.3} {:.3}", set.name, short.len(), recall(Weights::CHOSEN), recall(off));
+            println!(
+                "{:<16} {:>4} {name:<20} {:.3} {:.3}",
+                set.name,
+                short.len(),
+                recall(Weights::CHOSEN),
+                recall(off)
+            );
         }
     }
 }

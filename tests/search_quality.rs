@@ -66,8 +66,7 @@ fn mistyped_and_joined_words_are_understood() {
         ("unstaged difs", "git_diff_unstaged"),
         ("open https://example.com/news", "fetch"),
     ] {
-        let found: Vec<String> =
-            index.search(query, 3).iter().map(|found| found.entry.tool.name.to_string()).collect();
+        let found: Vec<String> = index.search(query, 3).iter().map(|found| found.entry.tool.name.to_string()).collect();
         assert!(found.iter().any(|name| name == tool), "{query}: {found:?}");
     }
 }

@@ -53,8 +53,7 @@ pub fn parse(query: &str, words: &Words) -> Vec<QueryWord> {
     };
     for piece in &pieces {
         let name = piece.text.starts_with(char::is_uppercase) && pieces.len() > LONGEST_WITHOUT_NAMES;
-        let correctable =
-            piece.kind == WordKind::Word && !name && !is_foreign && pieces.len() <= LONGEST_CORRECTED;
+        let correctable = piece.kind == WordKind::Word && !name && !is_foreign && pieces.len() <= LONGEST_CORRECTED;
         found.add(piece.text, piece.kind, correctable);
         if piece.kind == WordKind::Word && (is_foreign || !piece.is_latin()) {
             for english in translations::of(piece.text) {

@@ -320,7 +320,11 @@ impl ToolIndex {
         let own = self.terms.id(&word.term);
         let mut meanings = Vec::new();
         let mut add = |id: TermId, worth: f32, relation: Relation| {
-            meanings.push(Meaning { id, worth: factor * worth, relation });
+            meanings.push(Meaning {
+                id,
+                worth: factor * worth,
+                relation,
+            });
         };
         if let Some(own) = own {
             add(own, weight(own), Relation::Same);

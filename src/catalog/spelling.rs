@@ -34,10 +34,8 @@ pub fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
             let mut cost = (at(&last, column) + usize::from(letter != wanted))
                 .min(at(&last, column + 1) + 1)
                 .min(at(&current, column) + 1);
-            let swapped = row > 0
-                && column > 0
-                && one.get(row - 1) == Some(wanted)
-                && other.get(column - 1) == Some(letter);
+            let swapped =
+                row > 0 && column > 0 && one.get(row - 1) == Some(wanted) && other.get(column - 1) == Some(letter);
             if swapped {
                 cost = cost.min(at(&before_last, column - 1) + 1);
             }

@@ -98,7 +98,9 @@ impl TermIndex {
     pub fn corrected(&self, word: &str) -> (usize, Vec<TermId>) {
         let letters: Vec<char> = word.chars().collect();
         let (mut fewest, mut found) = (accepted(letters.len()), Vec::new());
-        let Some(first) = letters.first().filter(|_| letters.len() >= SHORTEST) else { return (0, found) };
+        let Some(first) = letters.first().filter(|_| letters.len() >= SHORTEST) else {
+            return (0, found);
+        };
         let start = first.to_string();
         let from = self.vocabulary.partition_point(|(other, _)| **other < *start);
         let mut other_letters = Vec::new();

@@ -42,7 +42,8 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
                 return print(context.format, &found, explained);
             }
             print(context.format, &found.results, |found| {
-                let row = |found: &FoundTool| vec![name(found), found.call_with.clone(), start(&found.tool.description)];
+                let row =
+                    |found: &FoundTool| vec![name(found), found.call_with.clone(), start(&found.tool.description)];
                 rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), "No matching tools.")
             })
         }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::deserialize::{null_as_default, optional_duration, yes};
 use crate::config::isolation::Isolation;
+use crate::config::server::servers;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
@@ -50,7 +51,7 @@ pub struct Config {
     #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
     /// The servers.
-    #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[serde(default, rename = "mcpServers", deserialize_with = "servers")]
     #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
     /// Hides the tools that manage servers from AI clients.
@@ -356,6 +357,19 @@ mod tests {
         .unwrap();
         assert_eq!(config.servers[0].effective_protocol(), Protocol::Stdio);
         assert_eq!(config.servers[0].init_timeout, Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn servers_by_name_are_read_as_other_programs_write_them() {
+        let config = parse(
+            r#"{"mcpServers": {"a": {"command": "x", "disabled": true}, "b": {"type": "http", "url": "http://h/"}}}"#,
+        )
+        .unwrap();
+        let found: Vec<_> = config.servers.iter().map(|server| (server.name.as_str(), server.enabled)).collect();
+        assert_eq!(found, [("a", false), ("b", true)]);
+        assert!(parse(r#"{"mcpServers": {"a": 7}}"#).is_err());
+        assert!(parse(r#"{"mcpServers": 7}"#).unwrap_err().problem.contains("expected an array of servers"));
+        assert!(parse(r#"{"mcpServers": null}"#).unwrap().servers.is_empty());
     }
 
     #[test]

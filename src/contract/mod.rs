@@ -8,5 +8,6 @@ pub mod json_rpc;
 pub mod launch;
 pub mod names;
 pub mod platform;
+pub mod review;
 pub mod run_facts;
 pub mod sidecar;

@@ -35,6 +35,9 @@ pub struct ToolFingerprint {
     input_schema: String,
     output_schema: String,
     annotations: String,
+    /// Icons, `_meta` and whatever else the definition holds; empty if there is nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    extras: String,
 }
 
 /// A tool that waits for approval.
@@ -60,6 +63,7 @@ impl ToolFingerprint {
                 None => write_sorted(&Value::Null, into),
             }),
             annotations: hash(&(&tool.title, &tool.annotations)),
+            extras: extras(tool),
         }
     }
 
@@ -75,6 +79,7 @@ impl ToolFingerprint {
             ("inputSchema", self.input_schema != before.input_schema),
             ("outputSchema", self.output_schema != before.output_schema),
             ("annotations", self.annotations != before.annotations),
+            ("icons or _meta", self.extras != before.extras),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
     }
@@ -154,6 +159,28 @@ impl Approvals {
 
     fn save(&self, approved: &Approved) -> io::Result<()> {
         files::replace_private(&self.path, &serde_json::to_vec(&approved.servers)?)
+    }
+}
+
+/// SHA-256 of the parts of a definition that have no field of their own in [`ToolFingerprint`].
+fn extras(tool: &Tool) -> String {
+    let Ok(Value::Object(mut parts)) = serde_json::to_value(tool) else {
+        return String::new();
+    };
+    for key in [
+        "name",
+        "title",
+        "description",
+        "inputSchema",
+        "outputSchema",
+        "annotations",
+    ] {
+        parts.remove(key);
+    }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        hash_of(|into| write_sorted_fields(&parts, into))
     }
 }
 

@@ -49,6 +49,11 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Whether the server or the tool needs approval.
+    pub fn needs_approval(&self) -> bool {
+        matches!(self, CallError::Quarantined(_) | CallError::PendingTool { .. })
+    }
+
     /// Whether a person does not want the call to be made.
     pub fn is_blocked(&self) -> bool {
         matches!(
@@ -89,6 +94,8 @@ pub enum ApproveError {
     UnknownServer(String),
     #[error("server `{server}` has no tool `{tool}` now; a tool can be approved while its server is connected")]
     UnknownTool { server: String, tool: String },
+    #[error("{} of server `{server}` changed since it was shown: review it again", tools.join(", "))]
+    Changed { server: String, tools: Vec<String> },
     #[error("the approval cannot be saved: {0}")]
     Io(#[from] std::io::Error),
 }

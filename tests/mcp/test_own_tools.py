@@ -451,7 +451,9 @@ class Management(unittest.TestCase):
                 self.assertIn("mcpproxy upstream approve", text)
             _, text = ask("call_tool_read", name="added:echo", args={"message": "x"})
             self.assertEqual(json.loads(text)["status"], "QUARANTINED_SERVER_BLOCKED")
-            ask("upstream_servers", operation="enable", name="added")
+            wrong, text = ask("upstream_servers", operation="enable", name="added")
+            self.assertTrue(wrong)
+            self.assertIn("mcpproxy upstream enable", text)
             self.assertEqual(world.server("added")["status"], "quarantined")
 
             approved = world.run(CORE, "upstream", "approve", "added")

@@ -93,7 +93,8 @@ pub fn measure(queries: &[Query], index: &ToolIndex) -> Vec<Quality> {
             .iter()
             .map(|found| query.relevant.contains_key(&tool_id::join(&found.entry.server, &found.entry.tool.name)))
             .collect();
-        let within = |most: usize| is_relevant.iter().take(most).filter(|is| **is).count() as f64 / query.relevant.len() as f64;
+        let within =
+            |most: usize| is_relevant.iter().take(most).filter(|is| **is).count() as f64 / query.relevant.len() as f64;
         Quality {
             recall5: within(5),
             recall10: within(10),

@@ -142,7 +142,9 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
-        if let Some(result) = manage_servers::call(&self.control, &request.name, &arguments).await {
+        let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
+        if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments).await {
+            self.proxy.server_tool_called(&request.name);
             return Ok(result.into());
         }
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);

@@ -19,7 +19,7 @@ use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail};
 use crate::gateway::search_mode::search_outcomes::SearchOutcomes;
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::pool::UpstreamPool;
 
@@ -121,7 +121,7 @@ impl OwnTools {
     fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
-        self.counts.retrieve_tools();
+        self.counts.add(Counter::RetrieveTools);
         let usual = {
             let config = self.config.borrow();
             Defaults {

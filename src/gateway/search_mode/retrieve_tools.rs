@@ -26,7 +26,8 @@ const FULL_ROOM: usize = 1600;
 /// How much of the query the answer repeats, in characters.
 const LONGEST_QUERY: usize = 200;
 
-const USE_FULL: &str = "Call a tool with the tool named in its `call_with`: {\"name\": \"<server:tool>\", \"args\": {…}}";
+const USE_FULL: &str =
+    "Call a tool with the tool named in its `call_with`: {\"name\": \"<server:tool>\", \"args\": {…}}";
 const USE_MIXED: &str = "Call a tool with the tool named in its call_with, or call_tool_read if there is none: \
     {\"name\": \"<server:tool>\", \"args\": {…}}. In sig, * marks a required parameter and ~ details that describe_tool shows.";
 const USE_COMPACT: &str = "Call a tool with the tool named in its call_with, or call_tool_read if there is none: \

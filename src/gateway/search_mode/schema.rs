@@ -22,7 +22,13 @@ const ONE_SCHEMA: [&str; 12] = [
 /// Keywords whose value is a list of schemas.
 const SCHEMA_LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
 /// Keywords whose value maps names to schemas.
-const SCHEMA_MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+const SCHEMA_MAPS: [&str; 5] = [
+    "properties",
+    "patternProperties",
+    "$defs",
+    "definitions",
+    "dependentSchemas",
+];
 
 /// Returns a schema without titles, `$schema`, further examples, repeated descriptions and empty keywords.
 pub fn pruned(schema: &Map<String, Value>, tool_description: &str) -> Map<String, Value> {
@@ -91,7 +97,9 @@ fn refers(schema: &Map<String, Value>) -> bool {
             _ => false,
         }
     }
-    schema.iter().any(|(key, value)| matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef") || in_value(value))
+    schema
+        .iter()
+        .any(|(key, value)| matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef") || in_value(value))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
-use crate::server::rest::ok;
+use crate::server::rest::response::ok;
 use crate::server::state::App;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
