@@ -116,7 +116,7 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = match self.few_tools() {
-            Some(few) => [few_tools::definitions(&few), vec![read_cache()]].concat(),
+            Some(_) => [few_tools::definitions(&self.proxy), vec![read_cache()]].concat(),
             None => definitions(),
         };
         let requested = manage_servers::is_requested(&context.extensions);
@@ -137,19 +137,21 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started, asking(None, None)).await;
+            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
         let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
         if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments).await {
+            self.proxy.server_tool_called(&request.name);
             return Ok(result.into());
         }
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);
         let asking = asking(request.request_state, request.input_responses);
         match self.proxy.call(&name, &arguments, Some(asking)).await {
-            Some(answer) => answer,
+            Some(answer) => Ok(answer?.respond(&context.extensions)),
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \
