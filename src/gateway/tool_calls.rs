@@ -16,6 +16,7 @@ use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Activity, Call, Ended};
 use crate::gateway::http::raw_results::RawResult;
@@ -27,6 +28,7 @@ use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::UsageCounts;
 use crate::upstream::error::CallError;
+use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
@@ -35,6 +37,7 @@ use crate::upstream::session::pending::Started;
 pub struct Proxy {
     upstreams: Arc<UpstreamPool>,
     own: OwnTools,
+    offers: Arc<OfferApprovals>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
     counts: Arc<UsageCounts>,
@@ -46,6 +49,7 @@ impl Proxy {
     /// A proxy over these servers, without tools until [`Proxy::reindex`].
     pub fn new(
         upstreams: Arc<UpstreamPool>,
+        offers: Arc<OfferApprovals>,
         config: watch::Receiver<Arc<Config>>,
         recorder: Recorder,
         counts: Arc<UsageCounts>,
@@ -54,6 +58,7 @@ impl Proxy {
         Proxy {
             own: OwnTools::new(upstreams.clone(), config.clone(), recorder.clone(), counts.clone(), activity.clone()),
             upstreams,
+            offers,
             config,
             recorder,
             counts,
@@ -70,6 +75,11 @@ impl Proxy {
     /// The tools that a search looks through now.
     pub fn index(&self) -> Arc<ToolIndex> {
         self.own.index()
+    }
+
+    /// How the searches of AI clients ended since the start.
+    pub fn search_counts(&self) -> SearchCounts {
+        self.own.search_counts()
     }
 
     /// Answers a call of a tool that asks no server; `None` when it is another.
@@ -122,6 +132,9 @@ impl Proxy {
 
     /// Notes that a call ended so.
     pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
+        if !matches!(ended, Ended::Blocked(_)) {
+            self.own.called(call.server, call.tool);
+        }
         self.activity.note(Call {
             source: call.source,
             server: call.server,
@@ -134,6 +147,11 @@ impl Proxy {
     /// How long a server may take for one request.
     pub fn call_limit(&self) -> Duration {
         self.config.borrow().call_tool_timeout
+    }
+
+    /// The approved prompts and resource templates.
+    pub fn offers(&self) -> &Arc<OfferApprovals> {
+        &self.offers
     }
 
     /// A session's request to a server.
@@ -160,7 +178,7 @@ impl Proxy {
         }
     }
 
-    /// Whether what a server says of its tool must fit the call tool.
+    /// Whether a tool's annotations must fit the call tool.
     pub fn is_strict(&self) -> bool {
         self.config.borrow().intent_declaration.strict_server_validation
     }
@@ -175,7 +193,7 @@ impl Proxy {
         self.counts.mcp_request();
     }
 
-    /// Answers a tool call; `None` when no tool has this name. Without `asking` nobody can be asked during it.
+    /// Answers a tool call; `None` when no tool has this name. Without `asking`, the server cannot ask the client anything.
     pub async fn call(
         &self,
         name: &str,
@@ -213,7 +231,7 @@ impl Proxy {
             Err(error) => {
                 let mut told = refusal(&error, server, tool_name);
                 if asking.is_none() {
-                    // Whoever calls by a script looks whether it failed, and reads no words.
+                    // A script checks whether the call failed, and does not read the message.
                     told.is_error = Some(true);
                 }
                 self.note(noting, &Err(error));
@@ -262,7 +280,7 @@ impl Proxy {
         unreadable_call(intent, error, tool.as_ref().map(|tool| tool.input_schema.as_ref()))
     }
 
-    /// Goes on with a call of one of the three call tools that is under way already.
+    /// Continues a call of one of the three call tools that is in flight.
     ///
     /// # Errors
     /// The server's own.
@@ -322,7 +340,7 @@ pub struct CallRecorder<'a> {
     pub tool: &'a str,
 }
 
-/// Who can be asked during a call, and what they have answered.
+/// The client of a call, and its answers so far.
 pub struct CallerContext<'a> {
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
@@ -330,7 +348,7 @@ pub struct CallerContext<'a> {
     pub answers: Option<InputResponses>,
 }
 
-/// What a call of a tool gives its caller.
+/// The answer to a tool call.
 pub enum ToolAnswer {
     Response(CallToolResponse),
     /// A result that the library's types do not hold; it reaches the client as the server sent it.

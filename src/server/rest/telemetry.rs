@@ -1,4 +1,4 @@
-//! What the next heartbeat would say. Looking at it changes nothing.
+//! A preview of the next usage report. It changes nothing.
 
 use std::sync::Arc;
 
