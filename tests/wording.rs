@@ -15,7 +15,6 @@ const UNFINISHED: &[&str] = &[
     "src/ai_clients/",
     "src/catalog/",
     "src/cli/",
-    "src/client/",
     "src/collector/",
     "src/config/",
     "src/contract/",

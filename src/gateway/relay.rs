@@ -37,12 +37,12 @@ pub struct Relay<'a> {
     context: &'a RequestContext<RoleServer>,
     /// How long the server may take; the time in which it waits for the client's answer is not the server's.
     limit: Duration,
-    /// What tells the request from others while it waits for a client of 2026-07-28 to answer; `None` for the clients that
+    /// Identifies the request while it waits for a client of 2026-07-28 to answer; `None` for the clients that
     /// are asked meanwhile, and for requests that may not be answered with a question.
     park: Option<Fingerprint>,
 }
 
-/// What a client says that sends a request again, with answers to what was asked during it.
+/// Sent by a client with a request that it sends again, with answers to the questions of the first attempt.
 pub struct RetryContext {
     pub request: Fingerprint,
     pub state: Option<String>,
@@ -111,7 +111,7 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Goes on with a call that is under way already.
+    /// Continues a call in flight.
     ///
     /// # Errors
     /// As [`Relay::pass`].
@@ -123,7 +123,7 @@ impl<'a> Relay<'a> {
         self.follow(sent, started.hearing, started.first).await
     }
 
-    /// Waits for the answer, and passes on what is said before it.
+    /// Waits for the response, and passes on the messages before it.
     async fn follow(
         &self,
         mut sent: Sent,
@@ -141,7 +141,7 @@ impl<'a> Relay<'a> {
         }
         let (reason, error) = loop {
             tokio::select! {
-                // In this order: what was said before the answer is told before it.
+                // In this order: messages that came before the response are passed on before it.
                 biased;
                 () = self.context.ct.cancelled() => {
                     let reason = "the client cancelled it";
@@ -238,7 +238,7 @@ impl<'a> Relay<'a> {
         self.context.meta.get_progress_token()
     }
 
-    /// The question, if the client says of itself that it can answer it; else the server hears that it cannot.
+    /// Returns the question if the client can answer it; otherwise the server gets an error.
     fn askable(&self, question: Question) -> Option<Question> {
         let capabilities = self.context.client_capabilities().unwrap_or_default();
         let Err(lacking) = can_answer(&capabilities, &question.request) else {
@@ -284,7 +284,7 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Whether a client says of itself that it can answer such a question; else what it lacks.
+/// Whether a client can answer such a question; otherwise the capability that it lacks.
 fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(), &'static str> {
     let (can, name) = match question {
         ServerRequest::CreateMessageRequest(_) => (client.sampling.is_some(), "sampling"),
@@ -304,7 +304,7 @@ fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(
     can.then_some(()).ok_or(name)
 }
 
-/// What a client has to offer to be asked this, as it would say so.
+/// The capabilities that a client needs to be asked this.
 fn required(question: &ServerRequest) -> Value {
     match question {
         ServerRequest::CreateMessageRequest(_) => json!({"sampling": {}}),

@@ -1,4 +1,4 @@
-//! What the next heartbeat would say, what the collector stores of this installation, and its deletion.
+//! A preview of the next usage report, what the collector stores of this installation, and its deletion.
 
 use std::sync::Arc;
 
