@@ -173,8 +173,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::upstream::session::in_flight::{CallHandle, SessionId};
-    use crate::upstream::transport::stdio::{SharedInFlight, open};
+    use crate::upstream::session::in_flight::{CallHandle, SessionId, SharedInFlight};
+    use crate::upstream::transport::stdio::open;
 
     fn answers(answers: Value) -> InputResponses {
         serde_json::from_value(answers).unwrap()
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
-        let (shortcut, _output, _input) = open(tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
+        let (shortcut, _transport) = open("s", tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
         let (caller, hearing) = CallHandle::of(SessionId(1));
         let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).unwrap();
         let (answer, mut answered) = oneshot::channel();

@@ -1,21 +1,21 @@
-//! Other processes: whether one runs, asking it to end, ending it with all it started.
+//! Other processes: checks whether one runs, asks it to exit, or kills it with its children.
 
-/// Whether a process with this id exists and is of this user.
+/// Whether a process with this id exists and belongs to this user.
 pub fn is_running(pid: u32) -> bool {
     imp::is_running(pid)
 }
 
-/// Asks a process to end (SIGTERM). On Windows a process without a window cannot be asked: nothing happens there.
+/// Asks a process to exit (SIGTERM). Does nothing on Windows, where a process without a window cannot be asked.
 pub fn ask_to_end(pid: u32) {
     imp::ask_to_end(pid);
 }
 
-/// Ends a process and the group it leads, at once and without asking.
+/// Kills a process and the group it leads.
 pub fn kill_tree(pid: u32) {
     imp::kill_tree(pid);
 }
 
-/// Whether standard input is a terminal: a person may be sitting there.
+/// Whether standard input is a terminal.
 pub fn stdin_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdin())
 }
@@ -88,7 +88,7 @@ mod imp {
 
     pub fn kill_tree(pid: u32) {
         if let Some(pid) = id(pid) {
-            // A process that leads no group is not reached by the first call; the second always is its own.
+            // The first call does not reach a process that leads no group.
             let _ = kill_process_group(pid, Signal::KILL);
             let _ = kill_process(pid, Signal::KILL);
         }

@@ -57,7 +57,7 @@ impl Notifications {
     pub fn new(proxy: Arc<Proxy>, session: SessionId, only: Option<String>) -> Notifications {
         Notifications {
             changes: proxy.upstreams().changes(),
-            news: proxy.upstreams().news(),
+            news: proxy.upstreams().broadcasts(),
             shown: Shown::now(&proxy, only.as_deref()),
             proxy,
             session,
