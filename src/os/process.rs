@@ -20,6 +20,54 @@ pub fn stdin_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdin())
 }
 
+/// The file limit that child processes get: that of our own start.
+#[cfg(unix)]
+static FILE_LIMIT_AT_START: std::sync::OnceLock<rustix::process::Rlimit> = std::sync::OnceLock::new();
+
+/// Raises the limit of open files to what the system allows, and returns it. A desktop's default of 1,024 is used up by
+/// some 200 servers.
+#[cfg(unix)]
+pub fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = FILE_LIMIT_AT_START.set(Rlimit {
+        current: limit.current,
+        maximum: limit.maximum,
+    });
+    let raised = Rlimit {
+        // macOS takes no more than this, whatever the maximum says.
+        current: if cfg!(target_os = "macos") {
+            Some(limit.maximum.unwrap_or(10_240).min(10_240))
+        } else {
+            limit.maximum
+        },
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
+}
+
+/// Windows has no such limit.
+#[cfg(not(unix))]
+pub fn raise_file_limit() -> u64 {
+    1 << 20
+}
+
+/// Gives a child process the file limit of our own start: programs that use `select` cannot cope with more. Called between
+/// fork and exec.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn restore_file_limit() -> std::io::Result<()> {
+    let Some(limit) = FILE_LIMIT_AT_START.get() else { return Ok(()) };
+    let limit = rustix::process::Rlimit {
+        current: limit.current,
+        maximum: limit.maximum,
+    };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
+}
+
 #[cfg(unix)]
 mod imp {
     use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};

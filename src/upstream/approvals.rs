@@ -208,6 +208,11 @@ fn extras(tool: &Tool) -> String {
     }
 }
 
+/// SHA-256 of a value as JSON with sorted keys, in hexadecimal digits.
+pub fn fingerprint(value: &impl Serialize) -> String {
+    hash(value)
+}
+
 /// SHA-256 of a value as JSON with sorted keys.
 fn hash(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();

@@ -7,6 +7,7 @@ pub mod error;
 pub mod health;
 pub mod list;
 pub mod oauth;
+pub mod offers;
 pub mod pool;
 pub mod process;
 pub mod resolve;

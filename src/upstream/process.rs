@@ -106,8 +106,11 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
 /// input closes; on Windows its job object ends it.
 #[cfg(target_os = "linux")]
 fn end_with_us(command: &mut Command) {
-    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
-    // SAFETY: between fork and exec only prctl(2) is called, which takes no lock and allocates nothing.
+    let ask = || {
+        crate::os::process::restore_file_limit()?;
+        Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
+    };
+    // SAFETY: between fork and exec only prlimit(2) and prctl(2) are called, which take no lock and no memory.
     unsafe {
         command.pre_exec(ask);
     }

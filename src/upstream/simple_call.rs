@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use rmcp::ErrorData;
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult,
-};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ErrorCode, JsonObject, ServerResult};
 
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
@@ -24,7 +22,7 @@ impl UpstreamPool {
         tool: &str,
         arguments: JsonObject,
         limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
+    ) -> Result<ServerResult, CallError> {
         self.tool(server, tool)?;
         let peer = self.peer(server)?;
         let server = server.to_owned();
@@ -42,7 +40,7 @@ impl UpstreamPool {
         mut sent: Sent,
         mut events: CallEvents,
         limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
+    ) -> Result<ServerResult, CallError> {
         let mut timeout = std::pin::pin!(tokio::time::sleep(limit));
         let answer = loop {
             tokio::select! {
@@ -56,14 +54,7 @@ impl UpstreamPool {
                 }
             }
         };
-        match answer {
-            Ok(ServerResult::CallToolResult(result)) => Ok(result),
-            Ok(_) => Err(CallError::Other {
-                server,
-                error: "the response is not a tool result".to_owned(),
-            }),
-            Err(error) => Err(self.failed(&server, error)),
-        }
+        answer.map_err(|error| self.failed(&server, error))
     }
 }
 

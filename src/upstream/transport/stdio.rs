@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use rmcp::model::{JsonObject, JsonRpcMessage, NumberOrString, ProgressToken, RequestId};
+use rmcp::model::{JsonRpcMessage, NumberOrString, ProgressToken, RequestId};
 use rmcp::service::{RoleClient, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde::Serialize;
@@ -62,42 +62,61 @@ struct Request<P> {
 
 #[derive(Serialize)]
 struct Parameters<'a> {
-    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-    meta: Option<JsonObject>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    meta: Meta<'a>,
     name: &'a str,
     arguments: &'a RawValue,
 }
 
+/// `_meta` of a request.
+struct Meta<'a> {
+    members: &'a [(&'a str, &'a RawValue)],
+    token: Option<u32>,
+}
+
+impl Meta<'_> {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.token.is_none()
+    }
+}
+
+impl Serialize for Meta<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.members {
+            map.serialize_entry(key, value)?;
+        }
+        if let Some(token) = self.token {
+            map.serialize_entry("progressToken", &token)?;
+        }
+        map.end()
+    }
+}
+
 impl StdioFastPath {
     /// Calls a tool. `None` if the server has stopped, or its queue is full.
-    pub fn call(&self, tool: &str, arguments: &RawValue, progress: bool, caller: CallHandle) -> Option<Pending> {
-        self.call_with_meta(tool, arguments, None, progress, caller)
-    }
-
-    /// Calls a tool with the `_meta` of the client's request; a progress token in it is replaced by one of ours.
-    pub fn call_with_meta(
+    ///
+    /// `meta` contains the members of the request's `_meta` without its progress token, which is replaced by one of ours.
+    pub fn call(
         &self,
         tool: &str,
         arguments: &RawValue,
-        meta: Option<JsonObject>,
+        meta: &[(&str, &RawValue)],
         progress: bool,
         caller: CallHandle,
     ) -> Option<Pending> {
         let id = self.next_id();
         let token = progress.then(|| ProgressToken(request_id(id)));
-        let mut meta = meta;
-        if let Some(meta) = &mut meta {
-            meta.remove("progressToken");
-        }
-        if progress {
-            meta.get_or_insert_default().insert("progressToken".to_owned(), id.into());
-        }
         let request = Request {
             jsonrpc: "2.0",
             id,
             method: "tools/call",
             params: Parameters {
-                meta: meta.filter(|meta| !meta.is_empty()),
+                meta: Meta {
+                    members: meta,
+                    token: progress.then_some(id),
+                },
                 name: tool,
                 arguments,
             },
@@ -289,7 +308,7 @@ mod tests {
 
     fn call(fast_path: &StdioFastPath, arguments: &str) -> (Pending, CallEvents) {
         let (caller, events) = CallHandle::of(SessionId(1));
-        (fast_path.call("t", serde_json::from_str(arguments).unwrap(), false, caller).unwrap(), events)
+        (fast_path.call("t", serde_json::from_str(arguments).unwrap(), &[], false, caller).unwrap(), events)
     }
 
     fn text(answer: Option<Answer>) -> String {
@@ -328,10 +347,10 @@ mod tests {
     async fn the_meta_of_a_request_reaches_the_server_with_our_own_progress_token() {
         let mut streams = streams();
         let (caller, _events) = CallHandle::of(SessionId(1));
-        let meta = serde_json::json!({"traceparent": "00-1", "progressToken": "theirs"});
-        let meta = serde_json::from_value(meta).unwrap();
+        let parent: Box<RawValue> = serde_json::from_str("\"00-1\"").unwrap();
         let arguments: Box<RawValue> = serde_json::from_str("{}").unwrap();
-        let _pending = streams.fast_path.call_with_meta("t", &arguments, Some(meta), true, caller).unwrap();
+        let meta = [("traceparent", parent.as_ref())];
+        let _pending = streams.fast_path.call("t", &arguments, &meta, true, caller).unwrap();
         let mut line = String::new();
         streams.reads.read_line(&mut line).await.unwrap();
         let sent: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -379,7 +398,7 @@ mod tests {
         assert!(streams.transport.receive().await.is_none());
         assert!(one.answer().await.is_none());
         let (caller, _events) = CallHandle::of(SessionId(1));
-        assert!(streams.fast_path.call("t", serde_json::from_str("{}").unwrap(), false, caller).is_none());
+        assert!(streams.fast_path.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).is_none());
     }
 
     #[tokio::test]
