@@ -353,7 +353,7 @@ impl SentCall {
             server: self.server,
             tool: self.tool,
             pending: self.pending,
-            hearing: self.events,
+            events: self.events,
             since: self.since,
             first,
             answer,

@@ -32,7 +32,7 @@ pub struct InputRequired {
     /// The request that the client must send again unchanged.
     pub request: Fingerprint,
     pub sent: Sent,
-    pub hearing: CallEvents,
+    pub events: CallEvents,
     pub questions: BTreeMap<String, Question>,
 }
 
@@ -81,7 +81,7 @@ impl PendingInputs {
         // Random, so that no client can answer for another.
         let state = uuid::Uuid::new_v4().simple().to_string();
         let questions = questions(&pending_inputs);
-        let waits = pending_inputs.hearing.waits();
+        let waits = pending_inputs.events.waits();
         {
             let mut waiting = self.waiting();
             if waiting.len() >= MOST {
@@ -130,7 +130,7 @@ impl PendingInputs {
         let Some(mut pending_inputs) = waiting.remove(state) else {
             return Err(ErrorData::internal_error("the request is gone", None));
         };
-        pending_inputs.hearing.waits().store(false, Ordering::Relaxed);
+        pending_inputs.events.waits().store(false, Ordering::Relaxed);
         for ((_, question), answer) in std::mem::take(&mut pending_inputs.questions).into_iter().zip(read) {
             let _ = question.answer.send(Ok(answer));
         }
@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
         let (shortcut, _transport) = open("s", tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
-        let (caller, hearing) = CallHandle::of(SessionId(1));
+        let (caller, events) = CallHandle::of(SessionId(1));
         let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).unwrap();
         let (answer, mut answered) = oneshot::channel();
         let question = json!({"method": "elicitation/create",
@@ -199,7 +199,7 @@ mod tests {
         let pending_inputs = InputRequired {
             request,
             sent: Sent::Short { pending, answer: None },
-            hearing,
+            events,
             questions: BTreeMap::from([("q".to_owned(), question)]),
         };
         let Ok(asked) = all.park(pending_inputs) else { panic!("parked") };

@@ -82,10 +82,10 @@ impl<'a> Relay<'a> {
     pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
         request.get_meta_mut().extend(forwarded(&self.context.meta));
         let peer = self.pool.peer(self.server)?;
-        let (caller, hearing) = CallHandle::of(self.session);
+        let (caller, events) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;
         let sent = sent.map_err(|error| self.pool.failed(self.server, error))?;
-        self.follow(sent, hearing, None).await
+        self.follow(sent, events, None).await
     }
 
     /// Passes on a request that may be answered with a question, or goes on with the one that waits for its answer.
@@ -106,7 +106,7 @@ impl<'a> Relay<'a> {
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Refused)? {
-            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.hearing, None).await,
+            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.events, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }
     }
@@ -120,14 +120,14 @@ impl<'a> Relay<'a> {
             pending: started.pending,
             answer: started.answer,
         };
-        self.follow(sent, started.hearing, started.first).await
+        self.follow(sent, started.events, started.first).await
     }
 
     /// Waits for the response, and passes on the messages before it.
     async fn follow(
         &self,
         mut sent: Sent,
-        mut hearing: CallEvents,
+        mut events: CallEvents,
         first: Option<ServerEvent>,
     ) -> Result<ServerResult, CallError> {
         let mut questions = JoinSet::new();
@@ -148,7 +148,7 @@ impl<'a> Relay<'a> {
                     let (server, error) = (self.server.to_owned(), reason.to_owned());
                     break (reason.to_owned(), CallError::Other { server, error });
                 }
-                Some(said) = hearing.recv() => match (said, &self.park) {
+                Some(said) = events.recv() => match (said, &self.park) {
                     (ServerEvent::Question(question), Some(_)) => {
                         let required = required(&question.request);
                         if open.len() >= MOST_AT_ONCE {
@@ -180,7 +180,7 @@ impl<'a> Relay<'a> {
                     let waits = InputRequired {
                         request,
                         sent,
-                        hearing,
+                        events,
                         questions: std::mem::take(&mut open),
                     };
                     match self.pending_inputs.park(waits) {
@@ -190,7 +190,7 @@ impl<'a> Relay<'a> {
                             for question in refused.questions.into_values() {
                                 let _ = question.answer.send(Err(ErrorData::internal_error(text, None)));
                             }
-                            (sent, hearing) = (refused.sent, refused.hearing);
+                            (sent, events) = (refused.sent, refused.events);
                         }
                     }
                 }

@@ -52,7 +52,7 @@ pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
     Ok(lines.iter().skip(lines.len().saturating_sub(most)).map(|line| (*line).to_owned()).collect())
 }
 
-/// What to do about a file or directory that cannot be created or written.
+/// Advice for a file or directory that cannot be created or written.
 pub fn remedy(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free up space on that disk".to_owned(),

@@ -57,7 +57,7 @@ pub fn raise_file_limit() -> u64 {
 /// fork and exec.
 ///
 /// # Errors
-/// What the system says.
+/// The limit could not be set.
 #[cfg(unix)]
 pub fn restore_file_limit() -> std::io::Result<()> {
     let Some(limit) = FILE_LIMIT_AT_START.get() else { return Ok(()) };

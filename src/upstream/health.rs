@@ -1,4 +1,4 @@
-//! What a person should know about one server: its status, its health with the one thing to do, and its tools' approvals.
+//! Status, health and tool approvals of one server, for REST, models and the tray.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub enum Level {
     Unhealthy,
 }
 
-/// What helps a server that does not work.
+/// The one thing to do about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -176,7 +176,7 @@ impl Snapshot {
         format!("{first} ({} attempts failed; retrying){rest}", self.retries)
     }
 
-    /// What a person should know about a server that is starting: that it does not answer, or why the last attempt failed.
+    /// Why a starting server may not work: it does not answer, or the last attempt failed.
     fn startup_trouble(&self, now: Instant) -> Option<String> {
         if let Some(attempt) = &self.attempt {
             let waited = now.saturating_duration_since(attempt.since);
@@ -209,8 +209,8 @@ impl Snapshot {
     pub fn health(&self) -> Health {
         let tools = self.tools().len();
         let (level, summary, action) = match &self.phase {
-            Phase::Connected(_) if !self.held().is_empty() => {
-                let summary = format!("Connected ({tools} tools, {} to approve)", self.held().len());
+            Phase::Connected(_) if !self.pending_tools().is_empty() => {
+                let summary = format!("Connected ({tools} tools, {} to approve)", self.pending_tools().len());
                 (Level::Degraded, summary, Some(Action::Approve))
             }
             Phase::Connected(_) if tools == 1 => (Level::Healthy, "Connected (1 tool)".to_owned(), None),
@@ -251,7 +251,7 @@ impl Snapshot {
         let approved = self.tools().iter().map(ToolApproval::approved);
         let approved_off =
             off.into_iter().flat_map(|off| &off.approved).map(ToolApproval::approved).map(ToolApproval::disabled);
-        let pending = self.held().iter().map(ToolApproval::pending);
+        let pending = self.pending_tools().iter().map(ToolApproval::pending);
         let pending_off =
             off.into_iter().flat_map(|off| &off.pending).map(ToolApproval::pending).map(ToolApproval::disabled);
         approved.chain(approved_off).chain(pending).chain(pending_off).collect()

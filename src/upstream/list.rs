@@ -90,7 +90,7 @@ pub fn after(cursor: Option<String>) -> PaginatedRequestParams {
     params
 }
 
-/// What was listed, and why it is not everything.
+/// A list, and why it is incomplete.
 #[derive(Debug)]
 struct Listed<T> {
     items: Vec<T>,

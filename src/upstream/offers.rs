@@ -1,4 +1,4 @@
-//! Prompts and resource templates of servers: which ones a person has approved, by what they say of themselves.
+//! Prompts and resource templates of servers: which ones are approved, by a fingerprint of their definitions.
 //!
 //! Those that a server offers when it is first listed are approved with it. From then on, a new or changed one is hidden
 //! until a person approves it, like a tool.
@@ -82,7 +82,7 @@ pub struct OfferApprovals {
 }
 
 impl OfferApprovals {
-    /// The approvals in this file. A file that cannot be read approves nothing that is not listed anew.
+    /// The approvals in this file. If it cannot be read, an offer counts as approved only once it is listed again.
     pub fn load(path: &Path) -> OfferApprovals {
         let approved = match files::read_bounded(path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {

@@ -197,7 +197,7 @@ impl UpstreamPool {
         }
         let is_chosen =
             |tool: &&PendingTool| names.is_none_or(|names| names.iter().any(|name| tool.tool.name == *name));
-        let chosen: Vec<PendingTool> = snapshot.held().iter().filter(is_chosen).cloned().collect();
+        let chosen: Vec<PendingTool> = snapshot.pending_tools().iter().filter(is_chosen).cloned().collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
@@ -224,7 +224,7 @@ impl UpstreamPool {
             if current.is_none_or(|tool| tool.fingerprint.hash(name) != *fingerprint) {
                 changed.push(format!("`{name}`"));
             }
-            chosen.extend(snapshot.held().iter().filter(|tool| tool.tool.name == name.as_str()).cloned());
+            chosen.extend(snapshot.pending_tools().iter().filter(|tool| tool.tool.name == name.as_str()).cloned());
         }
         if !changed.is_empty() {
             let server = server.to_owned();
@@ -268,14 +268,14 @@ impl UpstreamPool {
             Phase::Connected(tools) => {
                 let tool = tool.to_owned();
                 let open = tools.iter().find(|found| found.name == tool).cloned();
-                open.ok_or_else(|| match snapshot.held().iter().find(|held| held.tool.name == tool) {
+                open.ok_or_else(|| match snapshot.pending_tools().iter().find(|held| held.tool.name == tool) {
                     _ if snapshot.off().is_some_and(|off| off.has(&tool)) => {
                         CallError::SwitchedOff { server: name, tool }
                     }
-                    Some(held) => CallError::PendingTool {
+                    Some(pending) => CallError::PendingTool {
                         server: name,
                         tool,
-                        changed: held.before.is_some(),
+                        changed: pending.before.is_some(),
                     },
                     None => CallError::UnknownTool { server: name, tool },
                 })

@@ -1,4 +1,4 @@
-//! What a server's task shares with the pool.
+//! State shared by the pool and a server's task.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use crate::upstream::session::subscriptions::Subscriptions;
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::stdio::StdioFastPath;
 
-/// What a server's task reports, and what it follows.
+/// The task's side of that state.
 pub struct ServerHandles {
     pub state: Arc<watch::Sender<Snapshot>>,
     pub approvals: Arc<Approvals>,

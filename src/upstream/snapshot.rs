@@ -11,7 +11,7 @@ use crate::upstream::approvals::PendingTool;
 use crate::upstream::sign_in_state::SignIn;
 use crate::upstream::stderr_tail::StderrTail;
 
-/// What a server is doing.
+/// The phase of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// Disabled in its entry.
@@ -39,7 +39,7 @@ pub struct Snapshot {
     pub protocol: Protocol,
     pub phase: Phase,
     /// Tools that need approval; never part of the connected tools.
-    pub held: Arc<Vec<PendingTool>>,
+    pub pending: Arc<Vec<PendingTool>>,
     /// Tools that its entry disables; never part of the connected tools.
     pub off: Arc<DisabledTools>,
     /// Connections made after the first one.
@@ -81,7 +81,7 @@ impl Snapshot {
             protocol: config.effective_protocol(),
             config,
             phase,
-            held: Arc::default(),
+            pending: Arc::default(),
             off: Arc::default(),
             reconnects: 0,
             retries: 0,
@@ -115,14 +115,14 @@ impl Snapshot {
     /// Whether a connected server has a tool of this name, approved or not, enabled or not.
     pub fn has_tool(&self, name: &str) -> bool {
         self.tools().iter().any(|tool| tool.name == name)
-            || self.held().iter().any(|held| held.tool.name == name)
+            || self.pending_tools().iter().any(|pending| pending.tool.name == name)
             || self.off().is_some_and(|off| off.has(name))
     }
 
     /// The tools that need approval.
-    pub fn held(&self) -> &[PendingTool] {
+    pub fn pending_tools(&self) -> &[PendingTool] {
         match &self.phase {
-            Phase::Connected(_) => &self.held,
+            Phase::Connected(_) => &self.pending,
             _ => &[],
         }
     }
@@ -138,10 +138,10 @@ impl Snapshot {
     /// Publishes approved tools that have not changed in between.
     pub fn open(&mut self, approved: &[PendingTool]) {
         let Phase::Connected(tools) = &mut self.phase else { return };
-        let (opened, held): (Vec<PendingTool>, Vec<PendingTool>) =
-            self.held.iter().cloned().partition(|held| approved.contains(held));
-        Arc::make_mut(tools).extend(opened.into_iter().map(|held| held.tool));
-        self.held = Arc::new(held);
+        let (opened, pending): (Vec<PendingTool>, Vec<PendingTool>) =
+            self.pending.iter().cloned().partition(|pending| approved.contains(pending));
+        Arc::make_mut(tools).extend(opened.into_iter().map(|opened| opened.tool));
+        self.pending = Arc::new(pending);
     }
 
     /// The environment variable that its entry refers to and that is not set.
@@ -171,6 +171,6 @@ impl DisabledTools {
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let approved = self.approved.iter().map(|tool| tool.name.as_ref());
-        approved.chain(self.pending.iter().map(|held| held.tool.name.as_ref()))
+        approved.chain(self.pending.iter().map(|pending| pending.tool.name.as_ref()))
     }
 }

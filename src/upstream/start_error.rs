@@ -31,7 +31,7 @@ pub fn with_home(mut config: ServerConfig, home: Option<&Path>) -> ServerConfig 
     config
 }
 
-/// What keeps a server from starting that can be seen before: its working directory, or its program if that is a path.
+/// Why a server cannot start, as far as its working directory and the path of its program show.
 pub fn precheck(config: &ServerConfig) -> Option<String> {
     if let Some(directory) = &config.working_dir {
         let shown = directory.display();
@@ -76,7 +76,7 @@ pub fn not_found(name: &str) -> String {
     format!("`{name}` not found. Install it, or use its full path in `command`")
 }
 
-/// What the system's refusal to start a program means.
+/// Explains the system's refusal to start a program.
 pub fn explain(name: &str, program: &Path, error: &io::Error) -> String {
     /// Not an executable file; on Windows: not a valid application for this system.
     const WRONG_FORMAT: [i32; 2] = if cfg!(windows) { [193, 216] } else { [8, 86] };

@@ -10,7 +10,7 @@ const LINES: usize = 5;
 /// Longest part of a line that is kept, in characters.
 const LONGEST: usize = 300;
 
-/// The last lines, shared by the task that reads them and whoever explains a failure.
+/// The last lines, shared by the task that reads them and the one that explains a failure.
 #[derive(Debug, Clone, Default)]
 pub struct StderrTail(Arc<Mutex<Tail>>);
 
@@ -32,7 +32,7 @@ impl StderrTail {
     /// Takes the next bytes.
     pub fn push(&self, bytes: &[u8]) {
         let mut tail = lock(&self.0);
-        // What is far before the end is never shown.
+        // Only the last lines are ever shown.
         let bytes = bytes.get(bytes.len().saturating_sub(8 << 10)..).unwrap_or_default();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = (LONGEST * 4).saturating_sub(tail.open.len());

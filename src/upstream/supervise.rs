@@ -47,7 +47,7 @@ impl Backoff {
     }
 }
 
-/// What follows an attempt or a session.
+/// The next step after an attempt or a session.
 #[derive(Debug, PartialEq)]
 enum Next {
     /// Connect again at once: a restart was requested.
@@ -319,7 +319,7 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) 
         handles.approvals.part(&config.name, tools)
     };
     handles.state.send_if_modified(|state| state.take_tools(open, pending));
-    let waiting = handles.state.borrow().held().len();
+    let waiting = handles.state.borrow().pending_tools().len();
     if waiting > 0 {
         tracing::warn!(server = config.name, tools = waiting, "new or changed tools need approval");
     }

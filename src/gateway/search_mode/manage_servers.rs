@@ -238,9 +238,10 @@ async fn look(control: &ServerControl, operation: &str, arguments: &JsonObject) 
         "list_quarantined" => {
             let servers = control.pool().snapshots();
             let closed: Vec<Value> = servers.iter().filter(|server| server.config.quarantined).map(listed).collect();
-            let waiting = servers.iter().filter(|server| !server.held().is_empty());
-            let waiting: Vec<Value> =
-                waiting.map(|server| json!({"server": server.config.name, "tools": server.held().len()})).collect();
+            let waiting = servers.iter().filter(|server| !server.pending_tools().is_empty());
+            let waiting: Vec<Value> = waiting
+                .map(|server| json!({"server": server.config.name, "tools": server.pending_tools().len()}))
+                .collect();
             Ok(
                 json!({"total": closed.len(), "servers": closed, "servers_with_waiting_tools": waiting, "to_approve": APPROVING}),
             )
@@ -387,7 +388,7 @@ fn listed(server: &Snapshot) -> Value {
         "status": server.status(),
         "connection_status": {"state": server.status(), "last_error": server.last_error(), "retry_count": server.retries},
         "tools": server.tools().len(),
-        "tools_waiting_for_approval": server.held().len(),
+        "tools_waiting_for_approval": server.pending_tools().len(),
         "health": server.health(),
     })
 }
@@ -432,7 +433,7 @@ mod tests {
         let connected = Phase::Connected(Arc::new(vec![tool("a")]));
         let mut server = Snapshot::new(Arc::default(), connected);
         assert!(inspected(&server).get("action_required").is_none());
-        server.held = Arc::new(vec![held("b", None), held("c", Some(ToolFingerprint::of(&tool("d"))))]);
+        server.pending = Arc::new(vec![held("b", None), held("c", Some(ToolFingerprint::of(&tool("d"))))]);
         let shown = inspected(&server);
         for (key, count) in [
             ("total", 3),

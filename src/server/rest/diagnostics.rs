@@ -47,8 +47,8 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
         }
         if server.config.enabled && server.config.quarantined {
             found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
-        } else if !server.held().is_empty() {
-            let held = server.held().len();
+        } else if !server.pending_tools().is_empty() {
+            let held = server.pending_tools().len();
             found.runtime_warnings.push(format!(
                 "{held} tools of {name} wait for approval: `mcpproxy upstream inspect {name}` shows them"
             ));

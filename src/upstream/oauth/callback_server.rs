@@ -25,14 +25,14 @@ pub struct Redirect {
     uri: Url,
 }
 
-/// What the sign-in page sent with the browser.
+/// The parameters of the redirect.
 pub struct Callback {
     pub code: String,
     /// The issuer (RFC 9207).
     pub issuer: Option<String>,
 }
 
-/// What the redirect brought, and where the outcome for the page goes.
+/// The parameters of a redirect, and the sender of the outcome for the page.
 type Arrival = (Result<Callback, String>, oneshot::Sender<Result<(), String>>);
 
 struct Expected {
@@ -174,20 +174,20 @@ fn page(status: StatusCode, sentence: &str) -> Response {
 mod tests {
     use super::*;
 
-    fn said(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    fn query(pairs: &[(&str, &str)]) -> HashMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn a_refusal_is_explained() {
-        let refused = |pairs| callback(said(pairs)).err().unwrap_or_default();
+        let refused = |pairs| callback(query(pairs)).err().unwrap_or_default();
         assert_eq!(refused(&[("error", "access_denied")]), "access was denied");
         assert_eq!(
             refused(&[("error", "server_error"), ("error_description", "down\nagain")]),
             "the authorization server refused (server_error: down again)"
         );
         assert_eq!(refused(&[("iss", "x")]), "the authorization server sent no code");
-        let found = callback(said(&[("code", "c"), ("iss", "https://a")])).ok();
+        let found = callback(query(&[("code", "c"), ("iss", "https://a")])).ok();
         assert_eq!(found.map(|found| (found.code, found.issuer)), Some(("c".into(), Some("https://a".into()))));
     }
 

@@ -406,7 +406,7 @@ mod tests {
         let path = directory.path().join("t.json");
         let ring = Arc::new(Ring::default());
         let load = || Arc::new(TokenStore::load(&path, Some(ring.clone()), Arc::default()));
-        // What was signed in to before there was a keychain is sealed, too.
+        // Sign-ins from before there was a keychain are encrypted, too.
         sign_in(&tokens(directory.path())).save(credentials("c", "old-token")).await.unwrap();
         let first = load();
         let other = ServerCredentialStore {

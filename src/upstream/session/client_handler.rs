@@ -23,7 +23,7 @@ impl Service<RoleClient> for Client {
         reason = "sampling and roots belong to all protocol versions but the newest"
     )]
     fn get_info(&self) -> ClientConfig {
-        // What most clients can do; a request to one that cannot is refused. Changed roots are not announced: outside of a request
+        // The abilities of most clients; a request to a client without one is refused. Changed roots are not announced: outside of a request
         // it is unclear whose they are.
         let capabilities = ClientCapabilities::builder().enable_sampling().enable_roots().enable_elicitation().build();
         ClientConfig::new(capabilities, Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")))

@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_request_that_nobody_waits_for_is_forgotten() {
+    fn an_abandoned_fast_request_is_forgotten() {
         let mut in_flight = InFlightRequests::default();
         let first = i64::from(FIRST_FAST_ID);
         drop(in_flight.begin_own(id(first)));

@@ -17,7 +17,7 @@ pub struct Started {
     pub server: String,
     pub tool: String,
     pub pending: Pending,
-    pub hearing: CallEvents,
+    pub events: CallEvents,
     pub since: Instant,
     /// The first event that has not been passed on.
     pub first: Option<ServerEvent>,

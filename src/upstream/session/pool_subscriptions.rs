@@ -46,7 +46,7 @@ impl UpstreamPool {
         answer.map_err(|error| not_answered(server, error))
     }
 
-    /// Ends a subscription; the server is told when no other session has it.
+    /// Ends a subscription; the server learns of it when no other session has it.
     ///
     /// # Errors
     /// [`CallError`]: the server rejected it.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// How often a dropped message is reported.
 const REPORT_AGAIN: Duration = Duration::from_secs(10);
 
-/// What happens to a message.
+/// Whether a message passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Pass,
@@ -25,7 +25,7 @@ pub enum Decision {
 struct Bucket {
     burst: f64,
     per_second: f64,
-    /// What is left, and when that was.
+    /// The rest of the budget, and its time.
     left: Option<(f64, Instant)>,
 }
 

@@ -168,7 +168,7 @@ impl<T> RoutingTransport<T> {
                     _ => self.in_flight().of_question(None).cloned(),
                 };
                 if recipient.is_err() && self.refusals.take(Instant::now(), 0) != Decision::Pass {
-                    // Each refusal is logged: a server must not fill the disk with requests that reach nobody.
+                    // Each refusal is logged: a server must not fill the disk with requests that reach no client.
                     return None;
                 }
                 extensions.insert(Recipient(recipient));

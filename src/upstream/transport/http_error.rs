@@ -1,4 +1,4 @@
-//! What went wrong with a server over HTTP, and what to do.
+//! Explains errors of servers over HTTP, and what to do.
 
 use std::error::Error;
 
@@ -56,7 +56,7 @@ pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
     }
 }
 
-/// What a transport error means, and what to do.
+/// Explains a transport error, and what to do.
 pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> ConnectError {
     let url = shown(config.url.as_deref().unwrap_or_default());
     let of_status = |url: &str, status| of_status(config.protocol, url, status);

@@ -1,4 +1,4 @@
-//! What the events of a server over legacy HTTP+SSE mean (MCP 2024-11-05).
+//! Reads the events of a server over legacy HTTP+SSE (MCP 2024-11-05).
 
 use reqwest::Url;
 use rmcp::ErrorData;
@@ -82,7 +82,7 @@ pub fn oversized(long: &TooLong) -> Option<Sse> {
 /// The URL for messages, as the server at `address` names it. The entry's headers go there, so it must have the same origin.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The URL is missing, not valid, or of another origin.
 pub fn endpoint(address: &Url, named: &str) -> Result<Url, String> {
     let named = named.trim();
     if named.is_empty() {

@@ -1,5 +1,5 @@
-//! What counts as a message from a server, for every transport and for both paths to a client: how a damaged message is
-//! repaired, what is refused, and which request a response belongs to.
+//! Reads a server's messages by one rule, for every transport and for both paths to a client: which damage is repaired, what is
+//! refused, and which request a response belongs to.
 //!
 //! A clean message is passed on as the bytes that the server wrote. A damaged one is repaired if its meaning is clear
 //! (see [`repair`](super::repair)); otherwise its caller receives an error at once instead of waiting for a timeout.
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_without_content_fails_its_caller_and_log_output_fails_nobody() {
+    fn a_response_without_content_fails_its_caller_and_log_output_fails_no_call() {
         let Message::Unreadable(unreadable) = read(br#"{"jsonrpc":"2.0","id":3,"result":null}"#) else {
             panic!()
         };

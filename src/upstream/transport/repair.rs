@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 /// Deepest nesting that is passed on; common JSON parsers stop at 128 levels, and a response adds a few.
 pub const MAX_DEPTH: usize = 100;
 
-/// What is wrong with JSON text that parses.
+/// A defect of JSON text that parses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
     TooDeep,

@@ -115,7 +115,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 }
 
 impl<R> Reader<R> {
-    /// Reads `output`; `outbox` leads to the server's standard input.
+    /// Reads `output`; `outbox` feeds the server's standard input.
     pub fn new(server: &str, output: R, in_flight: SharedInFlight, outbox: mpsc::Sender<Vec<u8>>) -> Reader<R> {
         Reader {
             server: server.to_owned(),
