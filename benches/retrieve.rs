@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bm25::{Document, SearchEngineBuilder, Tokenizer};
-use mcpproxy::core::tools::index::{Entry, ToolIndex};
-use mcpproxy::core::tools::tool_id;
+use mcpproxy::catalog::search_index::{Entry, ToolIndex};
+use mcpproxy::catalog::tool_id;
 use serde::Deserialize;
 
 /// Names the folder of a corpus that is not in `benches/corpus`.

@@ -6,12 +6,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use mcpproxy::telemetry::anonymity::{scan, verify};
-use mcpproxy::telemetry::collect_identity::collect_identity;
-use mcpproxy::telemetry::env_kind::classify;
-use mcpproxy::telemetry::observe::observe;
+use mcpproxy::telemetry::environment::classify;
+use mcpproxy::telemetry::environment::observe::observe;
 use mcpproxy::telemetry::payload::{HeartbeatPayload, Snapshot};
-use mcpproxy::telemetry::remember::Recorder;
+use mcpproxy::telemetry::scan::collect_identity::collect_identity;
+use mcpproxy::telemetry::scan::{scan, verify};
+use mcpproxy::telemetry::store::recorder::Recorder;
 
 /// Times `runs` calls one by one and prints median and 99th percentile beside the aim.
 fn measure<T>(name: &str, aim: &str, runs: usize, mut deed: impl FnMut() -> T) {

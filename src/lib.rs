@@ -1,23 +1,50 @@
-//! MCPProxy for the desktop: one local MCP endpoint for every AI client, and a tray app that keeps it there.
+//! MCPProxy for the desktop: one local MCP endpoint for every AI client, and a tray app that keeps it running.
 //!
-//! One package, two programs. Arrows point down only, held by `tests/rooms.rs`:
-//! `bin → {tray, core} → {client, telemetry} → os → contract`; tray and core never name each other.
+//! One package, two programs. `tests/rooms.rs` lists which module may import which; imports point down only.
 
-/// What two programs and an installer must agree on: names, paths, endpoint, handshake, REST types. Opens nothing.
+/// Names, paths, endpoints, the launch handshake and the REST types that the programs and installers share. No I/O.
 pub mod contract;
 
-/// Does one thing to the machine and says how it went: files, locks, processes, local streams. Never asks why.
+/// One operating-system facility per file: files, locks, processes, local streams, the keychain. Decides nothing.
 pub mod os;
 
-/// Speaks the REST and SSE interface over an endpoint; used by the tray and the CLI.
+/// Calls a core's REST API and follows its events; used by the tray and the CLI.
 pub mod client;
 
-/// What may be known about a run, and what may leave this computer: closed words only. Knows neither core nor tray.
+/// Anonymous usage reports: what may be counted, the scan that every report must pass, consent. Knows neither core nor tray.
 pub mod telemetry;
 
-/// The MCP proxy and its command line. Does not know that a tray exists.
-pub mod core;
+/// The signed list of releases and the rules for reporting a newer one.
+pub mod updates;
 
-/// What a person sees and touches: model, view, supervisor, first run, launch at login.
+/// `mcp_config.json`: typed settings, the document with unknown keys kept, and the store that replaces the file.
+pub mod config;
+
+/// Configuration files of other programs (Claude Code, Cursor, …): finding them and adding or removing our entry.
+pub mod ai_clients;
+
+/// MCP towards servers: transports, sessions, OAuth, approvals.
+pub mod upstream;
+
+/// The tools of all servers as one searchable set.
+pub mod catalog;
+
+/// The only module that changes servers and settings.
+pub mod control;
+
+/// MCP towards AI clients: `/mcp` with search, `/mcp/all` without, and the fast path.
+pub mod gateway;
+
+/// The running core: start, router, REST, events, background jobs.
+pub mod server;
+
+/// The command line of `mcpproxy`.
+pub mod cli;
+
+/// Properties that must hold for any bytes from outside; used by unit tests and `fuzz/`.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
+/// The tray app: model, view, supervisor, first run, launch at login.
 #[cfg(feature = "tray")]
 pub mod tray;

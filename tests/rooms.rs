@@ -14,14 +14,89 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// Each room, and the rooms it may name.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("os", &["contract"]),
     ("client", &["os", "contract"]),
     ("telemetry", &["os", "contract"]),
-    ("core", &["client", "telemetry", "os", "contract"]),
+    ("updates", &["os", "contract"]),
+    ("config", &["updates", "os", "contract"]),
+    ("ai_clients", &["config", "os", "contract"]),
+    ("upstream", &["config", "telemetry", "os", "contract"]),
+    ("catalog", &["upstream", "config", "telemetry", "os", "contract"]),
+    (
+        "control",
+        &[
+            "ai_clients",
+            "catalog",
+            "upstream",
+            "config",
+            "telemetry",
+            "updates",
+            "os",
+            "contract",
+        ],
+    ),
+    (
+        "gateway",
+        &[
+            "control",
+            "catalog",
+            "upstream",
+            "config",
+            "telemetry",
+            "updates",
+            "os",
+            "contract",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "gateway",
+            "control",
+            "catalog",
+            "upstream",
+            "ai_clients",
+            "config",
+            "updates",
+            "telemetry",
+            "client",
+            "os",
+            "contract",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "server",
+            "gateway",
+            "control",
+            "catalog",
+            "upstream",
+            "ai_clients",
+            "config",
+            "updates",
+            "telemetry",
+            "client",
+            "os",
+            "contract",
+        ],
+    ),
+    (
+        "fuzzing",
+        &[
+            "gateway",
+            "upstream",
+            "catalog",
+            "ai_clients",
+            "config",
+            "client",
+            "contract",
+        ],
+    ),
     ("tray", &["client", "telemetry", "os", "contract"]),
-    ("bin", &["core", "tray", "client", "telemetry", "os", "contract"]),
+    ("bin", &["cli", "tray"]),
 ];
 
 #[test]

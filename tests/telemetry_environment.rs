@@ -8,8 +8,8 @@
 )]
 
 use mcpproxy::contract::run_facts::EnvKind;
-use mcpproxy::telemetry::env_kind::classify;
-use mcpproxy::telemetry::observation::Observation;
+use mcpproxy::telemetry::environment::classify;
+use mcpproxy::telemetry::environment::observation::Observation;
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use mcpproxy::os::environment::Environment;
-use mcpproxy::telemetry::remember::Recorder;
+use mcpproxy::telemetry::store::recorder::Recorder;
 
 const PATH: &str = "MCPPROXY_TEST_STORE";
 const TODAY: &str = "2026-01-02";

@@ -13,9 +13,9 @@
 use std::thread;
 
 use base64::Engine;
-use mcpproxy::telemetry::anonymity::{scan, verify};
-use mcpproxy::telemetry::identity::{Identity, Trait};
 use mcpproxy::telemetry::payload::{AnonymousId, HeartbeatPayload, Snapshot};
+use mcpproxy::telemetry::scan::identity::{Identity, Trait};
+use mcpproxy::telemetry::scan::{scan, verify};
 
 const PAYLOADS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 

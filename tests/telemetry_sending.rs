@@ -13,10 +13,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mcpproxy::telemetry::anonymity::{Clean, scan};
 use mcpproxy::telemetry::collector::Collector;
-use mcpproxy::telemetry::identity::Identity;
 use mcpproxy::telemetry::payload::{HeartbeatPayload, Snapshot};
+use mcpproxy::telemetry::scan::identity::Identity;
+use mcpproxy::telemetry::scan::{Clean, scan};
 use mcpproxy::telemetry::send_heartbeat::{LIMIT, SendError, send_heartbeat};
 
 fn clean() -> Clean {

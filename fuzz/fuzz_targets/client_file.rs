@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::core::properties::client_file(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::fuzzing::client_file(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::core::properties::configuration(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::fuzzing::configuration(bytes));

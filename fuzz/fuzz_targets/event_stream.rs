@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::core::properties::event_stream(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::fuzzing::event_stream(bytes));

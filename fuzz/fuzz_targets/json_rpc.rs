@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::core::properties::json_rpc(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::fuzzing::json_rpc(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::core::properties::server_output(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mcpproxy::fuzzing::server_output(bytes));

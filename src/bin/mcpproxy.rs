@@ -1,5 +1,5 @@
 //! The core and its command line.
 
 fn main() -> std::process::ExitCode {
-    mcpproxy::core::cli::main()
+    mcpproxy::cli::main()
 }

@@ -1,5 +1,7 @@
 //! Does one thing to the machine and says how it went. Never asks why, never decides.
 
+pub mod block_in_place;
+
 pub mod browser;
 pub mod environment;
 pub mod files;

@@ -1,4 +1,4 @@
-//! The Windows side of [`super`]: a named pipe whose access list names the current user and nobody else.
+//! The Windows side of [`crate::os`]: a named pipe whose access list names the current user and nobody else.
 
 use std::ffi::c_void;
 use std::io;

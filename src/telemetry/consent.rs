@@ -109,7 +109,7 @@ impl Consent {
 
 /// `DO_NOT_TRACK`: anything but empty, `0`, `false`, `no` and `off`.
 fn asks_not_to_track(value: &str) -> bool {
-    crate::telemetry::vendors::on(value)
+    crate::telemetry::environment::vendors::on(value)
 }
 
 /// `MCPPROXY_TELEMETRY`: a word for off switches off, a word for on has no opinion, anything else is read as off.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::os::https::agent;
-use crate::telemetry::anonymity::Clean;
 use crate::telemetry::collector::Collector;
+use crate::telemetry::scan::Clean;
 
 /// For everything together: name, connection, request, answer.
 pub const LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,672 @@
+//! Reads and changes the files of AI clients on this computer. What is done to them is decided in `plan`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use uuid::Uuid;
+
+use crate::ai_clients::dry_run_diff::diff;
+use crate::ai_clients::entry::{Proxy, names_proxy};
+use crate::ai_clients::format::{Mistake, entries};
+use crate::ai_clients::known_clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
+use crate::ai_clients::plan;
+use crate::ai_clients::plan::{Action, Backup, Change, Plan, Refusal};
+use crate::ai_clients::preview::{Previewed, masked_entry, summary};
+use crate::ai_clients::stdio_entry::Bridge;
+use crate::contract::api::{AiClient, ConnectPreview, ConnectResult};
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
+use crate::contract::platform::Platform;
+use crate::os::environment::{Environment, home_directory};
+use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, replace_shared};
+use crate::os::own_path;
+
+/// Claude Code keeps a project's history in its file: some megabytes are usual.
+const LARGEST: u64 = 64 << 20;
+/// Older backups are not looked at for an undo.
+const MOST_BACKUPS: usize = 20;
+/// A preview is good for as long as the core that made it runs.
+static PREVIEWS: LazyLock<String> = LazyLock::new(|| format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
+
+/// What is asked of a client's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    Connect {
+        force: bool,
+        /// Of the preview that a person has seen.
+        token: Option<String>,
+    },
+    Disconnect,
+    /// From this backup, or from whichever fits.
+    Undo {
+        backup: Option<String>,
+    },
+}
+
+/// Why nothing was changed; `result` says it to a person.
+#[derive(Debug)]
+pub struct Refused {
+    pub why: Why,
+    pub result: Box<ConnectResult>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    BadName,
+    Taken,
+    NotFound,
+    Conflict,
+    Changed,
+    Malformed,
+    Denied,
+    Failed,
+}
+
+impl Why {
+    /// The result's `action`: the contract's word where it has one.
+    fn word(self) -> &'static str {
+        match self {
+            Why::BadName => "unsupported",
+            Why::Taken => "already_exists",
+            Why::NotFound => "not_found",
+            Why::Conflict => "conflict",
+            Why::Changed => "precondition_failed",
+            Why::Malformed => "malformed",
+            Why::Denied => "denied",
+            Why::Failed => "failed",
+        }
+    }
+}
+
+/// Where clients keep their files for this person.
+pub fn homes() -> Option<Homes> {
+    let home = home_directory()?;
+    Some(Homes {
+        platform: Platform::HOST,
+        settings: dirs::config_dir().unwrap_or_else(|| home.join(".config")),
+        variables: Environment::read(moves_configuration),
+        home,
+    })
+}
+
+/// What a client starts that takes no address: this very program, led to the instance of `root`.
+pub fn bridge(root: &InstanceRoot) -> Bridge {
+    let path = root.path();
+    // A client starts programs wherever it likes. What is absolute stays as it is: the pipe's name on Windows comes of its letters.
+    let absolute = if path.is_absolute() { None } else { std::path::absolute(path).ok() };
+    Bridge {
+        program: own_path::lasting().map_err(|error| error.to_string()),
+        root: absolute.unwrap_or_else(|| path.to_path_buf()),
+        usual: root.is_default(),
+    }
+}
+
+/// All clients. What is another program's data to macOS is not opened. Reads a few files: not a task's work.
+pub fn list(homes: &Homes, proxy: &Proxy) -> Vec<AiClient> {
+    CLIENTS.iter().map(|client| look(client, homes, proxy, false)).collect()
+}
+
+/// One client; `asked` for by itself, its file is opened wherever it is.
+pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiClient {
+    let config = config_path(client, homes);
+    let directory = config.path.parent().filter(|directory| *directory != homes.home);
+    let mut shown = AiClient {
+        id: client.id.to_owned(),
+        name: client.name.to_owned(),
+        exists: config.path.exists() || directory.is_some_and(Path::is_dir),
+        supported: true,
+        config_path: config.path.display().to_string(),
+        access_state: "unknown".to_owned(),
+        ..AiClient::default()
+    };
+    if config.guarded && !asked {
+        return shown;
+    }
+    let state = match read(&config.path) {
+        Ok(None) => "absent",
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => "denied",
+        Err(_) => "malformed",
+        Ok(Some(bytes)) => match entries(client, &bytes) {
+            Ok(entries) => {
+                let name = plan::ours(&entries, proxy, None);
+                shown.connected = name.is_some();
+                shown.server_name = name.filter(|name| name != ENTRY_NAME);
+                "accessible"
+            }
+            Err(mistake) => {
+                shown.reason = Some(located(&config.path, &mistake));
+                "malformed"
+            }
+        },
+    };
+    shown.access_state = state.to_owned();
+    shown
+}
+
+/// How many clients' files name the proxy's address anywhere (in a project's own servers, too), or start our program for it.
+pub fn count(homes: &Homes, proxy: &Proxy) -> u32 {
+    let names = |client: &&Client| {
+        let config = config_path(client, homes);
+        let text = if config.guarded { None } else { read(&config.path).ok().flatten() };
+        text.is_some_and(|bytes| {
+            let text = String::from_utf8_lossy(&bytes);
+            let starts = || entries(client, &bytes).is_ok_and(|found| plan::ours(&found, proxy, None).is_some());
+            names_proxy(&text, &proxy.listen) || text.contains(names::CORE_PROGRAM) && starts()
+        })
+    };
+    u32::try_from(CLIENTS.iter().filter(names).count()).unwrap_or(u32::MAX)
+}
+
+/// What connecting would write. Nothing is changed.
+///
+/// # Errors
+/// [`Refused`]: the file cannot be read.
+pub fn preview(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+) -> Result<ConnectPreview, Refused> {
+    let path = config_path(client, homes).path;
+    let mut result = unsettled(client, &path, server_name);
+    let before = read(&path).map_err(|error| failed(&result, &error))?;
+    let found = entries(client, before.as_deref().unwrap_or_default());
+    // By force: what only that overcomes is no refusal.
+    let planned = plan::connect(client, proxy, before.as_deref(), server_name, true);
+    if let Ok(plan) = &planned {
+        result.server_name.clone_from(&plan.name);
+    }
+    let there = found.iter().flatten().find(|(name, _)| *name == result.server_name);
+    let (entry, entry_text) = masked_entry(client, proxy, &result.server_name).unwrap_or_default();
+    let access_state = match (&before, &found) {
+        (None, _) => "absent",
+        (Some(_), Ok(_)) => "accessible",
+        (Some(_), Err(_)) => "malformed",
+    };
+    Ok(ConnectPreview {
+        format: client.format.word().to_owned(),
+        server_key: client.container.to_owned(),
+        entry,
+        entry_text,
+        entry_exists: there.is_some(),
+        contains_api_key: proxy.key.is_some() && client.takes_key(),
+        access_state: access_state.to_owned(),
+        existing_entry_summary: there.map(|(name, entry)| summary(name, entry)),
+        precondition_token: Previewed {
+            client,
+            path: &result.config_path,
+            proxy,
+            before: before.as_deref(),
+            asked: server_name,
+        }
+        .token(&PREVIEWS),
+        connect_refusal: planned.err().map(|refusal| in_words(client, &path, &refusal).1),
+        client: result.client,
+        config_path: result.config_path,
+        server_name: result.server_name,
+    })
+}
+
+/// Does what is asked to a client's file. `server_name` is the entry's name, if not the usual one.
+///
+/// # Errors
+/// [`Refused`]: the file is as it was.
+pub fn apply(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+    deed: &Deed,
+) -> Result<ConnectResult, Refused> {
+    let Decided {
+        path,
+        before,
+        plan,
+        mut result,
+    } = decide(client, homes, proxy, server_name, deed)?;
+    let kept = keep_backup(&path, before.as_deref(), &plan.change).map_err(|error| failed(&result, &error))?;
+    result.backup_path = kept.map(|path| path.display().to_string());
+    match write(&path, before.as_deref(), &plan.change) {
+        Ok(Replaced::Done) => {}
+        Ok(Replaced::ChangedMeanwhile) => {
+            let message = format!("`{}` was changed by another program just now; try again", path.display());
+            return Err(refused(&result, Why::Changed, message));
+        }
+        Err(error) => return Err(failed(&result, &error)),
+    }
+    result.success = true;
+    result.action = plan.action.word().to_owned();
+    result.message = done(client, &plan);
+    Ok(result)
+}
+
+/// What [`apply`] would do, and the lines that it would change. Nothing is changed.
+///
+/// # Errors
+/// As [`apply`].
+pub fn foresee(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+    deed: &Deed,
+) -> Result<(ConnectResult, String), Refused> {
+    let Decided {
+        before, plan, result, ..
+    } = decide(client, homes, proxy, server_name, deed)?;
+    let lines = diff(client, proxy, &plan.name, &result.config_path, before.as_deref(), &plan.change);
+    let result = ConnectResult {
+        success: true,
+        action: plan.action.word().to_owned(),
+        message: foreseen(client, &plan),
+        ..result
+    };
+    Ok((result, lines))
+}
+
+/// A file as it was read, and what is to become of it.
+struct Decided {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+    plan: Plan,
+    result: ConnectResult,
+}
+
+fn decide(
+    client: &Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    server_name: Option<&str>,
+    deed: &Deed,
+) -> Result<Decided, Refused> {
+    let path = config_path(client, homes).path;
+    let mut result = unsettled(client, &path, server_name);
+    let before = read(&path).map_err(|error| failed(&result, &error))?;
+    if let Deed::Connect { token: Some(token), .. } = deed {
+        let now = Previewed {
+            client,
+            path: &result.config_path,
+            proxy,
+            before: before.as_deref(),
+            asked: server_name,
+        };
+        if now.token(&PREVIEWS) != *token {
+            let message = format!("`{}` or what would be written is not what the preview showed", path.display());
+            return Err(refused(&result, Why::Changed, format!("{message}: look at the preview again")));
+        }
+    }
+    let found = backups(&path);
+    let planned = match deed {
+        Deed::Connect { force, .. } => plan::connect(client, proxy, before.as_deref(), server_name, *force),
+        Deed::Disconnect => plan::disconnect(client, proxy, before.as_deref(), server_name, &found),
+        Deed::Undo { backup: Some(wanted) } => {
+            let named: Vec<Backup> = found.into_iter().filter(|backup| backup.name == *wanted).collect();
+            plan::undo(client, proxy, before.as_deref(), server_name, &named)
+        }
+        Deed::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
+    };
+    let plan = planned.map_err(|refusal| {
+        let (why, message) = in_words(client, &path, &refusal);
+        refused(&result, why, message)
+    })?;
+    result.server_name.clone_from(&plan.name);
+    Ok(Decided {
+        path,
+        before,
+        plan,
+        result,
+    })
+}
+
+/// A result that says for which file it will be.
+fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> ConnectResult {
+    ConnectResult {
+        client: client.id.to_owned(),
+        config_path: path.display().to_string(),
+        server_name: server_name.unwrap_or(ENTRY_NAME).to_owned(),
+        ..ConnectResult::default()
+    }
+}
+
+fn refused(result: &ConnectResult, why: Why, message: String) -> Refused {
+    Refused {
+        why,
+        result: Box::new(ConnectResult {
+            action: why.word().to_owned(),
+            message,
+            ..result.clone()
+        }),
+    }
+}
+
+fn failed(result: &ConnectResult, error: &io::Error) -> Refused {
+    let why = if error.kind() == io::ErrorKind::PermissionDenied { Why::Denied } else { Why::Failed };
+    refused(result, why, format!("`{}` cannot be changed: {error}", result.config_path))
+}
+
+fn done(client: &Client, plan: &Plan) -> String {
+    let name = client.name;
+    match plan.action {
+        Action::Created | Action::Updated => format!("{name} is connected once it is started again"),
+        Action::AlreadyThere => format!("{name} is connected already, as `{}`", plan.name),
+        Action::Removed => format!("{name} is no longer connected"),
+        Action::Restored => format!("{name}'s configuration is what it was before"),
+        Action::Deleted => format!("{name} has no configuration file again, as before"),
+    }
+}
+
+fn foreseen(client: &Client, plan: &Plan) -> String {
+    let name = client.name;
+    match plan.action {
+        Action::Created | Action::Updated => format!("{name} would be connected, as `{}`", plan.name),
+        Action::AlreadyThere => done(client, plan),
+        Action::Removed => format!("{name} would no longer be connected"),
+        Action::Restored => format!("{name}'s configuration would be what it was before"),
+        Action::Deleted => format!("{name} would have no configuration file again, as before"),
+    }
+}
+
+fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (Why, String) {
+    let file = path.display();
+    match refusal {
+        Refusal::NoEntry(reason) => (Why::Failed, format!("{} cannot be connected: {reason}", client.name)),
+        Refusal::BadName(name) => {
+            let text = format!("`{name}` is no name for a server: expected 1 to 64 letters, digits, `-` and `_`");
+            (Why::BadName, text)
+        }
+        Refusal::Taken(name) => {
+            (Why::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
+        }
+        Refusal::NotFound { elsewhere: None } => (Why::NotFound, format!("{} is not connected", client.name)),
+        Refusal::NotFound { elsewhere: Some(name) } => {
+            (Why::NotFound, format!("`{name}` in `{file}` leads to another address; it was left alone"))
+        }
+        Refusal::Conflict => {
+            let text =
+                format!("`{file}` was changed since it was connected: disconnect instead, or put it right by hand");
+            (Why::Conflict, text)
+        }
+        Refusal::Malformed(mistake) => (Why::Malformed, format!("{}; it was left alone", located(path, mistake))),
+    }
+}
+
+fn located(path: &Path, mistake: &Mistake) -> String {
+    let (file, problem) = (path.display(), &mistake.problem);
+    match mistake.at {
+        Some((line, column)) => format!("`{file}`, line {line}, column {column}: {problem}"),
+        None => format!("`{file}` {problem}"),
+    }
+}
+
+fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
+    let mut paths = client.paths(homes);
+    let last = paths.pop();
+    let there = paths.into_iter().find(|config| config.path.exists());
+    // The table names a place for each client.
+    there.or(last).unwrap_or_else(|| ConfigPath {
+        path: PathBuf::new(),
+        guarded: true,
+    })
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read_bounded(path, LARGEST) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Replaced> {
+    match change {
+        Change::Nothing => Ok(Replaced::Done),
+        Change::Delete => remove_shared(path, before.unwrap_or_default()),
+        Change::Write(after) => {
+            if let (None, Some(directory)) = (before, path.parent()) {
+                std::fs::create_dir_all(directory)?;
+            }
+            replace_shared(path, before, after)
+        }
+    }
+}
+
+/// Keeps what is about to be replaced, unless a backup holds it already; its path.
+fn keep_backup(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Option<PathBuf>> {
+    // What is deleted holds our entry alone.
+    let (Some(before), Change::Write(_)) = (before, change) else { return Ok(None) };
+    if let Some(same) = backups(path).into_iter().find(|backup| backup.bytes == before) {
+        return Ok(Some(path.with_file_name(same.name)));
+    }
+    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut suffix = String::new();
+    for next in 1..100 {
+        let backup = path.with_file_name(format!("{}{now}{suffix}", backup_prefix(path)));
+        match create_like(&backup, path, before) {
+            Ok(()) => return Ok(Some(backup)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => suffix = format!("-{next}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many backups of this second"))
+}
+
+/// The newest backups beside a file.
+fn backups(path: &Path) -> Vec<Backup> {
+    let prefix = backup_prefix(path);
+    let entries = path.parent().and_then(|directory| std::fs::read_dir(directory).ok());
+    let file_name = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+    let mut names: Vec<String> =
+        entries.into_iter().flatten().filter_map(file_name).filter(|name| name.starts_with(&prefix)).collect();
+    names.sort_unstable_by(|one, other| other.cmp(one));
+    let backup = |name: String| {
+        Some(Backup {
+            bytes: read(&path.with_file_name(&name)).ok()??,
+            name,
+        })
+    };
+    names.into_iter().take(MOST_BACKUPS).filter_map(backup).collect()
+}
+
+fn backup_prefix(path: &Path) -> String {
+    format!("{}.bak.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::ai_clients::known_clients::client;
+
+    const TEXT: &str = "{\n  // mine\n  \"mcpServers\": {}\n}\n";
+
+    const CONNECT: Deed = Deed::Connect {
+        force: false,
+        token: None,
+    };
+
+    fn proxy() -> Proxy {
+        Proxy::new("127.0.0.1:8080", false, None, Bridge::sample())
+    }
+
+    struct Home {
+        directory: tempfile::TempDir,
+        homes: Homes,
+    }
+
+    impl Home {
+        fn new() -> Home {
+            let directory = tempfile::tempdir().unwrap();
+            let homes = Homes {
+                platform: Platform::Linux,
+                home: directory.path().to_path_buf(),
+                settings: directory.path().join(".config"),
+                variables: Environment::default(),
+            };
+            Home { directory, homes }
+        }
+
+        fn path(&self, below: &str) -> PathBuf {
+            self.directory.path().join(below)
+        }
+
+        fn apply(&self, id: &str, deed: &Deed) -> Result<ConnectResult, Refused> {
+            apply(client(id).unwrap(), &self.homes, &proxy(), None, deed)
+        }
+
+        fn connected(&self, id: &str) -> bool {
+            look(client(id).unwrap(), &self.homes, &proxy(), false).connected
+        }
+    }
+
+    #[test]
+    fn connecting_twice_and_taking_it_back_leaves_the_file_and_one_backup_of_each_state() {
+        let home = Home::new();
+        let path = home.path(".cursor/mcp.json");
+        fs::create_dir(home.path(".cursor")).unwrap();
+        fs::write(&path, TEXT).unwrap();
+        for _ in 0..3 {
+            let result = home.apply("cursor", &CONNECT).unwrap();
+            assert_eq!((result.success, result.action.as_str()), (true, "created"));
+            assert_eq!(fs::read_to_string(result.backup_path.unwrap()).unwrap(), TEXT);
+            assert!(home.connected("cursor"));
+            let again = home.apply("cursor", &CONNECT).unwrap();
+            assert_eq!((again.action.as_str(), again.backup_path), ("already_exists", None));
+            home.apply("cursor", &Deed::Disconnect).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
+        }
+        assert_eq!(fs::read_dir(home.path(".cursor")).unwrap().count(), 3, "the file and two backups");
+    }
+
+    #[test]
+    fn a_client_that_has_no_file_gets_one_and_an_undo_removes_it() {
+        let home = Home::new();
+        let created = home.apply("codex", &CONNECT).unwrap();
+        assert_eq!((created.action.as_str(), created.backup_path), ("created", None));
+        assert!(home.path(".codex/config.toml").is_file());
+        assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap().action, "deleted");
+        assert!(!home.path(".codex/config.toml").exists());
+        assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap_err().why, Why::NotFound);
+    }
+
+    #[test]
+    fn a_file_with_a_mistake_is_left_alone_and_said_to_have_one() {
+        let home = Home::new();
+        fs::write(home.path(".claude.json"), "{\n  \"a\": oops\n}").unwrap();
+        let refused = home
+            .apply(
+                "claude-code",
+                &Deed::Connect {
+                    force: true,
+                    token: None,
+                },
+            )
+            .unwrap_err();
+        assert_eq!(refused.why, Why::Malformed);
+        assert!(refused.result.message.contains(".claude.json`, line 2, column 8"), "{}", refused.result.message);
+        assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "no backup, no other file");
+        let proxy = proxy();
+        let shown = look(client("claude-code").unwrap(), &home.homes, &proxy, false);
+        assert_eq!(shown.access_state, "malformed");
+    }
+
+    #[test]
+    fn on_macos_another_programs_data_is_opened_only_when_it_is_asked_for() {
+        let mut home = Home::new();
+        home.homes.platform = Platform::MacOs;
+        home.apply("vscode", &CONNECT).unwrap();
+        let proxy = proxy();
+        let state = |asked| {
+            let shown = look(client("vscode").unwrap(), &home.homes, &proxy, asked);
+            (shown.exists, shown.connected, shown.access_state)
+        };
+        assert_eq!(state(false), (true, false, "unknown".to_owned()));
+        assert_eq!(state(true), (true, true, "accessible".to_owned()));
+        assert_eq!(count(&home.homes, &proxy), 0);
+    }
+
+    #[test]
+    fn a_client_that_starts_our_program_is_counted_and_another_instances_is_not() {
+        let home = Home::new();
+        let counted = |usual| {
+            let bridge = Bridge {
+                usual,
+                ..Bridge::sample()
+            };
+            count(&home.homes, &Proxy::new("127.0.0.1:8080", false, None, bridge))
+        };
+        assert_eq!(counted(true), 0);
+        let made = home.apply("claude-desktop", &CONNECT).unwrap();
+        assert_eq!(made.action, "created");
+        assert!(home.connected("claude-desktop"));
+        assert_eq!((counted(true), counted(false)), (1, 0));
+        let key = Proxy::new("0.0.0.0:8080", true, Some("secret"), Bridge::sample());
+        let shown = preview(client("claude-desktop").unwrap(), &home.homes, &key, None).unwrap();
+        assert_eq!((shown.contains_api_key, shown.connect_refusal), (false, None));
+        let there = shown.existing_entry_summary.unwrap();
+        assert_eq!((there.command.as_deref(), there.endpoint), (Some("/usr/bin/mcpproxy"), None));
+        assert_eq!(home.apply("claude-desktop", &Deed::Undo { backup: None }).unwrap().action, "deleted");
+    }
+
+    #[test]
+    fn an_instance_that_is_named_from_here_is_named_from_anywhere() {
+        let root = |named| bridge(&InstanceRoot::resolve(Path::new("/home/a"), named)).root;
+        assert!(root(Some("work")).is_absolute() && root(Some("work")).ends_with("work"));
+        assert!(bridge(&InstanceRoot::resolve(Path::new("/home/a"), None)).usual);
+        assert!(!bridge(&InstanceRoot::resolve(Path::new("/home/a"), Some("/srv/a"))).usual);
+        let exact = if cfg!(windows) { "C:/srv/a" } else { "/srv/./a" };
+        assert_eq!(root(Some(exact)).as_os_str(), exact);
+    }
+
+    #[test]
+    fn a_preview_changes_nothing_and_its_token_is_good_for_the_file_that_it_showed() {
+        let home = Home::new();
+        let path = home.path(".claude.json");
+        let proxy = proxy();
+        let preview = || preview(client("claude-code").unwrap(), &home.homes, &proxy, None).unwrap();
+        let connect = |shown: &ConnectPreview| {
+            let token = Some(shown.precondition_token.clone());
+            home.apply("claude-code", &Deed::Connect { force: true, token })
+        };
+        let absent = preview();
+        assert_eq!(
+            (absent.access_state.as_str(), absent.entry_exists, &absent.connect_refusal),
+            ("absent", false, &None)
+        );
+        assert!(!path.exists());
+        fs::write(&path, TEXT).unwrap();
+        assert_eq!(connect(&absent).unwrap_err().why, Why::Changed);
+        assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
+        let there = preview();
+        assert_eq!(there.precondition_token, preview().precondition_token);
+        assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "the file alone");
+        assert_eq!(connect(&there).unwrap().action, "created");
+        let written = fs::read_to_string(&path).unwrap();
+        let found = entries(client("claude-code").unwrap(), written.as_bytes()).unwrap();
+        assert_eq!(found[0].1.as_object(), Some(&there.entry));
+        assert!(preview().entry_exists);
+        assert_eq!(connect(&there).unwrap_err().why, Why::Changed);
+        fs::write(&path, "{").unwrap();
+        let malformed = preview();
+        assert_eq!(malformed.access_state, "malformed");
+        assert!(malformed.connect_refusal.unwrap().contains("line 1"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one_and_the_permissions_are_kept_by_file_and_backup() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = Home::new();
+        let (real, link) = (home.path("dotfiles.json"), home.path(".claude.json"));
+        fs::write(&real, TEXT).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let result = home.apply("claude-code", &CONNECT).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        for path in [real.clone(), PathBuf::from(result.backup_path.unwrap())] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
+        }
+        assert!(fs::read_to_string(&real).unwrap().contains("127.0.0.1:8080/mcp"));
+    }
+}

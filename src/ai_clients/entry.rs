@@ -1,0 +1,117 @@
+//! The proxy as an AI client's configuration names it.
+
+use serde_json::Value;
+
+use crate::ai_clients::stdio_entry::Bridge;
+use crate::contract::endpoint::{client_host, mcp_url};
+use crate::contract::names;
+
+/// What a client needs to reach this proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// The address listened on.
+    pub listen: String,
+    /// The key, where `/mcp` asks for it: nobody else's file holds it without need.
+    pub key: Option<String>,
+    /// What a client starts that takes no address.
+    pub bridge: Bridge,
+}
+
+impl Proxy {
+    /// A proxy on `listen`. `/mcp` asks for the key when the configuration says so, and on every address but loopback.
+    pub fn new(listen: &str, require_mcp_auth: bool, key: Option<&str>, bridge: Bridge) -> Proxy {
+        let asks = require_mcp_auth || !is_loopback(listen);
+        Proxy {
+            listen: listen.to_owned(),
+            key: key.filter(|key| asks && !key.is_empty()).map(str::to_owned),
+            bridge,
+        }
+    }
+
+    /// The address a client calls.
+    pub fn url(&self) -> String {
+        mcp_url(&self.listen)
+    }
+
+    /// Whether an entry, however it is shaped, leads to this proxy.
+    pub fn is_named_by(&self, entry: &Value) -> bool {
+        let named = match entry {
+            Value::String(text) => names_proxy(text, &self.listen),
+            Value::Array(items) => items.iter().any(|item| self.is_named_by(item)),
+            Value::Object(fields) => fields.values().any(|field| self.is_named_by(field)),
+            _ => false,
+        };
+        named || self.bridge.is_started_by(entry)
+    }
+}
+
+/// Whether only this computer reaches `listen`.
+fn is_loopback(listen: &str) -> bool {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a configuration's text names the proxy that listens on `listen`, however its host is written.
+pub fn names_proxy(text: &str, listen: &str) -> bool {
+    let address = client_host(listen);
+    let Some((_, port)) = address.rsplit_once(':') else { return false };
+    let plain = text.replace("\\/", "/");
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        address.rsplit_once(':').map_or("", |(host, _)| host),
+    ]
+    .iter()
+    .any(|host| {
+        let url = format!("://{host}:{port}{}", names::MCP_PATH);
+        plain.match_indices(&url).any(|(at, found)| {
+            let after = plain.get(at + found.len()..).and_then(|rest| rest.chars().next());
+            // `/mcp-other` is another server's address.
+            !after.is_some_and(|next| next.is_alphanumeric() || matches!(next, '-' | '_' | '.'))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_found_in_any_spelling_of_loopback() {
+        for text in [
+            r#"{"mcpServers":{"mcpproxy":{"url":"http://127.0.0.1:8080/mcp"}}}"#,
+            r#"{"url":"http:\/\/localhost:8080\/mcp"}"#,
+            "[mcp_servers.mcpproxy]\nurl = \"http://localhost:8080/mcp?apikey=x\"\n",
+            r#"{"args":["-y","mcp-remote","http://[::1]:8080/mcp/"]}"#,
+        ] {
+            assert!(names_proxy(text, "127.0.0.1:8080"), "{text}");
+        }
+        assert!(names_proxy("http://localhost:9000/mcp", ":9000"));
+    }
+
+    #[test]
+    fn another_port_another_path_and_a_mere_mention_do_not_count() {
+        for text in [
+            "http://127.0.0.1:80801/mcp",
+            "http://127.0.0.1:8081/mcp",
+            "http://127.0.0.1:8080/mcp-other",
+            "mcpproxy",
+        ] {
+            assert!(!names_proxy(text, "127.0.0.1:8080"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_given_only_where_it_is_asked_for() {
+        let key = |listen, asks, key| Proxy::new(listen, asks, key, Bridge::sample()).key;
+        assert_eq!(key("127.0.0.1:8080", false, Some("k")), None);
+        assert_eq!(key("localhost:8080", false, Some("k")), None);
+        assert_eq!(key("[::1]:8080", false, Some("k")), None);
+        assert_eq!(key("127.0.0.1:8080", true, Some("k")).as_deref(), Some("k"));
+        for open in ["0.0.0.0:8080", ":8080", "[::]:8080", "192.168.1.2:8080"] {
+            assert_eq!(key(open, false, Some("k")).as_deref(), Some("k"), "{open}");
+        }
+    }
+}

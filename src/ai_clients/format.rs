@@ -1,0 +1,78 @@
+//! A configuration file of another program as text, with what must survive every edit.
+
+pub mod json;
+pub mod toml;
+pub mod yaml;
+
+use serde_json::{Map, Value};
+
+use crate::ai_clients::known_clients::{Client, Format};
+
+/// The servers that a configuration names, in its order.
+pub type Entries = Vec<(String, Value)>;
+
+/// What keeps a file from being edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line and column, from 1.
+    pub at: Option<(usize, usize)>,
+    /// Follows the file's name: "is not a JSON object".
+    pub problem: String,
+}
+
+impl Mistake {
+    pub fn of(problem: impl Into<String>) -> Mistake {
+        Mistake {
+            at: None,
+            problem: problem.into(),
+        }
+    }
+}
+
+/// The mark that some editors put before UTF-8.
+const MARK: &str = "\u{feff}";
+
+/// The servers named in a file's bytes.
+pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, Mistake> {
+    let (_, text) = read(bytes)?;
+    match client.format {
+        Format::Json => json::entries(text, client.container),
+        Format::Toml => toml::entries(text, client.container),
+        Format::Yaml => yaml::entries(text, client.container),
+    }
+}
+
+/// The bytes with an entry set.
+pub fn with_entry(client: &Client, bytes: &[u8], name: &str, entry: &Map<String, Value>) -> Result<Vec<u8>, Mistake> {
+    let (mark, text) = read(bytes)?;
+    let written = match client.format {
+        Format::Json => json::with_entry(text, client.container, name, entry),
+        Format::Toml => toml::with_entry(text, client.container, name, entry),
+        Format::Yaml => yaml::with_entry(text, client.container, name, entry),
+    }?;
+    Ok(format!("{mark}{written}").into_bytes())
+}
+
+/// The bytes without an entry.
+pub fn without_entry(client: &Client, bytes: &[u8], name: &str) -> Result<Vec<u8>, Mistake> {
+    let (mark, text) = read(bytes)?;
+    let written = match client.format {
+        Format::Json => json::without_entry(text, client.container, name),
+        Format::Toml => toml::without_entry(text, client.container, name),
+        Format::Yaml => yaml::without_entry(text, client.container, name),
+    }?;
+    Ok(format!("{mark}{written}").into_bytes())
+}
+
+fn read(bytes: &[u8]) -> Result<(&'static str, &str), Mistake> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = before.get(line_start..).map_or(0, |line| String::from_utf8_lossy(line).chars().count());
+        Mistake {
+            at: Some((before.iter().filter(|byte| **byte == b'\n').count() + 1, column + 1)),
+            problem: "is not UTF-8".to_owned(),
+        }
+    })?;
+    Ok(text.strip_prefix(MARK).map_or(("", text), |text| (MARK, text)))
+}

@@ -1,0 +1,85 @@
+//! `mcpproxy logs` and `mcpproxy upstream logs`: read from the files, so that they are there without a core, too.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::args::{LogTail, LogsArguments, ServerLogsArguments};
+use crate::cli::output::{one_line, print};
+use crate::cli::upstream::not_found;
+use crate::cli::{CliError, Context};
+use crate::os::files;
+use crate::server::logging::newest_log;
+use crate::upstream::pool::log_file;
+
+/// How often a log that is followed is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What the core wrote, or the tray.
+pub async fn own(context: &Context, options: &LogsArguments) -> Result<(), CliError> {
+    let logs = context.root.logs();
+    if options.tray {
+        let tray = logs.join("tray.log");
+        return show(context, &options.tail, || tray.clone()).await;
+    }
+    // A day begins a new file.
+    show(context, &options.tail, || newest_log(&logs).unwrap_or_else(|| logs.join("main.log"))).await
+}
+
+/// What a server wrote to its standard error.
+pub async fn of_server(context: &Context, options: &ServerLogsArguments) -> Result<(), CliError> {
+    let path = log_file(&context.root.logs(), &options.name);
+    let known = path.exists()
+        || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
+    if !known {
+        return Err(not_found(&options.name));
+    }
+    show(context, &options.tail, || path.clone()).await
+}
+
+async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) -> Result<(), CliError> {
+    let now = path();
+    let failed = |error: io::Error| CliError::new("OPERATION_FAILED", format!("`{}`: {error}", path().display()));
+    // Before it is read: what comes meanwhile is shown twice rather than never.
+    let shown = std::fs::metadata(&now).map_or(0, |file| file.len());
+    let lines = if now.is_dir() {
+        Vec::new()
+    } else {
+        files::last_lines(&now, options.tail).map_err(failed)?
+    };
+    print(context.format, &lines, |lines| lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n"))?;
+    if options.follow { follow(now, shown, &path).await.map_err(failed) } else { Ok(()) }
+}
+
+/// Prints the lines that come after the first `shown` bytes, until the reader has enough.
+async fn follow(mut at: PathBuf, mut shown: u64, path: &impl Fn() -> PathBuf) -> io::Result<()> {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        shown = follow_on(&at, shown)?;
+        let now = path();
+        if now != at {
+            (at, shown) = (now, 0);
+        }
+    }
+}
+
+/// Prints the whole lines after the first `shown` bytes; says how many bytes that makes.
+fn follow_on(path: &Path, mut shown: u64) -> io::Result<u64> {
+    let length = std::fs::metadata(path).map_or(0, |file| file.len());
+    if length < shown {
+        shown = 0; // begun anew
+    }
+    if length == shown {
+        return Ok(shown);
+    }
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(shown))?;
+    let mut bytes = Vec::new();
+    file.take(length - shown).read_to_end(&mut bytes)?;
+    // Only whole lines: the rest of the last one comes with the next look.
+    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Ok(shown) };
+    for line in String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).lines() {
+        writeln!(io::stdout(), "{}", one_line(line))?;
+    }
+    Ok(shown + end as u64 + 1)
+}

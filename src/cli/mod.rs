@@ -1,0 +1,231 @@
+//! The command line: the only part of the core that speaks to a terminal.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line's output is its purpose"
+)]
+
+pub mod activity;
+pub mod args;
+pub mod connect;
+pub mod core_link;
+pub mod doctor;
+pub mod logs;
+pub mod output;
+pub mod secrets;
+pub mod status;
+pub mod stdio;
+pub mod telemetry;
+pub mod tools;
+pub mod update;
+pub mod upstream;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+use serde::Serialize;
+
+use crate::config::store::ConfigStore;
+use crate::contract::exit_code::ExitCode;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
+use crate::os::environment::{Environment, home_directory};
+use crate::server::logging;
+use crate::server::run::{ServeOptions, serve};
+
+use args::{Arguments, Command, Globals, UpstreamCommand};
+use core_link::CoreLink;
+use output::Format;
+
+/// A command's failure in the existing CLI's shape (contract: cli-config-telemetry §1.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CliError {
+    pub code: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<String>,
+    #[serde(skip)]
+    pub exit: ExitCode,
+}
+
+impl CliError {
+    fn new(code: &'static str, message: impl Into<String>) -> CliError {
+        CliError {
+            code,
+            message: message.into(),
+            guidance: None,
+            exit: ExitCode::General,
+        }
+    }
+
+    fn guided(self, guidance: impl Into<String>) -> CliError {
+        CliError {
+            guidance: Some(guidance.into()),
+            ..self
+        }
+    }
+}
+
+/// Where a command works: one instance and its configuration file.
+pub struct Context {
+    pub root: InstanceRoot,
+    pub store: ConfigStore,
+    pub format: Format,
+    pub environment: Environment,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> std::process::ExitCode {
+    let environment = Environment::read(names::is_declared);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to standard output and are no failure.
+            let _ = error.print();
+            return std::process::ExitCode::from(if error.use_stderr() { 1 } else { 0 });
+        }
+    };
+    let format = arguments.globals.format(environment.non_empty(names::ENV_OUTPUT));
+    match format.map_err(|message| (Format::Table, message)).map(|format| run(arguments, format, environment)) {
+        Ok(Ok(code)) => code.code().into(),
+        Ok(Err((format, error))) => report(format, &error),
+        Err((format, message)) => report(format, &CliError::new("INVALID_OUTPUT_FORMAT", message)),
+    }
+}
+
+fn run(arguments: Arguments, format: Format, environment: Environment) -> Result<ExitCode, (Format, CliError)> {
+    // Standard output of `stdio` is the client's: not even a failure is written there.
+    let format = if matches!(arguments.command, Some(Command::Stdio)) { Format::Table } else { format };
+    let failed = |error: CliError| (format, error);
+    let root = instance_root(&arguments.globals, &environment).map_err(failed)?;
+    let config = arguments.globals.config.clone();
+    match arguments.command.unwrap_or_default() {
+        Command::Serve(options) => run_serve(ServeOptions {
+            root,
+            config,
+            listen: options.listen,
+            environment,
+        }),
+        Command::Version => {
+            output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
+        }
+        Command::Completion(options) => {
+            // Into memory: the library panics where its reader goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+            Ok(ExitCode::Clean)
+        }
+        Command::Manual { folder } => {
+            // Named before they are built: the pages of subcommands carry their whole name.
+            let command = Arguments::command().disable_help_subcommand(true);
+            let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
+            let told = |error| failed(CliError::new("OPERATION_FAILED", format!("`{}`: {error}", folder.display())));
+            written.map_err(told).map(|()| ExitCode::Clean)
+        }
+        other => {
+            let context = Context {
+                store: ConfigStore::new(config.unwrap_or_else(|| root.config())),
+                root,
+                format,
+                environment,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| failed(CliError::new("OPERATION_FAILED", error.to_string())))?;
+            runtime.block_on(run_command(other, &context)).map_err(failed)
+        }
+    }
+}
+
+async fn run_command(command: Command, context: &Context) -> Result<ExitCode, CliError> {
+    if let Command::Secrets(command) = command {
+        return secrets::run(command).await.map(|()| ExitCode::Clean);
+    }
+    let link = CoreLink::find(context).await;
+    match command {
+        Command::Status(options) => status::status(context, &link, &options).await,
+        Command::Upstream(UpstreamCommand::Add(options)) => upstream::add(context, &link, options).await,
+        Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
+        Command::Upstream(UpstreamCommand::Remove(options)) => upstream::remove(context, &link, &options).await,
+        Command::Upstream(UpstreamCommand::Enable(server)) => {
+            upstream::act(context, &link, &server.name, "enable").await
+        }
+        Command::Upstream(UpstreamCommand::Disable(server)) => {
+            upstream::act(context, &link, &server.name, "disable").await
+        }
+        Command::Upstream(UpstreamCommand::Inspect(server)) => upstream::inspect(context, &link, &server.name).await,
+        Command::Upstream(UpstreamCommand::Approve(options)) => {
+            upstream::approve(context, &link, &options.name, &options.tools).await
+        }
+        Command::Upstream(UpstreamCommand::Restart(server)) => {
+            upstream::act(context, &link, &server.name, "restart").await
+        }
+        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
+        Command::Logs(options) => logs::own(context, &options).await,
+        Command::Tools(command) => tools::run(context, &link, command).await,
+        Command::Call(command) => return tools::call(context, &link, command).await,
+        Command::Activity(command) => activity::run(context, &link, command).await,
+        Command::Doctor => doctor::doctor(context, &link).await,
+        Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
+        Command::Upstream(UpstreamCommand::Logout(server)) => {
+            upstream::act(context, &link, &server.name, "logout").await
+        }
+        Command::Stdio => stdio::stdio(&link).await,
+        Command::Update => update::update(context, &link).await,
+        Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
+        Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
+        Command::Secrets(_)
+        | Command::Serve(_)
+        | Command::Completion(_)
+        | Command::Manual { .. }
+        | Command::Version => Ok(()),
+    }
+    .map(|()| ExitCode::Clean)
+}
+
+fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    logging::start(&options.root, &options.environment);
+    // One thread: with two, most steps of a call wake the other one for nothing, which is a quarter of a call's time. What
+    // takes long leaves it (`upstream::aside`).
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(serve(options)),
+        Err(error) => {
+            eprintln!("error: the core cannot start its threads: {error}");
+            return Ok(ExitCode::General);
+        }
+    };
+    match outcome {
+        Ok(()) => Ok(ExitCode::Clean),
+        Err(error) => {
+            tracing::error!("{error}; {}", error.help);
+            // These two lines are what the tray shows of a core that did not start.
+            eprintln!("error: {error}\nhelp: {}", error.help);
+            Ok(error.code)
+        }
+    }
+}
+
+fn instance_root(globals: &Globals, environment: &Environment) -> Result<InstanceRoot, CliError> {
+    let home = home_directory();
+    let named = globals.data_dir.as_deref().map(|path| path.to_string_lossy().into_owned());
+    let named = named.or_else(|| environment.non_empty(names::ENV_HOME).map(str::to_owned));
+    match (home, named) {
+        (Some(home), named) => Ok(InstanceRoot::resolve(&home, named.as_deref())),
+        (None, Some(named)) => Ok(InstanceRoot::resolve(&PathBuf::from("/"), Some(&named))),
+        (None, None) => Err(CliError::new("CONFIG_NOT_FOUND", "this user has no home directory")
+            .guided(format!("name a directory with --data-dir or in {}", names::ENV_HOME))),
+    }
+}
+
+fn report(format: Format, error: &CliError) -> std::process::ExitCode {
+    if format != Format::Table {
+        let _ = output::print(format, error, |_| String::new());
+    }
+    eprintln!("Error: {}", error.message);
+    if let Some(guidance) = &error.guidance {
+        eprintln!("help: {guidance}");
+    }
+    error.exit.code().into()
+}

@@ -1,0 +1,77 @@
+//! One answer in three formats: a table for people, JSON and YAML for programs.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::cli::CliError;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Json,
+    Yaml,
+}
+
+impl Format {
+    /// Reads `table`, `json` or `yaml` in any case.
+    pub fn from_word(word: &str) -> Result<Format, String> {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "table" => Ok(Format::Table),
+            "json" => Ok(Format::Json),
+            "yaml" => Ok(Format::Yaml),
+            _ => Err(format!("`{word}` is no output format: expected table, json or yaml")),
+        }
+    }
+}
+
+/// Prints a value; `table` is what a person sees.
+pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+    let failed = |error: String| CliError::new("OPERATION_FAILED", format!("the answer cannot be written: {error}"));
+    let text = match format {
+        Format::Table => table(value),
+        Format::Json => serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))?,
+        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(error.to_string()))?,
+    };
+    println!("{}", text.trim_end());
+    Ok(())
+}
+
+/// Rows under headings, without frames.
+pub fn rows(headings: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return "No results found".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.iter().copied());
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| one_line(&cell)).collect::<Vec<_>>()));
+    table.trim_fmt()
+}
+
+/// Names and values, aligned.
+pub fn pairs(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:width$}  {}", one_line(value))).collect();
+    lines.join("\n")
+}
+
+/// Control characters of a server's own text are shown and not obeyed.
+pub fn one_line(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_read_in_any_case() {
+        assert_eq!(Format::from_word("JSON"), Ok(Format::Json));
+        assert!(Format::from_word("xml").unwrap_err().contains("expected table, json or yaml"));
+    }
+
+    #[test]
+    fn a_servers_text_cannot_drive_the_terminal() {
+        assert_eq!(one_line("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\n");
+    }
+}

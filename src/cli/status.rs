@@ -1,0 +1,188 @@
+//! `mcpproxy status` and `mcpproxy version`.
+
+use serde::Serialize;
+
+use crate::cli::args::StatusArguments;
+use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::output::{pairs, print};
+use crate::cli::{CliError, Context};
+use crate::contract::api::{Info, Status, Update};
+use crate::contract::endpoint::mcp_url;
+use crate::server::run_facts::Facts;
+
+/// `status -o json`, in the existing CLI's shape with the run's facts added.
+#[derive(Debug, Serialize)]
+struct Shown {
+    /// `Running` or `Not running`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    listen_addr: String,
+    mcp_url: String,
+    api_key: String,
+    socket_path: String,
+    config_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launched_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<Counts>,
+    /// Why an edit of the configuration is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<String>,
+    /// A newer version, when one is known of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
+    #[serde(flatten)]
+    facts: Option<Facts>,
+}
+
+#[derive(Debug, Serialize)]
+struct Counts {
+    total: u32,
+    connected: u32,
+    quarantined: u32,
+    tools: u32,
+}
+
+pub async fn status(context: &Context, link: &CoreLink, options: &StatusArguments) -> Result<(), CliError> {
+    let config = context.store.load().map_err(|error| config_error(&error));
+    let key = config.as_ref().ok().and_then(|config| config.api_key.clone()).unwrap_or_default();
+    let api_key = if options.show_key { key } else { masked(&key) };
+    let config_path = context.store.path().display().to_string();
+    let socket_path = link.local_address().to_string();
+    let shown = match link.running() {
+        Some(client) => {
+            let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
+            let info: Info = client.get("/api/v1/info").await.map_err(CliError::from)?;
+            let stats = &status.upstream_stats;
+            Shown {
+                state: "Running",
+                version: Some(info.version),
+                mcp_url: mcp_url(&status.listen_addr),
+                listen_addr: status.listen_addr.clone(),
+                api_key,
+                socket_path,
+                config_path,
+                pid: Some(info.pid),
+                launched_by: Some(info.launched_by).filter(|by| !by.is_empty()),
+                servers: Some(Counts {
+                    total: stats.total_servers,
+                    connected: stats.connected_servers,
+                    quarantined: stats.quarantined_servers,
+                    tools: stats.total_tools,
+                }),
+                configuration: status.configuration.clone(),
+                update: info.update.filter(|update| update.available),
+                facts: Some(status.into()),
+            }
+        }
+        None => {
+            // Without a core the configuration is all there is to show: one that cannot be read is the answer.
+            let listen = config?.listen;
+            Shown {
+                state: "Not running",
+                version: None,
+                mcp_url: mcp_url(&listen),
+                listen_addr: format!("{listen} (configured)"),
+                api_key,
+                socket_path,
+                config_path,
+                pid: None,
+                launched_by: None,
+                servers: None,
+                configuration: None,
+                update: None,
+                facts: None,
+            }
+        }
+    };
+    print(context.format, &shown, table)
+}
+
+fn table(shown: &Shown) -> String {
+    let mut lines = vec![("State", shown.state.to_owned())];
+    if let (Some(version), Some(pid)) = (&shown.version, shown.pid) {
+        lines.push(("Core", format!("version {version}, process {pid}")));
+    }
+    if let Some((version, page)) = shown.update.as_ref().and_then(Update::news) {
+        lines.push(("Update", format!("version {version} is out: {page}")));
+    }
+    lines.push(("MCP address", shown.mcp_url.clone()));
+    lines.push(("Listens on", shown.listen_addr.clone()));
+    lines.push(("API key", shown.api_key.clone()));
+    if let Some(servers) = &shown.servers {
+        let text = format!("{} of {} connected, {} tools", servers.connected, servers.total, servers.tools);
+        lines.push(("Servers", text));
+    }
+    if let Some(facts) = &shown.facts {
+        lines.extend(fact_lines(facts));
+    }
+    lines.push(("Socket", shown.socket_path.clone()));
+    lines.push(("Configuration", shown.config_path.clone()));
+    lines.extend(shown.configuration.as_ref().map(|sentence| ("Not in force", sentence.clone())));
+    pairs(&lines)
+}
+
+/// The facts as a person reads them.
+pub fn fact_lines(facts: &Facts) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(kind) = facts.env_kind {
+        lines.push(("Environment", kind.word().to_owned()));
+    }
+    if let Some(source) = facts.launch_source {
+        let word = serde_json::to_value(source).ok().and_then(|word| word.as_str().map(str::to_owned));
+        lines.push(("Started by", word.unwrap_or_default()));
+    }
+    let autostart = match facts.autostart_enabled {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not known",
+    };
+    lines.push(("Starts at login", autostart.to_owned()));
+    lines
+}
+
+/// `abcd****wxyz`, as the existing CLI masks it.
+fn masked(key: &str) -> String {
+    match (key.get(..4), key.len().checked_sub(4).and_then(|end| key.get(end..))) {
+        (Some(head), Some(tail)) if key.len() > 8 => format!("{head}****{tail}"),
+        _ => "****".to_owned(),
+    }
+}
+
+/// `version -o json`: the existing tray reads `version` from it.
+#[derive(Debug, Serialize)]
+pub struct Version {
+    pub version: &'static str,
+    pub edition: &'static str,
+    pub os: &'static str,
+    pub arch: &'static str,
+}
+
+pub fn version() -> Version {
+    Version {
+        version: env!("CARGO_PKG_VERSION"),
+        edition: "personal",
+        os: std::env::consts::OS,
+        arch: std::env::consts::ARCH,
+    }
+}
+
+pub fn version_table(version: &Version) -> String {
+    format!("mcpproxy {} ({}, {})", version.version, version.os, version.arch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_shown_whole() {
+        assert_eq!(masked("abcdefghijklmnop"), "abcd****mnop");
+        assert_eq!(masked("short"), "****");
+        assert_eq!(masked(""), "****");
+        assert_eq!(masked("äöüäöüäöü"), "äö****öü");
+    }
+}

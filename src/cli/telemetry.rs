@@ -1,0 +1,181 @@
+//! `mcpproxy telemetry …`: what is known about this run, whether any of it is sent, and why.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cli::args::{Input, TelemetryCommand};
+use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::output::{Format, pairs, print, rows};
+use crate::cli::status::fact_lines;
+use crate::cli::{CliError, Context};
+use crate::contract::api::Status;
+use crate::contract::exit_code::ExitCode;
+use crate::os::files;
+use crate::server::run_facts::{Facts, RunFacts, endpoint};
+use crate::telemetry::environment::classify;
+use crate::telemetry::environment::observation::Observation;
+use crate::telemetry::environment::observe::observe;
+use crate::telemetry::scan::collect_identity::collect_identity;
+use crate::telemetry::scan::{Hit, verify};
+
+/// `telemetry status -o json`.
+#[derive(Debug, Serialize)]
+struct Shown {
+    /// Whether anything is noted: no `off` is in force.
+    enabled: bool,
+    /// `on`, `off`, or `waiting` for what the reason says.
+    sending: &'static str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anonymous_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    notice_shown: bool,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+/// No payload or observation comes near this.
+const LARGEST_INPUT: u64 = 4 << 20;
+
+pub async fn run(context: &Context, link: &CoreLink, command: TelemetryCommand) -> Result<ExitCode, CliError> {
+    match command {
+        TelemetryCommand::Status => status(context, link).await.map(|()| ExitCode::Clean),
+        TelemetryCommand::Show => show(context, link).await.map(|()| ExitCode::Clean),
+        TelemetryCommand::Verify(input) => check(context, &input),
+        TelemetryCommand::Explain(from) => explain(context, from.from.as_ref()).map(|()| ExitCode::Clean),
+        TelemetryCommand::Enable => switch(context, link, true).await.map(|()| ExitCode::Clean),
+        TelemetryCommand::Disable => switch(context, link, false).await.map(|()| ExitCode::Clean),
+    }
+}
+
+async fn status(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    let telemetry = context.store.load().map_err(|error| config_error(&error))?.telemetry;
+    let own = RunFacts::new(&context.root, &context.environment);
+    let consent = own.consent(&telemetry);
+    let facts = match link.running() {
+        Some(client) => client.get::<Status>("/api/v1/status").await.map_err(CliError::from)?.into(),
+        // Without a core this process is the one that can say what it sees; it notes nothing.
+        None => own.facts(),
+    };
+    let shown = Shown {
+        enabled: consent.may_record(),
+        sending: consent.word(),
+        reason: consent.reason(),
+        endpoint: endpoint(&telemetry).map(str::to_owned),
+        notice_shown: telemetry.notice_shown,
+        anonymous_id: telemetry.anonymous_id,
+        facts,
+    };
+    print(context.format, &shown, |shown| {
+        let mut lines = vec![("Telemetry", shown.reason.to_owned())];
+        lines.push(("Collector", shown.endpoint.clone().unwrap_or_else(|| "none".to_owned())));
+        lines.push(("Anonymous id", shown.anonymous_id.clone().unwrap_or_else(|| "none yet".to_owned())));
+        lines.extend(fact_lines(&shown.facts));
+        if let Some(activation) = &shown.facts.activation {
+            lines.push(("Clients seen", activation.mcp_clients_seen_ever.join(", ")));
+            lines.push(("Searches in 24 h", activation.retrieve_tools_calls_24h.to_string()));
+        }
+        pairs(&lines)
+    })
+}
+
+/// Shows the next heartbeat: with `-o json` the very text that would be sent, else laid out for reading.
+async fn show(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    let Some(client) = link.running() else {
+        return Err(CliError::new("DAEMON_NOT_RUNNING", "no core runs here, and only a running core reports")
+            .guided("start one with `mcpproxy serve` or the tray app"));
+    };
+    let payload: Value = client.get("/api/v1/telemetry/payload").await?;
+    match context.format {
+        Format::Table => print(Format::Json, &payload, |_| String::new()),
+        Format::Json => print(Format::Table, &payload, Value::to_string),
+        Format::Yaml => print(Format::Yaml, &payload, |_| String::new()),
+    }
+}
+
+/// Runs both nets over a payload: exit 0 when it is clean and 1 when it is not.
+fn check(context: &Context, input: &Input) -> Result<ExitCode, CliError> {
+    let hits = verify(&input.read()?, &collect_identity());
+    print(context.format, &hits, |hits| {
+        if hits.is_empty() {
+            return "Clean: nothing in it is unknown, and nothing points to a person or a machine.".to_owned();
+        }
+        let row = |hit: &Hit| vec![hit.net.to_string(), hit.rule.to_owned(), hit.field.clone()];
+        rows(&["NET", "RULE", "FIELD"], hits.iter().map(row).collect())
+    })?;
+    Ok(if hits.is_empty() { ExitCode::Clean } else { ExitCode::General })
+}
+
+fn explain(context: &Context, from: Option<&std::path::PathBuf>) -> Result<(), CliError> {
+    let observation = match from {
+        None => observe(),
+        Some(path) => {
+            let bytes = Input {
+                file: Some(path.clone()),
+            }
+            .read()?;
+            serde_json::from_slice::<Observation>(&bytes).map_err(|error| {
+                CliError::new("INVALID_INPUT", format!("`{}` is no observation: {error}", path.display()))
+                    .guided(r#"expected {"os":"linux","env":{…},"files":["/path"],"file_contents":{"/path":"text"},"tty":false}"#)
+            })?
+        }
+    };
+    print(context.format, &classify(&observation), |verdict| {
+        let markers = &verdict.markers;
+        let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+        pairs(&[
+            ("Environment", verdict.kind.word().to_owned()),
+            ("Because", verdict.rule.clone()),
+            ("CI variable", yes(markers.has_ci_env)),
+            ("Cloud IDE variable", yes(markers.has_cloud_ide_env)),
+            ("Container", yes(markers.is_container)),
+            ("Terminal", yes(markers.has_tty)),
+            ("Display", yes(markers.has_display)),
+        ])
+    })
+}
+
+async fn switch(context: &Context, link: &CoreLink, on: bool) -> Result<(), CliError> {
+    match link.running() {
+        Some(client) => {
+            let part = json!({"telemetry": {"enabled": on}});
+            client.patch::<Value>("/api/v1/config", &part).await?;
+        }
+        None => link
+            .edit_file(context, |document| {
+                document.set_telemetry("enabled", json!(on));
+                Ok(())
+            })
+            .map_err(|error| config_error(&error))?,
+    }
+    let telemetry = context.store.load().map_err(|error| config_error(&error))?.telemetry;
+    let consent = RunFacts::new(&context.root, &context.environment).consent(&telemetry);
+    let answer = json!({"enabled": consent.may_record(), "sending": consent.word(), "reason": consent.reason()});
+    print(context.format, &answer, |_| {
+        let word = if on { "enabled" } else { "disabled" };
+        format!("Telemetry {word}.\n{}", consent.reason())
+    })
+}
+
+impl Input {
+    /// The file's bytes, or standard input's.
+    fn read(&self) -> Result<Vec<u8>, CliError> {
+        let (named, read) = match self.file.as_deref() {
+            Some(path) if path != Path::new("-") => {
+                (format!("`{}`", path.display()), files::read_bounded(path, LARGEST_INPUT))
+            }
+            _ => ("the standard input".to_owned(), read_standard_input()),
+        };
+        read.map_err(|error| CliError::new("INVALID_INPUT", format!("{named} cannot be read: {error}")))
+    }
+}
+
+fn read_standard_input() -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(LARGEST_INPUT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

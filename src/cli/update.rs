@@ -1,0 +1,49 @@
+//! `mcpproxy update`: is a newer version out?
+
+use serde::Serialize;
+
+use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::output::print;
+use crate::cli::{CliError, Context};
+use crate::contract::api::{Info, Update};
+use crate::server::jobs::check_for_updates::{LIMIT, check_now};
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    /// Of the running core; of this program where none runs.
+    current_version: String,
+    #[serde(flatten)]
+    update: Update,
+}
+
+/// Looks now, whatever is configured of looking unasked.
+pub async fn update(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    let (current_version, update) = match link.running() {
+        Some(client) => {
+            let info: Info = client.clone().with_answer_limit(LIMIT * 3).get("/api/v1/info?refresh=true").await?;
+            let silent =
+                || CliError::new("OPERATION_FAILED", "the running core does not say whether a newer version is out");
+            (info.version, info.update.ok_or_else(silent)?)
+        }
+        None => {
+            let config = context.store.load().map_err(|error| config_error(&error))?;
+            (env!("CARGO_PKG_VERSION").to_owned(), check_now(config.update_check).await)
+        }
+    };
+    if let Some(error) = update.check_error {
+        return Err(CliError::new("OPERATION_FAILED", error));
+    }
+    let shown = Shown {
+        current_version,
+        update,
+    };
+    print(context.format, &shown, table)
+}
+
+fn table(shown: &Shown) -> String {
+    let have = &shown.current_version;
+    match shown.update.news() {
+        Some((version, page)) => format!("Version {version} is out, and this is {have}: {page}"),
+        None => format!("This is {have}, and no newer version is out."),
+    }
+}

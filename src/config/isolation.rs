@@ -1,0 +1,83 @@
+//! Whether a server is to run shut off from the computer: `docker_isolation`, and `isolation` of its entry. The existing core
+//! does that; this one cannot, and starts no such server as if nothing were said. The rules are the existing core's.
+
+use serde::Deserialize;
+
+use crate::config::{Protocol, ServerConfig, text_or_none};
+
+/// `docker_isolation`, or `isolation` of a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Isolation {
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// `docker`, `sandbox` or `none`: says more than `enabled`.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub mode: Option<String>,
+}
+
+const NONE: &str = "none";
+
+impl Isolation {
+    /// What a server's own words and those for all come to.
+    pub(crate) fn within(&self, all: &Isolation) -> Isolation {
+        let of_all = match (&all.mode, all.enabled) {
+            (Some(mode), _) => mode.as_str(),
+            (None, Some(true)) => "docker",
+            (None, _) => NONE,
+        };
+        let inherited = if self.enabled == Some(false) { NONE } else { of_all };
+        Isolation {
+            enabled: self.enabled,
+            mode: Some(self.mode.as_deref().unwrap_or(inherited).to_owned()),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Why the server is not started, and what to do, where it is to run shut off.
+    pub fn must_be_isolated(&self) -> Option<String> {
+        let mode = self.isolation.mode.as_deref().filter(|mode| *mode != NONE)?;
+        let command = self.command.as_deref().unwrap_or_default();
+        // One that runs in a container of its own is not put into another.
+        if self.effective_protocol() != Protocol::Stdio || command.contains("docker") {
+            return None;
+        }
+        Some(format!(
+            "it is to run shut off from this computer (`{mode}`, by `docker_isolation` or its own `isolation`), which this core cannot do: \
+             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it as any other program of yours"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    fn isolated(all: &str, own: &str, server: &str) -> bool {
+        let text =
+            format!(r#"{{"docker_isolation": {all}, "mcpServers": [{{"name": "s", "isolation": {own}, {server}}}]}}"#);
+        Config::parse(Path::new("/c.json"), &text).unwrap().servers[0].must_be_isolated().is_some()
+    }
+
+    #[test]
+    fn a_server_that_is_to_be_shut_off_is_found_by_the_existing_cores_rules() {
+        let npx = r#""command": "npx""#;
+        for (all, own, server, expected) in [
+            ("null", "null", npx, false),
+            (r#"{"enabled": true}"#, "null", npx, true),
+            (r#"{"enabled": true, "default_images": {}}"#, r#"{"image": "x"}"#, npx, true),
+            (r#"{"enabled": true}"#, r#"{"enabled": false}"#, npx, false),
+            (r#"{"enabled": true}"#, r#"{"enabled": false, "mode": "none"}"#, npx, false),
+            (r#"{"enabled": false}"#, r#"{"enabled": true}"#, npx, false),
+            (r#"{"enabled": false}"#, r#"{"mode": "docker"}"#, npx, true),
+            (r#"{"mode": "sandbox"}"#, "{}", npx, true),
+            (r#"{"enabled": true, "mode": "none"}"#, "{}", npx, false),
+            (r#"{"enabled": true}"#, "{}", r#""url": "http://h/""#, false),
+            (r#"{"enabled": true}"#, "{}", r#""command": "/usr/bin/docker""#, false),
+        ] {
+            assert_eq!(isolated(all, own, server), expected, "{all} {own} {server}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Reads the configuration file and writes it back, one edit at a time, never from an old copy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::document::{Document, EditError};
+use crate::config::{Config, ConfigError};
+use crate::contract::names;
+use crate::os::files::{self, Replaced};
+
+/// No configuration a person wrote comes near this; a larger file is a mistake.
+const LARGEST: u64 = 16 << 20;
+
+/// Why the configuration was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the configuration {0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Edit(#[from] EditError),
+    #[error("the configuration `{}` cannot be {deed}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        deed: &'static str,
+        source: io::Error,
+    },
+    #[error("the configuration `{}` was left as it is: with this change it could not be read back ({problem})", path.display())]
+    Unreadable { path: PathBuf, problem: String },
+    #[error("the configuration `{}` was left as it is: another program keeps writing it; try again in a moment", path.display())]
+    Contended { path: PathBuf },
+}
+
+/// How often an edit starts again from what another program has written meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// The configuration file of one instance.
+#[derive(Debug, Clone)]
+pub struct ConfigStore {
+    path: PathBuf,
+}
+
+impl ConfigStore {
+    /// The store of a file, which need not exist.
+    pub fn new(path: PathBuf) -> ConfigStore {
+        ConfigStore { path }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file; one that is not there means every default.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the file is never touched.
+    pub fn load(&self) -> Result<Config, StoreError> {
+        Ok(Config::parse(&self.path, &self.read()?.unwrap_or_default())?)
+    }
+
+    /// The file for a reader: every key of it, and no secret.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn masked(&self) -> Result<serde_json::Value, StoreError> {
+        Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
+    }
+
+    /// Reads the file of a running core: one that is empty or not there is being written, or lost, and means nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn load_written(&self) -> Result<Config, StoreError> {
+        match self.read()? {
+            Some(text) if text.trim().is_empty() => Err(StoreError::Config(ConfigError {
+                path: self.path.clone(),
+                line: 1,
+                column: 1,
+                problem: "the file is empty, expected an object of settings".to_owned(),
+            })),
+            Some(text) => Ok(Config::parse(&self.path, &text)?),
+            None => Err(self.failed("read", io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    /// Reads the file, after writing one for a new installation or adding the API key that is missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a file that cannot be used is never touched.
+    pub fn load_or_create(&self) -> Result<Config, StoreError> {
+        let Some(text) = self.read()? else {
+            let document = Document::new(names::DEFAULT_LISTEN, &new_api_key());
+            self.write(None, &document)?;
+            return self.load();
+        };
+        let config = Config::parse(&self.path, &text)?;
+        if config.api_key.as_deref().is_some_and(|key| !key.is_empty()) {
+            return Ok(config);
+        }
+        self.edit(|document| {
+            document.set_api_key(&new_api_key());
+            Ok(())
+        })
+    }
+
+    /// Reads the file anew, changes the document, checks that it can be read back, and replaces the file; all of it once
+    /// more when somebody else wrote the file meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the file is then untouched.
+    pub fn edit(&self, change: impl Fn(&mut Document) -> Result<(), EditError>) -> Result<Config, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.read()?;
+            let text = before.as_deref().unwrap_or_default();
+            Config::parse(&self.path, text)?;
+            let mut document = Document::parse(text)?;
+            change(&mut document)?;
+            let config = Config::parse(&self.path, &document.text()).map_err(|error| StoreError::Unreadable {
+                path: self.path.clone(),
+                problem: error.problem,
+            })?;
+            if self.write(before.as_deref(), &document)? == Replaced::Done {
+                return Ok(config);
+            }
+        }
+        Err(StoreError::Contended {
+            path: self.path.clone(),
+        })
+    }
+
+    fn read(&self) -> Result<Option<String>, StoreError> {
+        let bytes = match files::read_bounded(&self.path, LARGEST) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.failed("read", source)),
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => {
+                let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+                Err(StoreError::Config(ConfigError {
+                    path: self.path.clone(),
+                    line: valid.split(|byte| *byte == b'\n').count(),
+                    column: valid.rsplit(|byte| *byte == b'\n').next().map_or(1, |line| line.len() + 1),
+                    problem: "not UTF-8, expected JSON text".into(),
+                }))
+            }
+        }
+    }
+
+    fn write(&self, before: Option<&str>, document: &Document) -> Result<Replaced, StoreError> {
+        files::replace_private_if(&self.path, before.map(str::as_bytes), document.text().as_bytes())
+            .map_err(|source| self.failed("written", source))
+    }
+
+    fn failed(&self, deed: &'static str, source: io::Error) -> StoreError {
+        StoreError::Io {
+            path: self.path.clone(),
+            deed,
+            source,
+        }
+    }
+}
+
+/// 64 hex digits as the existing core makes them, here from two random UUIDs: 244 random bits.
+fn new_api_key() -> String {
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(directory: &tempfile::TempDir) -> ConfigStore {
+        ConfigStore::new(directory.path().join("mcp_config.json"))
+    }
+
+    #[test]
+    fn a_new_installation_gets_a_file_with_a_key_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = store(&directory).load_or_create().unwrap();
+        assert_eq!(config.api_key.as_deref().map(str::len), Some(64));
+        assert_eq!(store(&directory).load_or_create().unwrap(), config);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        files::replace_private(store.path(), b"{ \"listen\": ").unwrap();
+        assert!(matches!(store.load_or_create(), Err(StoreError::Config(_))));
+        assert!(store.edit(|_| Ok(())).is_err());
+        assert_eq!(std::fs::read(store.path()).unwrap(), b"{ \"listen\": ");
+        files::replace_private(store.path(), b"{\n\xff").unwrap();
+        let Err(StoreError::Config(error)) = store.load() else {
+            panic!("not UTF-8 must not load")
+        };
+        assert_eq!((error.line, error.column), (2, 1));
+    }
+
+    #[test]
+    fn an_edit_starts_from_what_is_on_disk_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        store.load_or_create().unwrap();
+        files::replace_private(store.path(), b"{\"api_key\":\"k\",\"mine\":1}").unwrap();
+        let entry = serde_json::json!({"name": "a", "command": "x"});
+        store.edit(|document| document.add_server("a", entry.clone())).unwrap();
+        assert!(std::fs::read_to_string(store.path()).unwrap().contains("\"mine\": 1"));
+    }
+
+    #[test]
+    fn what_a_person_saves_during_an_edit_is_in_the_file_afterwards_with_the_edit() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        store.load_or_create().unwrap();
+        let saves = std::cell::Cell::new(0);
+        let config = store
+            .edit(|document| {
+                if saves.replace(1) == 0 {
+                    let text = br#"{"api_key":"k","mcpServers":[{"name":"by-hand","command":"x"}]}"#;
+                    std::fs::write(store.path(), text).unwrap();
+                }
+                document.add_server("by-rest", serde_json::json!({"name": "by-rest", "command": "y"}))
+            })
+            .unwrap();
+        let names: Vec<&str> = config.servers.iter().map(|server| server.name.as_str()).collect();
+        assert_eq!(names, ["by-hand", "by-rest"]);
+        assert_eq!(store.load().unwrap(), config);
+        // Somebody who never stops is not fought with.
+        let contended = store.edit(|document| {
+            saves.set(saves.get() + 1);
+            std::fs::write(store.path(), format!("{{\"api_key\":\"{}\"}}", saves.get())).unwrap();
+            document.add_server("c", serde_json::json!({"name": "c", "command": "z"}))
+        });
+        assert!(matches!(contended, Err(StoreError::Contended { .. })));
+    }
+
+    #[test]
+    fn an_empty_or_missing_file_says_nothing_to_a_running_core() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        assert!(matches!(store.load_written(), Err(StoreError::Io { .. })));
+        std::fs::write(store.path(), " \n").unwrap();
+        assert!(matches!(store.load_written(), Err(StoreError::Config(_))));
+        store.load_or_create().unwrap();
+        assert_eq!(store.load_written().unwrap(), store.load().unwrap());
+    }
+}

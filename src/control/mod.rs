@@ -1,0 +1,1 @@
+//! The only module that changes servers and settings.

@@ -1,0 +1,5 @@
+//! `/mcp/all`: every tool, resource and prompt of the servers themselves, without the search in front.
+
+pub mod handler;
+pub mod notifications;
+pub mod qualified_name;

@@ -1,0 +1,153 @@
+//! What a session on `/mcp/all` is told without having asked: changed lists, log messages, changed resources.
+#![expect(deprecated, reason = "log messages are of all revisions but the newest")]
+
+use std::sync::Arc;
+
+use rmcp::model::{
+    LoggingMessageNotification, PromptListChangedNotification, ResourceListChangedNotification,
+    ResourceUpdatedNotification, ServerNotification, Tool, ToolListChangedNotification,
+};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+
+use crate::gateway::Proxy;
+use crate::gateway::direct_mode::handler::Scope;
+use crate::gateway::direct_mode::qualified_name::join;
+use crate::upstream::session::in_flight::SessionId;
+use crate::upstream::session::router::{Announcement, News};
+
+/// The announcements to one session.
+pub struct Announcements {
+    proxy: Arc<Proxy>,
+    session: SessionId,
+    /// The one server that the session's address names.
+    only: Option<String>,
+    changes: watch::Receiver<u64>,
+    news: broadcast::Receiver<News>,
+    shown: Shown,
+}
+
+/// What a session was told of the servers: each with its list of tools, which all sessions share.
+struct Shown(Vec<(String, Arc<Vec<Tool>>)>);
+
+impl Shown {
+    fn now(proxy: &Proxy, only: Option<&str>) -> Shown {
+        Shown(Scope::of(proxy, only).unwrap_or_default().tool_lists())
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(server, _)| server.as_str())
+    }
+
+    /// Whether the tools are the same, by their names here.
+    fn has_tools_of(&self, other: &Shown) -> bool {
+        fn lists(shown: &Shown) -> Vec<&(String, Arc<Vec<Tool>>)> {
+            shown.0.iter().filter(|(_, tools)| !tools.is_empty()).collect()
+        }
+        let (own, others) = (lists(self), lists(other));
+        own.len() == others.len()
+            && own.iter().zip(others).all(|((server, tools), (other, others))| {
+                server == other && (Arc::ptr_eq(tools, others) || tools == others)
+            })
+    }
+}
+
+impl Announcements {
+    /// What is announced from now on.
+    pub fn new(proxy: Arc<Proxy>, session: SessionId, only: Option<String>) -> Announcements {
+        Announcements {
+            changes: proxy.upstreams().changes(),
+            news: proxy.upstreams().news(),
+            shown: Shown::now(&proxy, only.as_deref()),
+            proxy,
+            session,
+            only,
+        }
+    }
+
+    /// Waits for the next ones; `None` when there will be none.
+    pub async fn next(&mut self) -> Option<Vec<ServerNotification>> {
+        loop {
+            let found = tokio::select! {
+                changed = self.changes.changed() => {
+                    changed.ok()?;
+                    self.changed()
+                }
+                news = self.news.recv() => match news {
+                    Ok(news) => self.heard(news).into_iter().collect(),
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "a client is too slow for what the servers announce");
+                        Vec::new()
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
+            };
+            if !found.is_empty() {
+                return Some(found);
+            }
+        }
+    }
+
+    fn changed(&mut self) -> Vec<ServerNotification> {
+        let now = Shown::now(&self.proxy, self.only.as_deref());
+        let before = std::mem::replace(&mut self.shown, now);
+        let mut found = Vec::new();
+        if !before.has_tools_of(&self.shown) {
+            found.push(ToolListChangedNotification::default().into());
+        }
+        if !before.servers().eq(self.shown.servers()) {
+            found.push(PromptListChangedNotification::default().into());
+            found.push(ResourceListChangedNotification::default().into());
+        }
+        found
+    }
+
+    fn heard(&self, News { server, what }: News) -> Option<ServerNotification> {
+        if self.only.as_deref().is_some_and(|only| *only != *server)
+            || !self.shown.servers().any(|name| *name == *server)
+        {
+            return None;
+        }
+        let upstreams = self.proxy.upstreams();
+        match what {
+            Announcement::Log(mut log) => {
+                if self.only.is_none() {
+                    log.logger = Some(log.logger.map_or(server.to_string(), |logger| join(&server, &logger)));
+                }
+                let wanted = upstreams.wants_log(self.session, log.level);
+                wanted.then(|| LoggingMessageNotification::new(log).into())
+            }
+            Announcement::Prompts => Some(PromptListChangedNotification::default().into()),
+            Announcement::Resources => Some(ResourceListChangedNotification::default().into()),
+            Announcement::Updated(updated) => {
+                let wanted = upstreams.is_subscribed(self.session, &server, &updated.uri);
+                wanted.then(|| ResourceUpdatedNotification::new(updated).into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str]) -> Arc<Vec<Tool>> {
+        Arc::new(names.iter().map(|name| Tool::new((*name).to_owned(), "", Arc::default())).collect())
+    }
+
+    fn shown(servers: &[(&str, &Arc<Vec<Tool>>)]) -> Shown {
+        Shown(servers.iter().map(|(server, tools)| ((*server).to_owned(), (*tools).clone())).collect())
+    }
+
+    #[test]
+    fn tools_are_the_same_by_their_content_and_their_server() {
+        let (one, two, none) = (list(&["a", "b"]), list(&["c"]), list(&[]));
+        let before = shown(&[("s", &one), ("t", &two)]);
+        assert!(before.has_tools_of(&shown(&[("s", &list(&["a", "b"])), ("t", &two)])));
+        assert!(before.has_tools_of(&shown(&[("r", &none), ("s", &one), ("t", &two)])), "one without tools adds none");
+        assert!(!before.has_tools_of(&shown(&[("s", &one)])));
+        assert!(!before.has_tools_of(&shown(&[("s", &two), ("t", &one)])));
+        assert!(!before.has_tools_of(&shown(&[("s", &one), ("u", &two)])));
+        assert!(!before.has_tools_of(&shown(&[("s", &list(&["a"])), ("t", &two)])));
+    }
+}

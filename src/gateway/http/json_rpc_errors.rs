@@ -1,0 +1,43 @@
+//! Answers a body that the library does not take with JSON-RPC, where the library has a line of plain text.
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::gateway::fast_path::is_json;
+use crate::gateway::http::invalid_request::Refusal;
+
+/// The longest request, in bytes: as much as the library reads.
+const LONGEST: usize = 4 << 20;
+
+/// Hands the request on; what is wrong with its body is said by us.
+pub async fn explain(request: Request, next: Next) -> Response {
+    let json = request.headers().get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).is_some_and(is_json);
+    if request.method() != Method::POST || !json {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body = match to_bytes(body, LONGEST).await {
+        Ok(body) => body,
+        Err(error)
+            if std::error::Error::source(&error).is_some_and(|why| why.is::<http_body_util::LengthLimitError>()) =>
+        {
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, Refusal::too_long(LONGEST));
+        }
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, Refusal::incomplete(&error.to_string())),
+    };
+    let answer = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    // Its type was right: this is about what is in it.
+    if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return refuse(StatusCode::BAD_REQUEST, Refusal::of(&body));
+    }
+    answer
+}
+
+fn refuse(status: StatusCode, refusal: Refusal) -> Response {
+    (status, Json(refusal)).into_response()
+}

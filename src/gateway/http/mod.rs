@@ -1,0 +1,6 @@
+//! HTTP details of the client side: JSON-RPC errors, stored sessions, compatibility with older clients.
+
+pub mod empty_event_compat;
+pub mod invalid_request;
+pub mod json_rpc_errors;
+pub mod session_store;

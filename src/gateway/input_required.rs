@@ -1,0 +1,216 @@
+//! Requests of clients that cannot be asked (protocol 2026-07-28): when a server asks something during one, the client gets the
+//! question as the request's result and sends the request again with the answer. Until then the server's request waits here.
+
+#![expect(deprecated, reason = "sampling and roots are of all revisions but the newest")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rmcp::ErrorData;
+use rmcp::model::{
+    ClientResult, CreateMessageResult, ElicitResult, Implementation, InputRequest, InputRequiredResult, InputResponses,
+    ListRootsResult, ServerRequest,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::upstream::session::in_flight::{Hearing, Question};
+use crate::upstream::session::pending::Sent;
+
+/// Most requests that wait at once.
+const MOST: usize = 256;
+/// After so long, a server is not thought to ask more before it has its answers.
+const SETTLED: Duration = Duration::from_secs(1);
+/// How long a client may take to answer.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// A server's request that waits for its client's answers.
+pub struct Parked {
+    /// What the client sends again must be the same.
+    pub request: Fingerprint,
+    pub sent: Sent,
+    pub hearing: Hearing,
+    pub questions: BTreeMap<String, Question>,
+}
+
+/// What tells a request from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Of a request to a server: its method, its name and its arguments.
+    pub fn of(server: &str, method: &str, name: &str, arguments: &Value) -> Fingerprint {
+        let whole = serde_json::json!([server, method, name, arguments]);
+        Fingerprint(Sha256::digest(whole.to_string()).into())
+    }
+
+    /// Of the same request by this client: another does not answer for it.
+    pub fn of_client(self, client: Option<&Implementation>) -> Fingerprint {
+        let whole = serde_json::json!([self.0, client.map(|client| (&client.name, &client.version))]);
+        Fingerprint(Sha256::digest(whole.to_string()).into())
+    }
+}
+
+/// The requests that wait.
+#[derive(Default)]
+pub struct ParkedRequests {
+    waiting: Mutex<HashMap<String, Parked>>,
+}
+
+/// What became of a request that was sent again.
+pub enum Resumed {
+    /// Its server has the answers now.
+    Answered(Parked),
+    /// Answers are missing: the questions, again.
+    Asked(InputRequiredResult),
+}
+
+impl ParkedRequests {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Parked>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a request wait, and says what its client is to be told. Gives it back where too many wait.
+    ///
+    /// # Errors
+    /// The request.
+    pub fn park(self: &Arc<Self>, parked: Parked) -> Result<InputRequiredResult, Box<Parked>> {
+        // By chance, so that nobody can answer for another.
+        let state = uuid::Uuid::new_v4().simple().to_string();
+        let questions = questions(&parked);
+        let waits = parked.hearing.waits();
+        {
+            let mut waiting = self.waiting();
+            if waiting.len() >= MOST {
+                return Err(Box::new(parked));
+            }
+            waiting.insert(state.clone(), parked);
+        }
+        let (all, late) = (self.clone(), state.clone());
+        tokio::spawn(async move {
+            // What it asks at the same time may still come.
+            tokio::time::sleep(SETTLED).await;
+            if all.waiting().contains_key(&late) {
+                waits.store(true, Ordering::Relaxed);
+            }
+            tokio::time::sleep(LONGEST).await;
+            let parked = all.waiting().remove(&late);
+            if let Some(parked) = parked {
+                parked.sent.cancel("the client did not answer").await;
+            }
+        });
+        Ok(InputRequiredResult::new(Some(questions), Some(state)))
+    }
+
+    /// Goes on with a request that was sent again.
+    ///
+    /// # Errors
+    /// Nothing waits under this state, it is of another request, or an answer is none.
+    pub fn resume(&self, state: &str, request: Fingerprint, answers: &InputResponses) -> Result<Resumed, ErrorData> {
+        let mut waiting = self.waiting();
+        let Some(parked) = waiting.get(state).filter(|parked| parked.request == request) else {
+            let text = "this `requestState` is unknown: it was changed, used before, is too old, or of another request";
+            return Err(ErrorData::invalid_params(text, None));
+        };
+        if parked.questions.keys().any(|key| !answers.contains_key(key)) {
+            return Ok(Resumed::Asked(InputRequiredResult::new(Some(questions(parked)), Some(state.to_owned()))));
+        }
+        let mut read = Vec::new();
+        for (key, question) in &parked.questions {
+            read.push(answer(&question.request, answers.get(key).unwrap_or(&Value::Null)).map_err(|error| {
+                ErrorData::invalid_params(format!("`inputResponses.{key}` is no answer to its question: {error}"), None)
+            })?);
+        }
+        let Some(mut parked) = waiting.remove(state) else {
+            return Err(ErrorData::internal_error("the request is gone", None));
+        };
+        parked.hearing.waits().store(false, Ordering::Relaxed);
+        for ((_, question), answer) in std::mem::take(&mut parked.questions).into_iter().zip(read) {
+            let _ = question.answer.send(Ok(answer));
+        }
+        Ok(Resumed::Answered(parked))
+    }
+}
+
+fn questions(parked: &Parked) -> BTreeMap<String, InputRequest> {
+    let of = |(key, question): (&String, &Question)| Some((key.clone(), as_input(&question.request)?));
+    parked.questions.iter().filter_map(of).collect()
+}
+
+/// A server's question in the form in which a result carries it; `None` for what is no question to a client.
+pub fn as_input(request: &ServerRequest) -> Option<InputRequest> {
+    match request {
+        ServerRequest::CreateMessageRequest(request) => Some(InputRequest::CreateMessage(request.clone())),
+        ServerRequest::ListRootsRequest(request) => Some(InputRequest::ListRoots(request.clone())),
+        ServerRequest::ElicitRequest(request) => Some(InputRequest::Elicitation(request.clone())),
+        _ => None,
+    }
+}
+
+fn answer(question: &ServerRequest, answer: &Value) -> Result<ClientResult, String> {
+    fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, String> {
+        serde_json::from_value(answer.clone()).map_err(|error| error.to_string())
+    }
+    match question {
+        ServerRequest::CreateMessageRequest(_) => {
+            read::<CreateMessageResult>(answer).map(|result| ClientResult::CreateMessageResult(Box::new(result)))
+        }
+        ServerRequest::ListRootsRequest(_) => read::<ListRootsResult>(answer).map(ClientResult::ListRootsResult),
+        _ => read::<ElicitResult>(answer).map(ClientResult::ElicitResult),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::sync::oneshot;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::upstream::session::in_flight::{Caller, SessionId};
+    use crate::upstream::transport::stdio::{SharedUnderway, open};
+
+    fn answers(answers: Value) -> InputResponses {
+        serde_json::from_value(answers).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
+        let (shortcut, _output, _input) = open(tokio::io::empty(), tokio::io::sink(), SharedUnderway::default());
+        let (caller, hearing) = Caller::of(SessionId(1));
+        let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).unwrap();
+        let (answer, mut answered) = oneshot::channel();
+        let question = json!({"method": "elicitation/create",
+            "params": {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}});
+        let question = Question {
+            request: serde_json::from_value(question).unwrap(),
+            answer,
+            withdrawn: CancellationToken::new(),
+        };
+        let request = Fingerprint::of("s", "tools/call", "t", &json!({"a": 1}));
+        let other = Fingerprint::of("s", "tools/call", "t", &json!({"a": 2}));
+        let all = Arc::new(ParkedRequests::default());
+        let parked = Parked {
+            request,
+            sent: Sent::Short { pending, answer: None },
+            hearing,
+            questions: BTreeMap::from([("q".to_owned(), question)]),
+        };
+        let Ok(asked) = all.park(parked) else { panic!("parked") };
+        let state = asked.request_state.unwrap();
+        let accepted = answers(json!({"q": {"action": "accept", "content": {}}, "more": 1}));
+        assert!(all.resume("another", request, &accepted).is_err());
+        assert!(all.resume(&state, other, &accepted).is_err());
+        let client = rmcp::model::Implementation::new("another", "1");
+        assert!(all.resume(&state, request.of_client(Some(&client)), &accepted).is_err());
+        assert!(all.resume(&state, request, &answers(json!({"q": 12345}))).is_err());
+        assert!(matches!(all.resume(&state, request, &answers(json!({}))), Ok(Resumed::Asked(_))));
+        assert!(answered.try_recv().is_err());
+        assert!(matches!(all.resume(&state, request, &accepted), Ok(Resumed::Answered(_))));
+        assert!(matches!(answered.try_recv(), Ok(Ok(ClientResult::ElicitResult(_)))));
+        assert!(all.resume(&state, request, &accepted).is_err(), "an answer is given once");
+    }
+}

@@ -1,0 +1,345 @@
+//! Leads one request of a client to a server, and what the server says or asks meanwhile back to that client.
+#![expect(
+    deprecated,
+    reason = "sampling, roots and log messages are of all revisions but the newest"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rmcp::ErrorData;
+use rmcp::model::{
+    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, InputResponses, ProgressToken, ProtocolVersion,
+    ServerRequest, ServerResult,
+};
+use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer, ServiceError};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Proxy;
+use crate::gateway::input_required::{Fingerprint, Parked, Resumed};
+use crate::upstream::pool::CallError;
+use crate::upstream::session::in_flight::{Caller, Hearing, NobodyToAsk, Question, Said, SessionId};
+use crate::upstream::session::multi_round_trip;
+use crate::upstream::session::pending::{Sent, Started};
+use crate::upstream::session::subscriptions::is_at_least;
+
+/// A request's way.
+pub struct Relay<'a> {
+    proxy: &'a Proxy,
+    server: &'a str,
+    session: SessionId,
+    context: &'a RequestContext<RoleServer>,
+    /// How long the server may take; the time in which it waits for the client's answer is not the server's.
+    limit: Duration,
+    /// What tells the request from others while it waits for a client of 2026-07-28 to answer; `None` for the clients that
+    /// are asked meanwhile, and for requests that may not be answered with a question.
+    park: Option<Fingerprint>,
+}
+
+/// What a client says that sends a request again, with answers to what was asked during it.
+pub struct Again {
+    pub request: Fingerprint,
+    pub state: Option<String>,
+    pub answers: Option<InputResponses>,
+}
+
+/// Most questions that a client gets at once.
+const MOST_AT_ONCE: usize = 16;
+/// Questions that come together are put together: so long after the first.
+const GATHER: Duration = Duration::from_millis(50);
+
+impl<'a> Relay<'a> {
+    /// The way of a session's request to a server.
+    pub fn new(
+        proxy: &'a Proxy,
+        server: &'a str,
+        session: SessionId,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Relay<'a> {
+        Relay {
+            proxy,
+            server,
+            session,
+            context,
+            limit: proxy.call_limit(),
+            park: None,
+        }
+    }
+
+    /// Passes a request on, and its cancellation, too.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn pass(&self, request: ClientRequest) -> Result<ServerResult, CallError> {
+        let peer = self.proxy.upstreams().peer(self.server)?;
+        let (caller, hearing) = Caller::of(self.session);
+        let sent = multi_round_trip::send(&peer, request, caller).await;
+        let sent = sent.map_err(|error| self.proxy.upstreams().failed(self.server, error))?;
+        self.follow(sent, hearing, None).await
+    }
+
+    /// Passes on a request that may be answered with a question, or goes on with the one that waits for its answer.
+    ///
+    /// # Errors
+    /// As [`Relay::pass`].
+    pub async fn pass_or_resume(mut self, request: ClientRequest, again: Again) -> Result<ServerResult, CallError> {
+        if self.context.protocol_version().is_none_or(|version| version < ProtocolVersion::V_2026_07_28) {
+            return self.pass(request).await;
+        }
+        let asked = again.request.of_client(self.context.client_info().as_ref());
+        self.park = Some(asked);
+        self.session = SessionId::of_client(self.context.client_info().as_ref());
+        let Some(state) = again.state else { return self.pass(request).await };
+        let resumed = self.proxy.parked().resume(&state, asked, &again.answers.unwrap_or_default());
+        match resumed.map_err(CallError::Refused)? {
+            Resumed::Answered(parked) => self.follow(parked.sent, parked.hearing, None).await,
+            Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
+        }
+    }
+
+    /// Goes on with a call that is under way already.
+    ///
+    /// # Errors
+    /// As [`Relay::pass`].
+    pub async fn go_on(&self, started: Started) -> Result<ServerResult, CallError> {
+        let sent = Sent::Short {
+            pending: started.pending,
+            answer: started.answer,
+        };
+        self.follow(sent, started.hearing, started.first).await
+    }
+
+    /// Waits for the answer, and passes on what is said before it.
+    async fn follow(
+        &self,
+        mut sent: Sent,
+        mut hearing: Hearing,
+        first: Option<Said>,
+    ) -> Result<ServerResult, CallError> {
+        let mut questions = JoinSet::new();
+        let over = CancellationToken::new();
+        let _guard = over.clone().drop_guard();
+        let mut until = Instant::now() + self.limit;
+        let (mut open, mut gathered) = (BTreeMap::new(), until);
+        let mut lacking = None;
+        if let Some(said) = first {
+            self.hear(said, &mut questions, &over).await;
+        }
+        let (reason, error) = loop {
+            tokio::select! {
+                // In this order: what was said before the answer is told before it.
+                biased;
+                () = self.context.ct.cancelled() => {
+                    let reason = "the client cancelled it";
+                    let (server, error) = (self.server.to_owned(), reason.to_owned());
+                    break (reason.to_owned(), CallError::Other { server, error });
+                }
+                Some(said) = hearing.recv() => match (said, &self.park) {
+                    (Said::Question(question), Some(_)) => {
+                        let required = required(&question.request);
+                        if open.len() >= MOST_AT_ONCE {
+                            let text = "too many questions during one request";
+                            let _ = question.answer.send(Err(ErrorData::invalid_request(text, None)));
+                        } else if let Some(question) = self.askable(question) {
+                            if open.is_empty() {
+                                gathered = Instant::now() + GATHER;
+                            }
+                            open.insert(format!("question-{}", open.len() + 1), question);
+                        } else {
+                            lacking.get_or_insert(required);
+                        }
+                    }
+                    (said, _) => self.hear(said, &mut questions, &over).await,
+                },
+                answer = sent.answer() => {
+                    questions.detach_all();
+                    if let Some(required) = lacking.filter(|_| has_failed(&answer)) {
+                        let text = "the server needs to ask what this client does not offer to answer";
+                        let data = json!({"requiredCapabilities": required});
+                        let error = ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data));
+                        return Err(CallError::Refused(error));
+                    }
+                    return answer.map_err(|error| self.proxy.upstreams().failed(self.server, error));
+                }
+                () = tokio::time::sleep_until(gathered), if !open.is_empty() => {
+                    let Some(request) = self.park else { continue };
+                    let waits = Parked {
+                        request,
+                        sent,
+                        hearing,
+                        questions: std::mem::take(&mut open),
+                    };
+                    match self.proxy.parked().park(waits) {
+                        Ok(asked) => return Ok(ServerResult::InputRequiredResult(asked)),
+                        Err(refused) => {
+                            let text = "too many requests wait for their clients' answers";
+                            for question in refused.questions.into_values() {
+                                let _ = question.answer.send(Err(ErrorData::internal_error(text, None)));
+                            }
+                            (sent, hearing) = (refused.sent, refused.hearing);
+                        }
+                    }
+                }
+                Some(_) = questions.join_next(), if !questions.is_empty() => until = Instant::now() + self.limit,
+                () = tokio::time::sleep_until(until), if questions.is_empty() => {
+                    let (server, limit) = (self.server.to_owned(), self.limit);
+                    break (format!("no answer within {} s", limit.as_secs()), CallError::Timeout { server, limit });
+                }
+            }
+        };
+        questions.detach_all();
+        sent.cancel(&reason).await;
+        Err(error)
+    }
+
+    async fn hear(&self, said: Said, questions: &mut JoinSet<()>, over: &CancellationToken) {
+        match said {
+            Said::Question(question) => self.ask(question, questions, over).await,
+            said => self.tell(said).await,
+        }
+    }
+
+    /// Tells the client of progress under its own token, and of log messages if the request says so.
+    async fn tell(&self, said: Said) {
+        let client = &self.context.peer;
+        let told = match said {
+            Said::Progress(mut progress) => {
+                let Some(token) = self.progress_token() else { return };
+                progress.progress_token = token;
+                client.notify_progress(progress).await
+            }
+            Said::Log(log) if self.context.meta.log_level().is_some_and(|wanted| is_at_least(log.level, wanted)) => {
+                client.notify_logging_message(log).await
+            }
+            _ => return,
+        };
+        if let Err(error) = told {
+            tracing::debug!(server = self.server, "the client was not told: {error}");
+        }
+    }
+
+    fn progress_token(&self) -> Option<ProgressToken> {
+        self.context.meta.get_progress_token()
+    }
+
+    /// The question, if the client says of itself that it can answer it; else the server hears that it cannot.
+    fn askable(&self, question: Question) -> Option<Question> {
+        let capabilities = self.context.client_capabilities().unwrap_or_default();
+        let Err(lacking) = can_answer(&capabilities, &question.request) else {
+            return Some(question);
+        };
+        let client = self.context.client_info().map_or_else(|| "the client".to_owned(), |client| client.name);
+        let text = format!("`{client}` cannot be asked: it does not offer {lacking}");
+        let _ = question.answer.send(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)));
+        None
+    }
+
+    /// Puts a server's question to the client. The question is sent from here, so that it goes the way of this request's
+    /// answer, and awaited in a task.
+    async fn ask(&self, question: Question, questions: &mut JoinSet<()>, over: &CancellationToken) {
+        let Some(question) = self.askable(question) else { return };
+        let Question {
+            request,
+            answer,
+            withdrawn,
+        } = question;
+        let mut asked =
+            match self.context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
+                Ok(asked) => asked,
+                Err(error) => {
+                    let _ = answer.send(Err(not_answered(error)));
+                    return;
+                }
+            };
+        let over = over.clone();
+        questions.spawn(async move {
+            let reason = tokio::select! {
+                answered = &mut asked.rx => {
+                    let answered = answered.unwrap_or(Err(ServiceError::TransportClosed));
+                    let _ = answer.send(answered.map_err(not_answered));
+                    return;
+                }
+                () = withdrawn.cancelled() => "the server does not ask any more",
+                () = over.cancelled() => "the request during which this was asked is over",
+            };
+            let _ = answer.send(Err(NobodyToAsk::Over.into()));
+            let _ = asked.cancel(Some(reason.to_owned())).await;
+        });
+    }
+}
+
+/// Whether a client says of itself that it can answer such a question; else what it lacks.
+fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(), &'static str> {
+    let (can, name) = match question {
+        ServerRequest::CreateMessageRequest(_) => (client.sampling.is_some(), "sampling"),
+        ServerRequest::ListRootsRequest(_) => (client.roots.is_some(), "roots"),
+        ServerRequest::ElicitRequest(asked) => {
+            let offered = client.elicitation.as_ref();
+            match asked.params {
+                ElicitRequestParams::UrlElicitationParams { .. } => {
+                    (offered.is_some_and(|offered| offered.url.is_some()), "elicitation by address")
+                }
+                // An empty offer is one of forms.
+                _ => (offered.is_some_and(|offered| offered.form.is_some() || offered.url.is_none()), "elicitation"),
+            }
+        }
+        _ => (false, "this kind of question"),
+    };
+    can.then_some(()).ok_or(name)
+}
+
+/// What a client has to offer to be asked this, as it would say so.
+fn required(question: &ServerRequest) -> Value {
+    match question {
+        ServerRequest::CreateMessageRequest(_) => json!({"sampling": {}}),
+        ServerRequest::ListRootsRequest(_) => json!({"roots": {}}),
+        ServerRequest::ElicitRequest(asked) => match asked.params {
+            ElicitRequestParams::UrlElicitationParams { .. } => json!({"elicitation": {"url": {}}}),
+            _ => json!({"elicitation": {}}),
+        },
+        _ => json!({}),
+    }
+}
+
+fn has_failed(answer: &Result<ServerResult, ServiceError>) -> bool {
+    match answer {
+        Ok(ServerResult::CallToolResult(result)) => result.is_error == Some(true),
+        answer => answer.is_err(),
+    }
+}
+
+fn not_answered(error: ServiceError) -> ErrorData {
+    match error {
+        ServiceError::McpError(error) => error,
+        other => ErrorData::internal_error(format!("the client gave no answer: {other}"), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn can(client: serde_json::Value, question: serde_json::Value) -> Result<(), &'static str> {
+        can_answer(&serde_json::from_value(client).unwrap(), &serde_json::from_value(question).unwrap())
+    }
+
+    #[test]
+    fn a_client_is_asked_only_what_it_offers() {
+        let schema = json!({"type": "object", "properties": {}});
+        let form = json!({"method": "elicitation/create", "params": {"message": "?", "requestedSchema": schema}});
+        let address = json!({"method": "elicitation/create",
+            "params": {"mode": "url", "message": "?", "url": "https://h.example", "elicitationId": "1"}});
+        let roots = json!({"method": "roots/list"});
+        assert_eq!(can(json!({"elicitation": {}}), form.clone()), Ok(()));
+        assert_eq!(can(json!({"elicitation": {"url": {}}}), form.clone()), Err("elicitation"));
+        assert_eq!(can(json!({"elicitation": {}}), address.clone()), Err("elicitation by address"));
+        assert_eq!(can(json!({"elicitation": {"url": {}}}), address), Ok(()));
+        assert_eq!(can(json!({"sampling": {}}), roots.clone()), Err("roots"));
+        assert_eq!(can(json!({"roots": {}}), roots), Ok(()));
+        assert_eq!(can(json!({}), form), Err("elicitation"));
+    }
+}

@@ -1,0 +1,195 @@
+//! What a client's model is told of a call that was not made, or came to nothing (contract: mcp-tools §2.5, 2.6, 2.8).
+//!
+//! Nothing that a server says which nobody approved is in it, nor what the call was to pass on.
+
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
+use serde_json::{Value, json};
+
+use crate::catalog::tool_id;
+use crate::upstream::pool::CallError;
+
+/// Longest error of a server that is passed on in one line, in characters.
+const LONGEST_ERROR: usize = 500;
+
+/// A result that the caller's model can read: what went wrong, and what to do.
+pub fn failed(sentence: &str) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(sentence)])
+}
+
+/// Why a call of a server's tool was not made, or gave no result.
+pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
+    match error {
+        CallError::Quarantined(_) => told(&json!({
+            "status": "QUARANTINED_SERVER_BLOCKED",
+            "serverName": server,
+            "toolName": tool,
+            "message": error.to_string(),
+            "instructions": format!(
+                "Tell the person what you want to use and why. Only a person can approve the server: in MCPProxy's menu, or with \
+                `mcpproxy upstream approve {server}`."
+            ),
+            "securityHelp": "A server waits like this when it is new, when its entry was changed, or when somebody closed it. It does \
+                not run meanwhile, so that nothing it says reaches a model.",
+        })),
+        CallError::Held { changed, .. } => told(&json!({
+            "status": "TOOL_QUARANTINED",
+            "server_name": server,
+            "tool_name": tool,
+            "reason": if *changed { "tool_description_changed" } else { "new_unapproved_tool" },
+            "message": error.to_string(),
+            "action": format!(
+                "Tell the person. They can look at the tool with `mcpproxy upstream inspect {server}`, and approve it in MCPProxy's \
+                menu or with `mcpproxy upstream approve {server}` and the tool's name."
+            ),
+        })),
+        error => match troubleshooting(error, server) {
+            Some(advice) => failed(
+                &json!({
+                    "error": error.to_string(),
+                    "server_name": server,
+                    "tool_name": tool,
+                    "troubleshooting": advice,
+                })
+                .to_string(),
+            ),
+            None => failed(&error.to_string()),
+        },
+    }
+}
+
+/// What can be done where a server was not reached; `None` for what is wrong with the call itself.
+fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
+    let log = format!(
+        "What the server wrote last: upstream_servers with {{\"operation\": \"tail_log\", \"name\": \"{server}\"}}, or \
+        `mcpproxy upstream logs {server}`."
+    );
+    Some(match error {
+        CallError::SignInNeeded(_) => "Tell the person; waiting does not help.".to_owned(),
+        CallError::Connecting(_) => {
+            "Try again in a few seconds; one that is started for the first time may take minutes.".to_owned()
+        }
+        CallError::NotConnected { .. } => {
+            format!(
+                "It is tried again by itself where that can help; a person can restart it with `mcpproxy upstream restart {server}`. {log}"
+            )
+        }
+        CallError::Timeout { .. } => {
+            format!("What was asked may still be done there: look before you ask again, or ask for less. {log}")
+        }
+        CallError::Ended { .. } => {
+            format!("It may have done a part of what was asked: look before you ask again, in a few seconds. {log}")
+        }
+        CallError::Other { .. } => log,
+        CallError::UnknownServer { .. }
+        | CallError::Disabled(_)
+        | CallError::Quarantined(_)
+        | CallError::UnknownTool { .. }
+        | CallError::Held { .. }
+        | CallError::SwitchedOff { .. }
+        | CallError::Upstream(_)
+        | CallError::Refused(_) => return None,
+    })
+}
+
+/// What a server says of arguments that it does not take, with what it does take.
+pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Option<&JsonObject>) -> CallToolResult {
+    let id = tool_id::join(server, tool);
+    let said: String =
+        error.message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_ERROR).collect();
+    let hint = "Correct the arguments as input_schema asks, and call the tool again.";
+    let mut told = JsonObject::from_iter([
+        ("error".to_owned(), json!(format!("invalid arguments for {id}: {said}"))),
+        ("error_type".to_owned(), json!("invalid_params")),
+        ("tool".to_owned(), json!(id)),
+        ("hint".to_owned(), json!(hint)),
+    ]);
+    if let Some(schema) = schema {
+        told.insert("input_schema".into(), json!(schema));
+    }
+    failed(&Value::Object(told).to_string())
+}
+
+fn told(answer: &Value) -> CallToolResult {
+    CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn read(result: &CallToolResult) -> (bool, Value) {
+        let text = &result.content[0].as_text().unwrap().text;
+        (result.is_error == Some(true), serde_json::from_str(text).unwrap_or_else(|_| json!(text)))
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_told_as_a_result() {
+        let (wrong, told) = read(&refusal(&CallError::Quarantined("s".into()), "s", "t"));
+        assert!(!wrong);
+        let keys: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "status",
+                "serverName",
+                "toolName",
+                "message",
+                "instructions",
+                "securityHelp"
+            ]
+        );
+        assert_eq!(told["status"], "QUARANTINED_SERVER_BLOCKED");
+        for (changed, reason) in [(true, "tool_description_changed"), (false, "new_unapproved_tool")] {
+            let held = CallError::Held {
+                server: "s".into(),
+                tool: "t".into(),
+                changed,
+            };
+            let (wrong, told) = read(&refusal(&held, "s", "t"));
+            assert_eq!((wrong, &told["status"], &told["reason"]), (false, &json!("TOOL_QUARANTINED"), &json!(reason)));
+            assert_eq!((&told["server_name"], &told["tool_name"]), (&json!("s"), &json!("t")));
+            assert!(told["message"].is_string() && told["action"].is_string());
+        }
+    }
+
+    #[test]
+    fn a_server_that_was_not_reached_is_told_with_what_to_do() {
+        let limit = Duration::from_secs(7);
+        for error in [
+            CallError::Connecting("s".into()),
+            CallError::SignInNeeded("s".into()),
+            CallError::NotConnected {
+                server: "s".into(),
+                reason: "gone".into(),
+            },
+            CallError::Timeout {
+                server: "s".into(),
+                limit,
+            },
+            CallError::Ended { server: "s".into() },
+        ] {
+            let (wrong, told) = read(&refusal(&error, "s", "t"));
+            assert!(wrong);
+            assert_eq!(told["error"], error.to_string());
+            let keys: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(keys, ["error", "server_name", "tool_name", "troubleshooting"]);
+        }
+        let (wrong, told) = read(&refusal(&CallError::Disabled("s".into()), "s", "t"));
+        assert!(wrong && told.is_string());
+    }
+
+    #[test]
+    fn arguments_that_a_server_does_not_take_come_back_with_what_it_takes() {
+        let error = ErrorData::invalid_params(format!("no\n  {}", "x".repeat(1000)), None);
+        let schema = json!({"type": "object"}).as_object().cloned();
+        let (wrong, told) = read(&invalid_arguments(&error, "s", "t", schema.as_ref()));
+        assert!(wrong);
+        let said = told["error"].as_str().unwrap();
+        assert!(said.starts_with("invalid arguments for s:t: no xxx") && said.len() < 540, "{said}");
+        assert_eq!((&told["error_type"], &told["tool"]), (&json!("invalid_params"), &json!("s:t")));
+        assert_eq!(told["input_schema"], json!({"type": "object"}));
+        assert!(read(&invalid_arguments(&error, "s", "t", None)).1.get("input_schema").is_none());
+    }
+}

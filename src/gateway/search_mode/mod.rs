@@ -1,0 +1,12 @@
+//! `/mcp`: a few tools that search, describe and call the tools of all servers.
+
+pub mod arguments;
+pub mod definitions;
+pub mod describe_tool;
+pub mod error_results;
+pub mod handler;
+pub mod manage_servers;
+pub mod result_cache;
+pub mod retrieve_tools;
+pub mod signature;
+pub mod truncate;

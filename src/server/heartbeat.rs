@@ -1,0 +1,102 @@
+//! The next heartbeat of this core, as a value: building one changes nothing, so looking at it does not either.
+
+use crate::config::{Config, TelemetryConfig};
+use crate::server::run_facts::RunFacts;
+use crate::telemetry::payload::{
+    AnonymousId, FeatureFlags, Moment, RoutingMode, ServerProtocolCounts, Snapshot, StartupOutcome,
+};
+use crate::upstream::snapshot::{Snapshot as Server, server_stats};
+
+/// Everything a heartbeat of this core says at `now` (Unix seconds).
+pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: AnonymousId, now: i64) -> Snapshot {
+    let stats = server_stats(servers);
+    let counts = facts.counts();
+    let telemetry = &config.telemetry;
+    Snapshot {
+        anonymous_id: id,
+        anonymous_id_created_at: telemetry.anonymous_id_created_at.as_deref().and_then(Moment::existing),
+        now,
+        uptime: facts.uptime().as_secs(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        previous_version: telemetry.last_reported_version.clone().unwrap_or_default(),
+        // A core that reports has started.
+        last_startup_outcome: StartupOutcome::Success,
+        server_count: stats.total_servers.into(),
+        connected_server_count: stats.connected_servers.into(),
+        tool_count: stats.total_tools.into(),
+        server_protocols: ServerProtocolCounts::of(
+            servers.iter().map(|server| server.config.effective_protocol().word()),
+        ),
+        routing_mode: RoutingMode::RetrieveTools,
+        feature_flags: FeatureFlags {
+            enable_socket: config.enable_socket,
+            enable_web_ui: false,
+            enable_prompts: false,
+            require_mcp_auth: config.require_mcp_auth,
+            enable_code_execution: false,
+            // Tools of a server in quarantine are held; single tools are not yet approved one by one.
+            quarantine_enabled: config.quarantine_enabled != Some(false),
+            sensitive_data_detection_enabled: false,
+            oauth_provider_types: servers
+                .iter()
+                .filter_map(|server| server.sign_in.provider)
+                .collect::<Vec<_>>()
+                .into(),
+            docker_available: None,
+        },
+        surface_requests: counts.surfaces(),
+        builtin_tool_calls: counts.builtin_tools(),
+        upstream_tool_calls: counts.upstream_calls(),
+        errors: counts.errors(),
+        env_kind: facts.verdict().kind,
+        env_markers: facts.verdict().markers,
+        launch_source: facts.launch_source(),
+        autostart_enabled: facts.autostart_enabled(),
+        activation: facts.recorder().activation(now),
+    }
+}
+
+/// Which id a heartbeat carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identifier {
+    /// The configuration's, byte for byte.
+    Kept(AnonymousId),
+    /// There is none yet: this one is saved before it is first sent.
+    New(AnonymousId),
+    /// The configuration's is no random UUID: it is left there, and nothing is sent under it.
+    Unusable,
+}
+
+impl Identifier {
+    /// Decides; `candidate` is this run's new id, the same each time, so that what is shown is what is sent.
+    pub fn of(telemetry: &TelemetryConfig, candidate: &AnonymousId) -> Identifier {
+        match telemetry.anonymous_id.as_deref() {
+            None | Some("") => Identifier::New(candidate.clone()),
+            Some(text) => AnonymousId::existing(text).map_or(Identifier::Unusable, Identifier::Kept),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_id(id: Option<&str>) -> TelemetryConfig {
+        TelemetryConfig {
+            anonymous_id: id.map(str::to_owned),
+            ..TelemetryConfig::default()
+        }
+    }
+
+    #[test]
+    fn an_existing_id_is_kept_byte_for_byte_and_a_foreign_one_is_never_sent() {
+        let candidate = AnonymousId::random();
+        let upper = "7F9C24E8-3B12-4FEF-91E0-5D3C8A1B2C4D";
+        let Identifier::Kept(kept) = Identifier::of(&with_id(Some(upper)), &candidate) else {
+            panic!("kept")
+        };
+        assert_eq!(kept.as_str(), upper);
+        assert_eq!(Identifier::of(&with_id(Some("my-laptop")), &candidate), Identifier::Unusable);
+        assert_eq!(Identifier::of(&with_id(None), &candidate), Identifier::New(candidate.clone()));
+    }
+}

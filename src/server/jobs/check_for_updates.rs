@@ -1,0 +1,133 @@
+//! Looks into the manifest, and tells what it found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use semver::Version;
+
+use crate::contract::api::{Update, UpdatePolicy};
+use crate::os::https::{Url, agent};
+use crate::server::jobs::send_heartbeats::jitter;
+use crate::server::state::App;
+
+use crate::updates::manifest::{LARGEST, Manifest};
+use crate::updates::policy::{Source, UpdateCheck, wait};
+
+/// For manifest and signature, each.
+pub const LIMIT: Duration = Duration::from_secs(15);
+/// Releases are often found by a redirect to the newest.
+const REDIRECTS: u32 = 5;
+
+/// Looks whenever it is due, until the core stops.
+pub async fn look_for_updates(app: Arc<App>) {
+    let mut config = app.config.subscribe();
+    let mut failures = 0;
+    loop {
+        let before = config.borrow_and_update().update_check.clone();
+        if app.looks_for_updates() {
+            failures = if look(&app).await.check_error.is_some() { failures + 1 } else { 0 };
+        } else {
+            // What was found before is taken back; nothing is said where nothing was.
+            app.update.send_if_modified(|known| known.as_mut().map(|update| *update = Update::default()).is_some());
+        }
+        let pause = tokio::time::sleep(wait(failures, jitter()));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = app.stop.cancelled() => return,
+                () = &mut pause => break,
+                changed = config.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // Whoever switches it on, or names another place, is heard at once.
+                    if config.borrow_and_update().update_check != before {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Looks now, asked or not, and remembers what came of it.
+pub async fn look(app: &App) -> Update {
+    let check = app.config.borrow().update_check.clone();
+    let update = check_now(check).await;
+    match (&update.check_error, &update.latest_version) {
+        (Some(error), _) => tracing::info!("{error}"),
+        (None, Some(version)) if update.available => tracing::info!("version {version} is out"),
+        (None, _) => tracing::debug!("no newer version is out"),
+    }
+    app.update.send_replace(Some(update.clone()));
+    update
+}
+
+/// Looks now.
+pub async fn check_now(check: UpdateCheck) -> Update {
+    let channel = check.channel.unwrap_or_default();
+    let fetched = match check.source() {
+        Ok(source) => tokio::task::spawn_blocking(move || fetch(&source))
+            .await
+            .unwrap_or_else(|_| Err("the thread ended".to_owned())),
+        Err(error) => Err(error),
+    };
+    let own = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
+    let checked_at = Some(format!("{:.0}", jiff::Timestamp::now()));
+    match fetched {
+        Ok(manifest) => {
+            let newer = manifest.newer_than(&own, channel);
+            Update {
+                available: newer.is_some(),
+                is_prerelease: newer.is_some_and(|release| !release.version.pre.is_empty()),
+                latest_version: Some(newer.map_or(own, |release| release.version.clone()).to_string()),
+                release_url: newer.map(|release| release.url.clone()),
+                checked_at,
+                ..Update::default()
+            }
+        }
+        Err(error) => Update {
+            check_error: Some(format!("whether a newer version is out is not known: {error}")),
+            checked_at,
+            ..Update::default()
+        },
+    }
+}
+
+/// Fetches the manifest and its signature. Nothing else is ever fetched.
+fn fetch(source: &Source) -> Result<Manifest, String> {
+    let text = get(&source.manifest, source.manifest.as_str())?;
+    let signature_url = format!("{}.minisig", source.manifest.as_str());
+    let signature = get(&source.manifest, &signature_url)?;
+    Manifest::verified(&text, &String::from_utf8_lossy(&signature), &source.key)
+        .map_err(|doubt| format!("{} is not believed: {doubt}", source.manifest.as_str()))
+}
+
+fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {
+    let failed = |error: ureq::Error| format!("{url}: {error}");
+    let mut answer = agent(at, LIMIT, REDIRECTS).get(url).call().map_err(failed)?;
+    match answer.status().as_u16() {
+        200 => answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(failed),
+        status => Err(format!("{url}: the answer is {status}")),
+    }
+}
+
+impl App {
+    /// What is known of a newer release, for `GET /api/v1/info`.
+    pub fn update(&self) -> Option<Update> {
+        self.update.borrow().clone()
+    }
+
+    /// Whether it is looked for unasked, for `GET /api/v1/info`.
+    pub fn update_policy(&self) -> UpdatePolicy {
+        UpdatePolicy {
+            enabled: self.looks_for_updates(),
+            channel: self.config.borrow().update_check.channel.unwrap_or_default().word().to_owned(),
+            nudges_suppressed: false,
+        }
+    }
+
+    fn looks_for_updates(&self) -> bool {
+        self.config.borrow().update_check.unasked(self.facts.no_update_check(), self.facts.in_ci())
+    }
+}

@@ -1,0 +1,67 @@
+//! Hears of edits of the configuration file, by the system's own means, and has the core take them up.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::server::state::App;
+
+/// An editor that writes in several steps is given this long between two of them…
+const QUIET: Duration = Duration::from_millis(100);
+/// …and this many steps.
+const MOST_STEPS: usize = 5;
+
+/// Takes up every edit until the core stops.
+pub async fn watch_config(app: Arc<App>) {
+    let edited = Arc::new(Notify::new());
+    let watcher = match watch(app.store.path(), edited.clone()) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            let path = app.store.path().display();
+            tracing::warn!("`{path}` cannot be watched ({error}): edits by hand take effect at the next start");
+            return;
+        }
+    };
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => break,
+            () = edited.notified() => {}
+        }
+        for _ in 0..MOST_STEPS {
+            if timeout(QUIET, edited.notified()).await.is_err() {
+                break;
+            }
+        }
+        app.reload().await;
+    }
+    drop(watcher);
+}
+
+/// Watches the directory and not the file: an editor that replaces the file would take the watch away with it. Of a
+/// symbolic link, the place it leads to as well.
+fn watch(path: &Path, edited: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let mut files = BTreeSet::from([path.to_path_buf()]);
+    files.extend(std::fs::canonicalize(path));
+    let directories: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent()).map(PathBuf::from).collect();
+    let names: BTreeSet<_> = files.iter().filter_map(|file| file.file_name()).map(ToOwned::to_owned).collect();
+    let ours = move |path: &PathBuf| path.file_name().is_some_and(|name| names.contains(name));
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // An error may mean that events were lost: looking once more costs little.
+        let meant = event.map_or(true, |event| {
+            !matches!(event.kind, EventKind::Access(_)) && (event.need_rescan() || event.paths.iter().any(&ours))
+        });
+        if meant {
+            edited.notify_one();
+        }
+    })?;
+    for directory in directories {
+        let here = if directory.as_os_str().is_empty() { Path::new(".") } else { &directory };
+        watcher.watch(here, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
+}

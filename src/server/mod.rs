@@ -1,0 +1,11 @@
+//! The MCP proxy and its command line. Does not know that a tray exists.
+
+pub mod event_log;
+pub mod heartbeat;
+pub mod jobs;
+pub mod listeners;
+pub mod logging;
+pub mod rest;
+pub mod run;
+pub mod run_facts;
+pub mod state;

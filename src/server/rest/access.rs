@@ -1,0 +1,67 @@
+//! Who may call: over the local stream the peer was checked already, over TCP the key is asked for.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::ConstantTimeEq;
+
+use crate::contract::names;
+use crate::server::rest::failed;
+use crate::server::state::App;
+
+/// The way a request came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The local socket or pipe.
+    Local,
+    Tcp,
+}
+
+/// Lets a request pass, or answers 401.
+pub async fn check(State((app, door)): State<(Arc<App>, Door)>, request: Request, next: Next) -> Response {
+    let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
+    app.facts.counts().rest_request(client);
+    if door == Door::Local || shows_key(request.headers(), &app.api_key) {
+        return next.run(request).await;
+    }
+    let sentence =
+        format!("Invalid or missing API key: send the configuration's `api_key` as header `{}`", names::HEADER_API_KEY);
+    failed(StatusCode::UNAUTHORIZED, sentence)
+}
+
+/// Whether the headers carry the key; compared in constant time. A key in the address is not accepted: addresses
+/// end in logs and histories.
+pub fn shows_key(headers: &HeaderMap, key: &str) -> bool {
+    let own = headers.get(names::HEADER_API_KEY).map(|value| value.as_bytes());
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let shown = own.or(bearer).unwrap_or_default();
+    !key.is_empty() && bool::from(shown.ct_eq(key.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn the_key_passes_in_either_header_and_nothing_else_does() {
+        assert!(shows_key(&headers("x-api-key", "secret"), "secret"));
+        assert!(shows_key(&headers("authorization", "Bearer secret"), "secret"));
+        assert!(!shows_key(&headers("x-api-key", "secre"), "secret"));
+        assert!(!shows_key(&HeaderMap::new(), "secret"));
+    }
+
+    #[test]
+    fn an_empty_key_opens_nothing() {
+        assert!(!shows_key(&headers("x-api-key", ""), ""));
+        assert!(!shows_key(&HeaderMap::new(), ""));
+    }
+}

@@ -1,0 +1,59 @@
+//! The latest tool calls over REST (contract: core-http §6.1; without payloads, which are not kept).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::gateway::call_log::Wanted;
+use crate::server::rest::{failed, ok};
+use crate::server::state::App;
+
+/// How many calls one answer holds where nothing is said, and at most.
+const USUAL: usize = 50;
+const MOST: usize = 1000;
+
+/// Which calls are asked for. Other words of the existing core's trays change nothing.
+#[derive(Deserialize)]
+pub struct Asked {
+    /// Kinds, with commas between; calls of tools are the only one that is kept.
+    #[serde(rename = "type")]
+    kinds: Option<String>,
+    server: Option<String>,
+    status: Option<String>,
+    limit: Option<usize>,
+    #[serde(default)]
+    offset: usize,
+}
+
+/// `GET /api/v1/activity`
+pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
+    let kept = asked.kinds.is_none_or(|kinds| kinds.split(',').any(|kind| kind.trim() == "tool_call"));
+    let limit = asked.limit.unwrap_or(USUAL).min(MOST);
+    let mut found = app.proxy.activity().list(&Wanted {
+        server: asked.server.filter(|server| !server.is_empty()),
+        status: asked.status.filter(|status| !status.is_empty()),
+        limit,
+        offset: asked.offset,
+    });
+    if !kept {
+        found.activities.clear();
+        found.total = 0;
+    }
+    ok(found)
+}
+
+/// `GET /api/v1/activity/{id}`
+pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    match app.proxy.activity().one(&id) {
+        Some(call) => ok(serde_json::json!({"activity": call})),
+        None => failed(StatusCode::NOT_FOUND, format!("no call is kept under `{id}`: not found")),
+    }
+}
+
+/// `GET /api/v1/activity/summary`
+pub async fn summary(State(app): State<Arc<App>>) -> Response {
+    ok(app.proxy.activity().summary())
+}

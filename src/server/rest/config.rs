@@ -1,0 +1,52 @@
+//! Edits of the configuration, one at a time: the file first, then what runs.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::config::document::MASK;
+use crate::config::store::StoreError;
+use crate::server::rest::{failed, ok};
+use crate::server::state::App;
+
+/// Shows the file as it is now, without its secrets.
+pub async fn show(State(app): State<Arc<App>>) -> Response {
+    match app.store.masked() {
+        Ok(config) => ok(json!({"config": config, "config_path": app.store.path()})),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// Merges a part of the configuration into it: objects merge, everything else is replaced (contract: core-http §6).
+pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+    let Ok(Json(Value::Object(part))) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: a part of the configuration");
+    };
+    if Value::Object(part.clone()).to_string().contains(MASK) {
+        let sentence = "a masked secret cannot be written: leave its key out, and the secret stays as it is";
+        return failed(StatusCode::BAD_REQUEST, sentence);
+    }
+    let changed: Vec<String> = part.keys().cloned().collect();
+    let before = app.config.borrow().clone();
+    match app.edit(|document| document.merge(part.clone())).await {
+        Ok(()) => {
+            let after = app.config.borrow().clone();
+            let restart = after.needs_restart(&before);
+            ok(json!({
+                "success": true,
+                "applied_immediately": restart.is_empty(),
+                "requires_restart": !restart.is_empty(),
+                "changed_fields": changed,
+            }))
+        }
+        Err(error @ (StoreError::Unreadable { .. } | StoreError::Edit(_))) => {
+            failed(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}

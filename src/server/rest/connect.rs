@@ -1,0 +1,129 @@
+//! `/api/v1/connect`: the AI clients of this computer, and our entry in their files (contract: core-http §7).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::ai_clients::edit;
+use crate::ai_clients::edit::{Deed, Refused, Why};
+use crate::ai_clients::entry::Proxy;
+use crate::ai_clients::known_clients;
+use crate::ai_clients::known_clients::{Client, Homes};
+use crate::server::rest::{failed, ok};
+use crate::server::state::App;
+
+/// The body of every change; nothing is as good as `{}`.
+#[derive(Default, Deserialize)]
+struct Asked {
+    server_name: Option<String>,
+    #[serde(default)]
+    force: bool,
+    precondition_token: Option<String>,
+    backup_name: Option<String>,
+}
+
+/// What may be asked of a preview.
+#[derive(Deserialize)]
+pub struct Named {
+    server_name: Option<String>,
+}
+
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    with_files(&app, |homes, proxy| ok(edit::list(homes, proxy))).await
+}
+
+pub async fn look(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    let Some(client) = known_clients::client(&id) else { return unknown(&id) };
+    with_files(&app, move |homes, proxy| ok(edit::look(client, homes, proxy, true))).await
+}
+
+pub async fn preview(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(Named { server_name }): Query<Named>,
+) -> Response {
+    let Some(client) = known_clients::client(&id) else { return unknown(&id) };
+    let preview = move |homes: &Homes, proxy: &Proxy| match edit::preview(client, homes, proxy, server_name.as_deref())
+    {
+        Ok(preview) => ok(preview),
+        Err(refused) => not_done(&refused),
+    };
+    with_files(&app, preview).await
+}
+
+pub async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
+    let connect = |asked: &Asked| Deed::Connect {
+        force: asked.force,
+        token: asked.precondition_token.clone(),
+    };
+    change(&app, &id, &body, connect).await
+}
+
+pub async fn disconnect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
+    change(&app, &id, &body, |_| Deed::Disconnect).await
+}
+
+pub async fn undo(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
+    let undo = |asked: &Asked| Deed::Undo {
+        backup: asked.backup_name.clone(),
+    };
+    change(&app, &id, &body, undo).await
+}
+
+async fn change(app: &App, id: &str, body: &[u8], deed: impl FnOnce(&Asked) -> Deed) -> Response {
+    let Some(client) = known_clients::client(id) else { return unknown(id) };
+    let read = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
+    let Ok(asked) = read else {
+        return failed(
+            StatusCode::BAD_REQUEST,
+            "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
+        );
+    };
+    let deed = deed(&asked);
+    with_files(app, move |homes, proxy| answer(client, homes, proxy, &asked, &deed)).await
+}
+
+fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, deed: &Deed) -> Response {
+    match edit::apply(client, homes, proxy, asked.server_name.as_deref(), deed) {
+        Ok(result) => {
+            tracing::info!(client = client.id, action = result.action, "an AI client's configuration was looked after");
+            ok(result)
+        }
+        Err(refused) => not_done(&refused),
+    }
+}
+
+fn not_done(refused: &Refused) -> Response {
+    let status = match refused.why {
+        Why::Taken | Why::Changed | Why::Conflict => StatusCode::CONFLICT,
+        Why::NotFound => StatusCode::NOT_FOUND,
+        Why::Denied => StatusCode::FORBIDDEN,
+        Why::BadName | Why::Malformed => StatusCode::BAD_REQUEST,
+        Why::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let result = &refused.result;
+    let body = json!({"success": false, "data": result, "error": result.message, "action": result.action});
+    (status, Json::<Value>(body)).into_response()
+}
+
+/// Does what reads and writes files, off the tasks.
+async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
+    let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
+    let require_mcp_auth = app.config.borrow().require_mcp_auth;
+    let acted = tokio::task::spawn_blocking(move || match edit::homes() {
+        Some(homes) => act(&homes, &Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root))),
+        None => failed(StatusCode::SERVICE_UNAVAILABLE, "this user has no home directory"),
+    });
+    acted.await.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+fn unknown(id: &str) -> Response {
+    let ids: Vec<&str> = known_clients::CLIENTS.iter().map(|client| client.id).collect();
+    failed(StatusCode::NOT_FOUND, format!("no AI client is called `{id}`: expected one of {}", ids.join(", ")))
+}

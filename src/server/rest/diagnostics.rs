@@ -1,0 +1,63 @@
+//! What a person should look at, in one answer.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
+use crate::server::rest::ok;
+use crate::server::state::App;
+use crate::upstream::snapshot::{Phase, Snapshot};
+
+pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
+    let now = format!("{:.0}", jiff::Timestamp::now());
+    ok(diagnose(&app.upstreams.snapshots(), app.status().configuration, now))
+}
+
+/// The findings on these servers; `configuration` is what is to be said of an edit that is not in force.
+fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) -> Diagnostics {
+    let mut found = Diagnostics {
+        timestamp: now.clone(),
+        runtime_warnings: configuration.into_iter().collect(),
+        ..Diagnostics::default()
+    };
+    for server in servers {
+        let name = &server.config.name;
+        if let Some(variable) = server.missing_variable() {
+            match found.missing_secrets.iter_mut().find(|secret| secret.secret_name == variable) {
+                Some(secret) => secret.used_by.push(name.clone()),
+                None => found.missing_secrets.push(MissingSecret {
+                    secret_name: variable.to_owned(),
+                    used_by: vec![name.clone()],
+                }),
+            }
+        } else if let Phase::SignInNeeded(_) = server.phase {
+            found.oauth_required.push(OauthRequired {
+                server_name: name.clone(),
+                state: server.oauth_status().unwrap_or_default().to_owned(),
+                message: server.last_error().unwrap_or_default(),
+            });
+        } else if let Some(error) = server.last_error() {
+            found.upstream_errors.push(UpstreamError {
+                server_name: name.clone(),
+                error_message: error,
+                timestamp: now.clone(),
+            });
+        }
+        if server.config.enabled && server.config.quarantined {
+            found
+                .runtime_warnings
+                .push(format!("{name} waits for approval: `mcpproxy upstream approve {name}` lets it in"));
+        } else if !server.held().is_empty() {
+            let held = server.held().len();
+            found.runtime_warnings.push(format!(
+                "{held} tools of {name} wait for approval: `mcpproxy upstream inspect {name}` shows them"
+            ));
+        }
+    }
+    let issues = found.upstream_errors.len() + found.oauth_required.len();
+    let issues = issues + found.missing_secrets.len() + found.runtime_warnings.len();
+    found.total_issues = u32::try_from(issues).unwrap_or(u32::MAX);
+    found
+}

@@ -1,0 +1,159 @@
+//! `/events`: every listener is told every event, and one that was away what it missed.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, Sse};
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::contract::api::{
+    EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Servers, ServersChanged, Status,
+};
+use crate::server::state::App;
+
+/// The existing core's rhythm (contract: core-http §8).
+const PING: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Serves the stream: `status` at once, or what came after the event that `Last-Event-ID` names; then what changes, and a
+/// `ping` every 30 s, until the core stops.
+pub async fn events(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let listener = Listener::new(app, last);
+    Sse::new(stream::unfold(listener, |mut listener| async {
+        let event = listener.next().await?;
+        Some((Ok(event), listener))
+    }))
+}
+
+/// Tells what is different whenever the number of changes rises, until the core stops.
+pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
+    let mut ready = app.ready.clone();
+    let (mut status, mut servers) = (app.status(), app.servers());
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            changed = ready.changed() => if changed.is_err() { return },
+        }
+        let servers_now = app.servers();
+        if servers_now != servers {
+            servers = servers_now;
+            app.events.tell(EVENT_SERVERS_CHANGED, servers_changed("state", &servers));
+        }
+        let status_now = app.status();
+        let same = Status {
+            timestamp: status_now.timestamp,
+            status: status_now.status.clone(),
+            ..status.clone()
+        };
+        if status_now != same || status_now.status.phase != status.status.phase {
+            app.events.tell(EVENT_STATUS, line(&status_now));
+            status = status_now;
+        }
+    }
+}
+
+struct Listener {
+    newest: watch::Receiver<u64>,
+    /// The number of the last event that this listener was told.
+    last: u64,
+    waiting: VecDeque<Event>,
+    ping: Interval,
+    app: Arc<App>,
+}
+
+impl Listener {
+    fn new(app: Arc<App>, last: Option<&str>) -> Listener {
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut listener = Listener {
+            newest: app.events.newest(),
+            last: 0,
+            waiting: VecDeque::new(),
+            ping,
+            app,
+        };
+        match last.map(|id| listener.app.events.number(id)) {
+            Some(Some(number)) => listener.last = number,
+            // Of another run: nobody knows what was missed.
+            Some(None) => listener.begin_anew(true),
+            None => listener.begin_anew(false),
+        }
+        if let Some(first) = listener.waiting.pop_front() {
+            listener.waiting.push_front(first.retry(RETRY));
+        }
+        listener
+    }
+
+    /// Tells the state as it is now in place of what led to it.
+    fn begin_anew(&mut self, whole: bool) {
+        // First the number: what changes meanwhile is told twice rather than never.
+        self.last = *self.newest.borrow_and_update();
+        let id = self.app.events.id(self.last);
+        self.waiting.push_back(event(EVENT_STATUS, line(&self.app.status())).id(&id));
+        if whole {
+            let data = servers_changed("resync", &self.app.servers());
+            self.waiting.push_back(event(EVENT_SERVERS_CHANGED, data).id(id));
+        }
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            self.newest.mark_unchanged();
+            match self.app.events.after(self.last) {
+                Ok(Some(told)) => {
+                    self.last = told.number();
+                    let id = self.app.events.id(self.last);
+                    return Some(event(told.name, told.data.clone()).id(id));
+                }
+                // It reads more slowly than things change.
+                Err(_) => {
+                    self.begin_anew(true);
+                    continue;
+                }
+                Ok(None) => {}
+            }
+            tokio::select! {
+                () = self.app.stop.cancelled() => return None,
+                _ = self.ping.tick() => return Some(event(EVENT_PING, line(&Ping { timestamp: now() }))),
+                changed = self.newest.changed() => changed.ok()?,
+            }
+        }
+    }
+}
+
+fn servers_changed(reason: &str, servers: &Servers) -> String {
+    let payload = ServersChanged {
+        reason: reason.to_owned(),
+        servers: servers.clone(),
+    };
+    let timestamp = now();
+    line(&EventBody { payload, timestamp })
+}
+
+fn event(name: &str, data: String) -> Event {
+    Event::default().event(name).data(data)
+}
+
+/// Our own types always serialise, and on one line.
+fn line<T: Serialize>(data: &T) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}

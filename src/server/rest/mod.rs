@@ -1,0 +1,137 @@
+//! REST and SSE for the trays, the CLI and people: the same routes over TCP (with key) and the local stream.
+
+pub mod access;
+pub mod activity;
+pub mod config;
+pub mod connect;
+pub mod diagnostics;
+pub mod events;
+pub mod openapi;
+pub mod servers;
+pub mod telemetry;
+pub mod tools;
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+pub use crate::server::event_log::EventLog;
+pub use access::{Door, check as check_access};
+pub use events::tell_changes;
+
+use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::contract::names;
+use crate::server::jobs::check_for_updates::look;
+use crate::server::state::App;
+
+/// All routes but `/mcp`, as they are behind one door.
+pub fn router(app: Arc<App>, door: Door) -> Router {
+    let api = Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/info", get(info))
+        .route("/api/v1/servers", get(servers::list).post(servers::add))
+        .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}/tools", get(servers::tools))
+        .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
+        .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
+        .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/activity", get(activity::list))
+        .route("/api/v1/activity/summary", get(activity::summary))
+        .route("/api/v1/activity/{id}", get(activity::one))
+        .route("/api/v1/tools", get(tools::list))
+        .route("/api/v1/tools/call", post(tools::call))
+        .route("/api/v1/index/search", get(tools::search))
+        .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
+        .route("/api/v1/doctor", get(diagnostics::diagnostics))
+        .route("/api/v1/servers/{name}/login", post(servers::login))
+        .route("/api/v1/servers/{name}/{action}", post(servers::act))
+        .route("/api/v1/config", get(config::show).patch(config::patch))
+        .route("/api/v1/connect", get(connect::list))
+        .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
+        .route("/api/v1/connect/{client}/preview", get(connect::preview))
+        .route("/api/v1/connect/{client}/undo", post(connect::undo))
+        .route("/api/v1/telemetry/payload", get(telemetry::payload))
+        .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/events", get(events::events));
+    let api = match door {
+        // Only a program of the same user may end the core.
+        Door::Local => api.route("/api/v1/shutdown", post(shutdown)),
+        Door::Tcp => api,
+    };
+    api.fallback(unknown_route)
+        .layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+        .merge(health_routes())
+        .with_state(app)
+}
+
+fn health_routes() -> Router<Arc<App>> {
+    let alive = || async { Json(serde_json::json!({"status": "ok"})) };
+    Router::new()
+        .route("/ready", get(ready))
+        .route("/readyz", get(ready))
+        .route("/livez", get(alive))
+        .route("/healthz", get(alive))
+        .route("/health", get(alive))
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let ready = *app.ready.borrow() && !app.stop.is_cancelled();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready })).into_response()
+}
+
+async fn status(State(app): State<Arc<App>>) -> Response {
+    ok(app.status())
+}
+
+/// What may be asked of `/info`.
+#[derive(Deserialize)]
+struct InfoQuery {
+    /// Look for a newer release first.
+    #[serde(default)]
+    refresh: bool,
+}
+
+async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Response {
+    if query.refresh {
+        look(&app).await;
+    }
+    ok(Info {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        web_ui_url: String::new(),
+        listen_addr: app.listen_addr.clone(),
+        endpoints: Endpoints {
+            http: app.listen_addr.clone(),
+            socket: app.local_addr.clone(),
+        },
+        launched_by: app.facts.launched_by().to_owned(),
+        pid: std::process::id(),
+        implementation: Some(names::IMPLEMENTATION.to_owned()),
+        can_shut_down: true,
+        update_policy: Some(app.update_policy()),
+        update: app.update(),
+    })
+}
+
+async fn shutdown(State(app): State<Arc<App>>) -> Response {
+    tracing::info!("asked to stop over the local socket");
+    app.stop.cancel();
+    (StatusCode::ACCEPTED, Json(Envelope::ok(serde_json::json!({"stopping": true})))).into_response()
+}
+
+async fn unknown_route() -> Response {
+    failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
+}
+
+fn ok<T: Serialize>(data: T) -> Response {
+    Json(Envelope::ok(data)).into_response()
+}
+
+fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
+    (status, Json(Envelope::failed(sentence))).into_response()
+}

@@ -1,0 +1,221 @@
+//! `/api/v1/servers`: list, add, remove, enable, disable, approve, restart.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::config::document::{Document, EditError};
+use crate::config::store::StoreError;
+use crate::contract::api::{Approved, LoginStarted, ServerAction};
+use crate::os::{browser, files};
+use crate::server::rest::{failed, ok};
+use crate::server::state::App;
+use crate::upstream::pool::{ApproveError, SignInError};
+
+/// Most lines of a log that one answer holds.
+const MOST_LINES: usize = 1000;
+
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    ok(app.servers())
+}
+
+/// Adds a server: the body is an entry of `mcpServers`, every key of which is kept. It waits for approval, unless the body or
+/// the configuration says otherwise.
+pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+    let Ok(Json(Value::Object(mut entry))) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: an entry of `mcpServers`");
+    };
+    let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else {
+        return failed(StatusCode::BAD_REQUEST, "the server needs a `name`");
+    };
+    entry.entry("enabled").or_insert(Value::Bool(true));
+    if app.config.borrow().quarantines() {
+        entry.entry("quarantined").or_insert(Value::Bool(true));
+    }
+    let added = name.clone();
+    let edit = move |document: &mut Document| document.add_server(&added, Value::Object(entry.clone()));
+    match app.edit(edit).await {
+        Ok(()) => done(&name, "add"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match app.edit(|document| document.remove_server(&name)).await {
+        Ok(()) => done(&name, "remove"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
+    let edit = |key: &'static str, value: bool| {
+        let name = name.clone();
+        app.edit(move |document| document.set_in_server(&name, key, json!(value)))
+    };
+    let outcome = match action.as_str() {
+        "enable" => edit("enabled", true).await,
+        "disable" => edit("enabled", false).await,
+        "quarantine" => edit("quarantined", true).await,
+        "unquarantine" => edit("quarantined", false).await,
+        "logout" if app.upstreams.sign_out(&name) => Ok(()),
+        "restart" if app.upstreams.restart(&name) => Ok(()),
+        "restart" | "logout" => Err(EditError::Unknown(name.clone()).into()),
+        other => {
+            let sentence = format!(
+                "`{other}` is no action: expected enable, disable, restart, quarantine, unquarantine or logout"
+            );
+            return failed(StatusCode::NOT_FOUND, sentence);
+        }
+    };
+    match outcome {
+        Ok(()) => done(&name, &action),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Begins a sign-in: the person's browser is sent to the server's page, where there is one to send.
+pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    let correlation_id = uuid::Uuid::new_v4().to_string();
+    let address = match app.upstreams.sign_in(&name).await {
+        Ok(address) => address,
+        Err(error @ SignInError::UnknownServer(_)) => return failed(StatusCode::NOT_FOUND, error.to_string()),
+        // These two are the existing core's bare bodies (contract: core-http §5.3).
+        Err(error @ SignInError::NotPossible(_)) => {
+            let body = json!({"success": false, "error_type": "validation_error", "server_name": name,
+                "message": error.to_string(), "suggestion": "", "correlation_id": correlation_id});
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+        }
+        Err(error @ SignInError::Failed(_)) => {
+            let body = json!({"success": false, "error_type": "flow_error", "error_code": "OAUTH_FLOW_FAILED",
+                "server_name": name, "correlation_id": correlation_id, "request_id": "", "message": error.to_string(),
+                "suggestion": "", "debug_hint": ""});
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+        }
+    };
+    let opened = browser::open_page(&address);
+    let message = match &opened {
+        Ok(()) => format!("Sign in to `{name}` in the browser."),
+        Err(_) => format!("Open the address in a browser of this computer to sign in to `{name}`."),
+    };
+    ok(LoginStarted {
+        success: true,
+        server_name: name,
+        correlation_id,
+        auth_url: Some(address),
+        browser_opened: opened.is_ok(),
+        browser_error: opened.err().map(|error| error.to_string()),
+        message,
+    })
+}
+
+/// A server's tools, each with its approval.
+pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match app.upstreams.snapshot(&name) {
+        Some(server) => ok(server.tools_to_api()),
+        None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Tail {
+    tail: Option<usize>,
+}
+
+/// The last lines of what a server wrote to its standard error.
+pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(asked): Query<Tail>) -> Response {
+    if app.upstreams.snapshot(&name).is_none() {
+        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string());
+    }
+    let lines = asked.tail.unwrap_or(50).min(MOST_LINES);
+    match files::last_lines(&app.upstreams.log_of(&name), lines) {
+        Ok(logs) => ok(json!({"server_name": name, "count": logs.len(), "logs": logs})),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("its log cannot be read: {error}")),
+    }
+}
+
+/// Approves the tools named in `tools`, or with `approve_all` every one that waits.
+pub async fn approve(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    body: Result<Json<Approve>, JsonRejection>,
+) -> Response {
+    let names = match body {
+        Ok(Json(Approve { approve_all: true, .. })) => None,
+        Ok(Json(Approve { tools, .. })) if !tools.is_empty() => Some(tools),
+        _ => {
+            let sentence = "expected {\"tools\": [\"name\", …]} or {\"approve_all\": true}";
+            return failed(StatusCode::BAD_REQUEST, sentence);
+        }
+    };
+    match app.upstreams.approve(&name, names.as_deref()) {
+        Ok(tools) => ok(Approved {
+            approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
+            message: format!("{} tools of `{name}` approved", tools.len()),
+            tools,
+        }),
+        Err(error @ ApproveError::Io(_)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(StatusCode::NOT_FOUND, error.to_string()),
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Approve {
+    #[serde(default)]
+    tools: Vec<String>,
+    #[serde(default)]
+    approve_all: bool,
+}
+
+/// Switches one tool of a server on or off.
+pub async fn switch_tool(
+    State(app): State<Arc<App>>,
+    Path((name, tool)): Path<(String, String)>,
+    body: Result<Json<Switch>, JsonRejection>,
+) -> Response {
+    let Ok(Json(Switch { enabled })) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected {\"enabled\": true} or {\"enabled\": false}");
+    };
+    // What a server has that does not run now is not known.
+    if let Some(server) = app.upstreams.snapshot(&name)
+        && server.is_connected()
+        && !server.has_tool(&tool)
+    {
+        let (server, tool) = (name, tool);
+        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownTool { server, tool }.to_string());
+    }
+    match app.edit(|document| document.switch_tool(&name, &tool, enabled)).await {
+        Ok(()) => done(&name, if enabled { "enable_tool" } else { "disable_tool" }),
+        Err(error) => refused(&error),
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Switch {
+    enabled: bool,
+}
+
+fn done(server: &str, action: &str) -> Response {
+    ok(ServerAction {
+        server: server.to_owned(),
+        action: action.to_owned(),
+        success: true,
+    })
+}
+
+fn refused(error: &StoreError) -> Response {
+    let status = match error {
+        StoreError::Edit(EditError::Unknown(_)) => StatusCode::NOT_FOUND,
+        StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_)) => StatusCode::CONFLICT,
+        StoreError::Unreadable { .. } => StatusCode::BAD_REQUEST,
+        StoreError::Contended { .. } => StatusCode::CONFLICT,
+        StoreError::Edit(EditError::Shape(_)) | StoreError::Config(_) | StoreError::Io { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    failed(status, error.to_string())
+}

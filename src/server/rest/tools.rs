@@ -1,0 +1,85 @@
+//! The tools of all servers, a search among them, and a call of one: for people and scripts. An AI client's own go over MCP.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use rmcp::model::{CallToolResponse, JsonObject};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::catalog::call_variant::Intent;
+use crate::contract::api::{AllTools, FoundTool, FoundTools};
+use crate::server::rest::{failed, ok};
+use crate::server::state::App;
+use crate::upstream::snapshot::approved_tool;
+
+/// Every tool of every connected server, those that wait for approval too, each with its approval.
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    let tools = app.upstreams.snapshots().iter().flat_map(|server| server.tools_to_api().tools).collect();
+    ok(AllTools {
+        tools,
+        stats: app.servers().stats,
+    })
+}
+
+#[derive(Deserialize)]
+pub struct Search {
+    #[serde(default)]
+    q: String,
+    limit: Option<usize>,
+}
+
+/// What `retrieve_tools` would find. Not counted as a client's search.
+pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) -> Response {
+    if asked.q.trim().is_empty() {
+        return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");
+    }
+    let limit = asked.limit.unwrap_or(app.config.borrow().tools_limit);
+    let index = app.proxy.index();
+    let found = index.search(&asked.q, limit);
+    let results: Vec<FoundTool> = found
+        .iter()
+        .map(|found| FoundTool {
+            score: found.score,
+            tool: approved_tool(&found.entry.server, &found.entry.tool),
+            call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
+        })
+        .collect();
+    ok(FoundTools {
+        total: u32::try_from(results.len()).unwrap_or(u32::MAX),
+        query: asked.q,
+        results,
+    })
+}
+
+#[derive(Deserialize)]
+pub struct Call {
+    tool_name: String,
+    #[serde(default)]
+    arguments: JsonObject,
+}
+
+/// Calls a tool as a client would: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The answer's data is MCP's own result.
+pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonRejection>) -> Response {
+    let Ok(Json(call)) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");
+    };
+    if Intent::of_tool(&call.tool_name).is_none() {
+        let sentence = format!(
+            "`{}` cannot be called here: expected call_tool_read, call_tool_write or call_tool_destructive",
+            call.tool_name
+        );
+        return failed(StatusCode::BAD_REQUEST, sentence);
+    }
+    match app.proxy.call(&call.tool_name, &call.arguments, None).await {
+        Some(Ok(CallToolResponse::Complete(result))) => ok(result),
+        Some(Ok(_)) => failed(StatusCode::BAD_GATEWAY, "the server asks something, and nobody can be asked here"),
+        // The server's own JSON-RPC error.
+        Some(Err(error)) => ok(json!({"isError": true, "content": [{"type": "text", "text": error.to_string()}]})),
+        None => failed(StatusCode::NOT_FOUND, "there is no such tool"),
+    }
+}

@@ -1,0 +1,205 @@
+//! What this run says of itself: the environment's class, who started it, launch-at-login, the funnel.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::config::TelemetryConfig;
+use crate::contract::api::Status;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::launch::launch_source;
+use crate::contract::names;
+use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
+use crate::os::environment::Environment;
+use crate::os::process::stdin_is_terminal;
+use crate::telemetry::autostart::AutostartReader;
+use crate::telemetry::consent::{Consent, OptOut, Switches};
+use crate::telemetry::environment::observe::observe;
+use crate::telemetry::environment::{Verdict, classify};
+use crate::telemetry::store::recorder::Recorder;
+use crate::telemetry::usage_counts::UseCounts;
+
+/// The facts of one run; what cannot change is found out once, at the start.
+pub struct RunFacts {
+    verdict: Verdict,
+    told: LaunchSource,
+    launched_by: String,
+    do_not_track: Option<String>,
+    own_variable: Option<String>,
+    no_update_check: bool,
+    autostart: Mutex<AutostartReader>,
+    recorder: Recorder,
+    counts: Arc<UseCounts>,
+    started: Instant,
+}
+
+/// The facts as one value.
+#[derive(Debug, Serialize)]
+pub struct Facts {
+    pub env_kind: Option<EnvKind>,
+    pub env_markers: Option<EnvMarkers>,
+    pub launch_source: Option<LaunchSource>,
+    pub autostart_enabled: Option<bool>,
+    pub activation: Option<Activation>,
+}
+
+impl From<Status> for Facts {
+    fn from(status: Status) -> Facts {
+        Facts {
+            env_kind: status.env_kind,
+            env_markers: status.env_markers,
+            launch_source: status.launch_source,
+            autostart_enabled: status.autostart_enabled,
+            activation: status.activation,
+        }
+    }
+}
+
+/// Where heartbeats go when the configuration does not say: what the packager set when this was built, if anything.
+const BUILT_IN_ENDPOINT: Option<&str> = option_env!("MCPPROXY_TELEMETRY_ENDPOINT");
+/// How long the store may take to write its last change when the core stops.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+impl RunFacts {
+    /// Finds out; nothing is noted until [`RunFacts::follow`] finds that it may be.
+    pub fn new(root: &InstanceRoot, environment: &Environment) -> RunFacts {
+        let launched_by = environment.get(names::ENV_LAUNCHED_BY);
+        RunFacts {
+            verdict: classify(&observe()),
+            told: launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal()),
+            launched_by: launched_by.unwrap_or_default().to_owned(),
+            do_not_track: environment.get(names::ENV_DO_NOT_TRACK).map(str::to_owned),
+            own_variable: environment.get(names::ENV_TELEMETRY).map(str::to_owned),
+            no_update_check: environment
+                .get(names::ENV_DISABLE_AUTO_UPDATE)
+                .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+            autostart: Mutex::new(AutostartReader::new(root)),
+            recorder: Recorder::new(&root.store()),
+            counts: Arc::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Whether anything may be noted or sent now, and why.
+    pub fn consent(&self, telemetry: &TelemetryConfig) -> Consent {
+        Consent::decide(&Switches {
+            do_not_track: self.do_not_track.as_deref(),
+            own_variable: self.own_variable.as_deref(),
+            configured: telemetry.enabled,
+            endpoint: endpoint(telemetry),
+            notice_shown: telemetry.notice_shown,
+        })
+    }
+
+    /// Starts or ends noting, as the person wants it now.
+    pub fn follow(&self, telemetry: &TelemetryConfig) {
+        let consent = self.consent(telemetry);
+        match (consent.may_record(), self.recorder.is_on()) {
+            (true, false) => self.switch_on(),
+            (false, true) => {
+                self.recorder.switch_off();
+                self.counts.reset();
+                tracing::info!("{}", consent.reason());
+            }
+            _ => {}
+        }
+        if consent == Consent::Off(OptOut::OwnVariableUnclear) {
+            tracing::warn!("{}", consent.reason());
+        }
+    }
+
+    fn switch_on(&self) {
+        let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        match self.recorder.switch_on(&today) {
+            Ok(None) => {}
+            Ok(Some(aside)) => {
+                tracing::warn!("the store was corrupt and is begun anew; the old one is `{}`", aside.display())
+            }
+            Err(error) => tracing::warn!("what this installation has seen is not remembered: {error}"),
+        }
+        if self.told == LaunchSource::Installer {
+            self.recorder.installer_started_us();
+            // A crash in the next moment must not lose it.
+            let _ = self.recorder.flush(CLOSE_LIMIT);
+        }
+    }
+
+    /// The hooks.
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
+    /// The counts.
+    pub fn counts(&self) -> Arc<UseCounts> {
+        self.counts.clone()
+    }
+
+    /// The variable as the parent set it, for `GET /api/v1/info`.
+    pub fn launched_by(&self) -> &str {
+        &self.launched_by
+    }
+
+    /// Whether a tray, or an installer through one, started this core: its first-run window then shows the notice.
+    pub fn started_by_tray(&self) -> bool {
+        matches!(self.told, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
+    }
+
+    /// Whether the environment forbids to look for newer releases unasked.
+    pub fn no_update_check(&self) -> bool {
+        self.no_update_check
+    }
+
+    /// Whether this is a machine of a build service, and nobody's own.
+    pub fn in_ci(&self) -> bool {
+        self.verdict.kind == EnvKind::Ci
+    }
+
+    /// What kind of machine this is, and why.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Who started this core; `installer` until a heartbeat that says so was accepted.
+    pub fn launch_source(&self) -> LaunchSource {
+        self.recorder.memory().map_or(self.told, |memory| memory.launch_source(self.told))
+    }
+
+    /// What the tray said last; `None` where it has not.
+    pub fn autostart_enabled(&self) -> Option<bool> {
+        self.autostart.lock().unwrap_or_else(PoisonError::into_inner).read(Instant::now())
+    }
+
+    /// The funnel; `None` while telemetry is off.
+    pub fn activation(&self) -> Option<Activation> {
+        self.recorder.is_on().then(|| self.recorder.activation(jiff::Timestamp::now().as_second()))
+    }
+
+    /// How long this core has run.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// All of them, as a command shows them.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            env_kind: Some(self.verdict.kind),
+            env_markers: Some(self.verdict.markers),
+            launch_source: Some(self.launch_source()),
+            autostart_enabled: self.autostart_enabled(),
+            activation: self.activation(),
+        }
+    }
+
+    /// Writes down what is not yet written.
+    pub fn close(&self) {
+        if self.recorder.is_on() {
+            self.recorder.close(CLOSE_LIMIT);
+        }
+    }
+}
+
+/// Where heartbeats go; `None` where nobody has said.
+pub fn endpoint(telemetry: &TelemetryConfig) -> Option<&str> {
+    telemetry.endpoint.as_deref().filter(|endpoint| !endpoint.trim().is_empty()).or(BUILT_IN_ENDPOINT)
+}

@@ -1,0 +1,197 @@
+//! Who sits at this computer, as far as a payload must not say it: names, addresses and secrets to look for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::telemetry::payload::HeartbeatPayload;
+use crate::telemetry::payload::schema::Allowed;
+
+/// What a value says about its owner; also the name of the rule that finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trait {
+    User,
+    Host,
+    Home,
+    FullName,
+    Email,
+    Machine,
+    Secret,
+}
+
+impl Trait {
+    /// The rule's name in hits and logs.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Trait::User => "identity_user",
+            Trait::Host => "identity_host",
+            Trait::Home => "identity_home",
+            Trait::FullName => "identity_full_name",
+            Trait::Email => "identity_email",
+            Trait::Machine => "identity_machine",
+            Trait::Secret => "secret_value",
+        }
+    }
+}
+
+/// From this length on (in bytes) a value is looked for inside words too; a shorter one only between word boundaries.
+const LONG: usize = 8;
+/// Shorter values are in too many words to mean anyone.
+const SHORTEST: usize = 3;
+
+struct Mark {
+    of: Trait,
+    /// Lower case, compatibility-normalised; a secret as it is.
+    text: String,
+    inside_words: bool,
+}
+
+/// Values that identify someone. Its debug output says how many, never which.
+#[derive(Default)]
+pub struct Identity {
+    marks: Vec<Mark>,
+}
+
+impl Identity {
+    /// Adds a value. Values too short to mean anyone are left out; a machine's word for nobody in particular
+    /// (`localhost`) too.
+    pub fn add(&mut self, of: Trait, value: &str) {
+        let value = value.trim();
+        let text = if of == Trait::Secret { value.to_owned() } else { normal(value) };
+        let nobody = [
+            "localhost",
+            "localhost.localdomain",
+            "root@localhost",
+            "/",
+            "unknown",
+            "none",
+            "true",
+            "false",
+        ];
+        if text.len() < SHORTEST || nobody.contains(&text.as_str()) {
+            return;
+        }
+        if of == Trait::Host {
+            // `anns-mac.local` is also `anns-mac`, and the reverse is covered by the shorter one.
+            if let Some((short, _)) = text.split_once('.') {
+                self.add(Trait::Host, short);
+            }
+        }
+        if of == Trait::FullName {
+            for part in text.split_whitespace().filter(|part| part.len() < text.len()) {
+                self.push(Trait::FullName, part.to_owned(), false);
+            }
+        }
+        let inside_words = text.len() >= LONG && !vocabulary().contains(text.as_str());
+        self.push(of, text, inside_words);
+    }
+
+    fn push(&mut self, of: Trait, text: String, inside_words: bool) {
+        if text.len() >= SHORTEST && !self.marks.iter().any(|mark| mark.of == of && mark.text == text) {
+            self.marks.push(Mark { of, text, inside_words });
+        }
+    }
+
+    /// Calls `hit` with the rule of every value that this view shows. `normal` is [`normal`] of the view.
+    pub(crate) fn find(&self, view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
+        for mark in &self.marks {
+            let text = if mark.of == Trait::Secret { view } else { normal };
+            let seen = match mark.inside_words {
+                true => text.contains(&mark.text),
+                false => between_boundaries(text, &mark.text),
+            };
+            if seen {
+                hit(mark.of.rule());
+            }
+        }
+    }
+
+    /// The rule of a long secret that a text of a closed pattern shows. A machine's id is a UUID without its dashes,
+    /// and would pass as a random identifier.
+    pub(crate) fn long_secret_in(&self, text: &str) -> Option<&'static str> {
+        let digits = text.replace('-', "").to_ascii_lowercase();
+        let shown = self.marks.iter().filter(|mark| mark.inside_words).find(|mark| match mark.of {
+            Trait::Secret => text.contains(&mark.text),
+            Trait::Machine => digits.contains(&mark.text.replace('-', "")),
+            _ => false,
+        });
+        shown.map(|mark| mark.of.rule())
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("values", &self.marks.len()).finish_non_exhaustive()
+    }
+}
+
+/// The form in which names and paths are compared: compatibility-normalised, lower case, `/` for `\`.
+pub(crate) fn normal(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase().replace('\\', "/");
+    }
+    text.nfkc().collect::<String>().to_lowercase().replace('\\', "/")
+}
+
+/// Whether `needle` stands in `text` with no letter or digit directly before or after it.
+pub(crate) fn between_boundaries(text: &str, needle: &str) -> bool {
+    text.match_indices(needle).any(|(at, found)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + found.len()..).and_then(|text| text.chars().next());
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    })
+}
+
+/// Every word that the payload's own schema knows: as a user or host name it identifies nobody inside longer words.
+fn vocabulary() -> &'static BTreeSet<&'static str> {
+    static WORDS: std::sync::OnceLock<BTreeSet<&'static str>> = std::sync::OnceLock::new();
+    WORDS.get_or_init(|| {
+        let mut words = BTreeSet::new();
+        HeartbeatPayload::RULE.words(&mut |word| {
+            words.insert(word);
+        });
+        words
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finds(of: Trait, value: &str, text: &str) -> bool {
+        let mut identity = Identity::default();
+        identity.add(of, value);
+        let mut found = false;
+        identity.find(text, &normal(text), &mut |_| found = true);
+        found
+    }
+
+    #[test]
+    fn a_short_name_is_found_as_a_word_and_not_inside_one() {
+        assert!(finds(Trait::User, "ann", "config of Ann"));
+        assert!(finds(Trait::User, "ann", "ann-laptop"));
+        assert!(!finds(Trait::User, "ann", "annual cannon"));
+        assert!(!finds(Trait::User, "a", "a b"));
+    }
+
+    #[test]
+    fn a_long_name_is_found_inside_words_too() {
+        assert!(finds(Trait::Host, "Anns-MacBook.local", "xanns-macbookx"));
+        assert!(finds(Trait::FullName, "Ann Example", "signed: example"));
+        assert!(!finds(Trait::User, "container", "containers"), "a word of the schema means nobody");
+    }
+
+    #[test]
+    fn a_secret_keeps_its_case() {
+        assert!(finds(Trait::Secret, "Tr0ub4dor", "xTr0ub4dorx"));
+        assert!(!finds(Trait::Secret, "Tr0ub4dor", "tr0ub4dor"));
+    }
+
+    #[test]
+    fn debug_output_has_no_values() {
+        let mut identity = Identity::default();
+        identity.add(Trait::User, "annabelle");
+        assert_eq!(format!("{identity:?}"), "Identity { values: 1, .. }");
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether a newer release is looked for unasked, and where: decided from values.
+
+use std::time::Duration;
+
+use minisign_verify::PublicKey;
+use serde::Deserialize;
+
+use crate::os::https::Url;
+use crate::updates::manifest::Channel;
+
+/// `update_check` of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct UpdateCheck {
+    /// Absent: yes where this build names a manifest, and not in CI.
+    pub enabled: Option<bool>,
+    pub channel: Option<Channel>,
+    /// Address of the signed manifest, instead of the one this build names.
+    pub manifest: Option<String>,
+    /// The minisign key it is signed with, instead of the one this build names.
+    pub public_key: Option<String>,
+}
+
+/// What whoever built this program set, for the system's own installers; packages of a distribution leave it out.
+const BUILT_IN_MANIFEST: Option<&str> = option_env!("MCPPROXY_UPDATE_MANIFEST");
+const BUILT_IN_KEY: Option<&str> = option_env!("MCPPROXY_UPDATE_KEY");
+
+/// Where to look, and whom to believe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub manifest: Url,
+    pub key: PublicKey,
+    pub channel: Channel,
+}
+
+impl UpdateCheck {
+    /// Where to look.
+    ///
+    /// # Errors
+    /// A sentence: what is missing or wrong.
+    pub fn source(&self) -> Result<Source, String> {
+        let said = |own: &Option<String>, built_in: Option<&str>| {
+            own.as_deref().or(built_in).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        // A person's manifest is not signed with our key, nor ours with theirs.
+        let built_in = if self.manifest.is_some() { (None, None) } else { (BUILT_IN_MANIFEST, BUILT_IN_KEY) };
+        let Some(manifest) = said(&self.manifest, built_in.0) else {
+            return Err("this build names no place that tells of releases: update_check.manifest can".to_owned());
+        };
+        let manifest = Url::parse(&manifest)
+            .ok_or("update_check.manifest is neither an https address nor one of this computer".to_owned())?;
+        let Some(key) = said(&self.public_key, built_in.1) else {
+            return Err("update_check.public_key is missing: without it no manifest can be believed".to_owned());
+        };
+        let key = PublicKey::from_base64(&key)
+            .map_err(|_| "update_check.public_key is no minisign key (56 characters that begin with RW)".to_owned())?;
+        Ok(Source {
+            manifest,
+            key,
+            channel: self.channel.unwrap_or_default(),
+        })
+    }
+
+    /// Whether it is looked for unasked: the person's word before the default. `off` is the environment's no, which always wins.
+    pub fn unasked(&self, off: bool, ci: bool) -> bool {
+        !off && self.enabled.unwrap_or(!ci) && self.source().is_ok()
+    }
+}
+
+/// How long to wait before the next look: a day and some minutes after one that succeeded, else soon and then less often. `jitter` is from 0 to 1.
+pub fn wait(failures: u32, jitter: f64) -> Duration {
+    let minutes = match failures {
+        0 => 24.0 * 60.0 + 60.0 * jitter,
+        // From five minutes, doubled each time, to a day.
+        some => (5.0 * 2_f64.powi(i32::try_from(some).unwrap_or(i32::MAX).saturating_sub(1))).min(24.0 * 60.0),
+    };
+    Duration::from_secs_f64(minutes * 60.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(enabled: Option<bool>) -> UpdateCheck {
+        UpdateCheck {
+            enabled,
+            channel: None,
+            manifest: Some("https://example.com/releases.json".to_owned()),
+            public_key: Some("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_person_outranks_ci_and_the_environments_no_outranks_both() {
+        assert!(check(None).unasked(false, false));
+        assert!(!check(None).unasked(false, true));
+        assert!(check(Some(true)).unasked(false, true));
+        assert!(!check(Some(true)).unasked(true, false));
+        assert!(!check(Some(false)).unasked(false, false));
+    }
+
+    #[test]
+    fn without_a_place_and_a_key_nothing_is_looked_for() {
+        let without = |take: fn(&mut UpdateCheck)| {
+            let mut check = check(Some(true));
+            take(&mut check);
+            assert!(!check.unasked(false, false));
+            check.source().unwrap_err()
+        };
+        assert!(without(|check| check.public_key = None).contains("public_key is missing"));
+        assert!(without(|check| check.public_key = Some("RW".to_owned())).contains("no minisign key"));
+        assert!(without(|check| check.manifest = Some("http://example.com".to_owned())).contains("neither an https"));
+        if BUILT_IN_MANIFEST.is_none() {
+            assert!(without(|check| check.manifest = None).contains("names no place"));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_soon_and_never_more_than_a_day_later() {
+        let minutes = |failures| wait(failures, 1.0).as_secs() / 60;
+        assert_eq!([0, 1, 2, 3, 40, u32::MAX].map(minutes), [1500, 5, 10, 20, 1440, 1440]);
+    }
+}

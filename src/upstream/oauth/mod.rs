@@ -1,0 +1,308 @@
+//! Signing in to servers by a browser (OAuth 2.1, MCP's authorization specification).
+//!
+//! The library does the protocol: discovery, registration, PKCE, `resource`, renewal. Here is what it leaves open:
+//! [`token_store`] keeps what comes of it, [`callback_server`] waits for the browser, and this file joins them.
+
+pub mod callback_server;
+pub mod token_store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, OAuthClientConfig, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest,
+};
+
+use callback_server::Redirect;
+use token_store::{Place, Tokens};
+
+use crate::config::{Protocol, ServerConfig};
+use crate::telemetry::payload::OauthProvider;
+use crate::upstream::snapshot::first_line;
+use crate::upstream::transport::http::{causes, chain, shown};
+
+/// How long everything may take until a person can be sent to sign in; whoever asked waits for it.
+const PREPARE: Duration = Duration::from_secs(8);
+/// How long a person may take to sign in.
+const LONGEST: Duration = Duration::from_secs(600);
+/// The longest sentence that may have a foreign server's words in it.
+const BRIEF: usize = 350;
+
+/// What is known of signing in to a server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SignIn {
+    /// Somebody is signed in, at a provider of this kind.
+    pub provider: Option<OauthProvider>,
+    /// Where a person is to go; as long as their return is waited for.
+    pub address: Option<String>,
+    /// Why nothing came of the last attempt.
+    pub failed: Option<String>,
+}
+
+/// Why a session was not opened or ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trouble {
+    /// In words.
+    Failed(String),
+    /// It answered, and knows no `initialize`.
+    NoInitialize(String),
+    /// In words: a person has to unlock the keychain.
+    Locked(String),
+    /// A person has to sign in; with what the server said of it.
+    SignIn(Option<String>),
+}
+
+impl From<String> for Trouble {
+    fn from(words: String) -> Trouble {
+        Trouble::Failed(words)
+    }
+}
+
+/// Whether a person's own `Authorization` goes along: there is nothing to sign in to then.
+pub fn has_own(config: &ServerConfig) -> bool {
+    config.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"))
+}
+
+/// Why nobody can sign in to a server, if so.
+pub fn not_possible(config: &ServerConfig) -> Option<String> {
+    let name = &config.name;
+    match config.effective_protocol() {
+        Protocol::Stdio => Some(format!("`{name}` is started here: there is nothing to sign in to")),
+        _ if !config.enabled => Some(format!("`{name}` is disabled: enable it first")),
+        _ if config.quarantined => Some(format!("`{name}` waits for approval: approve it first")),
+        _ if has_own(config) => {
+            Some(format!("`{name}` gets an `Authorization` of your own: remove it from `headers` first"))
+        }
+        _ => None,
+    }
+}
+
+/// What puts a server's token into requests, and who issued it; without one requests go without.
+///
+/// # Errors
+/// [`Trouble`]: the authorization server cannot be asked.
+pub async fn manager(
+    config: &ServerConfig,
+    tokens: &Arc<Tokens>,
+) -> Result<(AuthorizationManager, Option<OauthProvider>), Trouble> {
+    let url = config.url.as_deref().unwrap_or_default();
+    let unusable = |error: AuthError| Trouble::Failed(words(&error));
+    let kept = match has_own(config) {
+        true => None,
+        false => {
+            let locked = |error| Trouble::Locked(format!("who signed in to it is not known: {error}"));
+            tokens.open_for(&config.name).await.map_err(locked)?;
+            tokens.of(&config.name, url)
+        }
+    };
+    let Some(kept) = kept else {
+        let manager = AuthorizationManager::new_with_oauth_http_client(url, Arc::new(Nobody)).await;
+        return Ok((manager.map_err(unusable)?, None));
+    };
+    let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(unusable)?;
+    manager.set_credential_store(Place::new(tokens, &config.name, url));
+    let found = manager.resolve_metadata().await.map_err(unusable)?;
+    if kept.issuer().is_some() && !found.source.is_discovered() {
+        // The library would guess an address now; the renewal token is for its issuer and for nobody else.
+        return Err(format!("`{}` does not say where its sign-ins are renewed: it is tried again", shown(url)).into());
+    }
+    manager.set_metadata(found.metadata);
+    if !manager.initialize_from_store().await.map_err(unusable)? {
+        return Err(Trouble::SignIn(None));
+    }
+    let secret = kept.client_secret.as_ref().or(config.oauth.client_secret.as_ref());
+    if let Some(secret) = secret {
+        let client = OAuthClientConfig::new(kept.client_id(), url).with_client_secret(secret);
+        manager.configure_client(client).map_err(unusable)?;
+    }
+    Ok((manager, Some(provider(kept.issuer().unwrap_or(url)))))
+}
+
+/// Speaks HTTP where nothing is to be said. A client that could would load every certificate of the system, for each server.
+struct Nobody;
+
+impl OAuthHttpClient for Nobody {
+    fn execute(&self, _request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
+        Box::pin(async { Err("nobody is signed in".into()) })
+    }
+}
+
+/// A sign-in that waits for a person.
+pub struct Begun {
+    /// Where they are to go.
+    pub address: String,
+    state: String,
+    manager: AuthorizationManager,
+    redirect: Redirect,
+    server: String,
+}
+
+/// Finds out where a person signs in to a server, and makes this program known there.
+///
+/// # Errors
+/// A sentence.
+pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<Tokens>) -> Result<Begun, String> {
+    let url = config.url.as_deref().unwrap_or_default();
+    let begun = tokio::time::timeout(PREPARE, prepare(config, url, challenge, tokens)).await;
+    let failed = |why: String| format!("signing in to `{}` cannot begin: {why}", shown(url));
+    match begun {
+        Ok(begun) => begun.map_err(failed),
+        Err(_) => Err(failed(format!("no answer within {} s", PREPARE.as_secs()))),
+    }
+}
+
+async fn prepare(
+    config: &ServerConfig,
+    url: &str,
+    challenge: Option<&str>,
+    tokens: &Arc<Tokens>,
+) -> Result<Begun, String> {
+    let said = |error: AuthError| words(&error);
+    let oauth = &config.oauth;
+    let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(said)?;
+    let found = manager.resolve_metadata_from_challenge(challenge).await.map_err(said)?;
+    manager.set_metadata(found.metadata);
+    let scopes = match oauth.scopes.is_empty() {
+        true => manager.select_initial_scopes(&[]).await,
+        false => oauth.scopes.clone(),
+    };
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let redirect = Redirect::listen(oauth.redirect_uri.as_deref()).await?;
+    let mut place = Place::new(tokens, &config.name, url);
+    place.replaces = true;
+    // A client that registers itself does so each time: its port is another one, and servers forget clients.
+    match &oauth.client_id {
+        Some(id) => {
+            let mut client = OAuthClientConfig::new(id, redirect.uri());
+            if let Some(secret) = &oauth.client_secret {
+                client = client.with_client_secret(secret);
+            }
+            manager.configure_client(client).map_err(said)?;
+        }
+        None => {
+            let client = manager.register_client("MCPProxy", redirect.uri(), &scopes).await.map_err(said)?;
+            place.client_secret = client.client_secret;
+        }
+    }
+    manager.set_credential_store(place);
+    let address = manager.get_authorization_url(&scopes).await.map_err(said)?;
+    let mut parsed = Url::parse(&address).map_err(|error| error.to_string())?;
+    // It is opened on a person's desktop, where other kinds of address start programs.
+    if !matches!(parsed.scheme(), "https" | "http") {
+        return Err(format!("its sign-in page is a `{}:` address, expected `https:`", parsed.scheme()));
+    }
+    let state = parsed.query_pairs().find(|(key, _)| key == "state").map(|(_, value)| value.into_owned());
+    say_too(&mut parsed, &oauth.extra_params);
+    Ok(Begun {
+        state: state.ok_or("the address to sign in at has no state")?,
+        address: parsed.into(),
+        manager,
+        redirect,
+        server: config.name.clone(),
+    })
+}
+
+/// Adds a person's own parameters to the address of a sign-in page; what the protocol says there stands.
+fn say_too(address: &mut Url, parameters: &BTreeMap<String, String>) {
+    let said: Vec<String> = address.query_pairs().map(|(key, _)| key.into_owned()).collect();
+    let more = parameters.iter().filter(|(key, _)| !said.contains(key));
+    address.query_pairs_mut().extend_pairs(more);
+}
+
+impl Begun {
+    /// Waits for the person, and keeps the tokens.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn finish(self) -> Result<(), String> {
+        let Begun { state, manager, .. } = self;
+        let exchange = async |callback: callback_server::Callback| {
+            let issuer = callback.issuer.as_deref();
+            let exchanged = manager.exchange_code_for_token_with_issuer(&callback.code, &state, issuer).await;
+            exchanged.map(drop).map_err(|error| words(&error))
+        };
+        self.redirect.wait(LONGEST, &self.server, &state, exchange).await
+    }
+}
+
+/// Whether a renewal failed because the server does not know us any more: only a person can help.
+pub fn is_unknown_client(error: &AuthError) -> bool {
+    matches!(error, AuthError::TokenRefreshFailed(said)
+        if said.contains("invalid_client") || said.contains("unauthorized_client"))
+}
+
+/// An error as a person reads it.
+pub fn words(error: &AuthError) -> String {
+    match error {
+        AuthError::RegistrationFailed(said) => brief(&format!(
+            "the authorization server does not register MCPProxy by itself: register it there by hand and set `client_id` in \
+             the server's `oauth`, or set what the server expects in `headers` ({said})"
+        )),
+        AuthError::DiscoveryRequestFailed { url, source } => {
+            let said = causes(source.as_ref()).last().map(ToString::to_string).unwrap_or_default();
+            brief(&format!("`{}` cannot be asked how to sign in ({said})", shown(url.as_str())))
+        }
+        AuthError::TokenRefreshFailed(said) => brief(&format!("the sign-in could not be renewed: {said}")),
+        AuthError::TokenExchangeFailed(said) => brief(&format!("the authorization server gave no token: {said}")),
+        other => brief(&chain(other)),
+    }
+}
+
+/// A text that may be a foreign server's, on one line and not too long.
+fn brief(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match line.char_indices().nth(BRIEF) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => first_line(&line),
+    }
+}
+
+fn provider(issuer: &str) -> OauthProvider {
+    let url = Url::parse(issuer).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let is_of = |domain: &str| host == domain || host.strip_suffix(domain).is_some_and(|sub| sub.ends_with('.'));
+    match () {
+        () if is_of("google.com") => OauthProvider::Google,
+        () if is_of("github.com") => OauthProvider::Github,
+        () if is_of("microsoftonline.com") || is_of("microsoft.com") => OauthProvider::Microsoft,
+        () => OauthProvider::Generic,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_told_by_its_host() {
+        assert_eq!(provider("https://accounts.google.com"), OauthProvider::Google);
+        assert_eq!(provider("https://github.com/login/oauth"), OauthProvider::Github);
+        assert_eq!(provider("https://login.microsoftonline.com/x/v2.0"), OauthProvider::Microsoft);
+        assert_eq!(provider("https://notgithub.com"), OauthProvider::Generic);
+        assert_eq!(provider("?"), OauthProvider::Generic);
+    }
+
+    #[test]
+    fn foreign_words_stay_short_and_on_one_line() {
+        let said = words(&AuthError::TokenExchangeFailed(format!("one\ntwo\u{1b}[31m{}", "x".repeat(1000))));
+        assert!(said.contains("one two [31m") && said.ends_with('…') && said.chars().count() < 400, "{said}");
+    }
+
+    #[test]
+    fn a_persons_own_parameters_stand_beside_the_protocols() {
+        let mut address = Url::parse("https://a.example/authorize?client_id=c&state=s").unwrap();
+        let own = [("audience", "https://api.example/?a&b"), ("state", "another")];
+        say_too(&mut address, &own.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        let expected = "https://a.example/authorize?client_id=c&state=s&audience=https%3A%2F%2Fapi.example%2F%3Fa%26b";
+        assert_eq!(address.as_str(), expected);
+    }
+
+    #[test]
+    fn a_client_that_was_forgotten_needs_a_person() {
+        let said = |said: &str| AuthError::TokenRefreshFailed(said.to_owned());
+        assert!(is_unknown_client(&said("Server returned error response: invalid_client")));
+        assert!(!is_unknown_client(&said("Request failed")));
+    }
+}

@@ -1,0 +1,498 @@
+//! What a sign-in left behind, in a file of the instance root that only its owner reads. Nothing else holds a token.
+//!
+//! Where the system has a keychain the file is sealed, and the keychain holds what opens it: keychains take small secrets only
+//! (on Windows shorter ones than many tokens), and some ask a person at each change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chacha20poly1305::aead::{Aead as _, Generate as _, Nonce};
+use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305};
+use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
+use serde::{Deserialize, Serialize};
+
+use crate::os::files;
+use crate::os::keychain::{self, Keychain, KeychainError};
+use crate::telemetry::usage_counts::UseCounts;
+
+/// The tokens of every server somebody has signed in to.
+pub struct Tokens {
+    path: PathBuf,
+    state: Mutex<State>,
+    /// None: the file is never sealed.
+    keychain: Option<Arc<dyn Keychain>>,
+    counts: Arc<UseCounts>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: BTreeMap<String, Kept>,
+    /// What the file holds, as long as nobody opened it.
+    sealed: Option<Sealed>,
+    /// What the file is sealed with, and under which name the keychain holds it.
+    seal: Option<(String, Key)>,
+}
+
+/// The file's content.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Sealed(Sealed),
+    Plain(BTreeMap<String, Kept>),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Sealed {
+    /// Base64 of nonce and ciphertext.
+    sealed: String,
+    /// The name in the keychain.
+    key: String,
+    /// Whose tokens are in it: the others need not wait for the keychain, and one that is not here is forgotten.
+    servers: BTreeSet<String>,
+}
+
+impl Sealed {
+    fn new(kept: &BTreeMap<String, Kept>, name: &str, key: &Key) -> Option<Sealed> {
+        let nonce = Nonce::<XChaCha20Poly1305>::generate();
+        let sealed = XChaCha20Poly1305::new(key).encrypt(&nonce, serde_json::to_vec(kept).ok()?.as_slice()).ok()?;
+        Some(Sealed {
+            sealed: BASE64.encode([nonce.as_slice(), &sealed].concat()),
+            key: name.to_owned(),
+            servers: kept.keys().cloned().collect(),
+        })
+    }
+
+    fn open(&self, key: &Key) -> Option<BTreeMap<String, Kept>> {
+        let bytes = BASE64.decode(&self.sealed).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
+        let nonce = Nonce::<XChaCha20Poly1305>::try_from(nonce).ok()?;
+        let plain = XChaCha20Poly1305::new(key).decrypt(&nonce, sealed).ok()?;
+        let mut kept: BTreeMap<String, Kept> = serde_json::from_slice(&plain).ok()?;
+        kept.retain(|server, _| self.servers.contains(server));
+        Some(kept)
+    }
+}
+
+/// Bytes of an XChaCha20 nonce, long enough to be chosen by chance each time.
+const NONCE: usize = 24;
+
+/// What one sign-in left behind.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// The address they are for: no other one gets them, whatever the server is called.
+    url: String,
+    /// Of a client that registered itself; without it no token is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    credentials: StoredCredentials,
+}
+
+impl Kept {
+    /// Who issued them.
+    pub fn issuer(&self) -> Option<&str> {
+        self.credentials.issuer.as_deref()
+    }
+
+    /// The name under which the tokens were issued to us.
+    pub fn client_id(&self) -> &str {
+        &self.credentials.client_id
+    }
+}
+
+/// Largest file that is read.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+impl Tokens {
+    /// The tokens kept in this file. With one that cannot be read nobody is signed in; one that is sealed is opened when
+    /// somebody needs it.
+    pub fn load(path: &Path, keychain: Option<Arc<dyn Keychain>>, counts: Arc<UseCounts>) -> Tokens {
+        let content = match files::read_bounded(path, LARGEST) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                // The error's own text may repeat what stands there.
+                let place = format!("line {}, column {}", error.line(), error.column());
+                io::Error::new(io::ErrorKind::InvalidData, format!("it is damaged ({place})"))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Plain(BTreeMap::new())),
+            Err(error) => Err(error),
+        };
+        let content = content.unwrap_or_else(|error| {
+            tracing::error!("`{}`: {error}; sign in to your servers again", path.display());
+            Content::Plain(BTreeMap::new())
+        });
+        let mut state = State::default();
+        match content {
+            Content::Plain(kept) => state.kept = kept,
+            Content::Sealed(sealed) => state.sealed = Some(sealed),
+        }
+        Tokens {
+            path: path.to_path_buf(),
+            state: Mutex::new(state),
+            keychain,
+            counts,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens what is sealed, where it holds something of this server.
+    ///
+    /// # Errors
+    /// [`KeychainError`]: it may be opened later.
+    pub async fn open_for(&self, server: &str) -> Result<(), KeychainError> {
+        let sealed = self.state().sealed.clone().filter(|sealed| sealed.servers.contains(server));
+        match sealed {
+            Some(sealed) => self.open(sealed).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn open(&self, sealed: Sealed) -> Result<(), KeychainError> {
+        let Some(keychain) = self.keychain.clone() else {
+            return Err(KeychainError::None("it is not to be used".to_owned()));
+        };
+        let name = sealed.key.clone();
+        let key = keychain::ask(move || keychain.read(&name)).await?;
+        let mut state = self.state();
+        // Another may have opened it meanwhile, or taken a server out.
+        let Some(sealed) = state.sealed.take() else { return Ok(()) };
+        let key = key.and_then(|key| Key::try_from(BASE64.decode(key).ok()?.as_slice()).ok());
+        match key.and_then(|key| Some((sealed.open(&key)?, key))) {
+            Some((kept, key)) => {
+                state.kept = kept;
+                state.seal = Some((sealed.key, key));
+            }
+            None => tracing::error!(
+                "the keychain does not hold what opens `{}`; sign in to your servers again",
+                self.path.display()
+            ),
+        }
+        Ok(())
+    }
+
+    /// Has the file sealed from now on, where there is a keychain.
+    async fn seal(&self) {
+        let sealed = self.state().sealed.clone();
+        if let Some(sealed) = sealed
+            && let Err(error) = self.open(sealed).await
+        {
+            // A new sign-in is not lost for the old ones, which nobody can open.
+            tracing::error!("`{}` is begun anew: {error}", self.path.display());
+            self.state().sealed = None;
+        }
+        let Some(keychain) = self.keychain.clone().filter(|_| self.state().seal.is_none()) else {
+            return;
+        };
+        let key = Key::generate();
+        let (name, text) = (format!("oauth-tokens-{}", uuid::Uuid::new_v4().simple()), BASE64.encode(key));
+        let kept_as = name.clone();
+        let kept = keychain::ask(move || {
+            keychain.write(&kept_as, &text)?;
+            Ok(keychain.read(&kept_as)? == Some(text))
+        });
+        match kept.await {
+            Ok(true) => self.state().seal = Some((name, key)),
+            Ok(false) => tracing::warn!("the keychain does not hold what it was given: tokens are kept in a file"),
+            Err(error) => {
+                tracing::info!("tokens are kept in `{}`, for you alone to read: {error}", self.path.display())
+            }
+        }
+    }
+
+    /// What is kept for a server at this address.
+    pub fn of(&self, server: &str, url: &str) -> Option<Kept> {
+        self.state().kept.get(server).filter(|kept| kept.url == url).cloned()
+    }
+
+    /// A server does not take its token any more, and no other was to be had.
+    pub fn note_expired(&self) {
+        self.counts.oauth_token_expired();
+    }
+
+    /// Forgets a server's tokens.
+    pub fn forget(&self, server: &str) {
+        self.retain(|name| name != server);
+    }
+
+    /// Forgets the tokens of every server but these.
+    pub fn forget_others(&self, servers: &[&str]) {
+        self.retain(|name| servers.contains(&name));
+    }
+
+    fn retain(&self, wanted: impl Fn(&str) -> bool) {
+        self.change(|state| {
+            let count = |state: &State| (state.kept.len(), state.sealed.as_ref().map(|sealed| sealed.servers.len()));
+            let before = count(state);
+            state.kept.retain(|server, _| wanted(server));
+            if let Some(sealed) = &mut state.sealed {
+                sealed.servers.retain(|server| wanted(server));
+            }
+            count(state) != before
+        });
+    }
+
+    /// Changes what is kept, and writes it down if `change` says so. What cannot be written is still used: a token that
+    /// was renewed is the only one that works.
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
+        let mut state = self.state();
+        if !change(&mut state) {
+            return;
+        }
+        let content = match (&state.sealed, &state.seal) {
+            (Some(sealed), _) => Some(Content::Sealed(sealed.clone())),
+            (None, Some((name, key))) => Sealed::new(&state.kept, name, key).map(Content::Sealed),
+            (None, None) => Some(Content::Plain(state.kept.clone())),
+        };
+        let content = content.ok_or_else(|| io::Error::other("it cannot be sealed"));
+        let written = content.and_then(|content| serde_json::to_vec(&content).map_err(io::Error::from));
+        if let Err(error) = written.and_then(|bytes| files::replace_private(&self.path, &bytes)) {
+            tracing::error!(
+                "`{}` cannot be written: {error}; who signed in is forgotten when the core ends",
+                self.path.display()
+            );
+        }
+    }
+}
+
+/// One server's place among the tokens, as the library wants it.
+pub struct Place {
+    tokens: Arc<Tokens>,
+    server: String,
+    url: String,
+    /// The secret of the client that signs in; `None` where one is signed in already, or has no secret.
+    pub client_secret: Option<String>,
+    /// Whether this is a sign-in, which replaces whatever was there.
+    pub replaces: bool,
+}
+
+impl Place {
+    pub fn new(tokens: &Arc<Tokens>, server: &str, url: &str) -> Place {
+        Place {
+            tokens: tokens.clone(),
+            server: server.to_owned(),
+            url: url.to_owned(),
+            client_secret: None,
+            replaces: false,
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialStore for Place {
+    async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
+        Ok(self.tokens.of(&self.server, &self.url).map(|kept| kept.credentials))
+    }
+
+    async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
+        if self.replaces {
+            self.tokens.seal().await;
+        }
+        self.tokens.change(|State { kept, .. }| {
+            let old = kept.get(&self.server).filter(|old| old.client_id() == credentials.client_id);
+            // A token that was renewed while its owner signed out, or in anew, is not wanted any more.
+            if old.is_none() && !self.replaces {
+                return false;
+            }
+            let client_secret = match self.replaces {
+                true => self.client_secret.clone(),
+                false => old.and_then(|old| old.client_secret.clone()),
+            };
+            let new = Kept {
+                url: self.url.clone(),
+                client_secret,
+                credentials,
+            };
+            kept.insert(self.server.clone(), new);
+            true
+        });
+        Ok(())
+    }
+
+    async fn clear(&self) -> Result<(), AuthError> {
+        self.tokens.forget(&self.server);
+        Ok(())
+    }
+
+    async fn on_refresh_token_rejected(&self, rejected: &StoredCredentials) -> Result<(), AuthError> {
+        self.tokens.counts.oauth_refresh_failed();
+        self.tokens.change(|State { kept, .. }| {
+            let same = kept.get(&self.server).is_some_and(|kept| {
+                let received = kept.credentials.token_received_at;
+                kept.client_id() == rejected.client_id && received == rejected.token_received_at
+            });
+            same && kept.remove(&self.server).is_some()
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(client: &str, token: &str) -> StoredCredentials {
+        let response = serde_json::json!({"access_token": token, "token_type": "bearer", "refresh_token": "r"});
+        let response = serde_json::from_value(response).unwrap();
+        StoredCredentials::new(client.to_owned(), Some(response), Vec::new(), Some(1))
+    }
+
+    fn tokens(directory: &Path) -> Arc<Tokens> {
+        Arc::new(Tokens::load(&directory.join("t.json"), None, Arc::default()))
+    }
+
+    /// A keychain in memory, which can be locked.
+    #[derive(Default)]
+    struct Ring {
+        secrets: Mutex<BTreeMap<String, String>>,
+        locked: std::sync::atomic::AtomicBool,
+    }
+
+    impl Ring {
+        fn secrets(&self) -> Result<MutexGuard<'_, BTreeMap<String, String>>, KeychainError> {
+            match self.locked.load(std::sync::atomic::Ordering::Relaxed) {
+                true => Err(KeychainError::Locked),
+                false => Ok(self.secrets.lock().unwrap()),
+            }
+        }
+
+        fn lock(&self, locked: bool) {
+            self.locked.store(locked, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    impl Keychain for Ring {
+        fn read(&self, name: &str) -> Result<Option<String>, KeychainError> {
+            Ok(self.secrets()?.get(name).cloned())
+        }
+
+        fn write(&self, name: &str, secret: &str) -> Result<(), KeychainError> {
+            self.secrets()?.insert(name.to_owned(), secret.to_owned());
+            Ok(())
+        }
+
+        fn remove(&self, name: &str) -> Result<bool, KeychainError> {
+            Ok(self.secrets()?.remove(name).is_some())
+        }
+    }
+
+    #[tokio::test]
+    async fn with_a_keychain_the_file_says_nothing_and_waits_until_it_is_unlocked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.json");
+        let ring = Arc::new(Ring::default());
+        let load = || Arc::new(Tokens::load(&path, Some(ring.clone()), Arc::default()));
+        // What was signed in to before there was a keychain is sealed, too.
+        sign_in(&tokens(directory.path())).save(credentials("c", "old-token")).await.unwrap();
+        let first = load();
+        let other = Place {
+            replaces: true,
+            ..Place::new(&first, "b", "https://b.example/mcp")
+        };
+        other.save(credentials("c", "new-token")).await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("-token\"") && !text.contains("example") && !text.contains("refresh"), "{text}");
+
+        ring.lock(true);
+        let next = load();
+        assert_eq!(next.open_for("a").await, Err(KeychainError::Locked));
+        assert_eq!(next.open_for("never signed in").await, Ok(()));
+        next.forget("b");
+        ring.lock(false);
+        next.open_for("a").await.unwrap();
+        assert!(next.of("a", "https://a.example/mcp").is_some());
+        assert!(next.of("b", "https://b.example/mcp").is_none(), "it was forgotten while it could not be read");
+        Place::new(&next, "a", "https://a.example/mcp").save(credentials("c", "renewed-token")).await.unwrap();
+        assert_eq!(ring.secrets().unwrap().len(), 1, "renewing a token does not touch the keychain");
+
+        let last = load();
+        last.open_for("a").await.unwrap();
+        assert!(last.of("a", "https://a.example/mcp").is_some());
+        ring.secrets().unwrap().clear();
+        let lost = load();
+        lost.open_for("a").await.unwrap();
+        assert!(lost.of("a", "https://a.example/mcp").is_none());
+        sign_in(&lost).save(credentials("c", "again")).await.unwrap();
+        assert!(lost.of("a", "https://a.example/mcp").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_keychain_that_gives_nothing_leaves_the_file_as_it_always_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.json");
+        let ring = Arc::new(Ring::default());
+        ring.lock(true);
+        let tokens = Arc::new(Tokens::load(&path, Some(ring), Arc::default()));
+        sign_in(&tokens).save(credentials("c", "one")).await.unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("one"));
+        assert!(Tokens::load(&path, None, Arc::default()).of("a", "https://a.example/mcp").is_some());
+    }
+
+    fn sign_in(tokens: &Arc<Tokens>) -> Place {
+        Place {
+            client_secret: Some("s".to_owned()),
+            replaces: true,
+            ..Place::new(tokens, "a", "https://a.example/mcp")
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_are_kept_for_their_address_only_and_renewed_with_their_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        sign_in(&tokens(directory.path())).save(credentials("c", "one")).await.unwrap();
+        let again = tokens(directory.path());
+        assert!(again.of("a", "https://b.example/mcp").is_none());
+        let place = Place::new(&again, "a", "https://a.example/mcp");
+        place.save(credentials("c", "two")).await.unwrap();
+        let kept = again.of("a", "https://a.example/mcp").unwrap();
+        assert_eq!(kept.client_secret.as_deref(), Some("s"));
+        let text = std::fs::read_to_string(directory.path().join("t.json")).unwrap();
+        assert!(text.contains("two") && !text.contains("one"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(directory.path().join("t.json")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_renewed_too_late_does_not_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let tokens = tokens(directory.path());
+        let signed_in = sign_in(&tokens);
+        signed_in.save(credentials("c", "one")).await.unwrap();
+        tokens.forget("a");
+        let place = Place::new(&tokens, "a", "https://a.example/mcp");
+        place.save(credentials("c", "two")).await.unwrap();
+        assert!(place.load().await.unwrap().is_none());
+        signed_in.save(credentials("d", "three")).await.unwrap();
+        place.on_refresh_token_rejected(&credentials("c", "one")).await.unwrap();
+        assert_eq!(place.load().await.unwrap().unwrap().client_id, "d");
+        place.on_refresh_token_rejected(&credentials("d", "three")).await.unwrap();
+        assert!(place.load().await.unwrap().is_none());
+    }
+
+    #[test]
+    fn a_damaged_file_signs_nobody_in() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("t.json"), "{\"a\":").unwrap();
+        assert!(tokens(directory.path()).of("a", "").is_none());
+    }
+
+    #[tokio::test]
+    async fn servers_that_are_gone_take_their_tokens_along() {
+        let directory = tempfile::tempdir().unwrap();
+        let tokens = tokens(directory.path());
+        sign_in(&tokens).save(credentials("c", "one")).await.unwrap();
+        tokens.forget_others(&["a"]);
+        assert!(tokens.of("a", "https://a.example/mcp").is_some());
+        tokens.forget_others(&["b"]);
+        assert!(tokens.of("a", "https://a.example/mcp").is_none());
+    }
+}

@@ -1,0 +1,674 @@
+//! All upstream servers: one task each, added, removed and restarted without touching the others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rmcp::ErrorData;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool,
+};
+use rmcp::service::{Peer, RoleClient, ServiceError};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServerConfig;
+use crate::os::memory;
+use crate::upstream::approvals::{Approvals, Held};
+use crate::upstream::oauth;
+use crate::upstream::oauth::Begun;
+use crate::upstream::oauth::token_store::Tokens;
+use crate::upstream::session::in_flight::{Caller, Hearing, Said, SessionId};
+use crate::upstream::session::multi_round_trip;
+use crate::upstream::session::pending::Sent;
+use crate::upstream::session::router::News;
+use crate::upstream::session::subscriptions::{Level, Wishes};
+use crate::upstream::session::sync_subscriptions;
+use crate::upstream::snapshot::{Phase, Snapshot};
+use crate::upstream::supervise::{Handles, Reached, resolved, resting, run};
+use crate::upstream::transport::http;
+use crate::upstream::transport::stdio::Shortcut;
+
+/// How many things that servers say to everybody may wait for a session that is slow to take them.
+const NEWS_KEPT: usize = 256;
+
+/// The servers of this core.
+pub struct Upstreams {
+    servers: RwLock<BTreeMap<String, Upstream>>,
+    logs: PathBuf,
+    approvals: Arc<Approvals>,
+    tokens: Arc<Tokens>,
+    changes: Arc<watch::Sender<u64>>,
+    news: broadcast::Sender<News>,
+    wishes: Arc<Mutex<Wishes>>,
+    sessions: AtomicU64,
+}
+
+struct Upstream {
+    config: Arc<ServerConfig>,
+    state: Arc<watch::Sender<Snapshot>>,
+    reached: watch::Receiver<Option<Reached>>,
+    restart: Arc<Notify>,
+    doubt: Arc<Notify>,
+    /// Held while a sign-in is begun: two clicks begin one.
+    signing_in: Arc<tokio::sync::Mutex<()>>,
+    stop: CancellationToken,
+    /// What runs it; nothing while the one that had its name ends.
+    task: Option<JoinHandle<()>>,
+}
+
+/// Why a tool was not called, or gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("no server is called `{server}`; there are: {known}")]
+    UnknownServer { server: String, known: String },
+    #[error("server `{0}` is disabled: a person can enable it in MCPProxy")]
+    Disabled(String),
+    #[error("server `{0}` waits for a person's approval in MCPProxy; its tools cannot be called until then")]
+    Quarantined(String),
+    #[error("server `{0}` needs a person to sign in: from MCPProxy's menu, or with `mcpproxy upstream login {0}`")]
+    SignInNeeded(String),
+    #[error("server `{0}` is starting: try again in a moment")]
+    Connecting(String),
+    #[error("server `{server}` is not connected: {reason}")]
+    NotConnected { server: String, reason: String },
+    #[error("server `{server}` has no tool `{tool}`: use retrieve_tools to find the right name")]
+    UnknownTool { server: String, tool: String },
+    #[error(
+        "tool `{tool}` of server `{server}` is {}, and waits for a person's approval in MCPProxy",
+        if *changed { "not what was approved: it has changed" } else { "new" }
+    )]
+    Held {
+        server: String,
+        tool: String,
+        changed: bool,
+    },
+    #[error(
+        "tool `{tool}` of server `{server}` is switched off: a person can switch it on with `mcpproxy tools enable {server}:{tool}`"
+    )]
+    SwitchedOff { server: String, tool: String },
+    #[error("server `{server}` did not answer within {} s", limit.as_secs())]
+    Timeout { server: String, limit: Duration },
+    #[error("server `{server}` ended during the call; it is being started again")]
+    Ended { server: String },
+    /// The server's own JSON-RPC error, as it is.
+    #[error("{0}")]
+    Upstream(rmcp::ErrorData),
+    /// The request cannot be sent on as it is: an error of ours, not of the server.
+    #[error("{0}")]
+    Refused(rmcp::ErrorData),
+    #[error("the call to server `{server}` failed: {error}")]
+    Other { server: String, error: String },
+}
+
+/// How a tool is reached.
+#[derive(Debug)]
+pub enum Way {
+    /// Past the library.
+    Short(Shortcut),
+    Long,
+}
+
+/// Why no sign-in was begun.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error("no server is called `{0}`: not found")]
+    UnknownServer(String),
+    #[error("{0}")]
+    NotPossible(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why nothing was approved.
+#[derive(Debug, thiserror::Error)]
+pub enum ApproveError {
+    #[error("no server is called `{0}`")]
+    UnknownServer(String),
+    #[error("server `{server}` has no tool `{tool}` now; a tool can be approved while its server is connected")]
+    UnknownTool { server: String, tool: String },
+    #[error("the approval cannot be saved: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl CallError {
+    /// Whether a person does not want the call to be made.
+    pub fn is_blocked(&self) -> bool {
+        matches!(
+            self,
+            CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. } | CallError::SwitchedOff { .. }
+        )
+    }
+}
+
+impl Upstreams {
+    /// No servers yet; each one's log goes to `logs`.
+    pub fn new(logs: &Path, approvals: Approvals, tokens: Tokens) -> Upstreams {
+        Upstreams {
+            servers: RwLock::default(),
+            logs: logs.to_path_buf(),
+            approvals: Arc::new(approvals),
+            tokens: Arc::new(tokens),
+            changes: Arc::new(watch::Sender::new(0)),
+            news: broadcast::Sender::new(NEWS_KEPT),
+            wishes: Arc::default(),
+            sessions: AtomicU64::new(0),
+        }
+    }
+
+    /// What has been approved.
+    pub fn approvals(&self) -> Arc<Approvals> {
+        self.approvals.clone()
+    }
+
+    /// What servers say to everybody, from now on.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// A client's session begins.
+    pub fn new_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A session wants log messages of one server, or of all, from this level on.
+    pub async fn set_level(&self, session: SessionId, server: Option<String>, level: Level) {
+        self.wishes().set_level(session, server.clone(), level);
+        let peers = self.peers().into_iter().filter(|(name, _)| server.as_ref().is_none_or(|only| only == name));
+        let tell = peers.map(|(name, peer)| async move {
+            let level = self.wishes().level(&name);
+            if let Some(level) = level {
+                sync_subscriptions::tell_level(&peer, &name, level).await;
+            }
+        });
+        join_all(tell).await;
+    }
+
+    /// Whether a session wants log messages of this level.
+    pub fn wants_log(&self, session: SessionId, level: Level) -> bool {
+        self.wishes().wants_log(session, level)
+    }
+
+    /// Whether a session wants to hear of a resource.
+    pub fn is_subscribed(&self, session: SessionId, server: &str, uri: &str) -> bool {
+        self.wishes().is_subscribed(session, server, uri)
+    }
+
+    /// A session wants to hear of changes of a server's resource.
+    ///
+    /// # Errors
+    /// [`CallError`]: the server is not there, or does not offer it.
+    pub async fn subscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
+        let peer = self.peer(server)?;
+        self.wishes().subscribe(session, server, uri);
+        let answer = sync_subscriptions::subscribe(&peer, uri).await;
+        if answer.is_err() {
+            self.wishes().unsubscribe(session, server, uri);
+        }
+        answer.map_err(|error| not_answered(server, error))
+    }
+
+    /// A session does not want to hear of it any more; the server hears so when nobody does.
+    ///
+    /// # Errors
+    /// [`CallError`]: the server did not take it.
+    pub async fn unsubscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
+        if !self.wishes().unsubscribe(session, server, uri) {
+            return Ok(());
+        }
+        let peer = self.peer(server)?;
+        sync_subscriptions::unsubscribe(&peer, uri).await.map_err(|error| not_answered(server, error))
+    }
+
+    /// A session is over: what only it wanted is wanted no more.
+    pub fn leave(&self, session: SessionId) {
+        for (server, uri) in self.wishes().leave(session) {
+            let Ok(peer) = self.peer(&server) else { continue };
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { sync_subscriptions::unsubscribe(&peer, &uri).await });
+            }
+        }
+    }
+
+    fn wishes(&self) -> std::sync::MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sessions of all servers that are connected.
+    fn peers(&self) -> Vec<(String, Peer<RoleClient>)> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers
+            .iter()
+            .filter_map(|(name, server)| Some((name.clone(), server.reached.borrow().as_ref()?.peer.clone())))
+            .collect()
+    }
+
+    /// A number that rises with every change of any server.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Makes the running servers those of the configuration: unchanged ones are not touched.
+    pub async fn apply(&self, configs: &[ServerConfig]) {
+        let mut gone = Vec::new();
+        {
+            let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+            let names: Vec<String> = servers.keys().cloned().collect();
+            for name in names {
+                let wanted = configs.iter().find(|config| config.name == name);
+                if let Some(wanted) = wanted
+                    && let Some(server) = servers.get_mut(&name)
+                    && server.config.differs_in_switches_only(wanted)
+                {
+                    server.config = Arc::new(wanted.clone());
+                    server.state.send_modify(|state| state.switch(server.config.clone()));
+                } else if servers.get(&name).is_some_and(|server| wanted != Some(&server.config)) {
+                    gone.extend(servers.remove(&name));
+                    // It is listed while the one of before ends, which may take seconds.
+                    servers.extend(wanted.map(|config| (name, Upstream::awaited(config.clone()))));
+                }
+            }
+        }
+        self.changes.send_modify(|changes| *changes += 1);
+        end(gone).await;
+        self.tokens.forget_others(&configs.iter().map(|config| config.name.as_str()).collect::<Vec<_>>());
+        let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+        for config in configs {
+            if servers.get(&config.name).is_none_or(|server| server.task.is_none()) {
+                servers.insert(config.name.clone(), self.start(config.clone()));
+            }
+        }
+        drop(servers);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Ends every server and waits until no process of theirs is left.
+    pub async fn stop(&self) {
+        let servers = std::mem::take(&mut *self.servers.write().unwrap_or_else(PoisonError::into_inner));
+        end(servers.into_values().collect()).await;
+    }
+
+    /// Starts a server again. `false` when there is none of that name.
+    pub fn restart(&self, name: &str) -> bool {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.get(name).map(|server| server.restart.notify_one()).is_some()
+    }
+
+    /// Begins a sign-in and gives the address where the person goes on; one that waits already is given again. What
+    /// comes of it shows in the server's state.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn sign_in(&self, name: &str) -> Result<String, SignInError> {
+        let (config, state, restart, stop, signing_in) = {
+            let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+            let server = servers.get(name).ok_or_else(|| SignInError::UnknownServer(name.to_owned()))?;
+            let Upstream {
+                config,
+                state,
+                restart,
+                stop,
+                signing_in,
+                ..
+            } = server;
+            (config.clone(), state.clone(), restart.clone(), stop.clone(), signing_in.clone())
+        };
+        let _one_at_a_time = signing_in.lock().await;
+        let snapshot = state.borrow().clone();
+        if let Some(address) = snapshot.sign_in.address {
+            return Ok(address);
+        }
+        if let Some(why) = oauth::not_possible(&config) {
+            return Err(SignInError::NotPossible(why));
+        }
+        // A reference that stands for nothing shows in the server's state already.
+        let Ok(config) = resolved(&config).await else {
+            return Err(SignInError::NotPossible(snapshot.last_error().unwrap_or_default()));
+        };
+        let challenge = match &snapshot.phase {
+            Phase::SignInNeeded(challenge) => challenge.as_deref(),
+            _ => None,
+        };
+        let begun = match oauth::begin(&config, challenge, &self.tokens).await {
+            Ok(begun) => begun,
+            Err(why) => {
+                state.send_modify(|state| state.sign_in.failed = Some(why.clone()));
+                return Err(SignInError::Failed(why));
+            }
+        };
+        let address = begun.address.clone();
+        state.send_modify(|state| {
+            state.sign_in.address = Some(address.clone());
+            state.sign_in.failed = None;
+        });
+        tokio::spawn(finish(begun, state, restart, stop));
+        Ok(address)
+    }
+
+    /// Forgets who signed in to a server, and starts it again without them. `false` when there is none of that name.
+    pub fn sign_out(&self, name: &str) -> bool {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = servers.get(name) else { return false };
+        self.tokens.forget(name);
+        server.state.send_modify(|state| state.sign_in.provider = None);
+        server.restart.notify_one();
+        true
+    }
+
+    /// One server.
+    pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.get(name).map(|server| server.state.borrow().clone())
+    }
+
+    /// Every server, by name.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.values().map(|server| server.state.borrow().clone()).collect()
+    }
+
+    /// Approves tools of a server as they are now, or all of them; says which ones had waited.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing is approved then.
+    pub fn approve(&self, server: &str, names: Option<&[String]>) -> Result<Vec<String>, ApproveError> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let found = servers.get(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
+        let snapshot = found.state.borrow().clone();
+        for name in names.unwrap_or_default() {
+            if !snapshot.has_tool(name) {
+                return Err(ApproveError::UnknownTool {
+                    server: server.to_owned(),
+                    tool: name.clone(),
+                });
+            }
+        }
+        let meant = |held: &&Held| names.is_none_or(|names| names.iter().any(|name| held.tool.name == *name));
+        let chosen: Vec<Held> = snapshot.held().iter().filter(meant).cloned().collect();
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.approvals.approve(server, &chosen)?;
+        found.state.send_modify(|state| state.open(&chosen));
+        Ok(chosen.iter().map(|held| held.tool.name.to_string()).collect())
+    }
+
+    /// A connected server's tool.
+    ///
+    /// # Errors
+    /// [`CallError`] that says why there is none.
+    pub fn tool(&self, server: &str, tool: &str) -> Result<Tool, CallError> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = servers.get(server) else {
+            let known: Vec<&str> = servers.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(CallError::UnknownServer {
+                server: server.to_owned(),
+                known,
+            });
+        };
+        let snapshot = found.state.borrow();
+        let name = server.to_owned();
+        match &snapshot.phase {
+            Phase::Disabled => Err(CallError::Disabled(name)),
+            Phase::Quarantined => Err(CallError::Quarantined(name)),
+            Phase::Connecting => Err(CallError::Connecting(name)),
+            Phase::SignInNeeded(_) => Err(CallError::SignInNeeded(name)),
+            Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => Err(CallError::NotConnected {
+                server: name,
+                reason: snapshot.last_error().unwrap_or_default(),
+            }),
+            Phase::Connected(tools) => {
+                let tool = tool.to_owned();
+                let open = tools.iter().find(|found| found.name == tool).cloned();
+                open.ok_or_else(|| match snapshot.held().iter().find(|held| held.tool.name == tool) {
+                    _ if snapshot.off().is_some_and(|off| off.has(&tool)) => {
+                        CallError::SwitchedOff { server: name, tool }
+                    }
+                    Some(held) => CallError::Held {
+                        server: name,
+                        tool,
+                        changed: held.before.is_some(),
+                    },
+                    None => CallError::UnknownTool { server: name, tool },
+                })
+            }
+        }
+    }
+
+    /// The session of a server that is connected.
+    ///
+    /// # Errors
+    /// [`CallError::Connecting`] where there is none now.
+    pub fn peer(&self, server: &str) -> Result<Peer<RoleClient>, CallError> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let peer = servers.get(server).and_then(|server| Some(server.reached.borrow().as_ref()?.peer.clone()));
+        peer.ok_or_else(|| CallError::Connecting(server.to_owned()))
+    }
+
+    /// How a tool is reached that is approved, of a server that is connected, if it fits.
+    pub fn way(&self, server: &str, tool: &str, fits: impl FnOnce(&Tool) -> bool) -> Option<Way> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let server = servers.get(server)?;
+        let state = server.state.borrow();
+        let tool = state.tools().iter().find(|found| found.name == tool)?;
+        if !fits(tool) {
+            return Some(Way::Long);
+        }
+        let shortcut = server.reached.borrow().as_ref().and_then(|reached| reached.shortcut.clone());
+        Some(shortcut.map_or(Way::Long, Way::Short))
+    }
+
+    /// Calls a tool for somebody who cannot be asked.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        &self,
+        server: &str,
+        tool: &str,
+        arguments: JsonObject,
+        limit: Duration,
+    ) -> Result<CallToolResult, CallError> {
+        self.tool(server, tool)?;
+        let peer = self.peer(server)?;
+        let server = server.to_owned();
+        // An empty object and never `null`: servers reject the latter.
+        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
+        let (caller, hearing) = Caller::of(self.new_session());
+        let sent = multi_round_trip::send(&peer, request, caller).await.map_err(|error| self.failed(&server, error))?;
+        self.follow(server, sent, hearing, limit).await
+    }
+
+    async fn follow(
+        &self,
+        server: String,
+        mut sent: Sent,
+        mut hearing: Hearing,
+        limit: Duration,
+    ) -> Result<CallToolResult, CallError> {
+        let mut until = std::pin::pin!(tokio::time::sleep(limit));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                Some(said) = hearing.recv() => refuse(said),
+                answer = sent.answer() => break answer,
+                () = &mut until => {
+                    let error = CallError::Timeout { server, limit };
+                    sent.cancel(&error.to_string()).await;
+                    return Err(error);
+                }
+            }
+        };
+        match answer {
+            Ok(ServerResult::CallToolResult(result)) => Ok(result),
+            Ok(_) => Err(CallError::Other {
+                server,
+                error: "it answered with something else than a tool's result".to_owned(),
+            }),
+            Err(error) => Err(self.failed(&server, error)),
+        }
+    }
+
+    /// What it means that a request came back without a result. A server that could not be spoken to is looked at.
+    pub fn failed(&self, server: &str, error: ServiceError) -> CallError {
+        match error {
+            ServiceError::TransportClosed | ServiceError::TransportSend(_) => {
+                self.doubt(server);
+                let server = server.to_owned();
+                match &error {
+                    ServiceError::TransportSend(error) if let Some(status) = http::refused(error.error.as_ref()) => {
+                        let error = format!("it refuses the request ({status})");
+                        CallError::Other { server, error }
+                    }
+                    _ => CallError::Ended { server },
+                }
+            }
+            error => not_answered(server, error),
+        }
+    }
+
+    /// Has a server looked at that could not be spoken to.
+    fn doubt(&self, server: &str) {
+        if let Some(upstream) = self.servers.read().unwrap_or_else(PoisonError::into_inner).get(server) {
+            upstream.doubt.notify_one();
+        }
+    }
+
+    /// Where a server's own words are.
+    pub fn log_of(&self, server: &str) -> PathBuf {
+        log_file(&self.logs, server)
+    }
+
+    fn start(&self, config: ServerConfig) -> Upstream {
+        let config = Arc::new(config);
+        let state = Arc::new(beginning(&config));
+        let (reached, reached_seen) = watch::channel(None);
+        let restart = Arc::new(Notify::new());
+        let doubt = Arc::new(Notify::new());
+        let stop = CancellationToken::new();
+        let handles = Handles {
+            state: state.clone(),
+            approvals: self.approvals.clone(),
+            tokens: self.tokens.clone(),
+            reached,
+            restart: restart.clone(),
+            doubt: doubt.clone(),
+            stop: stop.clone(),
+            news: self.news.clone(),
+            wishes: self.wishes.clone(),
+        };
+        let log = self.log_of(&config.name);
+        let task = tokio::spawn(run(config.clone(), log, handles));
+        tokio::spawn(tell(state.subscribe(), self.changes.clone()));
+        Upstream {
+            config,
+            state,
+            reached: reached_seen,
+            restart,
+            doubt,
+            signing_in: Arc::default(),
+            stop,
+            task: Some(task),
+        }
+    }
+}
+
+impl Upstream {
+    /// One that is not started yet.
+    fn awaited(config: ServerConfig) -> Upstream {
+        let config = Arc::new(config);
+        Upstream {
+            state: Arc::new(beginning(&config)),
+            config,
+            reached: watch::channel(None).1,
+            restart: Arc::default(),
+            doubt: Arc::default(),
+            signing_in: Arc::default(),
+            stop: CancellationToken::new(),
+            task: None,
+        }
+    }
+}
+
+/// What is known of a server that has just been configured.
+fn beginning(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
+    let phase = resting(config).unwrap_or(Phase::Connecting);
+    watch::Sender::new(Snapshot::new(config.clone(), phase))
+}
+
+/// Answers what a server asks while nobody can be asked.
+fn refuse(said: Said) {
+    if let Said::Question(question) = said {
+        let text = "this call was made over REST or by `mcpproxy call`, where nobody can be asked";
+        let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
+        let _ = question.answer.send(Err(refusal));
+    }
+}
+
+/// Waits for the person who signs in, and has the server tried again with what comes of it.
+async fn finish(begun: Begun, state: Arc<watch::Sender<Snapshot>>, restart: Arc<Notify>, stop: CancellationToken) {
+    let outcome = tokio::select! {
+        () = stop.cancelled() => return,
+        outcome = begun.finish() => outcome,
+    };
+    state.send_modify(|state| {
+        state.sign_in.address = None;
+        state.sign_in.failed = outcome.clone().err();
+        if outcome.is_ok() {
+            state.phase = Phase::Connecting;
+        }
+    });
+    match outcome {
+        Ok(()) => restart.notify_one(),
+        Err(why) => tracing::warn!(server = state.borrow().config.name, "the sign-in failed: {why}"),
+    }
+}
+
+/// Raises the common number whenever one server's state changes; ends with that server's task.
+async fn tell(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
+    while state.changed().await.is_ok() {
+        changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+fn not_answered(server: &str, error: ServiceError) -> CallError {
+    match error {
+        ServiceError::McpError(error) => CallError::Upstream(error),
+        error => CallError::Other {
+            server: server.to_owned(),
+            error: error.to_string(),
+        },
+    }
+}
+
+async fn end(servers: Vec<Upstream>) {
+    if servers.is_empty() {
+        return;
+    }
+    for server in &servers {
+        server.stop.cancel();
+    }
+    for task in servers.into_iter().filter_map(|server| server.task) {
+        let _ = task.await;
+    }
+    // Thousands of tools may have gone with them.
+    let _ = tokio::task::spawn_blocking(memory::give_back).await;
+}
+
+/// The log of a server in this directory.
+pub fn log_file(logs: &Path, server: &str) -> PathBuf {
+    logs.join(format!("server-{}.log", file_name(server)))
+}
+
+/// A server's name as part of a file's name: what could leave the directory or a Windows name becomes `_`.
+pub fn file_name(name: &str) -> String {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text: String = name.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
+    text.trim_start_matches('.').to_owned()
+}

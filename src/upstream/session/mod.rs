@@ -1,0 +1,10 @@
+//! One session with a server: requests in flight, routing of its messages, subscriptions, multi-round-trip requests.
+
+pub mod in_flight;
+pub mod log_rate_limit;
+pub mod multi_round_trip;
+pub mod pending;
+pub mod protocol_version;
+pub mod router;
+pub mod subscriptions;
+pub mod sync_subscriptions;

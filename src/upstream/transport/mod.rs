@@ -1,0 +1,8 @@
+//! How bytes reach a server: stdio, streamable HTTP and legacy HTTP+SSE, each with its limits.
+
+pub mod http;
+pub mod legacy_sse;
+pub mod legacy_sse_events;
+pub mod oversized_line;
+pub mod oversized_response;
+pub mod stdio;
