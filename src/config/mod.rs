@@ -4,6 +4,7 @@
 //! [`document`] and is written back as it was.
 
 pub mod document;
+pub mod environment_filter;
 pub mod isolation;
 pub mod references;
 pub mod store;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config::isolation::Isolation;
+use crate::config::environment_filter::EnvironmentFilter;
+use crate::config::isolation::{Isolation, IsolationKeys};
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
@@ -74,7 +76,10 @@ pub struct Config {
     pub intent_declaration: IntentDeclaration,
     /// What holds for servers whose entries say nothing of it.
     #[serde(default, deserialize_with = "null_as_default")]
-    pub docker_isolation: Isolation,
+    pub docker_isolation: IsolationKeys,
+    /// Which of the session's variables servers receive.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub environment: EnvironmentFilter,
     #[serde(default, deserialize_with = "null_as_default")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -160,9 +165,18 @@ pub struct ServerConfig {
     /// These of its tools are off.
     #[serde(default, deserialize_with = "null_as_default")]
     pub disabled_tools: Vec<String>,
-    /// Whether it is to run shut off, `docker_isolation` taken into account.
-    #[serde(default, deserialize_with = "null_as_default")]
+    /// `isolation` as the entry has it.
+    #[serde(default, rename = "isolation", deserialize_with = "isolation::keys_or_word")]
+    pub isolation_keys: IsolationKeys,
+    /// How it is isolated, `docker_isolation` taken into account.
+    #[serde(skip)]
     pub isolation: Isolation,
+    /// Variables of the session that it receives besides the allow-list.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub inherit_env: Vec<String>,
+    /// Which variables it receives besides its own: the settings for all servers.
+    #[serde(skip)]
+    pub environment: EnvironmentFilter,
     /// Whether clients are shown its prompts.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
@@ -289,7 +303,8 @@ impl Config {
             }
         }
         for server in &mut config.servers {
-            server.isolation = server.isolation.within(&config.docker_isolation);
+            server.isolation = server.isolation_keys.within(&config.docker_isolation);
+            server.environment = config.environment.clone();
         }
         match config.mistake() {
             None => Ok(config),
