@@ -23,14 +23,14 @@ pub struct Approvals {
 
 #[derive(Default)]
 struct Approved {
-    servers: BTreeMap<String, BTreeMap<String, Print>>,
+    servers: BTreeMap<String, BTreeMap<String, ToolFingerprint>>,
     /// The file was there and could not be read: nobody knows what was approved, so no server is new.
     lost: bool,
 }
 
 /// What a tool says of itself, short enough to keep for every tool: two equal prints are the same tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Print {
+pub struct ToolFingerprint {
     pub description: String,
     input_schema: String,
     output_schema: String,
@@ -39,20 +39,20 @@ pub struct Print {
 
 /// A tool that waits for approval.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Held {
+pub struct PendingTool {
     pub tool: Tool,
-    pub print: Print,
+    pub print: ToolFingerprint,
     /// What was approved under this name; `None` for a new tool.
-    pub before: Option<Print>,
+    pub before: Option<ToolFingerprint>,
 }
 
 /// Largest file that is read: some tens of thousands of tools.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-impl Print {
+impl ToolFingerprint {
     /// The print of a tool.
-    pub fn of(tool: &Tool) -> Print {
-        Print {
+    pub fn of(tool: &Tool) -> ToolFingerprint {
+        ToolFingerprint {
             description: tool.description.as_deref().unwrap_or_default().to_owned(),
             input_schema: hash_of(|into| write_sorted_fields(&tool.input_schema, into)),
             output_schema: hash_of(|into| match tool.output_schema.as_deref() {
@@ -69,7 +69,7 @@ impl Print {
     }
 
     /// The parts that differ from `before`, in the words of the protocol.
-    pub fn differences(&self, before: &Print) -> Vec<&'static str> {
+    pub fn differences(&self, before: &ToolFingerprint) -> Vec<&'static str> {
         let parts = [
             ("description", self.description != before.description),
             ("inputSchema", self.input_schema != before.input_schema),
@@ -105,10 +105,10 @@ impl Approvals {
     }
 
     /// Parts the tools of a server that may be used from those that wait.
-    pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<Held>) {
+    pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<PendingTool>) {
         let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
         if !approved.lost && !approved.servers.contains_key(server) {
-            let prints = tools.iter().map(|tool| (tool.name.to_string(), Print::of(tool))).collect();
+            let prints = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
             approved.servers.insert(server.to_owned(), prints);
             if let Err(error) = self.save(&approved) {
                 tracing::error!("`{}` cannot be written: {error}", self.path.display());
@@ -118,12 +118,12 @@ impl Approvals {
         let known = approved.servers.get(server);
         let (mut open, mut held) = (Vec::new(), Vec::new());
         for tool in tools {
-            let print = Print::of(&tool);
+            let print = ToolFingerprint::of(&tool);
             let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
             if before.as_ref() == Some(&print) {
                 open.push(tool);
             } else {
-                held.push(Held { tool, print, before });
+                held.push(PendingTool { tool, print, before });
             }
         }
         (open, held)
@@ -140,7 +140,7 @@ impl Approvals {
     ///
     /// # Errors
     /// The file cannot be written; nothing is approved then.
-    pub fn approve(&self, server: &str, tools: &[Held]) -> io::Result<()> {
+    pub fn approve(&self, server: &str, tools: &[PendingTool]) -> io::Result<()> {
         let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
         let before = approved.servers.clone();
         let prints = approved.servers.entry(server.to_owned()).or_default();
