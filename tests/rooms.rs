@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("os", &["contract"]),
     ("client", &["os", "contract"]),
     ("telemetry", &["os", "contract"]),
+    ("scan", &["contract"]),
     ("updates", &["os", "contract"]),
     ("config", &["updates", "os", "contract"]),
     ("ai_clients", &["config", "os", "contract"]),

@@ -49,6 +49,7 @@ use crate::server::state::App;
 use crate::telemetry::payload::AnonymousId;
 use crate::telemetry::store::recorder::Recorder;
 use crate::upstream::approvals::Approvals;
+use crate::upstream::isolation::limits;
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
@@ -86,6 +87,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let root = options.root.clone();
     let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
     let _instance = lock_instance(&root)?;
+    limits::raise();
     let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
     let listen = options
         .listen
@@ -97,6 +99,8 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let local = bind_local(&options, &config).await?;
 
     let core = Core::new(&options, store, config, address, local.as_ref().map(|(address, _)| address));
+    let isolator = core.app.upstreams.isolator();
+    tokio::spawn(async move { isolator.remove_orphans().await });
     core.app.upstreams.apply(&core.config.borrow().servers).await;
     let serving = core.open_doors(tcp, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
@@ -173,7 +177,7 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(&options.root.logs(), approvals, tokens));
+        let upstreams = Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens));
         let started = config.clone();
         let (config, config_seen) = watch::channel(config);
         let (mistake, mistake_seen) = watch::channel(None);

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServerConfig;
 use crate::os::memory;
 use crate::upstream::approvals::{Approvals, PendingTool};
+use crate::upstream::isolation::Isolator;
 use crate::upstream::oauth;
 use crate::upstream::oauth::Begun;
 use crate::upstream::oauth::token_store::TokenStore;
@@ -40,6 +41,7 @@ const NEWS_KEPT: usize = 256;
 pub struct UpstreamPool {
     servers: RwLock<BTreeMap<String, Upstream>>,
     logs: PathBuf,
+    isolator: Arc<Isolator>,
     approvals: Arc<Approvals>,
     tokens: Arc<TokenStore>,
     changes: Arc<watch::Sender<u64>>,
@@ -150,10 +152,11 @@ impl CallError {
 
 impl UpstreamPool {
     /// No servers yet; each one's log goes to `logs`.
-    pub fn new(logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
+    pub fn new(data_directory: &Path, logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
         UpstreamPool {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),
+            isolator: Arc::new(Isolator::new(data_directory)),
             approvals: Arc::new(approvals),
             tokens: Arc::new(tokens),
             changes: Arc::new(watch::Sender::new(0)),
@@ -166,6 +169,11 @@ impl UpstreamPool {
     /// What has been approved.
     pub fn approvals(&self) -> Arc<Approvals> {
         self.approvals.clone()
+    }
+
+    /// Prepares and explains the isolation of servers.
+    pub fn isolator(&self) -> Arc<Isolator> {
+        self.isolator.clone()
     }
 
     /// What servers say to everybody, from now on.
@@ -563,6 +571,7 @@ impl UpstreamPool {
             restart: restart.clone(),
             health_check: health_check.clone(),
             stop: stop.clone(),
+            isolator: self.isolator.clone(),
             news: self.news.clone(),
             subscriptions: self.subscriptions.clone(),
         };

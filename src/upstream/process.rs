@@ -1,7 +1,7 @@
 //! Starts the process of a stdio server in a group (Unix) or job (Windows) of its own, and ends all of it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,8 +10,12 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::config::ServerConfig;
-use crate::contract::names;
+#[cfg(target_os = "linux")]
+use crate::upstream::isolation::landlock;
+#[cfg(unix)]
+use crate::upstream::isolation::limits;
+use crate::upstream::isolation::prepare::StartedContainer;
+use crate::upstream::isolation::{Launch, engine};
 
 /// A started server: its process and its two streams.
 pub struct Spawned {
@@ -25,6 +29,8 @@ pub struct Spawned {
 pub struct Process {
     child: Box<dyn ChildWrapper>,
     pid: Option<u32>,
+    container: Option<StartedContainer>,
+    log: PathBuf,
 }
 
 /// Longest log a server may write before it is begun anew; one older file is kept.
@@ -38,33 +44,27 @@ const REST: Duration = Duration::from_millis(50);
 /// How long a server may take to end by itself, and again after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Starts a stdio server; its standard error goes to `log`.
+/// Starts a stdio server that was prepared; its standard error goes to `log`.
 ///
 /// # Errors
-/// A sentence: the program is not found, or the system's word on why it does not start.
-pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
-    let name = config.command.as_deref().unwrap_or_default();
-    let path = config.env.get("PATH");
-    let directory = config.working_dir.clone().unwrap_or_else(|| std::env::current_dir().unwrap_or_default());
-    let program = match path {
-        Some(path) => which::which_in(name, Some(path), directory),
-        None => which::which(name),
-    };
-    let program = program.map_err(|_| {
-        format!("the program `{name}` was not found: install it, or write its full path as the server's `command`")
-    })?;
-    let mut command = Command::new(program);
-    command.args(&config.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The key of this proxy and the handshake of its own start are no business of a server.
-    for private in [names::ENV_API_KEY, names::ENV_LAUNCHED_BY, names::ENV_TRAY_LAUNCHED_BY] {
-        command.env_remove(private);
-    }
-    command.envs(&config.env);
-    if let Some(directory) = &config.working_dir {
+/// The system's word on why it does not start.
+pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> {
+    let mut command = Command::new(&launch.program);
+    command.args(&launch.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What it may know of this session was decided: it inherits nothing.
+    command.env_clear().envs(&launch.variables);
+    if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
     }
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
+    #[cfg(unix)]
+    restore_limits(&mut command);
+    #[cfg(target_os = "linux")]
+    if let Some(rules) = launch.landlock {
+        shut_off(&mut command, rules);
+    }
+    let container = launch.container;
     let mut command = CommandWrap::from(command);
     command.wrap(KillOnDrop);
     #[cfg(unix)]
@@ -81,7 +81,7 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
     let started = crate::upstream::spawn_thread::on_lasting_thread(move || command.spawn());
     #[cfg(not(target_os = "linux"))]
     let started = command.spawn();
-    let mut child = started.map_err(|error| format!("`{name}` does not start: {error}"))?;
+    let mut child = started.map_err(|error| format!("could not start `{name}`: {error}"))?;
     let pid = child.id();
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin().take(), child.stdout().take(), child.stderr().take())
@@ -90,7 +90,12 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
     };
     tokio::spawn(copy_to_log(stderr, log.to_path_buf()));
     Ok(Spawned {
-        process: Process { child, pid },
+        process: Process {
+            child,
+            pid,
+            container,
+            log: log.to_path_buf(),
+        },
         stdout,
         stdin,
     })
@@ -107,13 +112,47 @@ fn end_with_us(command: &mut Command) {
     }
 }
 
+/// Gives the server the limits that this program was started with.
+#[cfg(unix)]
+fn restore_limits(command: &mut Command) {
+    let restore = || {
+        limits::restore();
+        Ok(())
+    };
+    // SAFETY: between fork and exec only setrlimit(2) is called, which takes no lock and no memory.
+    unsafe {
+        command.pre_exec(restore);
+    }
+}
+
+/// Shuts the server off before its first instruction. If the kernel refuses, it does not start.
+#[cfg(target_os = "linux")]
+fn shut_off(command: &mut Command, mut rules: landlock::Prepared) {
+    let apply = move || {
+        limits::of_sandbox();
+        rules.apply()
+    };
+    // SAFETY: everything was prepared before; between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(apply);
+    }
+}
+
 impl Process {
     /// Waits for the process to end by itself, and says how it did.
     pub async fn ended(&mut self) -> String {
-        match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        }
+        let status = match self.child.wait().await {
+            Ok(status) => status,
+            Err(error) => return error.to_string(),
+        };
+        let explained = match &self.container {
+            Some(container) => {
+                let said = last_words(&self.log).await;
+                engine::explain_end(status.code(), &container.image, &container.command, &said)
+            }
+            None => None,
+        };
+        explained.unwrap_or_else(|| status.to_string())
     }
 
     /// Ends the process and all it started: its input is closed already, so it has 2 s; then it is asked, 2 s; then
@@ -126,6 +165,10 @@ impl Process {
                 let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
             }
         }
+        if let Some(container) = &self.container {
+            // Ending the engine's program does not end the container.
+            engine::remove(&container.engine, &container.name).await;
+        }
         // Also after a clean end: a package runner may leave what it started behind.
         if let Some(pid) = self.pid {
             crate::os::process::kill_tree(pid);
@@ -133,6 +176,14 @@ impl Process {
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
     }
+}
+
+/// The end of what a server wrote to its log.
+async fn last_words(log: &Path) -> String {
+    const LINES: usize = 5;
+    let log = log.to_path_buf();
+    let lines = tokio::task::spawn_blocking(move || crate::os::files::last_lines(&log, LINES)).await;
+    lines.ok().and_then(Result::ok).unwrap_or_default().join("\n")
 }
 
 /// Drains standard error for as long as the server lives: a full pipe would stop it.

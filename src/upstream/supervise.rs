@@ -25,6 +25,7 @@ use crate::config::{Protocol, ServerConfig, references};
 use crate::os::environment::Environment;
 use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::upstream::approvals::Approvals;
+use crate::upstream::isolation::Isolator;
 use crate::upstream::list::list_tools;
 use crate::upstream::oauth;
 use crate::upstream::oauth::ConnectError;
@@ -53,6 +54,7 @@ pub struct ServerHandles {
     /// A call could not be brought to the server: it may be gone.
     pub health_check: Arc<Notify>,
     pub stop: CancellationToken,
+    pub isolator: Arc<Isolator>,
     pub news: broadcast::Sender<Broadcast>,
     pub subscriptions: Arc<Mutex<Subscriptions>>,
 }
@@ -188,10 +190,7 @@ pub fn inactive_phase(config: &ServerConfig) -> Option<Phase> {
     if !config.enabled {
         return Some(Phase::Disabled);
     }
-    if config.quarantined {
-        return Some(Phase::Quarantined);
-    }
-    config.must_be_isolated().map(Phase::Misconfigured)
+    config.quarantined.then_some(Phase::Quarantined)
 }
 
 struct Session {
@@ -248,7 +247,7 @@ async fn open(
     let protocol = config.effective_protocol();
     let (outcome, process, shortcut) = match protocol {
         Protocol::Stdio => {
-            let (outcome, process, shortcut) = start(config, log, &handles.news, client, revision).await?;
+            let (outcome, process, shortcut) = start(config, log, handles, client, revision).await?;
             // It writes what only the revisions of before read.
             let outcome = outcome.map(|opened| (opened, None));
             (outcome, Some(process), Some(shortcut).filter(|_| revision == Lifecycle::Before))
@@ -289,7 +288,7 @@ type Opened = (RunningService<RoleClient, Client>, Vec<Tool>);
 async fn start(
     config: &ServerConfig,
     log: &Path,
-    news: &broadcast::Sender<Broadcast>,
+    handles: &ServerHandles,
     client: Client,
     revision: Lifecycle,
 ) -> Result<(Result<Opened, ConnectError>, Process, StdioFastPath), String> {
@@ -297,11 +296,11 @@ async fn start(
         mut process,
         stdout,
         stdin,
-    } = spawn(config, log)?;
+    } = spawn(&config.name, handles.isolator.prepare(config, log).await?, log)?;
     let in_flight = SharedInFlight::default();
     let (shortcut, output, input) = stdio::open(stdout, stdin, in_flight.clone());
     let transport = AsyncRwTransport::new(OversizedLines::new(output), input);
-    let transport = RoutingTransport::new(transport, &config.name, in_flight, news.clone());
+    let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.news.clone());
     let attempt = async {
         let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
         let service = service.map_err(|error| {
