@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "control",
         &[
+            "scan",
             "ai_clients",
             "catalog",
             "upstream",
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "scan",
             "control",
             "catalog",
             "upstream",
@@ -54,6 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "scan",
             "gateway",
             "control",
             "catalog",
@@ -70,6 +73,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "scan",
             "server",
             "gateway",
             "control",

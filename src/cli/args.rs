@@ -65,6 +65,8 @@ pub enum Command {
     Logs(LogsArguments),
     /// Say what needs a person's attention, and what helps
     Doctor,
+    /// Scan tools for hidden instructions and other signs of an attack
+    Scan(ScanArguments),
     /// Lead an AI client that only speaks stdio to the running core
     Stdio,
     /// Write this proxy into an AI client's configuration
@@ -97,6 +99,12 @@ impl Default for Command {
 #[derive(Debug, Args)]
 pub struct CompletionArguments {
     pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ScanArguments {
+    /// Only the tools of this server
+    pub server: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ pub mod core_link;
 pub mod doctor;
 pub mod logs;
 pub mod output;
+pub mod scan;
 pub mod secrets;
 pub mod status;
 pub mod stdio;
@@ -162,6 +163,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         }
         Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
         Command::Logs(options) => logs::own(context, &options).await,
+        Command::Scan(options) => scan::scan(context, &link, options.server).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Activity(command) => activity::run(context, &link, command).await,

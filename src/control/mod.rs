@@ -1,1 +1,3 @@
 //! The only module that changes servers and settings.
+
+pub mod scan_tools;

@@ -1,32 +1,6 @@
-//! A finding of the scanner as a value.
+//! Makes findings: the quote is readable whatever the text holds.
 
-use serde::{Deserialize, Serialize};
-
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing; does not hold back an automatic approval.
-    Info,
-    /// Unusual in an honest tool; a person should look.
-    Warning,
-    /// Typical for an attack; shown in red.
-    Danger,
-}
-
-/// One thing that the scanner saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Finding {
-    /// The rule that matched, for example `override-instructions`.
-    pub rule: String,
-    pub severity: Severity,
-    /// Where the text is, for example `inputSchema.properties.note.description`.
-    pub location: String,
-    /// The text around the match, with invisible characters written as `\u{200b}`.
-    pub quote: String,
-    /// Why that matters, one sentence.
-    pub reason: String,
-}
+pub use crate::contract::scan::{Finding, Severity};
 
 /// The most severe of these findings.
 pub fn worst(findings: &[Finding]) -> Option<Severity> {
@@ -38,23 +12,21 @@ const LONGEST_QUOTE: usize = 160;
 /// Characters of context before a match.
 const CONTEXT: usize = 40;
 
-impl Finding {
-    /// A finding about the bytes `range` of `text`.
-    pub(super) fn new(
-        rule: &str,
-        severity: Severity,
-        location: &str,
-        text: &str,
-        range: std::ops::Range<usize>,
-        reason: &str,
-    ) -> Finding {
-        Finding {
-            rule: rule.to_owned(),
-            severity,
-            location: location.to_owned(),
-            quote: quote(text, range),
-            reason: reason.to_owned(),
-        }
+/// A finding about the bytes `range` of `text`.
+pub fn finding(
+    rule: &str,
+    severity: Severity,
+    location: &str,
+    text: &str,
+    range: std::ops::Range<usize>,
+    reason: &str,
+) -> Finding {
+    Finding {
+        rule: rule.to_owned(),
+        severity,
+        location: location.to_owned(),
+        quote: quote(text, range),
+        reason: reason.to_owned(),
     }
 }
 
@@ -113,9 +85,9 @@ mod tests {
 
     #[test]
     fn danger_is_the_worst() {
-        let finding = |severity| Finding::new("r", severity, "description", "t", 0..1, "because");
+        let of = |severity| finding("r", severity, "description", "t", 0..1, "because");
         assert_eq!(worst(&[]), None);
-        let found = [finding(Severity::Danger), finding(Severity::Info)];
+        let found = [of(Severity::Danger), of(Severity::Info)];
         assert_eq!(worst(&found), Some(Severity::Danger));
     }
 }

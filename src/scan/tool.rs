@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Severity::{self, Danger, Info, Warning};
 use super::characters::CHARACTER_RULES;
 use super::encoded;
-use super::finding::Finding;
+use super::finding::{Finding, finding};
 pub use super::names::{NeighbourTool, Neighbours};
 use super::names::{Relation, mixes_alphabets};
 use super::normal_text::{NormalText, identifier_words};
@@ -97,7 +97,7 @@ struct Scan {
 
 impl Scan {
     fn add(&mut self, rule: &RuleInfo, severity: Severity, location: &str, text: &str, range: std::ops::Range<usize>) {
-        self.findings.push(Finding::new(rule.id, severity, location, text, range, rule.reason));
+        self.findings.push(finding(rule.id, severity, location, text, range, rule.reason));
     }
 
     /// Every text in a value, with its place.
@@ -134,8 +134,8 @@ impl Scan {
 
     fn parameter(&mut self, location: &str, name: &str) {
         for rule in parameters::find(name) {
-            let finding = Finding::new(rule.id, rule.severity, location, name, 0..name.len(), rule.reason);
-            self.findings.push(finding);
+            let found = finding(rule.id, rule.severity, location, name, 0..name.len(), rule.reason);
+            self.findings.push(found);
         }
         self.text(location, &identifier_words(name));
         self.characters(location, name);
@@ -161,7 +161,7 @@ impl Scan {
     fn characters(&mut self, location: &str, text: &str) {
         for rule in CHARACTER_RULES {
             if let Some(range) = (rule.find)(text) {
-                self.findings.push(Finding::new(rule.id, rule.severity, location, text, range, rule.reason));
+                self.findings.push(finding(rule.id, rule.severity, location, text, range, rule.reason));
             }
         }
     }
@@ -170,7 +170,7 @@ impl Scan {
         let normal = NormalText::of(text);
         for found in phrases::find(&normal) {
             let range = normal.in_original(found.range);
-            self.findings.push(Finding::new(found.rule, found.severity, location, text, range, found.reason));
+            self.findings.push(finding(found.rule, found.severity, location, text, range, found.reason));
         }
     }
 

@@ -418,7 +418,7 @@ pub mod tests {
             write: &[],
         };
         let grants = grants(&named, Some(home), &secret(Some(home), Path::new("/home/ann/.mcpproxy"), false), &disk);
-        let text = |paths: BTreeSet<PathBuf>| paths.iter().map(|path| path.display().to_string()).filter(|path| !RUNTIMES.iter().any(|name| Path::new(path) == home.join(name))).collect::<Vec<_>>();
+        let text = |paths: BTreeSet<PathBuf>| paths.iter().map(|path| path.to_string_lossy().trim_end_matches('/').to_owned()).filter(|path| !RUNTIMES.iter().any(|name| Path::new(path) == home.join(name)) && !LINUX.contains(&path.as_str())).collect::<Vec<_>>();
         (text(grants.read), text(grants.write), text(grants.refused))
     }
 
@@ -448,9 +448,9 @@ pub mod tests {
 
     #[test]
     fn a_script_is_read_with_its_project_and_a_program_with_its_runtime() {
-        let files = ["/home/ann/srv/package.json", "/home/ann/srv/dist/index.js", "/opt/node/bin/node", "/home/ann/solo.py"];
-        let (read, write, _) = granted(&files, "/opt/node/bin/node", &["/home/ann/srv/dist/index.js"], &[]);
-        assert_eq!((read, write), (vec!["/home/ann/srv".to_owned(), "/opt/node".to_owned()], vec![]));
+        let files = ["/home/ann/srv/package.json", "/home/ann/srv/dist/index.js", "/srv/node/bin/node", "/home/ann/solo.py"];
+        let (read, write, _) = granted(&files, "/srv/node/bin/node", &["/home/ann/srv/dist/index.js"], &[]);
+        assert_eq!((read, write), (vec!["/home/ann/srv".to_owned(), "/srv/node".to_owned()], vec![]));
         let (read, _, _) = granted(&files, "/usr/bin/python3", &["/home/ann/solo.py"], &[]);
         assert_eq!(read, ["/home/ann/solo.py"]);
     }
