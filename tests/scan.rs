@@ -42,6 +42,16 @@ fn at_most_one_in_a_hundred_honest_tools_is_red() {
     assert!(red.len() * 100 <= honest.len(), "{} of {} are red: {red:?}", red.len(), honest.len());
 }
 
+#[test]
+fn the_documentation_names_every_rule_with_its_severity() {
+    let page = include_str!("../docs/scan-rules.md");
+    for rule in mcpproxy::scan::rules() {
+        let severity = format!("{:?}", rule.severity).to_lowercase();
+        let row = format!("| `{}` | {severity} |", rule.id);
+        assert!(page.contains(&row), "docs/scan-rules.md lacks {row}");
+    }
+}
+
 /// With a list of tools of your own: `MCPPROXY_SCAN_CORPUS=tools.jsonl cargo test --test scan -- --ignored --nocapture`.
 #[test]
 #[ignore = "needs a file of tools"]

@@ -84,6 +84,15 @@ pub fn names(config: &ServerConfig, kind: Kind) -> BTreeSet<String> {
     texts(&mut config).flat_map(names).collect()
 }
 
+/// The names that an entry's arguments refer to: their values are part of a command line, which every user can list.
+pub fn in_arguments(config: &ServerConfig) -> BTreeSet<String> {
+    let only = ServerConfig {
+        args: config.args.clone(),
+        ..ServerConfig::default()
+    };
+    names(&only, Kind::Variable).into_iter().chain(names(&only, Kind::Secret)).collect()
+}
+
 /// The entry with its references replaced. The result is for starting the server only: it is neither shown nor written.
 ///
 /// # Errors

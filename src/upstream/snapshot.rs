@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rmcp::model::Tool;
 
+use crate::upstream::isolation::plan::Choice;
 use crate::upstream::approvals::{PendingTool, ToolFingerprint};
 pub use crate::upstream::oauth::SignIn;
 pub use crate::upstream::tool_filter::DisabledTools;
@@ -62,6 +63,8 @@ pub struct Snapshot {
     /// Name and version the server gives itself.
     pub identity: Option<(String, String)>,
     pub sign_in: SignIn,
+    /// How it was isolated when it was last started; none before that.
+    pub isolation: Option<Choice>,
 }
 
 impl Snapshot {
@@ -77,6 +80,7 @@ impl Snapshot {
             retries: 0,
             identity: None,
             sign_in: SignIn::default(),
+            isolation: None,
         }
     }
 

@@ -292,11 +292,13 @@ async fn start(
     client: Client,
     revision: Lifecycle,
 ) -> Result<(Result<Opened, ConnectError>, Process, StdioFastPath), String> {
+    let launch = handles.isolator.prepare(config, log).await?;
+    handles.state.send_modify(|state| state.isolation = Some(launch.choice.clone()));
     let Spawned {
         mut process,
         stdout,
         stdin,
-    } = spawn(&config.name, handles.isolator.prepare(config, log).await?, log)?;
+    } = spawn(&config.name, launch, log)?;
     let in_flight = SharedInFlight::default();
     let (shortcut, output, input) = stdio::open(stdout, stdin, in_flight.clone());
     let transport = AsyncRwTransport::new(OversizedLines::new(output), input);

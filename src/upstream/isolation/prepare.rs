@@ -62,8 +62,11 @@ impl Isolator {
         }
     }
 
-    /// Removes what a core of this data directory left behind when it was killed.
+    /// Removes what a core of this data directory left behind when it was killed. Asks no engine where none was ever used.
     pub async fn remove_orphans(&self) {
+        if !tokio::fs::try_exists(self.containers_mark()).await.unwrap_or(false) {
+            return;
+        }
         let removed = engine::remove_orphans(&self.installation).await;
         if removed > 0 {
             tracing::info!(removed, "removed containers that an earlier run left behind");
@@ -97,9 +100,17 @@ impl Isolator {
         let prepared = move || Preparing::of(&config, &machine, variables, &installation, &unique)?.launch();
         let (launch, container) = tokio::task::spawn_blocking(prepared).await.map_err(|error| error.to_string())??;
         if let Some((container, limit)) = container {
+            let mark = self.containers_mark();
+            let marked = tokio::task::spawn_blocking(move || mark_containers(&mark)).await;
+            marked.map_err(|error| error.to_string())??;
             engine::provide_image(&container.engine, &container.image, limit, log).await?;
         }
         Ok(launch)
+    }
+
+    /// A file that says that containers were started from here.
+    fn containers_mark(&self) -> PathBuf {
+        self.data_directory.join("isolation").join("containers")
     }
 
     fn unique(&self) -> String {
@@ -134,6 +145,13 @@ impl Isolator {
         *known = Some((Instant::now(), found.clone()));
         Ok(found)
     }
+}
+
+fn mark_containers(mark: &Path) -> Result<(), String> {
+    if let Some(directory) = mark.parent() {
+        create_private(directory)?;
+    }
+    std::fs::write(mark, b"").map_err(|error| format!("could not write `{}`: {error}", mark.display()))
 }
 
 fn landlock_version() -> Option<u32> {
