@@ -71,6 +71,8 @@ pub struct Connection {
 const FIRST_START: Duration = Duration::from_secs(180);
 /// A server that runs already answers sooner.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How long a server whose streams closed may take to be gone; a container engine tidies up first.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How often a quiet server over HTTP is asked whether it is there, and how long it may think.
 const LOOK: Duration = Duration::from_secs(60);
 const PING: Duration = Duration::from_secs(10);
@@ -315,6 +317,14 @@ async fn start(
     let outcome = tokio::select! {
         outcome = in_time(config.init_timeout.unwrap_or(FIRST_START), attempt) => outcome,
         status = process.ended() => Err(format!("it ended before it was ready ({status})").into()),
+    };
+    // Its streams close before it is gone; how it ended says more than that they closed.
+    let outcome = match outcome {
+        Err(ConnectError::Failed(error)) => Err(match tokio::time::timeout(LAST_MOMENT, process.ended()).await {
+            Ok(status) => format!("it ended before it was ready ({status})").into(),
+            Err(_) => ConnectError::Failed(error),
+        }),
+        outcome => outcome,
     };
     Ok((outcome, process, shortcut))
 }

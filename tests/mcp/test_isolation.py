@@ -51,6 +51,9 @@ for line in sys.stdin:
         print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
 """
 
+# Not a shim of a version manager, which is a shell script with files of its own.
+PYTHON = "/usr/bin/python3"
+
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "aws-secret", "GITHUB_TOKEN": "gh-secret", "WANTED": "wanted-value"}
 
 
@@ -65,13 +68,12 @@ class ProbedWorld(World):
         (self.directory / ".ssh/id_rsa").write_text("PRIVATE")
         (self.directory / "given").mkdir()
         (self.directory / "given/file").write_text("given")
-        server = {"name": "probe", "command": "python3", "args": [str(self.directory / "srv/probe.py"), str(self.directory / "given")]}
+        server = {"name": "probe", "command": PYTHON, "args": [str(self.directory / "srv/probe.py"), str(self.directory / "given")]}
         self.write_config({"quarantine_enabled": False, "mcpServers": [{**server, **entry}]})
 
     def probe(self, what, argument=""):
         call = {"tool_name": "call_tool_read", "arguments": {"name": "probe:probe", "args": {"what": what, "argument": str(argument)}}}
-        body = {"tool_name": "probe:probe", "arguments": call["arguments"]["args"]}
-        answer = self.post("/api/v1/tools/call", body=body, timeout=60)
+        answer = self.post("/api/v1/tools/call", body=call, timeout=60)
         return answer.data["content"][0]["text"]
 
 
@@ -149,7 +151,7 @@ class Sandbox(unittest.TestCase):
         with ProbedWorld(isolation="sandbox") as world:
             place = world.directory / "docker"
             place.mkdir()
-            (place / "docker").write_text("#!/bin/sh\nexec python3 \"$@\"\n")
+            (place / "docker").write_text("#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n")
             (place / "docker").chmod(0o755)
             config = world.config()
             config["mcpServers"][0]["command"] = str(place / "docker")

@@ -67,7 +67,7 @@ const SECRET: &[&str] = &[
 
 /// Of the system: what only its administrator may read. It matters where this program runs as one.
 const SYSTEM_SECRET: &[&str] =
-    &["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/ssh", "/root"];
+    &["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/ssh"];
 
 /// Below the home directory: where runtimes live. They hold programs, no secrets.
 const RUNTIMES: &[&str] = &[
@@ -95,9 +95,10 @@ const LINUX: &[&str] = &[
 
 /// Everything that stays closed to servers.
 pub fn secret(home: Option<&Path>, data_directory: &Path, as_root: bool) -> BTreeSet<PathBuf> {
-    let below_home = home.into_iter().flat_map(|home| SECRET.iter().map(|name| home.join(name)));
+    let root = Some(Path::new("/root")).filter(|_| as_root);
+    let homes = home.into_iter().chain(root);
+    let below_home = homes.flat_map(|home| SECRET.iter().map(|name| home.join(name)));
     let system = SYSTEM_SECRET.iter().filter(|_| as_root).map(PathBuf::from);
-    let system = system.filter(|path| home.is_none_or(|home| home != path));
     below_home.chain(system).chain([data_directory.to_path_buf()]).collect()
 }
 
