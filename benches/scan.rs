@@ -1,6 +1,10 @@
 //! How long the scanner takes for 4 kB of arguments or results, and for one tool.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and may stop")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints and may stop"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

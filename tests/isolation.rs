@@ -12,9 +12,15 @@ use mcpproxy::upstream::process::spawn;
 use tokio::io::AsyncReadExt as _;
 
 /// What a Python program says, run as a server with this isolation; `data` is our data directory.
-async fn said(data: &Path, isolation: &str, arguments: &[&str], program: &str) -> Result<BTreeMap<String, String>, String> {
+async fn said(
+    data: &Path,
+    isolation: &str,
+    arguments: &[&str],
+    program: &str,
+) -> Result<BTreeMap<String, String>, String> {
+    let arguments = [&["-c", program], arguments].concat();
     let entry = serde_json::json!({
-        "name": "probe", "command": "python3", "args": [&["-c", program], arguments].concat(), "env": {"OWN": "yes"}
+        "name": "probe", "command": "python3", "args": arguments, "env": {"OWN": "yes"}
     });
     let text = serde_json::json!({ "mcpServers": [entry] }).to_string();
     let text = text.replace(r#""name":"probe""#, &format!(r#""name":"probe","isolation":{isolation}"#));

@@ -29,7 +29,8 @@ fn is_red(entry: &Value) -> bool {
 #[test]
 fn nine_in_ten_published_attacks_are_red() {
     let attacks = lines(include_str!("data/scan/attacks.jsonl"));
-    let missed: Vec<_> = attacks.iter().filter(|attack| !is_red(attack)).map(|attack| attack["id"].to_string()).collect();
+    let missed: Vec<_> =
+        attacks.iter().filter(|attack| !is_red(attack)).map(|attack| attack["id"].to_string()).collect();
     assert!(attacks.len() >= 100, "{} attacks", attacks.len());
     assert!(missed.len() * 10 <= attacks.len(), "{} of {} missed: {missed:?}", missed.len(), attacks.len());
 }
@@ -66,9 +67,9 @@ fn share_of_red_tools_in_a_corpus() {
     let server = |entry: &Value| entry["server"].as_str().unwrap_or_default().to_owned();
     let tool = |entry: &Value| entry.get("tool").unwrap_or(entry).clone();
     let neighbours = Neighbours::of(tools.iter().map(|entry| tool_of(&server(entry), &tool(entry))));
-    let red = tools.iter().filter(|entry| {
-        worst(&scan_tool(&server(entry), &tool(entry), &neighbours)) == Some(Severity::Danger)
-    });
+    let red = tools
+        .iter()
+        .filter(|entry| worst(&scan_tool(&server(entry), &tool(entry), &neighbours)) == Some(Severity::Danger));
     let red = red.count();
     assert!(red * 100 <= tools.len(), "{red} of {} are red", tools.len());
 }

@@ -1,10 +1,10 @@
-//! `mcpproxy activity`: the latest tool calls of the running core.
+//! `mcpproxy activity`: recent tool calls of the running core.
 
 use crate::cli::args::ActivityCommand;
-use crate::cli::core_link::CoreLink;
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, no_core};
+use crate::cli::error::CliError;
 use crate::cli::output::{pairs, print, rows};
-use crate::cli::upstream::no_core;
-use crate::cli::{CliError, Context};
 use crate::client::path_segment;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary};
 
@@ -49,5 +49,5 @@ fn listed(calls: &[ActivityRecord]) -> String {
             call.error_message.clone().unwrap_or_default(),
         ]
     };
-    rows(&["WHEN (UTC)", "TOOL", "STATUS", "TOOK", "ERROR"], calls.iter().map(row).collect())
+    rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "ERROR"], calls.iter().map(row).collect(), "No calls yet.")
 }

@@ -1,4 +1,4 @@
-//! The command line: the only part of the core that speaks to a terminal.
+//! The command line: the only module of the core that writes to a terminal.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,10 +8,13 @@
 pub mod activity;
 pub mod args;
 pub mod connect;
+pub mod context;
 pub mod core_link;
 pub mod doctor;
+pub mod error;
 pub mod logs;
 pub mod output;
+pub mod received;
 pub mod scan;
 pub mod secrets;
 pub mod status;
@@ -24,7 +27,6 @@ pub mod upstream;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
-use serde::Serialize;
 
 use crate::config::store::ConfigStore;
 use crate::contract::exit_code::ExitCode;
@@ -34,46 +36,11 @@ use crate::os::environment::{Environment, home_directory};
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
-use args::{Arguments, Command, Globals, UpstreamCommand};
+use args::{Arguments, Command, ConfigCommand, Globals, UpstreamCommand};
+use context::Context;
 use core_link::CoreLink;
+use error::CliError;
 use output::Format;
-
-/// A command's failure in the existing CLI's shape (contract: cli-config-telemetry §1.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CliError {
-    pub code: &'static str,
-    pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guidance: Option<String>,
-    #[serde(skip)]
-    pub exit: ExitCode,
-}
-
-impl CliError {
-    fn new(code: &'static str, message: impl Into<String>) -> CliError {
-        CliError {
-            code,
-            message: message.into(),
-            guidance: None,
-            exit: ExitCode::General,
-        }
-    }
-
-    fn guided(self, guidance: impl Into<String>) -> CliError {
-        CliError {
-            guidance: Some(guidance.into()),
-            ..self
-        }
-    }
-}
-
-/// Where a command works: one instance and its configuration file.
-pub struct Context {
-    pub root: InstanceRoot,
-    pub store: ConfigStore,
-    pub format: Format,
-    pub environment: Environment,
-}
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
@@ -81,7 +48,7 @@ pub fn main() -> std::process::ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version go to standard output and are no failure.
+            // Help and version go to standard output; they are not errors.
             let _ = error.print();
             return std::process::ExitCode::from(if error.use_stderr() { 1 } else { 0 });
         }
@@ -95,7 +62,7 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn run(arguments: Arguments, format: Format, environment: Environment) -> Result<ExitCode, (Format, CliError)> {
-    // Standard output of `stdio` is the client's: not even a failure is written there.
+    // The standard output of `stdio` belongs to the client, so even an error is not written there.
     let format = if matches!(arguments.command, Some(Command::Stdio)) { Format::Table } else { format };
     let failed = |error: CliError| (format, error);
     let root = instance_root(&arguments.globals, &environment).map_err(failed)?;
@@ -111,18 +78,27 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
         }
         Command::Completion(options) => {
-            // Into memory: the library panics where its reader goes away.
+            // Generated in memory because the library panics when its output is closed early.
             let mut script = Vec::new();
             clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
             let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
             Ok(ExitCode::Clean)
         }
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = crate::config::schema::schema();
+            // Always JSON, whatever the output format.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{schema:#}\n").as_bytes());
+            Ok(ExitCode::Clean)
+        }
         Command::Manual { folder } => {
-            // Named before they are built: the pages of subcommands carry their whole name.
+            // Without the help subcommand, the page of each subcommand carries its full name.
             let command = Arguments::command().disable_help_subcommand(true);
             let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
-            let told = |error| failed(CliError::new("OPERATION_FAILED", format!("`{}`: {error}", folder.display())));
-            written.map_err(told).map(|()| ExitCode::Clean)
+            let error = |error| {
+                let message = format!("could not write the manual pages to `{}`: {error}", folder.display());
+                failed(CliError::new("OPERATION_FAILED", message))
+            };
+            written.map_err(error).map(|()| ExitCode::Clean)
         }
         other => {
             let context = Context {
@@ -180,6 +156,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Secrets(_)
         | Command::Serve(_)
         | Command::Completion(_)
+        | Command::Config(_)
         | Command::Manual { .. }
         | Command::Version => Ok(()),
     }
@@ -188,13 +165,13 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
     logging::start(&options.root, &options.environment);
-    // One thread: with two, most steps of a call wake the other one for nothing, which is a quarter of a call's time. What
-    // takes long leaves it (`upstream::aside`).
+    // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
+    // Long computations leave it through `os::block_in_place`.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(options)),
         Err(error) => {
-            eprintln!("error: the core cannot start its threads: {error}");
+            eprintln!("error: could not start the core's threads: {error}");
             return Ok(ExitCode::General);
         }
     };
@@ -202,7 +179,7 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
         Ok(()) => Ok(ExitCode::Clean),
         Err(error) => {
             tracing::error!("{error}; {}", error.help);
-            // These two lines are what the tray shows of a core that did not start.
+            // The tray shows these two lines when the core did not start.
             eprintln!("error: {error}\nhelp: {}", error.help);
             Ok(error.code)
         }
@@ -216,8 +193,10 @@ fn instance_root(globals: &Globals, environment: &Environment) -> Result<Instanc
     match (home, named) {
         (Some(home), named) => Ok(InstanceRoot::resolve(&home, named.as_deref())),
         (None, Some(named)) => Ok(InstanceRoot::resolve(&PathBuf::from("/"), Some(&named))),
-        (None, None) => Err(CliError::new("CONFIG_NOT_FOUND", "this user has no home directory")
-            .guided(format!("name a directory with --data-dir or in {}", names::ENV_HOME))),
+        (None, None) => {
+            Err(CliError::new("CONFIG_NOT_FOUND", "could not find a data directory: this user has no home directory")
+                .guided(format!("name one with --data-dir or in {}", names::ENV_HOME)))
+        }
     }
 }
 
@@ -225,7 +204,7 @@ fn report(format: Format, error: &CliError) -> std::process::ExitCode {
     if format != Format::Table {
         let _ = output::print(format, error, |_| String::new());
     }
-    eprintln!("Error: {}", error.message);
+    eprintln!("error: {}", error.message);
     if let Some(guidance) = &error.guidance {
         eprintln!("help: {guidance}");
     }

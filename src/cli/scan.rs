@@ -1,9 +1,9 @@
 //! `mcpproxy scan`: tools that look like attacks.
 
-use crate::cli::core_link::CoreLink;
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, no_core};
+use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::cli::upstream::no_core;
-use crate::cli::{CliError, Context};
 use crate::client::path_segment;
 use crate::contract::scan::{ScanReport, ScannedTool, Severity};
 

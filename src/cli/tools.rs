@@ -1,4 +1,4 @@
-//! `mcpproxy tools …` and `mcpproxy call …`: what AI clients can find and call, for a person at a terminal.
+//! `mcpproxy tools …` and `mcpproxy call …`: the tools that AI clients find and call, at a terminal.
 
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use serde_json::{Map, Value, json};
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
 use crate::cli::args::{CallArguments, CallCommand, ToolsCommand};
-use crate::cli::core_link::{CoreLink, config_error};
-use crate::cli::output::{print, rows};
-use crate::cli::upstream::{missing, no_core};
-use crate::cli::{CliError, Context};
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, config_error, missing, no_core};
+use crate::cli::error::CliError;
+use crate::cli::output::{print, rows, state};
 use crate::client::path_segment;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
 use crate::contract::exit_code::ExitCode;
 
-/// A call may take as long as the core lets it; this is for a core that hangs.
+/// The core limits the duration of a call; this limit only catches a core that hangs.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> Result<(), CliError> {
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
                     let name = format!("{}:{}", found.tool.server_name, found.tool.name);
                     vec![name, found.call_with.clone(), start(&found.tool.description)]
                 };
-                rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect())
+                rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), "No matching tools.")
             })
         }
     }
@@ -53,15 +53,10 @@ fn listed(tools: &[ServerTool]) -> String {
         let name = format!("{}:{}", tool.server_name, tool.name);
         vec![name, state(tool).to_owned(), start(&tool.description)]
     };
-    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect())
+    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect(), "No tools.")
 }
 
-/// Where a tool stands, in a word.
-pub fn state(tool: &ServerTool) -> &str {
-    if tool.disabled { "off" } else { &tool.approval_status }
-}
-
-/// Switches tools on or off, by the running core or in the configuration.
+/// Turns tools on or off, through the running core or in the configuration file.
 async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) -> Result<(), CliError> {
     let named = tools.iter().map(|id| tool_id::split(id));
     let named: Vec<(&str, &str)> =
@@ -79,25 +74,25 @@ async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) 
                 .map_err(|error| config_error(&error))?,
         }
     }
-    let done: Vec<Switched<'_>> = tools.iter().map(|tool| Switched { tool, enabled: on }).collect();
+    let done: Vec<ToolSwitch<'_>> = tools.iter().map(|tool| ToolSwitch { tool, enabled: on }).collect();
     print(context.format, &done, |done| {
-        let lines = done.iter().map(|done| format!("`{}` is {}.", done.tool, if on { "on" } else { "off" }));
+        let lines = done.iter().map(|done| format!("Turned {} `{}`.", if on { "on" } else { "off" }, done.tool));
         lines.collect::<Vec<_>>().join("\n")
     })
 }
 
 #[derive(Serialize)]
-struct Switched<'a> {
+struct ToolSwitch<'a> {
     tool: &'a str,
     enabled: bool,
 }
 
-/// The start of a server's own text.
+/// The start of a description.
 fn start(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// Calls a tool and prints what it answers; exit code 1 when the tool says that it failed.
+/// Calls a tool and prints its result. Exits with 1 if the tool reports an error.
 pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> Result<ExitCode, CliError> {
     let (intent, options) = match command {
         CallCommand::Read(options) => (Intent::Read, options),
@@ -107,7 +102,7 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
     let arguments = arguments(options)?;
     let client = link.running().ok_or_else(no_core)?.clone().with_answer_limit(LONGEST_CALL);
     if std::io::stderr().is_terminal() {
-        eprintln!("calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
+        eprintln!("Calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
     }
     let body = json!({"tool_name": intent.tool(), "arguments": arguments});
     let result: Value = client.post("/api/v1/tools/call", Some(&body)).await?;
@@ -121,10 +116,10 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
     if text == "-" {
         text.clear();
         let read = std::io::stdin().lock().read_to_string(&mut text);
-        read.map_err(|error| CliError::new("INVALID_INPUT", format!("standard input: {error}")))?;
+        read.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read standard input: {error}")))?;
     }
     let args: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|error| CliError::new("INVALID_INPUT", format!("the tool's arguments are no JSON object: {error}")))?;
+        .map_err(|error| CliError::new("INVALID_INPUT", format!("-j is not a valid JSON object: {error}")))?;
     let mut arguments = Map::from_iter([
         ("name".to_owned(), json!(options.tool)),
         ("args".to_owned(), json!(args)),
@@ -134,14 +129,14 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
     Ok(arguments)
 }
 
-/// The texts of a result, as they are but for what could drive the terminal; other contents by their kind.
+/// The text of a result without control characters; other content is named by its type.
 fn texts(result: &Value) -> String {
     let contents = result.get("content").and_then(Value::as_array).into_iter().flatten();
     let shown = contents.map(|content| match content.get("text").and_then(Value::as_str) {
         Some(text) => text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect(),
         None => {
             let kind = content.get("type").and_then(Value::as_str).unwrap_or("content");
-            format!("[{kind}: see it with -o json]")
+            format!("[{kind}: shown with -o json]")
         }
     });
     shown.collect::<Vec<String>>().join("\n")
@@ -154,7 +149,7 @@ mod tests {
     #[test]
     fn a_result_cannot_drive_the_terminal_and_keeps_its_lines() {
         let result = json!({"content": [{"type": "text", "text": "a\n\u{1b}[31mb"}, {"type": "image", "data": ""}]});
-        assert_eq!(texts(&result), "a\n[31mb\n[image: see it with -o json]");
+        assert_eq!(texts(&result), "a\n[31mb\n[image: shown with -o json]");
         assert_eq!(texts(&json!({})), "");
     }
 }

@@ -1,23 +1,23 @@
-//! The configuration file as a document: edits touch their own keys and leave every other one as it is.
+//! The configuration file as a JSON document. An edit changes its own keys and keeps all others.
 
 use serde_json::{Map, Value, json};
 
-/// A configuration's JSON object, in the order a person wrote it.
+/// The JSON object of a configuration, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document(Map<String, Value>);
 
 /// Why an edit was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    #[error("a server called `{0}` is there already")]
+    #[error("a server named `{0}` already exists")]
     Exists(String),
-    #[error("no server is called `{0}`")]
+    #[error("no server is named `{0}`")]
     Unknown(String),
-    /// The text is no JSON object, or `mcpServers` is no list.
-    #[error("the configuration cannot be edited: {0}")]
+    /// The text is not a JSON object, or `mcpServers` is not an array.
+    #[error("could not edit the configuration: {0}")]
     Shape(String),
     #[error(
-        "`{0}` is the only tool that `enabled_tools` lets in, and an empty list lets in all: disable the server instead"
+        "`{0}` is the last tool in `enabled_tools`, and an empty array turns all tools on: disable the server instead"
     )]
     LastOne(String),
 }
@@ -32,7 +32,7 @@ impl Document {
         Document(map)
     }
 
-    /// Reads a document; an empty text is an empty one.
+    /// Reads a document. Empty text is an empty document.
     ///
     /// # Errors
     /// [`EditError::Shape`].
@@ -44,7 +44,7 @@ impl Document {
         serde_json::from_str(text).map(Document).map_err(|error| EditError::Shape(error.to_string()))
     }
 
-    /// Whether nothing is in it.
+    /// Whether the document has no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -56,7 +56,7 @@ impl Document {
         text
     }
 
-    /// The document for a reader: what may be a secret shows its length only.
+    /// The document with every possible secret replaced by its length.
     pub fn masked(&self) -> Value {
         let mut value = Value::Object(self.0.clone());
         mask(&mut value);
@@ -79,10 +79,10 @@ impl Document {
         }
     }
 
-    /// Merges a part into the document: objects merge, everything else is replaced.
+    /// Merges a part into the document: objects are merged, other values replaced.
     ///
     /// # Errors
-    /// None; the signature is that of every edit.
+    /// None; every edit has this signature.
     pub fn merge(&mut self, part: Map<String, Value>) -> Result<(), EditError> {
         merge_objects(&mut self.0, part);
         Ok(())
@@ -99,6 +99,30 @@ impl Document {
         }
         servers.push(entry);
         Ok(())
+    }
+
+    /// Adds a server that a person or a model asked for. A local one gets the best isolation that the machine offers,
+    /// unless its entry or the settings for all servers say otherwise.
+    ///
+    /// # Errors
+    /// [`EditError::Exists`], [`EditError::Shape`].
+    pub fn add_new_server(&mut self, name: &str, mut entry: Value) -> Result<(), EditError> {
+        if !self.sets_isolation()
+            && let Some(fields) = entry.as_object_mut()
+            && fields.get("command").and_then(Value::as_str).is_some_and(|command| !command.is_empty())
+            && !fields.contains_key("isolation")
+        {
+            fields.insert("isolation".to_owned(), Value::from("auto"));
+        }
+        self.add_server(name, entry)
+    }
+
+    /// Whether `docker_isolation` decides for servers that say nothing.
+    fn sets_isolation(&self) -> bool {
+        let all = self.0.get("docker_isolation");
+        let is = |key: &str, set: fn(&Value) -> bool| all.and_then(|all| all.get(key)).is_some_and(set);
+        is("enabled", |enabled| enabled == &Value::Bool(true))
+            || is("mode", |mode| mode.as_str().is_some_and(|mode| !mode.is_empty()))
     }
 
     /// Removes an upstream server.
@@ -121,7 +145,7 @@ impl Document {
         Ok(())
     }
 
-    /// What a key of an upstream server is set to.
+    /// The value of a key of an upstream server.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`].
@@ -129,7 +153,7 @@ impl Document {
         Ok(self.server(name)?.get(key))
     }
 
-    /// Takes a key out of an upstream server's entry.
+    /// Removes a key of an upstream server.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`].
@@ -148,11 +172,11 @@ impl Document {
         if servers.is_null() {
             *servers = json!([]);
         }
-        servers.as_array_mut().ok_or_else(|| EditError::Shape("`mcpServers` is no list".into()))
+        servers.as_array_mut().ok_or_else(|| EditError::Shape("`mcpServers` is not an array".into()))
     }
 }
 
-/// What stands where a secret was; no text of a configuration contains it, so that a masked copy is not written back.
+/// Replaces a secret. No configuration contains it, so a masked copy that is sent back can be recognised.
 pub const MASK: &str = "••••";
 
 fn mask(value: &mut Value) {
@@ -163,7 +187,7 @@ fn mask(value: &mut Value) {
             for (key, value) in map {
                 let name = key.to_lowercase();
                 match value {
-                    Value::Object(texts) if name == "env" || name == "headers" => texts.values_mut().for_each(hide),
+                    Value::Object(values) if name == "env" || name == "headers" => values.values_mut().for_each(hide),
                     Value::String(_) if SECRET.iter().any(|word| name.contains(word)) => hide(value),
                     Value::String(url) if name == "url" && url.contains(['@', '?']) => hide(value),
                     other => mask(other),
@@ -203,7 +227,24 @@ mod tests {
         r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50]}}"#;
 
     #[test]
-    fn what_this_core_does_not_know_survives_every_edit_in_its_order() {
+    fn a_new_local_server_is_isolated_unless_something_else_is_said() {
+        let isolation = |file: &str, entry: Value| {
+            let mut document = Document::parse(file).unwrap();
+            document.add_new_server("s", entry).unwrap();
+            document.0["mcpServers"][0].get("isolation").cloned()
+        };
+        let local = json!({"name": "s", "command": "npx"});
+        assert_eq!(isolation("{}", local.clone()), Some(json!("auto")));
+        assert_eq!(isolation(r#"{"docker_isolation": {"enabled": false}}"#, local.clone()), Some(json!("auto")));
+        assert_eq!(isolation(r#"{"docker_isolation": {"enabled": true}}"#, local.clone()), None);
+        assert_eq!(isolation(r#"{"docker_isolation": {"mode": "none"}}"#, local), None);
+        assert_eq!(isolation("{}", json!({"name": "s", "url": "http://h"})), None);
+        let own = json!({"name": "s", "command": "npx", "isolation": {"mode": "none"}});
+        assert_eq!(isolation("{}", own), Some(json!({"mode": "none"})));
+    }
+
+    #[test]
+    fn unknown_keys_survive_every_edit_in_their_order() {
         let mut document = Document::parse(WRITTEN).unwrap();
         document.set_api_key("k");
         document.add_server("b", json!({"name": "b", "command": "x"})).unwrap();

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config::{null_as_default, optional_duration, text_or_none};
+use crate::config::deserialize::{null_as_default, optional_duration, string_or_none};
 
 /// What shuts a server off.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -62,61 +63,80 @@ impl<'de> Deserialize<'de> for Mode {
 }
 
 /// Which network a server reaches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
+    /// No network.
     Off,
     /// This computer only.
     Loopback,
+    /// Everything that you reach.
     #[default]
     On,
 }
 
-/// The keys of `docker_isolation` and of `isolation`; each says nothing where it is absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Isolation from this computer: `docker_isolation` for all servers, `isolation` for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct IsolationKeys {
+    /// `true` in `docker_isolation` means `docker`, unless `mode` is set; `false` in `isolation` means `none`.
     pub enabled: Option<bool>,
-    /// Says more than `enabled`.
+    /// `auto`, `sandbox`, `sandbox_or_none`, `docker` or `none`. Takes precedence over `enabled`.
     #[serde(deserialize_with = "mode_or_none")]
+    #[schemars(with = "Option<String>")]
     pub mode: Option<Mode>,
-    /// Of one server: the image it runs in.
-    #[serde(deserialize_with = "text_or_none")]
+    /// Container image of one server.
+    #[serde(deserialize_with = "string_or_none")]
     pub image: Option<String>,
-    /// Of all servers: images by runtime, such as `npx`.
+    /// Container images by program, such as `{"npx": "node:24"}`. Only in `docker_isolation`.
     #[serde(deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub default_images: BTreeMap<String, String>,
-    /// Where images without a registry of their own come from.
-    #[serde(deserialize_with = "text_or_none")]
+    /// Registry of images that name none. Default: `docker.io`.
+    #[serde(deserialize_with = "string_or_none")]
     pub registry: Option<String>,
-    /// `--network` of the container.
-    #[serde(deserialize_with = "text_or_none")]
+    /// `--network` of the container. Default: `bridge`.
+    #[serde(deserialize_with = "string_or_none")]
     pub network_mode: Option<String>,
+    /// Network of the server: `off`, `loopback` or `on`. Default: `on`.
     pub network: Option<Network>,
-    #[serde(deserialize_with = "text_or_none")]
+    /// Memory limit of the container. Default: `1g`.
+    #[serde(deserialize_with = "string_or_none")]
     pub memory_limit: Option<String>,
-    #[serde(deserialize_with = "text_or_none")]
+    /// Processor limit of the container. Default: `2`.
+    #[serde(deserialize_with = "string_or_none")]
     pub cpu_limit: Option<String>,
+    /// Most processes in the container. Default: 512.
     pub pids_limit: Option<u32>,
-    /// How long the image may take to arrive.
+    /// Longest duration of a pull, if more than 10 minutes.
     #[serde(deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
+    /// More arguments of `run`.
     #[serde(deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub extra_args: Vec<String>,
-    #[serde(deserialize_with = "text_or_none")]
+    /// Working directory inside the container.
+    #[serde(deserialize_with = "string_or_none")]
     pub working_dir: Option<String>,
+    /// `false` keeps no packages between two starts of a container.
     pub enable_cache_volume: Option<bool>,
-    #[serde(deserialize_with = "text_or_none")]
+    /// Log driver of the container. Default: `none`.
+    #[serde(deserialize_with = "string_or_none")]
     pub log_driver: Option<String>,
-    #[serde(deserialize_with = "text_or_none")]
+    /// Largest log of the container, with `json-file`.
+    #[serde(deserialize_with = "string_or_none")]
     pub log_max_size: Option<String>,
-    #[serde(deserialize_with = "text_or_none")]
+    /// Most logs of the container, with `json-file`.
+    #[serde(deserialize_with = "string_or_none")]
     pub log_max_files: Option<String>,
     /// More paths that the server may read.
     #[serde(deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<PathBuf>>")]
     pub read: Vec<PathBuf>,
     /// More paths that the server may read and write.
     #[serde(deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<PathBuf>>")]
     pub write: Vec<PathBuf>,
 }
 
@@ -186,7 +206,7 @@ impl IsolationKeys {
 
 /// The existing core writes an empty text for what is not set.
 fn mode_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mode>, D::Error> {
-    Ok(text_or_none(deserializer)?.map(|word| Mode::from(word.as_str())))
+    Ok(string_or_none(deserializer)?.map(|word| Mode::from(word.as_str())))
 }
 
 /// `isolation` of an entry: an object, or one word for its mode.

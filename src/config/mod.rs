@@ -1,95 +1,113 @@
-//! `mcp_config.json` as this core reads it: the existing core's format (contract: cli-config-telemetry §3).
+//! `mcp_config.json`, in the format of the existing core (contract: cli-config-telemetry §3).
 //!
-//! Only what this core acts on is typed. Everything else a person or another program wrote stays in the
-//! [`document`] and is written back as it was.
+//! Only the settings that this core uses have types. All other keys stay in the [`document`] and are written back
+//! unchanged.
 
+mod deserialize;
 pub mod document;
 pub mod environment_filter;
 pub mod isolation;
 pub mod references;
+pub mod schema;
+pub mod server;
 pub mod store;
 pub mod switches;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 
+use crate::config::deserialize::{null_as_default, optional_duration, yes};
 use crate::config::environment_filter::EnvironmentFilter;
-use crate::config::isolation::{Isolation, IsolationKeys};
+use crate::config::isolation::IsolationKeys;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
-/// The settings this core acts on.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
+
+/// The settings that MCPProxy uses. Other keys are kept as they are.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(expecting = "an object of settings")]
 pub struct Config {
-    /// TCP address, `host:port`; `:port` means every interface.
-    #[serde(default = "default_listen", deserialize_with = "text_or_default_listen")]
+    /// Address that the core listens on, `host:port`. `:port` means every network interface.
+    #[serde(default = "default_listen", deserialize_with = "string_or_default_listen")]
+    #[schemars(with = "Option<String>")]
     pub listen: String,
-    /// `unix://…` or `npipe://…` instead of the instance root's own address.
+    /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
     #[serde(default)]
     pub tray_endpoint: Option<String>,
-    /// Whether to listen on the local address at all.
+    /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
     #[serde(default = "yes")]
     pub enable_socket: bool,
-    /// Key for TCP; generated and saved when it is missing.
+    /// Key for REST over TCP, sent as the header `X-API-Key`. Generated and saved if missing.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// Whether `/mcp` over TCP asks for the key, too.
+    /// Requires the key for `/mcp`, too. Always on if `listen` is not a loopback address.
     #[serde(default)]
     pub require_mcp_auth: bool,
-    /// Host names besides loopback that `/mcp` answers to.
+    /// Host names that `/mcp` accepts besides loopback names.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
-    /// The upstream servers, a list.
+    /// The servers.
     #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
-    /// AI clients may not change servers, and are not offered the tools for it: two words for the same here.
+    /// Hides the tools that manage servers from AI clients.
     #[serde(default)]
     pub disable_management: bool,
+    /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
-    /// Whether AI clients may add servers, which wait for a person's approval then.
+    /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
-    /// Whether AI clients may remove servers.
+    /// Lets AI clients remove servers.
     #[serde(default = "yes")]
     pub allow_server_remove: bool,
-    /// Whether new and changed tools wait for a person's approval.
+    /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// How many tools `retrieve_tools` returns when the caller does not say, 1 to 1000.
+    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
+    #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
-    /// Longest text of a result in characters, before it is cut; 0 means any.
+    /// Longest text of a result, in characters, before it is cut; also the longest search result. 0 means no limit.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
+    #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// What a search shows of tools where its caller does not say: `full`, or `compact`.
+    /// Detail of a search result if the client does not choose: `full`, `compact`, or by default the best two in full.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
-    /// How long a tool call may take.
+    /// Longest duration of a tool call, such as `90s` or `2m`.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
+    #[schemars(with = "Option<String>", extend("default" = "2m"))]
     pub call_tool_timeout: Duration,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<IntentDeclaration>")]
     pub intent_declaration: IntentDeclaration,
-    /// What holds for servers whose entries say nothing of it.
+    /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<IsolationKeys>")]
     pub docker_isolation: IsolationKeys,
-    /// Which of the session's variables servers receive.
+    /// Which variables of the session servers receive.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<EnvironmentFilter>")]
     pub environment: EnvironmentFilter,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<UpdateCheck>")]
     pub update_check: UpdateCheck,
 }
 
-/// `intent_declaration`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Checks of a call against what the server says about its tool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct IntentDeclaration {
-    /// Whether a tool that its server calls destructive is refused under the other two call tools.
+    /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
     #[serde(default = "yes")]
     pub strict_server_validation: bool,
 }
@@ -102,162 +120,31 @@ impl Default for IntentDeclaration {
     }
 }
 
-/// `telemetry`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Anonymous usage reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TelemetryConfig {
-    /// Absent means yes.
+    /// `false` turns usage reports off.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// A random UUIDv4, kept byte for byte.
+    /// Random UUIDv4 of this installation.
     #[serde(default)]
     pub anonymous_id: Option<String>,
-    /// RFC 3339.
+    /// When the identifier was created (RFC 3339).
     #[serde(default)]
     pub anonymous_id_created_at: Option<String>,
-    /// Version of the last accepted heartbeat.
+    /// Version in the last accepted report.
     #[serde(default)]
     pub last_reported_version: Option<String>,
-    /// A person has been told; nothing is sent before.
+    /// The user has seen the notice. No report is sent before.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub notice_shown: bool,
-    /// Where heartbeats go; without one nothing is sent.
+    /// URL of the collector. Without one, nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,
 }
 
-/// One entry of `mcpServers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct ServerConfig {
-    /// Unique, without a colon: tools are called `server:tool`.
-    pub name: String,
-    #[serde(default)]
-    pub protocol: Protocol,
-    #[serde(default)]
-    pub command: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub args: Vec<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub env: BTreeMap<String, String>,
-    #[serde(default)]
-    pub working_dir: Option<PathBuf>,
-    #[serde(default)]
-    pub url: Option<String>,
-    /// Sent with every request to `url`; never shown.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub headers: BTreeMap<String, String>,
-    /// How to sign in to `url`, where it does not say so itself.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub oauth: OauthConfig,
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Its tools are neither shown nor called until a person approves the server.
-    #[serde(default)]
-    pub quarantined: bool,
-    /// New and changed tools do not wait: the older word.
-    #[serde(default)]
-    pub skip_quarantine: bool,
-    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
-    #[serde(default)]
-    pub auto_approve_tool_changes: Option<bool>,
-    /// Only these of its tools are on, if there are any here.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub enabled_tools: Vec<String>,
-    /// These of its tools are off.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub disabled_tools: Vec<String>,
-    /// `isolation` as the entry has it.
-    #[serde(default, rename = "isolation", deserialize_with = "isolation::keys_or_word")]
-    pub isolation_keys: IsolationKeys,
-    /// How it is isolated, `docker_isolation` taken into account.
-    #[serde(skip)]
-    pub isolation: Isolation,
-    /// Variables of the session that it receives besides the allow-list.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub inherit_env: Vec<String>,
-    /// Which variables it receives besides its own: the settings for all servers.
-    #[serde(skip)]
-    pub environment: EnvironmentFilter,
-    /// Whether clients are shown its prompts.
-    #[serde(default)]
-    pub expose_prompts: Option<bool>,
-    /// How long it may take to start, downloads included.
-    #[serde(default, deserialize_with = "optional_duration")]
-    pub init_timeout: Option<Duration>,
-}
-
-/// `oauth` of a server: a client that was registered by hand, and what to ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct OauthConfig {
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_id: Option<String>,
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_secret: Option<String>,
-    /// An address of this computer, as the client was registered with it.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub redirect_uri: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub scopes: Vec<String>,
-    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub extra_params: BTreeMap<String, String>,
-}
-
-/// How an upstream server is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    #[serde(rename = "stdio")]
-    Stdio,
-    #[serde(rename = "http")]
-    Http,
-    #[serde(rename = "sse")]
-    Sse,
-    #[serde(rename = "streamable-http")]
-    StreamableHttp,
-    /// By what is there: a command means stdio, an address HTTP.
-    #[default]
-    #[serde(rename = "auto", alias = "")]
-    Auto,
-}
-
-impl Protocol {
-    /// The word as it stands in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Protocol::Stdio => "stdio",
-            Protocol::Http => "http",
-            Protocol::Sse => "sse",
-            Protocol::StreamableHttp => "streamable-http",
-            Protocol::Auto => "auto",
-        }
-    }
-}
-
-impl ServerConfig {
-    /// Whether new and changed tools of this server do not wait for approval.
-    pub fn trusts_changes(&self) -> bool {
-        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
-    }
-
-    /// The entry for the older transport, where nothing says that the server is not of that kind.
-    pub fn over_sse(&self) -> Option<ServerConfig> {
-        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
-        may_be.then(|| ServerConfig {
-            protocol: Protocol::Sse,
-            ..self.clone()
-        })
-    }
-
-    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
-    pub fn effective_protocol(&self) -> Protocol {
-        match self.protocol {
-            Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
-            Protocol::Auto => Protocol::StreamableHttp,
-            said => said,
-        }
-    }
-}
-
-/// Why a configuration cannot be used: where, and what was expected there.
+/// Why a configuration cannot be used, with the position of the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}`, line {line}, column {column}: {problem}", path.display())]
 pub struct ConfigError {
@@ -268,22 +155,22 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Whether new servers and new tools wait for a person.
+    /// Whether new servers and new tools need approval.
     pub fn quarantines(&self) -> bool {
         self.quarantine_enabled != Some(false)
     }
 
-    /// Reads a configuration; an empty text means every default.
+    /// Reads a configuration. Empty text means all defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] with the place of the first mistake.
+    /// [`ConfigError`] with the position of the first error.
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        // serde takes a list for a struct, its fields in order: nobody means that here.
+        // serde would accept an array as the fields in order.
         if text.trim_start().starts_with('[') {
             let (line, column) = position(text, "[");
-            let problem = "invalid type: list, expected an object of settings".to_owned();
+            let problem = "expected an object of settings, found an array".to_owned();
             return Err(ConfigError {
                 path: path.to_path_buf(),
                 line,
@@ -306,7 +193,7 @@ impl Config {
             server.isolation = server.isolation_keys.within(&config.docker_isolation);
             server.environment = config.environment.clone();
         }
-        match config.mistake() {
+        match config.semantic_error() {
             None => Ok(config),
             Some((needle, problem)) => {
                 let (line, column) = position(text, &needle);
@@ -320,7 +207,7 @@ impl Config {
         }
     }
 
-    /// The settings that differ and are read at the start of the core only.
+    /// The settings that differ and take effect only after a restart.
     pub fn needs_restart(&self, started: &Config) -> Vec<&'static str> {
         let differ = [
             ("listen", self.listen != started.listen),
@@ -333,12 +220,15 @@ impl Config {
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
-    /// What no type can say: the text to point at, and the sentence.
-    fn mistake(&self) -> Option<(String, String)> {
+    /// Errors that the types cannot express: the text to point at and the message.
+    fn semantic_error(&self) -> Option<(String, String)> {
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            let problem =
-                format!("`listen` is `{}`, expected `host:port`, for example `{}`", self.listen, names::DEFAULT_LISTEN);
+            let problem = format!(
+                "invalid `listen` `{}`: expected `host:port`, for example `{}`",
+                self.listen,
+                names::DEFAULT_LISTEN
+            );
             return Some((quoted(&self.listen), problem));
         }
         let mut seen = std::collections::BTreeSet::new();
@@ -347,21 +237,21 @@ impl Config {
             if server.name.is_empty() || server.name.contains(':') {
                 return Some((
                     named,
-                    format!("server name `{}`: expected one or more characters, none of them `:`", server.name),
+                    format!("invalid server name `{}`: it must not be empty or contain `:`", server.name),
                 ));
             }
             if !seen.insert(&server.name) {
-                return Some((named, format!("two servers are called `{}`: expected each name once", server.name)));
+                return Some((named, format!("two servers are named `{}`", server.name)));
             }
             let command = server.command.as_deref().is_some_and(|command| !command.is_empty());
             let url = server.url.as_deref().is_some_and(|url| !url.is_empty());
             match server.effective_protocol() {
                 Protocol::Stdio if !command => {
-                    return Some((named, format!("server `{}` has protocol stdio: expected a `command`", server.name)));
+                    return Some((named, format!("server `{}` has protocol stdio but no `command`", server.name)));
                 }
                 Protocol::Stdio => {}
                 _ if !url => {
-                    return Some((named, format!("server `{}`: expected a `command` or a `url`", server.name)));
+                    return Some((named, format!("server `{}` has neither a `command` nor a `url`", server.name)));
                 }
                 _ => {}
             }
@@ -370,14 +260,14 @@ impl Config {
     }
 }
 
-/// serde's sentence without its own "at line … column …", which the error carries as numbers.
+/// serde's message without "at line … column …", which the error holds as numbers.
 fn sentence(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
     if error.is_eof() { format!("{text}, expected more JSON") } else { text.to_owned() }
 }
 
-/// Line and column (from 1) of the last occurrence of `needle`: the second of two equal names is the mistake.
+/// Line and column (from 1) of the last occurrence of `needle`: of two equal names, the second is the error.
 fn position(text: &str, needle: &str) -> (usize, usize) {
     let Some(offset) = text.rfind(needle) else { return (1, 1) };
     let before = &text[..offset];
@@ -386,16 +276,12 @@ fn position(text: &str, needle: &str) -> (usize, usize) {
     (line, column)
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
 
 fn default_tools_limit() -> usize {
-    15
+    10
 }
 
 fn default_response_limit() -> usize {
@@ -406,41 +292,22 @@ fn default_call_timeout() -> Duration {
     Duration::from_secs(120)
 }
 
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// The existing core writes an empty text for what is not set.
-fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|text| !text.is_empty()))
-}
-
-fn text_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|listen| !listen.is_empty()).unwrap_or_else(default_listen))
+fn string_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value: Option<String> = Option::deserialize(deserializer)?;
+    Ok(value.filter(|listen| !listen.is_empty()).unwrap_or_else(default_listen))
 }
 
 fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let said: Option<usize> = Option::deserialize(deserializer)?;
-    match said {
+    let value: Option<usize> = Option::deserialize(deserializer)?;
+    match value {
         None | Some(0) => Ok(default_tools_limit()),
         Some(limit) if limit <= 1000 => Ok(limit),
-        Some(limit) => Err(serde::de::Error::custom(format!("tools_limit is {limit}, expected 1 to 1000"))),
+        Some(limit) => Err(serde::de::Error::custom(format!("invalid tools_limit {limit}: use 1 to 1000"))),
     }
 }
 
 fn response_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_response_limit))
-}
-
-/// Reads a Go duration, a text such as `90s`, `2m` or `1h30m`.
-fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = said.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration, expected a text such as `90s` or `2m`"));
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map(Some).map_err(|_| wrong())
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -464,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_word_on_approval_outranks_the_older_and_the_switch_both() {
+    fn auto_approve_tool_changes_wins_over_skip_quarantine_and_quarantine_enabled_over_both() {
         let trusts = |text: &str| parse(text).unwrap().servers[0].trusts_changes();
         let server = |more: &str| format!(r#""mcpServers":[{{"name":"a","command":"x"{more}}}]"#);
         assert!(!trusts(&format!("{{{}}}", server(""))));
@@ -487,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_a_place_and_an_expectation() {
+    fn an_error_has_a_position_and_says_what_was_expected() {
         let error = parse("{\n  \"listen\": 8080\n}").unwrap_err();
         assert_eq!((error.line, error.column), (2, 16));
         assert!(error.problem.contains("expected a string"), "{error}");
@@ -505,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_no_type_sees_has_a_place_too() {
+    fn an_error_that_no_type_catches_has_a_position_too() {
         let error =
             parse("{\"mcpServers\": [{\"name\":\"a\",\"command\":\"x\"},\n {\"name\":\"a\",\"command\":\"y\"}]}")
                 .unwrap_err();

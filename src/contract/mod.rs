@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod exit_code;
 pub mod instance_root;
 pub mod isolation;
+pub mod json_rpc;
 pub mod launch;
 pub mod names;
 pub mod platform;

@@ -3,7 +3,7 @@
 use rmcp::model::Tool;
 
 use crate::contract::scan::{ScanReport, ScannedTool};
-use crate::scan::{Neighbours, NeighbourTool, scan_tool};
+use crate::scan::{NeighbourTool, Neighbours, scan_tool};
 use crate::upstream::snapshot::Snapshot;
 
 /// The findings in the tools of one server, or of all. A pure function.
@@ -42,6 +42,6 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
 fn tools_of(server: &Snapshot) -> impl Iterator<Item = (&Tool, &'static str)> {
     let approved = server.tools().iter().map(|tool| (tool, "approved"));
     let pending = server.held().iter().map(|pending| (&pending.tool, "pending"));
-    let off = server.off.approved.iter().chain(server.off.held.iter().map(|pending| &pending.tool));
+    let off = server.off.approved.iter().chain(server.off.pending.iter().map(|pending| &pending.tool));
     approved.chain(pending).chain(off.map(|tool| (tool, "disabled")))
 }

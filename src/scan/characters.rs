@@ -117,7 +117,7 @@ fn control(char: char) -> bool {
     }
 }
 
-/// Spaces, or line breaks, that nobody writes in a row, with text after them.
+/// Spaces, or line breaks, more in a row than anyone writes, with text after them.
 fn pushed_out_of_sight(text: &str) -> Option<Range<usize>> {
     const SPACES: usize = 100;
     const LINES: usize = 15;

@@ -1,8 +1,8 @@
 //! Finds text that is written in base64, hexadecimal or percent form inside of another text.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 /// What was decoded, and the bytes of the original it stands in.
 pub struct Decoded {
@@ -30,7 +30,8 @@ pub fn decode(text: &str) -> Vec<Decoded> {
         if piece.contains([' ', ',', ':', '\\']) {
             let digits: String = piece.replace("0x", "").chars().filter(char::is_ascii_hexdigit).collect();
             let pairs = piece.split([' ', ',', ':', '\\']).filter(|part| !part.is_empty());
-            let all_pairs = pairs.clone().count() >= 8 && pairs.clone().all(|part| part.trim_start_matches("0x").trim_start_matches('x').len() == 2);
+            let all_pairs = pairs.clone().count() >= 8
+                && pairs.clone().all(|part| part.trim_start_matches("0x").trim_start_matches('x').len() == 2);
             keep(&mut found, all_pairs.then(|| hexadecimal(&digits)).flatten(), range);
         }
     }

@@ -78,7 +78,9 @@ impl Neighbours {
 
     /// Two entries of one program share most of their tools: both of them are the person's own.
     fn same_program(&self, one: &str, other: &str) -> bool {
-        let (Some(one), Some(other)) = (self.names_of.get(one), self.names_of.get(other)) else { return false };
+        let (Some(one), Some(other)) = (self.names_of.get(one), self.names_of.get(other)) else {
+            return false;
+        };
         let shared = one.intersection(other).count();
         shared >= 3 && shared * 2 >= one.len().min(other.len())
     }
@@ -114,7 +116,11 @@ fn letters(name: &str) -> String {
 fn similar(one: &str, other: &str) -> bool {
     let words = |text: &str| -> BTreeSet<String> {
         let normal = NormalText::of(text).text;
-        normal.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        normal
+            .split(|char: char| !char.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let (one, other) = (words(one), words(other));
     let shared = one.intersection(&other).count();
@@ -143,7 +149,10 @@ mod tests {
             tool("kaggle", "list_models", "Browse the registry of machine-learning models."),
         ]);
         let relations = |name, description| all.relations("new", name, description);
-        assert!(matches!(relations("transfer_funds", "start a Bank transfer between two accounts, fast")[..], [Relation::Imitates(_)]));
+        assert!(matches!(
+            relations("transfer_funds", "start a Bank transfer between two accounts, fast")[..],
+            [Relation::Imitates(_)]
+        ));
         assert!(matches!(relations("send_rnail", "x")[..], [Relation::LooksLike(_)]));
         assert!(matches!(relations("re\u{430}d_file", "x")[..], [Relation::LooksLike(_)]));
         // The same program twice, and two programs with the same idea.

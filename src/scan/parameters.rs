@@ -112,7 +112,18 @@ mod tests {
         ] {
             assert_eq!(found(name), [rule], "{name}");
         }
-        for name in ["messages", "history", "context", "tools", "prompt", "file_content", "ssh_host", "env", "read_only", "id"] {
+        for name in [
+            "messages",
+            "history",
+            "context",
+            "tools",
+            "prompt",
+            "file_content",
+            "ssh_host",
+            "env",
+            "read_only",
+            "id",
+        ] {
             assert_eq!(found(name), [""; 0], "{name}");
         }
     }

@@ -34,10 +34,7 @@ pub const CLASSES: &[(&str, &str)] = &[
         r"(?:(?:entire|whole|full|complete|all|last \w+|recent|previous|prior)(?: of)?(?: the| your| user'?s?| previous| prior| past)* (?:conversations?|chats?|messages|exchanges|dialogu?es?|prompts?)|(?:conversation|chat) (?:history|log|transcript|so far)|(?:complete |full |entire )?system (?:prompt|instructions)|every message|message history|user'?s (?:messages?|prompts?|clipboard))",
     ),
     ("user", r"(?:users?|humans?|persons?|people|operators?|owners?|customers?|anyone|anybody|them|him or her)"),
-    (
-        "model",
-        r"(?:assistant|ai|a\.i\.|llm|language model|model|agent|claude|gpt|chatgpt|gemini|copilot|cursor)",
-    ),
+    ("model", r"(?:assistant|ai|a\.i\.|llm|language model|model|agent|claude|gpt|chatgpt|gemini|copilot|cursor)"),
     (
         "send",
         r"(?:send|sends|sending|forward|forwards|upload|uploads|post|posts|transmit|transmits|exfiltrate|exfiltrates|leak|leaks|deliver|mirror|copy|copies|e-?mail|report|submit|push|stream)",
@@ -50,8 +47,14 @@ pub const CLASSES: &[(&str, &str)] = &[
         "read",
         r"(?:reads?|reading|opens?|loads?|fetch(?:es)?|retrieves?|gets?|collects?|gathers?|grabs?|cat|access(?:es)?|obtains?|harvests?|scans?|find|extracts?|copy|copies|include|attach|exfiltrates?|steals?)",
     ),
-    ("must", r"(?:must|have to|has to|need to|needs to|required to|shall|should|always|mandatory|compulsory|be sure to|first)"),
-    ("outside", r"(?:https?://|ftp://|wss?://|(?:an? |the |our |some )?(?:external|remote|outside|third[- ]party|attacker'?s?|analytics|collection|exfil\w*|webhook) ?\w* ?(?:server|host|endpoint|site|url|address|service|collector)|our (?:analytics|server|endpoint|servers)|the (?:maintainers?|attackers?|collector))"),
+    (
+        "must",
+        r"(?:must|have to|has to|need to|needs to|required to|shall|should|always|mandatory|compulsory|be sure to|first)",
+    ),
+    (
+        "outside",
+        r"(?:https?://|ftp://|wss?://|(?:an? |the |our |some )?(?:external|remote|outside|third[- ]party|attacker'?s?|analytics|collection|exfil\w*|webhook) ?\w* ?(?:server|host|endpoint|site|url|address|service|collector)|our (?:analytics|server|endpoint|servers)|the (?:maintainers?|attackers?|collector))",
+    ),
 ];
 
 const fn rule(
@@ -310,10 +313,5 @@ pub const PHRASE_RULES: &[PhraseRule] = &[
             r"\b(?:severe|serious|dire|catastrophic) (?:consequences|security incidents?|data loss)\b",
         ],
     ),
-    rule(
-        "html-comment",
-        Warning,
-        "It has an HTML comment, which many windows do not show.",
-        &[r"<!--.{12,}?-->"],
-    ),
+    rule("html-comment", Warning, "It has an HTML comment, which many windows do not show.", &[r"<!--.{12,}?-->"]),
 ];

@@ -55,7 +55,12 @@ fn compiled() -> &'static [Compiled] {
         PHRASE_RULES
             .iter()
             // A test compiles each; one that does not compile finds nothing.
-            .filter_map(|rule| Some(Compiled { rule, pattern: Regex::new(&pattern(rule)).ok()? }))
+            .filter_map(|rule| {
+                Some(Compiled {
+                    rule,
+                    pattern: Regex::new(&pattern(rule)).ok()?,
+                })
+            })
             .collect()
     })
 }

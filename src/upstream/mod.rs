@@ -1,12 +1,19 @@
 //! MCP towards servers: starts or reaches each one, keeps its session and lists what it offers.
 
 pub mod approvals;
+pub mod connect;
+pub mod connect_error;
+pub mod error;
+pub mod health;
 pub mod isolation;
 pub mod list;
 pub mod oauth;
 pub mod pool;
 pub mod process;
+pub mod resolve;
+pub mod server_handles;
 pub mod session;
+pub mod sign_in_state;
 pub mod snapshot;
 #[cfg(target_os = "linux")]
 pub mod spawn_thread;

@@ -484,7 +484,7 @@ class LiveConfiguration(unittest.TestCase):
             self.assertGreaterEqual(refused.status, 400, "an edit went into a file with a mistake")
             self.assertEqual(self.world.config_file.read_text(), text)
         self.world.config_file.unlink()
-        wait_for("a lost file is told", lambda: "cannot be read" in (self.world.status().get("configuration") or ""))
+        wait_for("a lost file is told", lambda: "could not read" in (self.world.status().get("configuration") or ""))
         self.assertGreaterEqual(self.world.post("/api/v1/servers/one/disable").status, 400)
         self.world.config_file.write_text(good)
         wait_for("the correction is told", lambda: "configuration" not in self.world.status())

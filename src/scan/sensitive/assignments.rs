@@ -14,9 +14,25 @@ pub const HIGH_ENTROPY: &str = "high-entropy-secret";
 const PASSWORDS: &[&str] = &["password", "passwd", "passphrase", "pwd"];
 /// Names of keys and tokens: what machines made, so only random values count.
 const KEYS: &[&str] = &[
-    "secret", "token", "api_key", "api-key", "apikey", "access_key", "access-key", "accesskey", "private_key",
-    "privatekey", "client_secret", "bearer ", "basic ", "credential",
-    "account_key", "accountkey", "auth_key", "signing_key", "encryption_key",
+    "secret",
+    "token",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_key",
+    "access-key",
+    "accesskey",
+    "private_key",
+    "privatekey",
+    "client_secret",
+    "bearer ",
+    "basic ",
+    "credential",
+    "account_key",
+    "accountkey",
+    "auth_key",
+    "signing_key",
+    "encryption_key",
 ];
 
 /// Longest distance in bytes from a name to its value.
@@ -89,7 +105,10 @@ pub fn is_random(value: &str) -> bool {
 
 /// A path, a URL or a call: what configuration refers to instead of a value.
 fn looks_like_code(value: &str) -> bool {
-    value.contains("://") || value.starts_with(['/', '.', '~', '@']) || value.matches('.').count() >= 3 || value.contains("::")
+    value.contains("://")
+        || value.starts_with(['/', '.', '~', '@'])
+        || value.matches('.').count() >= 3
+        || value.contains("::")
 }
 
 /// Bits per character, by how often each occurs in this text.

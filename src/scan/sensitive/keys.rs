@@ -19,7 +19,8 @@ pub fn find(text: &str, found: &mut Vec<Sensitive>) {
         }
         // To the end of the key, at most to the end of the JSON text it stands in.
         let body = rest.find('"').unwrap_or(rest.len());
-        let end = memmem::find(rest.as_bytes(), b"-----END ").map(|at| at + run(rest, at, |byte| !b"\"\\\n\r".contains(&byte)));
+        let end = memmem::find(rest.as_bytes(), b"-----END ")
+            .map(|at| at + run(rest, at, |byte| !b"\"\\\n\r".contains(&byte)));
         let length = end.map_or(body, |end| end.min(body));
         found.push(Sensitive {
             rule: PRIVATE_KEY,
@@ -47,9 +48,38 @@ pub fn find(text: &str, found: &mut Vec<Sensitive>) {
 /// Whether a value stands for a secret instead of being one.
 pub fn is_placeholder(value: &str) -> bool {
     const WORDS: &[&str] = &[
-        "password", "passwd", "pass", "secret", "token", "example", "changeme", "your", "redacted", "placeholder", "null",
-        "none", "undefined", "string", "true", "false", "xxx", "***", "...", "<", "${", "{{", "$(", "%", "env.", "process.",
-        "[", "•", "hidden", "dummy", "sample", "test",
+        "password",
+        "passwd",
+        "pass",
+        "secret",
+        "token",
+        "example",
+        "changeme",
+        "your",
+        "redacted",
+        "placeholder",
+        "null",
+        "none",
+        "undefined",
+        "string",
+        "true",
+        "false",
+        "xxx",
+        "***",
+        "...",
+        "<",
+        "${",
+        "{{",
+        "$(",
+        "%",
+        "env.",
+        "process.",
+        "[",
+        "•",
+        "hidden",
+        "dummy",
+        "sample",
+        "test",
     ];
     let lower = value.to_ascii_lowercase();
     let same = value.chars().all(|char| value.starts_with(char));

@@ -110,7 +110,12 @@ mod tests {
     fn examples() -> Vec<Example> {
         let lines = include_str!("../../../tests/data/scan/sensitive_rules.jsonl").lines();
         let parsed = lines.map(|line| serde_json::from_str::<Example>(line).unwrap());
-        parsed.map(|example| Example { text: example.text.replace('~', ""), ..example }).collect()
+        parsed
+            .map(|example| Example {
+                text: example.text.replace('~', ""),
+                ..example
+            })
+            .collect()
     }
 
     #[test]

@@ -187,7 +187,8 @@ pub async fn document() -> Response {
     Json(whole()).into_response()
 }
 
-fn whole() -> Value {
+/// The document as a value.
+pub fn whole() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;

@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::control::scan_tools::scan_tools;
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
-use crate::upstream::pool::ApproveError;
+use crate::upstream::error::ApproveError;
 
 #[derive(serde::Deserialize)]
 pub struct Asked {

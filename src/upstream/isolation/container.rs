@@ -132,7 +132,10 @@ impl Container {
     fn logs(&mut self, isolation: &Isolation) {
         self.option("--log-driver", isolation.log_driver.clone().unwrap_or_else(|| "none".to_owned()));
         if isolation.log_driver.as_deref() == Some("json-file") {
-            let sizes = [("max-size", &isolation.log_max_size), ("max-file", &isolation.log_max_files)];
+            let sizes = [
+                ("max-size", &isolation.log_max_size),
+                ("max-file", &isolation.log_max_files),
+            ];
             for (name, value) in sizes {
                 if let Some(value) = value {
                     self.option("--log-opt", format!("{name}={value}"));
@@ -175,7 +178,10 @@ impl Container {
             let wanted = variable.source != Source::AllowList || meaningful;
             if !wanted {
                 self.variables.insert(name.clone(), variable.value.clone());
-            } else if OF_THE_ENGINE.contains(&name.as_str()) || name.starts_with("DOCKER_") || name.starts_with("CONTAINER") {
+            } else if OF_THE_ENGINE.contains(&name.as_str())
+                || name.starts_with("DOCKER_")
+                || name.starts_with("CONTAINER")
+            {
                 self.option("--env", format!("{name}={}", variable.value));
             } else {
                 self.option("--env", name.clone());
@@ -193,7 +199,11 @@ fn command(launch: &Launch<'_>) -> Vec<String> {
         Some(program) if own => program.display().to_string(),
         _ => name.to_owned(),
     };
-    let install = if name == "pipx" { "command -v pipx >/dev/null || pip install --quiet --user pipx >&2; " } else { "" };
+    let install = if name == "pipx" {
+        "command -v pipx >/dev/null || pip install --quiet --user pipx >&2; "
+    } else {
+        ""
+    };
     let script = format!("mkdir -p \"$HOME\" && PATH=\"$PATH:$HOME/.local/bin\"; {install}exec \"$0\" \"$@\"");
     let mut command = vec!["sh".to_owned(), "-c".to_owned(), script, program];
     command.extend(launch.arguments.iter().cloned());
@@ -208,10 +218,14 @@ fn mounts(launch: &Launch<'_>, isolation: &Isolation) -> Result<Vec<Mount>, Stri
     for (path, write) in mounts {
         let text = path.to_string_lossy();
         if text.contains([',', '"', '\n']) {
-            let problem = format!("could not mount `{text}` into a container: its name has a comma, a quote or a line break");
+            let problem =
+                format!("could not mount `{text}` into a container: its name has a comma, a quote or a line break");
             return Err(format!("{problem}. Rename it, or set `isolation` to `sandbox`"));
         }
-        found.insert(Mount { path: path.clone(), write });
+        found.insert(Mount {
+            path: path.clone(),
+            write,
+        });
     }
     Ok(found.into_iter().collect())
 }
@@ -233,7 +247,7 @@ fn name(server: &str, unique: &str) -> String {
     format!("mcpproxy-{}-{unique}", slug(server))
 }
 
-/// A name as engines allow it; names that differ only in other characters are told apart by the caller.
+/// A name as engines allow it; names that differ only in other characters are the caller's concern.
 fn slug(name: &str) -> String {
     let allowed = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' };
     name.chars().map(allowed).take(40).collect()
@@ -251,7 +265,12 @@ mod tests {
         }
     }
 
-    fn arguments(kind: EngineKind, rootless: bool, isolation: &Isolation, ids: Option<(u32, u32)>) -> Result<Container, String> {
+    fn arguments(
+        kind: EngineKind,
+        rootless: bool,
+        isolation: &Isolation,
+        ids: Option<(u32, u32)>,
+    ) -> Result<Container, String> {
         let variable = |value: &str, source| Variable {
             value: value.to_owned(),
             source,
@@ -316,11 +335,17 @@ mod tests {
         };
         let container = arguments(EngineKind::Docker, false, &isolation, Some((1000, 1000))).unwrap();
         let all = container.arguments.join(" ");
-        for part in ["--memory 256m --cpus 0.5 --pids-limit 64 --network none", "--workdir /w --ulimit nofile=1024:1024 docker.io/me/own:1 sh"] {
+        for part in [
+            "--memory 256m --cpus 0.5 --pids-limit 64 --network none",
+            "--workdir /w --ulimit nofile=1024:1024 docker.io/me/own:1 sh",
+        ] {
             assert!(all.contains(part), "{all}");
         }
         if cfg!(target_os = "linux") {
-            assert!(all.contains("--user 1000:1000 --mount type=bind,source=/home/ann/.mcpproxy/isolation/x/cache,"), "{all}");
+            assert!(
+                all.contains("--user 1000:1000 --mount type=bind,source=/home/ann/.mcpproxy/isolation/x/cache,"),
+                "{all}"
+            );
         }
         let as_root = arguments(EngineKind::Docker, false, &isolation, Some((0, 0))).unwrap();
         assert!(!as_root.arguments.contains(&"--user".to_owned()));

@@ -50,7 +50,10 @@ async fn ask(kind: EngineKind, program: &Path) -> Result<Engine, NoEngine> {
         Err(error) => (false, String::new(), error),
     };
     // Docker's program prints an empty version and exits with 0 where its daemon does not run.
-    let version = stdout.split_whitespace().next().is_some_and(|version| version.starts_with(|char: char| char.is_ascii_digit()));
+    let version = stdout
+        .split_whitespace()
+        .next()
+        .is_some_and(|version| version.starts_with(|char: char| char.is_ascii_digit()));
     if success && version {
         return Ok(Engine {
             kind,
@@ -68,21 +71,34 @@ fn unusable(kind: EngineKind, program: &Path, said: &str) -> NoEngine {
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let (code, message) = if program.starts_with("/snap") || has(&["snap-confine", "snap/docker"]) {
         let help = "Install Docker from docker.com or your distribution, or Podman, and remove the snap";
-        ("MCPX_DOCKER_SNAP_APPARMOR", format!("could not use Docker: its snap package forbids what isolation needs. {help}"))
+        (
+            "MCPX_DOCKER_SNAP_APPARMOR",
+            format!("could not use Docker: its snap package forbids what isolation needs. {help}"),
+        )
     } else if has(&["permission denied", "access is denied"]) {
         let help = "Add yourself to its group (`sudo usermod -aG docker $USER`) and sign in again, or install Podman";
         ("MCPX_DOCKER_NO_PERMISSION", format!("could not use {name}: no permission for its socket. {help}"))
     } else if has(&["newuidmap", "newgidmap", "subuid", "subgid"]) {
         let help = "Run `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`, then `podman system migrate`";
         ("MCPX_DOCKER_OCI_RUNTIME", format!("could not use {name}: your account has no subordinate ids. {help}"))
-    } else if has(&["cannot connect", "connection refused", "is the docker daemon running", "no such file", "not running", "machine"]) {
+    } else if has(&[
+        "cannot connect",
+        "connection refused",
+        "is the docker daemon running",
+        "no such file",
+        "not running",
+        "machine",
+    ]) {
         let help = match kind {
             EngineKind::Docker => "Start Docker Desktop, or run `sudo systemctl start docker`",
             EngineKind::Podman => "Run `podman machine start`",
         };
         ("MCPX_DOCKER_DAEMON_DOWN", format!("could not use {name}: it is not running. {help}"))
     } else if has(&["did not answer"]) {
-        ("MCPX_DOCKER_DAEMON_DOWN", format!("could not use {name}: it did not answer within {} s. Restart it", ANSWER.as_secs()))
+        (
+            "MCPX_DOCKER_DAEMON_DOWN",
+            format!("could not use {name}: it did not answer within {} s. Restart it", ANSWER.as_secs()),
+        )
     } else {
         let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it gave no reason");
         ("MCPX_DOCKER_OCI_RUNTIME", format!("could not use {name}: {last}. Run `{} info` to see more", kind.program()))
@@ -127,9 +143,20 @@ fn not_pulled(image: &str, said: &str) -> String {
         ("it does not exist", "Check the name in `isolation.image` or `docker_isolation.default_images`")
     } else if has(&["denied", "unauthorized", "authentication required"]) {
         ("its registry wants you to sign in", "Run `docker login` for its registry, or choose another image")
-    } else if has(&["no matching manifest", "no image found in manifest", "does not match the specified platform"]) {
+    } else if has(&[
+        "no matching manifest",
+        "no image found in manifest",
+        "does not match the specified platform",
+    ]) {
         ("there is none for this computer's processor", "Choose another image with `isolation.image`")
-    } else if has(&["no such host", "timeout", "connection refused", "network is unreachable", "dial tcp", "lookup"]) {
+    } else if has(&[
+        "no such host",
+        "timeout",
+        "connection refused",
+        "network is unreachable",
+        "dial tcp",
+        "lookup",
+    ]) {
         ("its registry could not be reached", "Check the network, or pull it yourself when there is one")
     } else if has(&["no space left"]) {
         ("the disk is full", "Free some space, for example with `docker system prune`")
@@ -144,7 +171,11 @@ fn not_pulled(image: &str, said: &str) -> String {
 pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) -> Option<String> {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if has(&["exec format error", "does not match the detected host platform", "wrong architecture"]) {
+    if has(&[
+        "exec format error",
+        "does not match the detected host platform",
+        "wrong architecture",
+    ]) {
         return Some(format!(
             "`{image}` is for another processor than this computer's. Choose another image with `isolation.image`"
         ));
@@ -160,9 +191,9 @@ pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) ->
             let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");
             Some(format!("could not start the container: {last}"))
         }
-        127 if has(&["not found", "no such file"]) => Some(format!(
-            "the image `{image}` has no `{program}`. Choose one that has it with `isolation.image`"
-        )),
+        127 if has(&["not found", "no such file"]) => {
+            Some(format!("the image `{image}` has no `{program}`. Choose one that has it with `isolation.image`"))
+        }
         137 if !has(&["terminated"]) => Some(format!(
             "the container was killed, probably because it needed more memory. Raise `memory_limit` (`{image}`)"
         )),
@@ -180,7 +211,9 @@ pub async fn remove_orphans(installation: &str) -> usize {
     let mut removed = 0;
     for (_, program) in programs() {
         let filter = format!("label={LABEL_INSTALLATION}={installation}");
-        let Ok((true, ids, _)) = run(&program, &["ps", "--all", "--quiet", "--filter", &filter], ANSWER).await else { continue };
+        let Ok((true, ids, _)) = run(&program, &["ps", "--all", "--quiet", "--filter", &filter], ANSWER).await else {
+            continue;
+        };
         for id in ids.split_whitespace() {
             if run(&program, &["rm", "--force", "--volumes", id], ANSWER).await.is_ok_and(|(success, ..)| success) {
                 removed += 1;
@@ -233,8 +266,18 @@ mod tests {
     fn each_failure_of_an_engine_has_its_own_message() {
         let docker = |program: &str, said: &str| unusable(EngineKind::Docker, Path::new(program), said);
         for (program, said, code, part) in [
-            ("/usr/bin/docker", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "MCPX_DOCKER_DAEMON_DOWN", "not running"),
-            ("/usr/bin/docker", "permission denied while trying to connect to the Docker daemon socket", "MCPX_DOCKER_NO_PERMISSION", "usermod"),
+            (
+                "/usr/bin/docker",
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+                "MCPX_DOCKER_DAEMON_DOWN",
+                "not running",
+            ),
+            (
+                "/usr/bin/docker",
+                "permission denied while trying to connect to the Docker daemon socket",
+                "MCPX_DOCKER_NO_PERMISSION",
+                "usermod",
+            ),
             ("/snap/bin/docker", "x", "MCPX_DOCKER_SNAP_APPARMOR", "snap"),
             ("/usr/bin/docker", "it did not answer", "MCPX_DOCKER_DAEMON_DOWN", "within 10 s"),
             ("/usr/bin/docker", "ERROR: weird\n", "MCPX_DOCKER_OCI_RUNTIME", "weird"),
@@ -243,7 +286,11 @@ mod tests {
             assert_eq!(found.code, code, "{said}");
             assert!(found.message.contains(part), "{}", found.message);
         }
-        let podman = unusable(EngineKind::Podman, Path::new("/usr/bin/podman"), "exec: \"newuidmap\": executable file not found");
+        let podman = unusable(
+            EngineKind::Podman,
+            Path::new("/usr/bin/podman"),
+            "exec: \"newuidmap\": executable file not found",
+        );
         assert!(podman.message.contains("subordinate ids"), "{}", podman.message);
     }
 

@@ -30,41 +30,174 @@ pub struct Variable {
 
 /// Names that every program may need and that hold no secrets; those of a proxy may hold its password.
 const ALLOWED: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR",
-    "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS",
-    "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_DIRS",
+    "XDG_DATA_DIRS",
+    "XDG_RUNTIME_DIR",
+    "XDG_SESSION_TYPE",
+    "XDG_CURRENT_DESKTOP",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
     // Certificates
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
-    "PIP_CERT", "AWS_CA_BUNDLE", "NIX_SSL_CERT_FILE", "DENO_CERT", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "AWS_CA_BUNDLE",
+    "NIX_SSL_CERT_FILE",
+    "DENO_CERT",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
     // Where runtimes and their caches are
-    "NVM_DIR", "NVM_BIN", "FNM_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR", "MISE_DATA_DIR", "PYENV_ROOT", "CONDA_PREFIX",
-    "GOPATH", "GOROOT", "GOCACHE", "CARGO_HOME", "RUSTUP_HOME", "BUN_INSTALL", "DENO_DIR", "DENO_INSTALL", "JAVA_HOME",
-    "DOTNET_ROOT", "HOMEBREW_PREFIX", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "PNPM_HOME", "NIX_PROFILES", "COLIMA_HOME",
-    "NPM_CONFIG_CACHE", "npm_config_cache", "PIPX_HOME", "PIPX_BIN_DIR", "PIP_CACHE_DIR",
+    "NVM_DIR",
+    "NVM_BIN",
+    "FNM_DIR",
+    "VOLTA_HOME",
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "PYENV_ROOT",
+    "CONDA_PREFIX",
+    "GOPATH",
+    "GOROOT",
+    "GOCACHE",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "BUN_INSTALL",
+    "DENO_DIR",
+    "DENO_INSTALL",
+    "JAVA_HOME",
+    "DOTNET_ROOT",
+    "HOMEBREW_PREFIX",
+    "UV_CACHE_DIR",
+    "UV_PYTHON_INSTALL_DIR",
+    "PNPM_HOME",
+    "NIX_PROFILES",
+    "COLIMA_HOME",
+    "NPM_CONFIG_CACHE",
+    "npm_config_cache",
+    "PIPX_HOME",
+    "PIPX_BIN_DIR",
+    "PIP_CACHE_DIR",
     // Container engines, for servers that are containers
-    "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "CONTAINER_HOST", "CONTAINERS_CONF",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "CONTAINER_HOST",
+    "CONTAINERS_CONF",
     // Privacy choices of the person
     "DO_NOT_TRACK",
 ];
 
 const WINDOWS: &[&str] = &[
-    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERPROFILE", "USERNAME", "USERDOMAIN",
-    "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432", "COMMONPROGRAMFILES",
-    "COMMONPROGRAMFILES(X86)", "HOMEDRIVE", "HOMEPATH", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE", "OS", "PUBLIC",
-    "ALLUSERSPROFILE", "PSMODULEPATH", "NVM_HOME", "NVM_SYMLINK",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "TEMP",
+    "TMP",
+    "USERPROFILE",
+    "USERNAME",
+    "USERDOMAIN",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "PROGRAMW6432",
+    "COMMONPROGRAMFILES",
+    "COMMONPROGRAMFILES(X86)",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "NUMBER_OF_PROCESSORS",
+    "PROCESSOR_ARCHITECTURE",
+    "OS",
+    "PUBLIC",
+    "ALLUSERSPROFILE",
+    "PSMODULEPATH",
+    "NVM_HOME",
+    "NVM_SYMLINK",
 ];
 
 const PROXY: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY"];
 
 /// Variables that change which code runs, or where it comes from. The review marks them when an entry sets one.
 const CHANGES_CODE: &[&str] = &[
-    "PATH", "PATHEXT", "COMSPEC", "SHELL", "LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "DYLD_*", "NODE_OPTIONS", "NODE_PATH",
-    "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONINSPECT", "PYTHONUSERBASE", "PERL5LIB", "PERL5OPT", "RUBYLIB",
-    "RUBYOPT", "BASH_ENV", "ENV", "ZDOTDIR", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH",
-    "DOTNET_STARTUP_HOOKS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_EXEC_PATH", "GIT_CONFIG_*", "NPM_CONFIG_*", "npm_config_*",
-    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "UV_INDEX*", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL",
-    "UV_PYTHON", "GOFLAGS", "GOPROXY", "RUSTC_WRAPPER", "CARGO_*", "BUN_OPTIONS", "EDITOR", "VISUAL", "PAGER", "BROWSER",
-    "DOCKER_HOST", "CONTAINER_HOST", "MCPPROXY_*",
+    "PATH",
+    "PATHEXT",
+    "COMSPEC",
+    "SHELL",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "LD_LIBRARY_PATH",
+    "DYLD_*",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PYTHONHOME",
+    "PYTHONINSPECT",
+    "PYTHONUSERBASE",
+    "PERL5LIB",
+    "PERL5OPT",
+    "RUBYLIB",
+    "RUBYOPT",
+    "BASH_ENV",
+    "ENV",
+    "ZDOTDIR",
+    "JAVA_TOOL_OPTIONS",
+    "_JAVA_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "CLASSPATH",
+    "DOTNET_STARTUP_HOOKS",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_EXEC_PATH",
+    "GIT_CONFIG_*",
+    "NPM_CONFIG_*",
+    "npm_config_*",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_CONFIG_FILE",
+    "UV_INDEX*",
+    "UV_DEFAULT_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_PYTHON",
+    "GOFLAGS",
+    "GOPROXY",
+    "RUSTC_WRAPPER",
+    "CARGO_*",
+    "BUN_OPTIONS",
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "BROWSER",
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+    "MCPPROXY_*",
 ];
 
 /// Whether setting this variable changes which code runs.
@@ -102,7 +235,11 @@ pub fn for_server<'a>(
 }
 
 /// Names in `inherit_env` that are not set, or that no server receives.
-pub fn not_inherited<'a>(config: &'a ServerConfig, variables: &BTreeMap<String, Variable>, windows: bool) -> Vec<&'a str> {
+pub fn not_inherited<'a>(
+    config: &'a ServerConfig,
+    variables: &BTreeMap<String, Variable>,
+    windows: bool,
+) -> Vec<&'a str> {
     let missing = |wanted: &&String| !variables.keys().any(|name| same_name(name, wanted, windows));
     config.inherit_env.iter().filter(missing).map(String::as_str).collect()
 }
@@ -167,7 +304,10 @@ mod tests {
         let mut config: ServerConfig = serde_json::from_str(entry).unwrap();
         config.environment = serde_json::from_str(environment).unwrap();
         let variables = for_server(&config, SESSION.iter().copied(), false);
-        variables.into_iter().map(|(name, variable)| format!("{name}={} {:?}", variable.value, variable.source)).collect()
+        variables
+            .into_iter()
+            .map(|(name, variable)| format!("{name}={} {:?}", variable.value, variable.source))
+            .collect()
     }
 
     #[test]
@@ -180,7 +320,8 @@ mod tests {
             "https_proxy=http://u:p@proxy AllowList",
         ];
         assert_eq!(received(r#"{"name": "s"}"#, "{}"), allow);
-        let own = received(r#"{"name": "s", "env": {"PATH": "/mine", "TOKEN": "t"}, "inherit_env": ["GITHUB_TOKEN"]}"#, "{}");
+        let own =
+            received(r#"{"name": "s", "env": {"PATH": "/mine", "TOKEN": "t"}, "inherit_env": ["GITHUB_TOKEN"]}"#, "{}");
         assert!(own.contains(&"PATH=/mine Entry".to_owned()), "{own:?}");
         assert!(own.contains(&"TOKEN=t Entry".to_owned()), "{own:?}");
         assert!(own.contains(&"GITHUB_TOKEN=gh Inherited".to_owned()), "{own:?}");
@@ -195,12 +336,12 @@ mod tests {
             received(plain, r#"{"allowed_system_vars": ["PATH", "AWS_*"], "forward_proxy_env": false}"#),
             ["AWS_SECRET_ACCESS_KEY=aws AllowList", "PATH=/bin AllowList"]
         );
+        assert_eq!(received(plain, r#"{"inherit_system_safe": false, "custom_vars": {"A": "1"}}"#), ["A=1 Settings"]);
         assert_eq!(
-            received(plain, r#"{"inherit_system_safe": false, "custom_vars": {"A": "1"}}"#),
-            ["A=1 Settings"]
-        );
-        assert_eq!(
-            received(r#"{"name": "s", "env": {"A": "2"}}"#, r#"{"inherit_system_safe": false, "custom_vars": {"A": "1"}}"#),
+            received(
+                r#"{"name": "s", "env": {"A": "2"}}"#,
+                r#"{"inherit_system_safe": false, "custom_vars": {"A": "1"}}"#
+            ),
             ["A=2 Entry"]
         );
     }
@@ -228,7 +369,14 @@ mod tests {
 
     #[test]
     fn variables_that_change_code_are_known() {
-        for name in ["NODE_OPTIONS", "LD_PRELOAD", "PATH", "DYLD_INSERT_LIBRARIES", "npm_config_registry", "Path"] {
+        for name in [
+            "NODE_OPTIONS",
+            "LD_PRELOAD",
+            "PATH",
+            "DYLD_INSERT_LIBRARIES",
+            "npm_config_registry",
+            "Path",
+        ] {
             assert!(changes_code(name), "{name}");
         }
         for name in ["API_TOKEN", "HOME", "LANG"] {

@@ -95,7 +95,10 @@ mod tests {
         .unwrap();
         let session = [("PATH", "/bin"), ("TOKEN", "s3cret"), ("AWS", "no")];
         let facts = variables(&config, session.into_iter(), false);
-        let shown: Vec<_> = facts.iter().map(|fact| format!("{} {} {:?} {}", fact.name, fact.source, fact.references, fact.changes_code)).collect();
+        let shown: Vec<_> = facts
+            .iter()
+            .map(|fact| format!("{} {} {:?} {}", fact.name, fact.source, fact.references, fact.changes_code))
+            .collect();
         assert_eq!(
             shown,
             [

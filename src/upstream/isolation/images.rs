@@ -117,7 +117,10 @@ mod tests {
         assert_eq!(image("/usr/bin/python3.12", &none, None), PYTHON);
         assert_eq!(image(r"C:\node\npx.cmd", &none, None), "docker.io/library/node:22");
         assert_eq!(image("/home/ann/server", &none, None), BINARY.1);
-        let own = BTreeMap::from([("npx".to_owned(), "node:24".to_owned()), ("python".to_owned(), "me/py".to_owned())]);
+        let own = BTreeMap::from([
+            ("npx".to_owned(), "node:24".to_owned()),
+            ("python".to_owned(), "me/py".to_owned()),
+        ]);
         assert_eq!(image("npx", &own, None), "docker.io/library/node:24");
         assert_eq!(image("uvx", &own, Some("registry.corp:5000/")), "registry.corp:5000/me/py");
         assert_eq!(qualified("localhost/x:1", None), "localhost/x:1");

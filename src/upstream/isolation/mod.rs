@@ -3,6 +3,7 @@
 //! `environment`, `paths`, `plan`, `sandbox`, `container` and `seatbelt` are pure; `landlock` and `engine` act.
 
 pub mod container;
+pub mod disk;
 pub mod engine;
 pub mod environment;
 pub mod facts;

@@ -1,28 +1,11 @@
 //! Which paths of this computer a server may see: what its entry names, what its runtime needs, and never what is secret.
 //!
-//! Pure functions over [`Disk`], so that tests need no real files.
+//! Pure functions over [`Disk`], so tests need no real files.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-/// What is at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    File,
-    Directory,
-}
-
-/// What the planning asks of the file system.
-pub trait Disk {
-    /// What is at a path, links followed; none if nothing is.
-    fn kind(&self, path: &Path) -> Option<Kind>;
-    /// The entries of a directory.
-    fn children(&self, path: &Path) -> Vec<PathBuf>;
-    /// The path with all links resolved.
-    fn real(&self, path: &Path) -> Option<PathBuf>;
-    /// The program of this name in the path of the session.
-    fn program(&self, name: &str) -> Option<PathBuf>;
-}
+use super::disk::{Disk, Kind};
 
 /// Paths that a server may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,49 +31,172 @@ pub struct Named<'a> {
 
 /// Below the home directory: keys, credentials, browser profiles, keyrings, other programs' sign-ins.
 const SECRET: &[&str] = &[
-    ".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".config/gh", ".config/glab-cli", ".kube", ".docker", ".netrc",
-    ".npmrc", ".pypirc", ".git-credentials", ".config/git/credentials", ".password-store", ".local/share/keyrings",
-    ".local/share/kwalletd", ".pki", ".mozilla", ".thunderbird", ".config/google-chrome", ".config/chromium",
-    ".config/BraveSoftware", ".config/microsoft-edge", ".config/vivaldi", ".config/opera", "snap/firefox", "snap/chromium",
-    ".var/app", ".config/Bitwarden", ".config/1Password", ".config/op", ".config/Signal", ".terraform.d", ".vault-token",
-    ".pgpass", ".my.cnf", ".bash_history", ".zsh_history", ".python_history", ".node_repl_history", ".claude",
-    ".claude.json", ".codex", ".cursor", ".gemini", ".config/Claude", ".config/Code", ".config/Cursor", ".cargo/credentials.toml",
-    ".config/rclone", ".config/doctl", ".config/containers", ".oci", ".config/sops", ".config/age", ".bitcoin", ".electrum",
-    "Library/Keychains", "Library/Cookies", "Library/Safari", "Library/Mail", "Library/Messages",
-    "Library/Application Support/Google/Chrome", "Library/Application Support/Firefox",
-    "Library/Application Support/BraveSoftware", "Library/Application Support/Microsoft Edge",
-    "Library/Application Support/Arc", "Library/Application Support/Claude", "Library/Application Support/com.apple.TCC",
-    "AppData/Roaming/gcloud", "AppData/Local/Google/Chrome", "AppData/Roaming/Mozilla", "AppData/Local/Microsoft/Edge",
-    "AppData/Roaming/Claude", "AppData/Roaming/GitHub CLI", "AppData/Local/Microsoft/Credentials",
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/glab-cli",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".config/git/credentials",
+    ".password-store",
+    ".local/share/keyrings",
+    ".local/share/kwalletd",
+    ".pki",
+    ".mozilla",
+    ".thunderbird",
+    ".config/google-chrome",
+    ".config/chromium",
+    ".config/BraveSoftware",
+    ".config/microsoft-edge",
+    ".config/vivaldi",
+    ".config/opera",
+    "snap/firefox",
+    "snap/chromium",
+    ".var/app",
+    ".config/Bitwarden",
+    ".config/1Password",
+    ".config/op",
+    ".config/Signal",
+    ".terraform.d",
+    ".vault-token",
+    ".pgpass",
+    ".my.cnf",
+    ".bash_history",
+    ".zsh_history",
+    ".python_history",
+    ".node_repl_history",
+    ".claude",
+    ".claude.json",
+    ".codex",
+    ".cursor",
+    ".gemini",
+    ".config/Claude",
+    ".config/Code",
+    ".config/Cursor",
+    ".cargo/credentials.toml",
+    ".config/rclone",
+    ".config/doctl",
+    ".config/containers",
+    ".oci",
+    ".config/sops",
+    ".config/age",
+    ".bitcoin",
+    ".electrum",
+    "Library/Keychains",
+    "Library/Cookies",
+    "Library/Safari",
+    "Library/Mail",
+    "Library/Messages",
+    "Library/Application Support/Google/Chrome",
+    "Library/Application Support/Firefox",
+    "Library/Application Support/BraveSoftware",
+    "Library/Application Support/Microsoft Edge",
+    "Library/Application Support/Arc",
+    "Library/Application Support/Claude",
+    "Library/Application Support/com.apple.TCC",
+    "AppData/Roaming/gcloud",
+    "AppData/Local/Google/Chrome",
+    "AppData/Roaming/Mozilla",
+    "AppData/Local/Microsoft/Edge",
+    "AppData/Roaming/Claude",
+    "AppData/Roaming/GitHub CLI",
+    "AppData/Local/Microsoft/Credentials",
     "AppData/Roaming/Microsoft/Credentials",
 ];
 
 /// Of the system: what only its administrator may read. It matters where this program runs as one.
-const SYSTEM_SECRET: &[&str] =
-    &["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/ssh"];
+const SYSTEM_SECRET: &[&str] = &[
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/ssh",
+];
 
 /// Below the home directory: where runtimes live. They hold programs, no secrets.
 const RUNTIMES: &[&str] = &[
-    ".nvm", ".fnm", ".volta", ".asdf", ".local/share/mise", ".local/share/fnm", ".local/share/uv", ".local/share/pnpm",
-    ".local/share/pipx", ".local/pipx", ".local/bin", ".pyenv", ".rbenv", ".cargo/bin", ".rustup", ".bun/bin", ".deno/bin", ".sdkman",
-    ".dotnet", "go/bin", "bin", "miniconda3", "anaconda3", "miniforge3", "Library/pnpm",
+    ".nvm",
+    ".fnm",
+    ".volta",
+    ".asdf",
+    ".local/share/mise",
+    ".local/share/fnm",
+    ".local/share/uv",
+    ".local/share/pnpm",
+    ".local/share/pipx",
+    ".local/pipx",
+    ".local/bin",
+    ".pyenv",
+    ".rbenv",
+    ".cargo/bin",
+    ".rustup",
+    ".bun/bin",
+    ".deno/bin",
+    ".sdkman",
+    ".dotnet",
+    "go/bin",
+    "bin",
+    "miniconda3",
+    "anaconda3",
+    "miniforge3",
+    "Library/pnpm",
 ];
 
 /// Files that mark the root of a project.
-const PROJECT: &[&str] =
-    &["package.json", "pyproject.toml", "requirements.txt", "go.mod", "Cargo.toml", "node_modules", ".venv", "deno.json", "setup.py"];
+const PROJECT: &[&str] = &[
+    "package.json",
+    "pyproject.toml",
+    "requirements.txt",
+    "go.mod",
+    "Cargo.toml",
+    "node_modules",
+    ".venv",
+    "deno.json",
+    "setup.py",
+];
 
 /// Ends of files that an interpreter runs.
-const SCRIPTS: &[&str] = &["js", "mjs", "cjs", "ts", "mts", "py", "rb", "php", "sh", "jar", "wasm", "pl", "lua", "go", "exs"];
+const SCRIPTS: &[&str] = &[
+    "js", "mjs", "cjs", "ts", "mts", "py", "rb", "php", "sh", "jar", "wasm", "pl", "lua", "go", "exs",
+];
 
 /// Files beside which their program writes others.
 const DATABASES: &[&str] = &["db", "sqlite", "sqlite3", "duckdb"];
 
 /// Directories of a Linux system that every program reads: programs, libraries, settings.
 const LINUX: &[&str] = &[
-    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/etc", "/nix/store", "/gnu/store", "/snap", "/proc",
-    "/sys", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/current-system", "/var/lib/ca-certificates",
-    "/dev/urandom", "/dev/random", "/dev/zero", "/dev/full",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/etc",
+    "/nix/store",
+    "/gnu/store",
+    "/snap",
+    "/proc",
+    "/sys",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/run/current-system",
+    "/var/lib/ca-certificates",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+    "/dev/full",
 ];
 
 /// Everything that stays closed to servers.
@@ -172,23 +278,33 @@ impl<'a, D: Disk> Granting<'a, D> {
                 continue;
             }
             programs.extend(self.disk.real(&program));
+            if let Some(packages) = packages(&program) {
+                self.read(packages);
+            }
             let Some(directory) = program.parent() else { continue };
             let root = directory.parent().filter(|_| directory.ends_with("bin") || directory.ends_with("Scripts"));
             let root = root.filter(|root| !self.is_wide(root)).unwrap_or(directory);
             if !is_system(root) && !self.is_wide(root) {
                 self.read(root);
                 // A virtual environment borrows the interpreter of another one.
-                programs.extend(["bin/python3", "bin/python"].iter().map(|name| root.join(name)).filter(|path| self.disk.kind(path).is_some()));
+                programs.extend(
+                    ["bin/python3", "bin/python"]
+                        .iter()
+                        .map(|name| root.join(name))
+                        .filter(|path| self.disk.kind(path).is_some()),
+                );
             }
         }
     }
 
     fn argument(&mut self, argument: &str, index: usize, named: &Named<'_>) {
         // `--path=/x` as well as `/x`.
-        let text = argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value);
+        let text =
+            argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value);
         let path = Path::new(text);
         let looks_like_path = path.is_absolute() || text.starts_with("./") || text.starts_with("../");
-        let relative = !path.is_absolute() && named.working_directory.is_some() && !text.starts_with('-') && !text.is_empty();
+        let relative =
+            !path.is_absolute() && named.working_directory.is_some() && !text.starts_with('-') && !text.is_empty();
         if !looks_like_path && !relative {
             return;
         }
@@ -222,6 +338,9 @@ impl<'a, D: Disk> Granting<'a, D> {
 
     /// A script is read with the project that it is a part of.
     fn project(&mut self, script: &Path) {
+        if let Some(packages) = packages(script) {
+            self.read(packages);
+        }
         let mut directory = script.parent();
         for _ in 0..5 {
             let Some(here) = directory.filter(|here| !self.is_wide(here)) else { break };
@@ -296,16 +415,24 @@ impl<'a, D: Disk> Granting<'a, D> {
 
     /// Whether a directory holds far more than a program: the home directory, or anything above it.
     fn is_wide(&self, path: &Path) -> bool {
-        path.parent().is_none() || self.home.is_some_and(|home| home.starts_with(path))
+        path.parent().is_none()
+            || self.home.is_some_and(|home| home.starts_with(path))
             || self.home.is_some_and(|home| path == home.join(".local") || path == home.join(".config"))
     }
 }
 
+/// The outermost `node_modules` that a path is in: a package there uses its neighbours.
+fn packages(path: &Path) -> Option<&Path> {
+    path.ancestors().filter(|above| above.ends_with("node_modules")).last()
+}
+
 /// Directories of the system, which every server may read.
 fn is_system(path: &Path) -> bool {
-    ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix", "/gnu", "/snap", "/System", "/Library"]
-        .iter()
-        .any(|system| path.starts_with(system))
+    [
+        "/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix", "/gnu", "/snap", "/System", "/Library",
+    ]
+    .iter()
+    .any(|system| path.starts_with(system))
         && !path.starts_with("/usr/local/src")
 }
 
@@ -315,7 +442,9 @@ fn is_shared(path: &Path) -> bool {
 }
 
 fn has_end(path: &Path, ends: &[&str]) -> bool {
-    path.extension().and_then(|end| end.to_str()).is_some_and(|end| ends.iter().any(|known| known.eq_ignore_ascii_case(end)))
+    path.extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| ends.iter().any(|known| known.eq_ignore_ascii_case(end)))
 }
 
 /// The path without `.` and `..`; links are not followed here.
@@ -331,29 +460,6 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
-}
-
-/// The file system itself.
-#[derive(Debug, Clone, Copy)]
-pub struct RealDisk;
-
-impl Disk for RealDisk {
-    fn kind(&self, path: &Path) -> Option<Kind> {
-        let found = std::fs::metadata(path).ok()?;
-        Some(if found.is_dir() { Kind::Directory } else { Kind::File })
-    }
-
-    fn children(&self, path: &Path) -> Vec<PathBuf> {
-        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-    }
-
-    fn real(&self, path: &Path) -> Option<PathBuf> {
-        std::fs::canonicalize(path).ok()
-    }
-
-    fn program(&self, name: &str) -> Option<PathBuf> {
-        which::which(name).ok()
-    }
 }
 
 #[cfg(test)]
@@ -375,7 +481,8 @@ pub mod tests {
                 links: BTreeMap::new(),
             };
             for name in names {
-                let (name, target) = name.split_once(" -> ").map_or((*name, None), |(name, target)| (name, Some(target)));
+                let (name, target) =
+                    name.split_once(" -> ").map_or((*name, None), |(name, target)| (name, Some(target)));
                 if let Some(target) = target {
                     files.links.insert(name.into(), target.into());
                 }
@@ -406,7 +513,12 @@ pub mod tests {
         }
     }
 
-    fn granted(files: &[&str], program: &str, arguments: &[&str], values: &[&str]) -> (Vec<String>, Vec<String>, Vec<String>) {
+    fn granted(
+        files: &[&str],
+        program: &str,
+        arguments: &[&str],
+        values: &[&str],
+    ) -> (Vec<String>, Vec<String>, Vec<String>) {
         let disk = Files::of(files);
         let home = Path::new("/home/ann");
         let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
@@ -419,13 +531,27 @@ pub mod tests {
             write: &[],
         };
         let grants = grants(&named, Some(home), &secret(Some(home), Path::new("/home/ann/.mcpproxy"), false), &disk);
-        let text = |paths: BTreeSet<PathBuf>| paths.iter().map(|path| path.to_string_lossy().trim_end_matches('/').to_owned()).filter(|path| !RUNTIMES.iter().any(|name| Path::new(path) == home.join(name)) && !LINUX.contains(&path.as_str())).collect::<Vec<_>>();
+        let text = |paths: BTreeSet<PathBuf>| {
+            paths
+                .iter()
+                .map(|path| path.to_string_lossy().trim_end_matches('/').to_owned())
+                .filter(|path| {
+                    !RUNTIMES.iter().any(|name| Path::new(path) == home.join(name)) && !LINUX.contains(&path.as_str())
+                })
+                .collect::<Vec<_>>()
+        };
         (text(grants.read), text(grants.write), text(grants.refused))
     }
 
     #[test]
     fn a_directory_argument_may_be_written_without_the_secrets_in_it() {
-        let files = ["/home/ann/projects/a.txt", "/home/ann/.ssh/id_rsa", "/home/ann/notes/", "/home/ann/.config/gh/hosts.yml", "/home/ann/.config/app/x"];
+        let files = [
+            "/home/ann/projects/a.txt",
+            "/home/ann/.ssh/id_rsa",
+            "/home/ann/notes/",
+            "/home/ann/.config/gh/hosts.yml",
+            "/home/ann/.config/app/x",
+        ];
         let (_, write, refused) = granted(&files, "/usr/bin/npx", &["-y", "fs-server", "/home/ann/projects"], &[]);
         assert_eq!((write, refused), (vec!["/home/ann/projects".to_owned()], vec![]));
         let (_, write, _) = granted(&files, "/usr/bin/npx", &["/home/ann"], &[]);
@@ -439,17 +565,32 @@ pub mod tests {
     #[test]
     fn a_link_does_not_lead_to_a_secret() {
         let files = ["/home/ann/.ssh/id_rsa", "/home/ann/keys/ -> /home/ann/.ssh"];
-        let disk = Files { links: [(PathBuf::from("/home/ann/keys"), PathBuf::from("/home/ann/.ssh"))].into(), ..Files::of(&files) };
+        let disk = Files {
+            links: [(PathBuf::from("/home/ann/keys"), PathBuf::from("/home/ann/.ssh"))].into(),
+            ..Files::of(&files)
+        };
         let home = Path::new("/home/ann");
         let arguments = ["/home/ann/keys".to_owned()];
-        let named = Named { program: Path::new("/usr/bin/x"), arguments: &arguments, values: &[], working_directory: None, read: &[], write: &[] };
+        let named = Named {
+            program: Path::new("/usr/bin/x"),
+            arguments: &arguments,
+            values: &[],
+            working_directory: None,
+            read: &[],
+            write: &[],
+        };
         let grants = grants(&named, Some(home), &secret(Some(home), Path::new("/d"), false), &disk);
         assert!(grants.write.is_empty() && grants.refused.contains(Path::new("/home/ann/keys")), "{grants:?}");
     }
 
     #[test]
     fn a_script_is_read_with_its_project_and_a_program_with_its_runtime() {
-        let files = ["/home/ann/srv/package.json", "/home/ann/srv/dist/index.js", "/srv/node/bin/node", "/home/ann/solo.py"];
+        let files = [
+            "/home/ann/srv/package.json",
+            "/home/ann/srv/dist/index.js",
+            "/srv/node/bin/node",
+            "/home/ann/solo.py",
+        ];
         let (read, write, _) = granted(&files, "/srv/node/bin/node", &["/home/ann/srv/dist/index.js"], &[]);
         assert_eq!((read, write), (vec!["/home/ann/srv".to_owned(), "/srv/node".to_owned()], vec![]));
         let (read, _, _) = granted(&files, "/usr/bin/python3", &["/home/ann/solo.py"], &[]);
@@ -458,11 +599,17 @@ pub mod tests {
 
     #[test]
     fn paths_in_variables_are_read_and_databases_are_written() {
-        let files = ["/home/ann/.config/gcloud/key.json", "/home/ann/vault/", "/home/ann/data/x.db", "/home/ann/out/"];
+        let files = [
+            "/home/ann/.config/gcloud/key.json",
+            "/home/ann/vault/",
+            "/home/ann/data/x.db",
+            "/home/ann/out/",
+        ];
         let values = ["/home/ann/.config/gcloud/key.json", "/home/ann/vault", "plain"];
         let (read, _, _) = granted(&files, "/usr/bin/npx", &[], &values);
         assert_eq!(read, ["/home/ann/.config/gcloud/key.json", "/home/ann/vault"]);
-        let (_, write, _) = granted(&files, "/usr/bin/npx", &["--db=/home/ann/data/x.db", "/home/ann/out/new.json", "/tmp/new"], &[]);
+        let (_, write, _) =
+            granted(&files, "/usr/bin/npx", &["--db=/home/ann/data/x.db", "/home/ann/out/new.json", "/tmp/new"], &[]);
         assert_eq!(write, ["/home/ann/data", "/home/ann/data/x.db", "/home/ann/out"]);
     }
 }

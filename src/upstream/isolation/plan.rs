@@ -9,7 +9,9 @@ use crate::config::{Protocol, ServerConfig};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// It runs as any other program of yours; the note says why, where isolation was wanted.
-    None { note: Option<String> },
+    None {
+        note: Option<String>,
+    },
     /// Its command starts a container itself.
     OwnContainer,
     /// Nothing of it runs on this computer.
@@ -178,7 +180,11 @@ mod tests {
             (Linux, Some(7), true, "none", on, "none"),
             (Linux, Some(7), true, "vault", on, "refused: `isolation` is `vault`, which this version does not know"),
         ] {
-            assert_eq!(chosen(&machine(system, landlock, engine), mode, network), expected, "{system:?} {landlock:?} {mode}");
+            assert_eq!(
+                chosen(&machine(system, landlock, engine), mode, network),
+                expected,
+                "{system:?} {landlock:?} {mode}"
+            );
         }
     }
 

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::container::{self, Container};
+use super::disk::RealDisk;
 use super::environment::{self, Variable};
 use super::facts::{self, IsolationFacts, VariableFact};
 use super::machine::{Engine, Machine, NoEngine, System};
-use super::paths::{self, Named, RealDisk};
+use super::paths::{self, Named};
 use super::plan::{Choice, asks_for_engine, choose, is_engine_command};
 use super::sandbox::{self, Sandbox};
 use super::{engine, seatbelt};
@@ -128,7 +129,11 @@ impl Isolator {
             system,
             landlock,
             seatbelt: system == System::MacOs && Path::new(seatbelt::PROGRAM).exists(),
-            engine: if asks_for_engine(config, system, landlock) { self.engine().await } else { Err(unasked()) },
+            engine: if asks_for_engine(config, system, landlock) {
+                self.engine().await
+            } else {
+                Err(unasked())
+            },
             home: home_directory(),
             data_directory: self.data_directory.clone(),
             ids: user_ids(),
@@ -352,7 +357,12 @@ impl<'a> Preparing<'a> {
 }
 
 /// On macOS another program applies the sandbox; on Linux the child does it itself.
-fn under_sandbox(sandbox: &Sandbox, program: PathBuf, arguments: &[String], machine: &Machine) -> (PathBuf, Vec<String>) {
+fn under_sandbox(
+    sandbox: &Sandbox,
+    program: PathBuf,
+    arguments: &[String],
+    machine: &Machine,
+) -> (PathBuf, Vec<String>) {
     if machine.system != System::MacOs {
         return (program, arguments.to_vec());
     }

@@ -16,7 +16,7 @@ pub struct Sandbox {
     /// Closed even where a path above is open; only systems with deny rules need it.
     pub secret: BTreeSet<PathBuf>,
     pub network: Network,
-    /// The server's own directory, with its home and its temporary files. Nobody else reads it.
+    /// The server's own directory, with its home and its temporary files.
     pub private: PathBuf,
     pub working_directory: PathBuf,
 }
@@ -26,9 +26,31 @@ const LINUX_WRITE: &[&str] = &["/dev/null", "/dev/tty", "/dev/ptmx", "/dev/pts"]
 
 /// Variables that lead to directories of the person: inside the sandbox each has its own.
 const DIRECTORIES: &[&str] = &[
-    "HOME", "TMPDIR", "TEMP", "TMP", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
-    "NPM_CONFIG_CACHE", "npm_config_cache", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "PIP_CACHE_DIR", "PIPX_HOME", "PIPX_BIN_DIR",
-    "DENO_DIR", "GOPATH", "GOCACHE", "CARGO_HOME", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DOCKER_HOST", "CONTAINER_HOST",
+    "HOME",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    "NPM_CONFIG_CACHE",
+    "npm_config_cache",
+    "UV_CACHE_DIR",
+    "UV_PYTHON_INSTALL_DIR",
+    "PIP_CACHE_DIR",
+    "PIPX_HOME",
+    "PIPX_BIN_DIR",
+    "DENO_DIR",
+    "GOPATH",
+    "GOCACHE",
+    "CARGO_HOME",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
 ];
 
 impl Sandbox {
@@ -63,7 +85,8 @@ impl Sandbox {
 
     /// The variables inside: the person's directories are replaced by the server's own, what its entry sets stays.
     pub fn variables(&self, mut variables: BTreeMap<String, Variable>) -> BTreeMap<String, Variable> {
-        variables.retain(|name, variable| variable.source != Source::AllowList || !DIRECTORIES.contains(&name.as_str()));
+        variables
+            .retain(|name, variable| variable.source != Source::AllowList || !DIRECTORIES.contains(&name.as_str()));
         let [home, temporary] = self.own_directories();
         for (name, path) in [("HOME", &home), ("TMPDIR", &temporary)] {
             variables.entry(name.to_owned()).or_insert_with(|| Variable {
@@ -108,7 +131,12 @@ mod tests {
         };
         let sandbox = Sandbox::of(System::Linux, grants, BTreeSet::new(), Network::On, private.clone(), None);
         assert!(sandbox.may_read(Path::new("/usr/bin/node")) && sandbox.may_read(&private.join("home/x")));
-        for closed in ["/home/ann/.ssh/id_rsa", "/home/ann/.mcpproxy/mcp_config.json", "/var/lib/x", "/run/user/1000/bus"] {
+        for closed in [
+            "/home/ann/.ssh/id_rsa",
+            "/home/ann/.mcpproxy/mcp_config.json",
+            "/var/lib/x",
+            "/run/user/1000/bus",
+        ] {
             assert!(!sandbox.may_read(Path::new(closed)), "{closed}");
         }
         let variable = |value: &str, source| Variable {
@@ -122,6 +150,13 @@ mod tests {
             ("PATH".to_owned(), variable("/bin", Source::AllowList)),
         ]));
         let shown: Vec<_> = variables.iter().map(|(name, variable)| format!("{name}={}", variable.value)).collect();
-        assert_eq!(shown, [format!("HOME={}", private.join("home").display()), "PATH=/bin".to_owned(), "TMPDIR=/mine".to_owned()]);
+        assert_eq!(
+            shown,
+            [
+                format!("HOME={}", private.join("home").display()),
+                "PATH=/bin".to_owned(),
+                "TMPDIR=/mine".to_owned()
+            ]
+        );
     }
 }

@@ -20,7 +20,9 @@ pub fn profile(sandbox: &Sandbox, home: Option<&Path>) -> String {
     rule("deny file-read*", &mut home.into_iter().chain([Path::new("/Volumes"), Path::new("/Users")]));
     rule("allow file-read*", &mut sandbox.read.iter().map(AsRef::as_ref));
     rule("deny file-read* file-write*", &mut sandbox.secret.iter().map(AsRef::as_ref));
-    profile.push_str("(deny file-write* (subpath \"/\"))\n(allow file-write* (literal \"/dev/null\") (literal \"/dev/tty\"))\n");
+    profile.push_str(
+        "(deny file-write* (subpath \"/\"))\n(allow file-write* (literal \"/dev/null\") (literal \"/dev/tty\"))\n",
+    );
     for path in &sandbox.write {
         let _ = writeln!(profile, "(allow file-read* file-write* (subpath {}))", quoted(path));
     }
@@ -32,7 +34,9 @@ pub fn profile(sandbox: &Sandbox, home: Option<&Path>) -> String {
         let _ = writeln!(profile, "(allow file-read* (literal {}))", quoted(path));
     }
     profile.push_str("(deny process-info* (target others))\n(deny signal (target others))\n");
-    profile.push_str("(deny mach-lookup (global-name \"com.apple.SecurityServer\") (global-name \"com.apple.securityd.xpc\"))\n");
+    profile.push_str(
+        "(deny mach-lookup (global-name \"com.apple.SecurityServer\") (global-name \"com.apple.securityd.xpc\"))\n",
+    );
     profile.push_str("(deny network* (remote unix-socket))\n");
     match sandbox.network {
         Network::On => {}

@@ -1,0 +1,36 @@
+//! The error of a command.
+
+use serde::Serialize;
+
+use crate::contract::exit_code::ExitCode;
+
+/// Why a command failed, in the shape of the existing CLI (contract: cli-config-telemetry §1.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CliError {
+    pub code: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<String>,
+    #[serde(skip)]
+    pub exit: ExitCode,
+}
+
+impl CliError {
+    /// An error that exits with 1.
+    pub fn new(code: &'static str, message: impl Into<String>) -> CliError {
+        CliError {
+            code,
+            message: message.into(),
+            guidance: None,
+            exit: ExitCode::General,
+        }
+    }
+
+    /// The error with a line that says what to do next.
+    pub fn guided(self, guidance: impl Into<String>) -> CliError {
+        CliError {
+            guidance: Some(guidance.into()),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! One entry of `mcpServers`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
+use crate::config::environment_filter::EnvironmentFilter;
+use crate::config::isolation::{Isolation, IsolationKeys, keys_or_word};
+
+/// A server. Either `command` or `url` is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct ServerConfig {
+    /// Unique name without a colon. Its tools are called `name:tool`.
+    pub name: String,
+    /// How to talk to the server.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Program of a local server.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Arguments of the program.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub args: Vec<String>,
+    /// Environment variables of the program.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub env: BTreeMap<String, String>,
+    /// Directory that the program starts in.
+    #[serde(default)]
+    pub working_dir: Option<PathBuf>,
+    /// URL of a remote server.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Headers of every request to `url`; never shown.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub headers: BTreeMap<String, String>,
+    /// Sign-in settings, if the server's own are not enough.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<OauthConfig>")]
+    pub oauth: OauthConfig,
+    /// `false` stops the server and keeps its configuration.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// The server needs approval: it does not run, and its tools are unavailable.
+    #[serde(default)]
+    pub quarantined: bool,
+    /// The older name of `auto_approve_tool_changes`.
+    #[serde(default)]
+    pub skip_quarantine: bool,
+    /// New and changed tools of this server need no approval.
+    #[serde(default)]
+    pub auto_approve_tool_changes: Option<bool>,
+    /// If not empty, only these tools are on.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub enabled_tools: Vec<String>,
+    /// Tools that are off.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub disabled_tools: Vec<String>,
+    /// Isolation of this server.
+    /// One word sets the mode only, such as `"auto"`.
+    #[serde(default, rename = "isolation", deserialize_with = "keys_or_word")]
+    #[schemars(with = "Option<IsolationKeys>")]
+    pub isolation_keys: IsolationKeys,
+    /// The isolation that results, with `docker_isolation` taken into account.
+    #[serde(skip)]
+    pub isolation: Isolation,
+    /// Names of variables of your session that this server receives besides the built-in list.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub inherit_env: Vec<String>,
+    /// `environment` of the settings.
+    #[serde(skip)]
+    pub environment: EnvironmentFilter,
+    /// `false` hides the server's prompts from clients.
+    #[serde(default)]
+    pub expose_prompts: Option<bool>,
+    /// Longest duration of the start, downloads included, such as `90s`. Default: 180 s for local servers, 30 s for remote ones.
+    #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
+    pub init_timeout: Option<Duration>,
+}
+
+/// A client that you registered at the authorization server, and what to request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct OauthConfig {
+    /// Id of the registered client.
+    #[serde(default, deserialize_with = "string_or_none")]
+    pub client_id: Option<String>,
+    /// Secret of the registered client.
+    #[serde(default, deserialize_with = "string_or_none")]
+    pub client_secret: Option<String>,
+    /// URL on this computer, as registered.
+    #[serde(default, deserialize_with = "string_or_none")]
+    pub redirect_uri: Option<String>,
+    /// Scopes to request.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub scopes: Vec<String>,
+    /// Additional parameters of the sign-in page, such as `audience`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub extra_params: BTreeMap<String, String>,
+}
+
+/// How to talk to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    #[serde(rename = "stdio")]
+    Stdio,
+    #[serde(rename = "http")]
+    Http,
+    #[serde(rename = "sse")]
+    Sse,
+    #[serde(rename = "streamable-http")]
+    StreamableHttp,
+    /// Detects it: stdio with a `command`, HTTP with a `url`.
+    #[default]
+    #[serde(rename = "auto", alias = "")]
+    Auto,
+}
+
+impl Protocol {
+    /// The name in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Protocol::Stdio => "stdio",
+            Protocol::Http => "http",
+            Protocol::Sse => "sse",
+            Protocol::StreamableHttp => "streamable-http",
+            Protocol::Auto => "auto",
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Whether new and changed tools of this server need no approval.
+    pub fn trusts_changes(&self) -> bool {
+        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
+    }
+
+    /// The entry with the legacy SSE transport, if the protocol is to be detected.
+    pub fn over_sse(&self) -> Option<ServerConfig> {
+        let detects = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
+        detects.then(|| ServerConfig {
+            protocol: Protocol::Sse,
+            ..self.clone()
+        })
+    }
+
+    /// The protocol with `auto` resolved. An HTTP server may still turn out to use legacy SSE.
+    pub fn effective_protocol(&self) -> Protocol {
+        match self.protocol {
+            Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
+            Protocol::Auto => Protocol::StreamableHttp,
+            protocol => protocol,
+        }
+    }
+}
