@@ -5,6 +5,7 @@
 
 mod deserialize;
 pub mod document;
+pub mod environment_filter;
 pub mod isolation;
 pub mod references;
 pub mod schema;
@@ -19,7 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::deserialize::{null_as_default, optional_duration, yes};
-use crate::config::isolation::Isolation;
+use crate::config::environment_filter::EnvironmentFilter;
+use crate::config::isolation::IsolationKeys;
 use crate::config::server::servers;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
@@ -97,8 +99,12 @@ pub struct Config {
     pub intent_declaration: IntentDeclaration,
     /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Isolation>")]
-    pub docker_isolation: Isolation,
+    #[schemars(with = "Option<IsolationKeys>")]
+    pub docker_isolation: IsolationKeys,
+    /// Which variables of the session servers receive.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<EnvironmentFilter>")]
+    pub environment: EnvironmentFilter,
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
@@ -193,7 +199,8 @@ impl Config {
             }
         }
         for server in &mut config.servers {
-            server.isolation = server.isolation.within(&config.docker_isolation);
+            server.isolation = server.isolation_keys.within(&config.docker_isolation);
+            server.environment = config.environment.clone();
         }
         match config.semantic_error() {
             None => Ok(config),

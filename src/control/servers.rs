@@ -138,7 +138,7 @@ impl ServerControl {
         };
         let entries: Vec<(String, Value)> = entries.into_iter().map(prepared).collect();
         let edit = self.config.edit(move |document| {
-            entries.iter().try_for_each(|(name, entry)| document.add_server(name, entry.clone()))
+            entries.iter().try_for_each(|(name, entry)| document.add_new_server(name, entry.clone()))
         });
         edit.await
     }

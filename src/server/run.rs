@@ -76,6 +76,8 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let local = bind_local(&options, &config).await?;
 
     let core = Core::new(&options, store, config, address, local.as_ref().map(|(address, _)| address));
+    let isolator = core.app.upstreams.isolator();
+    tokio::spawn(async move { isolator.remove_orphans().await });
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
@@ -142,7 +144,7 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(&options.root.logs(), approvals, tokens));
+        let upstreams = Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens));
         let on_telemetry = {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))

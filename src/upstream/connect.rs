@@ -131,11 +131,13 @@ async fn start(
     if let Some(reason) = reason {
         return Err(reason.into());
     }
+    let launch = handles.isolator.prepare(config, log).await?;
+    handles.state.send_modify(|state| state.isolation = Some(launch.choice.clone()));
     let Spawned {
         mut process,
         stdout,
         stdin,
-    } = spawn(config, log)?;
+    } = spawn(&config.name, launch, log)?;
     let limit = config.init_timeout.unwrap_or(FIRST_START);
     let attempt = Attempt::new(limit, process.stderr().clone());
     handles.state.send_modify(|state| state.attempt = Some(attempt));

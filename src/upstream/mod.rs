@@ -5,6 +5,7 @@ pub mod connect;
 pub mod connect_error;
 pub mod error;
 pub mod health;
+pub mod isolation;
 pub mod list;
 pub mod oauth;
 pub mod offers;

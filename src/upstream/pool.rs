@@ -17,6 +17,7 @@ use crate::os::sync::{lock, read, write};
 use crate::upstream::approvals::{Approvals, PendingTool};
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::error::{ApproveError, CallError, not_answered};
+use crate::upstream::isolation::Isolator;
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::resolve::inactive_phase;
 use crate::upstream::server_handles::{Connection, ServerHandles, SessionError};
@@ -37,6 +38,7 @@ const CONCURRENT_STARTS: usize = 8;
 pub struct UpstreamPool {
     pub servers: RwLock<BTreeMap<String, Upstream>>,
     logs: PathBuf,
+    isolator: Arc<Isolator>,
     approvals: Arc<Approvals>,
     pub tokens: Arc<TokenStore>,
     changes: Arc<watch::Sender<u64>>,
@@ -70,10 +72,11 @@ pub enum Route {
 
 impl UpstreamPool {
     /// An empty pool; server logs go to `logs`.
-    pub fn new(logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
+    pub fn new(data_directory: &Path, logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
         UpstreamPool {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),
+            isolator: Arc::new(Isolator::new(data_directory)),
             approvals: Arc::new(approvals),
             tokens: Arc::new(tokens),
             changes: Arc::new(watch::Sender::new(0)),
@@ -87,6 +90,11 @@ impl UpstreamPool {
     /// The approved tools.
     pub fn approvals(&self) -> Arc<Approvals> {
         self.approvals.clone()
+    }
+
+    /// Prepares and explains the isolation of servers.
+    pub fn isolator(&self) -> Arc<Isolator> {
+        self.isolator.clone()
     }
 
     /// Messages of servers to every session, from now on.
@@ -375,6 +383,7 @@ impl UpstreamPool {
             health_check: health_check.clone(),
             session_error: session_error.clone(),
             stop: stop.clone(),
+            isolator: self.isolator.clone(),
             broadcasts: self.broadcasts.clone(),
             subscriptions: self.subscriptions.clone(),
             starts: self.starts.clone(),

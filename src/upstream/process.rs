@@ -1,7 +1,7 @@
 //! Starts the process of a stdio server in a group (Unix) or job (Windows) of its own, and ends all of it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,8 +10,14 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::config::ServerConfig;
-use crate::contract::names;
+#[cfg(unix)]
+use crate::os::process::restore_file_limit;
+#[cfg(target_os = "linux")]
+use crate::upstream::isolation::landlock;
+#[cfg(target_os = "linux")]
+use crate::upstream::isolation::limits;
+use crate::upstream::isolation::prepare::StartedContainer;
+use crate::upstream::isolation::{Launch, engine};
 use crate::upstream::start_error;
 use crate::upstream::stderr_tail::StderrTail;
 
@@ -28,6 +34,8 @@ pub struct Process {
     child: Box<dyn ChildWrapper>,
     pid: Option<u32>,
     stderr: StderrTail,
+    container: Option<StartedContainer>,
+    log: PathBuf,
 }
 
 /// Longest log of a server before it is rotated; one older file is kept.
@@ -41,31 +49,28 @@ const REST: Duration = Duration::from_millis(50);
 /// How long a server may take to exit by itself, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Starts a stdio server; its standard error goes to `log`.
+/// Starts a stdio server that was prepared; its standard error goes to `log`.
 ///
 /// # Errors
 /// Why the program could not be started, and what to do.
-pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
-    let name = config.command.as_deref().unwrap_or_default();
-    let path = config.env.get("PATH");
-    let directory = config.working_dir.clone().unwrap_or_else(|| std::env::current_dir().unwrap_or_default());
-    let program = match path {
-        Some(path) => which::which_in(name, Some(path), directory),
-        None => which::which(name),
-    };
-    let program = program.map_err(|_| start_error::not_found(name))?;
+pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> {
+    let program = launch.program.clone();
     let mut command = Command::new(&program);
-    command.args(&config.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A server must see neither the API key nor the launch handshake of this program.
-    for private in [names::ENV_API_KEY, names::ENV_LAUNCHED_BY, names::ENV_TRAY_LAUNCHED_BY] {
-        command.env_remove(private);
-    }
-    command.envs(&config.env);
-    if let Some(directory) = &config.working_dir {
+    command.args(&launch.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Its variables were chosen before: it inherits none of this program's.
+    command.env_clear().envs(&launch.variables);
+    if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
     }
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
+    #[cfg(unix)]
+    restore_limits(&mut command);
+    #[cfg(target_os = "linux")]
+    if let Some(rules) = launch.landlock {
+        shut_off(&mut command, rules);
+    }
+    let container = launch.container;
     let mut command = CommandWrap::from(command);
     command.wrap(KillOnDrop);
     #[cfg(unix)]
@@ -96,6 +101,8 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
             child,
             pid,
             stderr: tail,
+            container,
+            log: log.to_path_buf(),
         },
         stdout,
         stdin,
@@ -106,13 +113,32 @@ pub fn spawn(config: &ServerConfig, log: &Path) -> Result<Spawned, String> {
 /// input closes; on Windows its job object ends it.
 #[cfg(target_os = "linux")]
 fn end_with_us(command: &mut Command) {
-    let ask = || {
-        crate::os::process::restore_file_limit()?;
-        Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
-    };
-    // SAFETY: between fork and exec only prlimit(2) and prctl(2) are called, which take no lock and no memory.
+    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+    // SAFETY: between fork and exec only prctl(2) is called, which takes no lock and allocates nothing.
     unsafe {
         command.pre_exec(ask);
+    }
+}
+
+/// Gives the server the limits that this program was started with.
+#[cfg(unix)]
+fn restore_limits(command: &mut Command) {
+    // SAFETY: between fork and exec only setrlimit(2) is called, which takes no lock and allocates nothing.
+    unsafe {
+        command.pre_exec(restore_file_limit);
+    }
+}
+
+/// Shuts the server off before its first instruction. If the kernel refuses, it does not start.
+#[cfg(target_os = "linux")]
+fn shut_off(command: &mut Command, mut rules: landlock::Prepared) {
+    let apply = move || {
+        limits::of_sandbox();
+        rules.apply()
+    };
+    // SAFETY: everything was prepared before; between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(apply);
     }
 }
 
@@ -124,10 +150,18 @@ impl Process {
 
     /// Waits for the process to end by itself; returns its exit status as text.
     pub async fn ended(&mut self) -> String {
-        match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        }
+        let status = match self.child.wait().await {
+            Ok(status) => status,
+            Err(error) => return error.to_string(),
+        };
+        let explained = match &self.container {
+            Some(container) => {
+                let said = last_words(&self.log).await;
+                engine::explain_end(status.code(), &container.image, &container.command, &said)
+            }
+            None => None,
+        };
+        explained.unwrap_or_else(|| status.to_string())
     }
 
     /// Ends the process and everything it started: its input is already closed, so it has 2 s to exit; then SIGTERM and 2 s more;
@@ -145,6 +179,10 @@ impl Process {
                 let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
             }
         }
+        if let Some(container) = &self.container {
+            // Ending the engine's program does not end the container.
+            engine::remove(&container.engine, &container.name).await;
+        }
         // Also after a clean exit: a package runner may leave its child processes behind.
         if let Some(pid) = self.pid {
             crate::os::process::kill_tree(pid);
@@ -153,6 +191,14 @@ impl Process {
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         status
     }
+}
+
+/// The end of what a server wrote to its log.
+async fn last_words(log: &Path) -> String {
+    const LINES: usize = 5;
+    let log = log.to_path_buf();
+    let lines = tokio::task::spawn_blocking(move || crate::os::files::last_lines(&log, LINES)).await;
+    lines.ok().and_then(Result::ok).unwrap_or_default().join("\n")
 }
 
 /// Drains standard error as long as the server lives: a full pipe would block it.

@@ -40,8 +40,5 @@ pub fn inactive_phase(config: &ServerConfig) -> Option<Phase> {
     if !config.enabled {
         return Some(Phase::Disabled);
     }
-    if config.quarantined {
-        return Some(Phase::Quarantined);
-    }
-    config.must_be_isolated().map(Phase::Misconfigured)
+    config.quarantined.then_some(Phase::Quarantined)
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::upstream::approvals::Approvals;
 use crate::upstream::connect_error::ConnectError;
+use crate::upstream::isolation::Isolator;
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::session::router::Broadcast;
 use crate::upstream::session::subscriptions::Subscriptions;
@@ -26,6 +27,7 @@ pub struct ServerHandles {
     /// Why a call showed that the session is of no more use.
     pub session_error: Arc<SessionError>,
     pub stop: CancellationToken,
+    pub isolator: Arc<Isolator>,
     pub broadcasts: broadcast::Sender<Broadcast>,
     pub subscriptions: Arc<Mutex<Subscriptions>>,
     /// Bounds how many servers start at the same time.

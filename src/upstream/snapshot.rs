@@ -8,6 +8,7 @@ use rmcp::model::Tool;
 
 use crate::config::{Protocol, ServerConfig};
 use crate::upstream::approvals::PendingTool;
+use crate::upstream::isolation::plan::Choice;
 use crate::upstream::sign_in_state::SignIn;
 use crate::upstream::stderr_tail::StderrTail;
 
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub last_failure: Option<String>,
     /// The attempt to connect that is running.
     pub attempt: Option<Attempt>,
+    /// The isolation of its last start; `None` before the first.
+    pub isolation: Option<Choice>,
 }
 
 /// An attempt to connect.
@@ -89,6 +92,7 @@ impl Snapshot {
             sign_in: SignIn::default(),
             last_failure: None,
             attempt: None,
+            isolation: None,
         }
     }
 

@@ -5,14 +5,33 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::config::references;
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
 use crate::server::rest::response::ok;
 use crate::server::state::App;
+use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     let now = format!("{:.0}", jiff::Timestamp::now());
     ok(diagnose(&app.upstreams.snapshots(), app.status().configuration, now))
+}
+
+/// What gives a server, or other users of this computer, more than it needs.
+fn least_privilege(server: &Snapshot) -> Vec<String> {
+    let name = &server.config.name;
+    let mut warnings = Vec::new();
+    if let Some(Choice::None { note: Some(note) }) = &server.isolation {
+        warnings.push(format!("{name} runs without isolation: {note}"));
+    }
+    let shown = references::in_arguments(&server.config);
+    if !shown.is_empty() {
+        let shown = shown.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        warnings.push(format!(
+            "{name} gets {shown} in its arguments, which every user of this computer can see: use `env` instead"
+        ));
+    }
+    warnings
 }
 
 /// The findings on these servers; `configuration` is the notice on an edit that is not in use.
@@ -45,6 +64,7 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
                 timestamp: now.clone(),
             });
         }
+        found.runtime_warnings.extend(least_privilege(server));
         if server.config.enabled && server.config.quarantined {
             found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
         } else if !server.pending_tools().is_empty() {

@@ -9,6 +9,7 @@ pub mod events;
 pub mod import;
 pub mod openapi;
 pub mod response;
+pub mod scan;
 pub mod servers;
 pub mod telemetry;
 pub mod tools;
@@ -54,6 +55,7 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/tools", get(tools::list))
         .route("/api/v1/tools/call", post(tools::call))
         .route("/api/v1/index/search", get(tools::search))
+        .route("/api/v1/scan", get(scan::scan))
         .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
         .route("/api/v1/doctor", get(diagnostics::diagnostics))
         .route("/api/v1/servers/{name}/login", post(servers::login))

@@ -11,6 +11,7 @@ use crate::contract::api::{
     Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info, LoginStarted,
     Ping, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status,
 };
+use crate::contract::scan::ScanReport;
 
 use crate::contract::review::{ApproveServer, ApproveTools, Review};
 
@@ -160,6 +161,7 @@ const OPERATIONS: &[Operation] = &[
         "One call, under `activity`",
         data::<std::collections::BTreeMap<String, ActivityRecord>>,
     ),
+    asking(get("/api/v1/scan", "Tools that look like attacks, and why", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),

@@ -44,7 +44,7 @@ pub async fn forget(State(app): State<Arc<App>>) -> Response {
         Ok(answer) => answer,
         Err(answer) => return answer,
     };
-    if answer["forgotten"] != json!(true) {
+    if answer.get("forgotten") != Some(&json!(true)) {
         return failed(StatusCode::BAD_GATEWAY, "the collector has not deleted it yet: try again later");
     }
     let keys = vec![
