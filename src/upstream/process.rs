@@ -1,7 +1,7 @@
 //! Starts the process of a stdio server in a group (Unix) or job (Windows) of its own, and ends all of it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -35,7 +35,6 @@ pub struct Process {
     pid: Option<u32>,
     stderr: StderrTail,
     container: Option<StartedContainer>,
-    log: PathBuf,
 }
 
 /// Longest log of a server before it is rotated; one older file is kept.
@@ -102,7 +101,6 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> 
             pid,
             stderr: tail,
             container,
-            log: log.to_path_buf(),
         },
         stdout,
         stdin,
@@ -156,8 +154,8 @@ impl Process {
         };
         let explained = match &self.container {
             Some(container) => {
-                let said = last_words(&self.log).await;
-                engine::explain_end(status.code(), &container.image, &container.command, &said)
+                let output = self.stderr.lines().join("\n");
+                engine::explain_end(status.code(), &container.image, &container.command, &output)
             }
             None => None,
         };
@@ -191,14 +189,6 @@ impl Process {
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         status
     }
-}
-
-/// The end of what a server wrote to its log.
-async fn last_words(log: &Path) -> String {
-    const LINES: usize = 5;
-    let log = log.to_path_buf();
-    let lines = tokio::task::spawn_blocking(move || crate::os::files::last_lines(&log, LINES)).await;
-    lines.ok().and_then(Result::ok).unwrap_or_default().join("\n")
 }
 
 /// Drains standard error as long as the server lives: a full pipe would block it.
