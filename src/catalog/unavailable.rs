@@ -1,7 +1,7 @@
 //! The tools that are known and may not be used now: of servers that are disabled or quarantined, those that wait for approval, and
 //! those that are switched off.
 //!
-//! What nobody has approved is known here by its name only, and that is made harmless: a model may be shown it.
+//! Tools that are not approved are known by their names only, with harmless characters: a model may see them.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Unavailable {
         }
     }
 
-    /// What a person can do about it.
+    /// The action that makes it available.
     pub const fn remediation(self) -> &'static str {
         match self {
             Unavailable::ServerDisabled => {
@@ -66,7 +66,7 @@ pub struct UnavailableTools {
     unknown: Vec<(String, Unavailable)>,
 }
 
-/// Longest name that is shown of a tool nobody approved.
+/// Longest name that is shown of a tool that is not approved.
 const LONGEST_NAME: usize = 64;
 
 impl UnavailableTools {

@@ -7,6 +7,7 @@ pub mod error;
 pub mod health;
 pub mod list;
 pub mod oauth;
+pub mod offers;
 pub mod pool;
 pub mod process;
 pub mod resolve;
@@ -16,6 +17,8 @@ pub mod sign_in_state;
 pub mod snapshot;
 #[cfg(target_os = "linux")]
 pub mod spawn_thread;
+pub mod start_error;
+pub mod stderr_tail;
 pub mod supervise;
 pub mod tool_filter;
 pub mod transport;

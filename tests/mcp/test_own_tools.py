@@ -556,7 +556,7 @@ class LiveConfiguration(unittest.TestCase):
         self.assertEqual(next(events)[0], "status")
         self.edit(lambda config: config.update(listen="127.0.0.1:1"), lambda path, text: path.write_text(text))
         status = next(data for name, data in events if name == "status" and "configuration" in data)
-        self.assertIn("`listen` takes effect once the core is started again", status["configuration"])
+        self.assertIn("apply the new `listen`", status["configuration"])
         back = f"127.0.0.1:{self.world.port}"
         self.edit(lambda config: config.update(listen=back), lambda path, text: path.write_text(text))
         wait_for("all is in force", lambda: "configuration" not in self.world.status())
@@ -680,7 +680,7 @@ class Switched(unittest.TestCase):
             for operation in ("enable_tool", "disable_tool"):
                 result = call(world, "quarantine_security", {"operation": operation, "name": "everything", "tool_name": "echo"})
                 self.assertTrue(result.is_error)
-                self.assertIn("only a person", text_of(result))
+                self.assertIn("only the user", text_of(result))
             self.assertEqual(self.entry(world), everything())
             core.terminate()
             core.wait()

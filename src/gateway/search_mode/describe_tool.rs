@@ -230,7 +230,7 @@ impl Reason {
     }
 }
 
-/// What a check found of one tool.
+/// The finding of a check on one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Checked {
     Ready,

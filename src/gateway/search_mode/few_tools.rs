@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
-use crate::gateway::direct_mode::qualified_name::join;
+use crate::gateway::direct_mode::qualified_name::offered;
 use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::direct_mode::strict_schema;
 use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Phase;
@@ -31,13 +32,14 @@ pub fn lists(proxy: &Proxy, most_tokens: usize) -> Option<ToolLists> {
 }
 
 /// Returns the definitions of the tools, under their names in direct mode.
-pub fn definitions(lists: &ToolLists) -> Vec<Tool> {
+pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<Tool> {
     let of = |(server, tools): &(String, Arc<Vec<Tool>>)| {
         let served = |tool: &Tool| {
             let mut served = tool.clone();
             let description = tool.description.as_deref().unwrap_or_default();
             served.input_schema = Arc::new(pruned(&tool.input_schema, description));
-            served.name = join(server, &tool.name).into();
+            served.name = offered(server, &tool.name, &is_server).into();
+            strict_schema::repair(&mut served);
             served
         };
         tools.iter().map(served).collect::<Vec<_>>()
@@ -63,7 +65,7 @@ fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
 /// client may have an older list.
 pub fn as_call(proxy: &Proxy, name: String, arguments: JsonObject) -> (String, JsonObject) {
     let scope = Scope::of(proxy, None).unwrap_or_default();
-    let meant = scope.meanings(&name).into_iter().find_map(|(server, tool)| {
+    let meant = scope.tool_of(&name).and_then(|(server, tool)| {
         let found = proxy.upstreams().tool(server, tool).ok()?;
         Some((tool_id::join(server, tool), Intent::recommended(found.annotations.as_ref())))
     });
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn tools_are_served_under_the_names_of_direct_mode() {
-        let served = definitions(&lists(&["Says".to_owned()]));
+        let served = definitions(&lists(&["Says".to_owned()]), |name| name == "s");
         assert_eq!(served.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["s__t"]);
     }
 }

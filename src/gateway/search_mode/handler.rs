@@ -39,7 +39,7 @@ impl Drop for SessionEnd {
 }
 
 impl Handler {
-    /// A session of this core, with its place among those that may take the short way.
+    /// A session of this core, registered for the fast path.
     pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: Arc<Sessions>) -> Handler {
         Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
@@ -116,8 +116,12 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = match self.few_tools() {
-            Some(few) => [few_tools::definitions(&few), vec![read_cache()]].concat(),
-            None => definitions(),
+            Some(few) => [
+                few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
+                vec![read_cache()],
+            ]
+            .concat(),
+            None => definitions(self.control.config().current().tools_limit),
         };
         let requested = manage_servers::is_requested(&context.extensions);
         tools.extend(manage_servers::definitions(&self.control.config().current(), requested));
@@ -137,7 +141,8 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started, asking(None, None)).await;
+            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
@@ -150,7 +155,7 @@ impl ServerHandler for Handler {
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);
         let asking = asking(request.request_state, request.input_responses);
         match self.proxy.call(&name, &arguments, Some(asking)).await {
-            Some(answer) => answer,
+            Some(answer) => Ok(answer?.respond(&context.extensions)),
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \

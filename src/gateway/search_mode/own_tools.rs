@@ -175,6 +175,25 @@ impl OwnTools {
         }
     }
 
+    /// The same for a result that the library's types do not hold.
+    pub fn shorten_raw(&self, server: &str, tool: &str, result: &mut Value) {
+        let limit = self.config.borrow().tool_response_limit;
+        let Some(result) = result.as_object_mut() else { return };
+        if result.get("structuredContent").is_some_and(|value| truncate::is_longer(&value.to_string(), limit)) {
+            let structured = result.shift_remove("structuredContent").unwrap_or_default();
+            if let Some(content) = result.get_mut("content").and_then(Value::as_array_mut) {
+                content.push(json!({"type": "text", "text": structured.to_string()}));
+            }
+        }
+        for block in result.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::String(text)) = block.get_mut("text")
+                && truncate::is_longer(text, limit)
+            {
+                *text = self.cut(server, tool, text, limit);
+            }
+        }
+    }
+
     /// The start of a text, and how to read on (contract: mcp-tools §2.7).
     fn cut(&self, server: &str, tool: &str, text: &str, limit: usize) -> String {
         let start = truncate::start(text, limit);

@@ -1,4 +1,4 @@
-//! What a person should look at, in one answer.
+//! Problems that need the user's attention, in one response.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     ok(diagnose(&app.upstreams.snapshots(), app.status().configuration, now))
 }
 
-/// The findings on these servers; `configuration` is what is to be said of an edit that is not in force.
+/// The findings on these servers; `configuration` is the notice on an edit that is not in use.
 fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) -> Diagnostics {
     let mut found = Diagnostics {
         timestamp: now.clone(),
@@ -46,9 +46,7 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
             });
         }
         if server.config.enabled && server.config.quarantined {
-            found
-                .runtime_warnings
-                .push(format!("{name} waits for approval: `mcpproxy upstream approve {name}` lets it in"));
+            found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
         } else if !server.held().is_empty() {
             let held = server.held().len();
             found.runtime_warnings.push(format!(

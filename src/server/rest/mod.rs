@@ -64,6 +64,8 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/connect/{client}/preview", get(connect::preview))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
+        .route("/api/v1/telemetry/received", get(telemetry::received))
+        .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {
@@ -71,9 +73,10 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
-    api.fallback(unknown_route)
-        .layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+    // An unknown path is 404 for every caller: clients take 401 for an invitation to sign in.
+    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
         .merge(health_routes())
+        .fallback(unknown_route)
         .with_state(app)
 }
 
@@ -97,7 +100,7 @@ async fn status(State(app): State<Arc<App>>) -> Response {
     ok(app.status())
 }
 
-/// What may be asked of `/info`.
+/// Query parameters of `/info`.
 #[derive(Deserialize)]
 struct InfoQuery {
     /// Look for a newer release first.
@@ -133,5 +136,5 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn unknown_route() -> Response {
-    failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
+    failed(StatusCode::NOT_FOUND, "not found: this version has no such path")
 }
