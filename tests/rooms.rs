@@ -22,7 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("updates", &["os", "contract"]),
     ("config", &["updates", "os", "contract"]),
     ("ai_clients", &["config", "os", "contract"]),
-    ("upstream", &["config", "telemetry", "os", "contract"]),
+    ("takeover", &["config", "os", "contract"]),
+    ("upstream", &["takeover", "config", "telemetry", "os", "contract"]),
     ("catalog", &["upstream", "config", "telemetry", "os", "contract"]),
     (
         "control",

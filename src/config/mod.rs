@@ -5,9 +5,12 @@
 
 pub mod document;
 pub mod isolation;
+pub mod profiles;
 pub mod references;
+pub mod serving;
 pub mod store;
 pub mod switches;
+pub mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::isolation::Isolation;
+use crate::config::profiles::ProfileConfig;
+use crate::config::serving::{Concurrency, RoutingMode, TlsConfig};
+use crate::config::trust::Trust;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
@@ -75,6 +81,29 @@ pub struct Config {
     /// What holds for servers whose entries say nothing of it.
     #[serde(default, deserialize_with = "null_as_default")]
     pub docker_isolation: Isolation,
+    /// Named sets of servers.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub profiles: Vec<ProfileConfig>,
+    /// The profile of sessions that choose none.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub active_profile: Option<String>,
+    /// What `/mcp` offers.
+    #[serde(default)]
+    pub routing_mode: RoutingMode,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub tls: TlsConfig,
+    /// How many calls of all servers together run at once; 0 means any number.
+    #[serde(default)]
+    pub max_concurrent_requests: Option<usize>,
+    /// How many wait; 0 means none.
+    #[serde(default)]
+    pub queue_size: Option<usize>,
+    /// How long they wait.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub queue_timeout: Option<Duration>,
+    /// Limits of each server's calls, unless its entry says otherwise.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub server_concurrency_defaults: Concurrency,
     #[serde(default, deserialize_with = "null_as_default")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -154,6 +183,9 @@ pub struct ServerConfig {
     /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
+    /// The newest word for it: `auto`, `scan` or `manual`.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub trust_mode: Option<String>,
     /// Only these of its tools are on, if there are any here.
     #[serde(default, deserialize_with = "null_as_default")]
     pub enabled_tools: Vec<String>,
@@ -169,6 +201,15 @@ pub struct ServerConfig {
     /// How long it may take to start, downloads included.
     #[serde(default, deserialize_with = "optional_duration")]
     pub init_timeout: Option<Duration>,
+    /// How many of its calls run at once; 0 means any number.
+    #[serde(default)]
+    pub max_concurrent_requests: Option<usize>,
+    /// How many wait; 0 means none.
+    #[serde(default)]
+    pub queue_size: Option<usize>,
+    /// How long they wait.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub queue_timeout: Option<Duration>,
 }
 
 /// `oauth` of a server: a client that was registered by hand, and what to ask for.
@@ -221,7 +262,22 @@ impl Protocol {
 impl ServerConfig {
     /// Whether new and changed tools of this server do not wait for approval.
     pub fn trusts_changes(&self) -> bool {
-        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
+        self.trust() == Trust::Auto
+    }
+
+    /// Who approves new and changed tools of this server.
+    pub fn trust(&self) -> Trust {
+        Trust::effective(self.trust_mode.as_deref(), self.auto_approve_tool_changes, self.skip_quarantine)
+    }
+
+    /// The limits of its calls, in a configuration with these defaults.
+    pub fn concurrency(&self, default: &Concurrency) -> Concurrency {
+        let own = Concurrency {
+            max_concurrent_requests: self.max_concurrent_requests,
+            queue_size: self.queue_size,
+            queue_timeout: self.queue_timeout,
+        };
+        own.or(default)
     }
 
     /// The entry for the older transport, where nothing says that the server is not of that kind.
@@ -285,7 +341,7 @@ impl Config {
         })?;
         if !config.quarantines() {
             for server in &mut config.servers {
-                server.auto_approve_tool_changes = Some(true);
+                server.trust_mode = Some("auto".to_owned());
             }
         }
         for server in &mut config.servers {
@@ -305,6 +361,15 @@ impl Config {
         }
     }
 
+    /// The limits of all servers' calls together.
+    pub fn concurrency(&self) -> Concurrency {
+        Concurrency {
+            max_concurrent_requests: self.max_concurrent_requests,
+            queue_size: self.queue_size,
+            queue_timeout: self.queue_timeout,
+        }
+    }
+
     /// The settings that differ and are read at the start of the core only.
     pub fn needs_restart(&self, started: &Config) -> Vec<&'static str> {
         let differ = [
@@ -314,6 +379,8 @@ impl Config {
             ("api_key", self.api_key != started.api_key),
             ("require_mcp_auth", self.require_mcp_auth != started.require_mcp_auth),
             ("trusted_hosts", self.trusted_hosts != started.trusted_hosts),
+            ("routing_mode", self.routing_mode != started.routing_mode),
+            ("tls", self.tls != started.tls),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -325,6 +392,9 @@ impl Config {
             let problem =
                 format!("`listen` is `{}`, expected `host:port`, for example `{}`", self.listen, names::DEFAULT_LISTEN);
             return Some((quoted(&self.listen), problem));
+        }
+        if let Some((name, problem)) = profiles::mistake(&self.profiles) {
+            return Some((quoted(&name), problem));
         }
         let mut seen = std::collections::BTreeSet::new();
         for server in &self.servers {
@@ -457,6 +527,9 @@ mod tests {
         let both = server(r#","skip_quarantine":true,"auto_approve_tool_changes":false"#);
         assert!(!trusts(&format!("{{{both}}}")));
         assert!(trusts(&format!(r#"{{"quarantine_enabled":false,{both}}}"#)));
+        let newest = server(r#","trust_mode":"manual","auto_approve_tool_changes":true"#);
+        assert!(!trusts(&format!("{{{newest}}}")));
+        assert!(trusts(&format!(r#"{{"quarantine_enabled":false,{newest}}}"#)));
     }
 
     #[test]
@@ -498,6 +571,8 @@ mod tests {
         assert!(parse(r#"{"mcpServers":[{"name":"a:b","command":"x"}]}"#).is_err());
         assert!(parse(r#"{"mcpServers":[{"name":"a"}]}"#).is_err());
         assert!(parse(r#"{"listen":"nonsense"}"#).is_err());
+        let error = parse("{\"profiles\": [{\"name\": \"a\"},\n {\"name\": \"all\"}]}").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 11), "{error}");
         assert!(parse(r#"{"call_tool_timeout":"soon"}"#).is_err());
     }
 }

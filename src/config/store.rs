@@ -66,6 +66,17 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
     }
 
+    /// The file as it is, with every key; `None` without one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn document(&self) -> Result<Option<serde_json::Value>, StoreError> {
+        let Some(text) = self.read()? else { return Ok(None) };
+        Config::parse(&self.path, &text)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Ok(Some(serde_json::from_str(text).unwrap_or_default()))
+    }
+
     /// Reads the file of a running core: one that is empty or not there is being written, or lost, and means nothing.
     ///
     /// # Errors

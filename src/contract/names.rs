@@ -61,6 +61,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 pub const MCP_PATH: &str = "/mcp";
 /// Path of the MCP endpoint that shows every server's own tools; `/{server}` after it shows one server's.
 pub const MCP_ALL_PATH: &str = "/mcp/all";
+/// `/mcp` for the servers of one profile, whose name comes next.
+pub const MCP_PROFILE_PATH: &str = "/mcp/p";
 
 /// Every variable of our own, and the two that are not ours but that we obey.
 const DECLARED: &[&str] = &[

@@ -60,6 +60,23 @@ pub fn remedy(path: &Path, error: &io::Error) -> String {
     }
 }
 
+/// Closes a file of ours to other users.
+///
+/// # Errors
+/// What the system says.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    fs::metadata(path)?;
+    Ok(())
+}
+
 /// Replaces a file whole (0600 on Unix): a reader sees the old bytes or the new ones, and a crash leaves one of them.
 ///
 /// A symbolic link stays one; the file it points to is replaced.

@@ -1,6 +1,7 @@
 //! MCP towards servers: starts or reaches each one, keeps its session and lists what it offers.
 
 pub mod approvals;
+pub mod concurrency;
 pub mod list;
 pub mod oauth;
 pub mod pool;

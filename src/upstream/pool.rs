@@ -275,7 +275,9 @@ impl Upstreams {
         }
         self.changes.send_modify(|changes| *changes += 1);
         end(gone).await;
-        self.tokens.forget_others(&configs.iter().map(|config| config.name.as_str()).collect::<Vec<_>>());
+        let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
+        self.tokens.forget_others(&names);
+        self.approvals.forget_imports_of_others(&names);
         let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
         for config in configs {
             if servers.get(&config.name).is_none_or(|server| server.task.is_none()) {

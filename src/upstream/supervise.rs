@@ -499,7 +499,7 @@ async fn ping(
 
 /// Shows the approved tools, and holds the others back.
 fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
-    let (open, held) = if config.trusts_changes() {
+    let (open, held) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
         handles.approvals.part(&config.name, tools)
