@@ -14,14 +14,14 @@ use mcpproxy::telemetry::scan::{scan, verify};
 use mcpproxy::telemetry::store::recorder::Recorder;
 
 /// Times `runs` calls one by one and prints median and 99th percentile beside the aim.
-fn measure<T>(name: &str, aim: &str, runs: usize, mut deed: impl FnMut() -> T) {
+fn measure<T>(name: &str, aim: &str, runs: usize, mut operation: impl FnMut() -> T) {
     for _ in 0..runs / 10 {
-        black_box(deed());
+        black_box(operation());
     }
     let mut times: Vec<Duration> = (0..runs)
         .map(|_| {
             let start = Instant::now();
-            black_box(deed());
+            black_box(operation());
             start.elapsed()
         })
         .collect();

@@ -52,7 +52,7 @@ pub fn json_rpc(body: &[u8]) {
 pub fn server_output(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let passed = runtime.block_on(async {
-        let (_shortcut, mut output, _input) = stdio::open(bytes, tokio::io::sink(), stdio::SharedUnderway::default());
+        let (_shortcut, mut output, _input) = stdio::open(bytes, tokio::io::sink(), stdio::SharedInFlight::default());
         let mut passed = Vec::new();
         output.read_to_end(&mut passed).await.unwrap();
         passed

@@ -14,7 +14,7 @@ use std::thread;
 
 use base64::Engine;
 use mcpproxy::telemetry::payload::{AnonymousId, HeartbeatPayload, Snapshot};
-use mcpproxy::telemetry::scan::identity::{Identity, Trait};
+use mcpproxy::telemetry::scan::identity::{Identity, IdentityKind};
 use mcpproxy::telemetry::scan::{scan, verify};
 
 const PAYLOADS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
@@ -113,13 +113,13 @@ fn snapshot(random: &mut Random) -> Snapshot {
 fn identity() -> Identity {
     let mut identity = Identity::default();
     for (of, value) in [
-        (Trait::User, "quasimodo"),
-        (Trait::User, "mac"),
-        (Trait::User, "ray"),
-        (Trait::Host, "server"),
-        (Trait::Host, "docker"),
-        (Trait::Host, "beef"),
-        (Trait::Secret, "Esmeralda-Secret-1482"),
+        (IdentityKind::User, "quasimodo"),
+        (IdentityKind::User, "mac"),
+        (IdentityKind::User, "ray"),
+        (IdentityKind::Host, "server"),
+        (IdentityKind::Host, "docker"),
+        (IdentityKind::Host, "beef"),
+        (IdentityKind::Secret, "Esmeralda-Secret-1482"),
     ] {
         identity.add(of, value);
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::ai_clients::dry_run_diff::diff;
 use crate::ai_clients::entry::{Proxy, names_proxy};
-use crate::ai_clients::format::{Mistake, entries};
+use crate::ai_clients::format::{ParseError, entries};
 use crate::ai_clients::known_clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
 use crate::ai_clients::plan;
 use crate::ai_clients::plan::{Action, Backup, Change, Plan, Refusal};
@@ -31,7 +31,7 @@ static PREVIEWS: LazyLock<String> = LazyLock::new(|| format!("{}{}", Uuid::new_v
 
 /// What is asked of a client's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
+pub enum Operation {
     Connect {
         force: bool,
         /// Of the preview that a person has seen.
@@ -46,13 +46,13 @@ pub enum Deed {
 
 /// Why nothing was changed; `result` says it to a person.
 #[derive(Debug)]
-pub struct Refused {
-    pub why: Why,
+pub struct ClientEditError {
+    pub why: ErrorKind,
     pub result: Box<ConnectResult>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum ErrorKind {
     BadName,
     Taken,
     NotFound,
@@ -63,18 +63,18 @@ pub enum Why {
     Failed,
 }
 
-impl Why {
+impl ErrorKind {
     /// The result's `action`: the contract's word where it has one.
     fn word(self) -> &'static str {
         match self {
-            Why::BadName => "unsupported",
-            Why::Taken => "already_exists",
-            Why::NotFound => "not_found",
-            Why::Conflict => "conflict",
-            Why::Changed => "precondition_failed",
-            Why::Malformed => "malformed",
-            Why::Denied => "denied",
-            Why::Failed => "failed",
+            ErrorKind::BadName => "unsupported",
+            ErrorKind::Taken => "already_exists",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Changed => "precondition_failed",
+            ErrorKind::Malformed => "malformed",
+            ErrorKind::Denied => "denied",
+            ErrorKind::Failed => "failed",
         }
     }
 }
@@ -161,13 +161,13 @@ pub fn count(homes: &Homes, proxy: &Proxy) -> u32 {
 /// What connecting would write. Nothing is changed.
 ///
 /// # Errors
-/// [`Refused`]: the file cannot be read.
+/// [`ClientEditError`]: the file cannot be read.
 pub fn preview(
     client: &Client,
     homes: &Homes,
     proxy: &Proxy,
     server_name: Option<&str>,
-) -> Result<ConnectPreview, Refused> {
+) -> Result<ConnectPreview, ClientEditError> {
     let path = config_path(client, homes).path;
     let mut result = unsettled(client, &path, server_name);
     let before = read(&path).map_err(|error| failed(&result, &error))?;
@@ -211,27 +211,27 @@ pub fn preview(
 /// Does what is asked to a client's file. `server_name` is the entry's name, if not the usual one.
 ///
 /// # Errors
-/// [`Refused`]: the file is as it was.
+/// [`ClientEditError`]: the file is as it was.
 pub fn apply(
     client: &Client,
     homes: &Homes,
     proxy: &Proxy,
     server_name: Option<&str>,
-    deed: &Deed,
-) -> Result<ConnectResult, Refused> {
+    operation: &Operation,
+) -> Result<ConnectResult, ClientEditError> {
     let Decided {
         path,
         before,
         plan,
         mut result,
-    } = decide(client, homes, proxy, server_name, deed)?;
+    } = decide(client, homes, proxy, server_name, operation)?;
     let kept = keep_backup(&path, before.as_deref(), &plan.change).map_err(|error| failed(&result, &error))?;
     result.backup_path = kept.map(|path| path.display().to_string());
     match write(&path, before.as_deref(), &plan.change) {
         Ok(Replaced::Done) => {}
         Ok(Replaced::ChangedMeanwhile) => {
             let message = format!("`{}` was changed by another program just now; try again", path.display());
-            return Err(refused(&result, Why::Changed, message));
+            return Err(refused(&result, ErrorKind::Changed, message));
         }
         Err(error) => return Err(failed(&result, &error)),
     }
@@ -245,16 +245,16 @@ pub fn apply(
 ///
 /// # Errors
 /// As [`apply`].
-pub fn foresee(
+pub fn dry_run(
     client: &Client,
     homes: &Homes,
     proxy: &Proxy,
     server_name: Option<&str>,
-    deed: &Deed,
-) -> Result<(ConnectResult, String), Refused> {
+    operation: &Operation,
+) -> Result<(ConnectResult, String), ClientEditError> {
     let Decided {
         before, plan, result, ..
-    } = decide(client, homes, proxy, server_name, deed)?;
+    } = decide(client, homes, proxy, server_name, operation)?;
     let lines = diff(client, proxy, &plan.name, &result.config_path, before.as_deref(), &plan.change);
     let result = ConnectResult {
         success: true,
@@ -278,12 +278,12 @@ fn decide(
     homes: &Homes,
     proxy: &Proxy,
     server_name: Option<&str>,
-    deed: &Deed,
-) -> Result<Decided, Refused> {
+    operation: &Operation,
+) -> Result<Decided, ClientEditError> {
     let path = config_path(client, homes).path;
     let mut result = unsettled(client, &path, server_name);
     let before = read(&path).map_err(|error| failed(&result, &error))?;
-    if let Deed::Connect { token: Some(token), .. } = deed {
+    if let Operation::Connect { token: Some(token), .. } = operation {
         let now = Previewed {
             client,
             path: &result.config_path,
@@ -293,18 +293,18 @@ fn decide(
         };
         if now.token(&PREVIEWS) != *token {
             let message = format!("`{}` or what would be written is not what the preview showed", path.display());
-            return Err(refused(&result, Why::Changed, format!("{message}: look at the preview again")));
+            return Err(refused(&result, ErrorKind::Changed, format!("{message}: look at the preview again")));
         }
     }
     let found = backups(&path);
-    let planned = match deed {
-        Deed::Connect { force, .. } => plan::connect(client, proxy, before.as_deref(), server_name, *force),
-        Deed::Disconnect => plan::disconnect(client, proxy, before.as_deref(), server_name, &found),
-        Deed::Undo { backup: Some(wanted) } => {
+    let planned = match operation {
+        Operation::Connect { force, .. } => plan::connect(client, proxy, before.as_deref(), server_name, *force),
+        Operation::Disconnect => plan::disconnect(client, proxy, before.as_deref(), server_name, &found),
+        Operation::Undo { backup: Some(wanted) } => {
             let named: Vec<Backup> = found.into_iter().filter(|backup| backup.name == *wanted).collect();
             plan::undo(client, proxy, before.as_deref(), server_name, &named)
         }
-        Deed::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
+        Operation::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
     };
     let plan = planned.map_err(|refusal| {
         let (why, message) = in_words(client, &path, &refusal);
@@ -329,8 +329,8 @@ fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> Connect
     }
 }
 
-fn refused(result: &ConnectResult, why: Why, message: String) -> Refused {
-    Refused {
+fn refused(result: &ConnectResult, why: ErrorKind, message: String) -> ClientEditError {
+    ClientEditError {
         why,
         result: Box::new(ConnectResult {
             action: why.word().to_owned(),
@@ -340,8 +340,12 @@ fn refused(result: &ConnectResult, why: Why, message: String) -> Refused {
     }
 }
 
-fn failed(result: &ConnectResult, error: &io::Error) -> Refused {
-    let why = if error.kind() == io::ErrorKind::PermissionDenied { Why::Denied } else { Why::Failed };
+fn failed(result: &ConnectResult, error: &io::Error) -> ClientEditError {
+    let why = if error.kind() == io::ErrorKind::PermissionDenied {
+        ErrorKind::Denied
+    } else {
+        ErrorKind::Failed
+    };
     refused(result, why, format!("`{}` cannot be changed: {error}", result.config_path))
 }
 
@@ -367,31 +371,31 @@ fn foreseen(client: &Client, plan: &Plan) -> String {
     }
 }
 
-fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (Why, String) {
+fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (ErrorKind, String) {
     let file = path.display();
     match refusal {
-        Refusal::NoEntry(reason) => (Why::Failed, format!("{} cannot be connected: {reason}", client.name)),
+        Refusal::NoEntry(reason) => (ErrorKind::Failed, format!("{} cannot be connected: {reason}", client.name)),
         Refusal::BadName(name) => {
             let text = format!("`{name}` is no name for a server: expected 1 to 64 letters, digits, `-` and `_`");
-            (Why::BadName, text)
+            (ErrorKind::BadName, text)
         }
         Refusal::Taken(name) => {
-            (Why::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
+            (ErrorKind::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
         }
-        Refusal::NotFound { elsewhere: None } => (Why::NotFound, format!("{} is not connected", client.name)),
+        Refusal::NotFound { elsewhere: None } => (ErrorKind::NotFound, format!("{} is not connected", client.name)),
         Refusal::NotFound { elsewhere: Some(name) } => {
-            (Why::NotFound, format!("`{name}` in `{file}` leads to another address; it was left alone"))
+            (ErrorKind::NotFound, format!("`{name}` in `{file}` leads to another address; it was left alone"))
         }
         Refusal::Conflict => {
             let text =
                 format!("`{file}` was changed since it was connected: disconnect instead, or put it right by hand");
-            (Why::Conflict, text)
+            (ErrorKind::Conflict, text)
         }
-        Refusal::Malformed(mistake) => (Why::Malformed, format!("{}; it was left alone", located(path, mistake))),
+        Refusal::Malformed(mistake) => (ErrorKind::Malformed, format!("{}; it was left alone", located(path, mistake))),
     }
 }
 
-fn located(path: &Path, mistake: &Mistake) -> String {
+fn located(path: &Path, mistake: &ParseError) -> String {
     let (file, problem) = (path.display(), &mistake.problem);
     match mistake.at {
         Some((line, column)) => format!("`{file}`, line {line}, column {column}: {problem}"),
@@ -481,7 +485,7 @@ mod tests {
 
     const TEXT: &str = "{\n  // mine\n  \"mcpServers\": {}\n}\n";
 
-    const CONNECT: Deed = Deed::Connect {
+    const CONNECT: Operation = Operation::Connect {
         force: false,
         token: None,
     };
@@ -511,8 +515,8 @@ mod tests {
             self.directory.path().join(below)
         }
 
-        fn apply(&self, id: &str, deed: &Deed) -> Result<ConnectResult, Refused> {
-            apply(client(id).unwrap(), &self.homes, &proxy(), None, deed)
+        fn apply(&self, id: &str, operation: &Operation) -> Result<ConnectResult, ClientEditError> {
+            apply(client(id).unwrap(), &self.homes, &proxy(), None, operation)
         }
 
         fn connected(&self, id: &str) -> bool {
@@ -533,7 +537,7 @@ mod tests {
             assert!(home.connected("cursor"));
             let again = home.apply("cursor", &CONNECT).unwrap();
             assert_eq!((again.action.as_str(), again.backup_path), ("already_exists", None));
-            home.apply("cursor", &Deed::Disconnect).unwrap();
+            home.apply("cursor", &Operation::Disconnect).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
         }
         assert_eq!(fs::read_dir(home.path(".cursor")).unwrap().count(), 3, "the file and two backups");
@@ -545,9 +549,9 @@ mod tests {
         let created = home.apply("codex", &CONNECT).unwrap();
         assert_eq!((created.action.as_str(), created.backup_path), ("created", None));
         assert!(home.path(".codex/config.toml").is_file());
-        assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap().action, "deleted");
+        assert_eq!(home.apply("codex", &Operation::Undo { backup: None }).unwrap().action, "deleted");
         assert!(!home.path(".codex/config.toml").exists());
-        assert_eq!(home.apply("codex", &Deed::Undo { backup: None }).unwrap_err().why, Why::NotFound);
+        assert_eq!(home.apply("codex", &Operation::Undo { backup: None }).unwrap_err().why, ErrorKind::NotFound);
     }
 
     #[test]
@@ -557,13 +561,13 @@ mod tests {
         let refused = home
             .apply(
                 "claude-code",
-                &Deed::Connect {
+                &Operation::Connect {
                     force: true,
                     token: None,
                 },
             )
             .unwrap_err();
-        assert_eq!(refused.why, Why::Malformed);
+        assert_eq!(refused.why, ErrorKind::Malformed);
         assert!(refused.result.message.contains(".claude.json`, line 2, column 8"), "{}", refused.result.message);
         assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "no backup, no other file");
         let proxy = proxy();
@@ -606,7 +610,7 @@ mod tests {
         assert_eq!((shown.contains_api_key, shown.connect_refusal), (false, None));
         let there = shown.existing_entry_summary.unwrap();
         assert_eq!((there.command.as_deref(), there.endpoint), (Some("/usr/bin/mcpproxy"), None));
-        assert_eq!(home.apply("claude-desktop", &Deed::Undo { backup: None }).unwrap().action, "deleted");
+        assert_eq!(home.apply("claude-desktop", &Operation::Undo { backup: None }).unwrap().action, "deleted");
     }
 
     #[test]
@@ -627,7 +631,7 @@ mod tests {
         let preview = || preview(client("claude-code").unwrap(), &home.homes, &proxy, None).unwrap();
         let connect = |shown: &ConnectPreview| {
             let token = Some(shown.precondition_token.clone());
-            home.apply("claude-code", &Deed::Connect { force: true, token })
+            home.apply("claude-code", &Operation::Connect { force: true, token })
         };
         let absent = preview();
         assert_eq!(
@@ -636,7 +640,7 @@ mod tests {
         );
         assert!(!path.exists());
         fs::write(&path, TEXT).unwrap();
-        assert_eq!(connect(&absent).unwrap_err().why, Why::Changed);
+        assert_eq!(connect(&absent).unwrap_err().why, ErrorKind::Changed);
         assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
         let there = preview();
         assert_eq!(there.precondition_token, preview().precondition_token);
@@ -646,7 +650,7 @@ mod tests {
         let found = entries(client("claude-code").unwrap(), written.as_bytes()).unwrap();
         assert_eq!(found[0].1.as_object(), Some(&there.entry));
         assert!(preview().entry_exists);
-        assert_eq!(connect(&there).unwrap_err().why, Why::Changed);
+        assert_eq!(connect(&there).unwrap_err().why, ErrorKind::Changed);
         fs::write(&path, "{").unwrap();
         let malformed = preview();
         assert_eq!(malformed.access_state, "malformed");

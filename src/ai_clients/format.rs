@@ -13,16 +13,16 @@ pub type Entries = Vec<(String, Value)>;
 
 /// What keeps a file from being edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ParseError {
     /// Line and column, from 1.
     pub at: Option<(usize, usize)>,
     /// Follows the file's name: "is not a JSON object".
     pub problem: String,
 }
 
-impl Mistake {
-    pub fn of(problem: impl Into<String>) -> Mistake {
-        Mistake {
+impl ParseError {
+    pub fn of(problem: impl Into<String>) -> ParseError {
+        ParseError {
             at: None,
             problem: problem.into(),
         }
@@ -33,7 +33,7 @@ impl Mistake {
 const MARK: &str = "\u{feff}";
 
 /// The servers named in a file's bytes.
-pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, Mistake> {
+pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, ParseError> {
     let (_, text) = read(bytes)?;
     match client.format {
         Format::Json => json::entries(text, client.container),
@@ -43,7 +43,12 @@ pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, Mistake> {
 }
 
 /// The bytes with an entry set.
-pub fn with_entry(client: &Client, bytes: &[u8], name: &str, entry: &Map<String, Value>) -> Result<Vec<u8>, Mistake> {
+pub fn with_entry(
+    client: &Client,
+    bytes: &[u8],
+    name: &str,
+    entry: &Map<String, Value>,
+) -> Result<Vec<u8>, ParseError> {
     let (mark, text) = read(bytes)?;
     let written = match client.format {
         Format::Json => json::with_entry(text, client.container, name, entry),
@@ -54,7 +59,7 @@ pub fn with_entry(client: &Client, bytes: &[u8], name: &str, entry: &Map<String,
 }
 
 /// The bytes without an entry.
-pub fn without_entry(client: &Client, bytes: &[u8], name: &str) -> Result<Vec<u8>, Mistake> {
+pub fn without_entry(client: &Client, bytes: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
     let (mark, text) = read(bytes)?;
     let written = match client.format {
         Format::Json => json::without_entry(text, client.container, name),
@@ -64,12 +69,12 @@ pub fn without_entry(client: &Client, bytes: &[u8], name: &str) -> Result<Vec<u8
     Ok(format!("{mark}{written}").into_bytes())
 }
 
-fn read(bytes: &[u8]) -> Result<(&'static str, &str), Mistake> {
+fn read(bytes: &[u8]) -> Result<(&'static str, &str), ParseError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = before.get(line_start..).map_or(0, |line| String::from_utf8_lossy(line).chars().count());
-        Mistake {
+        ParseError {
             at: Some((before.iter().filter(|byte| **byte == b'\n').count() + 1, column + 1)),
             problem: "is not UTF-8".to_owned(),
         }

@@ -17,7 +17,7 @@ pub struct Client {
     /// The name that people know.
     pub name: &'static str,
     /// Of several that are there the first counts; of none the last.
-    places: &'static [Place],
+    places: &'static [CandidatePath],
     pub format: Format,
     /// The key of the object that holds its servers.
     pub container: &'static str,
@@ -66,7 +66,7 @@ pub enum Fixed {
 
 /// Where a client keeps its configuration.
 #[derive(Debug)]
-enum Place {
+enum CandidatePath {
     /// Below the home directory, on every system.
     Home(&'static str),
     /// In the directory that a variable names, or else below the home directory.
@@ -109,7 +109,11 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "claude-code",
         name: "Claude Code",
-        places: &[Place::Variable(CLAUDE_CONFIG_DIR, ".claude.json", ".claude.json")],
+        places: &[CandidatePath::Variable(
+            CLAUDE_CONFIG_DIR,
+            ".claude.json",
+            ".claude.json",
+        )],
         format: Format::Json,
         container: "mcpServers",
         entry: TYPED,
@@ -117,7 +121,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "claude-desktop",
         name: "Claude Desktop",
-        places: &[Place::Settings("Claude/claude_desktop_config.json")],
+        places: &[CandidatePath::Settings("Claude/claude_desktop_config.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: Entry::Program,
@@ -125,7 +129,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "cursor",
         name: "Cursor",
-        places: &[Place::Home(".cursor/mcp.json")],
+        places: &[CandidatePath::Home(".cursor/mcp.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: url("url"),
@@ -133,7 +137,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "windsurf",
         name: "Windsurf",
-        places: &[Place::Home(".codeium/windsurf/mcp_config.json")],
+        places: &[CandidatePath::Home(".codeium/windsurf/mcp_config.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: url("serverUrl"),
@@ -141,7 +145,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "vscode",
         name: "VS Code",
-        places: &[Place::Settings("Code/User/mcp.json")],
+        places: &[CandidatePath::Settings("Code/User/mcp.json")],
         format: Format::Json,
         container: "servers",
         entry: TYPED,
@@ -149,7 +153,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "codex",
         name: "Codex",
-        places: &[Place::Variable(CODEX_HOME, "config.toml", ".codex/config.toml")],
+        places: &[CandidatePath::Variable(CODEX_HOME, "config.toml", ".codex/config.toml")],
         format: Format::Toml,
         container: "mcp_servers",
         entry: Entry::Url {
@@ -161,7 +165,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "gemini",
         name: "Gemini CLI",
-        places: &[Place::Home(".gemini/settings.json")],
+        places: &[CandidatePath::Home(".gemini/settings.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: url("httpUrl"),
@@ -170,8 +174,8 @@ pub const CLIENTS: [Client; 10] = [
         id: "opencode",
         name: "OpenCode",
         places: &[
-            Place::Home(".config/opencode/opencode.jsonc"),
-            Place::Home(".config/opencode/opencode.json"),
+            CandidatePath::Home(".config/opencode/opencode.jsonc"),
+            CandidatePath::Home(".config/opencode/opencode.json"),
         ],
         format: Format::Json,
         container: "mcp",
@@ -184,7 +188,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "zed",
         name: "Zed",
-        places: &[Place::Config {
+        places: &[CandidatePath::Config {
             windows: "Zed/settings.json",
             elsewhere: "zed/settings.json",
         }],
@@ -195,7 +199,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "goose",
         name: "Goose",
-        places: &[Place::Config {
+        places: &[CandidatePath::Config {
             windows: "Block/goose/config/config.yaml",
             elsewhere: "goose/config.yaml",
         }],
@@ -276,21 +280,21 @@ impl Client {
     }
 }
 
-impl Place {
+impl CandidatePath {
     fn path(&self, homes: &Homes) -> ConfigPath {
         let windows = homes.platform == Platform::Windows;
         let (path, guarded) = match self {
-            Place::Home(below) => (homes.home.join(below), false),
-            Place::Variable(variable, file, below) => match homes.variables.non_empty(variable) {
+            CandidatePath::Home(below) => (homes.home.join(below), false),
+            CandidatePath::Variable(variable, file, below) => match homes.variables.non_empty(variable) {
                 Some(directory) => (Path::new(directory).join(file), false),
                 None => (homes.home.join(below), false),
             },
-            Place::Settings(below) => (homes.settings.join(below), homes.platform == Platform::MacOs),
-            Place::Config { windows: below, .. } if windows => (homes.settings.join(below), false),
-            Place::Config { elsewhere, .. } if homes.platform == Platform::MacOs => {
+            CandidatePath::Settings(below) => (homes.settings.join(below), homes.platform == Platform::MacOs),
+            CandidatePath::Config { windows: below, .. } if windows => (homes.settings.join(below), false),
+            CandidatePath::Config { elsewhere, .. } if homes.platform == Platform::MacOs => {
                 (homes.home.join(".config").join(elsewhere), false)
             }
-            Place::Config { elsewhere, .. } => (homes.settings.join(elsewhere), false),
+            CandidatePath::Config { elsewhere, .. } => (homes.settings.join(elsewhere), false),
         };
         ConfigPath { path, guarded }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::ai_clients::entry::Proxy;
-use crate::ai_clients::format::{Entries, Mistake, entries, with_entry, without_entry};
+use crate::ai_clients::format::{Entries, ParseError, entries, with_entry, without_entry};
 use crate::ai_clients::known_clients::{Client, ENTRY_NAME};
 
 /// What becomes of a file, under which name our entry is in it, and how that is called.
@@ -62,11 +62,11 @@ pub enum Refusal {
     },
     /// It is no longer what connecting left.
     Conflict,
-    Malformed(Mistake),
+    Malformed(ParseError),
 }
 
-impl From<Mistake> for Refusal {
-    fn from(mistake: Mistake) -> Refusal {
+impl From<ParseError> for Refusal {
+    fn from(mistake: ParseError) -> Refusal {
         Refusal::Malformed(mistake)
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::ai_clients::edit;
-use crate::ai_clients::edit::{Deed, Refused, Why};
+use crate::ai_clients::edit::{ClientEditError, ErrorKind, Operation};
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{CLIENTS, Client, Homes};
@@ -27,7 +27,7 @@ struct Outcome {
 
 /// What is done to whichever client.
 struct Order {
-    deed: Deed,
+    operation: Operation,
     name: Option<String>,
     dry_run: bool,
 }
@@ -38,16 +38,16 @@ pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArgumen
         let list = edit::list(&homes, &proxy);
         return print(context.format, &list, |list| table(list)).map(|()| ExitCode::Clean);
     }
-    let deed = if options.undo {
-        Deed::Undo { backup: None }
+    let operation = if options.undo {
+        Operation::Undo { backup: None }
     } else {
-        Deed::Connect {
+        Operation::Connect {
             force: options.force,
             token: None,
         }
     };
     let order = Order {
-        deed,
+        operation,
         name: options.name,
         dry_run: options.dry_run,
     };
@@ -60,7 +60,7 @@ pub async fn disconnect(
     options: DisconnectArguments,
 ) -> Result<ExitCode, CliError> {
     let order = Order {
-        deed: Deed::Disconnect,
+        operation: Operation::Disconnect,
         name: options.name,
         dry_run: options.dry_run,
     };
@@ -93,7 +93,7 @@ impl Order {
         for client in installed {
             outcomes.push(self.outcome(client, homes, proxy).unwrap_or_else(|refused| {
                 // What is not connected need not be disconnected.
-                if refused.why != Why::NotFound {
+                if refused.why != ErrorKind::NotFound {
                     code = ExitCode::General;
                 }
                 Outcome {
@@ -109,16 +109,16 @@ impl Order {
         print(context.format, &outcomes, words).map(|()| code)
     }
 
-    fn outcome(&self, client: &Client, homes: &Homes, proxy: &Proxy) -> Result<Outcome, Refused> {
+    fn outcome(&self, client: &Client, homes: &Homes, proxy: &Proxy) -> Result<Outcome, ClientEditError> {
         let name = self.name.as_deref();
         if self.dry_run {
-            let (result, diff) = edit::foresee(client, homes, proxy, name, &self.deed)?;
+            let (result, diff) = edit::dry_run(client, homes, proxy, name, &self.operation)?;
             return Ok(Outcome {
                 result,
                 diff: Some(diff),
             });
         }
-        let result = edit::apply(client, homes, proxy, name, &self.deed)?;
+        let result = edit::apply(client, homes, proxy, name, &self.operation)?;
         Ok(Outcome { result, diff: None })
     }
 }
@@ -150,17 +150,17 @@ fn homes() -> Result<Homes, CliError> {
     edit::homes().ok_or_else(|| CliError::new("OPERATION_FAILED", "this user has no home directory"))
 }
 
-fn refused(refused: Refused) -> CliError {
-    let Refused { why, result } = refused;
+fn refused(refused: ClientEditError) -> CliError {
+    let ClientEditError { why, result } = refused;
     let code = match why {
-        Why::Denied => "PERMISSION_DENIED",
-        Why::Taken | Why::NotFound | Why::BadName => "INVALID_INPUT",
-        Why::Conflict | Why::Changed | Why::Malformed | Why::Failed => "OPERATION_FAILED",
+        ErrorKind::Denied => "PERMISSION_DENIED",
+        ErrorKind::Taken | ErrorKind::NotFound | ErrorKind::BadName => "INVALID_INPUT",
+        ErrorKind::Conflict | ErrorKind::Changed | ErrorKind::Malformed | ErrorKind::Failed => "OPERATION_FAILED",
     };
     let error = CliError::new(code, result.message);
     match why {
-        Why::Taken => error.guided(format!("mcpproxy connect {} --force", result.client)),
-        Why::Denied => CliError {
+        ErrorKind::Taken => error.guided(format!("mcpproxy connect {} --force", result.client)),
+        ErrorKind::Denied => CliError {
             exit: ExitCode::Permission,
             ..error
         },

@@ -72,7 +72,7 @@ impl CoreLink {
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io {
             path: context.store.path().to_path_buf(),
-            deed: "written",
+            operation: "written",
             source,
         };
         files::create_private_dir(context.root.path()).map_err(failed)?;

@@ -18,10 +18,10 @@ pub enum StoreError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Edit(#[from] EditError),
-    #[error("the configuration `{}` cannot be {deed}: {source}", path.display())]
+    #[error("the configuration `{}` cannot be {operation}: {source}", path.display())]
     Io {
         path: PathBuf,
-        deed: &'static str,
+        operation: &'static str,
         source: io::Error,
     },
     #[error("the configuration `{}` was left as it is: with this change it could not be read back ({problem})", path.display())]
@@ -164,10 +164,10 @@ impl ConfigStore {
             .map_err(|source| self.failed("written", source))
     }
 
-    fn failed(&self, deed: &'static str, source: io::Error) -> StoreError {
+    fn failed(&self, operation: &'static str, source: io::Error) -> StoreError {
         StoreError::Io {
             path: self.path.clone(),
-            deed,
+            operation,
             source,
         }
     }

@@ -33,12 +33,12 @@ use crate::gateway::Proxy;
 use crate::gateway::call_log::Ended;
 use crate::gateway::direct_mode::handler::only_server;
 use crate::gateway::search_mode::error_results::refusal;
-use crate::gateway::tool_calls::{Noting, asks_no_server};
+use crate::gateway::tool_calls::{CallRecorder, asks_no_server};
 use crate::os::memory;
 use crate::upstream::pool::{CallError, Way};
-use crate::upstream::session::in_flight::{Answer, Caller, Hearing, Said, SessionId};
+use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, ServerEvent, SessionId};
 use crate::upstream::session::pending::Started;
-use crate::upstream::transport::stdio::{Pending, Shortcut};
+use crate::upstream::transport::stdio::{Pending, StdioFastPath};
 
 /// A longer request is not ordinary.
 const LONGEST: usize = 1 << 20;
@@ -65,7 +65,7 @@ const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11
 /// The sessions that may take the short way.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    known: RwLock<HashMap<String, Arc<Known>>>,
+    known: RwLock<HashMap<String, Arc<KnownSession>>>,
     calls: Arc<Calls>,
 }
 
@@ -79,7 +79,7 @@ impl Sessions {
 
 /// One session.
 #[derive(Debug)]
-struct Known {
+struct KnownSession {
     id: SessionId,
     began: Instant,
     /// When the library last heard of it, and when it was last used at all: milliseconds after `began`.
@@ -174,18 +174,18 @@ async fn watch(calls: Arc<Calls>) {
 
 /// A session's place among those; gone with it.
 #[derive(Debug)]
-pub struct Place {
+pub struct SessionRegistration {
     sessions: Arc<Sessions>,
     id: SessionId,
     /// It was opened by `initialize`.
     opened: OnceLock<()>,
-    known: OnceLock<(String, Arc<Known>)>,
+    known: OnceLock<(String, Arc<KnownSession>)>,
 }
 
-impl Place {
+impl SessionRegistration {
     /// For a session that begins.
-    pub fn new(sessions: Arc<Sessions>, id: SessionId) -> Place {
-        Place {
+    pub fn new(sessions: Arc<Sessions>, id: SessionId) -> SessionRegistration {
+        SessionRegistration {
             sessions,
             id,
             opened: OnceLock::new(),
@@ -211,7 +211,7 @@ impl Place {
         let header = extensions.get::<Parts>().and_then(|parts| text(&parts.headers, SESSION_ID));
         let Some(header) = header else { return };
         let (_, known) = self.known.get_or_init(|| {
-            let known = Arc::new(Known {
+            let known = Arc::new(KnownSession {
                 id: self.id,
                 began: Instant::now(),
                 seen: AtomicU64::new(0),
@@ -226,7 +226,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SessionRegistration {
     fn drop(&mut self) {
         if let Some((header, _)) = self.known.get() {
             self.sessions.known.write().unwrap_or_else(PoisonError::into_inner).remove(header);
@@ -234,7 +234,7 @@ impl Drop for Place {
     }
 }
 
-impl Known {
+impl KnownSession {
     fn age(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -260,7 +260,7 @@ impl Drop for Noted {
 
 /// What a door's short way needs to know.
 #[derive(Clone)]
-pub struct ShortWay {
+pub struct FastPath {
     pub proxy: Arc<Proxy>,
     pub sessions: Arc<Sessions>,
     /// Hosts that a request may name, with any port; `None` where they are not looked at.
@@ -339,12 +339,12 @@ struct Sent {
     server: String,
     tool: String,
     pending: Pending,
-    hearing: Hearing,
+    hearing: CallEvents,
     since: Instant,
 }
 
 /// Answers what can go the short way; gives everything else to the library.
-pub async fn short_way(State(way): State<ShortWay>, request: Request, next: Next) -> Response {
+pub async fn fast_path_middleware(State(way): State<FastPath>, request: Request, next: Next) -> Response {
     let Some(known) = way.session(&request) else { return next.run(request).await };
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LONGEST).await else {
@@ -380,9 +380,9 @@ impl HandedOver {
     }
 }
 
-impl ShortWay {
+impl FastPath {
     /// The session of a request that may be ordinary; what the library would look at in its head is looked at here.
-    fn session(&self, request: &Request) -> Option<Arc<Known>> {
+    fn session(&self, request: &Request) -> Option<Arc<KnownSession>> {
         let headers = request.headers();
         let short = request.method() == Method::POST
             && !headers.contains_key(ORIGIN)
@@ -413,7 +413,7 @@ impl ShortWay {
         hosts.iter().any(|host| host == name)
     }
 
-    async fn answer(&self, known: &Known, parts: &Parts, body: &Bytes) -> Outcome {
+    async fn answer(&self, known: &KnownSession, parts: &Parts, body: &Bytes) -> Outcome {
         let Ok(message) = serde_json::from_slice::<Message>(body) else {
             return Outcome::Ordinary;
         };
@@ -440,7 +440,7 @@ impl ShortWay {
     }
 
     /// Makes a call; `None` when it has to go the other way.
-    async fn call(&self, known: &Known, parts: &Parts, id: &RawValue, call: ToolCall<'_>) -> Option<Outcome> {
+    async fn call(&self, known: &KnownSession, parts: &Parts, id: &RawValue, call: ToolCall<'_>) -> Option<Outcome> {
         let meta = call.meta.unwrap_or_default();
         if meta.keys().any(|key| key.starts_with("io.modelcontextprotocol/")) {
             return None;
@@ -470,8 +470,8 @@ impl ShortWay {
                     }
                 },
                 Some(said) = sent.hearing.recv() => match said {
-                    Said::Question(_) => Some(said),
-                    Said::Progress(_) if progress => Some(said),
+                    ServerEvent::Question(_) => Some(said),
+                    ServerEvent::Progress(_) if progress => Some(said),
                     _ => continue,
                 },
                 answer = sent.pending.answer() => return Some(self.answered(id, sent, answer)),
@@ -492,7 +492,7 @@ impl ShortWay {
     /// Sends a call of a tool of `/mcp/all`.
     fn send(
         &self,
-        known: &Known,
+        known: &KnownSession,
         only: Option<&str>,
         name: &str,
         arguments: Option<&RawValue>,
@@ -517,7 +517,7 @@ impl ShortWay {
     }
 
     /// Sends what one of `call_tool_*` asks for.
-    fn send_own(&self, known: &Known, name: &str, arguments: &RawValue, progress: bool) -> Option<Sent> {
+    fn send_own(&self, known: &KnownSession, name: &str, arguments: &RawValue, progress: bool) -> Option<Sent> {
         let intent = Intent::of_tool(name)?;
         let call: UpstreamCall = serde_json::from_str(arguments.get()).ok()?;
         call_variant::check_declaration(call.intent_data_sensitivity.as_deref(), call.intent_reason.as_deref()).ok()?;
@@ -539,7 +539,7 @@ impl ShortWay {
 
     fn answered(&self, id: &RawValue, sent: Sent, answer: Option<Answer>) -> Outcome {
         let (server, tool) = (sent.server.clone(), sent.tool.clone());
-        let noting = Noting {
+        let noting = CallRecorder {
             source: "mcp",
             since: sent.since,
             server: &server,
@@ -582,14 +582,14 @@ impl ShortWay {
 
 impl Sent {
     fn new(
-        known: &Known,
-        shortcut: &Shortcut,
+        known: &KnownSession,
+        shortcut: &StdioFastPath,
         server: &str,
         tool: &str,
         arguments: Option<&RawValue>,
         progress: bool,
     ) -> Option<Sent> {
-        let (caller, hearing) = Caller::of(known.id);
+        let (caller, hearing) = CallHandle::of(known.id);
         // An empty object and never `null`: servers reject the latter.
         let arguments = arguments.or_else(|| serde_json::from_str("{}").ok())?;
         let pending = shortcut.call(tool, arguments, progress, caller)?;
@@ -602,7 +602,7 @@ impl Sent {
         })
     }
 
-    fn started(self, first: Option<Said>, answer: Option<Answer>) -> Started {
+    fn started(self, first: Option<ServerEvent>, answer: Option<Answer>) -> Started {
         Started {
             server: self.server,
             tool: self.tool,
@@ -615,7 +615,7 @@ impl Sent {
     }
 }
 
-fn short(way: Way) -> Option<Shortcut> {
+fn short(way: Way) -> Option<StdioFastPath> {
     match way {
         Way::Short(shortcut) => Some(shortcut),
         Way::Long => None,

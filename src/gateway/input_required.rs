@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::upstream::session::in_flight::{Hearing, Question};
+use crate::upstream::session::in_flight::{CallEvents, Question};
 use crate::upstream::session::pending::Sent;
 
 /// Most requests that wait at once.
@@ -28,11 +28,11 @@ const SETTLED: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// A server's request that waits for its client's answers.
-pub struct Parked {
+pub struct InputRequired {
     /// What the client sends again must be the same.
     pub request: Fingerprint,
     pub sent: Sent,
-    pub hearing: Hearing,
+    pub hearing: CallEvents,
     pub questions: BTreeMap<String, Question>,
 }
 
@@ -56,20 +56,20 @@ impl Fingerprint {
 
 /// The requests that wait.
 #[derive(Default)]
-pub struct ParkedRequests {
-    waiting: Mutex<HashMap<String, Parked>>,
+pub struct PendingInputs {
+    waiting: Mutex<HashMap<String, InputRequired>>,
 }
 
 /// What became of a request that was sent again.
 pub enum Resumed {
     /// Its server has the answers now.
-    Answered(Parked),
+    Answered(InputRequired),
     /// Answers are missing: the questions, again.
     Asked(InputRequiredResult),
 }
 
-impl ParkedRequests {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Parked>> {
+impl PendingInputs {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, InputRequired>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,17 +77,17 @@ impl ParkedRequests {
     ///
     /// # Errors
     /// The request.
-    pub fn park(self: &Arc<Self>, parked: Parked) -> Result<InputRequiredResult, Box<Parked>> {
+    pub fn park(self: &Arc<Self>, pending_inputs: InputRequired) -> Result<InputRequiredResult, Box<InputRequired>> {
         // By chance, so that nobody can answer for another.
         let state = uuid::Uuid::new_v4().simple().to_string();
-        let questions = questions(&parked);
-        let waits = parked.hearing.waits();
+        let questions = questions(&pending_inputs);
+        let waits = pending_inputs.hearing.waits();
         {
             let mut waiting = self.waiting();
             if waiting.len() >= MOST {
-                return Err(Box::new(parked));
+                return Err(Box::new(pending_inputs));
             }
-            waiting.insert(state.clone(), parked);
+            waiting.insert(state.clone(), pending_inputs);
         }
         let (all, late) = (self.clone(), state.clone());
         tokio::spawn(async move {
@@ -97,9 +97,9 @@ impl ParkedRequests {
                 waits.store(true, Ordering::Relaxed);
             }
             tokio::time::sleep(LONGEST).await;
-            let parked = all.waiting().remove(&late);
-            if let Some(parked) = parked {
-                parked.sent.cancel("the client did not answer").await;
+            let pending_inputs = all.waiting().remove(&late);
+            if let Some(pending_inputs) = pending_inputs {
+                pending_inputs.sent.cancel("the client did not answer").await;
             }
         });
         Ok(InputRequiredResult::new(Some(questions), Some(state)))
@@ -111,33 +111,36 @@ impl ParkedRequests {
     /// Nothing waits under this state, it is of another request, or an answer is none.
     pub fn resume(&self, state: &str, request: Fingerprint, answers: &InputResponses) -> Result<Resumed, ErrorData> {
         let mut waiting = self.waiting();
-        let Some(parked) = waiting.get(state).filter(|parked| parked.request == request) else {
+        let Some(pending_inputs) = waiting.get(state).filter(|pending_inputs| pending_inputs.request == request) else {
             let text = "this `requestState` is unknown: it was changed, used before, is too old, or of another request";
             return Err(ErrorData::invalid_params(text, None));
         };
-        if parked.questions.keys().any(|key| !answers.contains_key(key)) {
-            return Ok(Resumed::Asked(InputRequiredResult::new(Some(questions(parked)), Some(state.to_owned()))));
+        if pending_inputs.questions.keys().any(|key| !answers.contains_key(key)) {
+            return Ok(Resumed::Asked(InputRequiredResult::new(
+                Some(questions(pending_inputs)),
+                Some(state.to_owned()),
+            )));
         }
         let mut read = Vec::new();
-        for (key, question) in &parked.questions {
+        for (key, question) in &pending_inputs.questions {
             read.push(answer(&question.request, answers.get(key).unwrap_or(&Value::Null)).map_err(|error| {
                 ErrorData::invalid_params(format!("`inputResponses.{key}` is no answer to its question: {error}"), None)
             })?);
         }
-        let Some(mut parked) = waiting.remove(state) else {
+        let Some(mut pending_inputs) = waiting.remove(state) else {
             return Err(ErrorData::internal_error("the request is gone", None));
         };
-        parked.hearing.waits().store(false, Ordering::Relaxed);
-        for ((_, question), answer) in std::mem::take(&mut parked.questions).into_iter().zip(read) {
+        pending_inputs.hearing.waits().store(false, Ordering::Relaxed);
+        for ((_, question), answer) in std::mem::take(&mut pending_inputs.questions).into_iter().zip(read) {
             let _ = question.answer.send(Ok(answer));
         }
-        Ok(Resumed::Answered(parked))
+        Ok(Resumed::Answered(pending_inputs))
     }
 }
 
-fn questions(parked: &Parked) -> BTreeMap<String, InputRequest> {
+fn questions(pending_inputs: &InputRequired) -> BTreeMap<String, InputRequest> {
     let of = |(key, question): (&String, &Question)| Some((key.clone(), as_input(&question.request)?));
-    parked.questions.iter().filter_map(of).collect()
+    pending_inputs.questions.iter().filter_map(of).collect()
 }
 
 /// A server's question in the form in which a result carries it; `None` for what is no question to a client.
@@ -170,8 +173,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::upstream::session::in_flight::{Caller, SessionId};
-    use crate::upstream::transport::stdio::{SharedUnderway, open};
+    use crate::upstream::session::in_flight::{CallHandle, SessionId};
+    use crate::upstream::transport::stdio::{SharedInFlight, open};
 
     fn answers(answers: Value) -> InputResponses {
         serde_json::from_value(answers).unwrap()
@@ -179,8 +182,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
-        let (shortcut, _output, _input) = open(tokio::io::empty(), tokio::io::sink(), SharedUnderway::default());
-        let (caller, hearing) = Caller::of(SessionId(1));
+        let (shortcut, _output, _input) = open(tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
+        let (caller, hearing) = CallHandle::of(SessionId(1));
         let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).unwrap();
         let (answer, mut answered) = oneshot::channel();
         let question = json!({"method": "elicitation/create",
@@ -192,14 +195,14 @@ mod tests {
         };
         let request = Fingerprint::of("s", "tools/call", "t", &json!({"a": 1}));
         let other = Fingerprint::of("s", "tools/call", "t", &json!({"a": 2}));
-        let all = Arc::new(ParkedRequests::default());
-        let parked = Parked {
+        let all = Arc::new(PendingInputs::default());
+        let pending_inputs = InputRequired {
             request,
             sent: Sent::Short { pending, answer: None },
             hearing,
             questions: BTreeMap::from([("q".to_owned(), question)]),
         };
-        let Ok(asked) = all.park(parked) else { panic!("parked") };
+        let Ok(asked) = all.park(pending_inputs) else { panic!("parked") };
         let state = asked.request_state.unwrap();
         let accepted = answers(json!({"q": {"action": "accept", "content": {}}, "more": 1}));
         assert!(all.resume("another", request, &accepted).is_err());

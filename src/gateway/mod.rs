@@ -13,8 +13,8 @@ pub mod tool_calls;
 pub use crate::gateway::http::json_rpc_errors::explain;
 pub use crate::gateway::search_mode::handler::Handler;
 
-pub use crate::gateway::direct_mode::handler::PassThrough;
+pub use crate::gateway::direct_mode::handler::DirectHandler;
 pub use crate::gateway::http::empty_event_compat::without_priming;
-pub use crate::gateway::http::session_store::RememberedSessions;
-pub use fast_path::{Sessions, ShortWay, Tools, short_way};
+pub use crate::gateway::http::session_store::PersistentSessions;
+pub use fast_path::{FastPath, Sessions, Tools, fast_path_middleware};
 pub use tool_calls::Proxy;

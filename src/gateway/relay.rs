@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Proxy;
-use crate::gateway::input_required::{Fingerprint, Parked, Resumed};
+use crate::gateway::input_required::{Fingerprint, InputRequired, Resumed};
 use crate::upstream::pool::CallError;
-use crate::upstream::session::in_flight::{Caller, Hearing, NobodyToAsk, Question, Said, SessionId};
+use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};
 use crate::upstream::session::subscriptions::is_at_least;
@@ -40,7 +40,7 @@ pub struct Relay<'a> {
 }
 
 /// What a client says that sends a request again, with answers to what was asked during it.
-pub struct Again {
+pub struct RetryContext {
     pub request: Fingerprint,
     pub state: Option<String>,
     pub answers: Option<InputResponses>,
@@ -75,7 +75,7 @@ impl<'a> Relay<'a> {
     /// [`CallError`].
     pub async fn pass(&self, request: ClientRequest) -> Result<ServerResult, CallError> {
         let peer = self.proxy.upstreams().peer(self.server)?;
-        let (caller, hearing) = Caller::of(self.session);
+        let (caller, hearing) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;
         let sent = sent.map_err(|error| self.proxy.upstreams().failed(self.server, error))?;
         self.follow(sent, hearing, None).await
@@ -85,7 +85,11 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// As [`Relay::pass`].
-    pub async fn pass_or_resume(mut self, request: ClientRequest, again: Again) -> Result<ServerResult, CallError> {
+    pub async fn pass_or_resume(
+        mut self,
+        request: ClientRequest,
+        again: RetryContext,
+    ) -> Result<ServerResult, CallError> {
         if self.context.protocol_version().is_none_or(|version| version < ProtocolVersion::V_2026_07_28) {
             return self.pass(request).await;
         }
@@ -93,9 +97,9 @@ impl<'a> Relay<'a> {
         self.park = Some(asked);
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
-        let resumed = self.proxy.parked().resume(&state, asked, &again.answers.unwrap_or_default());
+        let resumed = self.proxy.pending_inputs().resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Refused)? {
-            Resumed::Answered(parked) => self.follow(parked.sent, parked.hearing, None).await,
+            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.hearing, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }
     }
@@ -116,8 +120,8 @@ impl<'a> Relay<'a> {
     async fn follow(
         &self,
         mut sent: Sent,
-        mut hearing: Hearing,
-        first: Option<Said>,
+        mut hearing: CallEvents,
+        first: Option<ServerEvent>,
     ) -> Result<ServerResult, CallError> {
         let mut questions = JoinSet::new();
         let over = CancellationToken::new();
@@ -138,7 +142,7 @@ impl<'a> Relay<'a> {
                     break (reason.to_owned(), CallError::Other { server, error });
                 }
                 Some(said) = hearing.recv() => match (said, &self.park) {
-                    (Said::Question(question), Some(_)) => {
+                    (ServerEvent::Question(question), Some(_)) => {
                         let required = required(&question.request);
                         if open.len() >= MOST_AT_ONCE {
                             let text = "too many questions during one request";
@@ -166,13 +170,13 @@ impl<'a> Relay<'a> {
                 }
                 () = tokio::time::sleep_until(gathered), if !open.is_empty() => {
                     let Some(request) = self.park else { continue };
-                    let waits = Parked {
+                    let waits = InputRequired {
                         request,
                         sent,
                         hearing,
                         questions: std::mem::take(&mut open),
                     };
-                    match self.proxy.parked().park(waits) {
+                    match self.proxy.pending_inputs().park(waits) {
                         Ok(asked) => return Ok(ServerResult::InputRequiredResult(asked)),
                         Err(refused) => {
                             let text = "too many requests wait for their clients' answers";
@@ -195,23 +199,25 @@ impl<'a> Relay<'a> {
         Err(error)
     }
 
-    async fn hear(&self, said: Said, questions: &mut JoinSet<()>, over: &CancellationToken) {
+    async fn hear(&self, said: ServerEvent, questions: &mut JoinSet<()>, over: &CancellationToken) {
         match said {
-            Said::Question(question) => self.ask(question, questions, over).await,
+            ServerEvent::Question(question) => self.ask(question, questions, over).await,
             said => self.tell(said).await,
         }
     }
 
     /// Tells the client of progress under its own token, and of log messages if the request says so.
-    async fn tell(&self, said: Said) {
+    async fn tell(&self, said: ServerEvent) {
         let client = &self.context.peer;
         let told = match said {
-            Said::Progress(mut progress) => {
+            ServerEvent::Progress(mut progress) => {
                 let Some(token) = self.progress_token() else { return };
                 progress.progress_token = token;
                 client.notify_progress(progress).await
             }
-            Said::Log(log) if self.context.meta.log_level().is_some_and(|wanted| is_at_least(log.level, wanted)) => {
+            ServerEvent::Log(log)
+                if self.context.meta.log_level().is_some_and(|wanted| is_at_least(log.level, wanted)) =>
+            {
                 client.notify_logging_message(log).await
             }
             _ => return,
@@ -265,7 +271,7 @@ impl<'a> Relay<'a> {
                 () = withdrawn.cancelled() => "the server does not ask any more",
                 () = over.cancelled() => "the request during which this was asked is over",
             };
-            let _ = answer.send(Err(NobodyToAsk::Over.into()));
+            let _ = answer.send(Err(NoRecipient::Over.into()));
             let _ = asked.cancel(Some(reason.to_owned())).await;
         });
     }

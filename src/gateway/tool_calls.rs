@@ -18,60 +18,60 @@ use crate::catalog::call_variant;
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
-use crate::catalog::unavailable::{Lock, LockedTools, lock};
+use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
 use crate::gateway::call_log::{Activity, Call, Ended};
-use crate::gateway::input_required::{Fingerprint, ParkedRequests};
-use crate::gateway::relay::{Again, Relay};
+use crate::gateway::input_required::{Fingerprint, PendingInputs};
+use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal};
-use crate::gateway::search_mode::result_cache::KeptResults;
-use crate::gateway::search_mode::retrieve_tools::Usual;
+use crate::gateway::search_mode::result_cache::ResultCache;
+use crate::gateway::search_mode::retrieve_tools::Defaults;
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
 use crate::os::block_in_place::aside;
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UseCounts;
-use crate::upstream::approvals::Held;
-use crate::upstream::pool::{CallError, Upstreams};
+use crate::telemetry::usage_counts::UsageCounts;
+use crate::upstream::approvals::PendingTool;
+use crate::upstream::pool::{CallError, UpstreamPool};
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
 
 /// A server's name, its list of tools where it is connected, those that wait, and why they or all of them do.
-type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<Held>>, Option<Lock>);
+type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Unavailable>);
 
 /// The proxy behind every MCP session.
 pub struct Proxy {
-    upstreams: Arc<Upstreams>,
+    upstreams: Arc<UpstreamPool>,
     index: RwLock<Arc<ToolIndex>>,
-    locked: RwLock<Arc<LockedTools>>,
+    locked: RwLock<Arc<UnavailableTools>>,
     /// What the two were made of. Held, so that another list cannot come to lie where one of these lay.
     indexed: Mutex<Vec<Indexed>>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
-    counts: Arc<UseCounts>,
-    kept: Mutex<KeptResults>,
-    parked: Arc<ParkedRequests>,
+    counts: Arc<UsageCounts>,
+    kept: Mutex<ResultCache>,
+    pending_inputs: Arc<PendingInputs>,
     activity: Activity,
 }
 
 impl Proxy {
     /// A proxy over these servers, without tools until [`Proxy::reindex`].
     pub fn new(
-        upstreams: Arc<Upstreams>,
+        upstreams: Arc<UpstreamPool>,
         config: watch::Receiver<Arc<Config>>,
         recorder: Recorder,
-        counts: Arc<UseCounts>,
+        counts: Arc<UsageCounts>,
     ) -> Proxy {
         Proxy {
             upstreams,
             index: RwLock::new(Arc::new(ToolIndex::empty())),
-            locked: RwLock::new(Arc::new(LockedTools::none())),
+            locked: RwLock::new(Arc::new(UnavailableTools::none())),
             indexed: Mutex::default(),
             config,
             recorder,
             counts,
             kept: Mutex::default(),
-            parked: Arc::default(),
+            pending_inputs: Arc::default(),
             activity: Activity::default(),
         }
     }
@@ -96,7 +96,7 @@ impl Proxy {
             }
         }
         let approvals = self.upstreams.approvals();
-        let make = move || (ToolIndex::of(&servers), LockedTools::of(&servers, &approvals));
+        let make = move || (ToolIndex::of(&servers), UnavailableTools::of(&servers, &approvals));
         let Ok((index, locked)) = tokio::task::spawn_blocking(make).await else {
             return;
         };
@@ -116,13 +116,13 @@ impl Proxy {
     }
 
     /// The servers behind it.
-    pub fn upstreams(&self) -> &Upstreams {
+    pub fn upstreams(&self) -> &UpstreamPool {
         &self.upstreams
     }
 
     /// The requests that wait for their clients' answers.
-    pub fn parked(&self) -> &Arc<ParkedRequests> {
-        &self.parked
+    pub fn pending_inputs(&self) -> &Arc<PendingInputs> {
+        &self.pending_inputs
     }
 
     /// The latest tool calls.
@@ -131,7 +131,7 @@ impl Proxy {
     }
 
     /// Notes how a call of a server's tool ended.
-    pub fn note(&self, call: Noting<'_>, answer: &Result<CallToolResponse, CallError>) {
+    pub fn note(&self, call: CallRecorder<'_>, answer: &Result<CallToolResponse, CallError>) {
         let text = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
         match answer {
             Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
@@ -147,7 +147,7 @@ impl Proxy {
     }
 
     /// Notes that a call ended so.
-    pub fn note_as(&self, call: Noting<'_>, ended: Ended<'_>) {
+    pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
         self.activity.note(Call {
             source: call.source,
             server: call.server,
@@ -192,7 +192,7 @@ impl Proxy {
         &self,
         name: &str,
         arguments: &JsonObject,
-        asking: Option<Asking<'_>>,
+        asking: Option<CallerContext<'_>>,
     ) -> Option<Result<CallToolResponse, ErrorData>> {
         if let Some(result) = self.call_own(name, arguments) {
             return Some(Ok(result.into()));
@@ -218,7 +218,7 @@ impl Proxy {
         self.counts.retrieve_tools();
         let usual = {
             let config = self.config.borrow();
-            Usual {
+            Defaults {
                 limit: config.tools_limit,
                 compact: config.tool_response_mode.as_deref() == Some("compact"),
                 room: config.tool_response_limit,
@@ -249,13 +249,13 @@ impl Proxy {
         &self,
         intent: Intent,
         arguments: &JsonObject,
-        asking: Option<Asking<'_>>,
+        asking: Option<CallerContext<'_>>,
     ) -> Result<CallToolResponse, ErrorData> {
         let call = match UpstreamCall::read(arguments) {
             Ok(call) => call,
             Err(sentence) => return Ok(failed(&sentence).into()),
         };
-        let noting = Noting {
+        let noting = CallRecorder {
             source: if asking.is_some() { "mcp" } else { "api" },
             since: Instant::now(),
             server: call.server,
@@ -293,8 +293,8 @@ impl Proxy {
         self.answered(call.server, call.tool, answer)
     }
 
-    async fn relayed(&self, call: &UpstreamCall<'_>, asking: Asking<'_>) -> Result<CallToolResponse, CallError> {
-        let again = Again {
+    async fn relayed(&self, call: &UpstreamCall<'_>, asking: CallerContext<'_>) -> Result<CallToolResponse, CallError> {
+        let again = RetryContext {
             request: Fingerprint::of(call.server, "tools/call", call.tool, &call.arguments.clone().into()),
             state: asking.state,
             answers: asking.answers,
@@ -310,12 +310,12 @@ impl Proxy {
     ///
     /// # Errors
     /// The server's own.
-    pub async fn go_on(&self, started: Started, asking: Asking<'_>) -> Result<CallToolResponse, ErrorData> {
+    pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<CallToolResponse, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
         let relay = Relay::new(self, &server, asking.session, asking.context);
         let since = started.since;
         let answer = relay.go_on(started).await.and_then(|result| response(&server, result));
-        let noting = Noting {
+        let noting = CallRecorder {
             source: "mcp",
             since,
             server: &server,
@@ -443,7 +443,7 @@ pub fn asks_no_server(tool: &str) -> bool {
 
 /// A call that is to be noted.
 #[derive(Clone, Copy)]
-pub struct Noting<'a> {
+pub struct CallRecorder<'a> {
     pub source: &'static str,
     pub since: Instant,
     pub server: &'a str,
@@ -451,7 +451,7 @@ pub struct Noting<'a> {
 }
 
 /// Who can be asked during a call, and what they have answered.
-pub struct Asking<'a> {
+pub struct CallerContext<'a> {
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
     pub state: Option<String>,

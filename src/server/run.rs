@@ -31,7 +31,7 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::gateway::{
-    Handler, PassThrough, Proxy, RememberedSessions, ShortWay, Tools, explain, short_way, without_priming,
+    DirectHandler, FastPath, Handler, PersistentSessions, Proxy, Tools, explain, fast_path_middleware, without_priming,
 };
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
@@ -43,14 +43,14 @@ use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
 use crate::server::listeners::{LocalDoor, bind_tcp, is_loopback};
 use crate::server::rest;
-use crate::server::rest::{Door, EventLog};
+use crate::server::rest::{EventLog, Listener};
 use crate::server::run_facts::RunFacts;
 use crate::server::state::App;
 use crate::telemetry::payload::AnonymousId;
 use crate::telemetry::store::recorder::Recorder;
 use crate::upstream::approvals::Approvals;
-use crate::upstream::oauth::token_store::Tokens;
-use crate::upstream::pool::Upstreams;
+use crate::upstream::oauth::token_store::TokenStore;
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
 /// What `mcpproxy serve` was told.
@@ -85,7 +85,7 @@ const GATHER: Duration = Duration::from_millis(50);
 pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let root = options.root.clone();
     let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
-    let _instance = take_instance(&root)?;
+    let _instance = lock_instance(&root)?;
     let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
     let listen = options
         .listen
@@ -115,8 +115,8 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         }
     };
     // Calls under way need their servers and their sessions; what takes longer is cut off.
-    core.underway.close();
-    let _ = tokio::time::timeout(DRAIN, core.underway.wait()).await;
+    core.in_flight.close();
+    let _ = tokio::time::timeout(DRAIN, core.in_flight.wait()).await;
     core.sessions.cancel();
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.remembered.save();
@@ -146,9 +146,9 @@ struct Core {
     ready: watch::Sender<bool>,
     trusted: Vec<String>,
     loopback: bool,
-    remembered: Arc<RememberedSessions>,
+    remembered: Arc<PersistentSessions>,
     /// Requests that are being answered.
-    underway: TaskTracker,
+    in_flight: TaskTracker,
     /// Ends every session.
     sessions: CancellationToken,
 }
@@ -172,8 +172,8 @@ impl Core {
             Some("0" | "false") => None,
             _ => Some(Arc::new(SystemKeychain)),
         };
-        let tokens = Tokens::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(Upstreams::new(&options.root.logs(), approvals, tokens));
+        let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
+        let upstreams = Arc::new(UpstreamPool::new(&options.root.logs(), approvals, tokens));
         let started = config.clone();
         let (config, config_seen) = watch::channel(config);
         let (mistake, mistake_seen) = watch::channel(None);
@@ -208,8 +208,8 @@ impl Core {
             ready,
             trusted,
             loopback: is_loopback(address),
-            remembered: RememberedSessions::load(options.root.mcp_sessions()),
-            underway: TaskTracker::new(),
+            remembered: PersistentSessions::load(options.root.mcp_sessions()),
+            in_flight: TaskTracker::new(),
             sessions: CancellationToken::new(),
         }
     }
@@ -222,7 +222,7 @@ impl Core {
     ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
         let mut doors = Vec::new();
         let stop = self.app.stop.clone();
-        let router = self.router(Door::Tcp);
+        let router = self.router(Listener::Tcp);
         // An answer is several small writes; gathered by the system, each would wait 40 ms for the client's acknowledgement.
         let tcp = tcp.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
@@ -231,7 +231,7 @@ impl Core {
         doors.push(tokio::spawn(served.into_future()));
         if let Some(local) = local {
             let stop = self.app.stop.clone();
-            let router = self.router(Door::Local);
+            let router = self.router(Listener::Local);
             let served =
                 axum::serve(LocalDoor(local), router).with_graceful_shutdown(async move { stop.cancelled().await });
             doors.push(tokio::spawn(served.into_future()));
@@ -239,10 +239,10 @@ impl Core {
         doors
     }
 
-    fn router(&self, door: Door) -> Router {
+    fn router(&self, door: Listener) -> Router {
         let app = self.app.clone();
         let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.sessions.child_token());
-        let hosts: Option<Arc<[String]>> = if door == Door::Tcp && !self.loopback {
+        let hosts: Option<Arc<[String]>> = if door == Listener::Tcp && !self.loopback {
             // Reached by names we cannot know; the key is what protects it then.
             settings = settings.disable_allowed_hosts();
             None
@@ -253,21 +253,21 @@ impl Core {
             settings = settings.with_allowed_hosts(hosts.clone());
             Some(hosts.into())
         };
-        let short = |place| ShortWay {
+        let short = |place| FastPath {
             proxy: self.app.proxy.clone(),
             sessions: Arc::default(),
             hosts: hosts.clone(),
             place,
         };
-        let (short_own, short_all) = (short(Tools::Own), short(Tools::All));
-        let (all, sessions) = (self.app.proxy.clone(), short_all.sessions.clone());
+        let (fast_search, fast_direct) = (short(Tools::Own), short(Tools::All));
+        let (all, sessions) = (self.app.proxy.clone(), fast_direct.sessions.clone());
         let (open, known) = (sessions_in_memory(), sessions.clone());
         let all = StreamableHttpService::new(
-            move || Ok(PassThrough::new(all.clone(), sessions.clone())),
+            move || Ok(DirectHandler::new(all.clone(), sessions.clone())),
             open.clone(),
             remembering(settings.clone(), self.remembered.at(Tools::All, open, known)),
         );
-        let sessions = short_own.sessions.clone();
+        let sessions = fast_search.sessions.clone();
         let (open, known) = (sessions_in_memory(), sessions.clone());
         let mcp = StreamableHttpService::new(
             move || Ok(Handler::new(app.clone(), sessions.clone())),
@@ -279,33 +279,33 @@ impl Core {
             .route_service(names::MCP_PATH, mcp)
             .layer(from_fn(explain))
             .layer(from_fn(without_priming))
-            .layer(from_fn_with_state(short_own, short_way));
+            .layer(from_fn_with_state(fast_search, fast_path_middleware));
         let all = Router::new()
             .route_service(names::MCP_ALL_PATH, all.clone())
             .route_service(&one, all)
             .layer(from_fn(explain))
             .layer(from_fn(without_priming))
-            .layer(from_fn_with_state(short_all, short_way));
+            .layer(from_fn_with_state(fast_direct, fast_path_middleware));
         let mcp = mcp.merge(all);
-        let asks_for_key = self.config.borrow().require_mcp_auth || (door == Door::Tcp && !self.loopback);
+        let asks_for_key = self.config.borrow().require_mcp_auth || (door == Listener::Tcp && !self.loopback);
         let mcp = if asks_for_key {
             let access = from_fn_with_state((self.app.clone(), door), rest::check_access);
             mcp.layer(access)
         } else {
             mcp
         };
-        let counted = from_fn_with_state(self.underway.clone(), count);
+        let counted = from_fn_with_state(self.in_flight.clone(), count);
         rest::router(self.app.clone(), door).merge(mcp).layer(counted)
     }
 }
 
 /// Counts a request until all of its answer is with the client; not one that listens for as long as the core serves.
-async fn count(State(underway): State<TaskTracker>, request: Request, next: Next) -> Response {
+async fn count(State(in_flight): State<TaskTracker>, request: Request, next: Next) -> Response {
     let listens = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
     if request.method() != Method::POST || listens {
         return next.run(request).await;
     }
-    let counted = underway.token();
+    let counted = in_flight.token();
     let answer = next.run(request).await;
     if answer.body().size_hint().exact().is_some() {
         // Nothing more is asked of anybody for it; the connection ends when it is sent.
@@ -349,7 +349,7 @@ fn origins(host: &str) -> [String; 2] {
 /// Follows the servers: takes up their tools at once, notes the first connection, and raises the number `/events` waits for,
 /// when changes have come together.
 fn follow(
-    upstreams: &Arc<Upstreams>,
+    upstreams: &Arc<UpstreamPool>,
     mut mistake: watch::Receiver<Option<String>>,
     mut update: watch::Receiver<Option<Update>>,
     proxy: &Arc<Proxy>,
@@ -383,7 +383,7 @@ fn follow(
 }
 
 /// Has searches find the servers' tools as they are now, whenever a server changes.
-async fn take_up(upstreams: Arc<Upstreams>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
+async fn take_up(upstreams: Arc<UpstreamPool>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
     let mut changes = upstreams.changes();
     while changes.changed().await.is_ok() {
         if upstreams.snapshots().iter().any(Snapshot::is_connected) {
@@ -394,7 +394,7 @@ async fn take_up(upstreams: Arc<Upstreams>, proxy: Arc<Proxy>, recorder: Recorde
     }
 }
 
-fn take_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
+fn lock_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
     let failed = |error: &io::Error| ServeError {
         code: ExitCode::Permission,
         sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),

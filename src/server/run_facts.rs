@@ -18,7 +18,7 @@ use crate::telemetry::consent::{Consent, OptOut, Switches};
 use crate::telemetry::environment::observe::observe;
 use crate::telemetry::environment::{Verdict, classify};
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UseCounts;
+use crate::telemetry::usage_counts::UsageCounts;
 
 /// The facts of one run; what cannot change is found out once, at the start.
 pub struct RunFacts {
@@ -30,7 +30,7 @@ pub struct RunFacts {
     no_update_check: bool,
     autostart: Mutex<AutostartReader>,
     recorder: Recorder,
-    counts: Arc<UseCounts>,
+    counts: Arc<UsageCounts>,
     started: Instant,
 }
 
@@ -131,7 +131,7 @@ impl RunFacts {
     }
 
     /// The counts.
-    pub fn counts(&self) -> Arc<UseCounts> {
+    pub fn counts(&self) -> Arc<UsageCounts> {
         self.counts.clone()
     }
 

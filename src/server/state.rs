@@ -15,7 +15,7 @@ use crate::gateway::Proxy;
 use crate::server::rest::EventLog;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
-use crate::upstream::pool::Upstreams;
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::{Snapshot, server_stats, upstream_stats};
 
 /// The core while it serves.
@@ -31,7 +31,7 @@ pub struct App {
     pub store: ConfigStore,
     /// One edit of the configuration at a time.
     pub edits: tokio::sync::Mutex<()>,
-    pub upstreams: Arc<Upstreams>,
+    pub upstreams: Arc<UpstreamPool>,
     pub proxy: Arc<Proxy>,
     pub facts: RunFacts,
     /// The identifier of an installation that has none yet; the same for the whole run.

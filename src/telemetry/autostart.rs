@@ -17,7 +17,7 @@ const LIMIT: u64 = 64 * 1024;
 
 /// All that is asked of the file: the words of its `state` may grow, and `enabled` stays what it is.
 #[derive(Deserialize)]
-struct Said {
+struct SidecarText {
     enabled: bool,
 }
 
@@ -74,7 +74,7 @@ impl AutostartReader {
             self.report(identity, "it is not UTF-8");
             return None;
         };
-        match serde_json::from_str::<Said>(text) {
+        match serde_json::from_str::<SidecarText>(text) {
             Ok(said) => {
                 self.good = Some((identity, now, said.enabled));
                 self.reported = None;

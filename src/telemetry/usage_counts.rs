@@ -7,7 +7,7 @@ use crate::telemetry::payload::{BuiltinToolCalls, Count, ErrorCategoryCounts, Su
 
 /// Counts of one run. Each is a number of its own: they need not fit together to the last one.
 #[derive(Debug, Default)]
-pub struct UseCounts {
+pub struct UsageCounts {
     mcp: AtomicU64,
     cli: AtomicU64,
     web: AtomicU64,
@@ -22,7 +22,7 @@ pub struct UseCounts {
     oauth_token_expired: AtomicU64,
 }
 
-impl UseCounts {
+impl UsageCounts {
     /// A request over MCP.
     pub fn mcp_request(&self) {
         raise(&self.mcp);

@@ -15,7 +15,6 @@ pub mod first_run;
 mod host;
 pub mod icon;
 pub mod journal;
-mod knock;
 pub mod label;
 pub mod menu;
 pub mod message;
@@ -29,6 +28,7 @@ mod own_program;
 pub mod preferences;
 mod render;
 pub mod session;
+mod single_instance;
 mod start_core;
 mod status_window;
 pub mod supervisor;
@@ -62,13 +62,13 @@ use autostart::{Autostart, write_sidecar};
 use drive::{Input, Order, Setting, Where};
 use first_run::{Circumstances, Question};
 use journal::Kind;
-use knock::{Knock, knock};
 use menu::Command;
 use model::Model;
 use options::Request;
 use own_program::Program;
 use preferences::Preferences;
 use render::Shown;
+use single_instance::{InstanceRequest, single_instance};
 use status_window::StatusWindow;
 use view::View;
 use write_journal::Journal;
@@ -183,7 +183,7 @@ fn start(world: World, by_the_system: bool) -> Result<Started, NoStart> {
         Ok(Attempt::Held(lock)) => lock,
         Ok(Attempt::Taken { pid }) => {
             let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-            if !by_the_system && let Err(error) = knock_at(&world, &root, Knock::Show) {
+            if !by_the_system && let Err(error) = knock_at(&world, &root, InstanceRequest::Show) {
                 say(&format!("the MCPProxy that runs does not answer: {error}"));
             }
             return Ok(Started::ElsewhereAlready(format!(
@@ -482,7 +482,7 @@ fn start_driver(
                     await_signal::await_signal().await;
                     let _ = signalled.send(Input::Asked(supervisor::Ask::SessionEnds)).await;
                 });
-                tokio::spawn(knock::listen(setting.knocks.clone(), inputs.0.clone()));
+                tokio::spawn(single_instance::listen(setting.knocks.clone(), inputs.0.clone()));
                 let orders = move |order| {
                     // The loop is gone: so is everything that could be ordered.
                     let _ = proxy.send_event(FromDriver(order));
@@ -517,9 +517,9 @@ fn relaunch(program: &Path) {
     }
 }
 
-fn knock_at(world: &World, root: &InstanceRoot, wish: Knock) -> std::io::Result<()> {
+fn knock_at(world: &World, root: &InstanceRoot, wish: InstanceRequest) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(knock(&LocalAddress::of_tray(Platform::HOST, root, &world.user), wish))
+    runtime.block_on(single_instance(&LocalAddress::of_tray(Platform::HOST, root, &world.user), wish))
 }
 
 /// Ends the tray that runs, and waits until it has ended.
@@ -538,7 +538,7 @@ fn quit(world: &World) -> ExitCode {
         match Lock::attempt(&root.tray_lock()) {
             Ok(Attempt::Held(_)) => return ExitCode::SUCCESS,
             Ok(Attempt::Taken { .. }) if !std::mem::replace(&mut knocked, true) => {
-                if let Err(error) = knock_at(world, &root, Knock::Quit) {
+                if let Err(error) = knock_at(world, &root, InstanceRequest::Quit) {
                     say(&format!("the MCPProxy that runs does not answer: {error}"));
                     return ExitCode::FAILURE;
                 }

@@ -26,14 +26,14 @@ pub struct Approvals {
 
 #[derive(Default)]
 struct Approved {
-    servers: BTreeMap<String, BTreeMap<String, Print>>,
+    servers: BTreeMap<String, BTreeMap<String, ToolFingerprint>>,
     /// The file was there and could not be read: nobody knows what was approved, so no server is new.
     lost: bool,
 }
 
 /// What a tool says of itself, short enough to keep for every tool: two equal prints are the same tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Print {
+pub struct ToolFingerprint {
     pub description: String,
     input_schema: String,
     output_schema: String,
@@ -42,20 +42,20 @@ pub struct Print {
 
 /// A tool that waits for approval.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Held {
+pub struct PendingTool {
     pub tool: Tool,
-    pub print: Print,
+    pub print: ToolFingerprint,
     /// What was approved under this name; `None` for a new tool.
-    pub before: Option<Print>,
+    pub before: Option<ToolFingerprint>,
 }
 
 /// Largest file that is read: some tens of thousands of tools.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-impl Print {
+impl ToolFingerprint {
     /// The print of a tool.
-    pub fn of(tool: &Tool) -> Print {
-        Print {
+    pub fn of(tool: &Tool) -> ToolFingerprint {
+        ToolFingerprint {
             description: tool.description.as_deref().unwrap_or_default().to_owned(),
             input_schema: hash_of(|into| write_sorted_fields(&tool.input_schema, into)),
             output_schema: hash_of(|into| match tool.output_schema.as_deref() {
@@ -67,10 +67,10 @@ impl Print {
     }
 
     /// What the Go core approved under a tool's name, as far as it differs from the tool as it is now.
-    fn imported(tool: &Tool, import: &ImportedServer) -> Option<Print> {
+    fn imported(tool: &Tool, import: &ImportedServer) -> Option<ToolFingerprint> {
         let description = tool.description.as_deref().unwrap_or_default();
         let now = GoTool::new(&tool.name, description, &tool.input_schema, tool.output_schema.as_deref());
-        let print = Print::of(tool);
+        let print = ToolFingerprint::of(tool);
         match import.compare(&now) {
             Comparison::Same => Some(print),
             Comparison::New => None,
@@ -81,7 +81,7 @@ impl Print {
             } => {
                 let is_as_before = !input_schema_differs && !output_schema_differs && approved_description == description;
                 let other = |differs: bool, now: String| if differs { "as the Go core approved it".to_owned() } else { now };
-                Some(Print {
+                Some(ToolFingerprint {
                     description: approved_description.to_owned(),
                     // The hash differs, so something does: never let it pass for the same.
                     input_schema: other(input_schema_differs || is_as_before, print.input_schema),
@@ -98,7 +98,7 @@ impl Print {
     }
 
     /// The parts that differ from `before`, in the words of the protocol.
-    pub fn differences(&self, before: &Print) -> Vec<&'static str> {
+    pub fn differences(&self, before: &ToolFingerprint) -> Vec<&'static str> {
         let parts = [
             ("description", self.description != before.description),
             ("inputSchema", self.input_schema != before.input_schema),
@@ -172,7 +172,7 @@ impl Approvals {
         let Some(import) = imported.get(server).filter(|import| !import.hold_all) else { return };
         let known = approved.servers.entry(server.to_owned()).or_default();
         for tool in tools {
-            if let Some(print) = Print::imported(tool, import) {
+            if let Some(print) = ToolFingerprint::imported(tool, import) {
                 known.entry(tool.name.to_string()).or_insert(print);
             }
         }
@@ -183,12 +183,12 @@ impl Approvals {
     }
 
     /// Parts the tools of a server that may be used from those that wait.
-    pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<Held>) {
+    pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<PendingTool>) {
         let mut approved = lock(&self.approved);
         self.take_imported(&mut approved, server, &tools);
         let is_held = approved.lost || lock(&self.imported).holds_all(server);
         if !is_held && !approved.servers.contains_key(server) {
-            let prints = tools.iter().map(|tool| (tool.name.to_string(), Print::of(tool))).collect();
+            let prints = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
             approved.servers.insert(server.to_owned(), prints);
             if let Err(error) = self.save(&approved) {
                 tracing::error!("`{}` cannot be written: {error}", self.path.display());
@@ -198,12 +198,12 @@ impl Approvals {
         let known = approved.servers.get(server);
         let (mut open, mut held) = (Vec::new(), Vec::new());
         for tool in tools {
-            let print = Print::of(&tool);
+            let print = ToolFingerprint::of(&tool);
             let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
             if before.as_ref() == Some(&print) {
                 open.push(tool);
             } else {
-                held.push(Held { tool, print, before });
+                held.push(PendingTool { tool, print, before });
             }
         }
         (open, held)
@@ -220,7 +220,7 @@ impl Approvals {
     ///
     /// # Errors
     /// The file cannot be written; nothing is approved then.
-    pub fn approve(&self, server: &str, tools: &[Held]) -> io::Result<()> {
+    pub fn approve(&self, server: &str, tools: &[PendingTool]) -> io::Result<()> {
         let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
         let before = approved.servers.clone();
         let prints = approved.servers.entry(server.to_owned()).or_default();

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::os::block_in_place::aside;
 use crate::os::memory;
 use crate::upstream::session::in_flight::Answer;
-use crate::upstream::transport::stdio::{Pending, Shortcut};
+use crate::upstream::transport::stdio::{Pending, StdioFastPath};
 
 /// Bytes of a list that has several pages: some hundred thousand tools. A server that goes on naming a further page must
 /// not fill the memory.
@@ -26,7 +26,7 @@ type Page<T> = (Vec<T>, Option<String>);
 /// Why there is no list, in words.
 pub async fn list_tools(
     peer: &Peer<RoleClient>,
-    shortcut: Option<&Shortcut>,
+    shortcut: Option<&StdioFastPath>,
     server: &str,
 ) -> Result<Vec<Tool>, String> {
     if peer.peer_info().is_some_and(|info| info.capabilities.tools.is_none()) {

@@ -18,42 +18,42 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
 use crate::os::memory;
-use crate::upstream::approvals::{Approvals, Held};
+use crate::upstream::approvals::{Approvals, PendingTool};
 use crate::upstream::oauth;
 use crate::upstream::oauth::Begun;
-use crate::upstream::oauth::token_store::Tokens;
-use crate::upstream::session::in_flight::{Caller, Hearing, Said, SessionId};
+use crate::upstream::oauth::token_store::TokenStore;
+use crate::upstream::session::in_flight::{CallEvents, CallHandle, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::Sent;
-use crate::upstream::session::router::News;
-use crate::upstream::session::subscriptions::{Level, Wishes};
+use crate::upstream::session::router::Broadcast;
+use crate::upstream::session::subscriptions::{Level, Subscriptions};
 use crate::upstream::session::sync_subscriptions;
 use crate::upstream::snapshot::{Phase, Snapshot};
-use crate::upstream::supervise::{Handles, Reached, resolved, resting, run};
+use crate::upstream::supervise::{Connection, ServerHandles, inactive_phase, resolved, run};
 use crate::upstream::transport::http;
-use crate::upstream::transport::stdio::Shortcut;
+use crate::upstream::transport::stdio::StdioFastPath;
 
 /// How many things that servers say to everybody may wait for a session that is slow to take them.
 const NEWS_KEPT: usize = 256;
 
 /// The servers of this core.
-pub struct Upstreams {
+pub struct UpstreamPool {
     servers: RwLock<BTreeMap<String, Upstream>>,
     logs: PathBuf,
     approvals: Arc<Approvals>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenStore>,
     changes: Arc<watch::Sender<u64>>,
-    news: broadcast::Sender<News>,
-    wishes: Arc<Mutex<Wishes>>,
+    news: broadcast::Sender<Broadcast>,
+    subscriptions: Arc<Mutex<Subscriptions>>,
     sessions: AtomicU64,
 }
 
 struct Upstream {
     config: Arc<ServerConfig>,
     state: Arc<watch::Sender<Snapshot>>,
-    reached: watch::Receiver<Option<Reached>>,
+    connection: watch::Receiver<Option<Connection>>,
     restart: Arc<Notify>,
-    doubt: Arc<Notify>,
+    health_check: Arc<Notify>,
     /// Held while a sign-in is begun: two clicks begin one.
     signing_in: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
@@ -82,7 +82,7 @@ pub enum CallError {
         "tool `{tool}` of server `{server}` is {}, and waits for a person's approval in MCPProxy",
         if *changed { "not what was approved: it has changed" } else { "new" }
     )]
-    Held {
+    PendingTool {
         server: String,
         tool: String,
         changed: bool,
@@ -109,7 +109,7 @@ pub enum CallError {
 #[derive(Debug)]
 pub enum Way {
     /// Past the library.
-    Short(Shortcut),
+    Short(StdioFastPath),
     Long,
 }
 
@@ -140,22 +140,25 @@ impl CallError {
     pub fn is_blocked(&self) -> bool {
         matches!(
             self,
-            CallError::Disabled(_) | CallError::Quarantined(_) | CallError::Held { .. } | CallError::SwitchedOff { .. }
+            CallError::Disabled(_)
+                | CallError::Quarantined(_)
+                | CallError::PendingTool { .. }
+                | CallError::SwitchedOff { .. }
         )
     }
 }
 
-impl Upstreams {
+impl UpstreamPool {
     /// No servers yet; each one's log goes to `logs`.
-    pub fn new(logs: &Path, approvals: Approvals, tokens: Tokens) -> Upstreams {
-        Upstreams {
+    pub fn new(logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
+        UpstreamPool {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),
             approvals: Arc::new(approvals),
             tokens: Arc::new(tokens),
             changes: Arc::new(watch::Sender::new(0)),
             news: broadcast::Sender::new(NEWS_KEPT),
-            wishes: Arc::default(),
+            subscriptions: Arc::default(),
             sessions: AtomicU64::new(0),
         }
     }
@@ -166,7 +169,7 @@ impl Upstreams {
     }
 
     /// What servers say to everybody, from now on.
-    pub fn news(&self) -> broadcast::Receiver<News> {
+    pub fn news(&self) -> broadcast::Receiver<Broadcast> {
         self.news.subscribe()
     }
 
@@ -177,10 +180,10 @@ impl Upstreams {
 
     /// A session wants log messages of one server, or of all, from this level on.
     pub async fn set_level(&self, session: SessionId, server: Option<String>, level: Level) {
-        self.wishes().set_level(session, server.clone(), level);
+        self.subscriptions().set_level(session, server.clone(), level);
         let peers = self.peers().into_iter().filter(|(name, _)| server.as_ref().is_none_or(|only| only == name));
         let tell = peers.map(|(name, peer)| async move {
-            let level = self.wishes().level(&name);
+            let level = self.subscriptions().level(&name);
             if let Some(level) = level {
                 sync_subscriptions::tell_level(&peer, &name, level).await;
             }
@@ -190,12 +193,12 @@ impl Upstreams {
 
     /// Whether a session wants log messages of this level.
     pub fn wants_log(&self, session: SessionId, level: Level) -> bool {
-        self.wishes().wants_log(session, level)
+        self.subscriptions().wants_log(session, level)
     }
 
     /// Whether a session wants to hear of a resource.
     pub fn is_subscribed(&self, session: SessionId, server: &str, uri: &str) -> bool {
-        self.wishes().is_subscribed(session, server, uri)
+        self.subscriptions().is_subscribed(session, server, uri)
     }
 
     /// A session wants to hear of changes of a server's resource.
@@ -204,10 +207,10 @@ impl Upstreams {
     /// [`CallError`]: the server is not there, or does not offer it.
     pub async fn subscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
         let peer = self.peer(server)?;
-        self.wishes().subscribe(session, server, uri);
+        self.subscriptions().subscribe(session, server, uri);
         let answer = sync_subscriptions::subscribe(&peer, uri).await;
         if answer.is_err() {
-            self.wishes().unsubscribe(session, server, uri);
+            self.subscriptions().unsubscribe(session, server, uri);
         }
         answer.map_err(|error| not_answered(server, error))
     }
@@ -217,7 +220,7 @@ impl Upstreams {
     /// # Errors
     /// [`CallError`]: the server did not take it.
     pub async fn unsubscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
-        if !self.wishes().unsubscribe(session, server, uri) {
+        if !self.subscriptions().unsubscribe(session, server, uri) {
             return Ok(());
         }
         let peer = self.peer(server)?;
@@ -226,7 +229,7 @@ impl Upstreams {
 
     /// A session is over: what only it wanted is wanted no more.
     pub fn leave(&self, session: SessionId) {
-        for (server, uri) in self.wishes().leave(session) {
+        for (server, uri) in self.subscriptions().leave(session) {
             let Ok(peer) = self.peer(&server) else { continue };
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move { sync_subscriptions::unsubscribe(&peer, &uri).await });
@@ -234,8 +237,8 @@ impl Upstreams {
         }
     }
 
-    fn wishes(&self) -> std::sync::MutexGuard<'_, Wishes> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn subscriptions(&self) -> std::sync::MutexGuard<'_, Subscriptions> {
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sessions of all servers that are connected.
@@ -243,7 +246,7 @@ impl Upstreams {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         servers
             .iter()
-            .filter_map(|(name, server)| Some((name.clone(), server.reached.borrow().as_ref()?.peer.clone())))
+            .filter_map(|(name, server)| Some((name.clone(), server.connection.borrow().as_ref()?.peer.clone())))
             .collect()
     }
 
@@ -389,8 +392,8 @@ impl Upstreams {
                 });
             }
         }
-        let meant = |held: &&Held| names.is_none_or(|names| names.iter().any(|name| held.tool.name == *name));
-        let chosen: Vec<Held> = snapshot.held().iter().filter(meant).cloned().collect();
+        let meant = |held: &&PendingTool| names.is_none_or(|names| names.iter().any(|name| held.tool.name == *name));
+        let chosen: Vec<PendingTool> = snapshot.held().iter().filter(meant).cloned().collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
@@ -420,7 +423,7 @@ impl Upstreams {
             Phase::Quarantined => Err(CallError::Quarantined(name)),
             Phase::Connecting => Err(CallError::Connecting(name)),
             Phase::SignInNeeded(_) => Err(CallError::SignInNeeded(name)),
-            Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => Err(CallError::NotConnected {
+            Phase::Failed(_) | Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => Err(CallError::NotConnected {
                 server: name,
                 reason: snapshot.last_error().unwrap_or_default(),
             }),
@@ -431,7 +434,7 @@ impl Upstreams {
                     _ if snapshot.off().is_some_and(|off| off.has(&tool)) => {
                         CallError::SwitchedOff { server: name, tool }
                     }
-                    Some(held) => CallError::Held {
+                    Some(held) => CallError::PendingTool {
                         server: name,
                         tool,
                         changed: held.before.is_some(),
@@ -448,7 +451,7 @@ impl Upstreams {
     /// [`CallError::Connecting`] where there is none now.
     pub fn peer(&self, server: &str) -> Result<Peer<RoleClient>, CallError> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let peer = servers.get(server).and_then(|server| Some(server.reached.borrow().as_ref()?.peer.clone()));
+        let peer = servers.get(server).and_then(|server| Some(server.connection.borrow().as_ref()?.peer.clone()));
         peer.ok_or_else(|| CallError::Connecting(server.to_owned()))
     }
 
@@ -461,7 +464,7 @@ impl Upstreams {
         if !fits(tool) {
             return Some(Way::Long);
         }
-        let shortcut = server.reached.borrow().as_ref().and_then(|reached| reached.shortcut.clone());
+        let shortcut = server.connection.borrow().as_ref().and_then(|connection| connection.shortcut.clone());
         Some(shortcut.map_or(Way::Long, Way::Short))
     }
 
@@ -482,7 +485,7 @@ impl Upstreams {
         // An empty object and never `null`: servers reject the latter.
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-        let (caller, hearing) = Caller::of(self.new_session());
+        let (caller, hearing) = CallHandle::of(self.new_session());
         let sent = multi_round_trip::send(&peer, request, caller).await.map_err(|error| self.failed(&server, error))?;
         self.follow(server, sent, hearing, limit).await
     }
@@ -491,7 +494,7 @@ impl Upstreams {
         &self,
         server: String,
         mut sent: Sent,
-        mut hearing: Hearing,
+        mut hearing: CallEvents,
         limit: Duration,
     ) -> Result<CallToolResult, CallError> {
         let mut until = std::pin::pin!(tokio::time::sleep(limit));
@@ -521,7 +524,7 @@ impl Upstreams {
     pub fn failed(&self, server: &str, error: ServiceError) -> CallError {
         match error {
             ServiceError::TransportClosed | ServiceError::TransportSend(_) => {
-                self.doubt(server);
+                self.health_check(server);
                 let server = server.to_owned();
                 match &error {
                     ServiceError::TransportSend(error) if let Some(status) = http::refused(error.error.as_ref()) => {
@@ -536,9 +539,9 @@ impl Upstreams {
     }
 
     /// Has a server looked at that could not be spoken to.
-    fn doubt(&self, server: &str) {
+    fn health_check(&self, server: &str) {
         if let Some(upstream) = self.servers.read().unwrap_or_else(PoisonError::into_inner).get(server) {
-            upstream.doubt.notify_one();
+            upstream.health_check.notify_one();
         }
     }
 
@@ -550,20 +553,20 @@ impl Upstreams {
     fn start(&self, config: ServerConfig) -> Upstream {
         let config = Arc::new(config);
         let state = Arc::new(beginning(&config));
-        let (reached, reached_seen) = watch::channel(None);
+        let (connection, reached_seen) = watch::channel(None);
         let restart = Arc::new(Notify::new());
-        let doubt = Arc::new(Notify::new());
+        let health_check = Arc::new(Notify::new());
         let stop = CancellationToken::new();
-        let handles = Handles {
+        let handles = ServerHandles {
             state: state.clone(),
             approvals: self.approvals.clone(),
             tokens: self.tokens.clone(),
-            reached,
+            connection,
             restart: restart.clone(),
-            doubt: doubt.clone(),
+            health_check: health_check.clone(),
             stop: stop.clone(),
             news: self.news.clone(),
-            wishes: self.wishes.clone(),
+            subscriptions: self.subscriptions.clone(),
         };
         let log = self.log_of(&config.name);
         let task = tokio::spawn(run(config.clone(), log, handles));
@@ -571,9 +574,9 @@ impl Upstreams {
         Upstream {
             config,
             state,
-            reached: reached_seen,
+            connection: reached_seen,
             restart,
-            doubt,
+            health_check,
             signing_in: Arc::default(),
             stop,
             task: Some(task),
@@ -588,9 +591,9 @@ impl Upstream {
         Upstream {
             state: Arc::new(beginning(&config)),
             config,
-            reached: watch::channel(None).1,
+            connection: watch::channel(None).1,
             restart: Arc::default(),
-            doubt: Arc::default(),
+            health_check: Arc::default(),
             signing_in: Arc::default(),
             stop: CancellationToken::new(),
             task: None,
@@ -600,13 +603,13 @@ impl Upstream {
 
 /// What is known of a server that has just been configured.
 fn beginning(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
-    let phase = resting(config).unwrap_or(Phase::Connecting);
+    let phase = inactive_phase(config).unwrap_or(Phase::Connecting);
     watch::Sender::new(Snapshot::new(config.clone(), phase))
 }
 
 /// Answers what a server asks while nobody can be asked.
-fn refuse(said: Said) {
-    if let Said::Question(question) = said {
+fn refuse(said: ServerEvent) {
+    if let ServerEvent::Question(question) = said {
         let text = "this call was made over REST or by `mcpproxy call`, where nobody can be asked";
         let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
         let _ = question.answer.send(Err(refusal));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rmcp::model::Tool;
 
-use crate::upstream::approvals::{Held, Print};
+use crate::upstream::approvals::{PendingTool, ToolFingerprint};
 pub use crate::upstream::oauth::SignIn;
-pub use crate::upstream::tool_filter::Off;
+pub use crate::upstream::tool_filter::DisabledTools;
 pub use crate::upstream::transport::http::prepare;
 
 use crate::config::{Protocol, ServerConfig};
@@ -39,9 +39,9 @@ pub enum Phase {
     /// It could not be reached; it is tried again.
     Failed(String),
     /// It cannot work as it is configured; it is not tried again.
-    Unsupported(String),
+    Misconfigured(String),
     /// Its entry refers to this environment variable, which is not set.
-    Unset(String),
+    MissingEnvVar(String),
 }
 
 /// One upstream server as others see it.
@@ -52,9 +52,9 @@ pub struct Snapshot {
     pub protocol: Protocol,
     pub phase: Phase,
     /// Tools that wait for approval; they are in no other place.
-    pub held: Arc<Vec<Held>>,
+    pub held: Arc<Vec<PendingTool>>,
     /// Tools that its entry switches off; they are in no other place either.
-    pub off: Arc<Off>,
+    pub off: Arc<DisabledTools>,
     /// Connections made after the first one.
     pub reconnects: u32,
     /// Failed attempts since the last connection.
@@ -101,7 +101,7 @@ impl Snapshot {
     }
 
     /// The tools that wait for a person's approval.
-    pub fn held(&self) -> &[Held] {
+    pub fn held(&self) -> &[PendingTool] {
         match &self.phase {
             Phase::Connected(_) => &self.held,
             _ => &[],
@@ -117,9 +117,9 @@ impl Snapshot {
     }
 
     /// Lets tools in, as far as they are still the ones that were approved.
-    pub(crate) fn open(&mut self, approved: &[Held]) {
+    pub(crate) fn open(&mut self, approved: &[PendingTool]) {
         let Phase::Connected(tools) = &mut self.phase else { return };
-        let (opened, held): (Vec<Held>, Vec<Held>) =
+        let (opened, held): (Vec<PendingTool>, Vec<PendingTool>) =
             self.held.iter().cloned().partition(|held| approved.contains(held));
         Arc::make_mut(tools).extend(opened.into_iter().map(|held| held.tool));
         self.held = Arc::new(held);
@@ -144,7 +144,7 @@ impl Snapshot {
         let open = self.tools().iter().map(|tool| approved_tool(&self.config.name, tool));
         let open_off = self.off().into_iter().flat_map(|off| &off.approved);
         let open = open.chain(open_off.map(|tool| off(approved_tool(&self.config.name, tool))));
-        let held = |held: &Held| {
+        let held = |held: &PendingTool| {
             let status = if held.before.is_some() { "changed" } else { "pending" };
             let shown = tool_to_api(&self.config.name, &held.tool, &held.print, status);
             let Some(before) = &held.before else { return shown };
@@ -170,16 +170,16 @@ impl Snapshot {
             Phase::Quarantined => "quarantined",
             Phase::Connecting => "connecting",
             Phase::Connected(_) => "connected",
-            Phase::SignInNeeded(_) | Phase::Failed(_) | Phase::Unsupported(_) | Phase::Unset(_) => "error",
+            Phase::SignInNeeded(_) | Phase::Failed(_) | Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => "error",
         }
     }
 
     /// What is wrong, for a person.
     pub fn last_error(&self) -> Option<String> {
         match &self.phase {
-            Phase::Failed(error) | Phase::Unsupported(error) => Some(error.clone()),
+            Phase::Failed(error) | Phase::Misconfigured(error) => Some(error.clone()),
             Phase::SignInNeeded(_) => Some(self.sign_in_needed()),
-            Phase::Unset(variable) => Some(format!(
+            Phase::MissingEnvVar(variable) => Some(format!(
                 "the environment variable `{variable}`, which its entry refers to, is not set: set it where the core is started, and start the core again"
             )),
             _ => None,
@@ -189,7 +189,7 @@ impl Snapshot {
     /// The environment variable that its entry refers to and that is not set.
     pub fn missing_variable(&self) -> Option<&str> {
         match &self.phase {
-            Phase::Unset(variable) => Some(variable),
+            Phase::MissingEnvVar(variable) => Some(variable),
             _ => None,
         }
     }
@@ -260,8 +260,8 @@ impl Snapshot {
             }
             Phase::SignInNeeded(_) => ("unhealthy", "Sign-in needed".to_owned(), Some("login")),
             Phase::Failed(error) => ("unhealthy", first_line(error), Some("restart")),
-            Phase::Unsupported(error) => ("unhealthy", first_line(error), Some("configure")),
-            Phase::Unset(variable) => ("unhealthy", format!("`{variable}` is not set"), Some("set_secret")),
+            Phase::Misconfigured(error) => ("unhealthy", first_line(error), Some("configure")),
+            Phase::MissingEnvVar(variable) => ("unhealthy", format!("`{variable}` is not set"), Some("set_secret")),
         };
         let admin_state = match (self.config.enabled, self.config.quarantined) {
             (false, _) => "disabled",
@@ -297,10 +297,10 @@ impl Snapshot {
 
 /// A tool that may be shown and called, as REST shows it.
 pub fn approved_tool(server: &str, tool: &Tool) -> ServerTool {
-    tool_to_api(server, tool, &Print::of(tool), "approved")
+    tool_to_api(server, tool, &ToolFingerprint::of(tool), "approved")
 }
 
-fn tool_to_api(server: &str, tool: &Tool, print: &Print, status: &str) -> ServerTool {
+fn tool_to_api(server: &str, tool: &Tool, print: &ToolFingerprint, status: &str) -> ServerTool {
     ServerTool {
         name: tool.name.to_string(),
         server_name: server.to_owned(),

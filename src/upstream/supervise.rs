@@ -27,42 +27,42 @@ use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::upstream::approvals::Approvals;
 use crate::upstream::list::list_tools;
 use crate::upstream::oauth;
-use crate::upstream::oauth::Trouble;
-use crate::upstream::oauth::token_store::Tokens;
+use crate::upstream::oauth::ConnectError;
+use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::process::{Process, Spawned, spawn};
-use crate::upstream::session::in_flight::{NobodyToAsk, Question, Said};
-use crate::upstream::session::multi_round_trip::is_newest;
-use crate::upstream::session::protocol_version::Revision;
-use crate::upstream::session::router::{Addressee, Attended, News};
-use crate::upstream::session::subscriptions::Wishes;
-use crate::upstream::session::sync_subscriptions::tell_all;
+use crate::upstream::session::in_flight::{NoRecipient, Question, ServerEvent};
+use crate::upstream::session::multi_round_trip::is_stateless;
+use crate::upstream::session::protocol_version::Lifecycle;
+use crate::upstream::session::router::{Broadcast, Recipient, RoutingTransport};
+use crate::upstream::session::subscriptions::Subscriptions;
+use crate::upstream::session::sync_subscriptions::sync_all;
 use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::http;
 use crate::upstream::transport::legacy_sse;
-use crate::upstream::transport::oversized_line::LongLines;
+use crate::upstream::transport::oversized_line::OversizedLines;
 use crate::upstream::transport::stdio;
-use crate::upstream::transport::stdio::{SharedUnderway, Shortcut};
+use crate::upstream::transport::stdio::{SharedInFlight, StdioFastPath};
 
 /// What a server's task tells, and how it is spoken to.
-pub struct Handles {
+pub struct ServerHandles {
     pub state: Arc<watch::Sender<Snapshot>>,
     pub approvals: Arc<Approvals>,
-    pub tokens: Arc<Tokens>,
-    pub reached: watch::Sender<Option<Reached>>,
+    pub tokens: Arc<TokenStore>,
+    pub connection: watch::Sender<Option<Connection>>,
     pub restart: Arc<Notify>,
     /// A call could not be brought to the server: it may be gone.
-    pub doubt: Arc<Notify>,
+    pub health_check: Arc<Notify>,
     pub stop: CancellationToken,
-    pub news: broadcast::Sender<News>,
-    pub wishes: Arc<Mutex<Wishes>>,
+    pub news: broadcast::Sender<Broadcast>,
+    pub subscriptions: Arc<Mutex<Subscriptions>>,
 }
 
 /// How a connected server is spoken to.
 #[derive(Debug, Clone)]
-pub struct Reached {
+pub struct Connection {
     pub peer: Peer<RoleClient>,
     /// None for a server over HTTP.
-    pub shortcut: Option<Shortcut>,
+    pub shortcut: Option<StdioFastPath>,
 }
 
 /// A first start may download a package: pitfalls of shorter limits are many and of longer ones none.
@@ -80,12 +80,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(30);
 
 /// Runs until `handles.stop`; the process is ended before this returns.
-pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
+pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles) {
     let mut pause = SHORTEST_PAUSE;
     let mut connections = 0;
     while !handles.stop.is_cancelled() {
         // Anew each time: a variable may have been set and a secret changed.
-        let resolved = match resting(&config) {
+        let resolved = match inactive_phase(&config) {
             Some(phase) => Err(phase),
             None => resolved(&config).await,
         };
@@ -124,8 +124,8 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
         };
         let error = match trouble {
             None => continue,
-            Some(Trouble::Failed(error) | Trouble::NoInitialize(error)) => error,
-            Some(Trouble::Locked(error)) => {
+            Some(ConnectError::Failed(error) | ConnectError::NoInitialize(error)) => error,
+            Some(ConnectError::Locked(error)) => {
                 tracing::warn!(server = config.name, "{error}");
                 handles.state.send_modify(|state| state.phase = Phase::Failed(error));
                 // Each further try would ask the person again.
@@ -134,7 +134,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: Handles) {
                     () = handles.restart.notified() => continue,
                 }
             }
-            Some(Trouble::SignIn(challenge)) => {
+            Some(ConnectError::SignIn(challenge)) => {
                 tracing::info!(server = config.name, "waits for a person to sign in");
                 handles.state.send_modify(|state| {
                     if state.sign_in.provider.take().is_some() {
@@ -178,20 +178,20 @@ pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
         Kind::Secret => secrets.get(name).map(String::as_str),
     };
     references::resolved(config, value).map_err(|error| match error {
-        Unresolved::NotSet(variable) => Phase::Unset(variable),
-        other => Phase::Unsupported(other.to_string()),
+        Unresolved::NotSet(variable) => Phase::MissingEnvVar(variable),
+        other => Phase::Misconfigured(other.to_string()),
     })
 }
 
 /// The phase of a server that is not to be started.
-pub fn resting(config: &ServerConfig) -> Option<Phase> {
+pub fn inactive_phase(config: &ServerConfig) -> Option<Phase> {
     if !config.enabled {
         return Some(Phase::Disabled);
     }
     if config.quarantined {
         return Some(Phase::Quarantined);
     }
-    config.must_be_isolated().map(Phase::Unsupported)
+    config.must_be_isolated().map(Phase::Misconfigured)
 }
 
 struct Session {
@@ -201,7 +201,7 @@ struct Session {
     process: Option<Process>,
     /// Tells the end of a server that is reached over HTTP, where that can be told.
     end: Option<oneshot::Receiver<String>>,
-    shortcut: Option<Shortcut>,
+    shortcut: Option<StdioFastPath>,
     tools: Vec<Tool>,
     changed: Arc<Notify>,
 }
@@ -214,26 +214,33 @@ impl Session {
     }
 }
 
-async fn connect(config: &ServerConfig, log: &Path, handles: &Handles) -> Result<Session, Trouble> {
+async fn connect(config: &ServerConfig, log: &Path, handles: &ServerHandles) -> Result<Session, ConnectError> {
     // What was wrong at first says more than what comes of the other ways.
-    let error = match open(config, log, handles, Revision::Before).await {
-        Err(Trouble::NoInitialize(error)) => error,
+    let error = match open(config, log, handles, Lifecycle::Before).await {
+        Err(ConnectError::NoInitialize(error)) => error,
         opened => return opened,
     };
     tracing::info!(server = config.name, "it knows no `initialize`; it may be of 2026-07-28");
-    match open(config, log, handles, Revision::Newest).await {
-        Err(Trouble::Failed(_) | Trouble::NoInitialize(_) | Trouble::Locked(_)) => {}
+    match open(config, log, handles, Lifecycle::Newest).await {
+        Err(ConnectError::Failed(_) | ConnectError::NoInitialize(_) | ConnectError::Locked(_)) => {}
         opened => return opened,
     }
-    let Some(older) = config.over_sse() else { return Err(Trouble::Failed(error)) };
+    let Some(older) = config.over_sse() else { return Err(ConnectError::Failed(error)) };
     tracing::info!(server = config.name, "it may be of the older HTTP+SSE kind");
-    match open(&older, log, handles, Revision::Before).await {
-        Err(Trouble::Failed(_) | Trouble::NoInitialize(_) | Trouble::Locked(_)) => Err(Trouble::Failed(error)),
+    match open(&older, log, handles, Lifecycle::Before).await {
+        Err(ConnectError::Failed(_) | ConnectError::NoInitialize(_) | ConnectError::Locked(_)) => {
+            Err(ConnectError::Failed(error))
+        }
         opened => opened,
     }
 }
 
-async fn open(config: &ServerConfig, log: &Path, handles: &Handles, revision: Revision) -> Result<Session, Trouble> {
+async fn open(
+    config: &ServerConfig,
+    log: &Path,
+    handles: &ServerHandles,
+    revision: Lifecycle,
+) -> Result<Session, ConnectError> {
     let changed = Arc::new(Notify::new());
     let client = Client {
         changed: changed.clone(),
@@ -244,7 +251,7 @@ async fn open(config: &ServerConfig, log: &Path, handles: &Handles, revision: Re
             let (outcome, process, shortcut) = start(config, log, &handles.news, client, revision).await?;
             // It writes what only the revisions of before read.
             let outcome = outcome.map(|opened| (opened, None));
-            (outcome, Some(process), Some(shortcut).filter(|_| revision == Revision::Before))
+            (outcome, Some(process), Some(shortcut).filter(|_| revision == Lifecycle::Before))
         }
         Protocol::Sse => {
             let outcome = reach_older(config, client, handles).await;
@@ -263,13 +270,13 @@ async fn open(config: &ServerConfig, log: &Path, handles: &Handles, revision: Re
             changed,
         }),
         Err(trouble) => match (trouble, process) {
-            (Trouble::Failed(error), Some(process)) => {
+            (ConnectError::Failed(error), Some(process)) => {
                 process.end().await;
                 Err(format!("{error}; its own words are in `{}`", log.display()).into())
             }
-            (Trouble::NoInitialize(error), Some(process)) => {
+            (ConnectError::NoInitialize(error), Some(process)) => {
                 process.end().await;
-                Err(Trouble::NoInitialize(format!("{error}; its own words are in `{}`", log.display())))
+                Err(ConnectError::NoInitialize(format!("{error}; its own words are in `{}`", log.display())))
             }
             (trouble, _) => Err(trouble),
         },
@@ -282,24 +289,25 @@ type Opened = (RunningService<RoleClient, Client>, Vec<Tool>);
 async fn start(
     config: &ServerConfig,
     log: &Path,
-    news: &broadcast::Sender<News>,
+    news: &broadcast::Sender<Broadcast>,
     client: Client,
-    revision: Revision,
-) -> Result<(Result<Opened, Trouble>, Process, Shortcut), String> {
+    revision: Lifecycle,
+) -> Result<(Result<Opened, ConnectError>, Process, StdioFastPath), String> {
     let Spawned {
         mut process,
         stdout,
         stdin,
     } = spawn(config, log)?;
-    let underway = SharedUnderway::default();
-    let (shortcut, output, input) = stdio::open(stdout, stdin, underway.clone());
-    let transport = AsyncRwTransport::new(LongLines::new(output), input);
-    let transport = Attended::new(transport, &config.name, underway, news.clone());
+    let in_flight = SharedInFlight::default();
+    let (shortcut, output, input) = stdio::open(stdout, stdin, in_flight.clone());
+    let transport = AsyncRwTransport::new(OversizedLines::new(output), input);
+    let transport = RoutingTransport::new(transport, &config.name, in_flight, news.clone());
     let attempt = async {
         let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
-        let service = service
-            .map_err(|error| revision.refused(&error, Trouble::Failed(format!("it did not initialise: {error}"))))?;
-        let short = Some(&shortcut).filter(|_| revision == Revision::Before);
+        let service = service.map_err(|error| {
+            revision.refused(&error, ConnectError::Failed(format!("it did not initialise: {error}")))
+        })?;
+        let short = Some(&shortcut).filter(|_| revision == Lifecycle::Before);
         let tools = list_tools(service.peer(), short, &config.name).await?;
         Ok((service, tools))
     };
@@ -314,13 +322,13 @@ async fn start(
 async fn reach(
     config: &ServerConfig,
     client: Client,
-    handles: &Handles,
-    revision: Revision,
-) -> Result<Opened, Trouble> {
+    handles: &ServerHandles,
+    revision: Lifecycle,
+) -> Result<Opened, ConnectError> {
     let attempt = async {
         let (way, manager) = way(config, handles).await?;
         let transport = http::transport(config, way, manager);
-        let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
+        let transport = RoutingTransport::new(transport, &config.name, SharedInFlight::default(), handles.news.clone());
         let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
         let service = service.map_err(|error| revision.refused(&error, http::not_opened(config, &error)))?;
         let tools = list_tools(service.peer(), None, &config.name).await?;
@@ -333,15 +341,15 @@ async fn reach(
 async fn reach_older(
     config: &ServerConfig,
     client: Client,
-    handles: &Handles,
-) -> Result<(Opened, oneshot::Receiver<String>), Trouble> {
+    handles: &ServerHandles,
+) -> Result<(Opened, oneshot::Receiver<String>), ConnectError> {
     let attempt = async {
         let (way, manager) = way(config, handles).await?;
         let (transport, end) =
             legacy_sse::open(config, way, manager).await.map_err(|error| http::explained(config, &error))?;
-        let transport = Attended::new(transport, &config.name, SharedUnderway::default(), handles.news.clone());
+        let transport = RoutingTransport::new(transport, &config.name, SharedInFlight::default(), handles.news.clone());
         // The revision without `initialize` does not know this transport.
-        let service = client.serve_with_lifecycle(transport, Revision::Before.lifecycle()).await;
+        let service = client.serve_with_lifecycle(transport, Lifecycle::Before.lifecycle()).await;
         let service = service.map_err(|error| http::not_opened(config, &error))?;
         let tools = list_tools(service.peer(), None, &config.name).await?;
         Ok(((service, tools), end))
@@ -350,20 +358,26 @@ async fn reach_older(
 }
 
 /// What speaks HTTP with a server, and what puts the token of whoever signed in into requests.
-async fn way(config: &ServerConfig, handles: &Handles) -> Result<(reqwest::Client, AuthorizationManager), Trouble> {
+async fn way(
+    config: &ServerConfig,
+    handles: &ServerHandles,
+) -> Result<(reqwest::Client, AuthorizationManager), ConnectError> {
     let way = http::client(config)?;
     let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
     handles.state.send_modify(|state| state.sign_in.provider = provider);
     Ok((way, manager))
 }
 
-async fn in_time<T>(limit: Duration, attempt: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+async fn in_time<T>(
+    limit: Duration,
+    attempt: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     let outcome = tokio::time::timeout(limit, attempt).await;
     outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs()).into()))
 }
 
 /// Serves calls until the server ends (its reason), is to restart, or is to stop (both `None`).
-async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Option<Trouble> {
+async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles) -> Option<ConnectError> {
     let Session {
         protocol,
         mut service,
@@ -379,16 +393,16 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
     };
     let peer = service.peer().clone();
     tracing::info!(server = config.name, tools = tools.len(), "connected");
-    handles.reached.send_replace(Some(Reached {
+    handles.connection.send_replace(Some(Connection {
         peer: peer.clone(),
         shortcut: shortcut.clone(),
     }));
     take_tools(tools, config, handles);
-    let (told, name, wishes) = (peer.clone(), config.name.clone(), handles.wishes.clone());
-    let _listening = if is_newest(&peer) {
+    let (told, name, subscriptions) = (peer.clone(), config.name.clone(), handles.subscriptions.clone());
+    let _listening = if is_stateless(&peer) {
         Some(AbortOnDropHandle::new(tokio::spawn(listen(peer.clone(), name, changed.clone()))))
     } else {
-        tokio::spawn(async move { tell_all(told, name, &wishes).await });
+        tokio::spawn(async move { sync_all(told, name, &subscriptions).await });
         None
     };
     // Nobody tells that a server at the other end of a network is gone.
@@ -405,7 +419,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
             _ = look.tick(), if over_http => {
                 if let Err(error) = ping(&peer, config, end.as_mut()).await { break Some(error) }
             }
-            () = handles.doubt.notified(), if over_http => {
+            () = handles.health_check.notified(), if over_http => {
                 if let Err(error) = ping(&peer, config, end.as_mut()).await { break Some(error) }
             }
             listed = &mut listed_anew => {
@@ -422,7 +436,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &Handles) -> Op
             }
         }
     };
-    handles.reached.send_replace(None);
+    handles.connection.send_replace(None);
     if !handles.stop.is_cancelled() {
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
     }
@@ -485,7 +499,7 @@ async fn ping(
     peer: &Peer<RoleClient>,
     config: &ServerConfig,
     end: Option<&mut oneshot::Receiver<String>>,
-) -> Result<(), Trouble> {
+) -> Result<(), ConnectError> {
     let asked = peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
     match tokio::time::timeout(PING, asked).await {
         Ok(Ok(_) | Err(ServiceError::McpError(_))) => Ok(()),
@@ -498,7 +512,7 @@ async fn ping(
 }
 
 /// Shows the approved tools, and holds the others back.
-fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
+fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) {
     let (open, held) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
@@ -514,7 +528,7 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &Handles) {
 /// Waits until a server has said that its tools have changed, and lists them: seldom, however often it says so.
 async fn list_anew(
     peer: &Peer<RoleClient>,
-    shortcut: Option<&Shortcut>,
+    shortcut: Option<&StdioFastPath>,
     config: &ServerConfig,
     changed: &Notify,
 ) -> Result<Result<Vec<Tool>, String>, Elapsed> {
@@ -565,13 +579,13 @@ impl Service<RoleClient> for Client {
 
 /// Puts a server's question to the client it is for.
 async fn ask(request: ServerRequest, context: RequestContext<RoleClient>) -> Result<ClientResult, ErrorData> {
-    let addressee = context.extensions.get::<Addressee>().map_or(Err(NobodyToAsk::Idle), |found| found.0.clone())?;
+    let recipient = context.extensions.get::<Recipient>().map_or(Err(NoRecipient::Idle), |found| found.0.clone())?;
     let (answer, answered) = oneshot::channel();
     let question = Question {
         request,
         answer,
         withdrawn: context.ct.clone(),
     };
-    addressee.tell(Said::Question(question));
-    answered.await.map_err(|_| NobodyToAsk::Over)?
+    recipient.tell(ServerEvent::Question(question));
+    answered.await.map_err(|_| NoRecipient::Over)?
 }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use rmcp::model::Tool;
 
 use crate::config::ServerConfig;
-use crate::upstream::approvals::Held;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 /// Tools that are off.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Off {
+pub struct DisabledTools {
     /// A person has let them in.
     pub approved: Vec<Tool>,
     /// Nobody has; switched on, they wait.
-    pub held: Vec<Held>,
+    pub held: Vec<PendingTool>,
 }
 
-impl Off {
+impl DisabledTools {
     /// Whether this tool is among them.
     pub fn has(&self, tool: &str) -> bool {
         self.names().any(|name| name == tool)
@@ -32,11 +32,11 @@ impl Off {
 
 impl Snapshot {
     /// Takes up what a connected server has; `false` when that is what it had.
-    pub(crate) fn take_tools(&mut self, approved: Vec<Tool>, held: Vec<Held>) -> bool {
+    pub(crate) fn take_tools(&mut self, approved: Vec<Tool>, held: Vec<PendingTool>) -> bool {
         let (on, off): (Vec<Tool>, Vec<Tool>) = approved.into_iter().partition(|tool| self.config.has_on(&tool.name));
-        let (held, held_off): (Vec<Held>, Vec<Held>) =
+        let (held, held_off): (Vec<PendingTool>, Vec<PendingTool>) =
             held.into_iter().partition(|held| self.config.has_on(&held.tool.name));
-        let off = Off {
+        let off = DisabledTools {
             approved: off,
             held: held_off,
         };
@@ -61,7 +61,7 @@ impl Snapshot {
     }
 
     /// The tools of a connected server that are off.
-    pub fn off(&self) -> Option<&Off> {
+    pub fn off(&self) -> Option<&DisabledTools> {
         self.is_connected().then_some(&*self.off)
     }
 }
@@ -69,7 +69,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::approvals::Print;
+    use crate::upstream::approvals::ToolFingerprint;
 
     fn config(disabled: &[&str]) -> Arc<ServerConfig> {
         Arc::new(ServerConfig {
@@ -83,9 +83,9 @@ mod tests {
         Tool::new(name, "", serde_json::Map::new())
     }
 
-    fn held(name: &'static str) -> Held {
-        Held {
-            print: Print::of(&tool(name)),
+    fn held(name: &'static str) -> PendingTool {
+        PendingTool {
+            print: ToolFingerprint::of(&tool(name)),
             tool: tool(name),
             before: None,
         }

@@ -9,10 +9,10 @@ use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, pars
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::ai_clients::format::{Entries, Mistake};
+use crate::ai_clients::format::{Entries, ParseError};
 
 /// The entries of the object `container`.
-pub fn entries(text: &str, container: &str) -> Result<Entries, Mistake> {
+pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = Document::parse(text)?;
     let Some(servers) = document.servers(container)? else { return Ok(Vec::new()) };
     let entry = |entry: &ObjectProp| (entry.name.as_str().to_owned(), entry.value.clone().into());
@@ -20,7 +20,7 @@ pub fn entries(text: &str, container: &str) -> Result<Entries, Mistake> {
 }
 
 /// The text with the entry `name`, which is added last or replaced where it is.
-pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, Mistake> {
+pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, ParseError> {
     let document = Document::parse(text)?;
     let entry = Value::Object(entry.clone());
     let Some(root) = document.root()? else {
@@ -43,7 +43,7 @@ pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, V
 }
 
 /// The text without the entry `name`.
-pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, Mistake> {
+pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, ParseError> {
     let document = Document::parse(text)?;
     let Some(servers) = document.servers(container)? else { return Ok(text.to_owned()) };
     let Some(property) = only(servers, name)? else { return Ok(text.to_owned()) };
@@ -84,7 +84,7 @@ struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn parse(text: &'a str) -> Result<Document<'a>, Mistake> {
+    fn parse(text: &'a str) -> Result<Document<'a>, ParseError> {
         let collect = CollectOptions {
             comments: CommentCollectionStrategy::AsTokens,
             tokens: true,
@@ -102,7 +102,7 @@ impl<'a> Document<'a> {
             allow_non_finite_numbers: false,
             allow_extended_string_escapes: false,
         };
-        let parsed = parse_to_ast(text, &collect, &options).map_err(|error| Mistake {
+        let parsed = parse_to_ast(text, &collect, &options).map_err(|error| ParseError {
             at: Some((error.line_display(), error.column_display())),
             problem: error.kind().to_string(),
         })?;
@@ -113,21 +113,21 @@ impl<'a> Document<'a> {
         })
     }
 
-    fn root(&self) -> Result<Option<&Object<'a>>, Mistake> {
+    fn root(&self) -> Result<Option<&Object<'a>>, ParseError> {
         match &self.value {
             None => Ok(None),
             Some(Ast::Object(root)) => Ok(Some(root)),
-            Some(_) => Err(Mistake::of("is not a JSON object")),
+            Some(_) => Err(ParseError::of("is not a JSON object")),
         }
     }
 
     /// The object that holds the servers.
-    fn servers(&self, container: &str) -> Result<Option<&Object<'a>>, Mistake> {
+    fn servers(&self, container: &str) -> Result<Option<&Object<'a>>, ParseError> {
         let Some(root) = self.root()? else { return Ok(None) };
         match only(root, container)?.map(|found| &found.value) {
             None => Ok(None),
             Some(Ast::Object(servers)) => Ok(Some(servers)),
-            Some(_) => Err(Mistake::of(format!("has a `{container}` that is not an object"))),
+            Some(_) => Err(ParseError::of(format!("has a `{container}` that is not an object"))),
         }
     }
 
@@ -232,10 +232,10 @@ fn is_comment(found: &TokenAndRange) -> bool {
 }
 
 /// The property of a name. Of two programs read different ones: neither is touched.
-fn only<'o, 'a>(object: &'o Object<'a>, name: &str) -> Result<Option<&'o ObjectProp<'a>>, Mistake> {
+fn only<'o, 'a>(object: &'o Object<'a>, name: &str) -> Result<Option<&'o ObjectProp<'a>>, ParseError> {
     let mut found = object.properties.iter().filter(|property| property.name.as_str() == name);
     match (found.next(), found.next()) {
-        (_, Some(_)) => Err(Mistake::of(format!("says `{name}` twice"))),
+        (_, Some(_)) => Err(ParseError::of(format!("says `{name}` twice"))),
         (first, None) => Ok(first),
     }
 }

@@ -5,19 +5,19 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use toml_edit::{Document, Item, TableLike, Value as Toml};
 
-use crate::ai_clients::format::{Entries, Mistake};
+use crate::ai_clients::format::{Entries, ParseError};
 
 /// The entries of the table `container`.
-pub fn entries(text: &str, container: &str) -> Result<Entries, Mistake> {
+pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = parse(text)?;
     let Some(item) = document.get(container) else { return Ok(Vec::new()) };
-    let not_a_table = || Mistake::of(format!("has a `{container}` that is not a table"));
+    let not_a_table = || ParseError::of(format!("has a `{container}` that is not a table"));
     let servers = item.as_table_like().ok_or_else(not_a_table)?;
     Ok(servers.iter().map(|(name, item)| (name.to_owned(), json(item))).collect())
 }
 
 /// The text with the entry `name`, as the last table.
-pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, Mistake> {
+pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, ParseError> {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut written = without_entry(text, container, name)?;
     let before = all(&parse(&written)?);
@@ -33,17 +33,17 @@ pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, V
     }
     // A container that is written on one line, for one, takes no table of its own.
     let by_hand =
-        |_| Mistake::of(format!("writes `{container}` in a way that takes no `[{container}.{name}]` after it"));
+        |_| ParseError::of(format!("writes `{container}` in a way that takes no `[{container}.{name}]` after it"));
     let mut after = all(&parse(&written).map_err(by_hand)?);
     let added = after.get_mut(container).and_then(Value::as_object_mut).and_then(|servers| servers.remove(name));
     if added.as_ref() == Some(&Value::Object(entry.clone())) && same_but_for(before, after, container) {
         return Ok(written);
     }
-    Err(by_hand(Mistake::of("")))
+    Err(by_hand(ParseError::of("")))
 }
 
 /// The text without the entry `name`.
-pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, Mistake> {
+pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, ParseError> {
     let document = parse(text)?;
     let found = document.get(container).and_then(Item::as_table_like).and_then(|servers| servers.get_key_value(name));
     let Some((key, item)) = found else { return Ok(text.to_owned()) };
@@ -72,7 +72,7 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
         }
     }
     left.push_str(tail);
-    let by_hand = || Mistake::of(format!("writes `{container}.{name}` among other things"));
+    let by_hand = || ParseError::of(format!("writes `{container}.{name}` among other things"));
     let (mut before, after) = (all(&document), all(&parse(&left).map_err(|_| by_hand())?));
     if let Some(servers) = before.get_mut(container).and_then(Value::as_object_mut) {
         servers.remove(name);
@@ -80,14 +80,14 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
     if same_but_for(before, after, container) { Ok(left) } else { Err(by_hand()) }
 }
 
-fn parse(text: &str) -> Result<Document<&str>, Mistake> {
+fn parse(text: &str) -> Result<Document<&str>, ParseError> {
     Document::parse(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let place = |before: &str| {
             let line = before.matches('\n').count() + 1;
             (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
         };
-        Mistake {
+        ParseError {
             at: before.map(place),
             problem: error.message().trim().replace('\n', ", "),
         }

@@ -5,17 +5,17 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use yaml_edit::{Document, Mapping, MappingBuilder, YamlError, YamlNode};
 
-use crate::ai_clients::format::{Entries, Mistake};
+use crate::ai_clients::format::{Entries, ParseError};
 
 /// The entries of the mapping `container`.
-pub fn entries(text: &str, container: &str) -> Result<Entries, Mistake> {
+pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = parse(text)?;
     let Some(servers) = servers(&document, container)? else { return Ok(Vec::new()) };
     Ok(servers.iter().filter_map(|(name, entry)| Some((name.as_scalar()?.as_string(), json(&entry)))).collect())
 }
 
 /// The text with the entry `name`, which is added last.
-pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, Mistake> {
+pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, ParseError> {
     let before = without_entry(text, container, name)?;
     let document = parse(&before)?;
     let written = mapping(entry).build_document();
@@ -40,7 +40,7 @@ pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, V
 }
 
 /// The text without the entry `name`.
-pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, Mistake> {
+pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, ParseError> {
     let document = parse(text)?;
     let Some(servers) = servers(&document, container)? else { return Ok(text.to_owned()) };
     if !servers.contains_key(name) {
@@ -60,8 +60,8 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
     Err(by_hand(container, name))
 }
 
-fn by_hand(container: &str, name: &str) -> Mistake {
-    Mistake::of(format!("writes `{container}` in a way that is not edited here: change `{name}` in it by hand"))
+fn by_hand(container: &str, name: &str) -> ParseError {
+    ParseError::of(format!("writes `{container}` in a way that is not edited here: change `{name}` in it by hand"))
 }
 
 /// Whether `long` says what `short` says, and besides the entry `name` (`entry`, or any).
@@ -71,14 +71,14 @@ fn same_but_for(
     container: &str,
     name: &str,
     entry: Option<&Map<String, Value>>,
-) -> Result<bool, Mistake> {
+) -> Result<bool, ParseError> {
     let mut others = entries(long, container)?;
     let Some(at) = others.iter().position(|(found, _)| found == name) else {
         return Ok(false);
     };
     let (_, found) = others.remove(at);
     let said = entry.is_none_or(|entry| found.as_object() == Some(entry));
-    let rest = |text: &str| -> Result<Vec<(String, Value)>, Mistake> {
+    let rest = |text: &str| -> Result<Vec<(String, Value)>, ParseError> {
         let root = parse(text)?.as_mapping();
         let pairs = root
             .iter()
@@ -89,29 +89,29 @@ fn same_but_for(
     Ok(said && entries(short, container)? == others && rest(short)? == rest(long)?)
 }
 
-fn parse(text: &str) -> Result<Document, Mistake> {
+fn parse(text: &str) -> Result<Document, ParseError> {
     Document::from_str(text).map_err(|error| match error {
-        YamlError::Parse { message, line, column } => Mistake {
+        YamlError::Parse { message, line, column } => ParseError {
             at: line.zip(column),
             problem: message.replace('\n', ", "),
         },
-        other => Mistake::of(format!("is no YAML: {other}")),
+        other => ParseError::of(format!("is no YAML: {other}")),
     })
 }
 
 /// The mapping that holds the servers.
-fn servers(document: &Document, container: &str) -> Result<Option<Mapping>, Mistake> {
+fn servers(document: &Document, container: &str) -> Result<Option<Mapping>, ParseError> {
     let Some(root) = document.as_mapping() else {
         let empty = document.as_sequence().is_none() && document.as_scalar().is_none_or(|scalar| scalar.is_null());
-        return if empty { Ok(None) } else { Err(Mistake::of("is not a YAML mapping")) };
+        return if empty { Ok(None) } else { Err(ParseError::of("is not a YAML mapping")) };
     };
     match root.find_all_entries_by_key(container).count() {
         0 => Ok(None),
         1 => {
-            let not_a_mapping = || Mistake::of(format!("has a `{container}` that is not a mapping"));
+            let not_a_mapping = || ParseError::of(format!("has a `{container}` that is not a mapping"));
             root.get_mapping(container).map(Some).ok_or_else(not_a_mapping)
         }
-        _ => Err(Mistake::of(format!("says `{container}` twice"))),
+        _ => Err(ParseError::of(format!("says `{container}` twice"))),
     }
 }
 

@@ -24,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::contract::names;
 use crate::gateway::Proxy;
-use crate::gateway::direct_mode::notifications::Announcements;
+use crate::gateway::direct_mode::notifications::Notifications;
 use crate::gateway::direct_mode::qualified_name::{join, may_be_of, meanings};
-use crate::gateway::fast_path::{HandedOver, Place, Sessions};
+use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
 use crate::gateway::http::invalid_request;
 use crate::gateway::input_required::Fingerprint;
-use crate::gateway::relay::{Again, Relay};
-use crate::gateway::tool_calls::{Noting, response};
+use crate::gateway::relay::{Relay, RetryContext};
+use crate::gateway::tool_calls::{CallRecorder, response};
 use crate::upstream::list::{after, all_pages};
 use crate::upstream::pool::CallError;
 use crate::upstream::session::in_flight::SessionId;
@@ -41,7 +41,7 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 
 /// The server side of a session on `/mcp/all`.
 #[derive(Clone)]
-pub struct PassThrough {
+pub struct DirectHandler {
     proxy: Arc<Proxy>,
     session: Arc<Session>,
 }
@@ -49,7 +49,7 @@ pub struct PassThrough {
 /// One session; what only it wanted of the servers goes with it.
 struct Session {
     id: SessionId,
-    place: Place,
+    place: SessionRegistration,
     proxy: Arc<Proxy>,
     over: CancellationToken,
 }
@@ -123,17 +123,17 @@ impl Scope {
     }
 }
 
-impl PassThrough {
+impl DirectHandler {
     /// A session over this proxy's servers, with its place among those that may take the short way.
-    pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> PassThrough {
+    pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> DirectHandler {
         let id = proxy.upstreams().new_session();
         let session = Session {
             id,
-            place: Place::new(sessions, id),
+            place: SessionRegistration::new(sessions, id),
             proxy: proxy.clone(),
             over: CancellationToken::new(),
         };
-        PassThrough {
+        DirectHandler {
             proxy,
             session: Arc::new(session),
         }
@@ -265,7 +265,7 @@ impl PassThrough {
         answer: Result<ServerResult, CallError>,
     ) -> Result<CallToolResponse, ErrorData> {
         let answer = answer.and_then(|result| response(server, result));
-        let noting = Noting {
+        let noting = CallRecorder {
             source: "mcp",
             since,
             server,
@@ -307,7 +307,7 @@ fn unexpected(server: &str) -> ErrorData {
     ErrorData::internal_error(format!("server `{server}` answered with something else than was asked for"), None)
 }
 
-impl ServerHandler for PassThrough {
+impl ServerHandler for DirectHandler {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
@@ -337,7 +337,7 @@ impl ServerHandler for PassThrough {
 
     /// Tells the client what the servers announce, for as long as it is there.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let mut announcements = Announcements::new(self.proxy.clone(), self.session.id, only(&context.extensions));
+        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&context.extensions));
         // Not the session itself: its end is what ends this.
         let over = self.session.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
@@ -399,7 +399,7 @@ impl ServerHandler for PassThrough {
             }
             // An empty object and never `null`: servers reject the latter.
             let arguments = request.arguments.clone().unwrap_or_default();
-            let again = Again {
+            let again = RetryContext {
                 request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
                 state: request.request_state.clone(),
                 answers: request.input_responses.clone(),
@@ -437,7 +437,7 @@ impl ServerHandler for PassThrough {
     ) -> Result<GetPromptResponse, ErrorData> {
         let scope = self.begin(&context)?;
         let (server, own) = self.prompt_owner(&scope, &request.name).await?;
-        let again = Again {
+        let again = RetryContext {
             request: Fingerprint::of(&server, "prompts/get", &own, &json!(request.arguments)),
             state: request.request_state.take(),
             answers: request.input_responses.take(),
@@ -481,7 +481,7 @@ impl ServerHandler for PassThrough {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let scope = self.begin(&context)?;
         let server = self.owner(&scope, &request.uri).await?;
-        let again = Again {
+        let again = RetryContext {
             request: Fingerprint::of(&server, "resources/read", &request.uri, &Value::Null),
             state: request.request_state.take(),
             answers: request.input_responses.take(),
@@ -526,7 +526,7 @@ impl ServerHandler for PassThrough {
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;
-        let mut announcements = Announcements::new(self.proxy.clone(), self.session.id, only(&request.extensions));
+        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&request.extensions));
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
             let server = self.owner(&scope, uri).await?;
             self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;

@@ -14,16 +14,16 @@ use crate::gateway::Proxy;
 use crate::gateway::direct_mode::handler::Scope;
 use crate::gateway::direct_mode::qualified_name::join;
 use crate::upstream::session::in_flight::SessionId;
-use crate::upstream::session::router::{Announcement, News};
+use crate::upstream::session::router::{Broadcast, BroadcastKind};
 
 /// The announcements to one session.
-pub struct Announcements {
+pub struct Notifications {
     proxy: Arc<Proxy>,
     session: SessionId,
     /// The one server that the session's address names.
     only: Option<String>,
     changes: watch::Receiver<u64>,
-    news: broadcast::Receiver<News>,
+    news: broadcast::Receiver<Broadcast>,
     shown: Shown,
 }
 
@@ -52,10 +52,10 @@ impl Shown {
     }
 }
 
-impl Announcements {
+impl Notifications {
     /// What is announced from now on.
-    pub fn new(proxy: Arc<Proxy>, session: SessionId, only: Option<String>) -> Announcements {
-        Announcements {
+    pub fn new(proxy: Arc<Proxy>, session: SessionId, only: Option<String>) -> Notifications {
+        Notifications {
             changes: proxy.upstreams().changes(),
             news: proxy.upstreams().news(),
             shown: Shown::now(&proxy, only.as_deref()),
@@ -102,7 +102,7 @@ impl Announcements {
         found
     }
 
-    fn heard(&self, News { server, what }: News) -> Option<ServerNotification> {
+    fn heard(&self, Broadcast { server, what }: Broadcast) -> Option<ServerNotification> {
         if self.only.as_deref().is_some_and(|only| *only != *server)
             || !self.shown.servers().any(|name| *name == *server)
         {
@@ -110,16 +110,16 @@ impl Announcements {
         }
         let upstreams = self.proxy.upstreams();
         match what {
-            Announcement::Log(mut log) => {
+            BroadcastKind::Log(mut log) => {
                 if self.only.is_none() {
                     log.logger = Some(log.logger.map_or(server.to_string(), |logger| join(&server, &logger)));
                 }
                 let wanted = upstreams.wants_log(self.session, log.level);
                 wanted.then(|| LoggingMessageNotification::new(log).into())
             }
-            Announcement::Prompts => Some(PromptListChangedNotification::default().into()),
-            Announcement::Resources => Some(ResourceListChangedNotification::default().into()),
-            Announcement::Updated(updated) => {
+            BroadcastKind::Prompts => Some(PromptListChangedNotification::default().into()),
+            BroadcastKind::Resources => Some(ResourceListChangedNotification::default().into()),
+            BroadcastKind::Updated(updated) => {
                 let wanted = upstreams.is_subscribed(self.session, &server, &updated.uri);
                 wanted.then(|| ResourceUpdatedNotification::new(updated).into())
             }

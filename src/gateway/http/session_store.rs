@@ -29,23 +29,23 @@ const MOST_OPEN: usize = 256;
 const GATHER: Duration = Duration::from_secs(1);
 
 /// The sessions of one core.
-pub struct RememberedSessions {
+pub struct PersistentSessions {
     path: PathBuf,
-    sessions: Mutex<VecDeque<Remembered>>,
+    sessions: Mutex<VecDeque<StoredSession>>,
     /// A write is due.
     changed: AtomicBool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Remembered {
+struct StoredSession {
     id: String,
     tools: Tools,
     client: SessionState,
 }
 
-impl RememberedSessions {
+impl PersistentSessions {
     /// Those in this file. One that cannot be read holds none: clients then have to open new ones.
-    pub fn load(path: PathBuf) -> Arc<RememberedSessions> {
+    pub fn load(path: PathBuf) -> Arc<PersistentSessions> {
         let largest = u64::try_from(MOST * LARGEST).unwrap_or(u64::MAX);
         let sessions = match files::read_bounded(&path, largest) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
@@ -54,7 +54,7 @@ impl RememberedSessions {
             }),
             Err(_) => VecDeque::new(),
         };
-        Arc::new(RememberedSessions {
+        Arc::new(PersistentSessions {
             path,
             sessions: Mutex::new(sessions),
             changed: AtomicBool::new(false),
@@ -88,7 +88,7 @@ impl RememberedSessions {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, VecDeque<Remembered>> {
+    fn sessions(&self) -> MutexGuard<'_, VecDeque<StoredSession>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,14 +108,14 @@ impl RememberedSessions {
 }
 
 struct Address {
-    all: Arc<RememberedSessions>,
+    all: Arc<PersistentSessions>,
     tools: Tools,
     open: Arc<LocalSessionManager>,
     known: Arc<Sessions>,
 }
 
 impl Address {
-    fn is(&self, one: &Remembered, id: &str) -> bool {
+    fn is(&self, one: &StoredSession, id: &str) -> bool {
         one.id == id && one.tools == self.tools
     }
 
@@ -156,7 +156,7 @@ impl SessionStore for Address {
             let mut sessions = self.all.sessions();
             let over = (sessions.len() + 1).saturating_sub(MOST);
             sessions.drain(..over);
-            sessions.push_back(Remembered {
+            sessions.push_back(StoredSession {
                 id: id.to_owned(),
                 tools: self.tools,
                 client: client.clone(),
@@ -188,8 +188,8 @@ mod tests {
     async fn sessions_outlive_the_core_until_they_are_ended_or_too_many() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.json");
-        let first = RememberedSessions::load(path.clone());
-        let at = |sessions: &Arc<RememberedSessions>, tools| sessions.at(tools, Arc::default(), Arc::default());
+        let first = PersistentSessions::load(path.clone());
+        let at = |sessions: &Arc<PersistentSessions>, tools| sessions.at(tools, Arc::default(), Arc::default());
         let (all, own) = (at(&first, Tools::All), at(&first, Tools::Own));
         for number in 0..=MOST {
             all.store(&number.to_string(), &state("c")).await.unwrap();
@@ -197,7 +197,7 @@ mod tests {
         all.store("large", &state(&"x".repeat(LARGEST))).await.unwrap();
         all.delete("7").await.unwrap();
         first.save();
-        let next = RememberedSessions::load(path.clone());
+        let next = PersistentSessions::load(path.clone());
         let found = |id: &'static str| {
             let all = at(&next, Tools::All);
             async move { all.load(id).await.unwrap().is_some() }
@@ -206,6 +206,6 @@ mod tests {
         assert!(!found("0").await && !found("7").await && !found("large").await);
         assert!(own.load("1").await.unwrap().is_none(), "at another address it is another session");
         std::fs::write(&path, "{").unwrap();
-        assert!(RememberedSessions::load(path).sessions().is_empty());
+        assert!(PersistentSessions::load(path).sessions().is_empty());
     }
 }

@@ -31,7 +31,7 @@ pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
             "securityHelp": "A server waits like this when it is new, when its entry was changed, or when somebody closed it. It does \
                 not run meanwhile, so that nothing it says reaches a model.",
         })),
-        CallError::Held { changed, .. } => told(&json!({
+        CallError::PendingTool { changed, .. } => told(&json!({
             "status": "TOOL_QUARANTINED",
             "server_name": server,
             "tool_name": tool,
@@ -84,7 +84,7 @@ fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
         | CallError::Disabled(_)
         | CallError::Quarantined(_)
         | CallError::UnknownTool { .. }
-        | CallError::Held { .. }
+        | CallError::PendingTool { .. }
         | CallError::SwitchedOff { .. }
         | CallError::Upstream(_)
         | CallError::Refused(_) => return None,
@@ -142,7 +142,7 @@ mod tests {
         );
         assert_eq!(told["status"], "QUARANTINED_SERVER_BLOCKED");
         for (changed, reason) in [(true, "tool_description_changed"), (false, "new_unapproved_tool")] {
-            let held = CallError::Held {
+            let held = CallError::PendingTool {
                 server: "s".into(),
                 tool: "t".into(),
                 changed,

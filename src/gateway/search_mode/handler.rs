@@ -10,11 +10,11 @@ use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
 
 use crate::gateway::Proxy;
-use crate::gateway::fast_path::{HandedOver, Place, Sessions};
+use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
 use crate::gateway::http::invalid_request;
 use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions};
 use crate::gateway::search_mode::manage_servers;
-use crate::gateway::tool_calls::Asking;
+use crate::gateway::tool_calls::CallerContext;
 use crate::server::state::App;
 
 /// The server side of a session.
@@ -22,14 +22,14 @@ use crate::server::state::App;
 pub struct Handler {
     app: Arc<App>,
     proxy: Arc<Proxy>,
-    place: Arc<Place>,
+    place: Arc<SessionRegistration>,
 }
 
 impl Handler {
     /// A session of this core, with its place among those that may take the short way.
     pub fn new(app: Arc<App>, sessions: Arc<Sessions>) -> Handler {
         Handler {
-            place: Arc::new(Place::new(sessions, app.upstreams.new_session())),
+            place: Arc::new(SessionRegistration::new(sessions, app.upstreams.new_session())),
             proxy: app.proxy.clone(),
             app,
         }
@@ -87,7 +87,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.place.note(&context.extensions);
-        let asking = |state, answers| Asking {
+        let asking = |state, answers| CallerContext {
             session: self.place.session(),
             context: &context,
             state,

@@ -362,7 +362,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::upstream::approvals::{Held, Print};
+    use crate::upstream::approvals::{PendingTool, ToolFingerprint};
     use crate::upstream::snapshot::Phase;
 
     fn read(value: Value) -> Result<Value, String> {
@@ -389,15 +389,15 @@ mod tests {
     #[test]
     fn what_waits_is_counted_and_marked_as_untrusted() {
         let tool = |name: &'static str| Tool::new(name, "", JsonObject::new());
-        let held = |name, before| Held {
-            print: Print::of(&tool(name)),
+        let held = |name, before| PendingTool {
+            print: ToolFingerprint::of(&tool(name)),
             tool: tool(name),
             before,
         };
         let connected = Phase::Connected(Arc::new(vec![tool("a")]));
         let mut server = Snapshot::new(Arc::default(), connected);
         assert!(inspected(&server).get("action_required").is_none());
-        server.held = Arc::new(vec![held("b", None), held("c", Some(Print::of(&tool("d"))))]);
+        server.held = Arc::new(vec![held("b", None), held("c", Some(ToolFingerprint::of(&tool("d"))))]);
         let shown = inspected(&server);
         for (key, count) in [
             ("total", 3),

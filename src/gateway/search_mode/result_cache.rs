@@ -11,7 +11,7 @@ const MOST: usize = 32 << 20;
 
 /// The results of one core, oldest first.
 #[derive(Default)]
-pub struct KeptResults {
+pub struct ResultCache {
     results: VecDeque<Kept>,
     size: usize,
 }
@@ -27,7 +27,7 @@ pub struct Kept {
     since: Instant,
 }
 
-impl KeptResults {
+impl ResultCache {
     /// Keeps a result under a key nobody can guess; `None` when it alone is too large.
     pub fn keep(&mut self, server: &str, tool: &str, text: &str, now: Instant) -> Option<String> {
         self.expire(now);
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_result_is_read_until_its_time_is_over() {
-        let (mut kept, now) = (KeptResults::default(), Instant::now());
+        let (mut kept, now) = (ResultCache::default(), Instant::now());
         let key = kept.keep("s", "t", "text", now).unwrap();
         let almost = now + LIFETIME - Duration::from_secs(1);
         assert_eq!(&*kept.get(&key, almost).unwrap().text, "text");
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room_and_memory_stays_bounded() {
-        let (mut kept, now) = (KeptResults::default(), Instant::now());
+        let (mut kept, now) = (ResultCache::default(), Instant::now());
         let text = "x".repeat(MOST / 4);
         let keys: Vec<String> = (0..6).filter_map(|_| kept.keep("s", "t", &text, now)).collect();
         assert_eq!((kept.size, kept.results.len(), keys.len()), (MOST, 4, 6));

@@ -10,7 +10,7 @@ use crate::catalog::annotations::{Filter, Filters, SessionRisk};
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::{Found, LARGEST_LIMIT, Search, ToolIndex};
 use crate::catalog::tool_id;
-use crate::catalog::unavailable::{Lock, LockedTools};
+use crate::catalog::unavailable::{Unavailable, UnavailableTools};
 use crate::gateway::call_log::Used;
 use crate::gateway::search_mode::arguments::{filters, flag, whole};
 use crate::gateway::search_mode::signature::{HINT, Signature};
@@ -27,7 +27,7 @@ const NAMES_ONLY: &str = "Servers that nobody has approved chose the names of to
 
 /// What holds where a client asks for nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usual {
+pub struct Defaults {
     /// Most tools.
     pub limit: usize,
     pub compact: bool,
@@ -55,7 +55,7 @@ impl Asked {
     ///
     /// # Errors
     /// A sentence for the caller.
-    pub fn read(arguments: &JsonObject, usual: Usual) -> Result<Asked, String> {
+    pub fn read(arguments: &JsonObject, usual: Defaults) -> Result<Asked, String> {
         let query = arguments.get("query").and_then(Value::as_str).filter(|query| !query.trim().is_empty());
         let query = query.ok_or("retrieve_tools needs `query`: a few words on what you want to do")?;
         let compact = match arguments.get("detail") {
@@ -95,7 +95,7 @@ pub struct Answer {
 pub fn answer(
     asked: &Asked,
     index: &ToolIndex,
-    locked: &LockedTools,
+    locked: &UnavailableTools,
     used: impl FnOnce(&[(&str, &str)]) -> Vec<Option<Used>>,
 ) -> Answer {
     let search = index.search_within(&asked.query, asked.limit, asked.filters);
@@ -288,10 +288,10 @@ fn diagnostics(search: &Search<'_>) -> Option<Value> {
     }))
 }
 
-fn list_locked(asked: &Asked, locked: &LockedTools, answer: &mut Map<String, Value>) {
+fn list_locked(asked: &Asked, locked: &UnavailableTools, answer: &mut Map<String, Value>) {
     let (found, _) = locked.search(&asked.query, asked.limit.min(MOST_LOCKED));
     let unknown = locked.unknown().iter().take(MOST_LOCKED);
-    let mut remediation: BTreeMap<Lock, &str> = BTreeMap::new();
+    let mut remediation: BTreeMap<Unavailable, &str> = BTreeMap::new();
     let entries: Vec<Value> = found
         .iter()
         .map(|(found, lock)| {
@@ -331,7 +331,7 @@ fn list_locked(asked: &Asked, locked: &LockedTools, answer: &mut Map<String, Val
 }
 
 /// What to say where nothing was found that may be used.
-fn notice(asked: &Asked, locked: &LockedTools) -> Option<String> {
+fn notice(asked: &Asked, locked: &UnavailableTools) -> Option<String> {
     let (_, count) = locked.search(&asked.query, 1);
     let one = if count == 1 { "1 tool that fits is" } else { &format!("{count} tools that fit are") };
     match (count, asked.disabled) {
@@ -401,7 +401,7 @@ mod tests {
         ToolIndex::new(tools.into_iter().map(entry).collect())
     }
 
-    const USUAL: Usual = Usual {
+    const USUAL: Defaults = Defaults {
         limit: 15,
         compact: false,
         room: 0,
@@ -412,12 +412,12 @@ mod tests {
     }
 
     fn ask_within(arguments: Value, room: usize) -> Value {
-        let asked = Asked::read(arguments.as_object().unwrap(), Usual { room, ..USUAL }).unwrap();
+        let asked = Asked::read(arguments.as_object().unwrap(), Defaults { room, ..USUAL }).unwrap();
         let used = |ids: &[(&str, &str)]| {
             let last = jiff::Timestamp::UNIX_EPOCH;
             ids.iter().map(|(_, tool)| (*tool == "read_file").then_some(Used { count: 3, last })).collect()
         };
-        answer(&asked, &index(), &LockedTools::none(), used).value
+        answer(&asked, &index(), &UnavailableTools::none(), used).value
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn fetch(source: &Source) -> Result<Manifest, String> {
     let signature_url = format!("{}.minisig", source.manifest.as_str());
     let signature = get(&source.manifest, &signature_url)?;
     Manifest::verified(&text, &String::from_utf8_lossy(&signature), &source.key)
-        .map_err(|doubt| format!("{} is not believed: {doubt}", source.manifest.as_str()))
+        .map_err(|health_check| format!("{} is not believed: {health_check}", source.manifest.as_str()))
 }
 
 fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {

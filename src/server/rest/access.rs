@@ -14,17 +14,17 @@ use crate::server::state::App;
 
 /// The way a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum Listener {
     /// The local socket or pipe.
     Local,
     Tcp,
 }
 
 /// Lets a request pass, or answers 401.
-pub async fn check(State((app, door)): State<(Arc<App>, Door)>, request: Request, next: Next) -> Response {
+pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
     app.facts.counts().rest_request(client);
-    if door == Door::Local || shows_key(request.headers(), &app.api_key) {
+    if door == Listener::Local || shows_key(request.headers(), &app.api_key) {
         return next.run(request).await;
     }
     let sentence =

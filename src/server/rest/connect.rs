@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ai_clients::edit;
-use crate::ai_clients::edit::{Deed, Refused, Why};
+use crate::ai_clients::edit::{ClientEditError, ErrorKind, Operation};
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
@@ -58,7 +58,7 @@ pub async fn preview(
 }
 
 pub async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let connect = |asked: &Asked| Deed::Connect {
+    let connect = |asked: &Asked| Operation::Connect {
         force: asked.force,
         token: asked.precondition_token.clone(),
     };
@@ -66,17 +66,17 @@ pub async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, body: 
 }
 
 pub async fn disconnect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
-    change(&app, &id, &body, |_| Deed::Disconnect).await
+    change(&app, &id, &body, |_| Operation::Disconnect).await
 }
 
 pub async fn undo(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let undo = |asked: &Asked| Deed::Undo {
+    let undo = |asked: &Asked| Operation::Undo {
         backup: asked.backup_name.clone(),
     };
     change(&app, &id, &body, undo).await
 }
 
-async fn change(app: &App, id: &str, body: &[u8], deed: impl FnOnce(&Asked) -> Deed) -> Response {
+async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked) -> Operation) -> Response {
     let Some(client) = known_clients::client(id) else { return unknown(id) };
     let read = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
     let Ok(asked) = read else {
@@ -85,12 +85,12 @@ async fn change(app: &App, id: &str, body: &[u8], deed: impl FnOnce(&Asked) -> D
             "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
         );
     };
-    let deed = deed(&asked);
-    with_files(app, move |homes, proxy| answer(client, homes, proxy, &asked, &deed)).await
+    let operation = operation(&asked);
+    with_files(app, move |homes, proxy| answer(client, homes, proxy, &asked, &operation)).await
 }
 
-fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, deed: &Deed) -> Response {
-    match edit::apply(client, homes, proxy, asked.server_name.as_deref(), deed) {
+fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, operation: &Operation) -> Response {
+    match edit::apply(client, homes, proxy, asked.server_name.as_deref(), operation) {
         Ok(result) => {
             tracing::info!(client = client.id, action = result.action, "an AI client's configuration was looked after");
             ok(result)
@@ -99,13 +99,13 @@ fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, 
     }
 }
 
-fn not_done(refused: &Refused) -> Response {
+fn not_done(refused: &ClientEditError) -> Response {
     let status = match refused.why {
-        Why::Taken | Why::Changed | Why::Conflict => StatusCode::CONFLICT,
-        Why::NotFound => StatusCode::NOT_FOUND,
-        Why::Denied => StatusCode::FORBIDDEN,
-        Why::BadName | Why::Malformed => StatusCode::BAD_REQUEST,
-        Why::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Taken | ErrorKind::Changed | ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Denied => StatusCode::FORBIDDEN,
+        ErrorKind::BadName | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
+        ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let result = &refused.result;
     let body = json!({"success": false, "data": result, "error": result.message, "action": result.action});

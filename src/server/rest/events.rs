@@ -29,7 +29,7 @@ pub async fn events(
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let listener = Listener::new(app, last);
+    let listener = EventListener::new(app, last);
     Sse::new(stream::unfold(listener, |mut listener| async {
         let event = listener.next().await?;
         Some((Ok(event), listener))
@@ -64,7 +64,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     }
 }
 
-struct Listener {
+struct EventListener {
     newest: watch::Receiver<u64>,
     /// The number of the last event that this listener was told.
     last: u64,
@@ -73,11 +73,11 @@ struct Listener {
     app: Arc<App>,
 }
 
-impl Listener {
-    fn new(app: Arc<App>, last: Option<&str>) -> Listener {
+impl EventListener {
+    fn new(app: Arc<App>, last: Option<&str>) -> EventListener {
         let mut ping = interval_at(Instant::now() + PING, PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut listener = Listener {
+        let mut listener = EventListener {
             newest: app.events.newest(),
             last: 0,
             waiting: VecDeque::new(),

@@ -21,7 +21,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 pub use crate::server::event_log::EventLog;
-pub use access::{Door, check as check_access};
+pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
@@ -30,7 +30,7 @@ use crate::server::jobs::check_for_updates::look;
 use crate::server::state::App;
 
 /// All routes but `/mcp`, as they are behind one door.
-pub fn router(app: Arc<App>, door: Door) -> Router {
+pub fn router(app: Arc<App>, door: Listener) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/info", get(info))
@@ -60,8 +60,8 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/events", get(events::events));
     let api = match door {
         // Only a program of the same user may end the core.
-        Door::Local => api.route("/api/v1/shutdown", post(shutdown)),
-        Door::Tcp => api,
+        Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
+        Listener::Tcp => api,
     };
     api.fallback(unknown_route)
         .layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))

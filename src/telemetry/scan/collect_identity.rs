@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::os::environment::{self, Environment};
 use crate::os::files;
-use crate::telemetry::scan::identity::{Identity, Trait};
+use crate::telemetry::scan::identity::{Identity, IdentityKind};
 
 const USERS: &[&str] = &["USER", "LOGNAME", "USERNAME", "SUDO_USER"];
 const HOMES: &[&str] = &["HOME", "USERPROFILE"];
@@ -45,9 +45,9 @@ pub fn collect_identity() -> Identity {
     });
     let mut identity = of_variables(&variables);
     if let Some(home) = environment::home_directory() {
-        identity.add(Trait::Home, &home.to_string_lossy());
+        identity.add(IdentityKind::Home, &home.to_string_lossy());
         if let Some(base) = home.file_name() {
-            identity.add(Trait::User, &base.to_string_lossy());
+            identity.add(IdentityKind::User, &base.to_string_lossy());
         }
         for settings in [".gitconfig", ".config/git/config"] {
             of_git_settings(&text(&home.join(settings)), &mut identity);
@@ -55,11 +55,11 @@ pub fn collect_identity() -> Identity {
     }
     #[cfg(unix)]
     {
-        identity.add(Trait::Host, &rustix::system::uname().nodename().to_string_lossy());
+        identity.add(IdentityKind::Host, &rustix::system::uname().nodename().to_string_lossy());
         let user = rustix::process::getuid().as_raw().to_string();
         of_accounts(&text(Path::new("/etc/passwd")), &user, &mut identity);
         for path in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
-            identity.add(Trait::Machine, &text(Path::new(path)));
+            identity.add(IdentityKind::Machine, &text(Path::new(path)));
         }
     }
     identity
@@ -75,27 +75,27 @@ fn of_variables(variables: &Environment) -> Identity {
     let mut identity = Identity::default();
     for (name, value) in variables.iter() {
         if is(name, USERS) {
-            identity.add(Trait::User, value);
+            identity.add(IdentityKind::User, value);
         } else if is(name, HOMES) {
-            identity.add(Trait::Home, value);
+            identity.add(IdentityKind::Home, value);
             let base = value.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next();
-            identity.add(Trait::User, base.unwrap_or_default());
+            identity.add(IdentityKind::User, base.unwrap_or_default());
         } else if is(name, HOSTS) {
-            identity.add(Trait::Host, value);
+            identity.add(IdentityKind::Host, value);
         } else if is(name, EMAILS) {
-            identity.add(Trait::Email, value);
+            identity.add(IdentityKind::Email, value);
         } else if is(name, FULL_NAMES) {
-            identity.add(Trait::FullName, value);
+            identity.add(IdentityKind::FullName, value);
         } else if holds_a_secret(name) {
-            identity.add(Trait::Secret, value);
+            identity.add(IdentityKind::Secret, value);
         }
         // `https://user:password@host`: the whole and the password alone.
         if let Some((_, rest)) = value.split_once("://")
             && let Some((user_info, _)) = rest.rsplit_once('@')
         {
-            identity.add(Trait::Secret, value);
+            identity.add(IdentityKind::Secret, value);
             if let Some((_, password)) = user_info.split_once(':') {
-                identity.add(Trait::Secret, password);
+                identity.add(IdentityKind::Secret, password);
             }
         }
     }
@@ -108,12 +108,12 @@ fn of_git_settings(text: &str, identity: &mut Identity) {
         let value = value.trim().trim_matches('"');
         match key.trim().to_ascii_lowercase().as_str() {
             "email" => {
-                identity.add(Trait::Email, value);
+                identity.add(IdentityKind::Email, value);
                 if let Some((local, _)) = value.split_once('@') {
-                    identity.add(Trait::User, local);
+                    identity.add(IdentityKind::User, local);
                 }
             }
-            "name" => identity.add(Trait::FullName, value),
+            "name" => identity.add(IdentityKind::FullName, value),
             _ => {}
         }
     }
@@ -127,9 +127,9 @@ fn of_accounts(text: &str, user: &str, identity: &mut Identity) {
         if let [name, _, id, _, full_name, home, ..] = fields.as_slice()
             && *id == user
         {
-            identity.add(Trait::User, name);
-            identity.add(Trait::FullName, full_name.split(',').next().unwrap_or_default());
-            identity.add(Trait::Home, home);
+            identity.add(IdentityKind::User, name);
+            identity.add(IdentityKind::FullName, full_name.split(',').next().unwrap_or_default());
+            identity.add(IdentityKind::Home, home);
         }
     }
 }

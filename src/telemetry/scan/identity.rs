@@ -10,7 +10,7 @@ use crate::telemetry::payload::schema::Allowed;
 
 /// What a value says about its owner; also the name of the rule that finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trait {
+pub enum IdentityKind {
     User,
     Host,
     Home,
@@ -20,17 +20,17 @@ pub enum Trait {
     Secret,
 }
 
-impl Trait {
+impl IdentityKind {
     /// The rule's name in hits and logs.
     pub const fn rule(self) -> &'static str {
         match self {
-            Trait::User => "identity_user",
-            Trait::Host => "identity_host",
-            Trait::Home => "identity_home",
-            Trait::FullName => "identity_full_name",
-            Trait::Email => "identity_email",
-            Trait::Machine => "identity_machine",
-            Trait::Secret => "secret_value",
+            IdentityKind::User => "identity_user",
+            IdentityKind::Host => "identity_host",
+            IdentityKind::Home => "identity_home",
+            IdentityKind::FullName => "identity_full_name",
+            IdentityKind::Email => "identity_email",
+            IdentityKind::Machine => "identity_machine",
+            IdentityKind::Secret => "secret_value",
         }
     }
 }
@@ -41,7 +41,7 @@ const LONG: usize = 8;
 const SHORTEST: usize = 3;
 
 struct Mark {
-    of: Trait,
+    of: IdentityKind,
     /// Lower case, compatibility-normalised; a secret as it is.
     text: String,
     inside_words: bool,
@@ -56,9 +56,9 @@ pub struct Identity {
 impl Identity {
     /// Adds a value. Values too short to mean anyone are left out; a machine's word for nobody in particular
     /// (`localhost`) too.
-    pub fn add(&mut self, of: Trait, value: &str) {
+    pub fn add(&mut self, of: IdentityKind, value: &str) {
         let value = value.trim();
-        let text = if of == Trait::Secret { value.to_owned() } else { normal(value) };
+        let text = if of == IdentityKind::Secret { value.to_owned() } else { normal(value) };
         let nobody = [
             "localhost",
             "localhost.localdomain",
@@ -72,22 +72,22 @@ impl Identity {
         if text.len() < SHORTEST || nobody.contains(&text.as_str()) {
             return;
         }
-        if of == Trait::Host {
+        if of == IdentityKind::Host {
             // `anns-mac.local` is also `anns-mac`, and the reverse is covered by the shorter one.
             if let Some((short, _)) = text.split_once('.') {
-                self.add(Trait::Host, short);
+                self.add(IdentityKind::Host, short);
             }
         }
-        if of == Trait::FullName {
+        if of == IdentityKind::FullName {
             for part in text.split_whitespace().filter(|part| part.len() < text.len()) {
-                self.push(Trait::FullName, part.to_owned(), false);
+                self.push(IdentityKind::FullName, part.to_owned(), false);
             }
         }
         let inside_words = text.len() >= LONG && !vocabulary().contains(text.as_str());
         self.push(of, text, inside_words);
     }
 
-    fn push(&mut self, of: Trait, text: String, inside_words: bool) {
+    fn push(&mut self, of: IdentityKind, text: String, inside_words: bool) {
         if text.len() >= SHORTEST && !self.marks.iter().any(|mark| mark.of == of && mark.text == text) {
             self.marks.push(Mark { of, text, inside_words });
         }
@@ -96,7 +96,7 @@ impl Identity {
     /// Calls `hit` with the rule of every value that this view shows. `normal` is [`normal`] of the view.
     pub(crate) fn find(&self, view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
         for mark in &self.marks {
-            let text = if mark.of == Trait::Secret { view } else { normal };
+            let text = if mark.of == IdentityKind::Secret { view } else { normal };
             let seen = match mark.inside_words {
                 true => text.contains(&mark.text),
                 false => between_boundaries(text, &mark.text),
@@ -112,8 +112,8 @@ impl Identity {
     pub(crate) fn long_secret_in(&self, text: &str) -> Option<&'static str> {
         let digits = text.replace('-', "").to_ascii_lowercase();
         let shown = self.marks.iter().filter(|mark| mark.inside_words).find(|mark| match mark.of {
-            Trait::Secret => text.contains(&mark.text),
-            Trait::Machine => digits.contains(&mark.text.replace('-', "")),
+            IdentityKind::Secret => text.contains(&mark.text),
+            IdentityKind::Machine => digits.contains(&mark.text.replace('-', "")),
             _ => false,
         });
         shown.map(|mark| mark.of.rule())
@@ -159,7 +159,7 @@ fn vocabulary() -> &'static BTreeSet<&'static str> {
 mod tests {
     use super::*;
 
-    fn finds(of: Trait, value: &str, text: &str) -> bool {
+    fn finds(of: IdentityKind, value: &str, text: &str) -> bool {
         let mut identity = Identity::default();
         identity.add(of, value);
         let mut found = false;
@@ -169,29 +169,29 @@ mod tests {
 
     #[test]
     fn a_short_name_is_found_as_a_word_and_not_inside_one() {
-        assert!(finds(Trait::User, "ann", "config of Ann"));
-        assert!(finds(Trait::User, "ann", "ann-laptop"));
-        assert!(!finds(Trait::User, "ann", "annual cannon"));
-        assert!(!finds(Trait::User, "a", "a b"));
+        assert!(finds(IdentityKind::User, "ann", "config of Ann"));
+        assert!(finds(IdentityKind::User, "ann", "ann-laptop"));
+        assert!(!finds(IdentityKind::User, "ann", "annual cannon"));
+        assert!(!finds(IdentityKind::User, "a", "a b"));
     }
 
     #[test]
     fn a_long_name_is_found_inside_words_too() {
-        assert!(finds(Trait::Host, "Anns-MacBook.local", "xanns-macbookx"));
-        assert!(finds(Trait::FullName, "Ann Example", "signed: example"));
-        assert!(!finds(Trait::User, "container", "containers"), "a word of the schema means nobody");
+        assert!(finds(IdentityKind::Host, "Anns-MacBook.local", "xanns-macbookx"));
+        assert!(finds(IdentityKind::FullName, "Ann Example", "signed: example"));
+        assert!(!finds(IdentityKind::User, "container", "containers"), "a word of the schema means nobody");
     }
 
     #[test]
     fn a_secret_keeps_its_case() {
-        assert!(finds(Trait::Secret, "Tr0ub4dor", "xTr0ub4dorx"));
-        assert!(!finds(Trait::Secret, "Tr0ub4dor", "tr0ub4dor"));
+        assert!(finds(IdentityKind::Secret, "Tr0ub4dor", "xTr0ub4dorx"));
+        assert!(!finds(IdentityKind::Secret, "Tr0ub4dor", "tr0ub4dor"));
     }
 
     #[test]
     fn debug_output_has_no_values() {
         let mut identity = Identity::default();
-        identity.add(Trait::User, "annabelle");
+        identity.add(IdentityKind::User, "annabelle");
         assert_eq!(format!("{identity:?}"), "Identity { values: 1, .. }");
     }
 }

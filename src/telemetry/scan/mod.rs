@@ -308,7 +308,7 @@ fn permits(rule: &Rule, key: &str) -> bool {
 )]
 mod tests {
     use super::*;
-    use crate::telemetry::scan::identity::Trait;
+    use crate::telemetry::scan::identity::IdentityKind;
 
     fn example() -> Snapshot {
         Snapshot::example()
@@ -316,9 +316,9 @@ mod tests {
 
     fn ann() -> Identity {
         let mut identity = Identity::default();
-        identity.add(Trait::User, "jdoe");
-        identity.add(Trait::Host, "jdoes-macbook.local");
-        identity.add(Trait::Secret, "Tr0ub4dor&3x");
+        identity.add(IdentityKind::User, "jdoe");
+        identity.add(IdentityKind::Host, "jdoes-macbook.local");
+        identity.add(IdentityKind::Secret, "Tr0ub4dor&3x");
         identity
     }
 
@@ -342,7 +342,13 @@ mod tests {
         let bytes = serde_json::to_vec(&HeartbeatPayload::of(&example())).unwrap();
         for word in words.split_whitespace() {
             let mut identity = Identity::default();
-            for of in [Trait::User, Trait::Host, Trait::Home, Trait::FullName, Trait::Secret] {
+            for of in [
+                IdentityKind::User,
+                IdentityKind::Host,
+                IdentityKind::Home,
+                IdentityKind::FullName,
+                IdentityKind::Secret,
+            ] {
                 identity.add(of, word);
             }
             assert_eq!(verify(&bytes, &identity), [], "{word}");
@@ -401,7 +407,7 @@ mod tests {
     #[test]
     fn an_id_that_is_the_machines_own_is_caught() {
         let mut identity = Identity::default();
-        identity.add(Trait::Machine, "7f9c24e83b124fef91e05d3c8a1b2c4d\n");
+        identity.add(IdentityKind::Machine, "7f9c24e83b124fef91e05d3c8a1b2c4d\n");
         let bytes = serde_json::to_vec(&HeartbeatPayload::of(&example())).unwrap();
         let hits = verify(&bytes, &identity);
         assert_eq!(
@@ -512,7 +518,7 @@ mod tests {
     fn after_three_blocks_a_skeleton_goes_and_never_before() {
         // A secret that the random identifier happens to show: the one way a typed payload can be caught.
         let mut identity = Identity::default();
-        identity.add(Trait::Secret, example().anonymous_id.as_str());
+        identity.add(IdentityKind::Secret, example().anonymous_id.as_str());
         for blocked in 0..BLOCKED_BEFORE_SKELETON {
             assert!(matches!(clear(&example(), &identity, blocked), Cleared::Blocked(_)));
         }

@@ -20,13 +20,13 @@ use super::decision::Decision;
 use super::first_run::{self, Answer};
 use super::host;
 use super::journal::{self, Kind};
-use super::knock::Knock;
 use super::menu::Command;
 use super::message::Message;
 use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
 use super::session;
+use super::single_instance::InstanceRequest;
 use super::supervisor::{self, Ask, Effect, Event, Supervisor};
 use super::user_path;
 use super::view::View;
@@ -84,7 +84,7 @@ pub enum Input {
     /// The core still says something: a good moment to look at what nobody tells of.
     Pinged,
     /// Another start of this program has a wish.
-    Knocked(Knock),
+    Knocked(InstanceRequest),
     /// The person is to be asked once more.
     Ask(Decision),
     /// The person was asked, and agreed.
@@ -246,8 +246,8 @@ impl Driver {
                 self.look_at_program();
                 self.look_at_clients();
             }
-            Input::Knocked(Knock::Show) => (self.orders)(Order::ShowStatus),
-            Input::Knocked(Knock::Quit) => self.happened(Event::Asked(Ask::Leave)),
+            Input::Knocked(InstanceRequest::Show) => (self.orders)(Order::ShowStatus),
+            Input::Knocked(InstanceRequest::Quit) => self.happened(Event::Asked(Ask::Leave)),
             Input::Ask(decision) => (self.orders)(Order::Ask(decision)),
             Input::Decided(decision) => self.decided(decision),
             Input::Done(Ok(())) => self.model.trouble = None,

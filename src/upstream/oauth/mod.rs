@@ -16,7 +16,7 @@ use rmcp::transport::auth::{
 };
 
 use callback_server::Redirect;
-use token_store::{Place, Tokens};
+use token_store::{ServerCredentialStore, TokenStore};
 
 use crate::config::{Protocol, ServerConfig};
 use crate::telemetry::payload::OauthProvider;
@@ -43,7 +43,7 @@ pub struct SignIn {
 
 /// Why a session was not opened or ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
+pub enum ConnectError {
     /// In words.
     Failed(String),
     /// It answered, and knows no `initialize`.
@@ -54,9 +54,9 @@ pub enum Trouble {
     SignIn(Option<String>),
 }
 
-impl From<String> for Trouble {
-    fn from(words: String) -> Trouble {
-        Trouble::Failed(words)
+impl From<String> for ConnectError {
+    fn from(words: String) -> ConnectError {
+        ConnectError::Failed(words)
     }
 }
 
@@ -82,17 +82,17 @@ pub fn not_possible(config: &ServerConfig) -> Option<String> {
 /// What puts a server's token into requests, and who issued it; without one requests go without.
 ///
 /// # Errors
-/// [`Trouble`]: the authorization server cannot be asked.
+/// [`ConnectError`]: the authorization server cannot be asked.
 pub async fn manager(
     config: &ServerConfig,
-    tokens: &Arc<Tokens>,
-) -> Result<(AuthorizationManager, Option<OauthProvider>), Trouble> {
+    tokens: &Arc<TokenStore>,
+) -> Result<(AuthorizationManager, Option<OauthProvider>), ConnectError> {
     let url = config.url.as_deref().unwrap_or_default();
-    let unusable = |error: AuthError| Trouble::Failed(words(&error));
+    let unusable = |error: AuthError| ConnectError::Failed(words(&error));
     let kept = match has_own(config) {
         true => None,
         false => {
-            let locked = |error| Trouble::Locked(format!("who signed in to it is not known: {error}"));
+            let locked = |error| ConnectError::Locked(format!("who signed in to it is not known: {error}"));
             tokens.open_for(&config.name).await.map_err(locked)?;
             tokens.of(&config.name, url)
         }
@@ -102,7 +102,7 @@ pub async fn manager(
         return Ok((manager.map_err(unusable)?, None));
     };
     let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(unusable)?;
-    manager.set_credential_store(Place::new(tokens, &config.name, url));
+    manager.set_credential_store(ServerCredentialStore::new(tokens, &config.name, url));
     let found = manager.resolve_metadata().await.map_err(unusable)?;
     if kept.issuer().is_some() && !found.source.is_discovered() {
         // The library would guess an address now; the renewal token is for its issuer and for nobody else.
@@ -110,7 +110,7 @@ pub async fn manager(
     }
     manager.set_metadata(found.metadata);
     if !manager.initialize_from_store().await.map_err(unusable)? {
-        return Err(Trouble::SignIn(None));
+        return Err(ConnectError::SignIn(None));
     }
     let secret = kept.client_secret.as_ref().or(config.oauth.client_secret.as_ref());
     if let Some(secret) = secret {
@@ -143,7 +143,7 @@ pub struct Begun {
 ///
 /// # Errors
 /// A sentence.
-pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<Tokens>) -> Result<Begun, String> {
+pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<TokenStore>) -> Result<Begun, String> {
     let url = config.url.as_deref().unwrap_or_default();
     let begun = tokio::time::timeout(PREPARE, prepare(config, url, challenge, tokens)).await;
     let failed = |why: String| format!("signing in to `{}` cannot begin: {why}", shown(url));
@@ -157,7 +157,7 @@ async fn prepare(
     config: &ServerConfig,
     url: &str,
     challenge: Option<&str>,
-    tokens: &Arc<Tokens>,
+    tokens: &Arc<TokenStore>,
 ) -> Result<Begun, String> {
     let said = |error: AuthError| words(&error);
     let oauth = &config.oauth;
@@ -170,7 +170,7 @@ async fn prepare(
     };
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
     let redirect = Redirect::listen(oauth.redirect_uri.as_deref()).await?;
-    let mut place = Place::new(tokens, &config.name, url);
+    let mut place = ServerCredentialStore::new(tokens, &config.name, url);
     place.replaces = true;
     // A client that registers itself does so each time: its port is another one, and servers forget clients.
     match &oauth.client_id {

@@ -18,20 +18,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::os::files;
 use crate::os::keychain::{self, Keychain, KeychainError};
-use crate::telemetry::usage_counts::UseCounts;
+use crate::telemetry::usage_counts::UsageCounts;
 
 /// The tokens of every server somebody has signed in to.
-pub struct Tokens {
+pub struct TokenStore {
     path: PathBuf,
     state: Mutex<State>,
     /// None: the file is never sealed.
     keychain: Option<Arc<dyn Keychain>>,
-    counts: Arc<UseCounts>,
+    counts: Arc<UsageCounts>,
 }
 
 #[derive(Default)]
 struct State {
-    kept: BTreeMap<String, Kept>,
+    kept: BTreeMap<String, SavedSignIn>,
     /// What the file holds, as long as nobody opened it.
     sealed: Option<Sealed>,
     /// What the file is sealed with, and under which name the keychain holds it.
@@ -43,7 +43,7 @@ struct State {
 #[serde(untagged)]
 enum Content {
     Sealed(Sealed),
-    Plain(BTreeMap<String, Kept>),
+    Plain(BTreeMap<String, SavedSignIn>),
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn new(kept: &BTreeMap<String, Kept>, name: &str, key: &Key) -> Option<Sealed> {
+    fn new(kept: &BTreeMap<String, SavedSignIn>, name: &str, key: &Key) -> Option<Sealed> {
         let nonce = Nonce::<XChaCha20Poly1305>::generate();
         let sealed = XChaCha20Poly1305::new(key).encrypt(&nonce, serde_json::to_vec(kept).ok()?.as_slice()).ok()?;
         Some(Sealed {
@@ -67,12 +67,12 @@ impl Sealed {
         })
     }
 
-    fn open(&self, key: &Key) -> Option<BTreeMap<String, Kept>> {
+    fn open(&self, key: &Key) -> Option<BTreeMap<String, SavedSignIn>> {
         let bytes = BASE64.decode(&self.sealed).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
         let nonce = Nonce::<XChaCha20Poly1305>::try_from(nonce).ok()?;
         let plain = XChaCha20Poly1305::new(key).decrypt(&nonce, sealed).ok()?;
-        let mut kept: BTreeMap<String, Kept> = serde_json::from_slice(&plain).ok()?;
+        let mut kept: BTreeMap<String, SavedSignIn> = serde_json::from_slice(&plain).ok()?;
         kept.retain(|server, _| self.servers.contains(server));
         Some(kept)
     }
@@ -83,7 +83,7 @@ const NONCE: usize = 24;
 
 /// What one sign-in left behind.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Kept {
+pub struct SavedSignIn {
     /// The address they are for: no other one gets them, whatever the server is called.
     url: String,
     /// Of a client that registered itself; without it no token is renewed.
@@ -92,7 +92,7 @@ pub struct Kept {
     credentials: StoredCredentials,
 }
 
-impl Kept {
+impl SavedSignIn {
     /// Who issued them.
     pub fn issuer(&self) -> Option<&str> {
         self.credentials.issuer.as_deref()
@@ -107,10 +107,10 @@ impl Kept {
 /// Largest file that is read.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-impl Tokens {
+impl TokenStore {
     /// The tokens kept in this file. With one that cannot be read nobody is signed in; one that is sealed is opened when
     /// somebody needs it.
-    pub fn load(path: &Path, keychain: Option<Arc<dyn Keychain>>, counts: Arc<UseCounts>) -> Tokens {
+    pub fn load(path: &Path, keychain: Option<Arc<dyn Keychain>>, counts: Arc<UsageCounts>) -> TokenStore {
         let content = match files::read_bounded(path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 // The error's own text may repeat what stands there.
@@ -129,7 +129,7 @@ impl Tokens {
             Content::Plain(kept) => state.kept = kept,
             Content::Sealed(sealed) => state.sealed = Some(sealed),
         }
-        Tokens {
+        TokenStore {
             path: path.to_path_buf(),
             state: Mutex::new(state),
             keychain,
@@ -206,7 +206,7 @@ impl Tokens {
     }
 
     /// What is kept for a server at this address.
-    pub fn of(&self, server: &str, url: &str) -> Option<Kept> {
+    pub fn of(&self, server: &str, url: &str) -> Option<SavedSignIn> {
         self.state().kept.get(server).filter(|kept| kept.url == url).cloned()
     }
 
@@ -261,8 +261,8 @@ impl Tokens {
 }
 
 /// One server's place among the tokens, as the library wants it.
-pub struct Place {
-    tokens: Arc<Tokens>,
+pub struct ServerCredentialStore {
+    tokens: Arc<TokenStore>,
     server: String,
     url: String,
     /// The secret of the client that signs in; `None` where one is signed in already, or has no secret.
@@ -271,9 +271,9 @@ pub struct Place {
     pub replaces: bool,
 }
 
-impl Place {
-    pub fn new(tokens: &Arc<Tokens>, server: &str, url: &str) -> Place {
-        Place {
+impl ServerCredentialStore {
+    pub fn new(tokens: &Arc<TokenStore>, server: &str, url: &str) -> ServerCredentialStore {
+        ServerCredentialStore {
             tokens: tokens.clone(),
             server: server.to_owned(),
             url: url.to_owned(),
@@ -284,7 +284,7 @@ impl Place {
 }
 
 #[async_trait]
-impl CredentialStore for Place {
+impl CredentialStore for ServerCredentialStore {
     async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
         Ok(self.tokens.of(&self.server, &self.url).map(|kept| kept.credentials))
     }
@@ -303,7 +303,7 @@ impl CredentialStore for Place {
                 true => self.client_secret.clone(),
                 false => old.and_then(|old| old.client_secret.clone()),
             };
-            let new = Kept {
+            let new = SavedSignIn {
                 url: self.url.clone(),
                 client_secret,
                 credentials,
@@ -342,8 +342,8 @@ mod tests {
         StoredCredentials::new(client.to_owned(), Some(response), Vec::new(), Some(1))
     }
 
-    fn tokens(directory: &Path) -> Arc<Tokens> {
-        Arc::new(Tokens::load(&directory.join("t.json"), None, Arc::default()))
+    fn tokens(directory: &Path) -> Arc<TokenStore> {
+        Arc::new(TokenStore::load(&directory.join("t.json"), None, Arc::default()))
     }
 
     /// A keychain in memory, which can be locked.
@@ -386,13 +386,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.json");
         let ring = Arc::new(Ring::default());
-        let load = || Arc::new(Tokens::load(&path, Some(ring.clone()), Arc::default()));
+        let load = || Arc::new(TokenStore::load(&path, Some(ring.clone()), Arc::default()));
         // What was signed in to before there was a keychain is sealed, too.
         sign_in(&tokens(directory.path())).save(credentials("c", "old-token")).await.unwrap();
         let first = load();
-        let other = Place {
+        let other = ServerCredentialStore {
             replaces: true,
-            ..Place::new(&first, "b", "https://b.example/mcp")
+            ..ServerCredentialStore::new(&first, "b", "https://b.example/mcp")
         };
         other.save(credentials("c", "new-token")).await.unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -407,7 +407,10 @@ mod tests {
         next.open_for("a").await.unwrap();
         assert!(next.of("a", "https://a.example/mcp").is_some());
         assert!(next.of("b", "https://b.example/mcp").is_none(), "it was forgotten while it could not be read");
-        Place::new(&next, "a", "https://a.example/mcp").save(credentials("c", "renewed-token")).await.unwrap();
+        ServerCredentialStore::new(&next, "a", "https://a.example/mcp")
+            .save(credentials("c", "renewed-token"))
+            .await
+            .unwrap();
         assert_eq!(ring.secrets().unwrap().len(), 1, "renewing a token does not touch the keychain");
 
         let last = load();
@@ -427,17 +430,17 @@ mod tests {
         let path = directory.path().join("t.json");
         let ring = Arc::new(Ring::default());
         ring.lock(true);
-        let tokens = Arc::new(Tokens::load(&path, Some(ring), Arc::default()));
+        let tokens = Arc::new(TokenStore::load(&path, Some(ring), Arc::default()));
         sign_in(&tokens).save(credentials("c", "one")).await.unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().contains("one"));
-        assert!(Tokens::load(&path, None, Arc::default()).of("a", "https://a.example/mcp").is_some());
+        assert!(TokenStore::load(&path, None, Arc::default()).of("a", "https://a.example/mcp").is_some());
     }
 
-    fn sign_in(tokens: &Arc<Tokens>) -> Place {
-        Place {
+    fn sign_in(tokens: &Arc<TokenStore>) -> ServerCredentialStore {
+        ServerCredentialStore {
             client_secret: Some("s".to_owned()),
             replaces: true,
-            ..Place::new(tokens, "a", "https://a.example/mcp")
+            ..ServerCredentialStore::new(tokens, "a", "https://a.example/mcp")
         }
     }
 
@@ -447,7 +450,7 @@ mod tests {
         sign_in(&tokens(directory.path())).save(credentials("c", "one")).await.unwrap();
         let again = tokens(directory.path());
         assert!(again.of("a", "https://b.example/mcp").is_none());
-        let place = Place::new(&again, "a", "https://a.example/mcp");
+        let place = ServerCredentialStore::new(&again, "a", "https://a.example/mcp");
         place.save(credentials("c", "two")).await.unwrap();
         let kept = again.of("a", "https://a.example/mcp").unwrap();
         assert_eq!(kept.client_secret.as_deref(), Some("s"));
@@ -468,7 +471,7 @@ mod tests {
         let signed_in = sign_in(&tokens);
         signed_in.save(credentials("c", "one")).await.unwrap();
         tokens.forget("a");
-        let place = Place::new(&tokens, "a", "https://a.example/mcp");
+        let place = ServerCredentialStore::new(&tokens, "a", "https://a.example/mcp");
         place.save(credentials("c", "two")).await.unwrap();
         assert!(place.load().await.unwrap().is_none());
         signed_in.save(credentials("d", "three")).await.unwrap();

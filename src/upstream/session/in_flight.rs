@@ -33,16 +33,16 @@ impl SessionId {
 
 /// Whose a request is. It travels with the request inside of this program and is never sent.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct CallHandle {
     session: SessionId,
-    hears: mpsc::UnboundedSender<Said>,
+    hears: mpsc::UnboundedSender<ServerEvent>,
     /// The request's client has yet to answer what it was asked.
     waits: Arc<AtomicBool>,
 }
 
 /// What a server says during a request, in the order in which it does.
 #[derive(Debug)]
-pub enum Said {
+pub enum ServerEvent {
     Progress(ProgressNotificationParam),
     Log(Log),
     Question(Question),
@@ -59,14 +59,14 @@ pub struct Question {
 
 /// A place where what is said during one request arrives: it is under way for as long as somebody listens there.
 #[derive(Debug)]
-pub struct Hearing {
-    said: mpsc::UnboundedReceiver<Said>,
+pub struct CallEvents {
+    said: mpsc::UnboundedReceiver<ServerEvent>,
     waits: Arc<AtomicBool>,
 }
 
-impl Hearing {
+impl CallEvents {
     /// What is said next; `None` when nothing more can be.
-    pub async fn recv(&mut self) -> Option<Said> {
+    pub async fn recv(&mut self) -> Option<ServerEvent> {
         self.said.recv().await
     }
 
@@ -76,27 +76,27 @@ impl Hearing {
     }
 }
 
-impl Caller {
+impl CallHandle {
     /// A session about to send one request.
-    pub fn of(session: SessionId) -> (Caller, Hearing) {
+    pub fn of(session: SessionId) -> (CallHandle, CallEvents) {
         let (hears, said) = mpsc::unbounded_channel();
         let waits = Arc::<AtomicBool>::default();
-        let hearing = Hearing {
+        let hearing = CallEvents {
             said,
             waits: waits.clone(),
         };
-        (Caller { session, hears, waits }, hearing)
+        (CallHandle { session, hears, waits }, hearing)
     }
 
     /// Tells the caller. Whoever does not listen any more is not told, and a question to him is dropped.
-    pub fn tell(&self, said: Said) {
+    pub fn tell(&self, said: ServerEvent) {
         let _ = self.hears.send(said);
     }
 }
 
 /// Why a question is put to nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NobodyToAsk {
+pub enum NoRecipient {
     #[error("no client has a request under way with this server, so it is nobody's question")]
     Idle,
     #[error("the request during which this was asked is over")]
@@ -108,8 +108,8 @@ pub enum NobodyToAsk {
     Ambiguous(usize),
 }
 
-impl From<NobodyToAsk> for ErrorData {
-    fn from(why: NobodyToAsk) -> ErrorData {
+impl From<NoRecipient> for ErrorData {
+    fn from(why: NoRecipient) -> ErrorData {
         ErrorData::new(ErrorCode::INVALID_REQUEST, format!("MCPProxy asks nobody: {why}"), None)
     }
 }
@@ -131,7 +131,7 @@ impl Answer {
 
 /// The requests under way with one server.
 #[derive(Debug, Default)]
-pub struct Underway {
+pub struct InFlightRequests {
     requests: Vec<Request>,
     /// Those of our own that went by the shortcut: nobody's, so that nobody is asked because of them.
     own: Vec<(RequestId, oneshot::Sender<Answer>)>,
@@ -146,23 +146,23 @@ pub struct Underway {
 struct Request {
     id: RequestId,
     progress: Option<ProgressToken>,
-    caller: Caller,
+    caller: CallHandle,
     /// Where the answer goes; the library knows it of the others.
     answer: Option<oneshot::Sender<Answer>>,
 }
 
-impl Underway {
+impl InFlightRequests {
     /// A request is sent.
-    pub fn begin(&mut self, id: RequestId, progress: Option<ProgressToken>, caller: Caller) {
+    pub fn begin(&mut self, id: RequestId, progress: Option<ProgressToken>, caller: CallHandle) {
         self.push(id, progress, caller, None);
     }
 
     /// A request is sent by the shortcut: gives the place where its answer arrives. None when the server has ended.
-    pub fn begin_short(
+    pub fn begin_fast(
         &mut self,
         id: RequestId,
         progress: Option<ProgressToken>,
-        caller: Caller,
+        caller: CallHandle,
     ) -> Option<oneshot::Receiver<Answer>> {
         if self.closed {
             return None;
@@ -188,7 +188,7 @@ impl Underway {
         &mut self,
         id: RequestId,
         progress: Option<ProgressToken>,
-        caller: Caller,
+        caller: CallHandle,
         answer: Option<oneshot::Sender<Answer>>,
     ) {
         self.requests.retain(|request| !request.caller.hears.is_closed());
@@ -243,12 +243,12 @@ impl Underway {
     }
 
     /// Whose request makes this progress.
-    pub fn of_progress(&self, token: &ProgressToken) -> Option<&Caller> {
+    pub fn of_progress(&self, token: &ProgressToken) -> Option<&CallHandle> {
         self.requests.iter().find(|request| request.progress.as_ref() == Some(token)).map(|request| &request.caller)
     }
 
     /// Everybody with a request under way.
-    pub fn callers(&self) -> impl Iterator<Item = &Caller> {
+    pub fn callers(&self) -> impl Iterator<Item = &CallHandle> {
         self.requests.iter().map(|request| &request.caller)
     }
 
@@ -257,22 +257,22 @@ impl Underway {
     /// guess between two.
     ///
     /// # Errors
-    /// [`NobodyToAsk`].
-    pub fn of_question(&self, during: Option<&RequestId>) -> Result<&Caller, NobodyToAsk> {
+    /// [`NoRecipient`].
+    pub fn of_question(&self, during: Option<&RequestId>) -> Result<&CallHandle, NoRecipient> {
         if let Some(during) = during {
             let request = self.requests.iter().find(|request| request.id == *during);
-            return request.map(|request| &request.caller).ok_or(NobodyToAsk::Over);
+            return request.map(|request| &request.caller).ok_or(NoRecipient::Over);
         }
-        let mut open: Vec<&Caller> = self.callers().filter(|caller| !caller.hears.is_closed()).collect();
+        let mut open: Vec<&CallHandle> = self.callers().filter(|caller| !caller.hears.is_closed()).collect();
         if open.iter().any(|caller| !caller.waits.load(Ordering::Relaxed)) {
             open.retain(|caller| !caller.waits.load(Ordering::Relaxed));
         }
-        let latest = open.last().copied().ok_or(NobodyToAsk::Idle)?;
+        let latest = open.last().copied().ok_or(NoRecipient::Idle)?;
         open.sort_by_key(|caller| caller.session);
         open.dedup_by_key(|caller| caller.session);
         match open.len() {
             1 => Ok(latest),
-            several => Err(NobodyToAsk::Ambiguous(several)),
+            several => Err(NoRecipient::Ambiguous(several)),
         }
     }
 }
@@ -286,60 +286,60 @@ mod tests {
         NumberOrString::Number(number)
     }
 
-    fn begin(underway: &mut Underway, number: i64, session: u64) -> Hearing {
-        let (caller, hearing) = Caller::of(SessionId(session));
-        underway.begin(id(number), Some(ProgressToken(id(number + 100))), caller);
+    fn begin(in_flight: &mut InFlightRequests, number: i64, session: u64) -> CallEvents {
+        let (caller, hearing) = CallHandle::of(SessionId(session));
+        in_flight.begin(id(number), Some(ProgressToken(id(number + 100))), caller);
         hearing
     }
 
-    fn asked(underway: &Underway, during: Option<i64>) -> Result<u64, NobodyToAsk> {
-        underway.of_question(during.map(id).as_ref()).map(|caller| caller.session.0)
+    fn asked(in_flight: &InFlightRequests, during: Option<i64>) -> Result<u64, NoRecipient> {
+        in_flight.of_question(during.map(id).as_ref()).map(|caller| caller.session.0)
     }
 
     #[test]
     fn progress_is_the_callers() {
-        let mut underway = Underway::default();
-        let _hearings = [begin(&mut underway, 1, 7), begin(&mut underway, 2, 8)];
-        let of = |token| underway.of_progress(&ProgressToken(id(token))).map(|caller| caller.session.0);
+        let mut in_flight = InFlightRequests::default();
+        let _hearings = [begin(&mut in_flight, 1, 7), begin(&mut in_flight, 2, 8)];
+        let of = |token| in_flight.of_progress(&ProgressToken(id(token))).map(|caller| caller.session.0);
         assert_eq!((of(101), of(102), of(103)), (Some(7), Some(8), None));
     }
 
     #[test]
     fn a_question_is_for_the_only_client_or_for_the_one_the_transport_names() {
-        let mut underway = Underway::default();
-        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Idle));
-        let _first = begin(&mut underway, 1, 7);
-        let second = begin(&mut underway, 2, 7);
-        assert_eq!(asked(&underway, None), Ok(7));
-        let _third = begin(&mut underway, 3, 8);
-        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Ambiguous(2)));
-        assert_eq!(asked(&underway, Some(3)), Ok(8));
-        underway.end(&id(3));
-        assert_eq!(asked(&underway, Some(3)), Err(NobodyToAsk::Over));
-        assert_eq!(asked(&underway, None), Ok(7));
+        let mut in_flight = InFlightRequests::default();
+        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Idle));
+        let _first = begin(&mut in_flight, 1, 7);
+        let second = begin(&mut in_flight, 2, 7);
+        assert_eq!(asked(&in_flight, None), Ok(7));
+        let _third = begin(&mut in_flight, 3, 8);
+        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Ambiguous(2)));
+        assert_eq!(asked(&in_flight, Some(3)), Ok(8));
+        in_flight.end(&id(3));
+        assert_eq!(asked(&in_flight, Some(3)), Err(NoRecipient::Over));
+        assert_eq!(asked(&in_flight, None), Ok(7));
         drop(second);
-        assert_eq!(asked(&underway, None), Ok(7));
+        assert_eq!(asked(&in_flight, None), Ok(7));
     }
 
     #[test]
     fn a_request_that_waits_for_its_clients_answer_is_not_thought_to_ask_more() {
-        let mut underway = Underway::default();
-        let first = begin(&mut underway, 1, 7);
+        let mut in_flight = InFlightRequests::default();
+        let first = begin(&mut in_flight, 1, 7);
         first.waits().store(true, Ordering::Relaxed);
-        assert_eq!(asked(&underway, None), Ok(7), "nobody else can be meant");
-        let _second = begin(&mut underway, 2, 8);
-        assert_eq!(asked(&underway, None), Ok(8));
+        assert_eq!(asked(&in_flight, None), Ok(7), "nobody else can be meant");
+        let _second = begin(&mut in_flight, 2, 8);
+        assert_eq!(asked(&in_flight, None), Ok(8));
         first.waits().store(false, Ordering::Relaxed);
-        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Ambiguous(2)));
+        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Ambiguous(2)));
     }
 
     #[test]
     fn whoever_does_not_listen_any_more_is_not_asked() {
-        let mut underway = Underway::default();
-        drop(begin(&mut underway, 1, 7));
-        assert_eq!(asked(&underway, None), Err(NobodyToAsk::Idle));
-        let _hearing = begin(&mut underway, 2, 8);
-        assert_eq!(asked(&underway, None), Ok(8));
-        assert_eq!(underway.callers().count(), 1);
+        let mut in_flight = InFlightRequests::default();
+        drop(begin(&mut in_flight, 1, 7));
+        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Idle));
+        let _hearing = begin(&mut in_flight, 2, 8);
+        assert_eq!(asked(&in_flight, None), Ok(8));
+        assert_eq!(in_flight.callers().count(), 1);
     }
 }

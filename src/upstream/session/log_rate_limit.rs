@@ -26,13 +26,13 @@ pub enum Verdict {
 
 /// The limit for one server.
 #[derive(Debug, Default)]
-pub struct LogLimit {
+pub struct LogRateLimit {
     /// How many are left, and of when that is.
     left: Option<(f64, Instant)>,
     said: Option<Instant>,
 }
 
-impl LogLimit {
+impl LogRateLimit {
     /// Decides on a message that comes now.
     pub fn take(&mut self, now: Instant) -> Verdict {
         let left = self.left.map_or(BURST, |(left, of)| {
@@ -57,20 +57,20 @@ impl LogLimit {
 mod tests {
     use super::*;
 
-    fn passed(limit: &mut LogLimit, count: usize, at: Instant) -> usize {
+    fn passed(limit: &mut LogRateLimit, count: usize, at: Instant) -> usize {
         (0..count).filter(|_| limit.take(at) == Verdict::Pass).count()
     }
 
     #[test]
     fn a_burst_passes_and_a_flood_does_not() {
-        let (mut limit, start) = (LogLimit::default(), Instant::now());
+        let (mut limit, start) = (LogRateLimit::default(), Instant::now());
         assert_eq!(passed(&mut limit, 1000, start), 200);
         assert_eq!(passed(&mut limit, 1000, start + Duration::from_secs(1)), 20);
     }
 
     #[test]
     fn that_some_are_left_out_is_said_at_once_and_then_now_and_then() {
-        let (mut limit, start) = (LogLimit::default(), Instant::now());
+        let (mut limit, start) = (LogRateLimit::default(), Instant::now());
         let mut said = |seconds| {
             let now = start + Duration::from_secs(seconds);
             (0..300).filter(|_| limit.take(now) == Verdict::LeaveOut { say: true }).count()
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_server_that_says_little_is_never_limited() {
-        let (mut limit, start) = (LogLimit::default(), Instant::now());
+        let (mut limit, start) = (LogRateLimit::default(), Instant::now());
         let slow = (0..10_000).map(|n| limit.take(start + Duration::from_millis(51 * n)));
         assert!(slow.into_iter().all(|verdict| verdict == Verdict::Pass));
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::upstream::session::in_flight::{Caller, NobodyToAsk, Question, Said};
+use crate::upstream::session::in_flight::{CallHandle, NoRecipient, Question, ServerEvent};
 use crate::upstream::session::pending::Sent;
 
 /// A request is not sent more often.
@@ -31,9 +31,13 @@ pub struct Rounds {
 ///
 /// # Errors
 /// It did not reach the server.
-pub async fn send(peer: &Peer<RoleClient>, mut request: ClientRequest, caller: Caller) -> Result<Sent, ServiceError> {
+pub async fn send(
+    peer: &Peer<RoleClient>,
+    mut request: ClientRequest,
+    caller: CallHandle,
+) -> Result<Sent, ServiceError> {
     request.extensions_mut().insert(caller.clone());
-    if !is_newest(peer) || again(&mut request).is_none() {
+    if !is_stateless(peer) || again(&mut request).is_none() {
         return peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await.map(Sent::Library);
     }
     let (answer, answered) = oneshot::channel();
@@ -50,14 +54,14 @@ pub async fn send(peer: &Peer<RoleClient>, mut request: ClientRequest, caller: C
 }
 
 /// Whether the server has no `initialize`.
-pub fn is_newest(peer: &Peer<RoleClient>) -> bool {
+pub fn is_stateless(peer: &Peer<RoleClient>) -> bool {
     peer.peer_info().is_some_and(|info| !info.protocol_version.has_initialize())
 }
 
 async fn go(
     peer: &Peer<RoleClient>,
     mut request: ClientRequest,
-    caller: &Caller,
+    caller: &CallHandle,
     over: &CancellationToken,
 ) -> Result<ServerResult, ServiceError> {
     for _ in 0..MOST {
@@ -116,14 +120,14 @@ fn again(request: &mut ClientRequest) -> Option<(&mut Option<InputResponses>, &m
 /// Puts what the server wants to know to the caller, all of it at once.
 async fn ask(
     asked: impl IntoIterator<Item = (String, InputRequest)>,
-    caller: &Caller,
+    caller: &CallHandle,
     over: &CancellationToken,
 ) -> Result<InputResponses, ServiceError> {
     let mut waiting = Vec::new();
     for (key, asked) in asked {
         let (answer, answered) = oneshot::channel();
         let request = question(asked).ok_or(ServiceError::UnexpectedResponse)?;
-        caller.tell(Said::Question(Question {
+        caller.tell(ServerEvent::Question(Question {
             request,
             answer,
             withdrawn: over.clone(),
@@ -132,7 +136,7 @@ async fn ask(
     }
     let mut answers = InputResponses::default();
     for (key, answered) in waiting {
-        let answer = answered.await.unwrap_or_else(|_| Err(NobodyToAsk::Over.into()));
+        let answer = answered.await.unwrap_or_else(|_| Err(NoRecipient::Over.into()));
         // Only an elicitation could be told that nobody answers; the caller learns more from the reason.
         let answer = answer.map_err(ServiceError::McpError)?;
         answers.insert(key, written(&answer));

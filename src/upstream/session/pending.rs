@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ServerResult};
 use rmcp::service::{RequestHandle, RoleClient, ServiceError};
 
 use crate::os::block_in_place::aside;
-use crate::upstream::session::in_flight::{Answer, Hearing, Said};
+use crate::upstream::session::in_flight::{Answer, CallEvents, ServerEvent};
 use crate::upstream::session::multi_round_trip::Rounds;
 use crate::upstream::transport::stdio::Pending;
 
@@ -16,10 +16,10 @@ pub struct Started {
     pub server: String,
     pub tool: String,
     pub pending: Pending,
-    pub hearing: Hearing,
+    pub hearing: CallEvents,
     pub since: Instant,
     /// What the server said, and was not told yet.
-    pub first: Option<Said>,
+    pub first: Option<ServerEvent>,
     /// The answer, where it is there already.
     pub answer: Option<Answer>,
 }

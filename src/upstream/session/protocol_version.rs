@@ -3,33 +3,35 @@
 use rmcp::model::{ErrorCode, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
 
-use crate::upstream::oauth::Trouble;
+use crate::upstream::oauth::ConnectError;
 use crate::upstream::transport::http;
 
 /// Which kind of session is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Revision {
+pub enum Lifecycle {
     /// With `initialize`, which servers that know both answer, too.
     Before,
     /// 2026-07-28, which has none.
     Newest,
 }
 
-impl Revision {
+impl Lifecycle {
     /// How the library opens it.
     pub fn lifecycle(self) -> ClientLifecycleMode {
         match self {
-            Revision::Before => ClientLifecycleMode::Initialize,
-            Revision::Newest => ClientLifecycleMode::Discover {
+            Lifecycle::Before => ClientLifecycleMode::Initialize,
+            Lifecycle::Newest => ClientLifecycleMode::Discover {
                 preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             },
         }
     }
 
     /// What it means that a server took no session of this kind.
-    pub fn refused(self, error: &ClientInitializeError, trouble: Trouble) -> Trouble {
+    pub fn refused(self, error: &ClientInitializeError, trouble: ConnectError) -> ConnectError {
         match (self, trouble) {
-            (Revision::Before, Trouble::Failed(said)) if wants_the_newest(error) => Trouble::NoInitialize(said),
+            (Lifecycle::Before, ConnectError::Failed(said)) if wants_the_newest(error) => {
+                ConnectError::NoInitialize(said)
+            }
             (_, trouble) => trouble,
         }
     }
@@ -57,9 +59,9 @@ mod tests {
 
     use super::*;
 
-    fn refused(revision: Revision, code: ErrorCode) -> Trouble {
+    fn refused(revision: Lifecycle, code: ErrorCode) -> ConnectError {
         let error = ClientInitializeError::JsonRpcError(ErrorData::new(code, "no", None));
-        revision.refused(&error, Trouble::Failed("no".to_owned()))
+        revision.refused(&error, ConnectError::Failed("no".to_owned()))
     }
 
     #[test]
@@ -69,13 +71,16 @@ mod tests {
             ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
             ErrorCode::INVALID_PARAMS,
         ] {
-            assert!(matches!(refused(Revision::Before, code), Trouble::NoInitialize(_)), "{code:?}");
-            assert!(matches!(refused(Revision::Newest, code), Trouble::Failed(_)), "{code:?}");
+            assert!(matches!(refused(Lifecycle::Before, code), ConnectError::NoInitialize(_)), "{code:?}");
+            assert!(matches!(refused(Lifecycle::Newest, code), ConnectError::Failed(_)), "{code:?}");
         }
-        assert!(matches!(refused(Revision::Before, ErrorCode::INTERNAL_ERROR), Trouble::Failed(_)));
+        assert!(matches!(refused(Lifecycle::Before, ErrorCode::INTERNAL_ERROR), ConnectError::Failed(_)));
         let gone = ClientInitializeError::ConnectionClosed("gone".to_owned());
-        assert!(matches!(Revision::Before.refused(&gone, Trouble::Failed("gone".to_owned())), Trouble::Failed(_)));
+        assert!(matches!(
+            Lifecycle::Before.refused(&gone, ConnectError::Failed("gone".to_owned())),
+            ConnectError::Failed(_)
+        ));
         let error = ClientInitializeError::JsonRpcError(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no", None));
-        assert!(matches!(Revision::Before.refused(&error, Trouble::SignIn(None)), Trouble::SignIn(None)));
+        assert!(matches!(Lifecycle::Before.refused(&error, ConnectError::SignIn(None)), ConnectError::SignIn(None)));
     }
 }

@@ -19,20 +19,20 @@ use serde_json::value::to_raw_value;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use crate::upstream::session::in_flight::{Answer, Caller, Log, NobodyToAsk, Said, Underway};
-use crate::upstream::session::log_rate_limit::{LogLimit, Verdict};
-use crate::upstream::transport::stdio::SharedUnderway;
+use crate::upstream::session::in_flight::{Answer, CallHandle, InFlightRequests, Log, NoRecipient, ServerEvent};
+use crate::upstream::session::log_rate_limit::{LogRateLimit, Verdict};
+use crate::upstream::transport::stdio::SharedInFlight;
 
 /// What one server says to everybody.
 #[derive(Debug, Clone)]
-pub struct News {
+pub struct Broadcast {
     pub server: Arc<str>,
-    pub what: Announcement,
+    pub what: BroadcastKind,
 }
 
 /// What is said to everybody.
 #[derive(Debug, Clone)]
-pub enum Announcement {
+pub enum BroadcastKind {
     Log(Log),
     Prompts,
     Resources,
@@ -41,7 +41,7 @@ pub enum Announcement {
 
 /// Whom a server's question is for, decided when it arrives; travels in the question's extensions.
 #[derive(Debug, Clone)]
-pub struct Addressee(pub Result<Caller, NobodyToAsk>);
+pub struct Recipient(pub Result<CallHandle, NoRecipient>);
 
 /// What is said in place of log messages that are left out.
 fn left_out() -> Log {
@@ -50,33 +50,38 @@ fn left_out() -> Log {
 }
 
 /// A server's transport with somebody who listens.
-pub struct Attended<T> {
+pub struct RoutingTransport<T> {
     inner: T,
     server: Arc<str>,
-    underway: SharedUnderway,
-    news: broadcast::Sender<News>,
-    log_limit: LogLimit,
+    in_flight: SharedInFlight,
+    news: broadcast::Sender<Broadcast>,
+    log_limit: LogRateLimit,
 }
 
-impl<T> Attended<T> {
+impl<T> RoutingTransport<T> {
     /// Listens to `inner`; what is for everybody goes to `news`.
-    pub fn new(inner: T, server: &str, underway: SharedUnderway, news: broadcast::Sender<News>) -> Attended<T> {
-        Attended {
+    pub fn new(
+        inner: T,
+        server: &str,
+        in_flight: SharedInFlight,
+        news: broadcast::Sender<Broadcast>,
+    ) -> RoutingTransport<T> {
+        RoutingTransport {
             inner,
             server: server.into(),
-            underway,
+            in_flight,
             news,
-            log_limit: LogLimit::default(),
+            log_limit: LogRateLimit::default(),
         }
     }
 
-    fn underway(&self) -> MutexGuard<'_, Underway> {
-        self.underway.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, InFlightRequests> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce(&self, what: Announcement) {
+    fn announce(&self, what: BroadcastKind) {
         // Nobody may be there to hear it.
-        let _ = self.news.send(News {
+        let _ = self.news.send(Broadcast {
             server: self.server.clone(),
             what,
         });
@@ -84,25 +89,25 @@ impl<T> Attended<T> {
 
     /// Brings a log message to those whose calls are under way and to every session.
     fn tell(&self, log: &Log) {
-        for caller in self.underway().callers() {
-            caller.tell(Said::Log(log.clone()));
+        for caller in self.in_flight().callers() {
+            caller.tell(ServerEvent::Log(log.clone()));
         }
-        self.announce(Announcement::Log(log.clone()));
+        self.announce(BroadcastKind::Log(log.clone()));
     }
 
     fn note_sent(&mut self, message: &TxJsonRpcMessage<RoleClient>) {
         match message {
             JsonRpcMessage::Request(sent) => {
-                if let Some(caller) = sent.request.extensions().get::<Caller>() {
+                if let Some(caller) = sent.request.extensions().get::<CallHandle>() {
                     let token = sent.request.get_meta().get_progress_token();
-                    self.underway().begin(sent.id.clone(), token, caller.clone());
+                    self.in_flight().begin(sent.id.clone(), token, caller.clone());
                 }
             }
             JsonRpcMessage::Notification(sent) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &sent.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    self.underway().end(id);
+                    self.in_flight().end(id);
                 }
             }
             _ => {}
@@ -112,11 +117,11 @@ impl<T> Attended<T> {
     /// Brings what was said to whom it is for; gives back what the protocol itself has to handle.
     fn take(&mut self, mut message: RxJsonRpcMessage<RoleClient>) -> Option<RxJsonRpcMessage<RoleClient>> {
         match &mut message {
-            JsonRpcMessage::Response(answer) => self.underway().end(&answer.id),
+            JsonRpcMessage::Response(answer) => self.in_flight().end(&answer.id),
             JsonRpcMessage::Error(error) => {
                 if let Some(id) = &error.id {
                     // Of a call that went by the shortcut, an error comes here that a stream has put in the answer's place.
-                    let waiting = self.underway().answered(id);
+                    let waiting = self.in_flight().answered(id);
                     if let Some(waiting) = waiting
                         && let Ok(error) = to_raw_value(&error.error)
                     {
@@ -127,17 +132,17 @@ impl<T> Attended<T> {
             }
             JsonRpcMessage::Request(asked) => {
                 let extensions = asked.request.extensions_mut();
-                let addressee = match extensions.get::<InboundStreamOrigin>() {
-                    Some(InboundStreamOrigin::OutboundRequest(id)) => self.underway().of_question(Some(id)).cloned(),
-                    _ => self.underway().of_question(None).cloned(),
+                let recipient = match extensions.get::<InboundStreamOrigin>() {
+                    Some(InboundStreamOrigin::OutboundRequest(id)) => self.in_flight().of_question(Some(id)).cloned(),
+                    _ => self.in_flight().of_question(None).cloned(),
                 };
-                let addressee = Addressee(addressee);
-                extensions.insert(addressee);
+                let recipient = Recipient(recipient);
+                extensions.insert(recipient);
             }
             JsonRpcMessage::Notification(said) => match &said.notification {
                 ServerNotification::ProgressNotification(progress) => {
-                    if let Some(caller) = self.underway().of_progress(&progress.params.progress_token) {
-                        caller.tell(Said::Progress(progress.params.clone()));
+                    if let Some(caller) = self.in_flight().of_progress(&progress.params.progress_token) {
+                        caller.tell(ServerEvent::Progress(progress.params.clone()));
                     }
                     return None;
                 }
@@ -152,10 +157,10 @@ impl<T> Attended<T> {
                     }
                     return None;
                 }
-                ServerNotification::PromptListChangedNotification(_) => self.announce(Announcement::Prompts),
-                ServerNotification::ResourceListChangedNotification(_) => self.announce(Announcement::Resources),
+                ServerNotification::PromptListChangedNotification(_) => self.announce(BroadcastKind::Prompts),
+                ServerNotification::ResourceListChangedNotification(_) => self.announce(BroadcastKind::Resources),
                 ServerNotification::ResourceUpdatedNotification(updated) => {
-                    self.announce(Announcement::Updated(updated.params.clone()));
+                    self.announce(BroadcastKind::Updated(updated.params.clone()));
                 }
                 _ => {}
             },
@@ -164,7 +169,7 @@ impl<T> Attended<T> {
     }
 }
 
-impl<T: Transport<RoleClient>> Transport<RoleClient> for Attended<T> {
+impl<T: Transport<RoleClient>> Transport<RoleClient> for RoutingTransport<T> {
     type Error = T::Error;
 
     fn name() -> Cow<'static, str> {

@@ -12,7 +12,7 @@ pub type Level = LoggingLevel;
 
 /// The wishes of all sessions.
 #[derive(Debug, Default)]
-pub struct Wishes {
+pub struct Subscriptions {
     /// Each session's level, for one server or (`None`) for all.
     levels: BTreeMap<SessionId, (Option<String>, Level)>,
     /// Who wants to hear of changes of a server's resource.
@@ -24,7 +24,7 @@ pub fn is_at_least(said: Level, wanted: Level) -> bool {
     said as u8 >= wanted as u8
 }
 
-impl Wishes {
+impl Subscriptions {
     /// A session wants messages from this level on.
     pub fn set_level(&mut self, session: SessionId, server: Option<String>, level: Level) {
         self.levels.insert(session, (server, level));
@@ -86,31 +86,31 @@ mod tests {
 
     #[test]
     fn a_server_logs_as_much_as_the_session_that_wants_most() {
-        let mut wishes = Wishes::default();
-        assert_eq!(wishes.level("a"), None);
-        wishes.set_level(ONE, None, Level::Warning);
-        wishes.set_level(TWO, Some("a".to_owned()), Level::Debug);
-        assert_eq!(wishes.level("a"), Some(Level::Debug));
-        assert_eq!(wishes.level("b"), Some(Level::Warning));
-        assert!(wishes.wants_log(TWO, Level::Debug) && !wishes.wants_log(ONE, Level::Info));
-        wishes.leave(TWO);
-        assert_eq!(wishes.level("a"), Some(Level::Warning));
-        assert!(wishes.wants_log(TWO, Level::Info) && !wishes.wants_log(TWO, Level::Debug));
+        let mut subscriptions = Subscriptions::default();
+        assert_eq!(subscriptions.level("a"), None);
+        subscriptions.set_level(ONE, None, Level::Warning);
+        subscriptions.set_level(TWO, Some("a".to_owned()), Level::Debug);
+        assert_eq!(subscriptions.level("a"), Some(Level::Debug));
+        assert_eq!(subscriptions.level("b"), Some(Level::Warning));
+        assert!(subscriptions.wants_log(TWO, Level::Debug) && !subscriptions.wants_log(ONE, Level::Info));
+        subscriptions.leave(TWO);
+        assert_eq!(subscriptions.level("a"), Some(Level::Warning));
+        assert!(subscriptions.wants_log(TWO, Level::Info) && !subscriptions.wants_log(TWO, Level::Debug));
         assert!(is_at_least(Level::Error, Level::Warning));
         assert!(!is_at_least(Level::Info, Level::Warning));
     }
 
     #[test]
     fn a_resource_is_let_go_by_the_last_who_wants_it() {
-        let mut wishes = Wishes::default();
+        let mut subscriptions = Subscriptions::default();
         for session in [ONE, TWO] {
-            wishes.subscribe(session, "a", "x:1");
+            subscriptions.subscribe(session, "a", "x:1");
         }
-        wishes.subscribe(ONE, "b", "x:1");
-        assert!(!wishes.unsubscribe(ONE, "a", "x:1"));
-        assert!(!wishes.is_subscribed(ONE, "a", "x:1") && wishes.is_subscribed(TWO, "a", "x:1"));
-        assert_eq!(wishes.leave(TWO), [("a".to_owned(), "x:1".to_owned())]);
-        assert!(!wishes.unsubscribe(TWO, "a", "x:1"));
-        assert_eq!(wishes.resources("b"), ["x:1"]);
+        subscriptions.subscribe(ONE, "b", "x:1");
+        assert!(!subscriptions.unsubscribe(ONE, "a", "x:1"));
+        assert!(!subscriptions.is_subscribed(ONE, "a", "x:1") && subscriptions.is_subscribed(TWO, "a", "x:1"));
+        assert_eq!(subscriptions.leave(TWO), [("a".to_owned(), "x:1".to_owned())]);
+        assert!(!subscriptions.unsubscribe(TWO, "a", "x:1"));
+        assert_eq!(subscriptions.resources("b"), ["x:1"]);
     }
 }

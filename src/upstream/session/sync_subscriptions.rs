@@ -10,16 +10,16 @@ use std::time::Duration;
 use rmcp::model::{SetLevelRequestParams, SubscribeRequestParams, UnsubscribeRequestParams};
 use rmcp::service::{Peer, RoleClient, ServiceError};
 
-use crate::upstream::session::subscriptions::{Level, Wishes};
+use crate::upstream::session::subscriptions::{Level, Subscriptions};
 
 /// A server that does not answer such a request within this time has not taken it.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Tells a server that has just started everything.
-pub async fn tell_all(peer: Peer<RoleClient>, server: String, wishes: &Mutex<Wishes>) {
+pub async fn sync_all(peer: Peer<RoleClient>, server: String, subscriptions: &Mutex<Subscriptions>) {
     let (level, resources) = {
-        let wishes = wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        (wishes.level(&server), wishes.resources(&server))
+        let subscriptions = subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        (subscriptions.level(&server), subscriptions.resources(&server))
     };
     if let Some(level) = level {
         tell_level(&peer, &server, level).await;

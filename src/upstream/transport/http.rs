@@ -9,9 +9,9 @@ use rmcp::transport::auth::{AuthClient, AuthError, AuthorizationManager};
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 
 use crate::config::{Protocol, ServerConfig};
-use crate::upstream::oauth::{Trouble, has_own, is_unknown_client, words};
+use crate::upstream::oauth::{ConnectError, has_own, is_unknown_client, words};
 use crate::upstream::snapshot::first_line;
-use crate::upstream::transport::oversized_response::LongAnswers;
+use crate::upstream::transport::oversized_response::OversizedResponses;
 
 /// How long a connection may take; how long an answer may take is each call's own limit.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -51,10 +51,10 @@ pub fn transport(
     config: &ServerConfig,
     client: reqwest::Client,
     manager: AuthorizationManager,
-) -> StreamableHttpClientTransport<LongAnswers<AuthClient<reqwest::Client>>> {
+) -> StreamableHttpClientTransport<OversizedResponses<AuthClient<reqwest::Client>>> {
     let url = config.url.as_deref().unwrap_or_default();
     let setting = StreamableHttpClientTransportConfig::with_uri(url);
-    StreamableHttpClientTransport::with_client(LongAnswers(AuthClient::new(client, manager)), setting)
+    StreamableHttpClientTransport::with_client(OversizedResponses(AuthClient::new(client, manager)), setting)
 }
 
 fn is_of_this_computer(address: &reqwest::Url) -> bool {
@@ -78,7 +78,7 @@ pub fn shown(url: &str) -> String {
 }
 
 /// Why no session was opened, and what to do.
-pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Trouble {
+pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> ConnectError {
     let url = || shown(config.url.as_deref().unwrap_or_default());
     match error {
         ClientInitializeError::TransportError { error, .. } => explained(config, error.error.as_ref()),
@@ -98,7 +98,7 @@ pub fn is_refusal(error: &ClientInitializeError) -> bool {
 }
 
 /// Why a request did not reach the server.
-pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> Trouble {
+pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> ConnectError {
     match error {
         ServiceError::TransportSend(error) => explained(config, error.error.as_ref()),
         other => format!("`{}`: {other}", shown(config.url.as_deref().unwrap_or_default())).into(),
@@ -106,7 +106,7 @@ pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> Trouble {
 }
 
 /// What it means that a server's stream is over.
-pub fn ended(config: &ServerConfig, said: &str) -> Trouble {
+pub fn ended(config: &ServerConfig, said: &str) -> ConnectError {
     format!("`{}` is gone: {said}", shown(config.url.as_deref().unwrap_or_default())).into()
 }
 
@@ -120,18 +120,18 @@ pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
 }
 
 /// What an error of the library means to a person.
-pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Trouble {
+pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> ConnectError {
     let url = shown(config.url.as_deref().unwrap_or_default());
     let of_status = |url: &str, status| of_status(config.protocol, url, status);
     let sentence = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::AuthRequired(said)) if !has_own(config) => {
-            return Trouble::SignIn(Some(said.www_authenticate_header.clone()));
+            return ConnectError::SignIn(Some(said.www_authenticate_header.clone()));
         }
         Some(StreamableHttpError::InsufficientScope(said)) if !has_own(config) => {
-            return Trouble::SignIn(Some(said.www_authenticate_header.clone()));
+            return ConnectError::SignIn(Some(said.www_authenticate_header.clone()));
         }
-        Some(StreamableHttpError::Auth(error)) if is_unknown_client(error) => return Trouble::SignIn(None),
-        Some(StreamableHttpError::Auth(AuthError::AuthorizationRequired)) => return Trouble::SignIn(None),
+        Some(StreamableHttpError::Auth(error)) if is_unknown_client(error) => return ConnectError::SignIn(None),
+        Some(StreamableHttpError::Auth(AuthError::AuthorizationRequired)) => return ConnectError::SignIn(None),
         Some(StreamableHttpError::Auth(error)) => format!("`{url}`: {}", words(error)),
         Some(StreamableHttpError::AuthRequired(_)) => of_status(&url, 401),
         Some(StreamableHttpError::InsufficientScope(_)) => of_status(&url, 403),
@@ -139,7 +139,7 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Troubl
         Some(StreamableHttpError::HttpStatus(error)) => of_status(&url, error.status),
         Some(StreamableHttpError::UnexpectedServerResponse(said)) => match status_of(said) {
             // Without a word on how to sign in; some servers say it at their well-known address only.
-            Some(401) if !has_own(config) => return Trouble::SignIn(None),
+            Some(401) if !has_own(config) => return ConnectError::SignIn(None),
             Some(status) => of_status(&url, status),
             None => format!("`{url}` does not answer as an MCP server does: {}", first_line(said)),
         },
@@ -147,7 +147,7 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Troubl
         Some(other) => format!("`{url}`: {}", first_line(&chain(other))),
         None => format!("`{url}`: {}", first_line(&chain(error))),
     };
-    Trouble::Failed(sentence)
+    ConnectError::Failed(sentence)
 }
 
 fn of_connection(protocol: Protocol, url: &str, error: &reqwest::Error) -> String {

@@ -16,17 +16,17 @@ const KEPT: usize = 256;
 const CHUNK: usize = 16 << 10;
 
 /// Passes a server's output on as it is, and puts an error in the server's name after each line that is too long.
-pub struct LongLines<R> {
+pub struct OversizedLines<R> {
     inner: R,
     line: Line,
     chunk: Vec<u8>,
     waiting: VecDeque<u8>,
 }
 
-impl<R> LongLines<R> {
+impl<R> OversizedLines<R> {
     /// Over a server's standard output.
-    pub fn new(inner: R) -> LongLines<R> {
-        LongLines {
+    pub fn new(inner: R) -> OversizedLines<R> {
+        OversizedLines {
             inner,
             line: Line::default(),
             chunk: vec![0; CHUNK],
@@ -35,7 +35,7 @@ impl<R> LongLines<R> {
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for LongLines<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for OversizedLines<R> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.waiting.is_empty() {
@@ -133,7 +133,7 @@ mod tests {
         let long = format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{}"}}"#, "x".repeat(LONGEST_ANSWER));
         let said = format!("{{\"id\":0}}\n{long}\nnoise\n");
         let mut heard = String::new();
-        LongLines::new(said.as_bytes()).read_to_string(&mut heard).await.unwrap();
+        OversizedLines::new(said.as_bytes()).read_to_string(&mut heard).await.unwrap();
         let (before, rest) = heard.split_once(&long).unwrap();
         assert_eq!(before, "{\"id\":0}\n");
         let lines: Vec<&str> = rest.trim_start().lines().collect();

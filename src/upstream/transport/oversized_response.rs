@@ -17,12 +17,12 @@ use crate::upstream::snapshot::{LONGEST_ANSWER, too_long};
 
 /// An HTTP client that puts an error in the server's name in the place of an answer that is too long.
 #[derive(Clone)]
-pub struct LongAnswers<C>(pub C);
+pub struct OversizedResponses<C>(pub C);
 
 type Posted<E> = Result<StreamableHttpPostResponse, StreamableHttpError<E>>;
 type Headers = HashMap<HeaderName, HeaderValue>;
 
-impl<C: StreamableHttpClient + Sync> StreamableHttpClient for LongAnswers<C> {
+impl<C: StreamableHttpClient + Sync> StreamableHttpClient for OversizedResponses<C> {
     type Error = C::Error;
 
     async fn post_message(

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 
-use crate::upstream::session::in_flight::{Answer, Caller, Underway};
+use crate::upstream::session::in_flight::{Answer, CallHandle, InFlightRequests};
 
 /// The ids of calls that go this way: beyond those that the library counts up from 0, within 32 bits.
 const FIRST_ID: u32 = 1 << 30;
@@ -43,18 +43,18 @@ pub const LONG_REST: Duration = Duration::from_millis(50);
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// The requests under way with one server, by either way.
-pub type SharedUnderway = Arc<Mutex<Underway>>;
+pub type SharedInFlight = Arc<Mutex<InFlightRequests>>;
 
 /// The way to one running server.
 #[derive(Debug, Clone)]
-pub struct Shortcut {
+pub struct StdioFastPath {
     line: Arc<Line>,
 }
 
 #[derive(Debug)]
 struct Line {
     outbox: mpsc::Sender<Vec<u8>>,
-    underway: SharedUnderway,
+    in_flight: SharedInFlight,
     next: AtomicU32,
 }
 
@@ -99,9 +99,9 @@ struct Head<'a> {
     error: Option<&'a RawValue>,
 }
 
-impl Shortcut {
+impl StdioFastPath {
     /// Calls a tool. `None` when the server has stopped, or has not read what waits for it already.
-    pub fn call(&self, tool: &str, arguments: &RawValue, progress: bool, caller: Caller) -> Option<Pending> {
+    pub fn call(&self, tool: &str, arguments: &RawValue, progress: bool, caller: CallHandle) -> Option<Pending> {
         let id = self.next_id();
         let request = Request {
             jsonrpc: "2.0",
@@ -115,7 +115,7 @@ impl Shortcut {
         };
         let room = self.line.outbox.try_reserve().ok()?;
         let token = progress.then(|| ProgressToken(request_id(id)));
-        let answer = lock(&self.line.underway).begin_short(request_id(id), token, caller)?;
+        let answer = lock(&self.line.in_flight).begin_fast(request_id(id), token, caller)?;
         room.send(line_of(&request)?);
         Some(Pending {
             id,
@@ -134,7 +134,7 @@ impl Shortcut {
             params,
         };
         let room = self.line.outbox.try_reserve().ok()?;
-        let answer = lock(&self.line.underway).begin_own(request_id(id))?;
+        let answer = lock(&self.line.in_flight).begin_own(request_id(id))?;
         room.send(line_of(&request)?);
         Some(Pending {
             id,
@@ -156,7 +156,7 @@ impl Pending {
 
     /// Tells the server that nobody waits any more.
     pub fn cancel(self, reason: &str) {
-        lock(&self.line.underway).end(&request_id(self.id));
+        lock(&self.line.in_flight).end(&request_id(self.id));
         let params = serde_json::json!({"requestId": self.id, "reason": reason});
         let told = serde_json::json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
         if let Some(line) = line_of(&told) {
@@ -182,12 +182,12 @@ fn request_id(id: u32) -> RequestId {
     NumberOrString::Number(id.into())
 }
 
-fn lock(underway: &SharedUnderway) -> std::sync::MutexGuard<'_, Underway> {
-    underway.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(in_flight: &SharedInFlight) -> std::sync::MutexGuard<'_, InFlightRequests> {
+    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens the way beside a server's streams, and gives them back for the library.
-pub fn open<R, W>(output: R, input: W, underway: SharedUnderway) -> (Shortcut, Output<R>, Input)
+pub fn open<R, W>(output: R, input: W, in_flight: SharedInFlight) -> (StdioFastPath, Output<R>, Input)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -195,16 +195,16 @@ where
     let (outbox, lines) = mpsc::channel(WAITING);
     let over = CancellationToken::new();
     tokio::spawn(write(lines, input, over.clone()));
-    let shortcut = Shortcut {
+    let shortcut = StdioFastPath {
         line: Arc::new(Line {
             outbox: outbox.clone(),
-            underway: underway.clone(),
+            in_flight: in_flight.clone(),
             next: AtomicU32::new(0),
         }),
     };
     let output = Output {
         inner: output,
-        underway,
+        in_flight,
         chunk: vec![0; CHUNK],
         unread: 0..0,
         line: Vec::new(),
@@ -282,7 +282,7 @@ impl AsyncWrite for Input {
 /// A server's standard output for the library, without the answers that are not for it.
 pub struct Output<R> {
     inner: R,
-    underway: SharedUnderway,
+    in_flight: SharedInFlight,
     chunk: Vec<u8>,
     /// What of the chunk was not looked at.
     unread: std::ops::Range<usize>,
@@ -312,14 +312,14 @@ impl<R> Output<R> {
             self.passing.extend_from_slice(piece);
             self.too_long = end.is_none();
         } else if end.is_some() && self.line.is_empty() {
-            if !deliver(&self.underway, piece) {
+            if !deliver(&self.in_flight, piece) {
                 self.passing.extend_from_slice(piece);
                 self.told = true;
             }
         } else {
             self.line.extend_from_slice(piece);
             self.too_long = end.is_none() && self.line.len() > DEFAULT_MAX_LINE_LENGTH;
-            if (end.is_some() && !deliver(&self.underway, &self.line)) || self.too_long {
+            if (end.is_some() && !deliver(&self.in_flight, &self.line)) || self.too_long {
                 self.passing = std::mem::take(&mut self.line);
             } else if end.is_some() {
                 empty(&mut self.line);
@@ -330,7 +330,7 @@ impl<R> Output<R> {
 
 impl<R> Output<R> {
     fn burst(&self) -> usize {
-        if self.unpaused > BURST && lock(&self.underway).is_opening() {
+        if self.unpaused > BURST && lock(&self.in_flight).is_opening() {
             FIRST_BURST
         } else {
             BURST
@@ -359,8 +359,8 @@ fn empty(buffer: &mut Vec<u8>) {
 }
 
 /// Gives an answer to whoever waits for it; `false` for everything else.
-fn deliver(underway: &SharedUnderway, line: &[u8]) -> bool {
-    if !lock(underway).has_short() {
+fn deliver(in_flight: &SharedInFlight, line: &[u8]) -> bool {
+    if !lock(in_flight).has_short() {
         return false;
     }
     let Ok(head) = serde_json::from_slice::<Head>(line) else { return false };
@@ -373,7 +373,7 @@ fn deliver(underway: &SharedUnderway, line: &[u8]) -> bool {
         return false;
     }
     // Whoever does not wait any more is not told; the library knows nothing of this call.
-    if let Some(waiting) = lock(underway).answered(&request_id(head.id)) {
+    if let Some(waiting) = lock(in_flight).answered(&request_id(head.id)) {
         let _ = waiting.send(answer);
     }
     true
@@ -408,7 +408,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
             this.unpaused += this.unread.len();
             this.busy_since.get_or_insert_with(Instant::now);
             if this.unread.is_empty() {
-                lock(&this.underway).close();
+                lock(&this.in_flight).close();
                 this.passing = std::mem::take(&mut this.line);
                 if this.passing.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -420,7 +420,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
 
 impl<R> Drop for Output<R> {
     fn drop(&mut self) {
-        lock(&self.underway).close();
+        lock(&self.in_flight).close();
     }
 }
 
@@ -435,7 +435,7 @@ mod tests {
     struct Streams {
         says: DuplexStream,
         reads: BufReader<DuplexStream>,
-        shortcut: Shortcut,
+        shortcut: StdioFastPath,
         output: Output<DuplexStream>,
         input: Input,
     }
@@ -443,7 +443,7 @@ mod tests {
     fn streams() -> Streams {
         let (says, output) = duplex(1 << 10);
         let (input, reads) = duplex(1 << 10);
-        let (shortcut, output, input) = open(output, input, SharedUnderway::default());
+        let (shortcut, output, input) = open(output, input, SharedInFlight::default());
         Streams {
             says,
             reads: BufReader::new(reads),
@@ -453,8 +453,8 @@ mod tests {
         }
     }
 
-    fn call(shortcut: &Shortcut, arguments: &str) -> (Pending, crate::upstream::session::in_flight::Hearing) {
-        let (caller, hearing) = Caller::of(SessionId(1));
+    fn call(shortcut: &StdioFastPath, arguments: &str) -> (Pending, crate::upstream::session::in_flight::CallEvents) {
+        let (caller, hearing) = CallHandle::of(SessionId(1));
         (shortcut.call("t", serde_json::from_str(arguments).unwrap(), false, caller).unwrap(), hearing)
     }
 
@@ -528,7 +528,7 @@ mod tests {
         drop(streams.says);
         assert_eq!(streams.output.read(&mut [0; 8]).await.unwrap(), 0);
         assert!(one.answer().await.is_none());
-        let (caller, _hearing) = Caller::of(SessionId(1));
+        let (caller, _hearing) = CallHandle::of(SessionId(1));
         assert!(streams.shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).is_none());
     }
 

@@ -17,23 +17,25 @@ const HEARD: &[u8] = b"ok\n";
 
 /// What the second start wants of the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knock {
+pub enum InstanceRequest {
     /// Show yourself: somebody looks for the icon.
     Show,
     /// Quit, as by the menu.
     Quit,
 }
 
-impl Knock {
+impl InstanceRequest {
     const fn word(self) -> &'static [u8] {
         match self {
-            Knock::Show => b"show\n",
-            Knock::Quit => b"quit\n",
+            InstanceRequest::Show => b"show\n",
+            InstanceRequest::Quit => b"quit\n",
         }
     }
 
-    fn read(word: &[u8]) -> Option<Knock> {
-        [Knock::Show, Knock::Quit].into_iter().find(|knock| knock.word() == word)
+    fn read(word: &[u8]) -> Option<InstanceRequest> {
+        [InstanceRequest::Show, InstanceRequest::Quit]
+            .into_iter()
+            .find(|single_instance| single_instance.word() == word)
     }
 }
 
@@ -47,10 +49,10 @@ pub async fn listen(address: LocalAddress, inputs: Sender<Input>) {
         let mut stream = listener.accept().await;
         let mut word = [0; 5];
         let heard = tokio::time::timeout(PATIENCE, stream.read_exact(&mut word)).await;
-        let Some(knock) = Knock::read(&word).filter(|_| matches!(heard, Ok(Ok(_)))) else {
+        let Some(single_instance) = InstanceRequest::read(&word).filter(|_| matches!(heard, Ok(Ok(_)))) else {
             continue;
         };
-        if inputs.send(Input::Knocked(knock)).await.is_ok() {
+        if inputs.send(Input::Knocked(single_instance)).await.is_ok() {
             let _ = tokio::time::timeout(PATIENCE, stream.write_all(HEARD)).await;
         }
     }
@@ -60,10 +62,10 @@ pub async fn listen(address: LocalAddress, inputs: Sender<Input>) {
 ///
 /// # Errors
 /// What the system says; `TimedOut` when nobody answers.
-pub async fn knock(address: &LocalAddress, knock: Knock) -> io::Result<()> {
+pub async fn single_instance(address: &LocalAddress, single_instance: InstanceRequest) -> io::Result<()> {
     let talk = async {
         let mut stream = local_stream::connect(address).await?;
-        stream.write_all(knock.word()).await?;
+        stream.write_all(single_instance.word()).await?;
         let mut answer = [0; HEARD.len()];
         stream.read_exact(&mut answer).await.map(drop)
     };
@@ -78,7 +80,7 @@ mod tests {
     async fn a_knock_is_heard_and_garbage_does_not_deafen() {
         let directory = tempfile::tempdir().unwrap();
         let address = LocalAddress::Unix(directory.path().join("tray.sock"));
-        assert!(knock(&address, Knock::Show).await.is_err(), "nobody is there");
+        assert!(single_instance(&address, InstanceRequest::Show).await.is_err(), "nobody is there");
         let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
         let listener = tokio::spawn(listen(address.clone(), sender));
         let mut garbage = loop {
@@ -89,8 +91,8 @@ mod tests {
         };
         garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         drop(garbage);
-        knock(&address, Knock::Quit).await.unwrap();
-        assert!(matches!(receiver.recv().await, Some(Input::Knocked(Knock::Quit))));
+        single_instance(&address, InstanceRequest::Quit).await.unwrap();
+        assert!(matches!(receiver.recv().await, Some(Input::Knocked(InstanceRequest::Quit))));
         listener.abort();
     }
 }
