@@ -82,7 +82,7 @@ pub struct Choices<'a> {
 }
 
 /// The servers that a request may know of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileScope {
     /// `None`: there is no limit.
     limit: Option<(String, BTreeSet<String>)>,

@@ -29,9 +29,11 @@ use tokio::sync::oneshot;
 use crate::catalog::call_variant;
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
+use crate::config::profiles::ProfileScope;
 use crate::gateway::Proxy;
 use crate::gateway::call_log::Ended;
 use crate::gateway::direct_mode::handler::only_server;
+use crate::gateway::profile::Origin;
 use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::tool_calls::{CallRecorder, asks_no_server};
 use crate::os::memory;
@@ -447,14 +449,18 @@ impl FastPath {
         }
         let mut noted = self.sessions.calls.note(known.id, id.get())?;
         known.used.store(known.age(), Ordering::Relaxed);
-        if let Some(result) = self.call_own(&call.name, call.arguments) {
+        let scope = self.proxy.profile_scope(&Origin::of_parts(parts));
+        if let Some(result) = self.call_own(&call.name, call.arguments, &scope) {
             self.proxy.requested();
             return Some(Outcome::Answered(respond_result(id, result)));
         }
         let progress = meta.contains_key("progressToken");
         let mut sent = match self.place {
-            Tools::All => self.send(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, progress)?,
-            Tools::Own => self.send_own(known, &call.name, call.arguments?, progress)?,
+            Tools::All => {
+                let only = only_server(&parts.uri);
+                self.send(known, only.as_deref(), &call.name, call.arguments, progress, &scope)?
+            }
+            Tools::Own => self.send_own(known, &call.name, call.arguments?, progress, &scope)?,
         };
         self.proxy.requested();
         self.proxy.upstream_called();
@@ -481,12 +487,17 @@ impl FastPath {
     }
 
     /// Answers a call of a tool of `/mcp` that asks no server.
-    fn call_own(&self, name: &str, arguments: Option<&RawValue>) -> Option<CallToolResult> {
+    fn call_own(
+        &self,
+        name: &str,
+        arguments: Option<&RawValue>,
+        scope: &ProfileScope,
+    ) -> Option<CallToolResult> {
         if self.place == Tools::All || !asks_no_server(name) {
             return None;
         }
         let arguments = arguments.map_or(Some(JsonObject::new()), |given| serde_json::from_str(given.get()).ok())?;
-        self.proxy.call_own(name, &arguments)
+        self.proxy.call_own(name, &arguments, scope)
     }
 
     /// Sends a call of a tool of `/mcp/all`.
@@ -497,12 +508,13 @@ impl FastPath {
         name: &str,
         arguments: Option<&RawValue>,
         progress: bool,
+        scope: &ProfileScope,
     ) -> Option<Sent> {
         let arguments = arguments.filter(|arguments| arguments.get() != "null");
         if arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
             return None;
         }
-        let way = |server, tool| self.proxy.upstreams().way(server, tool, |_| true);
+        let way = |server, tool| self.proxy.fast_way(server, tool, scope, |_| true);
         let (server, tool, shortcut) = match only {
             Some(server) => (server, name, short(way(server, name)?)?),
             None => name
@@ -517,7 +529,14 @@ impl FastPath {
     }
 
     /// Sends what one of `call_tool_*` asks for.
-    fn send_own(&self, known: &KnownSession, name: &str, arguments: &RawValue, progress: bool) -> Option<Sent> {
+    fn send_own(
+        &self,
+        known: &KnownSession,
+        name: &str,
+        arguments: &RawValue,
+        progress: bool,
+        scope: &ProfileScope,
+    ) -> Option<Sent> {
         let intent = Intent::of_tool(name)?;
         let call: UpstreamCall = serde_json::from_str(arguments.get()).ok()?;
         call_variant::check_declaration(call.intent_data_sensitivity.as_deref(), call.intent_reason.as_deref()).ok()?;
@@ -531,7 +550,7 @@ impl FastPath {
         let (server, tool) = tool_id::split(&call.name).ok()?;
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(&call.name, tool.annotations.as_ref()).is_ok();
-        let shortcut = short(self.proxy.upstreams().way(server, tool, fits)?)?;
+        let shortcut = short(self.proxy.fast_way(server, tool, scope, fits)?)?;
         let sent = Sent::new(known, &shortcut, server, tool, args, progress)?;
         self.proxy.tool_called(intent);
         Some(sent)

@@ -6,6 +6,7 @@ pub mod direct_mode;
 pub mod fast_path;
 pub mod http;
 pub mod input_required;
+pub mod profile;
 pub mod relay;
 pub mod search_mode;
 pub mod tool_calls;

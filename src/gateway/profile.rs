@@ -1,6 +1,6 @@
 //! The profile of a request: from its URL, its session or the configuration; and the servers as that profile shows them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +10,14 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotation
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::catalog::search_index::ToolIndex;
+use crate::catalog::unavailable::UnavailableTools;
 use crate::config::Config;
 use crate::config::profiles::{Choices, ProfileScope};
 use crate::contract::names;
 use crate::gateway::search_mode::error_results::failed;
 use crate::os::files;
-use crate::upstream::pool::{CallError, Upstreams};
+use crate::upstream::pool::{CallError, UpstreamPool};
 use crate::upstream::snapshot::Snapshot;
 
 /// The tool that chooses a session's profile.
@@ -171,16 +173,55 @@ pub fn definition(config: &Config) -> Option<Tool> {
     Some(Tool::new(SET_PROFILE, description, Arc::new(schema)).with_annotations(annotations))
 }
 
+/// What a search looks through: the tools, and those that are not available.
+pub type Catalog = (Arc<ToolIndex>, Arc<UnavailableTools>);
+
+/// The catalogs of profiles that were searched since the servers' tools last changed.
+#[derive(Default)]
+pub struct ProfileCatalogs {
+    made: BTreeMap<ProfileScope, Catalog>,
+    generation: u64,
+}
+
+/// Most catalogs that are kept; there are seldom more profiles.
+const MOST_CATALOGS: usize = 32;
+
+impl ProfileCatalogs {
+    /// The tools have changed.
+    pub fn clear(&mut self) {
+        self.made.clear();
+        self.generation += 1;
+    }
+
+    /// The catalog of a scope, or the number to keep it under.
+    ///
+    /// # Errors
+    /// There is none yet.
+    pub fn get(&self, scope: &ProfileScope) -> Result<Catalog, u64> {
+        self.made.get(scope).cloned().ok_or(self.generation)
+    }
+
+    /// Keeps a catalog, unless the tools have changed since it was asked for.
+    pub fn keep(&mut self, scope: ProfileScope, catalog: Catalog, generation: u64) {
+        if generation == self.generation {
+            if self.made.len() >= MOST_CATALOGS {
+                self.made.clear();
+            }
+            self.made.insert(scope, catalog);
+        }
+    }
+}
+
 /// The servers as a profile shows them: those outside of it do not exist.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    upstreams: &'a Upstreams,
+    upstreams: &'a UpstreamPool,
     scope: &'a ProfileScope,
 }
 
 impl<'a> View<'a> {
     /// The servers within a scope.
-    pub fn new(upstreams: &'a Upstreams, scope: &'a ProfileScope) -> View<'a> {
+    pub fn new(upstreams: &'a UpstreamPool, scope: &'a ProfileScope) -> View<'a> {
         View { upstreams, scope }
     }
 

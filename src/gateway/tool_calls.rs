@@ -1,5 +1,6 @@
 //! What a tool call of a client does: search, or check and pass on. Knows no transport.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -20,8 +21,10 @@ use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
+use crate::config::profiles::ProfileScope;
 use crate::gateway::call_log::{Activity, Call, Ended};
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
+use crate::gateway::profile::{Catalog, Origin, ProfileCatalogs, SessionProfiles, View};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal};
@@ -32,7 +35,7 @@ use crate::os::block_in_place::aside;
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::UsageCounts;
 use crate::upstream::approvals::PendingTool;
-use crate::upstream::pool::{CallError, UpstreamPool};
+use crate::upstream::pool::{CallError, UpstreamPool, Way};
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
 
@@ -44,6 +47,9 @@ pub struct Proxy {
     upstreams: Arc<UpstreamPool>,
     index: RwLock<Arc<ToolIndex>>,
     locked: RwLock<Arc<UnavailableTools>>,
+    /// The same for profiles that were searched since.
+    of_profiles: Mutex<ProfileCatalogs>,
+    session_profiles: SessionProfiles,
     /// What the two were made of. Held, so that another list cannot come to lie where one of these lay.
     indexed: Mutex<Vec<Indexed>>,
     config: watch::Receiver<Arc<Config>>,
@@ -66,6 +72,8 @@ impl Proxy {
             upstreams,
             index: RwLock::new(Arc::new(ToolIndex::empty())),
             locked: RwLock::new(Arc::new(UnavailableTools::none())),
+            of_profiles: Mutex::default(),
+            session_profiles: SessionProfiles::default(),
             indexed: Mutex::default(),
             config,
             recorder,
@@ -103,6 +111,60 @@ impl Proxy {
         *self.locked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(locked);
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
         *self.indexed.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Remembers the profiles that sessions choose in this file.
+    pub fn with_session_profiles(mut self, path: PathBuf) -> Proxy {
+        self.session_profiles = SessionProfiles::load(path);
+        self
+    }
+
+    /// The servers that a request may know of.
+    pub fn profile_scope(&self, origin: &Origin) -> ProfileScope {
+        self.session_profiles.scope(&self.config.borrow(), origin)
+    }
+
+    /// Whether a profile exists.
+    pub fn has_profile(&self, name: &str) -> bool {
+        self.config.borrow().profiles.iter().any(|profile| profile.name == name)
+    }
+
+    /// How a tool within a scope is called past the library. With a limit on its server's calls it is not: they may wait.
+    pub fn fast_way(
+        &self,
+        server: &str,
+        tool: &str,
+        scope: &ProfileScope,
+        fits: impl FnOnce(&Tool) -> bool,
+    ) -> Option<Way> {
+        let way = scope.allows(server).then(|| self.upstreams.way(server, tool, fits))??;
+        Some(if self.upstreams.admission().limits(server) { Way::Long } else { way })
+    }
+
+    /// Answers a call of `set_profile`.
+    pub fn set_profile(&self, origin: &Origin, arguments: &JsonObject) -> CallToolResult {
+        let config = self.config.borrow().clone();
+        self.session_profiles.call(&config, origin, arguments)
+    }
+
+    /// What a search within a scope looks through. A profile has a catalog of its own, so that nothing of another server
+    /// shows in it, not even in its ranking.
+    fn catalog(&self, scope: &ProfileScope) -> Catalog {
+        if scope.is_unlimited() {
+            return (self.index(), self.locked.read().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        let found = self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).get(scope);
+        let generation = match found {
+            Ok(catalog) => return catalog,
+            Err(generation) => generation,
+        };
+        let servers = View::new(&self.upstreams, scope).snapshots();
+        let approvals = self.upstreams.approvals();
+        let made = (Arc::new(ToolIndex::of(&servers)), Arc::new(UnavailableTools::of(&servers, &approvals)));
+        let mut kept = self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.keep(scope.clone(), made.clone(), generation);
+        made
     }
 
     /// How many tools a search looks through.
@@ -194,25 +256,27 @@ impl Proxy {
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
     ) -> Option<Result<CallToolResponse, ErrorData>> {
-        if let Some(result) = self.call_own(name, arguments) {
+        let scope = asking.as_ref().map(|asking| self.profile_scope(&Origin::of(&asking.context.extensions)));
+        let scope = scope.unwrap_or_default();
+        if let Some(result) = self.call_own(name, arguments, &scope) {
             return Some(Ok(result.into()));
         }
         let intent = Intent::of_tool(name)?;
         self.counts.call_tool(intent);
-        Some(self.call_upstream(intent, arguments, asking).await)
+        Some(self.call_upstream(intent, arguments, asking, &scope).await)
     }
 
     /// Answers a call of a tool that asks no server; `None` when it is of another.
-    pub fn call_own(&self, name: &str, arguments: &JsonObject) -> Option<CallToolResult> {
+    pub fn call_own(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         match name {
-            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments)),
-            DESCRIBE_TOOL => Some(self.describe_tool(arguments)),
-            READ_CACHE => Some(self.read_cache(arguments)),
+            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments, scope)),
+            DESCRIBE_TOOL => Some(self.describe_tool(arguments, scope)),
+            READ_CACHE => Some(self.read_cache(arguments, scope)),
             _ => None,
         }
     }
 
-    fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
+    fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.retrieve_tools();
@@ -228,17 +292,16 @@ impl Proxy {
             Ok(asked) => asked,
             Err(sentence) => return failed(&sentence),
         };
-        let index = self.index();
-        let locked = self.locked.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (index, locked) = self.catalog(scope);
         let answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
         self.recorder.tools_returned(index.len() as u64, answer.returned as u64, now);
         CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
     }
 
-    fn describe_tool(&self, arguments: &JsonObject) -> CallToolResult {
+    fn describe_tool(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         match describe_tool::Asked::read(arguments) {
             Ok(asked) => {
-                let answer = describe_tool::answer(&asked, &self.upstreams, &self.index());
+                let answer = describe_tool::answer(&asked, View::new(&self.upstreams, scope), &self.catalog(scope).0);
                 CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
             }
             Err(sentence) => failed(&sentence),
@@ -250,6 +313,7 @@ impl Proxy {
         intent: Intent,
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
+        scope: &ProfileScope,
     ) -> Result<CallToolResponse, ErrorData> {
         let call = match UpstreamCall::read(arguments) {
             Ok(call) => call,
@@ -261,7 +325,7 @@ impl Proxy {
             server: call.server,
             tool: call.tool,
         };
-        let tool = match self.upstreams.tool(call.server, call.tool) {
+        let tool = match View::new(&self.upstreams, scope).tool(call.server, call.tool) {
             Ok(tool) => tool,
             Err(error) => {
                 let mut told = refusal(&error, call.server, call.tool);
@@ -281,6 +345,15 @@ impl Proxy {
             self.note_as(noting, Ended::Blocked(&sentence));
             return Ok(failed(&sentence).into());
         }
+        let session = asking.as_ref().map_or_else(|| self.upstreams.new_session(), |asking| asking.session);
+        let _admitted = match self.upstreams.admission().enter(call.server, session).await {
+            Ok(admitted) => admitted,
+            Err(busy) => {
+                let told = refusal(&busy, call.server, call.tool);
+                self.note(noting, &Err(busy));
+                return Ok(told.into());
+            }
+        };
         self.counts.upstream_call();
         let answer = match asking {
             None => {
@@ -389,7 +462,7 @@ impl Proxy {
         )
     }
 
-    fn read_cache(&self, arguments: &JsonObject) -> CallToolResult {
+    fn read_cache(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         let Some(key) = arguments.get("key").and_then(Value::as_str) else {
             return failed("read_cache needs `key`: it stands at the end of the result that was cut");
         };
@@ -402,7 +475,8 @@ impl Proxy {
             return failed(&format!("`limit` must be between 1 and {MOST_RECORDS}"));
         };
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key, Instant::now());
-        let Some(kept) = kept else {
+        // What another profile may see is not there at all.
+        let Some(kept) = kept.filter(|kept| scope.allows(&kept.server)) else {
             return failed("no result is kept under this key: it is wrong or too old; call the tool again");
         };
         if let Err(error) = self.upstreams.tool(&kept.server, &kept.tool)

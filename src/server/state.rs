@@ -188,6 +188,7 @@ impl App {
         self.note_mistake(None);
         self.facts.follow(&config.telemetry);
         self.config.send_replace(config.clone());
+        self.upstreams.admission().configure(&config);
         self.upstreams.apply(&config.servers).await;
     }
 }

@@ -1,5 +1,6 @@
 //! MCP towards servers: starts or reaches each one, keeps its session and lists what it offers.
 
+pub mod admission;
 pub mod approvals;
 pub mod concurrency;
 pub mod list;

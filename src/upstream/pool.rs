@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
 use crate::os::memory;
+use crate::upstream::admission::Admission;
 use crate::upstream::approvals::{Approvals, PendingTool};
 use crate::upstream::oauth;
 use crate::upstream::oauth::Begun;
@@ -46,6 +47,7 @@ pub struct UpstreamPool {
     news: broadcast::Sender<Broadcast>,
     subscriptions: Arc<Mutex<Subscriptions>>,
     sessions: AtomicU64,
+    admission: Admission,
 }
 
 struct Upstream {
@@ -91,6 +93,8 @@ pub enum CallError {
         "tool `{tool}` of server `{server}` is switched off: a person can switch it on with `mcpproxy tools enable {server}:{tool}`"
     )]
     SwitchedOff { server: String, tool: String },
+    #[error("server `{server}` is busy: retry in {} s", retry_in.as_secs())]
+    Busy { server: String, retry_in: Duration },
     #[error("server `{server}` did not answer within {} s", limit.as_secs())]
     Timeout { server: String, limit: Duration },
     #[error("server `{server}` ended during the call; it is being started again")]
@@ -160,7 +164,13 @@ impl UpstreamPool {
             news: broadcast::Sender::new(NEWS_KEPT),
             subscriptions: Arc::default(),
             sessions: AtomicU64::new(0),
+            admission: Admission::default(),
         }
+    }
+
+    /// Which calls run now.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// What has been approved.

@@ -22,6 +22,7 @@ use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::profiles::ProfileScope;
 use crate::contract::names;
 use crate::gateway::Proxy;
 use crate::gateway::direct_mode::notifications::Notifications;
@@ -29,6 +30,7 @@ use crate::gateway::direct_mode::qualified_name::{join, may_be_of, meanings};
 use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
 use crate::gateway::http::invalid_request;
 use crate::gateway::input_required::Fingerprint;
+use crate::gateway::profile::{Origin, View};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::tool_calls::{CallRecorder, response};
 use crate::upstream::list::{after, all_pages};
@@ -73,8 +75,8 @@ impl Scope {
     ///
     /// # Errors
     /// No server has this name; the sentence says which there are.
-    pub fn of(proxy: &Proxy, only: Option<&str>) -> Result<Scope, ErrorData> {
-        let mut servers = proxy.upstreams().snapshots();
+    pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, ErrorData> {
+        let mut servers = View::new(proxy.upstreams(), profile).snapshots();
         if let Some(only) = only {
             let known: Vec<String> = servers.iter().map(|server| server.config.name.clone()).collect();
             servers.retain(|server| server.config.name == only);
@@ -145,7 +147,8 @@ impl DirectHandler {
         if let Some(client) = context.client_info() {
             self.proxy.client_seen(Some(&client.name));
         }
-        Scope::of(&self.proxy, only(&context.extensions).as_deref())
+        let profile = self.proxy.profile_scope(&Origin::of(&context.extensions));
+        Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)
     }
 
     /// What each of these servers answers to one question; servers that fail are left out.
@@ -281,7 +284,7 @@ impl DirectHandler {
 }
 
 /// The one server that a request's address names.
-fn only(extensions: &rmcp::model::Extensions) -> Option<String> {
+pub fn only(extensions: &rmcp::model::Extensions) -> Option<String> {
     only_server(&extensions.get::<axum::http::request::Parts>()?.uri)
 }
 
@@ -337,7 +340,7 @@ impl ServerHandler for DirectHandler {
 
     /// Tells the client what the servers announce, for as long as it is there.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&context.extensions));
+        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &context.extensions);
         // Not the session itself: its end is what ends this.
         let over = self.session.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
@@ -404,6 +407,8 @@ impl ServerHandler for DirectHandler {
                 state: request.request_state.clone(),
                 answers: request.input_responses.clone(),
             };
+            let admitted = self.proxy.upstreams().admission().enter(server, self.session.id).await;
+            let _admitted = admitted.map_err(in_words)?;
             let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
             self.proxy.upstream_called();
             let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
@@ -526,7 +531,7 @@ impl ServerHandler for DirectHandler {
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;
-        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&request.extensions));
+        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &request.extensions);
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
             let server = self.owner(&scope, uri).await?;
             self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;

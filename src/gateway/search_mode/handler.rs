@@ -12,6 +12,7 @@ use rmcp::{ErrorData, ServerHandler};
 use crate::gateway::Proxy;
 use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
 use crate::gateway::http::invalid_request;
+use crate::gateway::profile::{self, Origin, SET_PROFILE};
 use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions};
 use crate::gateway::search_mode::manage_servers;
 use crate::gateway::tool_calls::CallerContext;
@@ -77,7 +78,9 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = definitions();
-        tools.extend(manage_servers::definitions(&self.app.config.borrow()));
+        let config = self.app.config.borrow().clone();
+        tools.extend(manage_servers::definitions(&config));
+        tools.extend(profile::definition(&config));
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -99,7 +102,12 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
-        if let Some(result) = manage_servers::call(&self.app, &request.name, &arguments).await {
+        let origin = Origin::of(&context.extensions);
+        if request.name == SET_PROFILE {
+            return Ok(self.proxy.set_profile(&origin, &arguments).into());
+        }
+        let scope = self.proxy.profile_scope(&origin);
+        if let Some(result) = manage_servers::call(&self.app, &request.name, &arguments, &scope).await {
             return Ok(result.into());
         }
         let asking = asking(request.request_state, request.input_responses);

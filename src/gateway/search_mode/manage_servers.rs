@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use crate::config::profiles::ProfileScope;
 use crate::config::{Config, ServerConfig};
+use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
 use crate::gateway::search_mode::error_results::failed;
@@ -110,7 +112,12 @@ fn quarantine_security() -> Tool {
 }
 
 /// Answers a call of one of the two; `None` when it is of another tool.
-pub async fn call(app: &App, tool: &str, arguments: &JsonObject) -> Option<CallToolResult> {
+pub async fn call(
+    app: &App,
+    tool: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Option<CallToolResult> {
     if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY) {
         return None;
     }
@@ -119,10 +126,14 @@ pub async fn call(app: &App, tool: &str, arguments: &JsonObject) -> Option<CallT
         return Some(failed("the configuration keeps the management of servers to people"));
     }
     let operation = arguments.get("operation").and_then(Value::as_str).unwrap_or_default();
-    let outcome = if tool == UPSTREAM_SERVERS {
-        manage(app, &config, operation, arguments).await
-    } else {
-        look(app, operation, arguments).await
+    let outside = arguments.get("name").and_then(Value::as_str).filter(|name| !scope.allows(name));
+    let outcome = match outside {
+        Some(name) => Err(format!(
+            "there is no server `{name}` in the profile `{}`, and no other can be added or changed from there",
+            scope.name().unwrap_or_default()
+        )),
+        None if tool == UPSTREAM_SERVERS => manage(app, &config, operation, arguments, scope).await,
+        None => look(app, operation, arguments, scope).await,
     };
     Some(match outcome {
         Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.to_string())]),
@@ -130,9 +141,15 @@ pub async fn call(app: &App, tool: &str, arguments: &JsonObject) -> Option<CallT
     })
 }
 
-async fn manage(app: &App, config: &Config, operation: &str, arguments: &JsonObject) -> Result<Value, String> {
+async fn manage(
+    app: &App,
+    config: &Config,
+    operation: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Result<Value, String> {
     if operation == "list" {
-        let servers: Vec<Value> = app.upstreams.snapshots().iter().map(listed).collect();
+        let servers: Vec<Value> = View::new(&app.upstreams, scope).snapshots().iter().map(listed).collect();
         return Ok(json!({"servers": servers, "total": servers.len()}));
     }
     if !OPERATIONS.contains(&operation) {
@@ -219,10 +236,10 @@ async fn tail_log(app: &App, name: &str, lines: Option<usize>) -> Result<Value, 
     Ok(json!({"server": name, "warning": UNTRUSTED_LOG, "count": lines.len(), "untrusted_log": lines}))
 }
 
-async fn look(app: &App, operation: &str, arguments: &JsonObject) -> Result<Value, String> {
+async fn look(app: &App, operation: &str, arguments: &JsonObject, scope: &ProfileScope) -> Result<Value, String> {
     match operation {
         "list_quarantined" => {
-            let servers = app.upstreams.snapshots();
+            let servers = View::new(&app.upstreams, scope).snapshots();
             let closed: Vec<Value> = servers.iter().filter(|server| server.config.quarantined).map(listed).collect();
             let waiting = servers.iter().filter(|server| !server.held().is_empty());
             let waiting: Vec<Value> =
