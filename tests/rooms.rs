@@ -54,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "takeover",
             "gateway",
             "control",
             "catalog",

@@ -71,6 +71,11 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Take this proxy out of an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Show or finish the takeover of a previous MCPProxy's data directory
+    Migrate(crate::cli::migrate::MigrateArguments),
+    /// List, choose and change profiles: named sets of servers
+    #[command(subcommand)]
+    Profile(crate::cli::profile::ProfileCommand),
     /// Keep secrets in the system's keychain, for `${keyring:NAME}` in a server's entry
     #[command(subcommand)]
     Secrets(SecretsCommand),

@@ -11,7 +11,9 @@ pub mod connect;
 pub mod core_link;
 pub mod doctor;
 pub mod logs;
+pub mod migrate;
 pub mod output;
+pub mod profile;
 pub mod secrets;
 pub mod status;
 pub mod stdio;
@@ -171,6 +173,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
             upstream::act(context, &link, &server.name, "logout").await
         }
         Command::Stdio => stdio::stdio(&link).await,
+        Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
+        Command::Profile(command) => profile::run(context, &link, command).await,
         Command::Update => update::update(context, &link).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,

@@ -63,6 +63,11 @@ impl Document {
         value
     }
 
+    /// The value of a top-level key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
     /// Sets the API key.
     pub fn set_api_key(&mut self, key: &str) {
         self.0.insert("api_key".into(), key.into());

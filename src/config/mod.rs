@@ -4,6 +4,7 @@
 //! [`document`] and is written back as it was.
 
 pub mod document;
+mod edit_profiles;
 pub mod isolation;
 pub mod profiles;
 pub mod references;

@@ -134,7 +134,21 @@ mod tests {
         for name in ["a", "0", "work-2_x", &"a".repeat(63)] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
-        for name in ["", "-a", "_a", "A", "a b", "a/b", "ä", "..", &"a".repeat(64), "all", "code", "call", "p"] {
+        for name in [
+            "",
+            "-a",
+            "_a",
+            "A",
+            "a b",
+            "a/b",
+            "ä",
+            "..",
+            &"a".repeat(64),
+            "all",
+            "code",
+            "call",
+            "p",
+        ] {
             assert!(check_name(name).is_err(), "{name}");
         }
     }
@@ -181,10 +195,24 @@ mod tests {
     fn an_empty_or_deleted_profile_shows_nothing_and_never_falls_back_to_more() {
         let all = profiles(r#"[{"name":"empty","servers":[]},{"name":"d","servers":["x"]}]"#);
         for choices in [
-            Choices { session: Some("empty"), ..Choices::default() },
-            Choices { session: Some("gone"), default: Some("d"), ..Choices::default() },
-            Choices { token: Some("gone"), url: Some("d"), ..Choices::default() },
-            Choices { default: Some("gone"), ..Choices::default() },
+            Choices {
+                session: Some("empty"),
+                ..Choices::default()
+            },
+            Choices {
+                session: Some("gone"),
+                default: Some("d"),
+                ..Choices::default()
+            },
+            Choices {
+                token: Some("gone"),
+                url: Some("d"),
+                ..Choices::default()
+            },
+            Choices {
+                default: Some("gone"),
+                ..Choices::default()
+            },
         ] {
             let scope = ProfileScope::resolve(&all, choices);
             assert!(!scope.allows("x") && !scope.is_unlimited(), "{choices:?}");

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::contract::lenient::{activation_or_none, known_or_none};
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
 
 /// Body of every JSON answer: `{"success":true,"data":…}` or `{"success":false,"error":"…"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope<T> {
+    #[serde(default = "yes")]
     pub success: bool,
     #[serde(default = "none::<T>", skip_serializing_if = "Option::is_none")]
     pub data: Option<T>,
@@ -21,6 +23,11 @@ pub struct Envelope<T> {
 
 fn none<T>() -> Option<T> {
     None
+}
+
+/// An answer that does not say so is told by its status code.
+fn yes() -> bool {
+    true
 }
 
 impl<T> Envelope<T> {
@@ -69,19 +76,23 @@ pub struct Status {
     /// Unix seconds.
     #[serde(default)]
     pub timestamp: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub env_kind: Option<EnvKind>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub env_markers: Option<EnvMarkers>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub launch_source: Option<LaunchSource>,
     /// `null` where the tray has not said.
     #[serde(default)]
     pub autostart_enabled: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "activation_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub activation: Option<Activation>,
     /// Absent in the existing core.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryState>,
     /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -377,6 +388,7 @@ pub struct ActivityRecord {
 
 /// `data` of `GET /api/v1/activity/summary`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ActivitySummary {
     pub period: String,
     pub total_count: usize,
@@ -391,6 +403,7 @@ pub struct ActivitySummary {
 
 /// How often something was called.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ActivityCount {
     pub name: String,
     pub count: u64,
@@ -475,6 +488,51 @@ pub struct FoundTool {
     /// The call tool that fits it.
     #[serde(default)]
     pub call_with: String,
+}
+
+/// `data` of `GET /api/v1/profiles`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProfileList {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub profiles: Vec<Profile>,
+}
+
+/// A named set of servers, in [`ProfileList`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Profile {
+    #[serde(default)]
+    pub name: String,
+    /// Those that exist.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub servers: Vec<String>,
+    #[serde(default)]
+    pub tool_count: u32,
+}
+
+/// `data` of `GET /api/v1/profiles/active`: the profile of sessions that choose none; empty for no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActiveProfile {
+    #[serde(default)]
+    pub active_profile: String,
+}
+
+/// `data` of `GET /api/v1/takeover`: what became of the Go core's data directory; empty if there was none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Takeover {
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_over_at: Option<String>,
+    /// Whether the Go core's database was read.
+    pub complete: bool,
+    /// Whether a person has been told.
+    pub shown: bool,
+    /// One sentence.
+    pub summary: String,
+    /// The whole, for a person.
+    pub text: String,
+    /// The same as a value.
+    pub plan: serde_json::Value,
 }
 
 /// `data` of `GET /api/v1/diagnostics`.

@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod exit_code;
 pub mod instance_root;
 pub mod launch;
+pub mod lenient;
 pub mod names;
 pub mod platform;
 pub mod run_facts;

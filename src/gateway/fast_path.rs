@@ -487,12 +487,7 @@ impl FastPath {
     }
 
     /// Answers a call of a tool of `/mcp` that asks no server.
-    fn call_own(
-        &self,
-        name: &str,
-        arguments: Option<&RawValue>,
-        scope: &ProfileScope,
-    ) -> Option<CallToolResult> {
+    fn call_own(&self, name: &str, arguments: Option<&RawValue>, scope: &ProfileScope) -> Option<CallToolResult> {
         if self.place == Tools::All || !asks_no_server(name) {
             return None;
         }

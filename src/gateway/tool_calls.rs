@@ -130,6 +130,11 @@ impl Proxy {
         self.config.borrow().profiles.iter().any(|profile| profile.name == name)
     }
 
+    /// The names of all profiles.
+    pub fn profiles(&self) -> Vec<String> {
+        self.config.borrow().profiles.iter().map(|profile| profile.name.clone()).collect()
+    }
+
     /// How a tool within a scope is called past the library. With a limit on its server's calls it is not: they may wait.
     pub fn fast_way(
         &self,

@@ -1,5 +1,6 @@
 //! The MCP proxy and its command line. Does not know that a tray exists.
 
+pub mod encryption;
 pub mod event_log;
 pub mod heartbeat;
 pub mod jobs;
@@ -9,3 +10,6 @@ pub mod rest;
 pub mod run;
 pub mod run_facts;
 pub mod state;
+pub mod take_over;
+#[cfg(target_os = "linux")]
+pub mod tls;

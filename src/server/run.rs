@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::config::serving::RoutingMode;
 use crate::config::store::{ConfigStore, StoreError};
 use crate::contract::api::Update;
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
@@ -30,6 +31,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
+use crate::gateway::http::paths::{known_profile, unknown_path};
 use crate::gateway::{
     DirectHandler, FastPath, Handler, PersistentSessions, Proxy, Tools, explain, fast_path_middleware, without_priming,
 };
@@ -38,6 +40,7 @@ use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::lock::{Attempt, Lock};
+use crate::server::encryption;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
@@ -46,6 +49,7 @@ use crate::server::rest;
 use crate::server::rest::{EventLog, Listener};
 use crate::server::run_facts::RunFacts;
 use crate::server::state::App;
+use crate::server::take_over::{self, TakeOverError, take_over};
 use crate::telemetry::payload::AnonymousId;
 use crate::telemetry::store::recorder::Recorder;
 use crate::upstream::approvals::Approvals;
@@ -86,7 +90,17 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let root = options.root.clone();
     let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
     let _instance = lock_instance(&root)?;
+    let now = jiff::Timestamp::now();
+    let taken_over = take_over(&root, &store, now.to_string()).map_err(|error| not_taken_over(&error))?;
+    report(&taken_over);
     let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
+    let tls = encryption::wanted(&config, &options.environment);
+    let certificate = encryption::certificate(&tls, root.path(), now.as_second());
+    let certificate = certificate.map_err(|(sentence, help)| ServeError {
+        code: ExitCode::Configuration,
+        sentence,
+        help,
+    })?;
     let listen = options
         .listen
         .clone()
@@ -97,8 +111,10 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let local = bind_local(&options, &config).await?;
 
     let core = Core::new(&options, store, config, address, local.as_ref().map(|(address, _)| address));
+    carry_over_activation(&core.app);
+    core.app.upstreams.admission().configure(&core.config.borrow());
     core.app.upstreams.apply(&core.config.borrow().servers).await;
-    let serving = core.open_doors(tcp, local.map(|(_, listener)| listener));
+    let serving = core.open_doors(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
@@ -168,6 +184,7 @@ impl Core {
         let facts = RunFacts::new(&options.root, &options.environment);
         facts.follow(&config.telemetry);
         let approvals = Approvals::load(&options.root.tool_approvals());
+        let approvals = approvals.with_imported(&options.root.takeover_approvals());
         let keychain: Option<Arc<dyn Keychain>> = match options.environment.non_empty(names::ENV_KEYRING_WRITE) {
             Some("0" | "false") => None,
             _ => Some(Arc::new(SystemKeychain)),
@@ -179,7 +196,8 @@ impl Core {
         let (mistake, mistake_seen) = watch::channel(None);
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
-        let proxy = Arc::new(Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts()));
+        let proxy = Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts());
+        let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
         let stop = CancellationToken::new();
         let changes = follow(&upstreams, mistake_seen, update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
@@ -218,17 +236,13 @@ impl Core {
     fn open_doors(
         &self,
         tcp: TcpListener,
+        certificate: Option<ServedCertificate>,
         local: Option<LocalListener>,
     ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
         let mut doors = Vec::new();
         let stop = self.app.stop.clone();
         let router = self.router(Listener::Tcp);
-        // An answer is several small writes; gathered by the system, each would wait 40 ms for the client's acknowledgement.
-        let tcp = tcp.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let served = axum::serve(tcp, router).with_graceful_shutdown(async move { stop.cancelled().await });
-        doors.push(tokio::spawn(served.into_future()));
+        doors.push(serve_tcp(tcp, certificate, router, stop));
         if let Some(local) = local {
             let stop = self.app.stop.clone();
             let router = self.router(Listener::Local);
@@ -275,18 +289,36 @@ impl Core {
             remembering(settings, self.remembered.at(Tools::Own, open, known)),
         );
         let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
-        let mcp = Router::new()
-            .route_service(names::MCP_PATH, mcp)
+        let profile = format!("{}/{{profile}}", names::MCP_PROFILE_PATH);
+        let is_direct = self.config.borrow().routing_mode == RoutingMode::Direct;
+        let mut of_search = Router::new();
+        let mut of_direct = Router::new();
+        // With and without the slash that clients and people add.
+        for path in [names::MCP_PATH, "/mcp/"] {
+            if is_direct {
+                of_direct = of_direct.route_service(path, all.clone());
+            } else {
+                of_search = of_search.route_service(path, mcp.clone());
+            }
+        }
+        let known_profile = from_fn_with_state(self.app.proxy.clone(), known_profile);
+        let mcp = of_search
+            .route_service(names::MCP_CALL_PATH, mcp.clone())
+            .route_service(names::MCP_CODE_PATH, mcp.clone())
+            .route_service(&profile, mcp)
+            .layer(known_profile.clone())
             .layer(from_fn(explain))
             .layer(from_fn(without_priming))
             .layer(from_fn_with_state(fast_search, fast_path_middleware));
-        let all = Router::new()
+        let all = of_direct
             .route_service(names::MCP_ALL_PATH, all.clone())
-            .route_service(&one, all)
+            .route_service(&one, all.clone())
+            .route_service(&format!("{profile}/all"), all)
+            .layer(known_profile)
             .layer(from_fn(explain))
             .layer(from_fn(without_priming))
             .layer(from_fn_with_state(fast_direct, fast_path_middleware));
-        let mcp = mcp.merge(all);
+        let mcp = mcp.merge(all).route("/mcp/{*rest}", axum::routing::any(unknown_path));
         let asks_for_key = self.config.borrow().require_mcp_auth || (door == Listener::Tcp && !self.loopback);
         let mcp = if asks_for_key {
             let access = from_fn_with_state((self.app.clone(), door), rest::check_access);
@@ -296,6 +328,82 @@ impl Core {
         };
         let counted = from_fn_with_state(self.in_flight.clone(), count);
         rest::router(self.app.clone(), door).merge(mcp).layer(counted)
+    }
+}
+
+#[cfg(target_os = "linux")]
+type ServedCertificate = Arc<crate::server::tls::Certificate>;
+#[cfg(not(target_os = "linux"))]
+type ServedCertificate = std::convert::Infallible;
+
+/// Serves the TCP address, with HTTPS where there is a certificate.
+fn serve_tcp(
+    tcp: TcpListener,
+    certificate: Option<ServedCertificate>,
+    router: Router,
+    stop: CancellationToken,
+) -> tokio::task::JoinHandle<io::Result<()>> {
+    match certificate {
+        #[cfg(target_os = "linux")]
+        Some(certificate) => {
+            let clock = || jiff::Timestamp::now().as_second();
+            tokio::spawn(stop.clone().run_until_cancelled_owned(certificate.clone().keep_valid(clock)));
+            tokio::spawn(async move {
+                let listener = crate::server::tls::TlsListener::new(tcp, certificate)?;
+                axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+            })
+        }
+        #[cfg(not(target_os = "linux"))]
+        Some(impossible) => match impossible {},
+        None => {
+            // An answer is several small writes; gathered by the system, each would wait 40 ms for the client's
+            // acknowledgement.
+            let tcp = tcp.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
+            let served = axum::serve(tcp, router).with_graceful_shutdown(async move { stop.cancelled().await });
+            tokio::spawn(served.into_future())
+        }
+    }
+}
+
+/// Writes to the log what became of the Go core's data directory, until a person has been told.
+fn report(taken_over: &take_over::State) {
+    let take_over::State::Done(record) = taken_over else { return };
+    if record.shown && record.complete {
+        return;
+    }
+    tracing::warn!("{} See `mcpproxy migrate`.", record.plan.summary());
+    for server in record.plan.servers.iter().filter(|server| server.hold_all.is_some()) {
+        tracing::warn!(
+            server = server.name,
+            "every tool needs approval: {}",
+            server.hold_all.as_deref().unwrap_or_default()
+        );
+    }
+}
+
+/// Has telemetry take up what the Go core had noted, as soon as it may note anything.
+fn carry_over_activation(app: &App) {
+    let recorder = app.facts.recorder();
+    let record = take_over::read_record(&app.root).filter(|record| record.complete && !record.carried_over);
+    let Some(mut record) = record.filter(|_| recorder.is_on()) else { return };
+    let Some(memory) = take_over::activation(&app.root) else { return };
+    recorder.carry_over(&memory);
+    record.carried_over = true;
+    if let Err(error) = take_over::write_record(&app.root, &record) {
+        tracing::warn!("{error}");
+    }
+}
+
+fn not_taken_over(error: &TakeOverError) -> ServeError {
+    match error {
+        TakeOverError::Config(error) => unusable_config(error),
+        TakeOverError::Io { path, source } => ServeError {
+            code: ExitCode::Permission,
+            sentence: format!("could not take over the data directory of the previous version: {error}"),
+            help: files::remedy(path, source),
+        },
     }
 }
 

@@ -353,7 +353,9 @@ fn meta_at(source: &impl ReadAt, offset: u64, size: Option<u64>) -> Result<Meta,
 }
 
 fn fnv_1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn damaged(what: impl Into<String>) -> BoltError {

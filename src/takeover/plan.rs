@@ -79,10 +79,17 @@ pub enum ToolState {
 /// A change of the configuration file that the plan needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    TurnOff { server: String, tool: String },
+    TurnOff {
+        server: String,
+        tool: String,
+    },
     /// The only tool that its list enables is off, and an empty list would enable all.
-    Disable { server: String },
-    HidePrompts { server: String },
+    Disable {
+        server: String,
+    },
+    HidePrompts {
+        server: String,
+    },
 }
 
 /// Everything to do.
@@ -171,7 +178,8 @@ impl Takeover {
         self.edits.extend(edits);
         if records.held_prompts.contains(name) {
             server.notices.push(
-                "A prompt of this server was new, changed or blocked, so its prompts are hidden (`expose_prompts`).".into(),
+                "A prompt of this server was new, changed or blocked, so its prompts are hidden (`expose_prompts`)."
+                    .into(),
             );
             self.edits.push(Edit::HidePrompts { server: name.clone() });
         }
@@ -180,7 +188,8 @@ impl Takeover {
         }
         if tools.is_none() && server.hold_all.is_none() {
             server.notices.push(
-                "No tool of it was ever listed: its tools are approved when it first connects, as in the Go core.".into(),
+                "No tool of it was ever listed: its tools are approved when it first connects, as in the Go core."
+                    .into(),
             );
         }
     }
@@ -208,7 +217,9 @@ fn edits_for<'a>(entry: &Value, server: &str, off: impl Iterator<Item = &'a str>
     let enabled = entry.get("enabled_tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let all_off = enabled.iter().all(|name| name.as_str().is_some_and(|name| off.contains(&name)));
     if !enabled.is_empty() && all_off {
-        return vec![Edit::Disable { server: server.to_owned() }];
+        return vec![Edit::Disable {
+            server: server.to_owned(),
+        }];
     }
     let turn_off = |tool: &str| Edit::TurnOff {
         server: server.to_owned(),

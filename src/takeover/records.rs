@@ -180,8 +180,7 @@ impl From<WrittenTool> for ToolRecord {
         };
         ToolRecord {
             status,
-            approved_hash: Some(written.approved_hash)
-                .filter(|hash| !hash.is_empty() && status != Status::Pending),
+            approved_hash: Some(written.approved_hash).filter(|hash| !hash.is_empty() && status != Status::Pending),
             hash_version: written.hash_schema_version,
             approved: if status == Status::Changed { previous } else { current },
             disabled: written.disabled,

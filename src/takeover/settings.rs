@@ -87,7 +87,10 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
 /// What happens instead, by the key or what it is in.
 const WHY: &[(&str, &str)] = &[
     ("activity_", "calls are recorded, but not by these limits"),
-    ("aggregate_upstream_prompts", "prompts of servers are shown at `/mcp/all`; hide a server's with `expose_prompts`"),
+    (
+        "aggregate_upstream_prompts",
+        "prompts of servers are shown at `/mcp/all`; hide a server's with `expose_prompts`",
+    ),
     ("code_execution_", "code execution does not exist here"),
     ("docker_recovery", "servers are restarted without it"),
     ("enable_code_execution", "code execution does not exist here"),

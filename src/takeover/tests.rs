@@ -130,7 +130,10 @@ fn a_tool_with_an_output_schema_is_recognised() {
     let tool = GoTool::new("get-structured-content", &approved.description, &input, Some(&output));
     assert_eq!(takeover.approvals["everything"].compare(&tool), Comparison::Same);
     let without = GoTool::new("get-structured-content", &approved.description, &input, None);
-    let Comparison::Changed { output_schema_differs, .. } = takeover.approvals["everything"].compare(&without) else {
+    let Comparison::Changed {
+        output_schema_differs, ..
+    } = takeover.approvals["everything"].compare(&without)
+    else {
         panic!("a missing output schema is a change")
     };
     assert!(output_schema_differs);
@@ -169,7 +172,12 @@ fn the_last_tool_of_an_allow_list_is_not_turned_off_by_an_empty_list() {
     assert_eq!(entry["name"], "everything");
     entry["enabled_tools"] = json!(["echo"]);
     let takeover = taken_over(&document);
-    assert_eq!(takeover.edits, [Edit::Disable { server: "everything".into() }]);
+    assert_eq!(
+        takeover.edits,
+        [Edit::Disable {
+            server: "everything".into()
+        }]
+    );
     document["mcpServers"][2]["enabled_tools"] = json!(["echo", "get-env"]);
     assert_eq!(taken_over(&document).edits.len(), 2);
 }

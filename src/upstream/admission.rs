@@ -123,7 +123,10 @@ mod tests {
         };
         assert_eq!(server, "slow");
         assert!(retry_in.as_secs() >= 1);
-        let quick = [admission.enter("quick", session).await.unwrap(), admission.enter("quick", session).await.unwrap()];
+        let quick = [
+            admission.enter("quick", session).await.unwrap(),
+            admission.enter("quick", session).await.unwrap(),
+        ];
         drop(running);
         assert!(futures_util::poll!(&mut waiting).is_pending(), "all servers together run no more than three");
         drop(quick);

@@ -128,7 +128,9 @@ impl<S: Eq + Hash, T: PartialEq> Queue<S, T> {
         let lanes = u32::try_from(self.limits.running.max(1)).unwrap_or(u32::MAX);
         let estimate = self.average.saturating_mul(ahead.div_ceil(lanes));
         let most = self.limits.patience.max(Duration::from_secs(1));
-        Duration::from_secs(estimate.as_secs() + u64::from(estimate.subsec_nanos() > 0)).max(Duration::from_secs(1)).min(most)
+        Duration::from_secs(estimate.as_secs() + u64::from(estimate.subsec_nanos() > 0))
+            .max(Duration::from_secs(1))
+            .min(most)
     }
 
     /// Starts calls while there is room, one of each session in turn.
@@ -219,7 +221,11 @@ impl<S: Eq + Hash> Gate<S> {
             }
             (number, inner.queue.limits.patience, turn)
         };
-        let mut place = Place { gate: self, number, turn };
+        let mut place = Place {
+            gate: self,
+            number,
+            turn,
+        };
         match tokio::time::timeout(patience, &mut place.turn).await {
             Ok(Ok(())) => Ok(self.permit()),
             Ok(Err(_)) => Err(self.inner().busy()),

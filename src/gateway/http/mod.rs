@@ -3,4 +3,5 @@
 pub mod empty_event_compat;
 pub mod invalid_request;
 pub mod json_rpc_errors;
+pub mod paths;
 pub mod session_store;

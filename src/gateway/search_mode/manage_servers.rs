@@ -112,12 +112,7 @@ fn quarantine_security() -> Tool {
 }
 
 /// Answers a call of one of the two; `None` when it is of another tool.
-pub async fn call(
-    app: &App,
-    tool: &str,
-    arguments: &JsonObject,
-    scope: &ProfileScope,
-) -> Option<CallToolResult> {
+pub async fn call(app: &App, tool: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
     if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY) {
         return None;
     }

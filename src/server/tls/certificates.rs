@@ -132,7 +132,11 @@ pub fn ensure(directory: &Path, now: i64) -> Result<Identity, CertificateError> 
 pub fn authority(directory: &Path, now: i64) -> Result<PathBuf, CertificateError> {
     ensure(directory, now)?;
     let path = Paths::new(directory).authority;
-    if path.exists() { Ok(path) } else { Err(unusable(&path, "there is no certificate authority in this directory")) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(unusable(&path, "there is no certificate authority in this directory"))
+    }
 }
 
 fn create_authority(paths: &Paths, now: i64) -> Result<(), CertificateError> {
@@ -159,7 +163,8 @@ fn renew(paths: &Paths, now: i64) -> Result<Identity, CertificateError> {
     let authority = read(&paths.authority)?;
     let der = certificate(&authority, &paths.authority)?;
     if validity(&der, &paths.authority)?.renewal(now) == Renewal::Now {
-        let problem = "it has expired; remove `ca.pem` and `ca.key`, start MCPProxy again, then run `mcpproxy trust-cert`";
+        let problem =
+            "it has expired; remove `ca.pem` and `ca.key`, start MCPProxy again, then run `mcpproxy trust-cert`";
         return Err(unusable(&paths.authority, problem));
     }
     let key = signing_key(paths)?;
@@ -233,8 +238,8 @@ fn signing_key(paths: &Paths) -> Result<KeyPair, CertificateError> {
 /// Wraps a P-256 key: version, algorithm and curve, then the key itself.
 fn p256_as_pkcs8(sec1: &[u8]) -> Vec<u8> {
     const HEAD: [u8; 24] = [
-        0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-        0xce, 0x3d, 0x03, 0x01, 0x07,
+        0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
     ];
     let mut inner = HEAD.to_vec();
     inner.extend(der(0x04, sec1));

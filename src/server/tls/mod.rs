@@ -108,11 +108,7 @@ impl TlsListener {
     }
 }
 
-async fn accept(
-    mut tcp: TcpListener,
-    acceptor: TlsAcceptor,
-    found: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
+async fn accept(mut tcp: TcpListener, acceptor: TlsAcceptor, found: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
     let room = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
