@@ -25,7 +25,7 @@ from world import CORE, TRAY, everything  # noqa: E402
 
 
 def milliseconds_to_icon(start):
-    """From exec to the desktop's word that an icon was registered; `start` returns the process."""
+    """From exec until the desktop reports that an icon was registered; `start` returns the process."""
     bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
     loop, seen = GLib.MainLoop(), []
 

@@ -15,11 +15,11 @@ use tokio::io::AsyncReadExt;
 
 use crate::ai_clients::format::{entries, with_entry, without_entry};
 use crate::ai_clients::known_clients::{CLIENTS, Format};
-use crate::client::sse;
 use crate::config::Config;
 use crate::config::document::Document;
 use crate::gateway::http::invalid_request;
 use crate::gateway::http::invalid_request::Refusal;
+use crate::os::sse;
 use crate::upstream::transport::legacy_sse_events;
 use crate::upstream::transport::legacy_sse_events::Heard;
 use crate::upstream::transport::stdio;

@@ -51,3 +51,7 @@ pub mod fuzzing;
 /// The tray app: model, view, supervisor, first run, launch at login.
 #[cfg(feature = "tray")]
 pub mod tray;
+
+/// Receives usage reports and counts people with them. Knows neither core nor tray.
+#[cfg(feature = "collector")]
+pub mod collector;

@@ -51,7 +51,7 @@ Var ran ; whether a tray ran that was ended here
     System::Call 'kernel32::CreateMutexW(p 0, i 0, w "${PRODUCT} Setup") p .r1 ?e'
     Pop $0
     ${If} $0 = 183 ; there already
-        MessageBox MB_OK|MB_ICONEXCLAMATION "Another installer of ${PRODUCT} is at work. Finish that one first." /SD IDOK
+        MessageBox MB_OK|MB_ICONEXCLAMATION "Another ${PRODUCT} installer is running. Finish it first." /SD IDOK
         SetErrorLevel 2
         Quit
     ${EndIf}
@@ -72,7 +72,7 @@ Var ran ; whether a tray ran that was ended here
     ${EndIf}
 !macroend
 
-; A core that somebody started by hand goes on with its old file, under another name.
+; A core that the user started keeps running from its old file, under another name.
 !macro MakeWay file
     ${If} ${FileExists} "$INSTDIR\${file}"
         Delete "$INSTDIR\${file}.old"
@@ -105,7 +105,7 @@ Section
     WriteUninstaller "$INSTDIR\uninstall.exe"
     ${If} ${Errors}
         SetErrorLevel 2
-        MessageBox MB_OK|MB_ICONSTOP "$INSTDIR cannot be written: see that the disk has room and the folder is yours, then start this installer again." /SD IDOK
+        MessageBox MB_OK|MB_ICONSTOP "Cannot write to $INSTDIR. Check that the disk is not full and that you may write to the folder, then run this installer again." /SD IDOK
         Abort
     ${EndIf}
     CreateShortcut "$SMPROGRAMS\${PRODUCT}.lnk" "$INSTDIR\${TRAY}"
@@ -124,9 +124,9 @@ Section
     ; The script's own strings are too short for a PATH.
     ExecWait '"$INSTDIR\${TRAY}" --add-to-path' $0
     ${If} $0 <> 0
-        DetailPrint "PATH could not be changed: terminals do not find ${CORE} by itself."
+        DetailPrint "Could not change PATH: terminals will not find ${CORE}."
     ${EndIf}
-    ; An upgrade of a tray that ran: it goes on, and no installer's word is told again.
+    ; An upgrade while the tray was running: it is restarted, without the installer as its launch source.
     ${If} $ran == yes
     ${AndIf} ${Silent}
         Exec '"$INSTDIR\${TRAY}"'
@@ -143,7 +143,7 @@ FunctionEnd
 
 Section Uninstall
     !insertmacro EndTray
-    ; The Run value, what Task Manager says of it, and the entry of PATH.
+    ; The Run value, its state in Task Manager, and the entry in PATH.
     ExecWait '"$INSTDIR\${TRAY}" --unregister'
     Delete "$SMPROGRAMS\${PRODUCT}.lnk"
     Delete "$INSTDIR\${CORE}.old"

@@ -6,26 +6,24 @@ use std::sync::LazyLock;
 
 use uuid::Uuid;
 
+use crate::ai_clients::backups::{backups, keep_backup, read, write};
 use crate::ai_clients::dry_run_diff::diff;
 use crate::ai_clients::entry::{Proxy, names_proxy};
-use crate::ai_clients::format::{ParseError, entries};
+use crate::ai_clients::format::entries;
 use crate::ai_clients::known_clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
 use crate::ai_clients::plan;
-use crate::ai_clients::plan::{Action, Backup, Change, Plan, Refusal};
+use crate::ai_clients::plan::{Backup, Plan};
 use crate::ai_clients::preview::{Previewed, masked_entry, summary};
+use crate::ai_clients::refusal::{ClientEditError, ErrorKind, done, failed, foreseen, in_words, located, refused};
 use crate::ai_clients::stdio_entry::Bridge;
 use crate::contract::api::{AiClient, ConnectPreview, ConnectResult};
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::os::environment::{Environment, home_directory};
-use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, replace_shared};
+use crate::os::files::Replaced;
 use crate::os::own_path;
 
-/// Claude Code keeps a project's history in its file: some megabytes are usual.
-const LARGEST: u64 = 64 << 20;
-/// Older backups are not looked at for an undo.
-const MOST_BACKUPS: usize = 20;
 /// A preview is good for as long as the core that made it runs.
 static PREVIEWS: LazyLock<String> = LazyLock::new(|| format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
 
@@ -42,41 +40,6 @@ pub enum Operation {
     Undo {
         backup: Option<String>,
     },
-}
-
-/// Why nothing was changed; `result` says it to a person.
-#[derive(Debug)]
-pub struct ClientEditError {
-    pub why: ErrorKind,
-    pub result: Box<ConnectResult>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    BadName,
-    Taken,
-    NotFound,
-    Conflict,
-    Changed,
-    Malformed,
-    Denied,
-    Failed,
-}
-
-impl ErrorKind {
-    /// The result's `action`: the contract's word where it has one.
-    fn word(self) -> &'static str {
-        match self {
-            ErrorKind::BadName => "unsupported",
-            ErrorKind::Taken => "already_exists",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::Conflict => "conflict",
-            ErrorKind::Changed => "precondition_failed",
-            ErrorKind::Malformed => "malformed",
-            ErrorKind::Denied => "denied",
-            ErrorKind::Failed => "failed",
-        }
-    }
 }
 
 /// Where clients keep their files for this person.
@@ -329,80 +292,6 @@ fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> Connect
     }
 }
 
-fn refused(result: &ConnectResult, why: ErrorKind, message: String) -> ClientEditError {
-    ClientEditError {
-        why,
-        result: Box::new(ConnectResult {
-            action: why.word().to_owned(),
-            message,
-            ..result.clone()
-        }),
-    }
-}
-
-fn failed(result: &ConnectResult, error: &io::Error) -> ClientEditError {
-    let why = if error.kind() == io::ErrorKind::PermissionDenied {
-        ErrorKind::Denied
-    } else {
-        ErrorKind::Failed
-    };
-    refused(result, why, format!("`{}` cannot be changed: {error}", result.config_path))
-}
-
-fn done(client: &Client, plan: &Plan) -> String {
-    let name = client.name;
-    match plan.action {
-        Action::Created | Action::Updated => format!("{name} is connected once it is started again"),
-        Action::AlreadyThere => format!("{name} is connected already, as `{}`", plan.name),
-        Action::Removed => format!("{name} is no longer connected"),
-        Action::Restored => format!("{name}'s configuration is what it was before"),
-        Action::Deleted => format!("{name} has no configuration file again, as before"),
-    }
-}
-
-fn foreseen(client: &Client, plan: &Plan) -> String {
-    let name = client.name;
-    match plan.action {
-        Action::Created | Action::Updated => format!("{name} would be connected, as `{}`", plan.name),
-        Action::AlreadyThere => done(client, plan),
-        Action::Removed => format!("{name} would no longer be connected"),
-        Action::Restored => format!("{name}'s configuration would be what it was before"),
-        Action::Deleted => format!("{name} would have no configuration file again, as before"),
-    }
-}
-
-fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (ErrorKind, String) {
-    let file = path.display();
-    match refusal {
-        Refusal::NoEntry(reason) => (ErrorKind::Failed, format!("{} cannot be connected: {reason}", client.name)),
-        Refusal::BadName(name) => {
-            let text = format!("`{name}` is no name for a server: expected 1 to 64 letters, digits, `-` and `_`");
-            (ErrorKind::BadName, text)
-        }
-        Refusal::Taken(name) => {
-            (ErrorKind::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
-        }
-        Refusal::NotFound { elsewhere: None } => (ErrorKind::NotFound, format!("{} is not connected", client.name)),
-        Refusal::NotFound { elsewhere: Some(name) } => {
-            (ErrorKind::NotFound, format!("`{name}` in `{file}` leads to another address; it was left alone"))
-        }
-        Refusal::Conflict => {
-            let text =
-                format!("`{file}` was changed since it was connected: disconnect instead, or put it right by hand");
-            (ErrorKind::Conflict, text)
-        }
-        Refusal::Malformed(mistake) => (ErrorKind::Malformed, format!("{}; it was left alone", located(path, mistake))),
-    }
-}
-
-fn located(path: &Path, mistake: &ParseError) -> String {
-    let (file, problem) = (path.display(), &mistake.problem);
-    match mistake.at {
-        Some((line, column)) => format!("`{file}`, line {line}, column {column}: {problem}"),
-        None => format!("`{file}` {problem}"),
-    }
-}
-
 fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
     let mut paths = client.paths(homes);
     let last = paths.pop();
@@ -412,68 +301,6 @@ fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
         path: PathBuf::new(),
         guarded: true,
     })
-}
-
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match read_bounded(path, LARGEST) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn write(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Replaced> {
-    match change {
-        Change::Nothing => Ok(Replaced::Done),
-        Change::Delete => remove_shared(path, before.unwrap_or_default()),
-        Change::Write(after) => {
-            if let (None, Some(directory)) = (before, path.parent()) {
-                std::fs::create_dir_all(directory)?;
-            }
-            replace_shared(path, before, after)
-        }
-    }
-}
-
-/// Keeps what is about to be replaced, unless a backup holds it already; its path.
-fn keep_backup(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Option<PathBuf>> {
-    // What is deleted holds our entry alone.
-    let (Some(before), Change::Write(_)) = (before, change) else { return Ok(None) };
-    if let Some(same) = backups(path).into_iter().find(|backup| backup.bytes == before) {
-        return Ok(Some(path.with_file_name(same.name)));
-    }
-    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let mut suffix = String::new();
-    for next in 1..100 {
-        let backup = path.with_file_name(format!("{}{now}{suffix}", backup_prefix(path)));
-        match create_like(&backup, path, before) {
-            Ok(()) => return Ok(Some(backup)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => suffix = format!("-{next}"),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other("there are too many backups of this second"))
-}
-
-/// The newest backups beside a file.
-fn backups(path: &Path) -> Vec<Backup> {
-    let prefix = backup_prefix(path);
-    let entries = path.parent().and_then(|directory| std::fs::read_dir(directory).ok());
-    let file_name = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
-    let mut names: Vec<String> =
-        entries.into_iter().flatten().filter_map(file_name).filter(|name| name.starts_with(&prefix)).collect();
-    names.sort_unstable_by(|one, other| other.cmp(one));
-    let backup = |name: String| {
-        Some(Backup {
-            bytes: read(&path.with_file_name(&name)).ok()??,
-            name,
-        })
-    };
-    names.into_iter().take(MOST_BACKUPS).filter_map(backup).collect()
-}
-
-fn backup_prefix(path: &Path) -> String {
-    format!("{}.bak.", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 #[cfg(test)]

@@ -1,33 +1,14 @@
 //! A configuration file of another program as text, with what must survive every edit.
 
+pub mod entries;
 pub mod json;
 pub mod toml;
 pub mod yaml;
 
 use serde_json::{Map, Value};
 
+use crate::ai_clients::format::entries::{Entries, ParseError};
 use crate::ai_clients::known_clients::{Client, Format};
-
-/// The servers that a configuration names, in its order.
-pub type Entries = Vec<(String, Value)>;
-
-/// What keeps a file from being edited.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParseError {
-    /// Line and column, from 1.
-    pub at: Option<(usize, usize)>,
-    /// Follows the file's name: "is not a JSON object".
-    pub problem: String,
-}
-
-impl ParseError {
-    pub fn of(problem: impl Into<String>) -> ParseError {
-        ParseError {
-            at: None,
-            problem: problem.into(),
-        }
-    }
-}
 
 /// The mark that some editors put before UTF-8.
 const MARK: &str = "\u{feff}";

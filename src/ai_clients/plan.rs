@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::ai_clients::entry::Proxy;
-use crate::ai_clients::format::{Entries, ParseError, entries, with_entry, without_entry};
+use crate::ai_clients::format::entries::{Entries, ParseError};
+use crate::ai_clients::format::{entries, with_entry, without_entry};
 use crate::ai_clients::known_clients::{Client, ENTRY_NAME};
 
 /// What becomes of a file, under which name our entry is in it, and how that is called.

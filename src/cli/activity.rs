@@ -1,10 +1,10 @@
 //! `mcpproxy activity`: the latest tool calls of the running core.
 
 use crate::cli::args::ActivityCommand;
-use crate::cli::core_link::CoreLink;
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, no_core};
+use crate::cli::error::CliError;
 use crate::cli::output::{pairs, print, rows};
-use crate::cli::upstream::no_core;
-use crate::cli::{CliError, Context};
 use crate::client::path_segment;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary};
 

@@ -82,6 +82,9 @@ pub enum Command {
     /// Show and change what is known about this installation's use
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
+    /// Show the format of the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print what makes a shell complete these commands
     Completion(CompletionArguments),
     /// Write the manual pages, for packages
@@ -347,6 +350,12 @@ pub struct DisconnectArguments {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
     /// Keep what standard input says: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
     Set(SecretName),
@@ -376,6 +385,17 @@ pub enum TelemetryCommand {
     /// Switch it off, at once and without a word about it to anybody
     #[command(alias = "off")]
     Disable,
+    /// Show what the collector stores for this installation
+    Received,
+    /// Delete what the collector stores for this installation, and use a new id from now on
+    Forget(ForgetArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArguments {
+    /// Skip the confirmation prompt
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,14 +3,16 @@
 use serde::Serialize;
 
 use crate::ai_clients::edit;
-use crate::ai_clients::edit::{ClientEditError, ErrorKind, Operation};
+use crate::ai_clients::edit::Operation;
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{CLIENTS, Client, Homes};
+use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
 use crate::cli::args::{ConnectArguments, DisconnectArguments};
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::{print, rows};
-use crate::cli::{CliError, Context};
 use crate::contract::api::{AiClient, ConnectResult, Status};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;

@@ -1,6 +1,7 @@
 //! Finds the core of an instance for a command, or works on its configuration file when there is none.
 
-use crate::cli::{CliError, Context};
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
 use crate::client::{CallError, Client};
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
@@ -11,7 +12,7 @@ use crate::contract::platform::Platform;
 use crate::os::environment::user_name;
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
-use crate::server::run::cannot_write;
+use crate::server::startup_error::cannot_write;
 
 /// The way to a core, where one runs.
 pub struct CoreLink {
@@ -107,6 +108,25 @@ pub fn config_error(error: &StoreError) -> CliError {
         exit,
         ..CliError::new(code, error.to_string())
     }
+}
+
+/// The core's own sentence says whether the server or a tool is unknown.
+pub fn missing(error: CallError, name: &str) -> CliError {
+    match &error {
+        CallError::Status { code: 404, .. } => CliError::new("SERVER_NOT_FOUND", error.to_string())
+            .guided(format!("`mcpproxy upstream inspect {name}` shows its tools")),
+        _ => error.into(),
+    }
+}
+
+pub fn no_core() -> CliError {
+    CliError::new("DAEMON_NOT_RUNNING", "no core runs here, so no server does")
+        .guided("start one with `mcpproxy serve` or the tray app")
+}
+
+pub fn not_found(name: &str) -> CliError {
+    CliError::new("SERVER_NOT_FOUND", format!("no server is called `{name}`"))
+        .guided("`mcpproxy upstream list` shows their names")
 }
 
 impl From<CallError> for CliError {

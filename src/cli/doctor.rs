@@ -1,9 +1,9 @@
 //! `mcpproxy doctor`: what needs a person's attention, and what helps.
 
-use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, config_error, no_core};
+use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::cli::upstream::no_core;
-use crate::cli::{CliError, Context};
 use crate::contract::api::Diagnostics;
 
 /// Exits 0 whatever it finds, as the existing command line does.

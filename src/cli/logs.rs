@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::args::{LogTail, LogsArguments, ServerLogsArguments};
+use crate::cli::context::Context;
+use crate::cli::core_link::not_found;
+use crate::cli::error::CliError;
 use crate::cli::output::{one_line, print};
-use crate::cli::upstream::not_found;
-use crate::cli::{CliError, Context};
 use crate::os::files;
 use crate::server::logging::newest_log;
 use crate::upstream::pool::log_file;

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::cli::{CliError, Context};
 use crate::contract::api::Takeover;
 use crate::contract::names;
 use crate::os::lock::{Attempt, Lock};

@@ -8,12 +8,15 @@
 pub mod activity;
 pub mod args;
 pub mod connect;
+pub mod context;
 pub mod core_link;
 pub mod doctor;
+pub mod error;
 pub mod logs;
 pub mod migrate;
 pub mod output;
 pub mod profile;
+pub mod received;
 pub mod secrets;
 pub mod status;
 pub mod stdio;
@@ -25,7 +28,6 @@ pub mod upstream;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
-use serde::Serialize;
 
 use crate::config::store::ConfigStore;
 use crate::contract::exit_code::ExitCode;
@@ -35,46 +37,11 @@ use crate::os::environment::{Environment, home_directory};
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
-use args::{Arguments, Command, Globals, UpstreamCommand};
+use args::{Arguments, Command, ConfigCommand, Globals, UpstreamCommand};
+use context::Context;
 use core_link::CoreLink;
+use error::CliError;
 use output::Format;
-
-/// A command's failure in the existing CLI's shape (contract: cli-config-telemetry §1.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CliError {
-    pub code: &'static str,
-    pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guidance: Option<String>,
-    #[serde(skip)]
-    pub exit: ExitCode,
-}
-
-impl CliError {
-    fn new(code: &'static str, message: impl Into<String>) -> CliError {
-        CliError {
-            code,
-            message: message.into(),
-            guidance: None,
-            exit: ExitCode::General,
-        }
-    }
-
-    fn guided(self, guidance: impl Into<String>) -> CliError {
-        CliError {
-            guidance: Some(guidance.into()),
-            ..self
-        }
-    }
-}
-
-/// Where a command works: one instance and its configuration file.
-pub struct Context {
-    pub root: InstanceRoot,
-    pub store: ConfigStore,
-    pub format: Format,
-    pub environment: Environment,
-}
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
@@ -116,6 +83,12 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             let mut script = Vec::new();
             clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
             let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+            Ok(ExitCode::Clean)
+        }
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = crate::config::schema::schema();
+            // Always JSON, whatever the output format.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{schema:#}\n").as_bytes());
             Ok(ExitCode::Clean)
         }
         Command::Manual { folder } => {
@@ -182,6 +155,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Secrets(_)
         | Command::Serve(_)
         | Command::Completion(_)
+        | Command::Config(_)
         | Command::Manual { .. }
         | Command::Version => Ok(()),
     }

@@ -3,7 +3,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::cli::CliError;
+use crate::cli::error::CliError;
+use crate::contract::api::ServerTool;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -53,6 +54,11 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:width$}  {}", one_line(value))).collect();
     lines.join("\n")
+}
+
+/// Where a tool stands, in a word.
+pub fn state(tool: &ServerTool) -> &str {
+    if tool.disabled { "off" } else { &tool.approval_status }
 }
 
 /// Control characters of a server's own text are shown and not obeyed.

@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::cli::{CliError, Context};
 use crate::client::path_segment;
 use crate::config::profiles::check_name;
 use crate::contract::api::{ActiveProfile, Profile, ProfileList};

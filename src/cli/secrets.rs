@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use crate::cli::CliError;
 use crate::cli::args::SecretsCommand;
+use crate::cli::error::CliError;
 use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
 
 /// Longest secret that every system's keychain takes (Windows: 2560 bytes of UTF-16).

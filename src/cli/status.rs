@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::cli::args::StatusArguments;
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::{pairs, print};
-use crate::cli::{CliError, Context};
 use crate::contract::api::{Info, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::server::run_facts::Facts;

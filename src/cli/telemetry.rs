@@ -7,10 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::args::{Input, TelemetryCommand};
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::{Format, pairs, print, rows};
+use crate::cli::received;
 use crate::cli::status::fact_lines;
-use crate::cli::{CliError, Context};
 use crate::contract::api::Status;
 use crate::contract::exit_code::ExitCode;
 use crate::os::files;
@@ -49,6 +51,10 @@ pub async fn run(context: &Context, link: &CoreLink, command: TelemetryCommand) 
         TelemetryCommand::Explain(from) => explain(context, from.from.as_ref()).map(|()| ExitCode::Clean),
         TelemetryCommand::Enable => switch(context, link, true).await.map(|()| ExitCode::Clean),
         TelemetryCommand::Disable => switch(context, link, false).await.map(|()| ExitCode::Clean),
+        TelemetryCommand::Received => received::received(context).await.map(|()| ExitCode::Clean),
+        TelemetryCommand::Forget(options) => {
+            received::forget(context, link, options.yes).await.map(|()| ExitCode::Clean)
+        }
     }
 }
 

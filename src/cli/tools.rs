@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
 use crate::cli::args::{CallArguments, CallCommand, ToolsCommand};
-use crate::cli::core_link::{CoreLink, config_error};
-use crate::cli::output::{print, rows};
-use crate::cli::upstream::{missing, no_core};
-use crate::cli::{CliError, Context};
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, config_error, missing, no_core};
+use crate::cli::error::CliError;
+use crate::cli::output::{print, rows, state};
 use crate::client::path_segment;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
 use crate::contract::exit_code::ExitCode;
@@ -54,11 +54,6 @@ fn listed(tools: &[ServerTool]) -> String {
         vec![name, state(tool).to_owned(), start(&tool.description)]
     };
     rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect())
-}
-
-/// Where a tool stands, in a word.
-pub fn state(tool: &ServerTool) -> &str {
-    if tool.disabled { "off" } else { &tool.approval_status }
 }
 
 /// Switches tools on or off, by the running core or in the configuration.

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::cli::{CliError, Context};
 use crate::contract::api::{Info, Update};
 use crate::server::jobs::check_for_updates::{LIMIT, check_now};
 

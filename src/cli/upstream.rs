@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::{AddArguments, RemoveArguments};
-use crate::cli::core_link::{CoreLink, config_error};
-use crate::cli::output::{Format, print, rows};
-use crate::cli::tools::state;
-use crate::cli::{CliError, Context};
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, config_error, missing, no_core, not_found};
+use crate::cli::error::CliError;
+use crate::cli::output::{Format, print, rows, state};
 use crate::client::CallError;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
@@ -252,20 +252,6 @@ fn approve_in_file(context: &Context, link: &CoreLink, name: &str, tools: &[Stri
     print(context.format, &Done::new(name, sentence), |done| done.sentence.clone())
 }
 
-/// The core's own sentence says whether the server or a tool is unknown.
-pub fn missing(error: CallError, name: &str) -> CliError {
-    match &error {
-        CallError::Status { code: 404, .. } => CliError::new("SERVER_NOT_FOUND", error.to_string())
-            .guided(format!("`mcpproxy upstream inspect {name}` shows its tools")),
-        _ => error.into(),
-    }
-}
-
-pub fn no_core() -> CliError {
-    CliError::new("DAEMON_NOT_RUNNING", "no core runs here, so no server does")
-        .guided("start one with `mcpproxy serve` or the tray app")
-}
-
 /// The entry as it is written; a new server waits for approval where that is on.
 fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     let invalid = |message: String| CliError::new("INVALID_INPUT", message);
@@ -360,9 +346,4 @@ fn confirmed(name: &str) -> bool {
 
 fn server_path(name: &str) -> String {
     format!("/api/v1/servers/{}", crate::client::path_segment(name))
-}
-
-pub fn not_found(name: &str) -> CliError {
-    CliError::new("SERVER_NOT_FOUND", format!("no server is called `{name}`"))
-        .guided("`mcpproxy upstream list` shows their names")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::sse::{Event, Parser};
+use crate::os::sse::{Event, Parser};
 
 /// The core says something every 30 s: after three times nothing it hangs, or this computer slept.
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);

@@ -3,12 +3,11 @@
 mod call;
 mod events;
 mod message;
-pub mod sse;
 
+pub use crate::os::sse::Event;
 pub use call::{CallError, Client};
 pub use events::EventStream;
 pub use message::Reply;
-pub use sse::Event;
 
 /// A server's name as one segment of an address: everything that is not plain is percent-encoded.
 pub fn path_segment(name: &str) -> String {

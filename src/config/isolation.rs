@@ -1,21 +1,23 @@
 //! Whether a server is to run shut off from the computer: `docker_isolation`, and `isolation` of its entry. The existing core
 //! does that; this one cannot, and starts no such server as if nothing were said. The rules are the existing core's.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{Protocol, ServerConfig, text_or_none};
+use crate::config::deserialize::text_or_none;
 
-/// `docker_isolation`, or `isolation` of a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Isolation from this computer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Isolation {
+    /// `true` means `docker`, unless `mode` is set.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// `docker`, `sandbox` or `none`: says more than `enabled`.
+    /// `docker`, `sandbox` or `none`. Takes precedence over `enabled`.
     #[serde(default, deserialize_with = "text_or_none")]
     pub mode: Option<String>,
 }
 
-const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 impl Isolation {
     /// What a server's own words and those for all come to.
@@ -30,22 +32,6 @@ impl Isolation {
             enabled: self.enabled,
             mode: Some(self.mode.as_deref().unwrap_or(inherited).to_owned()),
         }
-    }
-}
-
-impl ServerConfig {
-    /// Why the server is not started, and what to do, where it is to run shut off.
-    pub fn must_be_isolated(&self) -> Option<String> {
-        let mode = self.isolation.mode.as_deref().filter(|mode| *mode != NONE)?;
-        let command = self.command.as_deref().unwrap_or_default();
-        // One that runs in a container of its own is not put into another.
-        if self.effective_protocol() != Protocol::Stdio || command.contains("docker") {
-            return None;
-        }
-        Some(format!(
-            "it is to run shut off from this computer (`{mode}`, by `docker_isolation` or its own `isolation`), which this core cannot do: \
-             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it as any other program of yours"
-        ))
     }
 }
 

@@ -3,118 +3,140 @@
 //! Only what this core acts on is typed. Everything else a person or another program wrote stays in the
 //! [`document`] and is written back as it was.
 
+mod deserialize;
 pub mod document;
 mod edit_profiles;
 pub mod isolation;
 pub mod profiles;
 pub mod references;
+pub mod schema;
+pub mod server;
 pub mod serving;
 pub mod store;
 pub mod switches;
 pub mod trust;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 
+use crate::config::deserialize::{null_as_default, optional_duration, text_or_none, yes};
 use crate::config::isolation::Isolation;
 use crate::config::profiles::ProfileConfig;
 use crate::config::serving::{Concurrency, RoutingMode, TlsConfig};
-use crate::config::trust::Trust;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
-/// The settings this core acts on.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
+
+/// The settings that MCPProxy uses. Other keys are kept as they are.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(expecting = "an object of settings")]
 pub struct Config {
-    /// TCP address, `host:port`; `:port` means every interface.
+    /// Address that the core listens on, `host:port`. `:port` means every network interface.
     #[serde(default = "default_listen", deserialize_with = "text_or_default_listen")]
+    #[schemars(with = "Option<String>")]
     pub listen: String,
-    /// `unix://…` or `npipe://…` instead of the instance root's own address.
+    /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
     #[serde(default)]
     pub tray_endpoint: Option<String>,
-    /// Whether to listen on the local address at all.
+    /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
     #[serde(default = "yes")]
     pub enable_socket: bool,
-    /// Key for TCP; generated and saved when it is missing.
+    /// Key for REST over TCP, sent as the header `X-API-Key`. Generated and saved if missing.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// Whether `/mcp` over TCP asks for the key, too.
+    /// Requires the key for `/mcp`, too. Always on if `listen` is not a loopback address.
     #[serde(default)]
     pub require_mcp_auth: bool,
-    /// Host names besides loopback that `/mcp` answers to.
+    /// Host names that `/mcp` accepts besides loopback names.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
-    /// The upstream servers, a list.
+    /// The servers.
     #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
-    /// AI clients may not change servers, and are not offered the tools for it: two words for the same here.
+    /// Hides the tools that manage servers from AI clients.
     #[serde(default)]
     pub disable_management: bool,
+    /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
-    /// Whether AI clients may add servers, which wait for a person's approval then.
+    /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
-    /// Whether AI clients may remove servers.
+    /// Lets AI clients remove servers.
     #[serde(default = "yes")]
     pub allow_server_remove: bool,
-    /// Whether new and changed tools wait for a person's approval.
+    /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// How many tools `retrieve_tools` returns when the caller does not say, 1 to 1000.
+    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
+    #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
-    /// Longest text of a result in characters, before it is cut; 0 means any.
+    /// Longest text of a result, in characters, before it is cut; also the longest search result. 0 means no limit.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
+    #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// What a search shows of tools where its caller does not say: `full`, or `compact`.
+    /// Detail of a search result if the client does not choose: `full` or `compact`.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
-    /// How long a tool call may take.
+    /// Longest duration of a tool call, such as `90s` or `2m`.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
+    #[schemars(with = "Option<String>", extend("default" = "2m"))]
     pub call_tool_timeout: Duration,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<IntentDeclaration>")]
     pub intent_declaration: IntentDeclaration,
-    /// What holds for servers whose entries say nothing of it.
+    /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Isolation>")]
     pub docker_isolation: Isolation,
-    /// Named sets of servers.
+    /// Named sets of servers, each with an endpoint of its own: `/mcp/p/NAME`.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<ProfileConfig>>")]
     pub profiles: Vec<ProfileConfig>,
     /// The profile of sessions that choose none.
     #[serde(default, deserialize_with = "text_or_none")]
     pub active_profile: Option<String>,
-    /// What `/mcp` offers.
+    /// What `/mcp` offers: `retrieve_tools` (search) or `direct` (every tool).
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub routing_mode: RoutingMode,
+    /// HTTPS on the TCP address.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<TlsConfig>")]
     pub tls: TlsConfig,
-    /// How many calls of all servers together run at once; 0 means any number.
+    /// How many calls of all servers together run at once. 0 means any number.
     #[serde(default)]
     pub max_concurrent_requests: Option<usize>,
-    /// How many wait; 0 means none.
+    /// How many calls wait if that many run. The next is refused.
     #[serde(default)]
     pub queue_size: Option<usize>,
-    /// How long they wait.
+    /// Longest wait of a call, such as `30s`.
     #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
     pub queue_timeout: Option<Duration>,
-    /// Limits of each server's calls, unless its entry says otherwise.
+    /// The same limits for each server whose entry does not set them.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Concurrency>")]
     pub server_concurrency_defaults: Concurrency,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<UpdateCheck>")]
     pub update_check: UpdateCheck,
 }
 
-/// `intent_declaration`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Checks of a call against what the server says about its tool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct IntentDeclaration {
-    /// Whether a tool that its server calls destructive is refused under the other two call tools.
+    /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
     #[serde(default = "yes")]
     pub strict_server_validation: bool,
 }
@@ -127,177 +149,28 @@ impl Default for IntentDeclaration {
     }
 }
 
-/// `telemetry`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Anonymous usage reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TelemetryConfig {
-    /// Absent means yes.
+    /// `false` turns usage reports off.
     #[serde(default)]
     pub enabled: Option<bool>,
-    /// A random UUIDv4, kept byte for byte.
+    /// Random UUIDv4 of this installation.
     #[serde(default)]
     pub anonymous_id: Option<String>,
-    /// RFC 3339.
+    /// When the identifier was created (RFC 3339).
     #[serde(default)]
     pub anonymous_id_created_at: Option<String>,
-    /// Version of the last accepted heartbeat.
+    /// Version in the last accepted report.
     #[serde(default)]
     pub last_reported_version: Option<String>,
-    /// A person has been told; nothing is sent before.
+    /// The user has seen the notice. No report is sent before.
     #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub notice_shown: bool,
-    /// Where heartbeats go; without one nothing is sent.
+    /// URL of the collector. Without one, nothing is sent.
     #[serde(default)]
     pub endpoint: Option<String>,
-}
-
-/// One entry of `mcpServers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct ServerConfig {
-    /// Unique, without a colon: tools are called `server:tool`.
-    pub name: String,
-    #[serde(default)]
-    pub protocol: Protocol,
-    #[serde(default)]
-    pub command: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub args: Vec<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub env: BTreeMap<String, String>,
-    #[serde(default)]
-    pub working_dir: Option<PathBuf>,
-    #[serde(default)]
-    pub url: Option<String>,
-    /// Sent with every request to `url`; never shown.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub headers: BTreeMap<String, String>,
-    /// How to sign in to `url`, where it does not say so itself.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub oauth: OauthConfig,
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Its tools are neither shown nor called until a person approves the server.
-    #[serde(default)]
-    pub quarantined: bool,
-    /// New and changed tools do not wait: the older word.
-    #[serde(default)]
-    pub skip_quarantine: bool,
-    /// The newer word for the same; `true` for every server when `quarantine_enabled` is off.
-    #[serde(default)]
-    pub auto_approve_tool_changes: Option<bool>,
-    /// The newest word for it: `auto`, `scan` or `manual`.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub trust_mode: Option<String>,
-    /// Only these of its tools are on, if there are any here.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub enabled_tools: Vec<String>,
-    /// These of its tools are off.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub disabled_tools: Vec<String>,
-    /// Whether it is to run shut off, `docker_isolation` taken into account.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub isolation: Isolation,
-    /// Whether clients are shown its prompts.
-    #[serde(default)]
-    pub expose_prompts: Option<bool>,
-    /// How long it may take to start, downloads included.
-    #[serde(default, deserialize_with = "optional_duration")]
-    pub init_timeout: Option<Duration>,
-    /// How many of its calls run at once; 0 means any number.
-    #[serde(default)]
-    pub max_concurrent_requests: Option<usize>,
-    /// How many wait; 0 means none.
-    #[serde(default)]
-    pub queue_size: Option<usize>,
-    /// How long they wait.
-    #[serde(default, deserialize_with = "optional_duration")]
-    pub queue_timeout: Option<Duration>,
-}
-
-/// `oauth` of a server: a client that was registered by hand, and what to ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct OauthConfig {
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_id: Option<String>,
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub client_secret: Option<String>,
-    /// An address of this computer, as the client was registered with it.
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub redirect_uri: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub scopes: Vec<String>,
-    /// What is said to the sign-in page beside what the protocol says, such as an `audience`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub extra_params: BTreeMap<String, String>,
-}
-
-/// How an upstream server is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    #[serde(rename = "stdio")]
-    Stdio,
-    #[serde(rename = "http")]
-    Http,
-    #[serde(rename = "sse")]
-    Sse,
-    #[serde(rename = "streamable-http")]
-    StreamableHttp,
-    /// By what is there: a command means stdio, an address HTTP.
-    #[default]
-    #[serde(rename = "auto", alias = "")]
-    Auto,
-}
-
-impl Protocol {
-    /// The word as it stands in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Protocol::Stdio => "stdio",
-            Protocol::Http => "http",
-            Protocol::Sse => "sse",
-            Protocol::StreamableHttp => "streamable-http",
-            Protocol::Auto => "auto",
-        }
-    }
-}
-
-impl ServerConfig {
-    /// Whether new and changed tools of this server do not wait for approval.
-    pub fn trusts_changes(&self) -> bool {
-        self.trust() == Trust::Auto
-    }
-
-    /// Who approves new and changed tools of this server.
-    pub fn trust(&self) -> Trust {
-        Trust::effective(self.trust_mode.as_deref(), self.auto_approve_tool_changes, self.skip_quarantine)
-    }
-
-    /// The limits of its calls, in a configuration with these defaults.
-    pub fn concurrency(&self, default: &Concurrency) -> Concurrency {
-        let own = Concurrency {
-            max_concurrent_requests: self.max_concurrent_requests,
-            queue_size: self.queue_size,
-            queue_timeout: self.queue_timeout,
-        };
-        own.or(default)
-    }
-
-    /// The entry for the older transport, where nothing says that the server is not of that kind.
-    pub fn over_sse(&self) -> Option<ServerConfig> {
-        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
-        may_be.then(|| ServerConfig {
-            protocol: Protocol::Sse,
-            ..self.clone()
-        })
-    }
-
-    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
-    pub fn effective_protocol(&self) -> Protocol {
-        match self.protocol {
-            Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
-            Protocol::Auto => Protocol::StreamableHttp,
-            said => said,
-        }
-    }
 }
 
 /// Why a configuration cannot be used: where, and what was expected there.
@@ -442,10 +315,6 @@ fn position(text: &str, needle: &str) -> (usize, usize) {
     (line, column)
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
@@ -460,16 +329,6 @@ fn default_response_limit() -> usize {
 
 fn default_call_timeout() -> Duration {
     Duration::from_secs(120)
-}
-
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// The existing core writes an empty text for what is not set.
-fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|text| !text.is_empty()))
 }
 
 fn text_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -488,15 +347,6 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
 
 fn response_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_response_limit))
-}
-
-/// Reads a Go duration, a text such as `90s`, `2m` or `1h30m`.
-fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = said.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration, expected a text such as `90s` or `2m`"));
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map(Some).map_err(|_| wrong())
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::deserialize::null_as_default;
 
 /// One entry of `profiles`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ProfileConfig {
     /// Its name, which is part of its URL: `/mcp/p/NAME`.
     pub name: String,
     /// Names of servers. One that does not exist is skipped; without any, the profile shows nothing.
-    #[serde(default, deserialize_with = "null_as_none")]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub servers: Vec<String>,
 }
 
@@ -115,10 +119,6 @@ impl ProfileScope {
     pub fn is_unlimited(&self) -> bool {
         self.limit.is_none()
     }
-}
-
-fn null_as_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

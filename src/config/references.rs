@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::ServerConfig;
+use crate::config::server::ServerConfig;
 
 /// Why an entry cannot be used as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

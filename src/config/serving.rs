@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+
+use crate::config::deserialize::optional_duration;
 
 /// `routing_mode`: what `/mcp` offers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +52,7 @@ impl<'de> Deserialize<'de> for RoutingMode {
 }
 
 /// `tls`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TlsConfig {
     /// HTTPS instead of HTTP on the TCP address.
     #[serde(default)]
@@ -71,7 +74,7 @@ impl TlsConfig {
 }
 
 /// `max_concurrent_requests`, `queue_size` and `queue_timeout`: at the top, in `server_concurrency_defaults` or in an entry.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Concurrency {
     /// How many calls run at once; 0 means any number.
     #[serde(default)]
@@ -80,7 +83,8 @@ pub struct Concurrency {
     #[serde(default)]
     pub queue_size: Option<usize>,
     /// How long they wait.
-    #[serde(default, deserialize_with = "super::optional_duration")]
+    #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
     pub queue_timeout: Option<Duration>,
 }
 

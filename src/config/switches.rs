@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::config::ServerConfig;
 use crate::config::document::{Document, EditError};
+use crate::config::server::ServerConfig;
 
 impl ServerConfig {
     /// Whether a tool is on.

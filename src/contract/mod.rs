@@ -4,6 +4,7 @@ pub mod api;
 pub mod endpoint;
 pub mod exit_code;
 pub mod instance_root;
+pub mod json_rpc;
 pub mod launch;
 pub mod lenient;
 pub mod names;

@@ -17,7 +17,8 @@ use crate::config::profiles::{Choices, ProfileScope};
 use crate::contract::names;
 use crate::gateway::search_mode::error_results::failed;
 use crate::os::files;
-use crate::upstream::pool::{CallError, UpstreamPool};
+use crate::upstream::error::CallError;
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
 /// The tool that chooses a session's profile.

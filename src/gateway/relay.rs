@@ -1,10 +1,11 @@
-//! Leads one request of a client to a server, and what the server says or asks meanwhile back to that client.
+//! Passes one client request to a server, and what the server reports or asks meanwhile back to that client.
 #![expect(
     deprecated,
     reason = "sampling, roots and log messages are of all revisions but the newest"
 )]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ErrorData;
@@ -18,17 +19,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::gateway::Proxy;
-use crate::gateway::input_required::{Fingerprint, InputRequired, Resumed};
-use crate::upstream::pool::CallError;
+use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
+use crate::upstream::error::CallError;
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};
 use crate::upstream::session::subscriptions::is_at_least;
 
-/// A request's way.
+/// One request on its way to a server.
 pub struct Relay<'a> {
-    proxy: &'a Proxy,
+    pool: &'a UpstreamPool,
+    pending_inputs: &'a Arc<PendingInputs>,
     server: &'a str,
     session: SessionId,
     context: &'a RequestContext<RoleServer>,
@@ -52,19 +54,22 @@ const MOST_AT_ONCE: usize = 16;
 const GATHER: Duration = Duration::from_millis(50);
 
 impl<'a> Relay<'a> {
-    /// The way of a session's request to a server.
+    /// A session's request to a server; `limit` is how long the server may take.
     pub fn new(
-        proxy: &'a Proxy,
+        pool: &'a UpstreamPool,
+        pending_inputs: &'a Arc<PendingInputs>,
+        limit: Duration,
         server: &'a str,
         session: SessionId,
         context: &'a RequestContext<RoleServer>,
     ) -> Relay<'a> {
         Relay {
-            proxy,
+            pool,
+            pending_inputs,
             server,
             session,
             context,
-            limit: proxy.call_limit(),
+            limit,
             park: None,
         }
     }
@@ -74,10 +79,10 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// [`CallError`].
     pub async fn pass(&self, request: ClientRequest) -> Result<ServerResult, CallError> {
-        let peer = self.proxy.upstreams().peer(self.server)?;
+        let peer = self.pool.peer(self.server)?;
         let (caller, hearing) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;
-        let sent = sent.map_err(|error| self.proxy.upstreams().failed(self.server, error))?;
+        let sent = sent.map_err(|error| self.pool.failed(self.server, error))?;
         self.follow(sent, hearing, None).await
     }
 
@@ -97,7 +102,7 @@ impl<'a> Relay<'a> {
         self.park = Some(asked);
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
-        let resumed = self.proxy.pending_inputs().resume(&state, asked, &again.answers.unwrap_or_default());
+        let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Refused)? {
             Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.hearing, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
@@ -166,7 +171,7 @@ impl<'a> Relay<'a> {
                         let error = ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data));
                         return Err(CallError::Refused(error));
                     }
-                    return answer.map_err(|error| self.proxy.upstreams().failed(self.server, error));
+                    return answer.map_err(|error| self.pool.failed(self.server, error));
                 }
                 () = tokio::time::sleep_until(gathered), if !open.is_empty() => {
                     let Some(request) = self.park else { continue };
@@ -176,7 +181,7 @@ impl<'a> Relay<'a> {
                         hearing,
                         questions: std::mem::take(&mut open),
                     };
-                    match self.proxy.pending_inputs().park(waits) {
+                    match self.pending_inputs.park(waits) {
                         Ok(asked) => return Ok(ServerResult::InputRequiredResult(asked)),
                         Err(refused) => {
                             let text = "too many requests wait for their clients' answers";

@@ -1,7 +1,6 @@
 //! Does one thing to the machine and says how it went. Never asks why, never decides.
 
 pub mod block_in_place;
-
 pub mod browser;
 pub mod environment;
 pub mod files;
@@ -12,3 +11,4 @@ pub mod lock;
 pub mod memory;
 pub mod own_path;
 pub mod process;
+pub mod sse;

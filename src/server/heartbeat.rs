@@ -1,11 +1,12 @@
 //! The next heartbeat of this core, as a value: building one changes nothing, so looking at it does not either.
 
 use crate::config::{Config, TelemetryConfig};
+use crate::server::rest::views::server_stats;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::{
     AnonymousId, FeatureFlags, Moment, RoutingMode, ServerProtocolCounts, Snapshot, StartupOutcome,
 };
-use crate::upstream::snapshot::{Snapshot as Server, server_stats};
+use crate::upstream::snapshot::Snapshot as Server;
 
 /// Everything a heartbeat of this core says at `now` (Unix seconds).
 pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: AnonymousId, now: i64) -> Snapshot {

@@ -1,4 +1,4 @@
-//! The MCP proxy and its command line. Does not know that a tray exists.
+//! The running core: start, router, REST, events, background jobs. Does not know that a tray exists.
 
 pub mod encryption;
 pub mod event_log;
@@ -7,8 +7,10 @@ pub mod jobs;
 pub mod listeners;
 pub mod logging;
 pub mod rest;
+pub mod router;
 pub mod run;
 pub mod run_facts;
+pub mod startup_error;
 pub mod state;
 pub mod take_over;
 #[cfg(target_os = "linux")]

@@ -7,55 +7,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
-use axum::http::Method;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
 use axum::serve::ListenerExt as _;
-use http_body_util::BodyExt as _;
-use rmcp::transport::streamable_http_server::session::SessionStore;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
-use crate::config::serving::RoutingMode;
-use crate::config::store::{ConfigStore, StoreError};
-use crate::contract::api::Update;
+use crate::config::store::ConfigStore;
+use crate::config::{Config, TelemetryConfig};
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
-use crate::gateway::http::paths::{known_profile, unknown_path};
-use crate::gateway::{
-    DirectHandler, FastPath, Handler, PersistentSessions, Proxy, Tools, explain, fast_path_middleware, without_priming,
-};
+use crate::control::live_config::LiveConfig;
+use crate::control::servers::ServerControl;
+use crate::gateway::Proxy;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
-use crate::os::lock::{Attempt, Lock};
 use crate::server::encryption;
+use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
+use crate::server::jobs::reindex::follow;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
 use crate::server::listeners::{LocalDoor, bind_tcp, is_loopback};
 use crate::server::rest;
-use crate::server::rest::{EventLog, Listener};
+use crate::server::rest::Listener;
+use crate::server::router::Routes;
 use crate::server::run_facts::RunFacts;
+use crate::server::startup_error::{ServeError, lock_instance, unbound, unusable_config};
 use crate::server::state::App;
 use crate::server::take_over::{self, TakeOverError, take_over};
 use crate::telemetry::payload::AnonymousId;
-use crate::telemetry::store::recorder::Recorder;
 use crate::upstream::approvals::Approvals;
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::pool::UpstreamPool;
-use crate::upstream::snapshot::Snapshot;
 
 /// What `mcpproxy serve` was told.
 pub struct ServeOptions {
@@ -68,19 +56,8 @@ pub struct ServeOptions {
     pub environment: Environment,
 }
 
-/// Why the core did not serve: an exit code, what happened, what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{sentence}")]
-pub struct ServeError {
-    pub code: ExitCode,
-    pub sentence: String,
-    pub help: String,
-}
-
 /// How long open requests may take to finish once the core is to stop.
 const DRAIN: Duration = Duration::from_secs(3);
-/// Changes that come together are told together.
-const GATHER: Duration = Duration::from_millis(50);
 
 /// Serves until it is asked to stop.
 ///
@@ -112,8 +89,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
 
     let core = Core::new(&options, store, config, address, local.as_ref().map(|(address, _)| address));
     carry_over_activation(&core.app);
-    core.app.upstreams.admission().configure(&core.config.borrow());
-    core.app.upstreams.apply(&core.config.borrow().servers).await;
+    core.app.config.start_servers().await;
     let serving = core.open_doors(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
     show_notice(&core.app).await;
@@ -131,11 +107,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         }
     };
     // Calls under way need their servers and their sessions; what takes longer is cut off.
-    core.in_flight.close();
-    let _ = tokio::time::timeout(DRAIN, core.in_flight.wait()).await;
-    core.sessions.cancel();
+    core.routes.drain(DRAIN).await;
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
-    core.remembered.save();
+    core.routes.save_sessions();
     core.app.facts.close();
     tracing::info!("stopped");
     Ok(())
@@ -149,7 +123,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
 async fn show_notice(app: &App) {
     if notice_due(app) {
         eprintln!("{NOTICE}");
-        if let Err(error) = app.edit_telemetry(|set| set("notice_shown", true.into())).await {
+        if let Err(error) = app.config.edit_telemetry(vec![("notice_shown", true.into())]).await {
             tracing::warn!("that the notice was shown is not remembered, so nothing is sent: {error}");
         }
     }
@@ -158,15 +132,8 @@ async fn show_notice(app: &App) {
 /// The parts that live as long as the core serves.
 struct Core {
     app: Arc<App>,
-    config: watch::Receiver<Arc<Config>>,
     ready: watch::Sender<bool>,
-    trusted: Vec<String>,
-    loopback: bool,
-    remembered: Arc<PersistentSessions>,
-    /// Requests that are being answered.
-    in_flight: TaskTracker,
-    /// Ends every session.
-    sessions: CancellationToken,
+    routes: Routes,
 }
 
 impl Core {
@@ -177,12 +144,11 @@ impl Core {
         address: SocketAddr,
         local: Option<&LocalAddress>,
     ) -> Core {
-        crate::upstream::snapshot::prepare();
+        crate::upstream::transport::http::prepare();
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
-        let trusted = config.trusted_hosts.clone();
-        let facts = RunFacts::new(&options.root, &options.environment);
-        facts.follow(&config.telemetry);
+        let trusted_hosts = config.trusted_hosts.clone();
+        let facts = Arc::new(RunFacts::new(&options.root, &options.environment));
         let approvals = Approvals::load(&options.root.tool_approvals());
         let approvals = approvals.with_imported(&options.root.takeover_approvals());
         let keychain: Option<Arc<dyn Keychain>> = match options.environment.non_empty(names::ENV_KEYRING_WRITE) {
@@ -191,23 +157,23 @@ impl Core {
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
         let upstreams = Arc::new(UpstreamPool::new(&options.root.logs(), approvals, tokens));
-        let started = config.clone();
-        let (config, config_seen) = watch::channel(config);
-        let (mistake, mistake_seen) = watch::channel(None);
+        let on_telemetry = {
+            let facts = facts.clone();
+            Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
+        };
+        let config = Arc::new(LiveConfig::new(store, config, upstreams.clone(), on_telemetry));
+        let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone()));
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
-        let proxy = Proxy::new(upstreams.clone(), config_seen.clone(), facts.recorder(), facts.counts());
+        let proxy = Proxy::new(upstreams.clone(), config.subscribe(), facts.recorder(), facts.counts());
         let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
         let stop = CancellationToken::new();
-        let changes = follow(&upstreams, mistake_seen, update_seen, &proxy, &facts, &stop);
+        let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
             root: options.root.clone(),
             config,
-            started,
-            mistake,
+            control,
             update,
-            store,
-            edits: tokio::sync::Mutex::default(),
             upstreams,
             proxy,
             facts,
@@ -221,14 +187,9 @@ impl Core {
         });
         tokio::spawn(rest::tell_changes(app.clone(), changes));
         Core {
+            routes: Routes::new(app.clone(), is_loopback(address), trusted_hosts),
             app,
-            config: config_seen,
             ready,
-            trusted,
-            loopback: is_loopback(address),
-            remembered: PersistentSessions::load(options.root.mcp_sessions()),
-            in_flight: TaskTracker::new(),
-            sessions: CancellationToken::new(),
         }
     }
 
@@ -241,93 +202,16 @@ impl Core {
     ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
         let mut doors = Vec::new();
         let stop = self.app.stop.clone();
-        let router = self.router(Listener::Tcp);
+        let router = self.routes.router(Listener::Tcp);
         doors.push(serve_tcp(tcp, certificate, router, stop));
         if let Some(local) = local {
             let stop = self.app.stop.clone();
-            let router = self.router(Listener::Local);
+            let router = self.routes.router(Listener::Local);
             let served =
                 axum::serve(LocalDoor(local), router).with_graceful_shutdown(async move { stop.cancelled().await });
             doors.push(tokio::spawn(served.into_future()));
         }
         doors
-    }
-
-    fn router(&self, door: Listener) -> Router {
-        let app = self.app.clone();
-        let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(self.sessions.child_token());
-        let hosts: Option<Arc<[String]>> = if door == Listener::Tcp && !self.loopback {
-            // Reached by names we cannot know; the key is what protects it then.
-            settings = settings.disable_allowed_hosts();
-            None
-        } else {
-            let hosts: Vec<String> = settings.allowed_hosts.iter().chain(&self.trusted).cloned().collect();
-            // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
-            settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
-            settings = settings.with_allowed_hosts(hosts.clone());
-            Some(hosts.into())
-        };
-        let short = |place| FastPath {
-            proxy: self.app.proxy.clone(),
-            sessions: Arc::default(),
-            hosts: hosts.clone(),
-            place,
-        };
-        let (fast_search, fast_direct) = (short(Tools::Own), short(Tools::All));
-        let (all, sessions) = (self.app.proxy.clone(), fast_direct.sessions.clone());
-        let (open, known) = (sessions_in_memory(), sessions.clone());
-        let all = StreamableHttpService::new(
-            move || Ok(DirectHandler::new(all.clone(), sessions.clone())),
-            open.clone(),
-            remembering(settings.clone(), self.remembered.at(Tools::All, open, known)),
-        );
-        let sessions = fast_search.sessions.clone();
-        let (open, known) = (sessions_in_memory(), sessions.clone());
-        let mcp = StreamableHttpService::new(
-            move || Ok(Handler::new(app.clone(), sessions.clone())),
-            open.clone(),
-            remembering(settings, self.remembered.at(Tools::Own, open, known)),
-        );
-        let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
-        let profile = format!("{}/{{profile}}", names::MCP_PROFILE_PATH);
-        let is_direct = self.config.borrow().routing_mode == RoutingMode::Direct;
-        let mut of_search = Router::new();
-        let mut of_direct = Router::new();
-        // With and without the slash that clients and people add.
-        for path in [names::MCP_PATH, "/mcp/"] {
-            if is_direct {
-                of_direct = of_direct.route_service(path, all.clone());
-            } else {
-                of_search = of_search.route_service(path, mcp.clone());
-            }
-        }
-        let known_profile = from_fn_with_state(self.app.proxy.clone(), known_profile);
-        let mcp = of_search
-            .route_service(names::MCP_CALL_PATH, mcp.clone())
-            .route_service(names::MCP_CODE_PATH, mcp.clone())
-            .route_service(&profile, mcp)
-            .layer(known_profile.clone())
-            .layer(from_fn(explain))
-            .layer(from_fn(without_priming))
-            .layer(from_fn_with_state(fast_search, fast_path_middleware));
-        let all = of_direct
-            .route_service(names::MCP_ALL_PATH, all.clone())
-            .route_service(&one, all.clone())
-            .route_service(&format!("{profile}/all"), all)
-            .layer(known_profile)
-            .layer(from_fn(explain))
-            .layer(from_fn(without_priming))
-            .layer(from_fn_with_state(fast_direct, fast_path_middleware));
-        let mcp = mcp.merge(all).route("/mcp/{*rest}", axum::routing::any(unknown_path));
-        let asks_for_key = self.config.borrow().require_mcp_auth || (door == Listener::Tcp && !self.loopback);
-        let mcp = if asks_for_key {
-            let access = from_fn_with_state((self.app.clone(), door), rest::check_access);
-            mcp.layer(access)
-        } else {
-            mcp
-        };
-        let counted = from_fn_with_state(self.in_flight.clone(), count);
-        rest::router(self.app.clone(), door).merge(mcp).layer(counted)
     }
 }
 
@@ -407,160 +291,6 @@ fn not_taken_over(error: &TakeOverError) -> ServeError {
     }
 }
 
-/// Counts a request until all of its answer is with the client; not one that listens for as long as the core serves.
-async fn count(State(in_flight): State<TaskTracker>, request: Request, next: Next) -> Response {
-    let listens = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
-    if request.method() != Method::POST || listens {
-        return next.run(request).await;
-    }
-    let counted = in_flight.token();
-    let answer = next.run(request).await;
-    if answer.body().size_hint().exact().is_some() {
-        // Nothing more is asked of anybody for it; the connection ends when it is sent.
-        return answer;
-    }
-    answer.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _ = &counted;
-            frame
-        }))
-    })
-}
-
-/// A session that is not used for so long ends in memory, where it takes some 70 kB; it goes on when it is used again.
-const SESSION_IDLE: Duration = Duration::from_mins(30);
-
-fn sessions_in_memory() -> Arc<LocalSessionManager> {
-    let mut manager = LocalSessionManager::default();
-    manager.session_config.keep_alive = Some(SESSION_IDLE);
-    Arc::new(manager)
-}
-
-fn remembering(
-    mut settings: StreamableHttpServerConfig,
-    sessions: Arc<dyn SessionStore>,
-) -> StreamableHttpServerConfig {
-    settings.session_store = Some(sessions);
-    settings
-}
-
-/// The origins of pages that a host of this list may serve.
-fn origins(host: &str) -> [String; 2] {
-    let host = if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    [format!("http://{host}:*"), format!("https://{host}:*")]
-}
-
-/// Follows the servers: takes up their tools at once, notes the first connection, and raises the number `/events` waits for,
-/// when changes have come together.
-fn follow(
-    upstreams: &Arc<UpstreamPool>,
-    mut mistake: watch::Receiver<Option<String>>,
-    mut update: watch::Receiver<Option<Update>>,
-    proxy: &Arc<Proxy>,
-    facts: &RunFacts,
-    stop: &CancellationToken,
-) -> watch::Receiver<u64> {
-    let (taken_up, mut seen) = watch::channel(());
-    tokio::spawn(stop.clone().run_until_cancelled_owned(take_up(
-        upstreams.clone(),
-        proxy.clone(),
-        facts.recorder(),
-        taken_up,
-    )));
-    let (told, changes) = watch::channel(0_u64);
-    let tell = async move {
-        loop {
-            let changed = tokio::select! {
-                changed = seen.changed() => changed,
-                changed = mistake.changed() => changed,
-                changed = update.changed() => changed,
-            };
-            if changed.is_err() {
-                return;
-            }
-            told.send_modify(|number| *number += 1);
-            tokio::time::sleep(GATHER).await;
-        }
-    };
-    tokio::spawn(stop.clone().run_until_cancelled_owned(tell));
-    changes
-}
-
-/// Has searches find the servers' tools as they are now, whenever a server changes.
-async fn take_up(upstreams: Arc<UpstreamPool>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
-    let mut changes = upstreams.changes();
-    while changes.changed().await.is_ok() {
-        if upstreams.snapshots().iter().any(Snapshot::is_connected) {
-            recorder.server_connected();
-        }
-        proxy.reindex().await;
-        taken_up.send_replace(());
-    }
-}
-
-fn lock_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
-    let failed = |error: &io::Error| ServeError {
-        code: ExitCode::Permission,
-        sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),
-        help: format!("{}, or name another directory in {}", files::remedy(root.path(), error), names::ENV_HOME),
-    };
-    files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
-    files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
-    match Lock::attempt(&root.core_lock()).map_err(|error| failed(&error))? {
-        Attempt::Held(lock) => Ok(lock),
-        Attempt::Taken { pid } => {
-            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-            Err(ServeError {
-                code: ExitCode::StoreLocked,
-                sentence: format!("another core{who} already runs on `{}`", root.path().display()),
-                help: "use that one (`mcpproxy status` shows it), or stop it first".to_owned(),
-            })
-        }
-    }
-}
-
-fn unusable_config(error: &StoreError) -> ServeError {
-    match error {
-        StoreError::Io { source, path, .. } if cannot_write(source) => ServeError {
-            code: ExitCode::Permission,
-            sentence: error.to_string(),
-            help: files::remedy(path, source),
-        },
-        StoreError::Io { .. } => ServeError {
-            code: ExitCode::Configuration,
-            sentence: error.to_string(),
-            help: "the configuration must be a regular file of at most 16 MiB".to_owned(),
-        },
-        _ => ServeError {
-            code: ExitCode::Configuration,
-            sentence: error.to_string(),
-            help: "correct that place and start again; the file was not changed".to_owned(),
-        },
-    }
-}
-
-fn unbound(listen: &str, error: &io::Error) -> ServeError {
-    let (code, help) = match error.kind() {
-        io::ErrorKind::AddrInUse => (
-            ExitCode::PortInUse,
-            format!("stop the program that uses `{listen}`, or set `listen` in the configuration to another port"),
-        ),
-        io::ErrorKind::PermissionDenied => {
-            (ExitCode::Permission, "set `listen` in the configuration to a port above 1023".to_owned())
-        }
-        _ => (ExitCode::Configuration, "set `listen` in the configuration to an address of this computer".to_owned()),
-    };
-    let sentence = match error.kind() {
-        io::ErrorKind::AddrInUse => format!("the address `{listen}` is already in use"),
-        _ => format!("cannot listen on `{listen}`: {error}"),
-    };
-    ServeError { code, sentence, help }
-}
-
 async fn bind_local(
     options: &ServeOptions,
     config: &Config,
@@ -586,12 +316,6 @@ async fn bind_local(
             Ok(None)
         }
     }
-}
-
-/// Whether this user cannot write there now.
-pub fn cannot_write(error: &io::Error) -> bool {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }
 
 /// Waits for SIGTERM, SIGINT, Ctrl-C or `stop`.

@@ -2,22 +2,38 @@
 
 use crate::os::https::Url;
 
-/// The address of a collector. A heartbeat is posted to `<address>/heartbeat`.
+/// The address of a collector. A heartbeat is posted to `<address>/heartbeat`; `mine` and `forget` are beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
     heartbeat: Url,
+    mine: Url,
+    forget: Url,
 }
 
 impl Collector {
     /// Takes what [`Url`] takes; `None` for anything else.
     pub fn parse(endpoint: &str) -> Option<Collector> {
         let base = endpoint.trim().trim_end_matches('/');
-        Url::parse(&format!("{base}/heartbeat")).map(|heartbeat| Collector { heartbeat })
+        Some(Collector {
+            heartbeat: Url::parse(&format!("{base}/heartbeat"))?,
+            mine: Url::parse(&format!("{base}/mine"))?,
+            forget: Url::parse(&format!("{base}/forget"))?,
+        })
     }
 
     /// The URL that heartbeats are posted to.
     pub fn heartbeat_url(&self) -> &Url {
         &self.heartbeat
+    }
+
+    /// The URL that returns what is stored of an id.
+    pub fn mine_url(&self) -> &Url {
+        &self.mine
+    }
+
+    /// The URL that deletes what is stored of an id.
+    pub fn forget_url(&self) -> &Url {
+        &self.forget
     }
 }
 

@@ -5,6 +5,7 @@ pub mod scan;
 pub mod store;
 pub mod usage_counts;
 
+pub mod ask_collector;
 pub mod autostart;
 pub mod collector;
 pub mod consent;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::catalog::call_variant::Intent;
 use crate::telemetry::payload::{BuiltinToolCalls, Count, ErrorCategoryCounts, SurfaceRequests};
 
 /// Counts of one run. Each is a number of its own: they need not fit together to the last one.
@@ -44,13 +43,19 @@ impl UsageCounts {
         raise(&self.retrieve_tools);
     }
 
-    /// A call of one of the three call tools, whatever became of it.
-    pub fn call_tool(&self, intent: Intent) {
-        raise(match intent {
-            Intent::Read => &self.read,
-            Intent::Write => &self.write,
-            Intent::Destructive => &self.destructive,
-        });
+    /// A call of `call_tool_read`, whatever its outcome.
+    pub fn call_tool_read(&self) {
+        raise(&self.read);
+    }
+
+    /// A call of `call_tool_write`, whatever its outcome.
+    pub fn call_tool_write(&self) {
+        raise(&self.write);
+    }
+
+    /// A call of `call_tool_destructive`, whatever its outcome.
+    pub fn call_tool_destructive(&self) {
+        raise(&self.destructive);
     }
 
     /// A call that reached an upstream server.

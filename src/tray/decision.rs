@@ -63,7 +63,10 @@ impl Decision {
             },
             Decision::ReplaceEntry { client, said, .. } => Message {
                 title: format!("Replace the entry in {}?", line(client, 40)),
-                text: format!("{}\n\nThe file as it is now is kept beside it.", line(said, 4 * LONGEST_TEXT)),
+                text: format!(
+                    "{}\n\nA backup of the current file will be saved next to it.",
+                    line(said, 4 * LONGEST_TEXT)
+                ),
                 confirm: Some("Replace"),
             },
         }
@@ -73,9 +76,10 @@ impl Decision {
 impl Approval {
     fn text(&self) -> String {
         let mut text = if self.quarantined {
-            "AI clients cannot use this server until you approve it. Approve only what you added yourself.".to_owned()
+            "AI clients cannot use this server until you approve it. Approve only servers that you added yourself."
+                .to_owned()
         } else {
-            "These tools are new or were changed since you approved them. The words are the server's own.".to_owned()
+            "These tools are new or have changed since you approved them. Descriptions come from the server and are not verified.".to_owned()
         };
         if !self.runs.is_empty() {
             text += &format!("\n\nIt runs: {}", line(&self.runs, LONGEST_TEXT));
@@ -93,8 +97,10 @@ impl Approval {
         // Whoever hides words behind the cut must not be approved unread.
         if more > 0 || self.tools.iter().any(|(_, description)| description.chars().count() > LONGEST_TEXT) {
             let core = names::CORE_PROGRAM;
-            text +=
-                &format!("\n\nNot all of it fits here. All of it: {core} upstream inspect {}", line(&self.server, 40));
+            text += &format!(
+                "\n\nToo long to show here. See everything with: {core} upstream inspect {}",
+                line(&self.server, 40)
+            );
         }
         text
     }
@@ -140,6 +146,9 @@ mod tests {
         let hidden =
             serde_json::json!([{"name": "add", "description": "Adds".to_owned() + &" ".repeat(100) + "and steals"}]);
         let text = Decision::Approve(approval(&hidden)).message().text;
-        assert!(text.ends_with("Not all of it fits here. All of it: mcpproxy upstream inspect everything"), "{text}");
+        assert!(
+            text.ends_with("Too long to show here. See everything with: mcpproxy upstream inspect everything"),
+            "{text}"
+        );
     }
 }

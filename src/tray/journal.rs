@@ -42,7 +42,7 @@ pub enum Kind {
 /// The reason of this tray's start.
 pub fn start_reason(start: TrayStart, after_unclean_end: bool) -> String {
     let by = match start {
-        TrayStart::Login => "the system, at login",
+        TrayStart::Login => "the system at login",
         TrayStart::Installer => "an installer",
         TrayStart::Person => "a person",
     };
@@ -56,16 +56,16 @@ pub fn cause(before: &State, event: &Event) -> Option<&'static str> {
         // Where it was asked to end, whoever asked is still the cause of what follows.
         Event::Exited { .. } if matches!(before, State::Stopping { .. } | State::Stopped) => return None,
         Event::Begin => "the tray started",
-        Event::Exited { .. } => "the one before it ended",
-        Event::StreamEnded => "the one before it was gone",
+        Event::Exited { .. } => "the previous core exited",
+        Event::StreamEnded => "the previous core was gone",
         Event::Woke => "the computer woke up",
         Event::Asked(ask) => match ask {
-            Ask::Start => "a person chose Start core",
-            Ask::Stop => "a person chose Stop core",
-            Ask::Restart => "a person chose Restart core",
-            Ask::Replace => "a person chose to replace an older core",
+            Ask::Start => "the user chose Start core",
+            Ask::Stop => "the user chose Stop core",
+            Ask::Restart => "the user chose Restart core",
+            Ask::Replace => "the user chose to replace an older core",
             Ask::Hand => "a new version of the tray takes over",
-            Ask::Leave => "a person chose Quit",
+            Ask::Leave => "the user chose Quit",
             Ask::SessionEnds => "the session ends",
         },
         _ => return None,
@@ -141,15 +141,15 @@ mod tests {
             told.extend(of_step(&before, &event, &supervisor.state, why));
             why = cause(&before, &event).unwrap_or(why);
         }
-        assert_eq!(why, "a person chose Stop core", "and not its end, which was asked for");
+        assert_eq!(why, "the user chose Stop core", "and not its end, which was asked for");
         let told: Vec<(Kind, u32, &str)> = told.iter().map(|(kind, pid, why)| (*kind, *pid, why.as_str())).collect();
         assert_eq!(
             told,
             [
                 (Kind::CoreLaunched, 7, "the tray started"),
                 (Kind::CoreExited, 7, "The core crashed: it broke"),
-                (Kind::CoreLaunched, 8, "the one before it ended"),
-                (Kind::CoreTerminated, 8, "a person chose Stop core"),
+                (Kind::CoreLaunched, 8, "the previous core exited"),
+                (Kind::CoreTerminated, 8, "the user chose Stop core"),
             ]
         );
     }

@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn a_long_sentence_takes_several_lines() {
-        let text = "The configuration cannot be used: `/home/ann/.mcpproxy/mcp_config.json`, line 3, column 5: expected a \
+        let text = "The configuration is not valid: `/home/ann/.mcpproxy/mcp_config.json`, line 3, column 5: expected a \
                     string, found a number";
         assert_eq!(
             lines(text, 4),
             [
-                "The configuration cannot be used:",
+                "The configuration is not valid:",
                 "`/home/ann/.mcpproxy/mcp_config.json`, line 3, column 5:",
                 "expected a string, found a number"
             ]

@@ -4,7 +4,7 @@ use crate::contract::{
     api::{AiClient, Server, TelemetryState, Update},
     names,
 };
-use crate::tray::autostart::Status;
+use crate::tray::autostart::{Click, Status};
 use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
@@ -160,6 +160,11 @@ impl Command {
         }
     }
 
+    /// The click that may change launch at login: only *Run at Startup* is one.
+    pub fn click(&self) -> Option<Click> {
+        (*self == Command::ToggleAutostart).then(Click::by_user)
+    }
+
     /// The command of a line's id.
     pub fn from_id(id: &str) -> Option<Command> {
         if let Some((word, name)) = id.strip_prefix("server.").and_then(|rest| rest.split_once(':')) {
@@ -210,11 +215,11 @@ impl Menu {
         items.push(action(Command::OpenLogs, "Open logs", true));
         items.push(Item::Separator);
         if model.updated {
-            items.push(action(Command::Relaunch, "MCPProxy was updated: start the new version", true));
+            items.push(action(Command::Relaunch, "Restart to use the updated MCPProxy", true));
         }
         if let Some((version, _)) = model.update.as_ref().and_then(Update::news) {
             let version = line(version, LONGEST_NAME);
-            items.push(action(Command::ShowRelease, &format!("Version {version} is out: see what is new…"), true));
+            items.push(action(Command::ShowRelease, &format!("Version {version} is available: see what's new…"), true));
         }
         items.push(action(Command::About, "About MCPProxy", true));
         items.push(action(Command::Quit, "Quit", true));
@@ -233,10 +238,10 @@ fn action(command: Command, label: &str, enabled: bool) -> Item {
 fn servers(servers: &[Server]) -> Item {
     let mut items: Vec<Item> = servers.iter().take(MOST_SERVERS).map(server).collect();
     if let Some(more @ 1..) = servers.len().checked_sub(MOST_SERVERS) {
-        items.push(Item::Text(format!("and {more} more: see the configuration")));
+        items.push(Item::Text(format!("and {more} more")));
     }
     if items.is_empty() {
-        items.push(Item::Text("None yet: add one to the configuration".to_owned()));
+        items.push(Item::Text("No servers yet. In a terminal: mcpproxy upstream add".to_owned()));
     }
     Item::Submenu {
         label: format!("Servers ({})", servers.len()),
@@ -290,7 +295,7 @@ fn clients(clients: &[AiClient]) -> Option<Item> {
         })
         .collect();
     if items.is_empty() {
-        items.push(Item::Text("None was found: copy the address instead".to_owned()));
+        items.push(Item::Text("No AI clients found. Use Copy MCP address.".to_owned()));
     }
     Some(Item::Submenu {
         label: "Connect AI client".to_owned(),
@@ -320,9 +325,9 @@ fn attention(model: &Model) -> Option<Item> {
 fn autostart(status: &Status) -> Item {
     let label = match status {
         Status::Enabled | Status::Disabled => "Run at Startup".to_owned(),
-        Status::DisabledInSystem => "Run at Startup (switched off in the system)".to_owned(),
+        Status::DisabledInSystem => "Run at Startup (turned off in the system's settings)".to_owned(),
         Status::RequiresApproval => "Run at Startup (allow it in Login Items…)".to_owned(),
-        Status::Impossible(why) => format!("Run at Startup: {why}"),
+        Status::Impossible(why) => format!("Run at Startup is not available: {why}"),
     };
     Item::Check {
         command: Command::ToggleAutostart,
@@ -350,7 +355,7 @@ fn core(model: &Model) -> Vec<Item> {
         items.push(action(Command::UseOtherAddress, &format!("Use {address} instead"), true));
     }
     if model.older_core() {
-        let label = format!("Replace the old core ({}) by {}", line(&model.core_version, 20), model.version);
+        let label = format!("Replace old core ({}) with {}", line(&model.core_version, 20), model.version);
         items.push(action(Command::ReplaceCore, &label, true));
     }
     match model.core {
@@ -358,7 +363,7 @@ fn core(model: &Model) -> Vec<Item> {
             items.push(action(Command::StartCore, "Start core", true));
         }
         State::Running(_) | State::Rejoining { .. } if !model.ours() => {
-            items.push(Item::Text("This core was started elsewhere: it is left alone".to_owned()));
+            items.push(Item::Text("Core was started outside this app; not managed here".to_owned()));
         }
         State::Looking { .. } | State::Starting { .. } | State::Running(_) | State::Rejoining { .. } => {
             items.push(action(Command::StopCore, "Stop core", true));
@@ -368,7 +373,7 @@ fn core(model: &Model) -> Vec<Item> {
     }
     items.push(Item::Check {
         command: Command::ToggleStartsCore,
-        label: format!("Start core with {}", names::PRODUCT),
+        label: "Start core automatically".to_owned(),
         checked: model.starts_core,
         enabled: true,
     });
@@ -474,7 +479,7 @@ _ Run at Startup
 --
 Stop core
 Restart core
-x Start core with MCPProxy
+x Start core automatically
 --
 Open configuration
 Open logs
@@ -499,7 +504,7 @@ Quit
     #[test]
     fn anothers_core_cannot_be_stopped_here() {
         let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
-        assert!(drawn.contains("started elsewhere") && !drawn.contains("Stop core"));
+        assert!(drawn.contains("started outside this app") && !drawn.contains("Stop core"));
     }
 
     #[test]
@@ -545,7 +550,7 @@ Quit
         if let State::Running(core) = &mut old.core {
             core.older = true;
         }
-        assert!(drawn(&Menu::of(&old).items, 0).contains("\nReplace the old core (1.0.0) by 1.2.3\n"));
+        assert!(drawn(&Menu::of(&old).items, 0).contains("\nReplace old core (1.0.0) with 1.2.3\n"));
     }
 
     #[test]
@@ -566,7 +571,7 @@ Quit
         let text = drawn(&Menu::of(&model).items, 0);
         assert!(text.contains("\nConnect AI client >\n  x Cursor\n  _ Zed\nCopy MCP address\n"), "{text}");
         model.clients = vec![client("Goose", false, false, true)];
-        assert!(drawn(&Menu::of(&model).items, 0).contains("  [None was found: copy the address instead]\n"));
+        assert!(drawn(&Menu::of(&model).items, 0).contains("  [No AI clients found. Use Copy MCP address.]\n"));
     }
 
     #[test]
@@ -576,6 +581,12 @@ Quit
         let drawn = drawn(&Menu::of(&model).items, 0);
         assert!(drawn.contains("[and 9950 more"));
         assert!(drawn.lines().count() < 400);
+    }
+
+    #[test]
+    fn only_run_at_startup_is_a_click() {
+        assert!(Command::ToggleAutostart.click().is_some());
+        assert!(Command::Quit.click().is_none());
     }
 
     #[test]

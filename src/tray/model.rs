@@ -32,7 +32,7 @@ pub struct Model {
     pub dashboard: Option<String>,
     /// A free address, when the core's own is taken.
     pub other_address: Option<String>,
-    /// The preference *Start core with MCPProxy*.
+    /// The preference *Start core automatically*.
     pub starts_core: bool,
     /// The program on the disk is another than the one that runs.
     pub updated: bool,
@@ -152,7 +152,7 @@ impl Model {
     pub fn advice(&self) -> Option<&'static str> {
         match &self.core {
             State::Failed(failure) | State::Pausing(failure) => Some(failure.advice()),
-            State::Absent { .. } => Some("It is joined as soon as one runs"),
+            State::Absent { .. } => Some("The tray will connect as soon as a core is running"),
             _ => None,
         }
     }
@@ -182,7 +182,7 @@ impl Model {
     fn numbers(&self) -> String {
         let wanted = self.servers.iter().filter(|server| server.enabled).count();
         if self.servers.is_empty() {
-            return "No servers configured".to_owned();
+            return "No servers yet".to_owned();
         }
         let connected = self.servers.iter().filter(|server| server.enabled && server.connected).count();
         let tools: u64 =
@@ -193,7 +193,7 @@ impl Model {
     }
 }
 
-/// Whether a server waits for a person: it failed, is in quarantine, or asks for something.
+/// Whether a server waits for a person: it failed, needs approval, or asks for something.
 pub fn needs_attention(server: &Server) -> bool {
     if !server.enabled {
         return false;
@@ -212,7 +212,7 @@ pub fn server_state(server: &Server) -> String {
     }
     let summary = server.health.as_ref().map(|health| health.summary.trim()).unwrap_or_default();
     match (server.status.as_str(), &server.last_error) {
-        _ if server.quarantined => "in quarantine".to_owned(),
+        _ if server.quarantined => "needs approval".to_owned(),
         _ if server.connected => {
             let s = if server.tool_count == 1 { "" } else { "s" };
             format!("connected · {} tool{s}", server.tool_count)

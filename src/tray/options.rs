@@ -27,10 +27,10 @@ Keeps the MCPProxy core running and shows it in the notification area.
 
 Usage: mcpproxy-tray [--autostart | --quit | --unregister | --add-to-path | --version | --help]
 
-  --autostart   this start is made by the system, at login: nothing is asked
-  --quit        end the one that runs, and the core it started
-  --unregister  no longer start at login, and forget the setting
-  --add-to-path let terminals find mcpproxy (Windows; --unregister takes it back)
+  --autostart   this start is made by the system at login: nothing is asked
+  --quit        quit the running MCPProxy and its core
+  --unregister  stop launching at login and forget the setting
+  --add-to-path add mcpproxy to PATH (Windows; --unregister removes it)
 ";
 
 impl Request {

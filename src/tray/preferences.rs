@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 pub struct Preferences {
     #[serde(default)]
     pub first_run: FirstRun,
-    /// *Start core with MCPProxy*; absent until it was chosen.
+    /// *Start core automatically*; absent until it was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_core: Option<bool>,
     /// The person was told what to install where no panel shows icons.

@@ -1,26 +1,27 @@
-//! How a second start of this program reaches the first: one word over a local stream of the same user.
+//! One tray per data directory: a second start sends its request to the first over a local stream of the same user.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc::Sender;
 
-use super::drive::Input;
+use super::world::World;
 use crate::contract::endpoint::LocalAddress;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::platform::Platform;
 use crate::os::local_stream::{self, LocalListener};
 
-/// How long either side waits for the other's word.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// What the first one says back.
-const HEARD: &[u8] = b"ok\n";
+/// How long either side waits for the other.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Confirms that the request was accepted.
+const ACCEPTED: &[u8] = b"ok\n";
 
-/// What the second start wants of the first.
+/// What a second start asks the running tray to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstanceRequest {
-    /// Show yourself: somebody looks for the icon.
+    /// Show the status window: the user started MCPProxy again, perhaps because the icon is hidden.
     Show,
-    /// Quit, as by the menu.
+    /// Quit, as from the menu.
     Quit,
 }
 
@@ -33,43 +34,50 @@ impl InstanceRequest {
     }
 
     fn read(word: &[u8]) -> Option<InstanceRequest> {
-        [InstanceRequest::Show, InstanceRequest::Quit]
-            .into_iter()
-            .find(|single_instance| single_instance.word() == word)
+        [InstanceRequest::Show, InstanceRequest::Quit].into_iter().find(|request| request.word() == word)
     }
 }
 
-/// Hears every knock, for as long as this tray lives.
-pub async fn listen(address: LocalAddress, inputs: Sender<Input>) {
+/// Accepts requests for as long as the tray lives; `accept` returns false once the tray no longer takes any.
+pub async fn listen<F: Future<Output = bool>>(address: LocalAddress, accept: impl Fn(InstanceRequest) -> F) {
     let mut listener = match LocalListener::bind(&address).await {
         Ok(listener) => listener,
-        Err(error) => return tracing::warn!("a second start of this program will not be heard: {error}"),
+        Err(error) => return tracing::warn!("could not listen for further starts of this program: {error}"),
     };
     loop {
         let mut stream = listener.accept().await;
         let mut word = [0; 5];
-        let heard = tokio::time::timeout(PATIENCE, stream.read_exact(&mut word)).await;
-        let Some(single_instance) = InstanceRequest::read(&word).filter(|_| matches!(heard, Ok(Ok(_)))) else {
+        let read = tokio::time::timeout(TIMEOUT, stream.read_exact(&mut word)).await;
+        let Some(request) = InstanceRequest::read(&word).filter(|_| matches!(read, Ok(Ok(_)))) else {
             continue;
         };
-        if inputs.send(Input::Knocked(single_instance)).await.is_ok() {
-            let _ = tokio::time::timeout(PATIENCE, stream.write_all(HEARD)).await;
+        if accept(request).await {
+            let _ = tokio::time::timeout(TIMEOUT, stream.write_all(ACCEPTED)).await;
         }
     }
 }
 
-/// Knocks at the tray that runs, and waits until it has heard.
+/// Sends a request to the running tray and waits until it is accepted.
 ///
 /// # Errors
-/// What the system says; `TimedOut` when nobody answers.
-pub async fn single_instance(address: &LocalAddress, single_instance: InstanceRequest) -> io::Result<()> {
-    let talk = async {
+/// The system's error; `TimedOut` if there is no answer.
+pub async fn send(address: &LocalAddress, request: InstanceRequest) -> io::Result<()> {
+    let exchange = async {
         let mut stream = local_stream::connect(address).await?;
-        stream.write_all(single_instance.word()).await?;
-        let mut answer = [0; HEARD.len()];
+        stream.write_all(request.word()).await?;
+        let mut answer = [0; ACCEPTED.len()];
         stream.read_exact(&mut answer).await.map(drop)
     };
-    tokio::time::timeout(PATIENCE, talk).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Sends a request to the running tray of this data directory.
+///
+/// # Errors
+/// As for [`send`].
+pub fn send_blocking(world: &World, root: &InstanceRoot, request: InstanceRequest) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(send(&LocalAddress::of_tray(Platform::HOST, root, &world.user), request))
 }
 
 #[cfg(all(test, unix))]
@@ -77,12 +85,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_knock_is_heard_and_garbage_does_not_deafen() {
+    async fn a_request_is_accepted_and_garbage_before_it_does_no_harm() {
         let directory = tempfile::tempdir().unwrap();
         let address = LocalAddress::Unix(directory.path().join("tray.sock"));
-        assert!(single_instance(&address, InstanceRequest::Show).await.is_err(), "nobody is there");
+        assert!(send(&address, InstanceRequest::Show).await.is_err(), "no tray is running");
         let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
-        let listener = tokio::spawn(listen(address.clone(), sender));
+        let accept = move |request| {
+            let sender = sender.clone();
+            async move { sender.send(request).await.is_ok() }
+        };
+        let listener = tokio::spawn(listen(address.clone(), accept));
         let mut garbage = loop {
             match local_stream::connect(&address).await {
                 Ok(stream) => break stream,
@@ -91,8 +103,8 @@ mod tests {
         };
         garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         drop(garbage);
-        single_instance(&address, InstanceRequest::Quit).await.unwrap();
-        assert!(matches!(receiver.recv().await, Some(Input::Knocked(InstanceRequest::Quit))));
+        send(&address, InstanceRequest::Quit).await.unwrap();
+        assert_eq!(receiver.recv().await, Some(InstanceRequest::Quit));
         listener.abort();
     }
 }

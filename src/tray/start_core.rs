@@ -41,7 +41,7 @@ pub fn start(
         return Err(Failure::no_program(format!("there is no program at {}", tried.join(", "))));
     };
     let stderr = fresh(&stderr_file(root))
-        .map_err(|error| Failure::not_started(format!("cannot write `{}`: {error}", stderr_file(root).display())))?;
+        .map_err(|error| Failure::not_started(format!("could not write `{}`: {error}", stderr_file(root).display())))?;
     let mut command = Command::new(program);
     command.args(core_program::arguments(root)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     for name in core_program::NOT_INHERITED {

@@ -54,7 +54,7 @@ impl Journal {
             pid,
         };
         if let Err(error) = self.append(&entry) {
-            tracing::warn!("cannot write `{}`: {error}", self.path.display());
+            tracing::warn!("could not write `{}`: {error}", self.path.display());
         }
     }
 

@@ -18,7 +18,7 @@ pub fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
     match files::read_bounded(&path, LONGEST_FILE) {
         Ok(bytes) => Preferences::read(&bytes).map_err(|error| format!("`{}`: {error}", path.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Preferences::default()),
-        Err(error) => Err(format!("cannot read `{}`: {error}", path.display())),
+        Err(error) => Err(format!("could not read `{}`: {error}", path.display())),
     }
 }
 
@@ -30,7 +30,7 @@ pub fn preferences(root: &InstanceRoot, preferences: &Preferences) -> Result<(),
     read_preferences(root)?;
     let path = root.tray_preferences();
     files::replace_private(&path, &preferences.bytes())
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+        .map_err(|error| format!("could not write `{}`: {error}", path.display()))
 }
 
 #[cfg(test)]

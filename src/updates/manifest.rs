@@ -4,6 +4,7 @@
 //! `.minisig` after its name.
 
 use minisign_verify::{PublicKey, Signature};
+use schemars::JsonSchema;
 use semver::Version;
 use serde::Deserialize;
 
@@ -28,14 +29,14 @@ pub struct Release {
     pub url: String,
 }
 
-/// Which releases are told of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// Releases to report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Channel {
-    /// Finished releases only.
+    /// Stable releases only.
     #[default]
     #[serde(rename = "stable")]
     Stable,
-    /// Candidates, too.
+    /// Release candidates, too.
     #[serde(rename = "rc")]
     Candidates,
 }

@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 use minisign_verify::PublicKey;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::os::https::Url;
 use crate::updates::manifest::Channel;
 
-/// `update_check` of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Notices about newer versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UpdateCheck {
-    /// Absent: yes where this build names a manifest, and not in CI.
+    /// `false` turns automatic checks off. By default they are on if a list is known, and off in CI.
     pub enabled: Option<bool>,
+    /// Releases to report.
     pub channel: Option<Channel>,
-    /// Address of the signed manifest, instead of the one this build names.
+    /// URL of the signed release list, instead of the built-in one.
     pub manifest: Option<String>,
-    /// The minisign key it is signed with, instead of the one this build names.
+    /// The minisign key that signs the list, instead of the built-in one.
     pub public_key: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::config::Config;
 use crate::config::serving::Concurrency;
 use crate::upstream::concurrency::{Gate, Limits, Permit};
-use crate::upstream::pool::CallError;
+use crate::upstream::error::CallError;
 use crate::upstream::session::in_flight::SessionId;
 
 type SessionGate = Arc<Gate<SessionId>>;

@@ -44,7 +44,7 @@ pub struct ToolFingerprint {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingTool {
     pub tool: Tool,
-    pub print: ToolFingerprint,
+    pub fingerprint: ToolFingerprint,
     /// What was approved under this name; `None` for a new tool.
     pub before: Option<ToolFingerprint>,
 }
@@ -200,12 +200,16 @@ impl Approvals {
         let known = approved.servers.get(server);
         let (mut open, mut held) = (Vec::new(), Vec::new());
         for tool in tools {
-            let print = ToolFingerprint::of(&tool);
+            let fingerprint = ToolFingerprint::of(&tool);
             let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
-            if before.as_ref() == Some(&print) {
+            if before.as_ref() == Some(&fingerprint) {
                 open.push(tool);
             } else {
-                held.push(PendingTool { tool, print, before });
+                held.push(PendingTool {
+                    tool,
+                    fingerprint,
+                    before,
+                });
             }
         }
         (open, held)
@@ -226,7 +230,7 @@ impl Approvals {
         let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
         let before = approved.servers.clone();
         let prints = approved.servers.entry(server.to_owned()).or_default();
-        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.print.clone())));
+        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.fingerprint.clone())));
         self.save(&approved).inspect_err(|_| approved.servers = before)
     }
 
@@ -303,7 +307,7 @@ mod tests {
         let (open, held) = approvals.part("s", now.clone());
         assert!(open.is_empty());
         assert_eq!(held[0].before.as_ref().unwrap().description, "one");
-        assert_eq!(held[0].print.differences(held[0].before.as_ref().unwrap()), ["description"]);
+        assert_eq!(held[0].fingerprint.differences(held[0].before.as_ref().unwrap()), ["description"]);
         assert_eq!(held[1].before, None);
         approvals.approve("s", &held[..1]).unwrap();
         let (open, held) = Approvals::load(&path).part("s", now);

@@ -8,7 +8,7 @@ use rmcp::service::{Peer, RoleClient};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::os::block_in_place::aside;
+use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::memory;
 use crate::upstream::session::in_flight::Answer;
 use crate::upstream::transport::stdio::{Pending, StdioFastPath};
@@ -77,7 +77,7 @@ where
         size += length(&more);
         if size > LARGEST {
             drop((listed, more));
-            aside(size, memory::give_back);
+            block_in_place_if_large(size, memory::give_back);
             return Err(format!("they are more than {} MiB, and go on", LARGEST >> 20));
         }
         listed.extend(more);
@@ -120,7 +120,7 @@ async fn short_page(pending: Pending, server: &str) -> Result<Page<Tool>, String
     };
     asked.0 = None;
     match answer {
-        Some(Answer::Result(result)) => aside(result.get().len(), || read(result.get(), server)),
+        Some(Answer::Result(result)) => block_in_place_if_large(result.get().len(), || read(result.get(), server)),
         Some(Answer::Error(error)) => Err(Answer::error_of(&error).to_string()),
         None => Err("it ended before it answered".to_owned()),
     }

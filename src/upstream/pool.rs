@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool,
@@ -20,18 +19,18 @@ use crate::config::ServerConfig;
 use crate::os::memory;
 use crate::upstream::admission::Admission;
 use crate::upstream::approvals::{Approvals, PendingTool};
-use crate::upstream::oauth;
-use crate::upstream::oauth::Begun;
+use crate::upstream::error::{ApproveError, CallError, not_answered};
 use crate::upstream::oauth::token_store::TokenStore;
+use crate::upstream::resolve::inactive_phase;
+use crate::upstream::server_handles::{Connection, ServerHandles};
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::Sent;
 use crate::upstream::session::router::Broadcast;
-use crate::upstream::session::subscriptions::{Level, Subscriptions};
-use crate::upstream::session::sync_subscriptions;
+use crate::upstream::session::subscriptions::Subscriptions;
 use crate::upstream::snapshot::{Phase, Snapshot};
-use crate::upstream::supervise::{Connection, ServerHandles, inactive_phase, resolved, run};
-use crate::upstream::transport::http;
+use crate::upstream::supervise::run;
+use crate::upstream::transport::http_error;
 use crate::upstream::transport::stdio::StdioFastPath;
 
 /// How many things that servers say to everybody may wait for a session that is slow to take them.
@@ -39,10 +38,10 @@ const NEWS_KEPT: usize = 256;
 
 /// The servers of this core.
 pub struct UpstreamPool {
-    servers: RwLock<BTreeMap<String, Upstream>>,
+    pub servers: RwLock<BTreeMap<String, Upstream>>,
     logs: PathBuf,
     approvals: Arc<Approvals>,
-    tokens: Arc<TokenStore>,
+    pub tokens: Arc<TokenStore>,
     changes: Arc<watch::Sender<u64>>,
     news: broadcast::Sender<Broadcast>,
     subscriptions: Arc<Mutex<Subscriptions>>,
@@ -50,106 +49,25 @@ pub struct UpstreamPool {
     admission: Admission,
 }
 
-struct Upstream {
-    config: Arc<ServerConfig>,
-    state: Arc<watch::Sender<Snapshot>>,
-    connection: watch::Receiver<Option<Connection>>,
-    restart: Arc<Notify>,
-    health_check: Arc<Notify>,
+pub struct Upstream {
+    pub config: Arc<ServerConfig>,
+    pub state: Arc<watch::Sender<Snapshot>>,
+    pub connection: watch::Receiver<Option<Connection>>,
+    pub restart: Arc<Notify>,
+    pub health_check: Arc<Notify>,
     /// Held while a sign-in is begun: two clicks begin one.
-    signing_in: Arc<tokio::sync::Mutex<()>>,
-    stop: CancellationToken,
+    pub signing_in: Arc<tokio::sync::Mutex<()>>,
+    pub stop: CancellationToken,
     /// What runs it; nothing while the one that had its name ends.
-    task: Option<JoinHandle<()>>,
-}
-
-/// Why a tool was not called, or gave no result.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    #[error("no server is called `{server}`; there are: {known}")]
-    UnknownServer { server: String, known: String },
-    #[error("server `{0}` is disabled: a person can enable it in MCPProxy")]
-    Disabled(String),
-    #[error("server `{0}` waits for a person's approval in MCPProxy; its tools cannot be called until then")]
-    Quarantined(String),
-    #[error("server `{0}` needs a person to sign in: from MCPProxy's menu, or with `mcpproxy upstream login {0}`")]
-    SignInNeeded(String),
-    #[error("server `{0}` is starting: try again in a moment")]
-    Connecting(String),
-    #[error("server `{server}` is not connected: {reason}")]
-    NotConnected { server: String, reason: String },
-    #[error("server `{server}` has no tool `{tool}`: use retrieve_tools to find the right name")]
-    UnknownTool { server: String, tool: String },
-    #[error(
-        "tool `{tool}` of server `{server}` is {}, and waits for a person's approval in MCPProxy",
-        if *changed { "not what was approved: it has changed" } else { "new" }
-    )]
-    PendingTool {
-        server: String,
-        tool: String,
-        changed: bool,
-    },
-    #[error(
-        "tool `{tool}` of server `{server}` is switched off: a person can switch it on with `mcpproxy tools enable {server}:{tool}`"
-    )]
-    SwitchedOff { server: String, tool: String },
-    #[error("server `{server}` is busy: retry in {} s", retry_in.as_secs())]
-    Busy { server: String, retry_in: Duration },
-    #[error("server `{server}` did not answer within {} s", limit.as_secs())]
-    Timeout { server: String, limit: Duration },
-    #[error("server `{server}` ended during the call; it is being started again")]
-    Ended { server: String },
-    /// The server's own JSON-RPC error, as it is.
-    #[error("{0}")]
-    Upstream(rmcp::ErrorData),
-    /// The request cannot be sent on as it is: an error of ours, not of the server.
-    #[error("{0}")]
-    Refused(rmcp::ErrorData),
-    #[error("the call to server `{server}` failed: {error}")]
-    Other { server: String, error: String },
+    pub task: Option<JoinHandle<()>>,
 }
 
 /// How a tool is reached.
 #[derive(Debug)]
-pub enum Way {
+pub enum Route {
     /// Past the library.
-    Short(StdioFastPath),
-    Long,
-}
-
-/// Why no sign-in was begun.
-#[derive(Debug, thiserror::Error)]
-pub enum SignInError {
-    #[error("no server is called `{0}`: not found")]
-    UnknownServer(String),
-    #[error("{0}")]
-    NotPossible(String),
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// Why nothing was approved.
-#[derive(Debug, thiserror::Error)]
-pub enum ApproveError {
-    #[error("no server is called `{0}`")]
-    UnknownServer(String),
-    #[error("server `{server}` has no tool `{tool}` now; a tool can be approved while its server is connected")]
-    UnknownTool { server: String, tool: String },
-    #[error("the approval cannot be saved: {0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl CallError {
-    /// Whether a person does not want the call to be made.
-    pub fn is_blocked(&self) -> bool {
-        matches!(
-            self,
-            CallError::Disabled(_)
-                | CallError::Quarantined(_)
-                | CallError::PendingTool { .. }
-                | CallError::SwitchedOff { .. }
-        )
-    }
+    Fast(StdioFastPath),
+    Library,
 }
 
 impl UpstreamPool {
@@ -173,6 +91,11 @@ impl UpstreamPool {
         &self.admission
     }
 
+    /// What clients may see has changed, although no server has.
+    pub fn announce(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
     /// What has been approved.
     pub fn approvals(&self) -> Arc<Approvals> {
         self.approvals.clone()
@@ -188,71 +111,12 @@ impl UpstreamPool {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A session wants log messages of one server, or of all, from this level on.
-    pub async fn set_level(&self, session: SessionId, server: Option<String>, level: Level) {
-        self.subscriptions().set_level(session, server.clone(), level);
-        let peers = self.peers().into_iter().filter(|(name, _)| server.as_ref().is_none_or(|only| only == name));
-        let tell = peers.map(|(name, peer)| async move {
-            let level = self.subscriptions().level(&name);
-            if let Some(level) = level {
-                sync_subscriptions::tell_level(&peer, &name, level).await;
-            }
-        });
-        join_all(tell).await;
-    }
-
-    /// Whether a session wants log messages of this level.
-    pub fn wants_log(&self, session: SessionId, level: Level) -> bool {
-        self.subscriptions().wants_log(session, level)
-    }
-
-    /// Whether a session wants to hear of a resource.
-    pub fn is_subscribed(&self, session: SessionId, server: &str, uri: &str) -> bool {
-        self.subscriptions().is_subscribed(session, server, uri)
-    }
-
-    /// A session wants to hear of changes of a server's resource.
-    ///
-    /// # Errors
-    /// [`CallError`]: the server is not there, or does not offer it.
-    pub async fn subscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
-        let peer = self.peer(server)?;
-        self.subscriptions().subscribe(session, server, uri);
-        let answer = sync_subscriptions::subscribe(&peer, uri).await;
-        if answer.is_err() {
-            self.subscriptions().unsubscribe(session, server, uri);
-        }
-        answer.map_err(|error| not_answered(server, error))
-    }
-
-    /// A session does not want to hear of it any more; the server hears so when nobody does.
-    ///
-    /// # Errors
-    /// [`CallError`]: the server did not take it.
-    pub async fn unsubscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
-        if !self.subscriptions().unsubscribe(session, server, uri) {
-            return Ok(());
-        }
-        let peer = self.peer(server)?;
-        sync_subscriptions::unsubscribe(&peer, uri).await.map_err(|error| not_answered(server, error))
-    }
-
-    /// A session is over: what only it wanted is wanted no more.
-    pub fn leave(&self, session: SessionId) {
-        for (server, uri) in self.subscriptions().leave(session) {
-            let Ok(peer) = self.peer(&server) else { continue };
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { sync_subscriptions::unsubscribe(&peer, &uri).await });
-            }
-        }
-    }
-
-    fn subscriptions(&self) -> std::sync::MutexGuard<'_, Subscriptions> {
+    pub fn subscriptions(&self) -> std::sync::MutexGuard<'_, Subscriptions> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sessions of all servers that are connected.
-    fn peers(&self) -> Vec<(String, Peer<RoleClient>)> {
+    pub fn peers(&self) -> Vec<(String, Peer<RoleClient>)> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         servers
             .iter()
@@ -313,71 +177,15 @@ impl UpstreamPool {
         servers.get(name).map(|server| server.restart.notify_one()).is_some()
     }
 
-    /// Begins a sign-in and gives the address where the person goes on; one that waits already is given again. What
-    /// comes of it shows in the server's state.
-    ///
-    /// # Errors
-    /// [`SignInError`].
-    pub async fn sign_in(&self, name: &str) -> Result<String, SignInError> {
-        let (config, state, restart, stop, signing_in) = {
-            let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-            let server = servers.get(name).ok_or_else(|| SignInError::UnknownServer(name.to_owned()))?;
-            let Upstream {
-                config,
-                state,
-                restart,
-                stop,
-                signing_in,
-                ..
-            } = server;
-            (config.clone(), state.clone(), restart.clone(), stop.clone(), signing_in.clone())
-        };
-        let _one_at_a_time = signing_in.lock().await;
-        let snapshot = state.borrow().clone();
-        if let Some(address) = snapshot.sign_in.address {
-            return Ok(address);
-        }
-        if let Some(why) = oauth::not_possible(&config) {
-            return Err(SignInError::NotPossible(why));
-        }
-        // A reference that stands for nothing shows in the server's state already.
-        let Ok(config) = resolved(&config).await else {
-            return Err(SignInError::NotPossible(snapshot.last_error().unwrap_or_default()));
-        };
-        let challenge = match &snapshot.phase {
-            Phase::SignInNeeded(challenge) => challenge.as_deref(),
-            _ => None,
-        };
-        let begun = match oauth::begin(&config, challenge, &self.tokens).await {
-            Ok(begun) => begun,
-            Err(why) => {
-                state.send_modify(|state| state.sign_in.failed = Some(why.clone()));
-                return Err(SignInError::Failed(why));
-            }
-        };
-        let address = begun.address.clone();
-        state.send_modify(|state| {
-            state.sign_in.address = Some(address.clone());
-            state.sign_in.failed = None;
-        });
-        tokio::spawn(finish(begun, state, restart, stop));
-        Ok(address)
-    }
-
-    /// Forgets who signed in to a server, and starts it again without them. `false` when there is none of that name.
-    pub fn sign_out(&self, name: &str) -> bool {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(server) = servers.get(name) else { return false };
-        self.tokens.forget(name);
-        server.state.send_modify(|state| state.sign_in.provider = None);
-        server.restart.notify_one();
-        true
-    }
-
     /// One server.
     pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         servers.get(name).map(|server| server.state.borrow().clone())
+    }
+
+    /// Whether a server of this name is configured.
+    pub fn has(&self, name: &str) -> bool {
+        self.servers.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
     /// Every server, by name.
@@ -466,16 +274,16 @@ impl UpstreamPool {
     }
 
     /// How a tool is reached that is approved, of a server that is connected, if it fits.
-    pub fn way(&self, server: &str, tool: &str, fits: impl FnOnce(&Tool) -> bool) -> Option<Way> {
+    pub fn route(&self, server: &str, tool: &str, fits: impl FnOnce(&Tool) -> bool) -> Option<Route> {
         let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
         let server = servers.get(server)?;
         let state = server.state.borrow();
         let tool = state.tools().iter().find(|found| found.name == tool)?;
         if !fits(tool) {
-            return Some(Way::Long);
+            return Some(Route::Library);
         }
         let shortcut = server.connection.borrow().as_ref().and_then(|connection| connection.shortcut.clone());
-        Some(shortcut.map_or(Way::Long, Way::Short))
+        Some(shortcut.map_or(Route::Library, Route::Fast))
     }
 
     /// Calls a tool for somebody who cannot be asked.
@@ -537,7 +345,9 @@ impl UpstreamPool {
                 self.health_check(server);
                 let server = server.to_owned();
                 match &error {
-                    ServiceError::TransportSend(error) if let Some(status) = http::refused(error.error.as_ref()) => {
+                    ServiceError::TransportSend(error)
+                        if let Some(status) = http_error::refused(error.error.as_ref()) =>
+                    {
                         let error = format!("it refuses the request ({status})");
                         CallError::Other { server, error }
                     }
@@ -626,39 +436,10 @@ fn refuse(said: ServerEvent) {
     }
 }
 
-/// Waits for the person who signs in, and has the server tried again with what comes of it.
-async fn finish(begun: Begun, state: Arc<watch::Sender<Snapshot>>, restart: Arc<Notify>, stop: CancellationToken) {
-    let outcome = tokio::select! {
-        () = stop.cancelled() => return,
-        outcome = begun.finish() => outcome,
-    };
-    state.send_modify(|state| {
-        state.sign_in.address = None;
-        state.sign_in.failed = outcome.clone().err();
-        if outcome.is_ok() {
-            state.phase = Phase::Connecting;
-        }
-    });
-    match outcome {
-        Ok(()) => restart.notify_one(),
-        Err(why) => tracing::warn!(server = state.borrow().config.name, "the sign-in failed: {why}"),
-    }
-}
-
 /// Raises the common number whenever one server's state changes; ends with that server's task.
 async fn tell(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
     while state.changed().await.is_ok() {
         changes.send_modify(|changes| *changes += 1);
-    }
-}
-
-fn not_answered(server: &str, error: ServiceError) -> CallError {
-    match error {
-        ServiceError::McpError(error) => CallError::Upstream(error),
-        error => CallError::Other {
-            server: server.to_owned(),
-            error: error.to_string(),
-        },
     }
 }
 

@@ -6,39 +6,17 @@ use rmcp::model::Tool;
 
 use crate::config::ServerConfig;
 use crate::upstream::approvals::PendingTool;
-use crate::upstream::snapshot::{Phase, Snapshot};
-
-/// Tools that are off.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DisabledTools {
-    /// A person has let them in.
-    pub approved: Vec<Tool>,
-    /// Nobody has; switched on, they wait.
-    pub held: Vec<PendingTool>,
-}
-
-impl DisabledTools {
-    /// Whether this tool is among them.
-    pub fn has(&self, tool: &str) -> bool {
-        self.names().any(|name| name == tool)
-    }
-
-    /// What they are called.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let approved = self.approved.iter().map(|tool| tool.name.as_ref());
-        approved.chain(self.held.iter().map(|held| held.tool.name.as_ref()))
-    }
-}
+use crate::upstream::snapshot::{DisabledTools, Phase, Snapshot};
 
 impl Snapshot {
     /// Takes up what a connected server has; `false` when that is what it had.
-    pub(crate) fn take_tools(&mut self, approved: Vec<Tool>, held: Vec<PendingTool>) -> bool {
+    pub fn take_tools(&mut self, approved: Vec<Tool>, held: Vec<PendingTool>) -> bool {
         let (on, off): (Vec<Tool>, Vec<Tool>) = approved.into_iter().partition(|tool| self.config.has_on(&tool.name));
         let (held, held_off): (Vec<PendingTool>, Vec<PendingTool>) =
             held.into_iter().partition(|held| self.config.has_on(&held.tool.name));
         let off = DisabledTools {
             approved: off,
-            held: held_off,
+            pending: held_off,
         };
         // Sessions and the search go by which list it is, not by what is in it.
         let same = matches!(&self.phase, Phase::Connected(before) if **before == on);
@@ -52,11 +30,11 @@ impl Snapshot {
     }
 
     /// Takes up an entry that says the same but for which tools are on.
-    pub(crate) fn switch(&mut self, config: Arc<ServerConfig>) {
+    pub fn switch(&mut self, config: Arc<ServerConfig>) {
         self.config = config;
         let Phase::Connected(on) = &self.phase else { return };
         let approved = on.iter().chain(&self.off.approved).cloned().collect();
-        let held = self.held.iter().chain(&self.off.held).cloned().collect();
+        let held = self.held.iter().chain(&self.off.pending).cloned().collect();
         self.take_tools(approved, held);
     }
 
@@ -85,7 +63,7 @@ mod tests {
 
     fn held(name: &'static str) -> PendingTool {
         PendingTool {
-            print: ToolFingerprint::of(&tool(name)),
+            fingerprint: ToolFingerprint::of(&tool(name)),
             tool: tool(name),
             before: None,
         }

@@ -321,8 +321,8 @@ def windows():
     return [line.split(None, 3)[3] for line in command("wmctrl", "-l").splitlines() if len(line.split(None, 3)) > 3]
 
 
-def popup():
-    """Left, top, width and height of the menu that is open, or nothing: a new unmanaged window of some size."""
+def popups():
+    """Left, top, width and height of each menu that is open: new unmanaged windows of some size."""
     for line in command("xwininfo", "-root", "-children").splitlines():
         found = re.search(r"(0x[0-9a-f]+) .* (\d+)x(\d+)\+-?\d+\+-?\d+  \+(-?\d+)\+(-?\d+)", line)
         if found:
@@ -330,8 +330,12 @@ def popup():
             large = "wrapper" in line and width > 60 and height > 60
             # A menu that was closed is kept, and not shown.
             if large and "IsViewable" in command("xwininfo", "-id", found[1], check=False):
-                return left, top, width, height
-    return None
+                yield left, top, width, height
+
+
+def popup():
+    """One of the menus that are open, or nothing."""
+    return next(popups(), None)
 
 
 class Icon:

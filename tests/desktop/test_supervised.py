@@ -124,17 +124,17 @@ class AlwaysThere(unittest.TestCase):
             person.wait_gone()
 
     def test_preference(self):
-        """without Start core with MCPProxy the tray waits for a click, and joins a core that comes by itself"""
+        """without Start core automatically the tray waits for a click, and joins a core that comes by itself"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
             person.wait_ready()
-            icon.click("Start core with MCPProxy")
-            icon.wait_menu("Start core with MCPProxy", ticked=False)
+            icon.click("Start core automatically")
+            icon.wait_menu("Start core automatically", ticked=False)
             person.quit(tray, icon)
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
-            icon.wait_menu("Start core with MCPProxy", ticked=False)
+            icon.wait_menu("Start core automatically", ticked=False)
             icon.wait_menu("No core is running")
             self.assertEqual(person.running("mcpproxy"), [])
             icon.click("Start core$")
@@ -167,8 +167,8 @@ class AlwaysThere(unittest.TestCase):
             )
             self.assertIn("at login", told[0][1])
             self.assertIn("without a word", told[4][1])
-            self.assertEqual(told[5][1], "a person chose Stop core")
-            self.assertEqual(told[6][1], "a person chose Quit")
+            self.assertEqual(told[5][1], "the user chose Stop core")
+            self.assertEqual(told[6][1], "the user chose Quit")
 
     def test_sleep(self):
         """when logind says that the computer woke, the core is looked at and followed anew"""
@@ -346,10 +346,10 @@ class StrangeFiles(unittest.TestCase):
             person.wait_ready()
             self.assertEqual((person.root / "tray.json").read_bytes(), broken)
             wait_for("the sidecar is whole", lambda: json.loads((person.root / "tray-autostart.json").read_text()))
-            icon.click("Start core with MCPProxy")
+            icon.click("Start core automatically")
             icon.wait_menu("⚠")
             self.assertIn("tray.json", str(icon.menu()))
-            icon.wait_menu("Start core with MCPProxy", ticked=True)
+            icon.wait_menu("Start core automatically", ticked=True)
             self.assertEqual((person.root / "tray.json").read_bytes(), broken)
             person.quit(tray, icon)
             lines = (person.root / "tray-lifecycle.jsonl").read_bytes()

@@ -244,11 +244,11 @@ class TheTray(unittest.TestCase):
             person.write_config({"mcpServers": [], **releases.settings(enabled=True)})
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
-            icon.wait_menu("Version 99.0.0 is out", enabled=True)
-            icon.click("Version 99.0.0 is out: see what is new…")
+            icon.wait_menu("Version 99.0.0 is available", enabled=True)
+            icon.click("Version 99.0.0 is available: see what's new…")
             wait_for("its page is opened", lambda: PAGE in person.opened())
             person.write_config({"mcpServers": [], **releases.settings(enabled=False)})
-            wait_for("the line is gone", lambda: not any("is out" in item.label for item in icon.menu().items))
+            wait_for("the line is gone", lambda: not any("is available: see" in item.label for item in icon.menu().items))
             person.quit(tray, icon)
 
     def test_statistics(self):

@@ -294,7 +294,7 @@ class Installed(unittest.TestCase):
             self.assertEqual(debian.running(), [], "without a session nothing is started")
             for program in ("mcpproxy", "mcpproxy-tray --unregister"):
                 said = run("chroot", "--userspec=4242:4242", debian.root, "/usr/bin/env", "-i", *f"/usr/bin/{program}".split(), check=False)
-                self.assertIn("this user has no home directory", said.stderr)
+                self.assertIn("could not find this user's home directory", said.stderr)
                 self.assertEqual(said.returncode, 1)
             debian.apt("purge", "mcpproxy")
             self.assertEqual(debian.ours(), [])

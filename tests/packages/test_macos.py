@@ -82,7 +82,7 @@ class Scripts(unittest.TestCase):
             run = postinstall(stat=f"echo {name}")
             self.assertEqual(run.calls, LOOKS[:1], name)
             self.assertEqual(run.code, 0)
-            self.assertIn("Nobody is logged in", run.said)
+            self.assertIn("No user is logged in", run.said)
         run = postinstall(stat="exit 1")
         self.assertEqual((run.calls, run.code), (LOOKS[:1], 0))
 
@@ -306,7 +306,7 @@ class Package(unittest.TestCase):
             [MACOS / "assemble", "/bin/sh", "/bin/sh", self.folder / "x"], capture_output=True, text=True
         )
         self.assertEqual(done.returncode, 1)
-        self.assertIn("`/bin/sh` is no program for macOS", done.stderr)
+        self.assertIn("`/bin/sh` is not a program for macOS", done.stderr)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ WM_POWERBROADCAST, PBT_APMRESUMEAUTOMATIC = "0x218", "0x12"
 
 # The menu while a core without servers runs; None is a line between.
 LINES = [
-    "MCPProxy", "No servers configured", None, "Servers", "Connect AI client", "Copy MCP address", None, "Run at Startup", "Anonymous statistics",
-    "Show what is sent", None, "Stop core", "Restart core", "Start core with MCPProxy", None, "Open configuration",
+    "MCPProxy", "No servers yet", None, "Servers", "Connect AI client", "Copy MCP address", None, "Run at Startup", "Anonymous statistics",
+    "Show what is sent", None, "Stop core", "Restart core", "Start core automatically", None, "Open configuration",
     "Open logs", None, "About MCPProxy", "Quit",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, pars
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::ai_clients::format::{Entries, ParseError};
+use crate::ai_clients::format::entries::{Entries, ParseError};
 
 /// The entries of the object `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {

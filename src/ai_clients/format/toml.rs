@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use toml_edit::{Document, Item, TableLike, Value as Toml};
 
-use crate::ai_clients::format::{Entries, ParseError};
+use crate::ai_clients::format::entries::{Entries, ParseError};
 
 /// The entries of the table `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use yaml_edit::{Document, Mapping, MappingBuilder, YamlError, YamlNode};
 
-use crate::ai_clients::format::{Entries, ParseError};
+use crate::ai_clients::format::entries::{Entries, ParseError};
 
 /// The entries of the mapping `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::cli::CliError;
 use crate::cli::core_link::CoreLink;
+use crate::cli::error::CliError;
 use crate::client::{CallError, Client, Reply};
 use crate::gateway::http::invalid_request;
 

@@ -13,7 +13,7 @@ use rmcp::model::{
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, Prompt, ReadResourceRequest,
     ReadResourceRequestParams, ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType,
     ServerCapabilities, ServerConfig, ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    Tool, UnsubscribeRequestParams,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{
     NotificationContext, Peer, RequestContext, RoleClient, RoleServer, SubscriptionContext, SubscriptionSendError,
@@ -22,19 +22,19 @@ use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::profiles::ProfileScope;
-use crate::contract::names;
-use crate::gateway::Proxy;
 use crate::gateway::direct_mode::notifications::Notifications;
-use crate::gateway::direct_mode::qualified_name::{join, may_be_of, meanings};
-use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
+use crate::gateway::direct_mode::qualified_name::may_be_of;
+use crate::gateway::direct_mode::route::only;
+use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::input_required::Fingerprint;
-use crate::gateway::profile::{Origin, View};
+use crate::gateway::profile::Origin;
 use crate::gateway::relay::{Relay, RetryContext};
-use crate::gateway::tool_calls::{CallRecorder, response};
+use crate::gateway::session_registry::{SessionRegistration, Sessions};
+use crate::gateway::tool_calls::{CallRecorder, Proxy, response};
+use crate::upstream::error::CallError;
 use crate::upstream::list::{after, all_pages};
-use crate::upstream::pool::CallError;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::snapshot::Snapshot;
 
@@ -60,68 +60,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.over.cancel();
         self.proxy.upstreams().leave(self.id);
-    }
-}
-
-/// The connected servers of one request, and how their things are called in it.
-#[derive(Default)]
-pub struct Scope {
-    servers: Vec<Snapshot>,
-    qualified: bool,
-}
-
-impl Scope {
-    /// All servers that are connected, or the one that an address names.
-    ///
-    /// # Errors
-    /// No server has this name; the sentence says which there are.
-    pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, ErrorData> {
-        let mut servers = View::new(proxy.upstreams(), profile).snapshots();
-        if let Some(only) = only {
-            let known: Vec<String> = servers.iter().map(|server| server.config.name.clone()).collect();
-            servers.retain(|server| server.config.name == only);
-            if servers.is_empty() {
-                let text = format!("no server is called `{only}`; there are: {}", known.join(", "));
-                return Err(ErrorData::invalid_params(text, None));
-            }
-        }
-        servers.retain(Snapshot::is_connected);
-        Ok(Scope {
-            servers,
-            qualified: only.is_none(),
-        })
-    }
-
-    /// The servers' names, each with its own list of tools.
-    pub fn tool_lists(&self) -> Vec<(String, Arc<Vec<Tool>>)> {
-        let of = |server: &Snapshot| Some((server.config.name.clone(), server.shared_tools()?));
-        self.servers.iter().filter_map(of).collect()
-    }
-
-    fn name(&self, server: &str, name: &str) -> String {
-        if self.qualified { join(server, name) } else { name.to_owned() }
-    }
-
-    /// What a name may mean.
-    fn meanings<'n>(&self, name: &'n str) -> Vec<(&str, &'n str)> {
-        let servers = self.servers.iter().map(|server| server.config.name.as_str());
-        if self.qualified {
-            meanings(servers, name)
-        } else {
-            servers.map(|server| (server, name)).collect()
-        }
-    }
-
-    /// The servers' tools, as they are called here.
-    fn tools(&self) -> Vec<Tool> {
-        let of = |server: &Snapshot| {
-            let own = server.config.name.clone();
-            server.tools().to_vec().into_iter().map(move |mut tool| {
-                tool.name = self.name(&own, &tool.name).into();
-                tool
-            })
-        };
-        self.servers.iter().flat_map(of).collect()
     }
 }
 
@@ -195,7 +133,7 @@ impl DirectHandler {
             };
             all_pages(page).await
         };
-        let shown = scope.servers.iter().filter(|server| server.config.expose_prompts != Some(false));
+        let shown = scope.servers().iter().filter(|server| server.config.expose_prompts != Some(false));
         self.ask_each(shown, ask).await
     }
 
@@ -209,7 +147,7 @@ impl DirectHandler {
             };
             all_pages(page).await
         };
-        self.ask_each(scope.servers.iter(), ask).await
+        self.ask_each(scope.servers().iter(), ask).await
     }
 
     async fn templates(&self, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
@@ -224,12 +162,12 @@ impl DirectHandler {
             };
             all_pages(page).await
         };
-        self.ask_each(scope.servers.iter(), ask).await
+        self.ask_each(scope.servers().iter(), ask).await
     }
 
     /// The server that an address belongs to. Nobody else is shown it: it may hold what is not for others.
     async fn owner(&self, scope: &Scope, uri: &str) -> Result<String, ErrorData> {
-        if let [only] = scope.servers.as_slice() {
+        if let [only] = scope.servers() {
             return Ok(only.config.name.clone());
         }
         let (resources, templates) = tokio::join!(self.resources(scope), self.templates(scope));
@@ -257,7 +195,7 @@ impl DirectHandler {
 
     /// The way of a request, and of what the server says meanwhile back.
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
-        Relay::new(&self.proxy, server, self.session.id, context)
+        self.proxy.relay(server, self.session.id, context)
     }
 
     fn tool_result(
@@ -281,18 +219,6 @@ impl DirectHandler {
         }
         Ok(answer)
     }
-}
-
-/// The one server that a request's address names.
-pub fn only(extensions: &rmcp::model::Extensions) -> Option<String> {
-    only_server(&extensions.get::<axum::http::request::Parts>()?.uri)
-}
-
-/// The one server that an address names.
-pub fn only_server(address: &axum::http::Uri) -> Option<String> {
-    let one = address.path().strip_prefix(names::MCP_ALL_PATH)?.strip_prefix('/')?.trim_end_matches('/');
-    let one = percent_encoding::percent_decode_str(one).decode_utf8_lossy();
-    (!one.is_empty()).then(|| one.into_owned())
 }
 
 fn has_resources(peer: &Peer<RoleClient>) -> bool {

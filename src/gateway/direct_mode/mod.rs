@@ -3,3 +3,5 @@
 pub mod handler;
 pub mod notifications;
 pub mod qualified_name;
+pub mod route;
+pub mod scope;

@@ -10,10 +10,11 @@ use rmcp::model::{
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-use crate::gateway::Proxy;
-use crate::gateway::direct_mode::handler::{Scope, only};
 use crate::gateway::direct_mode::qualified_name::join;
+use crate::gateway::direct_mode::route::only;
+use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::profile::Origin;
+use crate::gateway::tool_calls::Proxy;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::router::{Broadcast, BroadcastKind};
 

@@ -7,6 +7,14 @@ pub fn join(server: &str, name: &str) -> String {
     format!("{server}{SEPARATOR}{name}")
 }
 
+/// The server and its tool that a name means: the longest server name that fits.
+pub fn split<'n>(name: &'n str, is_server: impl Fn(&str) -> bool) -> Option<(&'n str, &'n str)> {
+    name.rmatch_indices(SEPARATOR).find_map(|(at, separator)| {
+        let (server, tool) = (name.get(..at)?, name.get(at + separator.len()..)?);
+        is_server(server).then_some((server, tool))
+    })
+}
+
 /// What a name may mean, the longest server first: a server's own name may hold the separator, too.
 pub fn meanings<'a, 'n>(servers: impl Iterator<Item = &'a str>, name: &'n str) -> Vec<(&'a str, &'n str)> {
     let mut found: Vec<(&str, &str)> =

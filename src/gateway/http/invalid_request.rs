@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::contract::json_rpc::is_id;
+
 /// The most of a text of the client's that is said back to it, in characters.
 const SAID_BACK: usize = 60;
 
@@ -132,10 +134,6 @@ fn misfit(method: &str, params: Value) -> Option<String> {
 
 fn why<T: DeserializeOwned>(params: Value) -> Option<String> {
     serde_json::from_value::<T>(params).err().map(|error| error.to_string())
-}
-
-fn is_id(id: &Value) -> bool {
-    id.is_string() || id.is_i64() || id.is_u64()
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::gateway::fast_path::is_json;
+use crate::gateway::http::headers::is_json;
 use crate::gateway::http::invalid_request::Refusal;
 
 /// The longest request, in bytes: as much as the library reads.

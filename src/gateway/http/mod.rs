@@ -1,6 +1,7 @@
 //! HTTP details of the client side: JSON-RPC errors, stored sessions, compatibility with older clients.
 
 pub mod empty_event_compat;
+pub mod headers;
 pub mod invalid_request;
 pub mod json_rpc_errors;
 pub mod paths;

@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::gateway::Proxy;
 use crate::gateway::profile::of_url;
+use crate::gateway::tool_calls::Proxy;
 
 /// Answers a request for a profile that does not exist.
 pub async fn known_profile(State(proxy): State<Arc<Proxy>>, request: Request, next: Next) -> Response {

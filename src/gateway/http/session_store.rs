@@ -15,7 +15,8 @@ use rmcp::transport::streamable_http_server::session::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::{Sessions, Tools};
+use crate::gateway::fast_path::Mode;
+use crate::gateway::session_registry::Sessions;
 use crate::os::{files, memory};
 
 /// Most sessions that are remembered; the one that was opened first goes first.
@@ -39,7 +40,7 @@ pub struct PersistentSessions {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoredSession {
     id: String,
-    tools: Tools,
+    tools: Mode,
     client: SessionState,
 }
 
@@ -64,7 +65,7 @@ impl PersistentSessions {
     /// Those at one address, as the library asks for them; `open` are the ones in memory, `known` tells of their use.
     pub fn at(
         self: &Arc<Self>,
-        tools: Tools,
+        tools: Mode,
         open: Arc<LocalSessionManager>,
         known: Arc<Sessions>,
     ) -> Arc<dyn SessionStore> {
@@ -109,7 +110,7 @@ impl PersistentSessions {
 
 struct Address {
     all: Arc<PersistentSessions>,
-    tools: Tools,
+    tools: Mode,
     open: Arc<LocalSessionManager>,
     known: Arc<Sessions>,
 }
@@ -190,7 +191,7 @@ mod tests {
         let path = directory.path().join("s.json");
         let first = PersistentSessions::load(path.clone());
         let at = |sessions: &Arc<PersistentSessions>, tools| sessions.at(tools, Arc::default(), Arc::default());
-        let (all, own) = (at(&first, Tools::All), at(&first, Tools::Own));
+        let (all, own) = (at(&first, Mode::Direct), at(&first, Mode::Search));
         for number in 0..=MOST {
             all.store(&number.to_string(), &state("c")).await.unwrap();
         }
@@ -199,7 +200,7 @@ mod tests {
         first.save();
         let next = PersistentSessions::load(path.clone());
         let found = |id: &'static str| {
-            let all = at(&next, Tools::All);
+            let all = at(&next, Mode::Direct);
             async move { all.load(id).await.unwrap().is_some() }
         };
         assert!(found("1").await && found("1000").await);

@@ -5,8 +5,10 @@
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
 use serde_json::{Value, json};
 
+use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
-use crate::upstream::pool::CallError;
+use crate::gateway::call_arguments::CallArgumentsError;
+use crate::upstream::error::CallError;
 
 /// Longest error of a server that is passed on in one line, in characters.
 const LONGEST_ERROR: usize = 500;
@@ -110,6 +112,24 @@ pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Op
         told.insert("input_schema".into(), json!(schema));
     }
     failed(&Value::Object(told).to_string())
+}
+
+/// Why the arguments of a call tool were not understood: the tool that was meant has not run.
+pub fn unreadable_call(intent: Intent, error: &CallArgumentsError, schema: Option<&JsonObject>) -> CallToolResult {
+    let Some(id) = &error.id else { return failed(&error.message) };
+    let mut answer = JsonObject::from_iter([
+        ("error".to_owned(), json!(error.message)),
+        ("error_type".to_owned(), json!("invalid_params")),
+        ("tool".to_owned(), json!(id)),
+        (
+            "hint".to_owned(),
+            json!(format!("The tool has not run. Call {} with {{\"name\": …, \"args\": {{…}}}}.", intent.tool())),
+        ),
+    ]);
+    if let Some(schema) = schema {
+        answer.insert("input_schema".into(), json!(schema));
+    }
+    failed(&Value::Object(answer).to_string())
 }
 
 fn told(answer: &Value) -> CallToolResult {

@@ -9,30 +9,30 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
 
-use crate::gateway::Proxy;
-use crate::gateway::fast_path::{HandedOver, SessionRegistration, Sessions};
+use crate::control::servers::ServerControl;
+use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::profile::{self, Origin, SET_PROFILE};
 use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions};
 use crate::gateway::search_mode::manage_servers;
-use crate::gateway::tool_calls::CallerContext;
-use crate::server::state::App;
+use crate::gateway::session_registry::{SessionRegistration, Sessions};
+use crate::gateway::tool_calls::{CallerContext, Proxy};
 
 /// The server side of a session.
 #[derive(Clone)]
 pub struct Handler {
-    app: Arc<App>,
+    control: Arc<ServerControl>,
     proxy: Arc<Proxy>,
     place: Arc<SessionRegistration>,
 }
 
 impl Handler {
     /// A session of this core, with its place among those that may take the short way.
-    pub fn new(app: Arc<App>, sessions: Arc<Sessions>) -> Handler {
+    pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: Arc<Sessions>) -> Handler {
         Handler {
-            place: Arc::new(SessionRegistration::new(sessions, app.upstreams.new_session())),
-            proxy: app.proxy.clone(),
-            app,
+            place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
+            proxy,
+            control,
         }
     }
 
@@ -78,7 +78,7 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = definitions();
-        let config = self.app.config.borrow().clone();
+        let config = self.control.config().current();
         tools.extend(manage_servers::definitions(&config));
         tools.extend(profile::definition(&config));
         Ok(ListToolsResult::with_all_items(tools))
@@ -107,7 +107,7 @@ impl ServerHandler for Handler {
             return Ok(self.proxy.set_profile(&origin, &arguments).into());
         }
         let scope = self.proxy.profile_scope(&origin);
-        if let Some(result) = manage_servers::call(&self.app, &request.name, &arguments, &scope).await {
+        if let Some(result) = manage_servers::call(&self.control, &request.name, &arguments, &scope).await {
             return Ok(result.into());
         }
         let asking = asking(request.request_state, request.input_responses);

@@ -10,13 +10,15 @@ use serde_json::{Map, Value, json};
 
 use crate::config::profiles::ProfileScope;
 use crate::config::{Config, ServerConfig};
+use crate::control::servers::ServerControl;
 use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
 use crate::gateway::search_mode::error_results::failed;
 use crate::os::files;
-use crate::server::state::App;
+use crate::upstream::health::Approval;
 use crate::upstream::snapshot::Snapshot;
+use crate::upstream::transport::error_text::shown;
 
 /// Name of the tool that lists and changes servers.
 pub const UPSTREAM_SERVERS: &str = "upstream_servers";
@@ -112,11 +114,16 @@ fn quarantine_security() -> Tool {
 }
 
 /// Answers a call of one of the two; `None` when it is of another tool.
-pub async fn call(app: &App, tool: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
+pub async fn call(
+    control: &ServerControl,
+    tool: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Option<CallToolResult> {
     if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY) {
         return None;
     }
-    let config = app.config.borrow().clone();
+    let config = control.config().current();
     if config.disable_management || config.read_only_mode {
         return Some(failed("the configuration keeps the management of servers to people"));
     }
@@ -127,8 +134,8 @@ pub async fn call(app: &App, tool: &str, arguments: &JsonObject, scope: &Profile
             "there is no server `{name}` in the profile `{}`, and no other can be added or changed from there",
             scope.name().unwrap_or_default()
         )),
-        None if tool == UPSTREAM_SERVERS => manage(app, &config, operation, arguments, scope).await,
-        None => look(app, operation, arguments, scope).await,
+        None if tool == UPSTREAM_SERVERS => manage(control, &config, operation, arguments, scope).await,
+        None => look(control, operation, arguments, scope).await,
     };
     Some(match outcome {
         Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.to_string())]),
@@ -137,14 +144,14 @@ pub async fn call(app: &App, tool: &str, arguments: &JsonObject, scope: &Profile
 }
 
 async fn manage(
-    app: &App,
+    control: &ServerControl,
     config: &Config,
     operation: &str,
     arguments: &JsonObject,
     scope: &ProfileScope,
 ) -> Result<Value, String> {
     if operation == "list" {
-        let servers: Vec<Value> = View::new(&app.upstreams, scope).snapshots().iter().map(listed).collect();
+        let servers: Vec<Value> = View::new(control.pool(), scope).snapshots().iter().map(listed).collect();
         return Ok(json!({"servers": servers, "total": servers.len()}));
     }
     if !OPERATIONS.contains(&operation) {
@@ -163,8 +170,7 @@ async fn manage(
             entry.insert("enabled".into(), json!(enabled));
             entry.insert("quarantined".into(), json!(true));
             entry.insert("created".into(), json!(format!("{:.0}", jiff::Timestamp::now())));
-            let entry = Value::Object(entry);
-            app.edit(|document| document.add_server(name, entry.clone())).await.map_err(|error| error.to_string())?;
+            control.add(name, entry).await.map_err(|error| error.to_string())?;
             let (state, message) = if enabled {
                 ("quarantined", "it is not started before a person has approved it, so nothing is known of it yet")
             } else {
@@ -172,7 +178,7 @@ async fn manage(
             };
             Ok(json!({
                 "name": name,
-                "protocol": app.upstreams.snapshot(name).map(|server| server.to_api().protocol),
+                "protocol": control.pool().snapshot(name).map(|server| server.protocol.word()),
                 "enabled": enabled,
                 "added": true,
                 "status": "configured",
@@ -188,30 +194,23 @@ async fn manage(
             Err("the configuration does not allow AI clients to remove servers".to_owned())
         }
         "remove" => {
-            app.edit(|document| document.remove_server(name)).await.map_err(|error| error.to_string())?;
+            control.remove(name).await.map_err(|error| error.to_string())?;
             Ok(json!({"id": name, "name": name, "removed": true}))
         }
-        "enable" | "disable" => {
-            let enabled = json!(operation == "enable");
-            let edit = app.edit(|document| document.set_in_server(name, "enabled", enabled.clone()));
-            edit.await.map_err(|error| error.to_string()).map(|()| done(operation))
-        }
-        "restart" | "refresh" if app.upstreams.restart(name) => Ok(done(operation)),
+        "enable" | "disable" => control
+            .set_enabled(name, operation == "enable")
+            .await
+            .map_err(|error| error.to_string())
+            .map(|()| done(operation)),
+        "restart" | "refresh" if control.restart(name).is_ok() => Ok(done(operation)),
         "restart" | "refresh" => Err(format!("no server is called `{name}`")),
-        "tail_log" => tail_log(app, name, whole(arguments, "lines")).await,
+        "tail_log" => tail_log(control, name, whole(arguments, "lines")).await,
         _ => {
             let changes = settings(arguments)?;
             if changes.is_empty() {
                 return Err("nothing to change was given".to_owned());
             }
-            let edit = app.edit(|document| {
-                for (key, value) in &changes {
-                    document.set_in_server(name, key, value.clone())?;
-                }
-                // What was approved was another program, or the same one somewhere else.
-                document.set_in_server(name, "quarantined", json!(true))
-            });
-            edit.await.map_err(|error| error.to_string())?;
+            control.patch(name, changes).await.map_err(|error| error.to_string())?;
             Ok(
                 json!({"success": true, "server": name, "action": operation, "quarantined": true, "next_steps": APPROVING}),
             )
@@ -220,21 +219,26 @@ async fn manage(
 }
 
 /// The last lines that a server wrote, as what they are.
-async fn tail_log(app: &App, name: &str, lines: Option<usize>) -> Result<Value, String> {
-    if app.upstreams.snapshot(name).is_none() {
+async fn tail_log(control: &ServerControl, name: &str, lines: Option<usize>) -> Result<Value, String> {
+    if control.pool().snapshot(name).is_none() {
         return Err(format!("no server is called `{name}`"));
     }
-    let (path, most) = (app.upstreams.log_of(name), lines.unwrap_or(USUAL_LINES).clamp(1, MOST_LINES));
+    let (path, most) = (control.pool().log_of(name), lines.unwrap_or(USUAL_LINES).clamp(1, MOST_LINES));
     let read = tokio::task::spawn_blocking(move || files::last_lines(&path, most)).await;
     let lines = read.map_err(|error| error.to_string())?.map_err(|error| format!("its log cannot be read: {error}"))?;
     let lines: Vec<String> = lines.iter().map(|line| line.chars().take(LONGEST_LINE).collect()).collect();
     Ok(json!({"server": name, "warning": UNTRUSTED_LOG, "count": lines.len(), "untrusted_log": lines}))
 }
 
-async fn look(app: &App, operation: &str, arguments: &JsonObject, scope: &ProfileScope) -> Result<Value, String> {
+async fn look(
+    control: &ServerControl,
+    operation: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Result<Value, String> {
     match operation {
         "list_quarantined" => {
-            let servers = View::new(&app.upstreams, scope).snapshots();
+            let servers = View::new(control.pool(), scope).snapshots();
             let closed: Vec<Value> = servers.iter().filter(|server| server.config.quarantined).map(listed).collect();
             let waiting = servers.iter().filter(|server| !server.held().is_empty());
             let waiting: Vec<Value> =
@@ -244,14 +248,13 @@ async fn look(app: &App, operation: &str, arguments: &JsonObject, scope: &Profil
             )
         }
         "inspect_quarantined" | "inspect_tools" => {
-            let server = app.upstreams.snapshot(named(arguments)?).ok_or("no server has this name")?;
+            let server = control.pool().snapshot(named(arguments)?).ok_or("no server has this name")?;
             Ok(inspected(&server))
         }
         // The schema of the existing core names the first, its handler the second.
         "quarantine_server" | "quarantine" => {
             let name = named(arguments)?;
-            let edit = app.edit(|document| document.set_in_server(name, "quarantined", json!(true)));
-            edit.await.map_err(|error| error.to_string())?;
+            control.quarantine(name).await.map_err(|error| error.to_string())?;
             Ok(json!({"success": true, "server": name, "action": "quarantine", "to_approve": APPROVING}))
         }
         _ if operation.contains("approve") || operation.contains("unquarantine") => Err(APPROVING.to_owned()),
@@ -265,24 +268,24 @@ async fn look(app: &App, operation: &str, arguments: &JsonObject, scope: &Profil
 
 /// What there is of a server's tools, approved or not.
 fn inspected(server: &Snapshot) -> Value {
-    let tools = server.tools_to_api().tools;
-    let count = |status: &str| tools.iter().filter(|tool| tool.approval_status == status).count();
+    let tools = server.tool_approvals();
+    let count = |approval| tools.iter().filter(|tool| tool.approval == approval).count();
     let shown: Vec<Value> = tools
         .iter()
         .map(|tool| {
-            let approved = tool.approval_status == "approved";
+            let approved = tool.approval == Approval::Approved;
             let mut shown = Map::from_iter([
-                ("tool_name".to_owned(), json!(tool.name)),
-                ("status".to_owned(), json!(tool.approval_status)),
+                ("tool_name".to_owned(), json!(tool.tool.name)),
+                ("status".to_owned(), json!(tool.approval)),
                 ("untrusted".to_owned(), json!(!approved)),
-                ("hash".to_owned(), json!(tool.hash)),
-                ("description".to_owned(), json!(tool.description)),
+                ("hash".to_owned(), json!(tool.fingerprint.hash(&tool.tool.name))),
+                ("description".to_owned(), json!(tool.fingerprint.description)),
                 ("enabled".to_owned(), json!(!tool.disabled)),
                 ("disabled".to_owned(), json!(tool.disabled)),
             ]);
-            if let Some(before) = &tool.previous_description {
-                shown.insert("previous_description".into(), json!(before));
-                shown.insert("changes".into(), json!(tool.changes));
+            if let Some(before) = tool.before {
+                shown.insert("previous_description".into(), json!(before.description));
+                shown.insert("changes".into(), json!(tool.fingerprint.differences(before)));
             }
             Value::Object(shown)
         })
@@ -293,12 +296,12 @@ fn inspected(server: &Snapshot) -> Value {
         ("warning".to_owned(), json!(UNTRUSTED)),
         ("tools".to_owned(), json!(shown)),
         ("total".to_owned(), json!(tools.len())),
-        ("approved_count".to_owned(), json!(count("approved"))),
-        ("pending_count".to_owned(), json!(count("pending"))),
-        ("changed_count".to_owned(), json!(count("changed"))),
+        ("approved_count".to_owned(), json!(count(Approval::Approved))),
+        ("pending_count".to_owned(), json!(count(Approval::Pending))),
+        ("changed_count".to_owned(), json!(count(Approval::Changed))),
         ("disabled_count".to_owned(), json!(tools.iter().filter(|tool| tool.disabled).count())),
     ]);
-    if server.config.quarantined || tools.iter().any(|tool| tool.approval_status != "approved" && !tool.disabled) {
+    if server.config.quarantined || tools.iter().any(|tool| tool.approval != Approval::Approved && !tool.disabled) {
         answer.insert("action_required".into(), json!(APPROVING));
     }
     if !server.is_connected() {
@@ -347,25 +350,24 @@ fn settings(arguments: &JsonObject) -> Result<Map<String, Value>, String> {
 /// A server as a model sees it: no value of its environment, and nothing the server itself says.
 fn listed(server: &Snapshot) -> Value {
     let config: &ServerConfig = &server.config;
-    let shown = server.to_api();
     let masked = |names: &BTreeMap<String, String>| -> Map<String, Value> {
         names.keys().map(|name| (name.clone(), json!("••••"))).collect()
     };
     json!({
         "name": config.name,
-        "protocol": shown.protocol,
+        "protocol": server.protocol.word(),
         "command": config.command,
         "args": config.args,
-        "url": shown.url,
+        "url": config.url.as_deref().map(shown),
         "env": masked(&config.env),
         "headers": masked(&config.headers),
         "enabled": config.enabled,
         "quarantined": config.quarantined,
-        "status": shown.status,
-        "connection_status": {"state": shown.status, "last_error": shown.last_error, "retry_count": server.retries},
+        "status": server.status(),
+        "connection_status": {"state": server.status(), "last_error": server.last_error(), "retry_count": server.retries},
         "tools": server.tools().len(),
         "tools_waiting_for_approval": server.held().len(),
-        "health": shown.health,
+        "health": server.health(),
     })
 }
 
@@ -402,7 +404,7 @@ mod tests {
     fn what_waits_is_counted_and_marked_as_untrusted() {
         let tool = |name: &'static str| Tool::new(name, "", JsonObject::new());
         let held = |name, before| PendingTool {
-            print: ToolFingerprint::of(&tool(name)),
+            fingerprint: ToolFingerprint::of(&tool(name)),
             tool: tool(name),
             before,
         };

@@ -6,6 +6,7 @@ pub mod describe_tool;
 pub mod error_results;
 pub mod handler;
 pub mod manage_servers;
+pub mod own_tools;
 pub mod result_cache;
 pub mod retrieve_tools;
 pub mod signature;

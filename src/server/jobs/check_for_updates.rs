@@ -52,7 +52,7 @@ pub async fn look_for_updates(app: Arc<App>) {
 
 /// Looks now, asked or not, and remembers what came of it.
 pub async fn look(app: &App) -> Update {
-    let check = app.config.borrow().update_check.clone();
+    let check = app.config.current().update_check.clone();
     let update = check_now(check).await;
     match (&update.check_error, &update.latest_version) {
         (Some(error), _) => tracing::info!("{error}"),
@@ -122,12 +122,12 @@ impl App {
     pub fn update_policy(&self) -> UpdatePolicy {
         UpdatePolicy {
             enabled: self.looks_for_updates(),
-            channel: self.config.borrow().update_check.channel.unwrap_or_default().word().to_owned(),
+            channel: self.config.current().update_check.channel.unwrap_or_default().word().to_owned(),
             nudges_suppressed: false,
         }
     }
 
     fn looks_for_updates(&self) -> bool {
-        self.config.borrow().update_check.unasked(self.facts.no_update_check(), self.facts.in_ci())
+        self.config.current().update_check.unasked(self.facts.no_update_check(), self.facts.in_ci())
     }
 }

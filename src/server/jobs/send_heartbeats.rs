@@ -40,7 +40,7 @@ See it with `mcpproxy telemetry show`, stop it with `mcpproxy telemetry disable`
 ///
 /// Nothing is shown while nothing would be sent anyway.
 pub fn notice_due(app: &App) -> bool {
-    let telemetry = &app.config.borrow().telemetry;
+    let telemetry = &app.config.current().telemetry;
     let with_notice = TelemetryConfig {
         notice_shown: true,
         ..telemetry.clone()
@@ -83,7 +83,7 @@ pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
 
 async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
     // The file and not our copy of it: a person may have said no by hand a second ago.
-    let Ok(config) = app.reload_telemetry().await else { return Outcome::Silent };
+    let Ok(config) = app.config.reload_telemetry().await else { return Outcome::Silent };
     let Consent::Send(collector) = app.facts.consent(&config.telemetry) else {
         return Outcome::Silent;
     };
@@ -111,7 +111,7 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
             app.facts.counts().reset();
             let version = env!("CARGO_PKG_VERSION");
             if config.telemetry.last_reported_version.as_deref() != Some(version)
-                && let Err(error) = app.edit_telemetry(|set| set("last_reported_version", json!(version))).await
+                && let Err(error) = app.config.edit_telemetry(vec![("last_reported_version", json!(version))]).await
             {
                 tracing::warn!("the reported version is not remembered: {error}");
             }
@@ -165,11 +165,11 @@ async fn post(collector: Collector, clean: Clean) -> Result<(), SendError> {
 
 async fn save_id(app: &App, id: &AnonymousId, now: i64) -> Result<(), crate::config::store::StoreError> {
     let created = jiff::Timestamp::from_second(now).map(|now| format!("{now:.0}")).unwrap_or_default();
-    app.edit_telemetry(|set| {
-        set("anonymous_id", json!(id.as_str()));
-        set("anonymous_id_created_at", json!(created));
-    })
-    .await
+    let keys = vec![
+        ("anonymous_id", json!(id.as_str())),
+        ("anonymous_id_created_at", json!(created)),
+    ];
+    app.config.edit_telemetry(keys).await
 }
 
 /// The bytes that would go now, passed through both nets as they would be.

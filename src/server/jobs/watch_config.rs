@@ -19,10 +19,10 @@ const MOST_STEPS: usize = 5;
 /// Takes up every edit until the core stops.
 pub async fn watch_config(app: Arc<App>) {
     let edited = Arc::new(Notify::new());
-    let watcher = match watch(app.store.path(), edited.clone()) {
+    let watcher = match watch(app.config.store().path(), edited.clone()) {
         Ok(watcher) => watcher,
         Err(error) => {
-            let path = app.store.path().display();
+            let path = app.config.store().path().display();
             tracing::warn!("`{path}` cannot be watched ({error}): edits by hand take effect at the next start");
             return;
         }
@@ -37,7 +37,7 @@ pub async fn watch_config(app: Arc<App>) {
                 break;
             }
         }
-        app.reload().await;
+        app.config.reload().await;
     }
     drop(watcher);
 }

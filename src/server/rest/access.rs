@@ -9,7 +9,7 @@ use axum::response::Response;
 use subtle::ConstantTimeEq;
 
 use crate::contract::names;
-use crate::server::rest::failed;
+use crate::server::rest::response::failed;
 use crate::server::state::App;
 
 /// The way a request came in.

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use crate::config::document::MASK;
 use crate::config::store::StoreError;
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// Shows the file as it is now, without its secrets.
 pub async fn show(State(app): State<Arc<App>>) -> Response {
-    match app.store.masked() {
-        Ok(config) => ok(json!({"config": config, "config_path": app.store.path()})),
+    let store = app.config.store();
+    match store.masked() {
+        Ok(config) => ok(json!({"config": config, "config_path": store.path()})),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
@@ -32,10 +33,10 @@ pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRe
         return failed(StatusCode::BAD_REQUEST, sentence);
     }
     let changed: Vec<String> = part.keys().cloned().collect();
-    let before = app.config.borrow().clone();
-    match app.edit(|document| document.merge(part.clone())).await {
+    let before = app.config.current();
+    match app.config.edit(move |document| document.merge(part.clone())).await {
         Ok(()) => {
-            let after = app.config.borrow().clone();
+            let after = app.config.current();
             let restart = after.needs_restart(&before);
             ok(json!({
                 "success": true,

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ai_clients::edit;
-use crate::ai_clients::edit::{ClientEditError, ErrorKind, Operation};
+use crate::ai_clients::edit::Operation;
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
-use crate::server::rest::{failed, ok};
+use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// The body of every change; nothing is as good as `{}`.
@@ -115,7 +116,7 @@ fn not_done(refused: &ClientEditError) -> Response {
 /// Does what reads and writes files, off the tasks.
 async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
     let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
-    let require_mcp_auth = app.config.borrow().require_mcp_auth;
+    let require_mcp_auth = app.config.current().require_mcp_auth;
     let acted = tokio::task::spawn_blocking(move || match edit::homes() {
         Some(homes) => act(&homes, &Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root))),
         None => failed(StatusCode::SERVICE_UNAVAILABLE, "this user has no home directory"),

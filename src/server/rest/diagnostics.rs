@@ -18,7 +18,7 @@ use crate::upstream::snapshot::{Phase, Snapshot};
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     let now = format!("{:.0}", jiff::Timestamp::now());
     let mut found = diagnose(&app.upstreams.snapshots(), app.status().configuration, now);
-    let (config, root, store) = (app.config.borrow().clone(), app.root.clone(), app.store.clone());
+    let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
     let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.document().ok().flatten()));
     let (record, document) = read.await.unwrap_or_default();
     found.runtime_warnings.extend(notices(&config, record.as_ref(), document.as_ref()));
@@ -71,7 +71,7 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
         } else if let Phase::SignInNeeded(_) = server.phase {
             found.oauth_required.push(OauthRequired {
                 server_name: name.clone(),
-                state: server.oauth_status().unwrap_or_default().to_owned(),
+                state: server.sign_in_status().unwrap_or_default().to_owned(),
                 message: server.last_error().unwrap_or_default(),
             });
         } else if let Some(error) = server.last_error() {

@@ -8,10 +8,12 @@ pub mod diagnostics;
 pub mod events;
 pub mod openapi;
 mod profiles;
+pub mod response;
 pub mod servers;
 mod takeover;
 pub mod telemetry;
 pub mod tools;
+pub mod views;
 
 use std::sync::Arc;
 
@@ -20,15 +22,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-pub use crate::server::event_log::EventLog;
 pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// All routes but `/mcp`, as they are behind one door.
@@ -133,12 +135,4 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 
 async fn unknown_route() -> Response {
     failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
-}
-
-fn ok<T: Serialize>(data: T) -> Response {
-    Json(Envelope::ok(data)).into_response()
-}
-
-fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
-    (status, Json(Envelope::failed(sentence))).into_response()
 }

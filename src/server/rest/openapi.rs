@@ -7,9 +7,9 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview, ConnectResult,
-    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info, LoginStarted,
-    Ping, ProfileList, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status, Takeover,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
+    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info,
+    LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status, Takeover,
 };
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
@@ -172,7 +172,15 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
     get("/api/v1/profiles", "The profiles, each with its servers", data::<ProfileList>),
-    by("put", post("/api/v1/profiles/{name}", "Adds a profile or replaces its servers", Some(any_object), data::<ProfileList>)),
+    by(
+        "put",
+        post(
+            "/api/v1/profiles/{name}",
+            "Adds a profile or replaces its servers",
+            Some(any_object),
+            data::<ProfileList>,
+        ),
+    ),
     by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
     get("/api/v1/profiles/active", "The profile of sessions that choose none", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Chooses it", Some(any_object), data::<ActiveProfile>)),
@@ -193,7 +201,8 @@ pub async fn document() -> Response {
     Json(whole()).into_response()
 }
 
-fn whole() -> Value {
+/// The document as a value.
+pub fn whole() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;

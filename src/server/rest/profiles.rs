@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::config::profiles;
 use crate::config::store::StoreError;
 use crate::contract::api::{ActiveProfile, Profile, ProfileList};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
-    let config = app.config.borrow().clone();
+    let config = app.config.current();
     let servers = app.upstreams.snapshots();
     let profile = |profile: &profiles::ProfileConfig| {
         let known = servers.iter().filter(|server| profile.servers.contains(&server.config.name));
@@ -48,13 +48,13 @@ pub async fn set(
         return failed(StatusCode::BAD_REQUEST, problem);
     }
     let unknown = {
-        let config = app.config.borrow();
+        let config = app.config.current();
         names.iter().find(|name| !config.servers.iter().any(|server| server.name == **name)).cloned()
     };
     if let Some(unknown) = unknown {
         return failed(StatusCode::NOT_FOUND, format!("no server is named `{unknown}`"));
     }
-    match app.edit(|document| document.set_profile(&name, &names)).await {
+    match app.config.edit(move |document| document.set_profile(&name, &names)).await {
         Ok(()) => list(State(app)).await,
         Err(error) => refused(&error),
     }
@@ -64,14 +64,14 @@ pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     if !app.proxy.has_profile(&name) {
         return unknown_profile(&name);
     }
-    match app.edit(|document| document.remove_profile(&name)).await {
+    match app.config.edit(move |document| document.remove_profile(&name)).await {
         Ok(()) => list(State(app)).await,
         Err(error) => refused(&error),
     }
 }
 
 pub async fn active(State(app): State<Arc<App>>) -> Response {
-    let active_profile = app.config.borrow().active_profile.clone().unwrap_or_default();
+    let active_profile = app.config.current().active_profile.clone().unwrap_or_default();
     ok(ActiveProfile { active_profile })
 }
 
@@ -85,7 +85,8 @@ pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, J
     if !name.is_empty() && !app.proxy.has_profile(name) {
         return unknown_profile(name);
     }
-    match app.edit(|document| document.merge_active_profile(name)).await {
+    let name = name.to_owned();
+    match app.config.edit(move |document| document.merge_active_profile(&name)).await {
         Ok(()) => active(State(app)).await,
         Err(error) => refused(&error),
     }
@@ -105,7 +106,7 @@ fn refused(error: &StoreError) -> Response {
 
 /// Which tools each endpoint offers, in the Go core's shape.
 pub async fn routing(State(app): State<Arc<App>>) -> Response {
-    let mode = app.started.routing_mode;
+    let mode = app.config.at_start().routing_mode;
     ok(json!({
         "routing_mode": mode.word(),
         "description": mode.warning().unwrap_or(match mode {

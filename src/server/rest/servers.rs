@@ -9,13 +9,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::config::document::{Document, EditError};
+use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::api::{Approved, LoginStarted, ServerAction};
 use crate::os::{browser, files};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
-use crate::upstream::pool::{ApproveError, SignInError};
+use crate::upstream::error::{ApproveError, SignInError};
 
 /// Most lines of a log that one answer holds.
 const MOST_LINES: usize = 1000;
@@ -34,37 +35,31 @@ pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonReje
         return failed(StatusCode::BAD_REQUEST, "the server needs a `name`");
     };
     entry.entry("enabled").or_insert(Value::Bool(true));
-    if app.config.borrow().quarantines() {
+    if app.config.current().quarantines() {
         entry.entry("quarantined").or_insert(Value::Bool(true));
     }
-    let added = name.clone();
-    let edit = move |document: &mut Document| document.add_server(&added, Value::Object(entry.clone()));
-    match app.edit(edit).await {
+    match app.control.add(&name, entry).await {
         Ok(()) => done(&name, "add"),
         Err(error) => refused(&error),
     }
 }
 
 pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
-    match app.edit(|document| document.remove_server(&name)).await {
+    match app.control.remove(&name).await {
         Ok(()) => done(&name, "remove"),
         Err(error) => refused(&error),
     }
 }
 
 pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
-    let edit = |key: &'static str, value: bool| {
-        let name = name.clone();
-        app.edit(move |document| document.set_in_server(&name, key, json!(value)))
-    };
+    let control = &app.control;
     let outcome = match action.as_str() {
-        "enable" => edit("enabled", true).await,
-        "disable" => edit("enabled", false).await,
-        "quarantine" => edit("quarantined", true).await,
-        "unquarantine" => edit("quarantined", false).await,
-        "logout" if app.upstreams.sign_out(&name) => Ok(()),
-        "restart" if app.upstreams.restart(&name) => Ok(()),
-        "restart" | "logout" => Err(EditError::Unknown(name.clone()).into()),
+        "enable" => control.set_enabled(&name, true).await,
+        "disable" => control.set_enabled(&name, false).await,
+        "quarantine" => control.quarantine(&name).await,
+        "unquarantine" => control.approve(&name).await,
+        "logout" => control.sign_out(&name),
+        "restart" => control.restart(&name),
         other => {
             let sentence = format!(
                 "`{other}` is no action: expected enable, disable, restart, quarantine, unquarantine or logout"
@@ -81,7 +76,7 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
 /// Begins a sign-in: the person's browser is sent to the server's page, where there is one to send.
 pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     let correlation_id = uuid::Uuid::new_v4().to_string();
-    let address = match app.upstreams.sign_in(&name).await {
+    let address = match app.control.sign_in(&name).await {
         Ok(address) => address,
         Err(error @ SignInError::UnknownServer(_)) => return failed(StatusCode::NOT_FOUND, error.to_string()),
         // These two are the existing core's bare bodies (contract: core-http §5.3).
@@ -116,7 +111,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
 /// A server's tools, each with its approval.
 pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.upstreams.snapshot(&name) {
-        Some(server) => ok(server.tools_to_api()),
+        Some(server) => ok(views::server_tools(&server)),
         None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
     }
 }
@@ -152,7 +147,7 @@ pub async fn approve(
             return failed(StatusCode::BAD_REQUEST, sentence);
         }
     };
-    match app.upstreams.approve(&name, names.as_deref()) {
+    match app.control.approve_tools(&name, names.as_deref()) {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
             message: format!("{} tools of `{name}` approved", tools.len()),
@@ -188,7 +183,7 @@ pub async fn switch_tool(
         let (server, tool) = (name, tool);
         return failed(StatusCode::NOT_FOUND, ApproveError::UnknownTool { server, tool }.to_string());
     }
-    match app.edit(|document| document.switch_tool(&name, &tool, enabled)).await {
+    match app.control.set_tool_enabled(&name, &tool, enabled).await {
         Ok(()) => done(&name, if enabled { "enable_tool" } else { "disable_tool" }),
         Err(error) => refused(&error),
     }

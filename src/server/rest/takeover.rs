@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::contract::api::Takeover;
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 use crate::server::take_over::{self, State as TakeOverState};
 use crate::takeover::record::Record;
@@ -49,17 +49,15 @@ async fn note_shown(app: &Arc<App>) -> Result<Option<Record>, String> {
 }
 
 async fn retry(app: &Arc<App>) -> Result<Option<Record>, String> {
-    let one_at_a_time = app.edits.lock().await;
-    let (root, store) = (app.root.clone(), app.store.clone());
+    let (root, store) = (app.root.clone(), app.config.store().clone());
     let now = jiff::Timestamp::now().to_string();
     let taken = tokio::task::spawn_blocking(move || take_over::take_over(&root, &store, now));
     let state = taken.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let TakeOverState::Done(record) = state else { return Ok(None) };
-    drop(one_at_a_time);
     if record.complete {
         // The servers are listed anew: what is known of their tools now is not what they were judged by.
         app.upstreams.approvals().import_again(&app.root.takeover_approvals());
-        app.reload().await;
+        app.config.reload().await;
         for server in &record.plan.servers {
             app.upstreams.restart(&server.name);
         }

@@ -7,11 +7,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::server::jobs::send_heartbeats::{count_configured_clients, preview};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 pub async fn payload(State(app): State<Arc<App>>) -> Response {
-    let config = match app.reload_telemetry().await {
+    let config = match app.config.reload_telemetry().await {
         Ok(config) => config,
         Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };

@@ -13,13 +13,14 @@ use serde_json::json;
 
 use crate::catalog::call_variant::Intent;
 use crate::contract::api::{AllTools, FoundTool, FoundTools};
-use crate::server::rest::{failed, ok};
+use crate::server::rest::response::{failed, ok};
+use crate::server::rest::views;
 use crate::server::state::App;
-use crate::upstream::snapshot::approved_tool;
+use crate::upstream::health::ToolApproval;
 
 /// Every tool of every connected server, those that wait for approval too, each with its approval.
 pub async fn list(State(app): State<Arc<App>>) -> Response {
-    let tools = app.upstreams.snapshots().iter().flat_map(|server| server.tools_to_api().tools).collect();
+    let tools = app.upstreams.snapshots().iter().flat_map(|server| views::server_tools(server).tools).collect();
     ok(AllTools {
         tools,
         stats: app.servers().stats,
@@ -38,14 +39,14 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
     if asked.q.trim().is_empty() {
         return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");
     }
-    let limit = asked.limit.unwrap_or(app.config.borrow().tools_limit);
+    let limit = asked.limit.unwrap_or(app.config.current().tools_limit);
     let index = app.proxy.index();
     let found = index.search(&asked.q, limit);
     let results: Vec<FoundTool> = found
         .iter()
         .map(|found| FoundTool {
             score: found.score,
-            tool: approved_tool(&found.entry.server, &found.entry.tool),
+            tool: views::tool(&found.entry.server, ToolApproval::approved(&found.entry.tool)),
             call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
         })
         .collect();

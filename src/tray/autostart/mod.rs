@@ -1,7 +1,7 @@
-//! Launch at login: what the system says of it, and the two things a click may do to it.
+//! Launch at login: the state that the system reports, and the two changes a click can make.
 //!
-//! The state is always read from the system and never remembered. Only a person's [`Click`] enables; starting, upgrading
-//! or moving the program at most corrects the path of an entry that is ours and enabled (pitfalls B3, B11, B13, B23).
+//! The state is always read from the system and never cached. Only a user's [`Click`] enables it; starting, upgrading or
+//! moving the program at most corrects the path of an entry that is ours and enabled.
 
 pub mod linux;
 pub mod macos;
@@ -18,59 +18,22 @@ mod mechanism;
 #[path = "xdg_entry.rs"]
 mod mechanism;
 
+mod status;
 mod write_sidecar;
 
 pub use mechanism::Autostart;
+pub use status::Status;
 pub use write_sidecar::write_sidecar;
 
-use crate::contract::sidecar::AutostartState;
-use crate::tray::first_run::Answer;
-use crate::tray::menu::Command;
-
-/// What the system says of launch-at-login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
-    Enabled,
-    /// Not registered; a click may register it.
-    Disabled,
-    /// Registered, and switched off by the person in the system's own settings.
-    DisabledInSystem,
-    /// Registered, and the person has yet to allow it in the system's settings (macOS).
-    RequiresApproval,
-    /// It cannot be had here; a sentence says why.
-    Impossible(String),
-}
-
-impl Status {
-    /// The word for the sidecar; `None` where there is to be no sidecar.
-    pub fn sidecar_state(&self) -> Option<AutostartState> {
-        match self {
-            Status::Enabled => Some(AutostartState::Enabled),
-            Status::Disabled | Status::DisabledInSystem => Some(AutostartState::Disabled),
-            Status::RequiresApproval => Some(AutostartState::RequiresApproval),
-            Status::Impossible(_) => None,
-        }
-    }
-}
-
-/// A person's click, without which nothing is registered or taken back. Only an answer or a chosen line makes one.
+/// Proof that the user asked for the change: nothing is registered or removed without it.
+///
+/// Only [`crate::tray::menu::Command::click`] and [`crate::tray::first_run::Answer::click`] create one.
 #[derive(Debug)]
 pub struct Click(());
 
 impl Click {
-    /// The click on *Continue*; a closed window holds none.
-    pub fn of_answer(answer: Answer) -> Option<Click> {
-        matches!(answer, Answer::Continue { .. }).then_some(Click(()))
-    }
-
-    /// The click on *Run at Startup*, and on no other line.
-    pub fn of_command(command: &Command) -> Option<Click> {
-        (*command == Command::ToggleAutostart).then_some(Click(()))
-    }
-
-    /// A click for the tests of the mechanisms.
-    #[cfg(test)]
-    pub fn by_person() -> Click {
+    /// A click made by the user.
+    pub(in crate::tray) const fn by_user() -> Click {
         Click(())
     }
 }
@@ -80,12 +43,12 @@ impl Click {
 pub enum Move {
     Enable,
     Disable,
-    /// Only the person's word in the system's own settings can change it.
+    /// Only the user can change it, in the system's settings.
     OpenSettings,
     Nothing,
 }
 
-/// What a click on *Run at Startup* does in this state. The line has said so where it was switched off in the system.
+/// What a click on *Run at Startup* does in this state. The label says if it was turned off in the system's settings.
 pub fn on_click(status: &Status) -> Move {
     match status {
         Status::Enabled => Move::Disable,
@@ -95,21 +58,8 @@ pub fn on_click(status: &Status) -> Move {
     }
 }
 
-/// Where a person allows a login item that awaits approval (macOS).
+/// The settings page where the user allows a login item that needs approval (macOS).
 pub const SETTINGS: &str = "x-apple.systempreferences:com.apple.LoginItems-Settings.extension";
 
-/// Variables that [`Autostart::of_this_program`] looks at.
+/// Environment variables that [`Autostart::of_this_program`] reads.
 pub const VARIABLES: [&str; 4] = ["XDG_CONFIG_HOME", "APPIMAGE", "FLATPAK_ID", "SNAP"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_answer_and_one_line_are_a_click() {
-        assert!(Click::of_answer(Answer::Continue { ticked: true }).is_some());
-        assert!(Click::of_answer(Answer::Closed).is_none());
-        assert!(Click::of_command(&Command::ToggleAutostart).is_some());
-        assert!(Click::of_command(&Command::Quit).is_none());
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Status;
+use super::status::Status;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::sidecar::Sidecar;
 use crate::os::files;

@@ -139,10 +139,10 @@ mod tests {
         let config = tempfile::tempdir().unwrap();
         let autostart = autostart(config.path());
         assert_eq!(autostart.status(), Status::Disabled);
-        assert_eq!(autostart.enable(Click::by_person()), Ok(Status::Enabled));
+        assert_eq!(autostart.enable(Click::by_user()), Ok(Status::Enabled));
         assert!(config.path().join("autostart/app.mcpproxy.tray.desktop").exists());
-        assert_eq!(autostart.disable(Click::by_person()), Ok(Status::Disabled));
-        assert_eq!(autostart.disable(Click::by_person()), Ok(Status::Disabled));
+        assert_eq!(autostart.disable(Click::by_user()), Ok(Status::Disabled));
+        assert_eq!(autostart.disable(Click::by_user()), Ok(Status::Disabled));
         assert!(!autostart.entry().exists());
     }
 
@@ -150,12 +150,12 @@ mod tests {
     fn the_persons_own_no_stands_until_a_click() {
         let config = tempfile::tempdir().unwrap();
         let autostart = autostart(config.path());
-        autostart.enable(Click::by_person()).unwrap();
+        autostart.enable(Click::by_user()).unwrap();
         let text = std::fs::read_to_string(autostart.entry()).unwrap() + "Hidden=true\n";
         files::replace_private(autostart.entry(), text.as_bytes()).unwrap();
         autostart.correct_stale_path();
         assert_eq!(autostart.status(), Status::DisabledInSystem);
-        assert_eq!(autostart.enable(Click::by_person()), Ok(Status::Enabled));
+        assert_eq!(autostart.enable(Click::by_user()), Ok(Status::Enabled));
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         let config = tempfile::tempdir().unwrap();
         let file = config.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = autostart(&file).enable(Click::by_person()).unwrap_err();
+        let error = autostart(&file).enable(Click::by_user()).unwrap_err();
         assert!(error.contains("cannot be written"), "{error}");
     }
 }

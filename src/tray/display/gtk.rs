@@ -13,7 +13,7 @@ use crate::tray::model::Mood;
 /// # Errors
 /// A sentence.
 pub fn open_display() -> Result<(), String> {
-    gtk::init().map_err(|_| "the display that DISPLAY or WAYLAND_DISPLAY names cannot be opened".to_owned())?;
+    gtk::init().map_err(|_| "could not open the display named by DISPLAY or WAYLAND_DISPLAY".to_owned())?;
     let picture = icon::decode(icon::png(Mood::Normal, Platform::HOST))?;
     let (width, height) = (picture.width.cast_signed(), picture.height.cast_signed());
     let pixels = Bytes::from_owned(picture.rgba);

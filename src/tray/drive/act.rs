@@ -10,7 +10,7 @@ use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::os::{browser, files};
-use crate::tray::autostart::{self, Click, Move, on_click};
+use crate::tray::autostart::{self, Move, on_click};
 use crate::tray::decision::{Approval, Decision};
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::message::Message;
@@ -26,7 +26,7 @@ impl Driver {
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
                 let client = self.setting.client.clone();
-                self.act(format!("Cannot sign in to {name}"), async move {
+                self.act(format!("Could not sign in to {name}"), async move {
                     let path = format!("/api/v1/servers/{}/login", path_segment(&name));
                     let started: LoginStarted = client.post(&path, None).await?;
                     // A core without a desktop leaves the browser to us; an address of another kind would start programs.
@@ -34,21 +34,21 @@ impl Driver {
                     if let Some(address) = started.auth_url.filter(is_page).filter(|_| !started.browser_opened)
                         && let Err(error) = browser::open_page(&address)
                     {
-                        tracing::warn!("the sign-in page of {name} cannot be opened: {error}");
+                        tracing::warn!("could not open the sign-in page of {name}: {error}");
                     }
                     Ok(())
                 });
             }
             Command::Server(command, name) => {
                 let client = self.setting.client.clone();
-                self.act(format!("Cannot {} {name}", command.word()), async move {
+                self.act(format!("Could not {} {name}", command.word()), async move {
                     let path = format!("/api/v1/servers/{}/{}", path_segment(&name), command.word());
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
             Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
-                let done = self.copy_address().map_err(|error| format!("Cannot copy the address: {error}"));
+                let done = self.copy_address().map_err(|error| format!("Could not copy the MCP address: {error}"));
                 self.take(Input::Done(done));
             }
             Command::ToggleAutostart => self.toggle_autostart(&command, place),
@@ -114,7 +114,7 @@ impl Driver {
         let client = self.setting.client.clone();
         match decision {
             Decision::Approve(approval) => {
-                self.act(format!("Cannot approve {}", approval.server), async move {
+                self.act(format!("Could not approve {}", approval.server), async move {
                     let server = format!("/api/v1/servers/{}", path_segment(&approval.server));
                     if approval.quarantined {
                         client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
@@ -151,7 +151,7 @@ impl Driver {
                 client.delete::<ConnectResult>(&path).await
             };
             let told = match called {
-                Ok(_) if wanted => Input::Hint(format!("{name} is connected once it is started again")),
+                Ok(_) if wanted => Input::Hint(format!("Added MCPProxy to {name}. Restart {name} to use it.")),
                 Ok(_) => Input::Done(Ok(())),
                 Err(CallError::Status { code: 409, message }) if wanted && !force => {
                     Input::Ask(Decision::ReplaceEntry {
@@ -182,7 +182,7 @@ impl Driver {
         };
         self.listen_unsaved = false;
         let client = self.setting.client.clone();
-        self.act(format!("{address} is used until the core ends; it could not be kept"), async move {
+        self.act(format!("Using {address} for now, but it could not be saved"), async move {
             client.patch::<Value>("/api/v1/config", &json!({"listen": address})).await.map(drop)
         });
     }
@@ -214,7 +214,7 @@ impl Driver {
         let inputs = self.inputs.clone();
         tokio::task::spawn_blocking(move || {
             // The address holds the key: the error must not repeat it.
-            let done = open::that(address).map_err(|error| format!("Cannot open the dashboard: {}", error.kind()));
+            let done = open::that(address).map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
@@ -223,7 +223,7 @@ impl Driver {
         let Some((_, page)) = self.model.update.as_ref().and_then(Update::news) else { return };
         let (page, inputs) = (page.to_owned(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
-            let done = open::that(&page).map_err(|error| format!("Cannot open {page}: {error}"));
+            let done = open::that(&page).map_err(|error| format!("Could not open {page}: {error}"));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
@@ -236,8 +236,8 @@ impl Driver {
         Message {
             title: format!("{} {}", names::PRODUCT, self.model.version),
             text: format!(
-                "One local address for every AI client and every MCP server.\n\nTray {}, {core}.\nIts files are in {}.\n\
-                 Licence: {}.",
+                "One local address connects all your AI clients to all your MCP servers.\n\nTray {}, {core}.\nData directory: {}.\n\
+                 License: {}.",
                 self.model.version,
                 self.setting.root.path().display(),
                 env!("CARGO_PKG_LICENSE"),
@@ -251,7 +251,7 @@ impl Driver {
         if self.clipboard.is_none() {
             self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
         }
-        let clipboard = self.clipboard.as_mut().ok_or("there is no clipboard")?;
+        let clipboard = self.clipboard.as_mut().ok_or("no clipboard is available")?;
         clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
     }
 
@@ -259,9 +259,9 @@ impl Driver {
         let inputs = self.inputs.clone();
         tokio::task::spawn_blocking(move || {
             let done = match path.try_exists() {
-                Ok(false) => Err(format!("`{}` is not there yet", path.display())),
+                Ok(false) => Err(format!("`{}` does not exist yet", path.display())),
                 // The desktop's own opener says by its exit code whether it knew what to do.
-                _ => open::that(&path).map_err(|error| format!("Cannot open `{}`: {error}", path.display())),
+                _ => open::that(&path).map_err(|error| format!("Could not open `{}`: {error}", path.display())),
             };
             let _ = inputs.blocking_send(Input::Done(done));
         });
@@ -270,7 +270,7 @@ impl Driver {
     fn toggle_autostart(&mut self, command: &Command, place: Where) {
         let system = &self.setting.autostart;
         // Asked anew: the person may have changed it in the system since.
-        let done = match (on_click(&system.status()), Click::of_command(command)) {
+        let done = match (on_click(&system.status()), command.click()) {
             (Move::Enable, Some(click)) => system.enable(click).map(drop),
             (Move::Disable, Some(click)) => system.disable(click).map(drop),
             (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
@@ -319,7 +319,7 @@ impl Driver {
                 let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
                 opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             };
-            let done = outcome.await.map_err(|error| format!("Cannot show what is sent: {error}"));
+            let done = outcome.await.map_err(|error| format!("Could not show the report: {error}"));
             let _ = inputs.send(Input::Done(done)).await;
         });
     }

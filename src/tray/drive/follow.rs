@@ -24,7 +24,7 @@ const READY_EVERY: Duration = Duration::from_secs(3);
 pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
     let info = match client.ready().await {
         Ok(true) => client.get::<Info>("/api/v1/info").await,
-        Ok(false) => return Probe::Silent("it is not ready yet".to_owned()),
+        Ok(false) => return Probe::Silent("it is still starting".to_owned()),
         Err(error) => Err(error),
     };
     match info {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 
 use super::another_port;
-use super::autostart::{Autostart, Click, Move, on_click, write_sidecar};
+use super::autostart::{Autostart, Move, on_click, write_sidecar};
 use super::decision::Decision;
 use super::first_run::{self, Answer};
 use super::host;
@@ -84,7 +84,7 @@ pub enum Input {
     /// The core still says something: a good moment to look at what nobody tells of.
     Pinged,
     /// Another start of this program has a wish.
-    Knocked(InstanceRequest),
+    InstanceRequested(InstanceRequest),
     /// The person is to be asked once more.
     Ask(Decision),
     /// The person was asked, and agreed.
@@ -138,7 +138,7 @@ pub struct Setting {
     /// The shell that knows the person's PATH, if one is to be asked.
     pub shell: Option<PathBuf>,
     /// Where a second start of this program reaches this one.
-    pub knocks: LocalAddress,
+    pub single_instance: LocalAddress,
     pub client: Client,
     pub autostart: Autostart,
     pub preferences: Preferences,
@@ -246,8 +246,8 @@ impl Driver {
                 self.look_at_program();
                 self.look_at_clients();
             }
-            Input::Knocked(InstanceRequest::Show) => (self.orders)(Order::ShowStatus),
-            Input::Knocked(InstanceRequest::Quit) => self.happened(Event::Asked(Ask::Leave)),
+            Input::InstanceRequested(InstanceRequest::Show) => (self.orders)(Order::ShowStatus),
+            Input::InstanceRequested(InstanceRequest::Quit) => self.happened(Event::Asked(Ask::Leave)),
             Input::Ask(decision) => (self.orders)(Order::Ask(decision)),
             Input::Decided(decision) => self.decided(decision),
             Input::Done(Ok(())) => self.model.trouble = None,
@@ -313,7 +313,7 @@ impl Driver {
             tokio::spawn(async move {
                 let part = json!({"telemetry": {"notice_shown": true}});
                 if let Err(error) = client.patch::<serde_json::Value>("/api/v1/config", &part).await {
-                    tracing::warn!("the core was not told that the notice was shown: {error}");
+                    tracing::warn!("could not tell the core that the notice was shown: {error}");
                 }
             });
         }
@@ -410,7 +410,7 @@ impl Driver {
                     if by_call {
                         match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
                             Ok(_) => return,
-                            Err(error) => tracing::warn!("the core did not take the call to end: {error}"),
+                            Err(error) => tracing::warn!("the core refused the request to stop: {error}"),
                         }
                     }
                     process::ask_to_end(pid);
@@ -418,7 +418,7 @@ impl Driver {
             }
             Effect::Terminate { pid } => process::ask_to_end(pid),
             Effect::KillTree { pid } => {
-                tracing::warn!("the core did not end in time: process {pid} and what it started are killed");
+                tracing::warn!("the core did not stop in time: killing process {pid} and its children");
                 process::kill_tree(pid);
             }
             Effect::WakeAfter(pause) => {
@@ -497,7 +497,7 @@ impl Driver {
         // Stored first: an answer that cannot be kept would be asked for again, and must not take effect.
         let done = write_state::preferences(&self.setting.root, preferences).and_then(|()| {
             let system = &self.setting.autostart;
-            match (answer, Click::of_answer(answer)) {
+            match (answer, answer.click()) {
                 (Answer::Continue { ticked: true }, Some(click)) => system.enable(click).map(drop),
                 // Off already, by us or by the person, is left as it is.
                 (Answer::Continue { ticked: false }, Some(click)) if on_click(&system.status()) == Move::Disable => {
@@ -516,14 +516,14 @@ impl Driver {
         self.model.autostart = self.setting.autostart.status();
         let root = &self.setting.root;
         if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
-            self.take(Input::Done(Err(format!("cannot write `{}`: {error}", root.sidecar().display()))));
+            self.take(Input::Done(Err(format!("could not write `{}`: {error}", root.sidecar().display()))));
         }
     }
 
     /// Our own writes come back here, too: only another state is told.
     fn autostart_changed(&mut self) {
         if self.setting.autostart.status() != self.model.autostart {
-            tracing::info!("launch at login was changed in the system");
+            tracing::info!("launch at login changed in the system's settings");
             self.tell_autostart();
         }
     }

@@ -8,17 +8,17 @@
 pub mod window;
 
 use crate::contract::launch::TrayStart;
-use crate::tray::autostart::Status;
+use crate::tray::autostart::{Click, Status};
 use crate::tray::preferences::{FirstRun, Launch};
 
 /// Title of the window.
 pub const TITLE: &str = "Welcome to MCPProxy";
 /// What MCPProxy does.
-pub const PURPOSE: &str = "MCPProxy gives all your AI clients one local address for every MCP server, and stays in \
-                           the notification area.";
+pub const PURPOSE: &str = "MCPProxy connects all your AI clients to all your MCP servers through one local address. \
+                           Find it in the notification area.";
 /// What leaves the computer, and how to see and stop it.
-pub const STATISTICS: &str = "It may send one anonymous report a day: numbers, never names or contents. Its menu shows \
-                              the report and switches it off.";
+pub const STATISTICS: &str = "It can send one anonymous usage report a day (counts only, no names or content). You can \
+                              view it or turn it off in the tray menu.";
 /// The box.
 pub const BOX: &str = "Launch MCPProxy at login";
 /// The button.
@@ -41,6 +41,13 @@ pub enum Answer {
     Continue { ticked: bool },
     /// The title bar or Escape: no answer.
     Closed,
+}
+
+impl Answer {
+    /// The click on *Continue* that may change launch at login; closing the window is not one.
+    pub fn click(self) -> Option<Click> {
+        matches!(self, Answer::Continue { .. }).then(Click::by_user)
+    }
 }
 
 /// What is known at the start.
@@ -104,6 +111,12 @@ mod tests {
 
     fn by_hand(record: &FirstRun) -> Option<(Question, FirstRun)> {
         ask(TrayStart::Person, &Status::Disabled, record)
+    }
+
+    #[test]
+    fn only_continue_is_a_click() {
+        assert!(Answer::Continue { ticked: true }.click().is_some());
+        assert!(Answer::Closed.click().is_none());
     }
 
     #[test]

@@ -7,5 +7,5 @@ mod watch_host;
 pub use watch_host::watch;
 
 /// What a person reads when nothing shows tray icons.
-pub const MISSING: &str = "nothing on this desktop shows tray icons: MCPProxy runs without one until something does. On \
-                           GNOME install the AppIndicator extension, elsewhere a panel with a status notifier";
+pub const MISSING: &str = "this desktop doesn't show tray icons, so MCPProxy runs without one. On GNOME, install the \
+                           AppIndicator extension; elsewhere, add a panel with a status notifier";

@@ -64,7 +64,7 @@ impl Promptness {
             unsafe { NSProcessInfo::processInfo().endActivity(&activity) };
         }
         if wanted && self.activity.is_none() {
-            let reason = NSString::from_str("The MCPProxy core starts, ends or is looked for");
+            let reason = NSString::from_str("The MCPProxy core is starting or stopping");
             let options = NSActivityOptions::UserInitiatedAllowingIdleSystemSleep;
             self.activity = Some(NSProcessInfo::processInfo().beginActivityWithOptions_reason(options, &reason));
         }

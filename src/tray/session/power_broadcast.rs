@@ -37,7 +37,7 @@ pub fn watch_session(woke: impl Fn() + 'static) -> Watch {
         CreateWindowExW(0, class, class, WS_POPUP, 0, 0, 0, 0, ptr::null_mut(), ptr::null_mut(), instance, ptr::null())
     };
     if window.is_null() {
-        tracing::warn!("the wake from sleep is not heard of: {}", std::io::Error::last_os_error());
+        tracing::warn!("could not watch for wake from sleep: {}", std::io::Error::last_os_error());
     }
     Watch(window)
 }

@@ -59,12 +59,12 @@ impl Failure {
             ExitCode::Clean | ExitCode::General => Kind::Crash,
         };
         let said = last_words(stderr).unwrap_or_else(|| match (kind, code) {
-            (Kind::Port, _) => "the core's address is taken".to_owned(),
-            (Kind::Locked, _) => "another core uses the same files".to_owned(),
-            (Kind::Configuration, _) => "the configuration cannot be used".to_owned(),
-            (Kind::Permission, _) => "the core may not use its files or its address".to_owned(),
-            (_, Some(code)) => format!("it ended with code {code} and said nothing"),
-            (_, None) => "it was ended by a signal".to_owned(),
+            (Kind::Port, _) => "another program is using the core's port".to_owned(),
+            (Kind::Locked, _) => "another core is using the same data directory".to_owned(),
+            (Kind::Configuration, _) => "the configuration is not valid".to_owned(),
+            (Kind::Permission, _) => "the core has no permission to use its files or its port".to_owned(),
+            (_, Some(code)) => format!("it exited with code {code} and no message"),
+            (_, None) => "it was killed by a signal".to_owned(),
         });
         Failure { kind, said }
     }
@@ -91,7 +91,7 @@ impl Failure {
         let said = &self.said;
         match self.kind {
             Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {said}"),
-            Kind::Silent => format!("A core is there but does not answer: {said}"),
+            Kind::Silent => format!("The core is running but not responding: {said}"),
             // The core's own sentence says it all.
             Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(said),
             Kind::Crash => format!("The core crashed: {said}"),
@@ -102,15 +102,15 @@ impl Failure {
     /// What to do about it.
     pub fn advice(&self) -> &'static str {
         match self.kind {
-            Kind::NoProgram => "Install mcpproxy beside this program, or set MCPPROXY_CORE_PATH",
-            Kind::NotStarted => "See the logs, then choose Start core",
-            Kind::Silent => "End that core, then choose Start core",
-            Kind::Port => "Use another port, or end the program that has it, then choose Start core",
-            Kind::Locked => "End the other core, then choose Start core",
+            Kind::NoProgram => "Install mcpproxy next to this program, or set MCPPROXY_CORE_PATH",
+            Kind::NotStarted => "Check the logs, then choose Start core",
+            Kind::Silent => "Quit the running core, then choose Start core",
+            Kind::Port => "Use another port, or quit the program using this one, then choose Start core",
+            Kind::Locked => "Quit the other core, then choose Start core",
             Kind::Configuration => "Open the configuration, correct it, then choose Start core",
             Kind::Permission => "Correct the permissions, then choose Start core",
-            Kind::Crash => "It is started again in a moment",
-            Kind::GivenUp => "See the logs, then choose Start core",
+            Kind::Crash => "Restarting in a moment",
+            Kind::GivenUp => "Check the logs, then choose Start core",
         }
     }
 }
@@ -144,13 +144,13 @@ mod tests {
     #[test]
     fn without_an_error_line_the_last_line_is_shown() {
         assert_eq!(configuration("a\n\nError:\nb\n \n"), "B");
-        assert_eq!(configuration(""), "The configuration cannot be used");
+        assert_eq!(configuration(""), "The configuration is not valid");
     }
 
     #[test]
     fn a_silent_end_still_has_words() {
         let failure = Failure::of_exit(ExitCode::General, None, "");
-        assert_eq!(failure.sentence(), "The core crashed: it was ended by a signal");
+        assert_eq!(failure.sentence(), "The core crashed: it was killed by a signal");
         assert!(failure.may_pass() && !failure.given_up().may_pass());
     }
 }

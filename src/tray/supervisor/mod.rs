@@ -192,7 +192,7 @@ pub struct Supervisor {
     pub state: State,
     /// False: cores are attached to and never started (`MCPPROXY_TRAY_SKIP_CORE`).
     may_start: bool,
-    /// False: none is started until a person asks (the preference *Start core with MCPProxy*).
+    /// False: none is started until a person asks (the preference *Start core automatically*).
     wanted: bool,
     /// An older core was replaced: once is enough, or two trays would replace each other's for ever.
     replaced: bool,

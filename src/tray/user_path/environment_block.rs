@@ -27,12 +27,12 @@ fn variables() -> Option<Vec<OsString>> {
     // block is a row of strings that end with 0; an empty one ends it.
     unsafe {
         if OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) == 0 {
-            tracing::warn!("this user's PATH is not known: {}", std::io::Error::last_os_error());
+            tracing::warn!("could not determine this user's PATH: {}", std::io::Error::last_os_error());
             return None;
         }
         let made = CreateEnvironmentBlock(&raw mut block, token, 0);
         if made == 0 {
-            tracing::warn!("this user's PATH is not known: {}", std::io::Error::last_os_error());
+            tracing::warn!("could not determine this user's PATH: {}", std::io::Error::last_os_error());
         }
         CloseHandle(token);
         if made == 0 {

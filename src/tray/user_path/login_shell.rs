@@ -28,10 +28,10 @@ pub async fn capture(shell: &Path, home: &Path, limit: Duration) -> Option<Vec<P
     for arguments in attempts(shell, &mark) {
         match tokio::time::timeout(limit, ask(shell, &arguments, home, &mark)).await {
             Ok(Ok(Some(path))) => return Some(std::env::split_paths(&OsString::from_vec(path)).collect()),
-            Ok(Ok(None)) => tracing::info!("`{}` {} told no PATH", shell.display(), flags(&arguments)),
+            Ok(Ok(None)) => tracing::info!("`{}` {} printed no PATH", shell.display(), flags(&arguments)),
             Ok(Err(error)) => tracing::info!("`{}` {}: {error}", shell.display(), flags(&arguments)),
             Err(_) => tracing::warn!(
-                "`{}` {} did not answer within {} s: its rc files wait for something",
+                "`{}` {} did not answer within {} s; its startup files may be waiting for input",
                 shell.display(),
                 flags(&arguments),
                 limit.as_secs_f32()

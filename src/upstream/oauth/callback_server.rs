@@ -141,8 +141,10 @@ fn callback(mut said: HashMap<String, String>) -> Result<Callback, String> {
     if let Some(error) = said.remove("error") {
         let more = said.remove("error_description").map(|more| format!(": {more}")).unwrap_or_default();
         return Err(match error.as_str() {
-            "access_denied" => format!("access was denied{}", crate::upstream::oauth::brief(&more)),
-            _ => crate::upstream::oauth::brief(&format!("the authorization server refused ({error}{more})")),
+            "access_denied" => format!("access was denied{}", crate::upstream::oauth::error_text::brief(&more)),
+            _ => {
+                crate::upstream::oauth::error_text::brief(&format!("the authorization server refused ({error}{more})"))
+            }
         });
     }
     let code = said.remove("code").ok_or("the authorization server sent no code")?;

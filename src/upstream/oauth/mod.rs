@@ -4,6 +4,9 @@
 //! [`token_store`] keeps what comes of it, [`callback_server`] waits for the browser, and this file joins them.
 
 pub mod callback_server;
+pub mod error_text;
+pub mod policy;
+pub mod sign_in;
 pub mod token_store;
 
 use std::collections::BTreeMap;
@@ -18,66 +21,18 @@ use rmcp::transport::auth::{
 use callback_server::Redirect;
 use token_store::{ServerCredentialStore, TokenStore};
 
-use crate::config::{Protocol, ServerConfig};
+use crate::config::ServerConfig;
 use crate::telemetry::payload::OauthProvider;
-use crate::upstream::snapshot::first_line;
-use crate::upstream::transport::http::{causes, chain, shown};
+use crate::upstream::connect_error::ConnectError;
+use crate::upstream::oauth::error_text::words;
+use crate::upstream::oauth::policy::has_own;
+use crate::upstream::sign_in_state::provider;
+use crate::upstream::transport::error_text::shown;
 
 /// How long everything may take until a person can be sent to sign in; whoever asked waits for it.
 const PREPARE: Duration = Duration::from_secs(8);
 /// How long a person may take to sign in.
 const LONGEST: Duration = Duration::from_secs(600);
-/// The longest sentence that may have a foreign server's words in it.
-const BRIEF: usize = 350;
-
-/// What is known of signing in to a server.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SignIn {
-    /// Somebody is signed in, at a provider of this kind.
-    pub provider: Option<OauthProvider>,
-    /// Where a person is to go; as long as their return is waited for.
-    pub address: Option<String>,
-    /// Why nothing came of the last attempt.
-    pub failed: Option<String>,
-}
-
-/// Why a session was not opened or ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ConnectError {
-    /// In words.
-    Failed(String),
-    /// It answered, and knows no `initialize`.
-    NoInitialize(String),
-    /// In words: a person has to unlock the keychain.
-    Locked(String),
-    /// A person has to sign in; with what the server said of it.
-    SignIn(Option<String>),
-}
-
-impl From<String> for ConnectError {
-    fn from(words: String) -> ConnectError {
-        ConnectError::Failed(words)
-    }
-}
-
-/// Whether a person's own `Authorization` goes along: there is nothing to sign in to then.
-pub fn has_own(config: &ServerConfig) -> bool {
-    config.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"))
-}
-
-/// Why nobody can sign in to a server, if so.
-pub fn not_possible(config: &ServerConfig) -> Option<String> {
-    let name = &config.name;
-    match config.effective_protocol() {
-        Protocol::Stdio => Some(format!("`{name}` is started here: there is nothing to sign in to")),
-        _ if !config.enabled => Some(format!("`{name}` is disabled: enable it first")),
-        _ if config.quarantined => Some(format!("`{name}` waits for approval: approve it first")),
-        _ if has_own(config) => {
-            Some(format!("`{name}` gets an `Authorization` of your own: remove it from `headers` first"))
-        }
-        _ => None,
-    }
-}
 
 /// What puts a server's token into requests, and who issued it; without one requests go without.
 ///
@@ -227,68 +182,9 @@ impl Begun {
     }
 }
 
-/// Whether a renewal failed because the server does not know us any more: only a person can help.
-pub fn is_unknown_client(error: &AuthError) -> bool {
-    matches!(error, AuthError::TokenRefreshFailed(said)
-        if said.contains("invalid_client") || said.contains("unauthorized_client"))
-}
-
-/// An error as a person reads it.
-pub fn words(error: &AuthError) -> String {
-    match error {
-        AuthError::RegistrationFailed(said) => brief(&format!(
-            "the authorization server does not register MCPProxy by itself: register it there by hand and set `client_id` in \
-             the server's `oauth`, or set what the server expects in `headers` ({said})"
-        )),
-        AuthError::DiscoveryRequestFailed { url, source } => {
-            let said = causes(source.as_ref()).last().map(ToString::to_string).unwrap_or_default();
-            brief(&format!("`{}` cannot be asked how to sign in ({said})", shown(url.as_str())))
-        }
-        AuthError::TokenRefreshFailed(said) => brief(&format!("the sign-in could not be renewed: {said}")),
-        AuthError::TokenExchangeFailed(said) => brief(&format!("the authorization server gave no token: {said}")),
-        other => brief(&chain(other)),
-    }
-}
-
-/// A text that may be a foreign server's, on one line and not too long.
-fn brief(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match line.char_indices().nth(BRIEF) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => first_line(&line),
-    }
-}
-
-fn provider(issuer: &str) -> OauthProvider {
-    let url = Url::parse(issuer).ok();
-    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let is_of = |domain: &str| host == domain || host.strip_suffix(domain).is_some_and(|sub| sub.ends_with('.'));
-    match () {
-        () if is_of("google.com") => OauthProvider::Google,
-        () if is_of("github.com") => OauthProvider::Github,
-        () if is_of("microsoftonline.com") || is_of("microsoft.com") => OauthProvider::Microsoft,
-        () => OauthProvider::Generic,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_provider_is_told_by_its_host() {
-        assert_eq!(provider("https://accounts.google.com"), OauthProvider::Google);
-        assert_eq!(provider("https://github.com/login/oauth"), OauthProvider::Github);
-        assert_eq!(provider("https://login.microsoftonline.com/x/v2.0"), OauthProvider::Microsoft);
-        assert_eq!(provider("https://notgithub.com"), OauthProvider::Generic);
-        assert_eq!(provider("?"), OauthProvider::Generic);
-    }
-
-    #[test]
-    fn foreign_words_stay_short_and_on_one_line() {
-        let said = words(&AuthError::TokenExchangeFailed(format!("one\ntwo\u{1b}[31m{}", "x".repeat(1000))));
-        assert!(said.contains("one two [31m") && said.ends_with('…') && said.chars().count() < 400, "{said}");
-    }
 
     #[test]
     fn a_persons_own_parameters_stand_beside_the_protocols() {
@@ -297,12 +193,5 @@ mod tests {
         say_too(&mut address, &own.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         let expected = "https://a.example/authorize?client_id=c&state=s&audience=https%3A%2F%2Fapi.example%2F%3Fa%26b";
         assert_eq!(address.as_str(), expected);
-    }
-
-    #[test]
-    fn a_client_that_was_forgotten_needs_a_person() {
-        let said = |said: &str| AuthError::TokenRefreshFailed(said.to_owned());
-        assert!(is_unknown_client(&said("Server returned error response: invalid_client")));
-        assert!(!is_unknown_client(&said("Request failed")));
     }
 }

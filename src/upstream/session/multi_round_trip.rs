@@ -10,22 +10,16 @@ use rmcp::model::{
 use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::upstream::session::in_flight::{CallHandle, NoRecipient, Question, ServerEvent};
-use crate::upstream::session::pending::Sent;
+use crate::upstream::session::pending::{Rounds, Sent};
 
 /// A request is not sent more often.
 const MOST: usize = 32;
 /// How long a server is left alone that asks for nothing but to be called again.
 const PAUSE: Duration = Duration::from_millis(250);
 const NOBODY_WAITS: &str = "the client does not wait any more";
-
-/// A request that is sent again until its answer is no question.
-pub struct Rounds {
-    pub answer: oneshot::Receiver<Result<ServerResult, ServiceError>>,
-    _over: DropGuard,
-}
 
 /// Sends a client's request to a server, by the revision that this speaks.
 ///
@@ -49,7 +43,7 @@ pub async fn send(
     });
     Ok(Sent::Rounds(Rounds {
         answer: answered,
-        _over: guard,
+        over: guard,
     }))
 }
 

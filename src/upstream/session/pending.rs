@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use rmcp::model::{CallToolResult, ServerResult};
 use rmcp::service::{RequestHandle, RoleClient, ServiceError};
+use tokio::sync::oneshot;
+use tokio_util::sync::DropGuard;
 
-use crate::os::block_in_place::aside;
+use crate::os::block_in_place::block_in_place_if_large;
 use crate::upstream::session::in_flight::{Answer, CallEvents, ServerEvent};
-use crate::upstream::session::multi_round_trip::Rounds;
 use crate::upstream::transport::stdio::Pending;
 
 /// A tool call that took the shortcut, and turned out to be more than an answer.
@@ -22,6 +23,12 @@ pub struct Started {
     pub first: Option<ServerEvent>,
     /// The answer, where it is there already.
     pub answer: Option<Answer>,
+}
+
+/// A request that is sent again until its answer is no question.
+pub struct Rounds {
+    pub answer: oneshot::Receiver<Result<ServerResult, ServiceError>>,
+    pub over: DropGuard,
 }
 
 /// A request that waits for its answer.
@@ -73,5 +80,5 @@ fn read(answer: &Answer) -> Result<ServerResult, ServiceError> {
         let read = serde_json::from_str::<CallToolResult>(result).map(ServerResult::CallToolResult);
         read.or_else(|_| serde_json::from_str(result)).map_err(|_| ServiceError::UnexpectedResponse)
     };
-    aside(result.len(), read)
+    block_in_place_if_large(result.len(), read)
 }

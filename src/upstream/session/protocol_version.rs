@@ -3,8 +3,8 @@
 use rmcp::model::{ErrorCode, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
 
-use crate::upstream::oauth::ConnectError;
-use crate::upstream::transport::http;
+use crate::upstream::connect_error::ConnectError;
+use crate::upstream::transport::http_error;
 
 /// Which kind of session is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ fn wants_the_newest(error: &ClientInitializeError) -> bool {
                 | ErrorCode::HEADER_MISMATCH
         ),
         ClientInitializeError::UncorrelatedErrorResponse { .. } => true,
-        other => http::is_refusal(other),
+        other => http_error::is_refusal(other),
     }
 }
 

@@ -23,11 +23,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::client::sse::Parser;
 use crate::config::ServerConfig;
-use crate::upstream::snapshot::{LONGEST_ANSWER, first_line};
-use crate::upstream::transport::http::causes;
+use crate::os::sse::Parser;
+use crate::upstream::transport::error_text::causes;
+use crate::upstream::transport::error_text::first_line;
 use crate::upstream::transport::legacy_sse_events::{Heard, endpoint, heard, refusal, taken};
+use crate::upstream::transport::limits::LONGEST_ANSWER;
 use crate::upstream::transport::stdio::{BURST, LONG_REST, REST};
 
 /// How long a server may take to acknowledge what needs no answer. A request has its own limit: some acknowledge it only

@@ -5,8 +5,8 @@ use rmcp::ErrorData;
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use sse_stream::Sse;
 
-use crate::client::sse::{Event, TooLong};
-use crate::upstream::snapshot::{LONGEST_ANSWER, too_long};
+use crate::os::sse::{Event, TooLong};
+use crate::upstream::transport::limits::{LONGEST_ANSWER, too_long};
 use crate::upstream::transport::oversized_line::id_between;
 
 /// The longest part of a foreign address that is shown.

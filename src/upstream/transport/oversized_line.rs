@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::upstream::snapshot::{LONGEST_ANSWER, too_long};
+use crate::upstream::transport::limits::{LONGEST_ANSWER, too_long};
 
 /// How much of a line's start and end is kept, to find the message's id there.
 const KEPT: usize = 256;

@@ -13,7 +13,7 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::Sse;
 
-use crate::upstream::snapshot::{LONGEST_ANSWER, too_long};
+use crate::upstream::transport::limits::{LONGEST_ANSWER, too_long};
 
 /// An HTTP client that puts an error in the server's name in the place of an answer that is too long.
 #[derive(Clone)]

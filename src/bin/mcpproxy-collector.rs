@@ -1,0 +1,5 @@
+//! The collector and its command line.
+
+fn main() -> std::process::ExitCode {
+    mcpproxy::collector::cli::main()
+}

@@ -1,0 +1,336 @@
+//! Judges the bytes of one report: a pure function from a body to what is kept of it, or to the reason why nothing is.
+
+use sha2::{Digest, Sha256};
+
+use crate::collector::fields;
+use crate::collector::report::{Client, Facts, Id, KINDS, LAUNCHES, Moment, Reached, System, launch_word};
+use crate::contract::run_facts::{EnvKind, LaunchSource};
+use crate::telemetry::payload;
+use crate::telemetry::payload::schema::{Allowed, Field, Rule};
+use crate::telemetry::scan::strict_json::{self, Json};
+
+/// The longest body, in bytes; a longer one is answered with 413.
+pub const LONGEST_BODY: usize = 65_536;
+/// The deepest nesting, in containers.
+const DEEPEST: usize = 32;
+/// The most paths of one report that are counted.
+const MOST_PATHS: usize = 32;
+
+/// What a body is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Report(Box<Judged>),
+    /// The one message that the Go core sends when telemetry is switched off.
+    OptOut(Id),
+    Rejected(Rejection),
+}
+
+/// The part of a report that comes from its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    pub id: Id,
+    pub machine: Option<Id>,
+    pub hash: u64,
+    pub facts: Facts,
+    /// Paths of unknown keys, and of known keys whose value was dropped (`path:value`).
+    pub unknown: Vec<String>,
+}
+
+/// Why a body is rejected. Says nothing of its contents but the name of a known field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    pub status: u16,
+    pub reason: &'static str,
+    pub field: String,
+}
+
+fn rejected(reason: &'static str, field: &str) -> Rejection {
+    Rejection {
+        status: 400,
+        reason,
+        field: field.to_owned(),
+    }
+}
+
+/// The rejection of a body above [`LONGEST_BODY`].
+pub fn oversize() -> Rejection {
+    Rejection {
+        status: 413,
+        reason: "oversize",
+        field: String::new(),
+    }
+}
+
+/// Eight bytes of a body's hash.
+pub fn body_hash(body: &[u8]) -> u64 {
+    let digest = Sha256::digest(body);
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+/// Judges one body that was received at `received`.
+pub fn judge(body: &[u8], received: Moment) -> Verdict {
+    match read(body, received) {
+        Ok(verdict) => verdict,
+        Err(rejection) => Verdict::Rejected(rejection),
+    }
+}
+
+fn read(body: &[u8], received: Moment) -> Result<Verdict, Rejection> {
+    if body.len() > LONGEST_BODY {
+        return Err(oversize());
+    }
+    let json = strict_json::read(body).ok_or_else(|| rejected("json", ""))?;
+    let Json::Object(entries) = &json else {
+        let reason = if matches!(json, Json::List(_)) { "array" } else { "not_an_object" };
+        return Err(rejected(reason, ""));
+    };
+    if json.depth() > DEEPEST {
+        return Err(rejected("depth", ""));
+    }
+    if has_duplicate_key(&json) {
+        return Err(rejected("duplicate_key", ""));
+    }
+    let id = identifier(entries)?;
+    match get(entries, "event") {
+        None => {}
+        Some(Json::Text(event)) if event == "telemetry_disabled" => return Ok(Verdict::OptOut(id)),
+        Some(_) => return Err(rejected("event", "event")),
+    }
+    let mut walk = Walk::default();
+    walk.object("", fields::top(), entries)?;
+    Ok(Verdict::Report(Box::new(Judged {
+        id,
+        machine: text(entries, "machine_id").and_then(Id::from_machine),
+        hash: body_hash(body),
+        facts: facts(entries, received),
+        unknown: walk.paths,
+    })))
+}
+
+fn identifier(entries: &[(String, Json)]) -> Result<Id, Rejection> {
+    match get(entries, "anonymous_id") {
+        None => Err(rejected("no_id", "anonymous_id")),
+        Some(Json::Text(text)) => Id::from_uuid(text).ok_or_else(|| rejected("not_uuid_v4", "anonymous_id")),
+        Some(_) => Err(rejected("not_uuid_v4", "anonymous_id")),
+    }
+}
+
+/// Checks every value of a report against the sender's rules, and collects what they do not know.
+#[derive(Default)]
+struct Walk {
+    paths: Vec<String>,
+}
+
+impl Walk {
+    fn object(&mut self, parent: &str, own: &'static [Field], entries: &[(String, Json)]) -> Result<(), Rejection> {
+        for (name, value) in entries {
+            let path = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
+            match fields::find(parent, own, name) {
+                Some(field) => self.value(&path, field.rule, value)?,
+                None => self.note(countable(&path)),
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, path: &str, rule: &'static Rule, value: &Json) -> Result<(), Rejection> {
+        match path {
+            "env_kind" => return env_kind(value),
+            // The sender's rule is that of its own schema; later ones are welcome.
+            "schema_version" if matches!(value, Json::Count(_)) => return Ok(()),
+            "env_markers" => return self.env_markers(value),
+            _ => {}
+        }
+        match (rule, value) {
+            (Rule::Words([]), _) => {}
+            (Rule::Object(own), Json::Object(entries)) => self.object(path, own, entries)?,
+            (Rule::Map { value: rule, .. }, Json::Object(entries)) => {
+                for (_, value) in entries {
+                    self.value(&format!("{path}.*"), rule, value)?;
+                }
+            }
+            (Rule::Count(_), Json::Number(number)) if is_negative(number) => return Err(rejected("negative", path)),
+            (rule, value) if fits(rule, value) => {}
+            // An empty list is `null`, and an absent object too, in the Go core.
+            (Rule::List { .. } | Rule::Map { .. } | Rule::Object(_), Json::Null) => {}
+            _ => self.note(format!("{path}:value")),
+        }
+        Ok(())
+    }
+
+    fn env_markers(&mut self, value: &Json) -> Result<(), Rejection> {
+        match value {
+            Json::Null => Ok(()),
+            Json::Object(entries) => {
+                for (name, value) in entries {
+                    let known = fields::markers().iter().any(|field| field.name == name);
+                    match value {
+                        Json::Bool(_) if known => {}
+                        Json::Bool(_) => self.note(countable(&format!("env_markers.{name}"))),
+                        _ if known => return Err(rejected("env_marker", &format!("env_markers.{name}"))),
+                        _ => return Err(rejected("env_marker", "env_markers")),
+                    }
+                }
+                Ok(())
+            }
+            _ => Err(rejected("env_marker", "env_markers")),
+        }
+    }
+
+    fn note(&mut self, path: String) {
+        if self.paths.len() < MOST_PATHS && !self.paths.contains(&path) {
+            self.paths.push(path);
+        }
+    }
+}
+
+/// Whether a single value is what its rule wants.
+fn fits(rule: &Rule, value: &Json) -> bool {
+    match (rule, value) {
+        (Rule::Bool, Json::Bool(_)) | (Rule::BoolOrNull, Json::Bool(_) | Json::Null) => true,
+        (Rule::Count(most), Json::Count(count)) => count <= most,
+        (Rule::Words(words), Json::Text(text)) => words.contains(&text.as_str()),
+        (Rule::Pattern(pattern), Json::Text(text)) => (pattern.matches)(text),
+        (Rule::List { of, longest }, Json::List(items)) => {
+            items.len() <= *longest && items.iter().all(|item| fits(of, item))
+        }
+        _ => false,
+    }
+}
+
+fn env_kind(value: &Json) -> Result<(), Rejection> {
+    match value {
+        Json::Text(text) if KINDS.iter().any(|kind| kind.word() == text) => Ok(()),
+        _ => Err(rejected("env_kind", "env_kind")),
+    }
+}
+
+fn is_negative(number: &str) -> bool {
+    number.parse::<f64>().is_ok_and(|number| number < 0.0)
+}
+
+/// A path as it may be counted. A key is text from outside: one that is not a plain name of code counts as `other`.
+fn countable(path: &str) -> String {
+    let plain = |part: &str| {
+        (1..=40).contains(&part.len())
+            && part.starts_with(|first: char| first.is_ascii_lowercase())
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && part.bytes().filter(u8::is_ascii_digit).count() <= 4
+    };
+    if path.split('.').all(plain) { path.to_owned() } else { "other".to_owned() }
+}
+
+fn has_duplicate_key(json: &Json) -> bool {
+    match json {
+        Json::List(items) => items.iter().any(has_duplicate_key),
+        Json::Object(entries) => {
+            let mut names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+                || entries.iter().any(|(_, value)| has_duplicate_key(value))
+        }
+        _ => false,
+    }
+}
+
+fn get<'a>(entries: &'a [(String, Json)], name: &str) -> Option<&'a Json> {
+    entries.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+fn text<'a>(entries: &'a [(String, Json)], name: &str) -> Option<&'a str> {
+    match get(entries, name) {
+        Some(Json::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn count(entries: &[(String, Json)], name: &str) -> u64 {
+    match get(entries, name) {
+        Some(Json::Count(count)) => *count,
+        Some(Json::Number(number)) => number.parse::<f64>().map_or(0, |number| number.clamp(0.0, 1e9) as u64),
+        _ => 0,
+    }
+}
+
+fn object<'a>(entries: &'a [(String, Json)], name: &str) -> &'a [(String, Json)] {
+    match get(entries, name) {
+        Some(Json::Object(entries)) => entries,
+        _ => &[],
+    }
+}
+
+fn facts(entries: &[(String, Json)], received: Moment) -> Facts {
+    let activation = object(entries, "activation");
+    let flag = |name| get(activation, name) == Some(&Json::Bool(true));
+    let clients = clients(activation);
+    let step = |reached: bool, step: Reached| if reached { step } else { Reached::default() };
+    let reached = step(count(entries, "server_count") > 0, Reached::CONFIGURED)
+        .and(step(
+            flag("first_connected_server_ever") || count(entries, "connected_server_count") > 0,
+            Reached::CONNECTED,
+        ))
+        .and(step(flag("first_mcp_client_ever") || !clients.is_empty(), Reached::CLIENT))
+        .and(step(flag("first_retrieve_tools_call_ever"), Reached::RETRIEVE));
+    Facts {
+        kind: kind(entries),
+        launch: launch(entries),
+        system: System::from_word(text(entries, "os").unwrap_or_default()),
+        version: version(text(entries, "version").unwrap_or_default()),
+        schema: match get(entries, "schema_version") {
+            None => 1,
+            Some(_) => u8::try_from(count(entries, "schema_version")).unwrap_or(u8::MAX),
+        },
+        reached,
+        clients,
+        calls: u32::try_from(count(object(entries, "builtin_tool_calls"), "retrieve_tools")).unwrap_or(u32::MAX),
+        skew: text(entries, "timestamp").and_then(|text| skew(text, received)),
+    }
+}
+
+fn clients(activation: &[(String, Json)]) -> Vec<Client> {
+    let Some(Json::List(names)) = get(activation, "mcp_clients_seen_ever") else {
+        return Vec::new();
+    };
+    let mut clients: Vec<Client> = names
+        .iter()
+        .filter_map(|name| match name {
+            Json::Text(name) => Some(Client::new(name)),
+            _ => None,
+        })
+        .collect();
+    clients.sort_unstable();
+    clients.dedup();
+    clients.truncate(16);
+    clients
+}
+
+/// A report without a kind is of a schema before 3.
+fn kind(entries: &[(String, Json)]) -> EnvKind {
+    let word = text(entries, "env_kind").unwrap_or_default();
+    KINDS.into_iter().find(|kind| kind.word() == word).unwrap_or(EnvKind::Unknown)
+}
+
+fn launch(entries: &[(String, Json)]) -> LaunchSource {
+    let word = text(entries, "launch_source").unwrap_or_default();
+    LAUNCHES.into_iter().find(|source| launch_word(*source) == word).unwrap_or(LaunchSource::Unknown)
+}
+
+/// A version number as it may be kept. The name of a private build stays private, but it remains a development build.
+fn version(text: &str) -> String {
+    let known = match payload::Version::RULE {
+        Rule::Pattern(pattern) => (pattern.matches)(text),
+        _ => false,
+    };
+    match known {
+        true => text.to_owned(),
+        false if text.contains("-dev") => "other-dev".to_owned(),
+        false => "other".to_owned(),
+    }
+}
+
+fn skew(text: &str, received: Moment) -> Option<i32> {
+    let own = Moment::parse(text)?;
+    // Whole seconds on both sides: reports are written so, and a fraction is not a wrong clock.
+    let seconds = received.0.div_euclid(1000).saturating_sub(own.0.div_euclid(1000));
+    i32::try_from(seconds).ok()
+}

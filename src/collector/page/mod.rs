@@ -1,0 +1,136 @@
+//! The page: HTML made here, without a script. It shows what the figures say, with a definition of each and the data behind it.
+
+mod chart;
+mod sections;
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::collector::audience::{Audience, Who};
+use crate::collector::report::{KINDS, SYSTEMS};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page for an audience. In public figures `null` stands for a hidden cell.
+pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bool) -> String {
+    let mut html = String::with_capacity(40 << 10);
+    html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
+    html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    let _ = write!(
+        html,
+        "<title>MCPProxy usage: {}</title><style>{STYLE}</style></head><body>",
+        escape(&audience.to_string())
+    );
+    html.push_str("<header><h1>MCPProxy usage</h1>");
+    let _ = write!(
+        html,
+        "<p>{} to {} (UTC, by day of receipt). Counts {}.</p>",
+        text(figures, "/first_day"),
+        text(figures, "/last_day"),
+        escape(audience_sentence(audience))
+    );
+    filters(&mut html, audience);
+    html.push_str("</header><main>");
+    if is_empty {
+        html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>.</p>");
+    }
+    if is_public {
+        html.push_str("<p class=\"note\">Numbers from 1 to 9 are hidden (&lt;10), and so is another one where a sum would reveal them.</p>");
+    }
+    sections::all(&mut html, figures);
+    html.push_str("</main><footer><h2>What these numbers are</h2><p>Each installation sends a random id, which makes these data pseudonymous, not anonymous. ");
+    html.push_str("No address is stored. Nothing proves that a report is genuine: reports can be forged. ");
+    html.push_str("Anyone can see and delete what came from their installation: <code>mcpproxy telemetry received</code> and <code>mcpproxy telemetry forget</code>. ");
+    html.push_str(
+        "The signed figures are at <a href=\"/public/stats.json\">/public/stats.json</a>.</p></footer></body></html>",
+    );
+    html
+}
+
+fn audience_sentence(audience: Audience) -> &'static str {
+    match audience.who {
+        Who::People => {
+            "people: installations that are usually interactive, headless or of unknown kind, without development builds"
+        }
+        Who::Everything => "every installation, of any kind and version",
+        Who::Kind(_) => "installations that are usually of this one kind",
+    }
+}
+
+fn filters(html: &mut String, audience: Audience) {
+    let system = audience.system.map_or("", |system| system.word());
+    html.push_str("<nav aria-label=\"Audience\"><ul>");
+    let kinds = KINDS.iter().map(|kind| (kind.word(), kind.word()));
+    for (word, label) in [("people", "People"), ("all", "Everything")].into_iter().chain(kinds) {
+        link(html, word, system, label, audience.who_word() == word);
+    }
+    html.push_str("</ul></nav><nav aria-label=\"Operating system\"><ul>");
+    let systems = SYSTEMS.iter().map(|system| (system.word(), system_label(system.word())));
+    for (word, label) in [("", "All systems")].into_iter().chain(systems) {
+        link(html, audience.who_word(), word, label, system == word);
+    }
+    html.push_str("</ul></nav>");
+}
+
+fn link(html: &mut String, who: &str, system: &str, label: &str, is_current: bool) {
+    let current = if is_current { " aria-current=\"page\"" } else { "" };
+    let system = if system.is_empty() { String::new() } else { format!("&amp;os={system}") };
+    let _ = write!(html, "<li><a href=\"/?who={who}{system}\"{current}>{}</a></li>", escape(label));
+}
+
+fn system_label(word: &str) -> &str {
+    match word {
+        "linux" => "Linux",
+        "darwin" => "macOS",
+        "windows" => "Windows",
+        _ => "Other",
+    }
+}
+
+fn text(figures: &Value, pointer: &str) -> String {
+    escape(figures.pointer(pointer).and_then(Value::as_str).unwrap_or("–"))
+}
+
+/// A number as a person reads it; a hidden one is `<10`.
+fn number(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Number(number)) => grouped(number.as_u64().unwrap_or(0)),
+        Some(Value::Null) => "&lt;10".to_owned(),
+        _ => "–".to_owned(),
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + 4);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share in per cent, or a dash where one of the two is hidden or there is nothing to divide by.
+fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
+    match (part.and_then(Value::as_u64), whole.and_then(Value::as_u64)) {
+        (Some(part), Some(whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        _ => "–".to_owned(),
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}

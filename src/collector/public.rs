@@ -1,0 +1,209 @@
+//! What anyone may see: the figures without the cells that are small enough to point to someone.
+//!
+//! A cell from 1 to 9 is hidden. Where a sum would reveal it, because it is the only hidden part of that sum, a second part is
+//! hidden too, until no sum reveals anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::collector::audience::{Audience, Who};
+use crate::collector::report::{KINDS, SYSTEMS};
+use crate::collector::stats::Stats;
+
+/// The smallest cell that is shown.
+pub const SMALLEST: u64 = 10;
+
+/// Figures that count no installations: they are hidden only with their whole audience.
+const NOT_CELLS: [&str; 4] = [
+    "funnel/reports",
+    "funnel/schemas",
+    "retrieve_tools_calls_total",
+    "quality",
+];
+
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    value: u64,
+    hidden: bool,
+}
+
+type Cells = BTreeMap<String, Cell>;
+
+/// The public figures of every audience; a hidden cell is `null`.
+pub fn figures(stats: &Stats) -> BTreeMap<Audience, Value> {
+    let mut all: BTreeMap<Audience, Value> =
+        Audience::all().into_iter().map(|audience| (audience, stats.to_json(audience))).collect();
+    let mut cells: BTreeMap<Audience, Cells> = all
+        .iter()
+        .map(|(audience, figures)| {
+            let mut cells = Cells::new();
+            collect(figures, "", &mut cells);
+            (*audience, cells)
+        })
+        .collect();
+    hide(&mut cells);
+    for (audience, figures) in &mut all {
+        if let Some(cells) = cells.get(audience) {
+            blank(figures, "", cells);
+            if is_small(cells) {
+                blank_others(figures);
+            }
+            blank_quality(figures);
+        }
+    }
+    all
+}
+
+fn is_small(cells: &Cells) -> bool {
+    cells.get("/installs").is_some_and(|cell| cell.hidden)
+}
+
+fn collect(value: &Value, path: &str, cells: &mut Cells) {
+    match value {
+        Value::Number(number) => {
+            let value = number.as_u64().unwrap_or(0);
+            let hidden = (1..SMALLEST).contains(&value);
+            cells.insert(path.to_owned(), Cell { value, hidden });
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| collect(item, &format!("{path}/{index}"), cells));
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = format!("{path}/{key}");
+                if !NOT_CELLS.contains(&path.trim_start_matches('/')) {
+                    collect(value, &path, cells);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One addend or sum: an audience and a path.
+type Place = (Audience, String);
+
+fn hide(cells: &mut BTreeMap<Audience, Cells>) {
+    let paths: BTreeSet<String> = cells.values().flat_map(|cells| cells.keys().cloned()).collect();
+    let mut sums: Vec<Vec<Place>> = Vec::new();
+    for path in &paths {
+        sums.extend(sums_over_audiences(path));
+    }
+    for (audience, cells) in cells.iter() {
+        sums.extend(sums_within(*audience, cells));
+    }
+    // Sums without a hidden part never begin to matter unless another sum hides one.
+    loop {
+        let mut changed = false;
+        for sum in &sums {
+            changed |= protect(cells, sum);
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// Hides a second place of a sum that has exactly one hidden one; whether it did.
+fn protect(cells: &mut BTreeMap<Audience, Cells>, sum: &[Place]) -> bool {
+    let mut hidden = 0;
+    let mut smallest: Option<(u64, &Place)> = None;
+    for place in sum {
+        let Some(cell) = cells.get(&place.0).and_then(|cells| cells.get(&place.1)) else {
+            continue;
+        };
+        if cell.hidden {
+            hidden += 1;
+        } else if cell.value > 0 && smallest.is_none_or(|(value, _)| cell.value < value) {
+            smallest = Some((cell.value, place));
+        }
+    }
+    let (1, Some((_, place))) = (hidden, smallest) else { return false };
+    match cells.get_mut(&place.0).and_then(|cells| cells.get_mut(&place.1)) {
+        Some(cell) => {
+            cell.hidden = true;
+            true
+        }
+        None => false,
+    }
+}
+
+/// The sums of one figure over systems and over kinds: each line is the parts and their total.
+fn sums_over_audiences(path: &str) -> Vec<Vec<Place>> {
+    let systems = || std::iter::once(None).chain(SYSTEMS.into_iter().map(Some));
+    let kinds = || (0..KINDS.len()).filter_map(|kind| u8::try_from(kind).ok()).map(Who::Kind);
+    let place = |who, system| (Audience { who, system }, path.to_owned());
+    let mut sums = Vec::new();
+    for who in [Who::People, Who::Everything].into_iter().chain(kinds()) {
+        sums.push(systems().map(|system| place(who, system)).collect());
+    }
+    for system in systems() {
+        sums.push(std::iter::once(Who::Everything).chain(kinds()).map(|who| place(who, system)).collect());
+        // Interactive, headless and unknown make up people, but for development builds.
+        let personal = [Who::People, Who::Kind(0), Who::Kind(4), Who::Kind(5)];
+        sums.push(personal.into_iter().map(|who| place(who, system)).collect());
+    }
+    sums
+}
+
+/// The sums within one audience: tables whose rows add up to a figure that is shown.
+fn sums_within(audience: Audience, cells: &Cells) -> Vec<Vec<Place>> {
+    let below = |prefix: &str| -> Vec<Place> {
+        cells.keys().filter(|path| path.starts_with(prefix)).map(|path| (audience, path.clone())).collect()
+    };
+    let cohorts = cells
+        .keys()
+        .filter(|path| path.starts_with("/weekly_cohorts/") && path.ends_with("/0"))
+        .map(|path| (audience, path.clone()));
+    let installs = (audience, "/installs".to_owned());
+    vec![
+        below("/env_kinds/").into_iter().chain([installs.clone()]).collect(),
+        cohorts.chain([installs]).collect(),
+        below("/launch_source_30d/"),
+        below("/env_kind_days_7d/"),
+        below("/versions_active_14d/"),
+    ]
+}
+
+fn blank(value: &mut Value, path: &str, cells: &Cells) {
+    match value {
+        Value::Number(_) if cells.get(path).is_some_and(|cell| cell.hidden) => *value = Value::Null,
+        Value::Array(items) => {
+            items.iter_mut().enumerate().for_each(|(index, item)| blank(item, &format!("{path}/{index}"), cells));
+        }
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                blank(value, &format!("{path}/{key}"), cells);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Hides every number of an audience that is itself too small.
+fn blank_others(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.as_u64() != Some(0) => *value = Value::Null,
+        Value::Array(items) => items.iter_mut().for_each(blank_others),
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                if key != "quality" {
+                    blank_others(value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Of the quality of the data, only counts of ids can point to someone.
+fn blank_quality(figures: &mut Value) {
+    for pointer in ["/quality/opt_outs", "/quality/suspect_installs"] {
+        if let Some(value) = figures.pointer_mut(pointer)
+            && value.as_u64().is_some_and(|count| (1..SMALLEST).contains(&count))
+        {
+            *value = Value::Null;
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The running service: two listeners, a thread for the journal and one for the database.
+
+mod applier;
+mod desk;
+mod intake;
+mod listener;
+mod publish;
+mod routes;
+mod state;
+mod writer;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::collector::admit::{Admission, FloodWatch, Limits, SeenIds};
+use crate::collector::forgotten::{self, Forgotten};
+use crate::collector::journal;
+use crate::collector::place::{Place, StoreAddress};
+use crate::collector::report::{Day, Moment};
+use crate::collector::store::{Entry, Ledger, Store};
+use crate::os::lock::{Attempt, Lock};
+use applier::Applier;
+use desk::Desk;
+pub use routes::stored_json;
+use state::Progress;
+use writer::Journal;
+
+/// What `serve` is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub place: Place,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    /// Certificates and key, both PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    pub trust_proxy: bool,
+    pub limits: Limits,
+    /// Bytes of the journal that may wait while the database fails.
+    pub backlog: u64,
+    /// Days after which reports are deleted.
+    pub keep_days: u16,
+}
+
+/// Everything that answers to requests need.
+pub struct Service {
+    options: Options,
+    journal: Journal,
+    progress: Arc<Progress>,
+    forgotten: Arc<RwLock<Forgotten>>,
+    admission: Mutex<Admission>,
+    seen: Mutex<SeenIds>,
+    flood: Mutex<FloodWatch>,
+    desk: Desk,
+    meters: Meters,
+    began: Instant,
+    stats_key: String,
+    publishing: Mutex<()>,
+}
+
+/// Counts of answers since the start.
+#[derive(Default)]
+struct Meters {
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    refused: AtomicU64,
+    unavailable: AtomicU64,
+}
+
+impl Meters {
+    fn accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn unavailable(&self) {
+        self.unavailable.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Service {
+    fn failure(&self) -> Option<String> {
+        self.progress.failure()
+    }
+
+    /// Whether no more may wait for a database that fails.
+    fn is_backlog_full(&self) -> bool {
+        self.progress.is_database_down()
+            && journal::backlog(&self.options.place.journal(), self.progress.stored())
+                .map_or(true, |bytes| bytes >= self.options.backlog)
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
+            let name = format!("mcpproxy_collector_{name}");
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        };
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        metric("reports_accepted_total", "counter", "Reports answered with 204.", read(&self.meters.accepted));
+        metric("reports_rejected_total", "counter", "Requests answered with 400 to 415.", read(&self.meters.rejected));
+        metric("reports_refused_total", "counter", "Reports answered with 429.", read(&self.meters.refused));
+        metric("reports_unavailable_total", "counter", "Reports answered with 503.", read(&self.meters.unavailable));
+        let backlog = journal::backlog(&self.options.place.journal(), self.progress.stored()).unwrap_or(0);
+        metric("journal_backlog_bytes", "gauge", "Bytes of the journal that the database does not have.", backlog);
+        metric(
+            "failing",
+            "gauge",
+            "1 while the journal or the database cannot be written.",
+            u64::from(self.failure().is_some()),
+        );
+        if let Ok(snapshot) = self.desk.snapshot() {
+            let stats = &snapshot.stats;
+            metric("ids", "gauge", "Ids that sent something.", stats.ledger.ids);
+            metric(
+                "suspect_installations",
+                "gauge",
+                "Installations kept out of the figures.",
+                u64::from(stats.census.suspects),
+            );
+            let age = stats.ledger.latest.map_or(0, |latest| (Moment::now().0 - latest.0).max(0) / 1000);
+            metric(
+                "last_report_age_seconds",
+                "gauge",
+                "Seconds since the last report; alert on it.",
+                age.unsigned_abs(),
+            );
+        }
+        text
+    }
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {what}: {cause}")]
+pub struct StartError {
+    what: String,
+    cause: String,
+}
+
+fn start_error(what: impl Into<String>) -> impl FnOnce(String) -> StartError {
+    move |cause| StartError {
+        what: what.into(),
+        cause,
+    }
+}
+
+/// A service whose listeners are open.
+pub struct Running {
+    service: Arc<Service>,
+    public: TcpListener,
+    admin: TcpListener,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    _lock: Lock,
+}
+
+/// Opens the data directory, brings what the journal still holds into the database, and opens the listeners. Blocks.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(options: Options) -> Result<Running, StartError> {
+    let place = options.place.clone();
+    let text = |error: std::io::Error| error.to_string();
+    place.create().map_err(text).map_err(start_error(format!("use `{}`", place.directory.display())))?;
+    let lock = take_lock(&place)?;
+    let tls = options.tls.as_ref().map(|(chain, key)| listener::tls(chain, key)).transpose();
+    let tls = tls.map_err(text).map_err(start_error("use the certificate"))?;
+    let bind = |address: SocketAddr| async move {
+        TcpListener::bind(address).await.map_err(text).map_err(start_error(format!("listen on {address}")))
+    };
+    let (public, admin) = (bind(options.listen).await?, bind(options.admin).await?);
+    let begun = tokio::task::spawn_blocking(move || begin(options))
+        .await
+        .unwrap_or_else(|error| Err(start_error("start")(error.to_string())));
+    let (service, threads) = begun?;
+    Ok(Running {
+        service: Arc::new(service),
+        public,
+        admin,
+        tls,
+        threads,
+        _lock: lock,
+    })
+}
+
+fn take_lock(place: &Place) -> Result<Lock, StartError> {
+    let path = place.directory.join("lock");
+    match Lock::attempt(&path) {
+        Ok(Attempt::Held(lock)) => Ok(lock),
+        Ok(Attempt::Taken { pid }) => {
+            let pid = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+            let cause = format!("another collector{pid} uses `{}`", place.directory.display());
+            Err(start_error("start")(cause))
+        }
+        Err(error) => Err(start_error(format!("lock `{}`", path.display()))(error.to_string())),
+    }
+}
+
+fn begin(options: Options) -> Result<(Service, Vec<std::thread::JoinHandle<()>>), StartError> {
+    let place = options.place.clone();
+    let io = |error: std::io::Error| error.to_string();
+    let forgotten = Forgotten::open(&place.directory).map_err(io).map_err(start_error("read the forgotten ids"))?;
+    let key =
+        forgotten::secret(&place.directory.join("stats.key")).map_err(io).map_err(start_error("read `stats.key`"))?;
+    let mut store = place.open_store(16).map_err(start_error("open the database"))?;
+    sweep(store.as_mut(), &forgotten).map_err(start_error("delete forgotten ids"))?;
+    let (seen, ledger) = read_start(store.as_mut()).map_err(start_error("read the database"))?;
+    let stored = store.position().map_err(|error| error.to_string()).map_err(start_error("read the database"))?;
+    let writer = journal::Writer::open_after(&place.journal(), stored)
+        .map_err(io)
+        .map_err(start_error(format!("write `{}`", place.journal().display())))?;
+    let from = stored.unwrap_or_default();
+    let progress = Arc::new(Progress::new(from, writer.end()));
+    let forgotten = Arc::new(RwLock::new(forgotten));
+    let reopen = |place: Place| -> applier::OpenStore { Box::new(move || place.open_store(16)) };
+    let is_remote = !matches!(place.store, StoreAddress::Sqlite(_));
+    let applier = Applier {
+        directory: place.journal(),
+        open: reopen(place.clone()),
+        progress: Arc::clone(&progress),
+        forgotten: Arc::clone(&forgotten),
+        batch: if is_remote { 20_000 } else { 2_000 },
+        wait: Duration::from_millis(if is_remote { 1000 } else { 50 }),
+    };
+    let applier = applier.start(store, from);
+    let (journal, writer) = writer::start(place.journal(), writer, Arc::clone(&progress));
+    let reading = place.clone();
+    let service = Service {
+        admission: Mutex::new(Admission::new(options.limits, forgotten::random())),
+        seen: Mutex::new(seen),
+        flood: Mutex::new(flood_watch(&ledger)),
+        desk: Desk::new(Box::new(move || reading.open_for_reading())),
+        options,
+        journal,
+        progress,
+        forgotten,
+        meters: Meters::default(),
+        began: Instant::now(),
+        stats_key: key.iter().map(|byte| format!("{byte:02x}")).collect(),
+        publishing: Mutex::new(()),
+    };
+    Ok((service, vec![writer, applier]))
+}
+
+/// Deletes what a restored backup brought back.
+fn sweep(store: &mut dyn Store, forgotten: &Forgotten) -> Result<(), String> {
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    let mut back = Vec::new();
+    let at = Moment::now();
+    store
+        .ids(&mut |id| {
+            if forgotten.contains(id) {
+                back.push(Entry::Forget { id, at });
+            }
+        })
+        .map_err(|error| error.to_string())?;
+    if back.is_empty() {
+        return Ok(());
+    }
+    store.apply(&back, None).map_err(|error| error.to_string())
+}
+
+fn read_start(store: &mut dyn Store) -> Result<(SeenIds, Ledger), String> {
+    let mut seen = SeenIds::default();
+    store
+        .ids(&mut |id| {
+            seen.insert(id);
+        })
+        .map_err(|error| error.to_string())?;
+    let ledger = store.ledger().map_err(|error| error.to_string())?;
+    Ok((seen, ledger))
+}
+
+fn flood_watch(ledger: &Ledger) -> FloodWatch {
+    let today = Day::of(Moment::now());
+    let mut watch = FloodWatch::default();
+    for ((day, name), count) in &ledger.counts {
+        let hour = name.strip_prefix("new_ids:").and_then(|hour| hour.parse::<u32>().ok());
+        if let (true, Some(hour)) = (today.since(*day) <= 8, hour) {
+            watch.remember(u32::from(day.0) * 24 + hour, u32::try_from(*count).unwrap_or(u32::MAX));
+        }
+    }
+    watch
+}
+
+impl Running {
+    /// The addresses of the two listeners.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.public.local_addr()?, self.admin.local_addr()?))
+    }
+
+    /// Serves until `stop` changes; then answers what is open, and brings the rest of the journal into the database.
+    pub async fn serve(self, stop: watch::Receiver<bool>) {
+        let Running {
+            service,
+            public,
+            admin,
+            tls,
+            threads,
+            _lock,
+        } = self;
+        let for_public = Arc::clone(&service);
+        let public = listener::serve(public, tls, stop.clone(), move |request, peer| {
+            routes::public(Arc::clone(&for_public), request, peer)
+        });
+        let for_admin = Arc::clone(&service);
+        let admin = listener::serve(admin, None, stop.clone(), move |request, peer| {
+            routes::admin(Arc::clone(&for_admin), request, peer)
+        });
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&service), stop));
+        tokio::join!(public, admin);
+        upkeep.abort();
+        let closing = tokio::task::spawn_blocking(move || {
+            service.journal.close();
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+        let _ = closing.await;
+    }
+}
+
+/// What is done every hour: deleting what is old, and publishing the figures of a new day.
+async fn upkeep(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let worker = Arc::clone(&service);
+        let done = routes::blocking(move || {
+            let oldest = Day::of(Moment::now()).minus(worker.options.keep_days);
+            let mut store = worker.options.place.open_store(8)?;
+            store.purge(oldest).map_err(|error| error.to_string())
+        });
+        if let Err(error) = done.await {
+            tracing::warn!("could not delete old reports: {error}");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The thread that writes the journal: everything that arrived meanwhile goes to the disk together, then all of it is answered.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::state::{Progress, locked};
+use crate::collector::journal::Writer;
+use crate::collector::report::Day;
+use crate::collector::store::{Entry, Position};
+
+/// The most records of one write.
+const MOST: usize = 1024;
+/// The most records that wait for a write. More are answered with 503.
+const WAITING: usize = 8192;
+/// How long rejections wait to be written: they are only counted.
+const COUNTS_WAIT: Duration = Duration::from_secs(1);
+
+/// Why an entry is not in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalError {
+    /// More arrives than the disk takes.
+    Full,
+    /// What the system said.
+    Failed(String),
+}
+
+enum Message {
+    Write(Request),
+    Close,
+}
+
+struct Request {
+    entries: Vec<Entry>,
+    answer: oneshot::Sender<Result<Position, JournalError>>,
+}
+
+/// Hands entries to the journal.
+#[derive(Clone)]
+pub struct Journal {
+    requests: SyncSender<Message>,
+    counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
+}
+
+impl Journal {
+    /// Writes entries; when this returns, no crash loses them.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the entries are then not in the journal.
+    pub async fn write(&self, entries: Vec<Entry>) -> Result<Position, JournalError> {
+        let (answer, answered) = oneshot::channel();
+        match self.requests.try_send(Message::Write(Request { entries, answer })) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(JournalError::Full),
+            Err(TrySendError::Disconnected(_)) => return Err(JournalError::Failed("the journal is closed".to_owned())),
+        }
+        answered.await.unwrap_or_else(|_| Err(JournalError::Failed("the journal is closed".to_owned())))
+    }
+
+    /// Writes what waits, and no more. Blocks while the queue is full.
+    pub fn close(&self) {
+        // The thread may have ended.
+        let _ = self.requests.send(Message::Close);
+    }
+
+    /// Counts something that is worth a number and no more.
+    pub fn count(&self, day: Day, name: String) {
+        let mut counts = locked(&self.counts);
+        // Names come from a closed list, and days from the clock.
+        *counts.entry((day, name)).or_default() += 1;
+    }
+}
+
+/// Starts the thread; it ends after [`Journal::close`].
+pub fn start(directory: PathBuf, writer: Writer, progress: Arc<Progress>) -> (Journal, std::thread::JoinHandle<()>) {
+    let (requests, received) = sync_channel(WAITING);
+    let counts = Arc::<Mutex<BTreeMap<(Day, String), u64>>>::default();
+    let journal = Journal {
+        requests,
+        counts: Arc::clone(&counts),
+    };
+    let thread = std::thread::spawn(move || {
+        let mut thread = Thread {
+            directory,
+            writer: Some(writer),
+            counts,
+            progress,
+        };
+        thread.run(&received);
+    });
+    (journal, thread)
+}
+
+struct Thread {
+    directory: PathBuf,
+    /// `None` after a failure: the next write begins a new segment.
+    writer: Option<Writer>,
+    counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
+    progress: Arc<Progress>,
+}
+
+impl Thread {
+    fn run(&mut self, received: &Receiver<Message>) {
+        let mut open = true;
+        while open {
+            let mut requests = Vec::new();
+            let mut message = received.recv_timeout(COUNTS_WAIT).map_err(|error| error == RecvTimeoutError::Timeout);
+            loop {
+                match message {
+                    Ok(Message::Write(request)) => requests.push(request),
+                    Ok(Message::Close) | Err(false) => open = false,
+                    Err(true) => break,
+                }
+                if !open || requests.len() >= MOST {
+                    break;
+                }
+                message = received.try_recv().map_err(|error| error == TryRecvError::Empty);
+            }
+            self.group(requests);
+        }
+        self.progress.close();
+    }
+
+    fn group(&mut self, requests: Vec<Request>) {
+        let counts = std::mem::take(&mut *locked(&self.counts));
+        if requests.is_empty() && counts.is_empty() {
+            return;
+        }
+        let mut records: Vec<Vec<Entry>> = Vec::with_capacity(requests.len() + 1);
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut forgets = false;
+        for request in requests {
+            forgets |= request.entries.iter().any(|entry| matches!(entry, Entry::Forget { .. }));
+            records.push(request.entries);
+            answers.push(request.answer);
+        }
+        if !counts.is_empty() {
+            records.push(count_entries(&counts));
+        }
+        let result = self.append(&records, forgets);
+        if result.is_err() {
+            let mut waiting = locked(&self.counts);
+            for (key, count) in counts {
+                *waiting.entry(key).or_default() += count;
+            }
+        }
+        for answer in answers {
+            // Whoever asked may have gone.
+            let _ = answer.send(result.clone());
+        }
+    }
+
+    fn append(&mut self, records: &[Vec<Entry>], forgets: bool) -> Result<Position, JournalError> {
+        let result = self.try_append(records, forgets);
+        match &result {
+            Ok(position) => self.progress.written(*position),
+            Err(error) => {
+                self.progress.journal_failed(error.to_string());
+                self.writer = None;
+            }
+        }
+        result.map_err(|error| JournalError::Failed(error.to_string()))
+    }
+
+    fn try_append(&mut self, records: &[Vec<Entry>], forgets: bool) -> std::io::Result<Position> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => Writer::open_after(&self.directory, Some(self.progress.stored()))?,
+        };
+        let end = writer.append(records)?;
+        if forgets {
+            // A new segment, so that the one that holds what was forgotten can be deleted.
+            let next = Writer::open_after(&self.directory, Some(end))?;
+            let end = next.end();
+            self.writer = Some(next);
+            return Ok(end);
+        }
+        self.writer = Some(writer);
+        Ok(end)
+    }
+}
+
+fn count_entries(counts: &BTreeMap<(Day, String), u64>) -> Vec<Entry> {
+    counts.iter().map(|((day, name), count)| Entry::count(*day, name.clone(), *count)).collect()
+}

@@ -1,0 +1,93 @@
+//! The figures of a store: what the CLI, the page and `/v1/stats` all show.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::collector::audience::Audience;
+use crate::collector::census::Census;
+use crate::collector::report::Day;
+use crate::collector::store::{Ledger, Store, StoreError};
+
+/// The longest series of days: what is older is deleted.
+pub const LONGEST_SPAN: u16 = 400;
+
+/// A census with what is counted beside the reports.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    pub census: Census,
+    pub ledger: Ledger,
+    /// Whether there is any report at all.
+    pub empty: bool,
+}
+
+/// Takes the figures of a store at the end of `until`, or of the last day with a report.
+///
+/// # Errors
+/// What the database says.
+pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreError> {
+    let ledger = store.ledger()?;
+    let (first, newest) = ledger.span.unwrap_or((Day(0), Day(0)));
+    let last = until.map_or(newest, |until| until.max(first));
+    let mut census = Census::new(first.max(last.minus(LONGEST_SPAN - 1)), last);
+    let past = until.filter(|until| *until < newest);
+    store.installations(past, &mut |installation| census.add(installation))?;
+    Ok(Stats {
+        census,
+        empty: ledger.span.is_none(),
+        ledger,
+    })
+}
+
+impl Stats {
+    /// What is counted, by name, over all days up to the last one of the census.
+    pub fn counts(&self) -> BTreeMap<&str, u64> {
+        let (_, last) = self.census.span();
+        let mut sums = BTreeMap::new();
+        for ((day, name), count) in &self.ledger.counts {
+            if *day <= last && !name.starts_with("new_ids:") {
+                *sums.entry(name.as_str()).or_default() += count;
+            }
+        }
+        sums
+    }
+
+    /// Counts whose name begins with `prefix`, without it.
+    pub fn counts_of(&self, prefix: &str) -> BTreeMap<&str, u64> {
+        self.counts().into_iter().filter_map(|(name, count)| Some((name.strip_prefix(prefix)?, count))).collect()
+    }
+
+    /// The figures of one audience, with the data behind them, as JSON.
+    pub fn to_json(&self, audience: Audience) -> Value {
+        let (first, last) = self.census.span();
+        let mut json = self.census.figures(audience).to_json();
+        if let Value::Object(map) = &mut json {
+            map.insert("audience".into(), json!(audience.to_string()));
+            map.insert("first_day".into(), json!(first.to_string()));
+            map.insert("last_day".into(), json!(last.to_string()));
+            map.insert("opt_outs".into(), json!(self.ledger.opt_outs));
+            map.insert("quality".into(), self.quality());
+        }
+        json
+    }
+
+    /// How good the data are: every drop with its reason.
+    pub fn quality(&self) -> Value {
+        let all = self.census.figures(Audience::EVERYTHING);
+        let (values, fields): (Vec<_>, Vec<_>) = all.unknown.iter().partition(|(path, _)| path.ends_with(":value"));
+        let (values, fields): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (values.into_iter().collect(), fields.into_iter().collect());
+        json!({
+            "accepted": all.bodies,
+            "repeated": all.repeats,
+            "opt_outs": self.ledger.opt_outs,
+            "rejected": self.counts_of("rejected:"),
+            "refused": self.counts_of("refused:"),
+            "unknown_fields": fields,
+            "dropped_values": values,
+            "clock_untrusted": all.skewed,
+            "clock_off_by_a_day": all.badly_skewed,
+            "suspect_installs": self.census.suspects,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! The tables of ClickHouse, and the question that summarises installations.
+
+/// The tables. Every one of them takes the same rows again without a change.
+pub const TABLES: [&str; 4] = [
+    // A row for each receipt of a body. Merging adds up to one row for each key; questions never rely on it.
+    "CREATE TABLE IF NOT EXISTS arrivals(
+        id FixedString(16),
+        hash UInt64,
+        received Int64 CODEC(Delta, LZ4),
+        machine FixedString(16),
+        suspect UInt8,
+        kind UInt8,
+        launch UInt8,
+        system UInt8,
+        reached UInt8,
+        schema UInt8,
+        calls UInt32,
+        own Int64,
+        version LowCardinality(String),
+        clients Array(LowCardinality(String)),
+        unknown Array(LowCardinality(String)),
+        carried UInt8
+    ) ENGINE = ReplacingMergeTree(carried) ORDER BY (id, hash, received)
+    SETTINGS old_parts_lifetime = 30",
+    "CREATE TABLE IF NOT EXISTS opt_outs(id FixedString(16), received SimpleAggregateFunction(min, Int64))
+    ENGINE = AggregatingMergeTree ORDER BY id SETTINGS old_parts_lifetime = 30",
+    "CREATE TABLE IF NOT EXISTS counted(day UInt16, name LowCardinality(String), entry UInt64, count UInt64)
+    ENGINE = ReplacingMergeTree ORDER BY (day, name, entry)",
+    "CREATE TABLE IF NOT EXISTS positions(collector String, segment UInt64, offset UInt64, at UInt64)
+    ENGINE = ReplacingMergeTree(at) ORDER BY collector",
+];
+
+/// No machine.
+pub const NOBODY: &str = "toFixedString('', 16)";
+
+/// Bodies with the receipts that count: `firsts` has the first receipt of each chain of repeats.
+fn bodies(only: &str) -> String {
+    format!(
+        "SELECT id, hash,
+            any(machine) AS machine, argMin(suspect, received) AS suspect, any(kind) AS kind, any(launch) AS launch,
+            any(system) AS system, groupBitOr(reached) AS reached, any(schema) AS schema, any(calls) AS calls, any(own) AS own,
+            any(version) AS version, arraySort(groupUniqArrayArray(clients)) AS clients, any(unknown) AS unknown,
+            arraySort(groupUniqArray(received)) AS receipts,
+            arrayFilter((at, nth) -> nth = 1
+                OR intDiv(at, 86400000) - intDiv(receipts[nth - 1], 86400000) > 1, receipts, arrayEnumerate(receipts)) AS firsts,
+            length(receipts) - length(firsts) AS repeats
+        FROM arrivals {only} GROUP BY id, hash"
+    )
+}
+
+/// A row for each installation: its days with the last body of each, and everything that adds up.
+pub fn installations(until_ms: i64) -> String {
+    let bodies = bodies("");
+    format!(
+        "WITH
+        bodies AS ({bodies}),
+        homes AS (
+            SELECT id, argMin(machine, (firsts[1], hash)) AS home FROM bodies WHERE machine != {NOBODY} GROUP BY id
+        ),
+        days AS (
+            SELECT
+                if(machine != {NOBODY}, machine, if(home != {NOBODY}, home, id)) AS whose,
+                machine != {NOBODY} OR home != {NOBODY} AS of_machine,
+                toUInt16(intDiv(first, 86400000)) AS day,
+                argMax((kind, launch, calls), (first, hash)) AS last,
+                argMax((system, version), (first, hash)) AS newest,
+                max((first, hash)) AS newest_order,
+                argMin(suspect, (first, hash)) AS oldest_suspect,
+                min((first, hash)) AS oldest_order,
+                groupBitOr(reached) AS reached,
+                groupUniqArrayArray(clients) AS clients,
+                groupArrayArray(unknown) AS unknown,
+                min(schema) AS lowest,
+                max(schema) AS highest,
+                count() AS bodies,
+                sum(if(nth = 1, repeats, 0)) AS repeats,
+                countIf(own != intDiv(first, 1000)) AS skewed,
+                countIf(own = toInt64('-9223372036854775808') OR abs(own - intDiv(first, 1000)) > 86400) AS badly
+            FROM bodies ARRAY JOIN firsts AS first, arrayEnumerate(firsts) AS nth
+            LEFT JOIN homes ON bodies.id = homes.id
+            WHERE first < {until_ms}
+            GROUP BY whose, of_machine, day
+        )
+        SELECT
+            arraySort(groupArray((day, last.1, last.2))) AS active,
+            argMax(newest.1, newest_order) AS system,
+            toString(argMax(newest.2, newest_order)) AS version,
+            argMin(oldest_suspect, oldest_order) AS suspect,
+            groupBitOr(reached) AS reached,
+            arrayMap(client -> toString(client), arraySort(groupUniqArrayArray(clients))) AS clients,
+            arrayMap(path -> toString(path), groupArrayArray(unknown)) AS unknown,
+            min(lowest) AS lowest, max(highest) AS highest,
+            toUInt64(sum(bodies)) AS bodies, toUInt64(sum(repeats)) AS repeats,
+            toUInt64(sum(skewed)) AS skewed, toUInt64(sum(badly)) AS badly,
+            toUInt64(sum(last.3)) AS calls
+        FROM days GROUP BY whose, of_machine"
+    )
+}
+
+/// First and last day on which a body counts.
+pub fn span() -> String {
+    format!(
+        "SELECT toInt64(count()), toInt64(min(firsts[1])), toInt64(max(firsts[-1])), toInt64(max(receipts[-1]))
+        FROM ({})",
+        bodies("")
+    )
+}
+
+/// The columns of [`super::Arrival`], in its order.
+pub const ARRIVAL: &str = "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
+    toString(version) AS version, arrayMap(client -> toString(client), clients) AS clients,
+    arrayMap(path -> toString(path), unknown) AS unknown, carried";

@@ -1,0 +1,355 @@
+//! How bodies and summaries are packed: small numbers in few bytes, words as numbers of a table.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::collector::installation::{ActiveDay, Installation};
+use crate::collector::repeat::Kept;
+use crate::collector::report::{
+    Client, Day, Facts, Id, KINDS, LAUNCHES, Moment, Reached, SYSTEMS, kind_index, launch_index,
+};
+
+/// The most words that are kept apart: version numbers and paths come from outside, and further ones are [`OVERFLOW`].
+pub const MOST_WORDS: usize = 4096;
+/// Stands for a word that found no room.
+pub const OVERFLOW: &str = "other";
+
+/// Version numbers, client names and paths, by number. Numbers never change their word.
+#[derive(Debug, Default)]
+pub struct Words {
+    numbers: HashMap<String, u64>,
+    words: Vec<String>,
+    /// Words of this number and above are not in the database yet.
+    pub stored: usize,
+}
+
+impl Words {
+    /// The number of a word; a new word gets one.
+    pub fn number(&mut self, word: &str) -> u64 {
+        if let Some(number) = self.numbers.get(word) {
+            return *number;
+        }
+        let word = if self.words.len() < MOST_WORDS { word } else { OVERFLOW };
+        if let Some(number) = self.numbers.get(word) {
+            return *number;
+        }
+        let number = self.words.len() as u64;
+        self.numbers.insert(word.to_owned(), number);
+        self.words.push(word.to_owned());
+        number
+    }
+
+    /// The word of a number.
+    pub fn word(&self, number: u64) -> &str {
+        usize::try_from(number).ok().and_then(|number| self.words.get(number)).map_or(OVERFLOW, String::as_str)
+    }
+
+    /// The words that are not in the database yet, with their numbers.
+    pub fn new_words(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.words.iter().enumerate().skip(self.stored).map(|(number, word)| (number, word.as_str()))
+    }
+
+    /// Marks all words as stored.
+    pub fn all_stored(&mut self) {
+        self.stored = self.words.len();
+    }
+
+    /// Forgets the words from `count` on: a transaction with them failed.
+    pub fn truncate(&mut self, count: usize) {
+        for word in self.words.drain(count.min(self.words.len())..) {
+            self.numbers.remove(&word);
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+}
+
+/// Machines by number, in both directions; the store fills it with those it needs.
+pub trait Machines {
+    /// The number of a machine, from 1 on.
+    fn number(&self, machine: Id) -> u64;
+    /// The machine of a number.
+    fn machine(&self, number: u64) -> Option<Id>;
+}
+
+/// The blob is not what this program writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the database has a damaged entry: restore a backup, or run `mcpproxy-collector verify`")]
+pub struct Damaged;
+
+/// The first byte of every blob.
+const FORM: u8 = 1;
+
+#[derive(Default)]
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn signed(&mut self, value: i64) {
+        self.number((value << 1 ^ value >> 63).cast_unsigned());
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Result<u8, Damaged> {
+        let (first, rest) = self.0.split_first().ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn number(&mut self) -> Result<u64, Damaged> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Damaged)
+    }
+
+    fn small<T: TryFrom<u64>>(&mut self) -> Result<T, Damaged> {
+        T::try_from(self.number()?).map_err(|_| Damaged)
+    }
+
+    fn signed(&mut self) -> Result<i64, Damaged> {
+        let value = self.number()?;
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    fn eight(&mut self) -> Result<u64, Damaged> {
+        let (first, rest) = self.0.split_first_chunk().ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(u64::from_le_bytes(*first))
+    }
+}
+
+/// Packs the bodies of one id.
+pub fn pack_bodies(bodies: &[Kept], words: &mut Words, machines: &impl Machines) -> Vec<u8> {
+    let mut writer = Writer(vec![FORM]);
+    let mut before = 0;
+    for body in bodies {
+        let received = body.received().0;
+        writer.signed(received - before);
+        before = received;
+        pack_body(&mut writer, body, words, machines);
+    }
+    writer.0
+}
+
+fn pack_body(writer: &mut Writer, body: &Kept, words: &mut Words, machines: &impl Machines) {
+    let facts = &body.facts;
+    writer.0.extend(body.hash.to_le_bytes());
+    let more = body.repeats() > 0 || !body.unknown.is_empty();
+    let bits = kind_index(facts.kind) as u64
+        | (launch_index(facts.launch) as u64) << 3
+        | (facts.system.index() as u64) << 6
+        | u64::from(facts.reached.0) << 8
+        | u64::from(body.suspect) << 12
+        | u64::from(body.machine.is_some()) << 13
+        | u64::from(facts.skew.is_some()) << 14
+        | u64::from(more) << 15;
+    writer.0.extend((bits as u16).to_le_bytes());
+    writer.0.push(facts.schema);
+    writer.number(words.number(&facts.version));
+    writer.number(u64::from(facts.calls));
+    if let Some(skew) = facts.skew {
+        writer.signed(i64::from(skew));
+    }
+    if let Some(machine) = body.machine {
+        writer.number(machines.number(machine));
+    }
+    writer.number(facts.clients.len() as u64);
+    for client in &facts.clients {
+        writer.number(words.number(client.name()));
+    }
+    if more {
+        writer.number(body.unknown.len() as u64);
+        for path in &body.unknown {
+            writer.number(words.number(path));
+        }
+        writer.number(body.repeats() as u64);
+        for repeat in body.receipts.iter().skip(1) {
+            writer.signed(repeat.0 - body.received().0);
+        }
+    }
+}
+
+/// Unpacks the bodies of one id.
+///
+/// # Errors
+/// [`Damaged`].
+pub fn unpack_bodies(blob: &[u8], words: &Words, machines: &impl Machines) -> Result<Vec<Kept>, Damaged> {
+    let mut reader = Reader(blob);
+    if reader.byte()? != FORM {
+        return Err(Damaged);
+    }
+    let mut bodies = Vec::with_capacity(blob.len() / 20 + 1);
+    let mut before = 0_i64;
+    while !reader.0.is_empty() {
+        before = before.checked_add(reader.signed()?).ok_or(Damaged)?;
+        bodies.push(unpack_body(&mut reader, Moment(before), words, machines)?);
+    }
+    Ok(bodies)
+}
+
+fn unpack_body(
+    reader: &mut Reader<'_>,
+    received: Moment,
+    words: &Words,
+    machines: &impl Machines,
+) -> Result<Kept, Damaged> {
+    let hash = reader.eight()?;
+    let bits = u16::from_le_bytes([reader.byte()?, reader.byte()?]);
+    let schema = reader.byte()?;
+    let version = words.word(reader.number()?).to_owned();
+    let calls = reader.small()?;
+    let skew = match bits & 1 << 14 {
+        0 => None,
+        _ => Some(i32::try_from(reader.signed()?).map_err(|_| Damaged)?),
+    };
+    let machine = match bits & 1 << 13 {
+        0 => None,
+        _ => Some(machines.machine(reader.number()?).ok_or(Damaged)?),
+    };
+    let clients = (0..reader.number()?)
+        .map(|_| reader.number().map(|number| Client::new(words.word(number))))
+        .collect::<Result<_, _>>()?;
+    let (mut unknown, mut receipts) = (Vec::new(), vec![received]);
+    if bits & 1 << 15 != 0 {
+        for _ in 0..reader.number()? {
+            unknown.push(words.word(reader.number()?).to_owned());
+        }
+        for _ in 0..reader.number()? {
+            receipts.push(Moment(received.0.checked_add(reader.signed()?).ok_or(Damaged)?));
+        }
+    }
+    let facts = Facts {
+        kind: *KINDS.get(usize::from(bits & 7)).ok_or(Damaged)?,
+        launch: *LAUNCHES.get(usize::from(bits >> 3 & 7)).ok_or(Damaged)?,
+        system: *SYSTEMS.get(usize::from(bits >> 6 & 3)).ok_or(Damaged)?,
+        version,
+        schema,
+        reached: Reached((bits >> 8 & 15) as u8),
+        clients,
+        calls,
+        skew,
+    };
+    Ok(Kept {
+        machine,
+        receipts,
+        hash,
+        suspect: bits & 1 << 12 != 0,
+        facts,
+        unknown,
+    })
+}
+
+/// Packs the summary of an installation.
+pub fn pack_summary(installation: &Installation, words: &mut Words) -> Vec<u8> {
+    let mut writer = Writer(vec![FORM]);
+    let bits = kind_index(installation.kind) as u64
+        | (installation.system.index() as u64) << 3
+        | u64::from(installation.suspect) << 5
+        | u64::from(installation.reached.0) << 6;
+    writer.number(bits);
+    writer.0.extend([installation.schemas.0, installation.schemas.1]);
+    writer.number(words.number(&installation.version));
+    for number in [
+        installation.bodies,
+        installation.repeats,
+        installation.skewed,
+        installation.badly_skewed,
+    ] {
+        writer.number(u64::from(number));
+    }
+    writer.number(installation.calls);
+    writer.number(installation.clients.len() as u64);
+    for client in &installation.clients {
+        writer.number(words.number(client.name()));
+    }
+    writer.number(installation.unknown.len() as u64);
+    for (path, count) in &installation.unknown {
+        writer.number(words.number(path));
+        writer.number(u64::from(*count));
+    }
+    let mut before = Day(0);
+    for active in &installation.days {
+        writer.number(u64::from(active.day.since(before)));
+        writer.0.push((kind_index(active.kind) | launch_index(active.launch) << 3) as u8);
+        before = active.day;
+    }
+    writer.0
+}
+
+/// Unpacks the summary of an installation.
+///
+/// # Errors
+/// [`Damaged`].
+pub fn unpack_summary(blob: &[u8], words: &Words) -> Result<Installation, Damaged> {
+    let mut reader = Reader(blob);
+    if reader.byte()? != FORM {
+        return Err(Damaged);
+    }
+    let bits = reader.number()?;
+    let schemas = (reader.byte()?, reader.byte()?);
+    let version = words.word(reader.number()?).to_owned();
+    let [bodies, repeats, skewed, badly_skewed] = [reader.small()?, reader.small()?, reader.small()?, reader.small()?];
+    let calls = reader.number()?;
+    let clients = (0..reader.number()?)
+        .map(|_| reader.number().map(|number| Client::new(words.word(number))))
+        .collect::<Result<_, _>>()?;
+    let mut unknown = BTreeMap::new();
+    for _ in 0..reader.number()? {
+        let path = words.word(reader.number()?).to_owned();
+        *unknown.entry(path).or_default() += reader.small::<u32>()?;
+    }
+    Ok(Installation {
+        kind: *KINDS.get((bits & 7) as usize).ok_or(Damaged)?,
+        system: *SYSTEMS.get((bits >> 3 & 3) as usize).ok_or(Damaged)?,
+        version,
+        suspect: bits & 1 << 5 != 0,
+        reached: Reached((bits >> 6 & 15) as u8),
+        clients,
+        bodies,
+        repeats,
+        skewed,
+        badly_skewed,
+        unknown,
+        schemas,
+        calls,
+        days: unpack_days(&mut reader)?,
+    })
+}
+
+fn unpack_days(reader: &mut Reader<'_>) -> Result<Vec<ActiveDay>, Damaged> {
+    let mut days = Vec::with_capacity(reader.0.len() / 2);
+    let mut before = Day(0);
+    while !reader.0.is_empty() {
+        before = before.plus(reader.small()?);
+        let bits = usize::from(reader.byte()?);
+        days.push(ActiveDay {
+            day: before,
+            kind: *KINDS.get(bits & 7).ok_or(Damaged)?,
+            launch: *LAUNCHES.get(bits >> 3 & 7).ok_or(Damaged)?,
+        });
+    }
+    Ok(days)
+}

@@ -1,0 +1,146 @@
+//! Where reports are kept: one interface, two databases. No other module contains SQL.
+
+pub mod clickhouse;
+pub mod codec;
+pub mod sqlite;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::collector::installation::Installation;
+use crate::collector::repeat::Kept;
+use crate::collector::report::{Day, Id, Moment, Report};
+
+/// One thing that happened, as the journal holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    Report(Box<Report>),
+    OptOut {
+        id: Id,
+        received: Moment,
+    },
+    /// Something that is only counted: a rejection with its reason, for example.
+    Count {
+        day: Day,
+        name: String,
+        count: u64,
+        /// A random number, by which ClickHouse recognises an entry that is added again.
+        entry: u64,
+    },
+    /// Delete what came from an id.
+    Forget {
+        id: Id,
+        at: Moment,
+    },
+}
+
+impl Entry {
+    /// Something that is only counted.
+    pub fn count(day: Day, name: String, count: u64) -> Entry {
+        let (entry, _) = uuid::Uuid::new_v4().as_u64_pair();
+        Entry::Count {
+            day,
+            name,
+            count,
+            entry,
+        }
+    }
+}
+
+/// A place in the journal: everything before it is in the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    pub segment: u64,
+    pub offset: u64,
+}
+
+/// What is counted beside the reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// First and last day of receipt of any report; `None` while there is none.
+    pub span: Option<(Day, Day)>,
+    pub latest: Option<Moment>,
+    /// Ids that sent the opt-out message.
+    pub opt_outs: u64,
+    /// Ids that sent a report.
+    pub ids: u64,
+    /// By day and name.
+    pub counts: BTreeMap<(Day, String), u64>,
+}
+
+/// Everything that is kept of one id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub bodies: Vec<Kept>,
+    pub opted_out: Option<Moment>,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A database of reports. Calls block: make them on a thread that may.
+pub trait Store: Send {
+    /// Adds entries. Adding the same ones again changes nothing, except for [`Entry::Count`], which `position` protects: it is
+    /// stored in the same transaction.
+    ///
+    /// # Errors
+    /// What the database says; nothing of the batch is then stored, or it can be added again.
+    fn apply(&mut self, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError>;
+
+    /// The last position that was stored.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn position(&mut self) -> Result<Option<Position>, StoreError>;
+
+    /// A number that changes with the data.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn revision(&mut self) -> Result<u64, StoreError>;
+
+    /// Calls `each` with every installation, as it was at the end of `until`.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn installations(&mut self, until: Option<Day>, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError>;
+
+    /// What is counted beside the reports.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn ledger(&mut self) -> Result<Ledger, StoreError>;
+
+    /// Everything that came from one id.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn stored(&mut self, id: Id) -> Result<Stored, StoreError>;
+
+    /// Calls `each` with everything that came from every id.
+    ///
+    /// # Errors
+    /// What the database says, or `each`.
+    fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError>;
+
+    /// Calls `each` with every id that sent something.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError>;
+
+    /// Deletes bodies that were received before `before`. What an installation has ever reached, and its first day, stay as long
+    /// as it has later bodies; an id without any is deleted.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn purge(&mut self, before: Day) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,147 @@
+//! Reads summaries, and what they were made from.
+
+use rusqlite::OptionalExtension;
+
+use super::super::codec::unpack_summary;
+use super::super::{Ledger, StoreError, Stored};
+use super::SqliteStore;
+use super::apply::unpack;
+use super::machines::Lookup;
+use crate::collector::identity::belonging;
+use crate::collector::installation::{Installation, summarise};
+use crate::collector::repeat::Kept;
+use crate::collector::report::{Day, Id, Moment};
+
+fn lookup(store: &SqliteStore) -> Lookup<'_> {
+    Lookup {
+        connection: &store.connection,
+        cache: &store.machines,
+    }
+}
+
+/// Every installation as it is.
+pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached("SELECT summary FROM installations")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let blob = row.get_ref(0)?.as_blob().map_err(|error| StoreError::Other(error.to_string()))?;
+        let installation = unpack_summary(blob, &store.words).map_err(|error| StoreError::Other(error.to_string()))?;
+        each(&installation);
+    }
+    Ok(())
+}
+
+/// Every installation as it was at the end of a day.
+pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
+    recomputed(store, &mut |_, bodies| {
+        let past = bodies.iter().filter(|body| body.day() <= until);
+        if let Some(installation) = summarise(past) {
+            each(&installation);
+        }
+        Ok(())
+    })
+}
+
+/// Calls `each` with the key of every installation and its bodies, which are read from the ids, not from the summaries.
+pub fn recomputed(
+    store: &SqliteStore,
+    each: &mut dyn FnMut(i64, &[Kept]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let lookup = lookup(store);
+    let mut statement = store.connection.prepare("SELECT no, bodies FROM ids ORDER BY no")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bodies = unpack(blob(row.get_ref(1)?), &store.words, &lookup)?;
+        let own: Vec<Kept> = belonging(&bodies, None).cloned().collect();
+        if !own.is_empty() {
+            each(row.get::<_, i64>(0)? * 2, &own)?;
+        }
+    }
+    let mut statement = store.connection.prepare("SELECT no, id FROM machines ORDER BY no")?;
+    let mut rows = statement.query([])?;
+    let mut linked = store
+        .connection
+        .prepare("SELECT ids.bodies FROM links JOIN ids ON ids.no = links.id WHERE links.machine = ?1")?;
+    while let Some(row) = rows.next()? {
+        let number: i64 = row.get(0)?;
+        let machine = Id::from_slice(blob(row.get_ref(1)?));
+        let mut bodies: Vec<Kept> = Vec::new();
+        let mut ids = linked.query([number])?;
+        while let Some(row) = ids.next()? {
+            let all = unpack(blob(row.get_ref(0)?), &store.words, &lookup)?;
+            bodies.extend(belonging(&all, machine).cloned());
+        }
+        bodies.sort_by_key(Kept::order);
+        if !bodies.is_empty() {
+            each(number * 2 + 1, &bodies)?;
+        }
+    }
+    Ok(())
+}
+
+fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
+    value.as_blob().unwrap_or_default()
+}
+
+/// What is counted beside the reports.
+pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
+    let connection = &store.connection;
+    let (first, last): (Option<u16>, Option<u16>) =
+        connection.query_row("SELECT min(first_day), max(last_day) FROM installations", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let mut ledger = Ledger {
+        span: first.zip(last).map(|(first, last)| (Day(first), Day(last))),
+        opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,
+        ids: connection.query_row("SELECT count(*) FROM ids", [], |row| row.get(0))?,
+        latest: store.meta("latest")?.and_then(|text| text.parse().ok()).map(Moment),
+        ..Ledger::default()
+    };
+    let mut statement = connection.prepare_cached("SELECT day, name, count FROM counted")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        ledger.counts.insert((Day(row.get(0)?), row.get(1)?), row.get(2)?);
+    }
+    Ok(ledger)
+}
+
+/// Everything that came from one id.
+pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
+    let mut statement = store.connection.prepare_cached("SELECT bodies, opted_out FROM ids WHERE id = ?1")?;
+    let row: Option<(Vec<u8>, Option<i64>)> =
+        statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((bodies, opted_out)) = row else { return Ok(Stored::default()) };
+    Ok(Stored {
+        bodies: unpack(&bodies, &store.words, &lookup(store))?,
+        opted_out: opted_out.map(Moment),
+    })
+}
+
+/// Everything that came from every id.
+pub fn export(
+    store: &SqliteStore,
+    each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let lookup = lookup(store);
+    let mut statement = store.connection.prepare_cached("SELECT id, bodies, opted_out FROM ids ORDER BY no")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(id) = Id::from_slice(blob(row.get_ref(0)?)) else { continue };
+        let stored = Stored {
+            bodies: unpack(blob(row.get_ref(1)?), &store.words, &lookup)?,
+            opted_out: row.get::<_, Option<i64>>(2)?.map(Moment),
+        };
+        each(id, &stored)?;
+    }
+    Ok(())
+}
+
+/// Every id that sent a report.
+pub fn ids(store: &SqliteStore, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached("SELECT id FROM ids")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        Id::from_slice(blob(row.get_ref(0)?)).into_iter().for_each(&mut *each);
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Backups of the database, their check, deletion of old bodies, and the comparison of summaries with what they were made from.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::super::codec::unpack_summary;
+use super::super::{Store, StoreError};
+use super::apply::Writing;
+use super::{SqliteStore, read, read_words};
+use crate::collector::installation::summarise;
+use crate::collector::repeat::Kept;
+use crate::collector::report::{Day, Id, Moment};
+
+/// Deletes bodies of before a day; see [`Store::purge`].
+pub fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreError> {
+    let mut stale = Vec::new();
+    store.export(&mut |id, stored| {
+        if stored.bodies.first().is_some_and(|body| body.day() < before) {
+            stale.push(id);
+        }
+        Ok(())
+    })?;
+    let mut deleted = 0;
+    for ids in stale.chunks(1000) {
+        deleted += purge_some(store, ids, before)?;
+    }
+    let oldest = i64::from(before.0);
+    store.connection.execute("DELETE FROM counted WHERE day < ?1", [oldest])?;
+    store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(deleted)
+}
+
+fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, StoreError> {
+    let mut kept = Vec::new();
+    let mut gone = Vec::new();
+    let mut deleted = 0;
+    for id in ids {
+        let bodies = store.stored(*id)?.bodies;
+        let count = bodies.len();
+        match without_old(bodies, before) {
+            Some(rest) => {
+                deleted += (count - rest.len()) as u64;
+                kept.push((*id, rest));
+            }
+            None => {
+                deleted += count as u64;
+                gone.push(*id);
+            }
+        }
+    }
+    let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    read_words(&transaction, &mut store.words)?;
+    let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
+    for (id, bodies) in kept {
+        writing.replace(id, bodies)?;
+    }
+    writing.flush()?;
+    transaction.commit()?;
+    let entries: Vec<_> = gone.into_iter().map(|id| super::Entry::Forget { id, at: Moment::now() }).collect();
+    store.apply(&entries, None)?;
+    Ok(deleted)
+}
+
+/// The bodies without those of before a day, but with the first, which then says what all of those together said. `None` if no
+/// later body is there.
+pub fn without_old(bodies: Vec<Kept>, before: Day) -> Option<Vec<Kept>> {
+    let (old, mut rest): (Vec<Kept>, Vec<Kept>) = bodies.into_iter().partition(|body| body.day() < before);
+    if rest.is_empty() {
+        return None;
+    }
+    let mut old = old.into_iter();
+    if let Some(mut first) = old.next() {
+        for body in old {
+            first.facts.reached = first.facts.reached.and(body.facts.reached);
+            first.facts.clients.extend(body.facts.clients);
+            first.machine = first.machine.or(body.machine);
+        }
+        first.facts.clients.sort_unstable();
+        first.facts.clients.dedup();
+        rest.insert(0, first);
+    }
+    Some(rest)
+}
+
+/// The number of rows of each table, and whether SQLite finds the file sound.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Inventory {
+    pub ids: u64,
+    pub machines: u64,
+    pub installations: u64,
+    pub bodies: u64,
+    pub counted: u64,
+}
+
+impl SqliteStore {
+    /// Copies the database into a new file while others may write.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        let mut target = Connection::open(to)?;
+        let backup = rusqlite::backup::Backup::new(&self.connection, &mut target)?;
+        backup.run_to_completion(1000, Duration::ZERO, None)?;
+        drop(backup);
+        // One file, without a log beside it.
+        target.pragma_update(None, "journal_mode", "DELETE")?;
+        Ok(())
+    }
+
+    /// Counts the rows, after SQLite's own check of the file.
+    ///
+    /// # Errors
+    /// What SQLite says, or what its check found.
+    pub fn inventory(&mut self) -> Result<Inventory, StoreError> {
+        let found: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(StoreError::Other(format!("the file is damaged: {found}")));
+        }
+        let count = |table: &str| -> Result<u64, StoreError> {
+            Ok(self.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?)
+        };
+        let (ids, machines, installations, counted) =
+            (count("ids")?, count("machines")?, count("installations")?, count("counted")?);
+        let mut bodies = 0;
+        self.export(&mut |_, stored| {
+            bodies += stored.bodies.len() as u64;
+            Ok(())
+        })?;
+        Ok(Inventory {
+            ids,
+            machines,
+            installations,
+            bodies,
+            counted,
+        })
+    }
+
+    /// Summarises every installation again; the number of summaries that were right, and of those that were not.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn verify(&mut self) -> Result<(u64, u64), StoreError> {
+        self.read_words()?;
+        let (mut right, mut wrong) = (0, 0);
+        let mut statement = self.connection.prepare("SELECT summary FROM installations WHERE key = ?1")?;
+        read::recomputed(self, &mut |key, bodies| {
+            let blob: Option<Vec<u8>> =
+                rusqlite::OptionalExtension::optional(statement.query_row([key], |row| row.get(0)))?;
+            let stored = blob.and_then(|blob| unpack_summary(&blob, &self.words).ok());
+            match stored.is_some() && stored == summarise(bodies) {
+                true => right += 1,
+                false => wrong += 1,
+            }
+            Ok(())
+        })?;
+        let all: u64 = self.connection.query_row("SELECT count(*) FROM installations", [], |row| row.get(0))?;
+        Ok((right, wrong + all.saturating_sub(right + wrong)))
+    }
+
+    /// Brings the log into the file and closes it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")?;
+        self.connection.close().map_err(|(_, error)| StoreError::Sqlite(error))
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,37 @@
+//! `/events`: the SSE stream.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::api::servers::Servers;
+
+/// Every SSE event but `status` and `ping`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventBody<T> {
+    pub payload: T,
+    /// Unix seconds.
+    pub timestamp: i64,
+}
+
+/// `payload` of `servers.changed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServersChanged {
+    /// `state`, or `resync` when what was missed is not known.
+    pub reason: String,
+    #[serde(flatten)]
+    pub servers: Servers,
+}
+
+/// `data` of `ping`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ping {
+    /// Unix seconds.
+    pub timestamp: i64,
+}
+
+/// SSE event name: the first event of a stream, and again when a number in it changes.
+pub const EVENT_STATUS: &str = "status";
+/// SSE event name: keeps the stream alive, every 30 s.
+pub const EVENT_PING: &str = "ping";
+/// SSE event name: servers came, went or changed their state.
+pub const EVENT_SERVERS_CHANGED: &str = "servers.changed";

@@ -1,0 +1,51 @@
+//! Types of the REST and SSE interface, as the core writes them and as clients read them from either core.
+//!
+//! Reading is lenient: the existing core omits fields and writes `null` for empty arrays (contract: core-http).
+
+mod activity;
+mod clients;
+mod diagnostics;
+mod envelope;
+mod events;
+mod lenient;
+mod servers;
+mod status;
+mod takeover;
+mod tools;
+
+pub use activity::*;
+pub use clients::*;
+pub use diagnostics::*;
+pub use envelope::*;
+pub use events::*;
+pub use servers::*;
+pub use status::*;
+pub use takeover::*;
+pub use tools::*;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_existing_core_may_leave_out_and_null_what_it_likes() {
+        let status: Status = serde_json::from_str(
+            r#"{"running":true,"upstream_stats":null,"status":{"phase":"Ready"},"activation":null}"#,
+        )
+        .unwrap();
+        assert_eq!(status.status.phase, "Ready");
+        assert_eq!(status.autostart_enabled, None);
+        let servers: Servers = serde_json::from_str(r#"{"servers":null}"#).unwrap();
+        assert!(servers.servers.is_empty());
+        let server: Server = serde_json::from_str(r#"{"name":"a","args":null,"oauth":null}"#).unwrap();
+        assert_eq!(server.name, "a");
+    }
+
+    #[test]
+    fn autostart_is_null_and_not_absent_when_unknown() {
+        let status: Status = serde_json::from_str("{}").unwrap();
+        let written = serde_json::to_value(status).unwrap();
+        assert!(written["autostart_enabled"].is_null());
+        assert!(written.as_object().unwrap().contains_key("autostart_enabled"));
+    }
+}

@@ -1,0 +1,145 @@
+//! `/servers`: upstream servers, their health, and actions on them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::api::lenient::null_as_default;
+
+/// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Servers {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub servers: Vec<Server>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub stats: ServerStats,
+}
+
+/// Counts in [`Servers`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerStats {
+    #[serde(default)]
+    pub total_servers: u32,
+    #[serde(default)]
+    pub connected_servers: u32,
+    #[serde(default)]
+    pub quarantined_servers: u32,
+    #[serde(default)]
+    pub total_tools: u32,
+    #[serde(default)]
+    pub docker_containers: u32,
+}
+
+/// One upstream server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Server {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub enabled: bool,
+    #[serde(default)]
+    pub quarantined: bool,
+    #[serde(default)]
+    pub connected: bool,
+    #[serde(default)]
+    pub connecting: bool,
+    /// `stdio`, `http`, `sse`, `streamable-http` or `auto`.
+    #[serde(default)]
+    pub protocol: String,
+    /// `disabled`, `quarantined`, `connecting`, `connected`, `error` or `disconnected`.
+    #[serde(default)]
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    #[serde(default)]
+    pub tool_count: u32,
+    #[serde(default)]
+    pub reconnect_count: u32,
+    /// Tools that wait for approval; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineCounts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Somebody has signed in to it by a browser.
+    #[serde(default)]
+    pub authenticated: bool,
+    /// `none`, `pending`, `authenticated` or `error`; absent where signing in is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth_status: Option<String>,
+}
+
+/// How many tools of a server wait, in [`Server`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantineCounts {
+    #[serde(default)]
+    pub pending_count: u32,
+    #[serde(default)]
+    pub changed_count: u32,
+    #[serde(default)]
+    pub blocked_count: u32,
+}
+
+/// `data` of `POST /api/v1/servers/{name}/tools/approve`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approved {
+    #[serde(default)]
+    pub approved: u32,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub tools: Vec<String>,
+    #[serde(default)]
+    pub message: String,
+}
+
+/// What a person should know of a server, and the one thing to do about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// `healthy`, `degraded` or `unhealthy`.
+    #[serde(default)]
+    pub level: String,
+    /// `enabled`, `disabled` or `quarantined`.
+    #[serde(default)]
+    pub admin_state: String,
+    #[serde(default)]
+    pub summary: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+}
+
+/// `data` of a POST to `/api/v1/servers/{name}/{action}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerAction {
+    pub server: String,
+    pub action: String,
+    pub success: bool,
+}
+
+/// `data` of a POST to `/api/v1/servers/{name}/login`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoginStarted {
+    #[serde(default)]
+    pub success: bool,
+    #[serde(default)]
+    pub server_name: String,
+    #[serde(default)]
+    pub correlation_id: String,
+    /// Where the person signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_url: Option<String>,
+    /// Whether the core has asked the desktop to open it.
+    #[serde(default)]
+    pub browser_opened: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser_error: Option<String>,
+    #[serde(default)]
+    pub message: String,
+}

@@ -1,0 +1,217 @@
+//! `/status` and `/info`: the core as a whole.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::api::lenient::null_as_default;
+use crate::contract::lenient::{activation_or_none, known_or_none};
+use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
+
+/// `data` of `GET /api/v1/status`, and of the SSE event `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    #[serde(default)]
+    pub running: bool,
+    #[serde(default)]
+    pub edition: String,
+    #[serde(default)]
+    pub listen_addr: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub upstream_stats: UpstreamStats,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub status: CoreStatus,
+    #[serde(default)]
+    pub routing_mode: String,
+    /// Unix seconds.
+    #[serde(default)]
+    pub timestamp: i64,
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
+    pub env_kind: Option<EnvKind>,
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
+    pub env_markers: Option<EnvMarkers>,
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
+    pub launch_source: Option<LaunchSource>,
+    /// `null` where the tray has not said.
+    #[serde(default)]
+    pub autostart_enabled: Option<bool>,
+    #[serde(
+        default,
+        deserialize_with = "activation_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub activation: Option<Activation>,
+    /// Absent in the existing core.
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryState>,
+    /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+    /// What the last look for a newer release found; absent before the first, and in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+}
+
+/// Whether anything is noted and sent, in [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TelemetryState {
+    /// Nobody has switched it off.
+    pub enabled: bool,
+    /// `on`, `off`, or `waiting` for what the reason says.
+    #[serde(default)]
+    pub sending: String,
+    /// A sentence for a person.
+    #[serde(default)]
+    pub reason: String,
+    /// A person has been told what is sent, and how to stop it.
+    #[serde(default)]
+    pub notice_shown: bool,
+}
+
+/// Counts over all upstream servers, and each one's state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UpstreamStats {
+    #[serde(default)]
+    pub total_servers: u32,
+    #[serde(default)]
+    pub connected_servers: u32,
+    #[serde(default)]
+    pub connecting_servers: u32,
+    #[serde(default)]
+    pub quarantined_servers: u32,
+    #[serde(default)]
+    pub total_tools: u32,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub servers: BTreeMap<String, UpstreamState>,
+}
+
+/// One upstream server in [`UpstreamStats`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UpstreamState {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub connected: bool,
+    #[serde(default)]
+    pub connecting: bool,
+    #[serde(default)]
+    pub retry_count: u32,
+    #[serde(default)]
+    pub should_retry: bool,
+    #[serde(default)]
+    pub tool_count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+}
+
+/// The core's own phase, nested in [`Status`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CoreStatus {
+    #[serde(default)]
+    pub running: bool,
+    #[serde(default)]
+    pub listen_addr: String,
+    #[serde(default)]
+    pub phase: String,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub tools_indexed: u32,
+    /// RFC 3339.
+    #[serde(default)]
+    pub last_updated: String,
+    #[serde(default)]
+    pub process_pid: u32,
+}
+
+/// `data` of `GET /api/v1/info`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Info {
+    #[serde(default)]
+    pub version: String,
+    /// The existing core puts its API key in here: never shown, never logged. Ours serves no page and sends "".
+    #[serde(default)]
+    pub web_ui_url: String,
+    #[serde(default)]
+    pub listen_addr: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub endpoints: Endpoints,
+    /// `tray`, `installer` or empty.
+    #[serde(default)]
+    pub launched_by: String,
+    #[serde(default)]
+    pub pid: u32,
+    /// Which program answers: [`names::IMPLEMENTATION`](super::names::IMPLEMENTATION) for this one; absent in the existing core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implementation: Option<String>,
+    /// Whether `POST /api/v1/shutdown` is there; absent in the existing core.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_shut_down: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_policy: Option<UpdatePolicy>,
+    /// What the last look for a newer release found; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+}
+
+/// Whether the core looks for newer releases by itself, in [`Info`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UpdatePolicy {
+    #[serde(default)]
+    pub enabled: bool,
+    /// `stable` or `rc`.
+    #[serde(default)]
+    pub channel: String,
+    /// Nobody wants to be told.
+    #[serde(default)]
+    pub nudges_suppressed: bool,
+}
+
+/// What is known of a newer release, in [`Info`] and [`Status`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Update {
+    #[serde(default)]
+    pub available: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_version: Option<String>,
+    /// The page that tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_url: Option<String>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_prerelease: bool,
+    /// Why it is not known, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_error: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nudges_suppressed: bool,
+}
+
+impl Update {
+    /// The newer version and its page, where a person should be told of them.
+    pub fn news(&self) -> Option<(&str, &str)> {
+        let told = self.available && !self.nudges_suppressed;
+        let page = self.release_url.as_deref().filter(|page| page.starts_with("https://"))?;
+        self.latest_version.as_deref().filter(|_| told).map(|version| (version.trim_start_matches('v'), page))
+    }
+}
+
+/// Addresses in [`Info`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Endpoints {
+    #[serde(default)]
+    pub http: String,
+    #[serde(default)]
+    pub socket: String,
+}

@@ -1,0 +1,197 @@
+//! The configuration while the core runs: every edit goes to the file first, then to everything that follows it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::config::document::{Document, EditError};
+use crate::config::store::{ConfigStore, StoreError};
+use crate::config::{Config, TelemetryConfig};
+use crate::upstream::pool::UpstreamPool;
+
+/// Called with the telemetry settings whenever they may have changed.
+pub type OnTelemetry = Box<dyn Fn(&TelemetryConfig) + Send + Sync>;
+
+/// The configuration in use, and the only way to change it.
+pub struct LiveConfig {
+    store: Arc<ConfigStore>,
+    current: watch::Sender<Arc<Config>>,
+    /// The configuration at startup: some settings are only read then.
+    at_start: Arc<Config>,
+    /// Why the file on disk is not in use.
+    error: watch::Sender<Option<String>>,
+    /// Held during an edit or a reload: one at a time.
+    edits: tokio::sync::Mutex<()>,
+    pool: Arc<UpstreamPool>,
+    on_telemetry: OnTelemetry,
+}
+
+impl LiveConfig {
+    /// `config` is what `store` held at startup.
+    pub fn new(
+        store: ConfigStore,
+        config: Arc<Config>,
+        pool: Arc<UpstreamPool>,
+        on_telemetry: OnTelemetry,
+    ) -> LiveConfig {
+        on_telemetry(&config.telemetry);
+        LiveConfig {
+            store: Arc::new(store),
+            at_start: config.clone(),
+            current: watch::Sender::new(config),
+            error: watch::Sender::new(None),
+            edits: tokio::sync::Mutex::default(),
+            pool,
+            on_telemetry,
+        }
+    }
+
+    /// The configuration in use.
+    pub fn current(&self) -> Arc<Config> {
+        self.current.borrow().clone()
+    }
+
+    /// Follows the configuration in use.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
+        self.current.subscribe()
+    }
+
+    /// Follows why the file on disk is not in use.
+    pub fn errors(&self) -> watch::Receiver<Option<String>> {
+        self.error.subscribe()
+    }
+
+    /// Where the configuration is stored.
+    pub fn store(&self) -> &Arc<ConfigStore> {
+        &self.store
+    }
+
+    /// The configuration at startup.
+    pub fn at_start(&self) -> &Config {
+        &self.at_start
+    }
+
+    /// What someone who edits the file should know: an error in it, or settings that need a restart.
+    pub fn notice(&self) -> Option<String> {
+        if let Some(error) = self.error.borrow().as_deref() {
+            return Some(format!("{error}; still using the previous settings"));
+        }
+        let changed = self.current.borrow().needs_restart(&self.at_start);
+        (!changed.is_empty()).then(|| format!("Restart the core to apply the new `{}`", changed.join("`, `")))
+    }
+
+    /// Starts the servers of the configuration.
+    pub async fn start_servers(&self) {
+        let _one_at_a_time = self.edits.lock().await;
+        let config = self.current();
+        self.pool.admission().configure(&config);
+        self.pool.apply(&config.servers).await;
+    }
+
+    /// Edits the file and applies the result.
+    ///
+    /// # Errors
+    /// [`StoreError`]; neither the file nor the running core has changed then.
+    pub async fn edit(
+        &self,
+        change: impl Fn(&mut Document) -> Result<(), EditError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let _one_at_a_time = self.edits.lock().await;
+        let store = self.store.clone();
+        let edit = move || {
+            store.edit(|document| {
+                if document.is_empty() {
+                    let problem =
+                        "the file is empty or missing, perhaps because another program is writing it; try again";
+                    return Err(EditError::Shape(problem.to_owned()));
+                }
+                change(document)
+            })
+        };
+        // The edit waits for the disk, which must not delay the tool calls on this thread.
+        let edited = tokio::task::spawn_blocking(edit).await;
+        let config = edited.unwrap_or_else(|_| Err(EditError::Shape("the edit was aborted".to_owned()).into()))?;
+        self.apply(Arc::new(config)).await;
+        Ok(())
+    }
+
+    /// Sets keys of the `telemetry` object.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn edit_telemetry(&self, keys: Vec<(&'static str, Value)>) -> Result<(), StoreError> {
+        self.edit(move |document| {
+            for (key, value) in &keys {
+                document.set_telemetry(key, value.clone());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Applies what another program wrote to the file. A file with an error changes nothing; the error is reported.
+    pub async fn reload(&self) {
+        let _one_at_a_time = self.edits.lock().await;
+        match self.read(|store| store.load_written()).await {
+            Ok(config) if config == **self.current.borrow() => self.set_error(None),
+            Ok(config) => {
+                tracing::info!("the configuration file has changed: applying it");
+                self.apply(Arc::new(config)).await;
+                if let Some(notice) = self.notice() {
+                    tracing::warn!("{notice}");
+                }
+            }
+            Err(error) => {
+                tracing::warn!("{error}; still using the previous settings");
+                self.set_error(Some(error.to_string()));
+            }
+        }
+    }
+
+    /// Reads the telemetry settings again: the user may have edited the file a second ago.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn reload_telemetry(&self) -> Result<Arc<Config>, StoreError> {
+        let _one_at_a_time = self.edits.lock().await;
+        let telemetry = self.read(|store| store.load()).await?.telemetry;
+        let config = Arc::new(Config {
+            telemetry,
+            ..Config::clone(&self.current.borrow())
+        });
+        (self.on_telemetry)(&config.telemetry);
+        self.current.send_replace(config.clone());
+        Ok(config)
+    }
+
+    async fn read(
+        &self,
+        read: impl FnOnce(&ConfigStore) -> Result<Config, StoreError> + Send + 'static,
+    ) -> Result<Config, StoreError> {
+        let store = self.store.clone();
+        let read = tokio::task::spawn_blocking(move || read(&store)).await;
+        read.unwrap_or_else(|_| Err(EditError::Shape("reading the file was aborted".to_owned()).into()))
+    }
+
+    fn set_error(&self, error: Option<String>) {
+        self.error.send_if_modified(|current| {
+            let changed = *current != error;
+            *current = error;
+            changed
+        });
+    }
+
+    async fn apply(&self, config: Arc<Config>) {
+        self.set_error(None);
+        (self.on_telemetry)(&config.telemetry);
+        let before = self.current.send_replace(config.clone());
+        self.pool.admission().configure(&config);
+        // Settings that concern no server, such as those of telemetry, do not touch the servers.
+        if before.servers != config.servers {
+            self.pool.apply(&config.servers).await;
+        } else if (&before.profiles, &before.active_profile) != (&config.profiles, &config.active_profile) {
+            self.pool.announce();
+        }
+    }
+}

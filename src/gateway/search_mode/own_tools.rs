@@ -1,0 +1,247 @@
+//! The tools of `/mcp` that ask no server: search, describe, and read a truncated result.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::catalog::search_index::ToolIndex;
+use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
+use crate::config::Config;
+use crate::config::profiles::ProfileScope;
+use crate::gateway::call_log::Activity;
+use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
+use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
+use crate::gateway::search_mode::error_results::failed;
+use crate::gateway::search_mode::result_cache::ResultCache;
+use crate::gateway::search_mode::retrieve_tools::Defaults;
+use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
+use crate::telemetry::store::recorder::Recorder;
+use crate::telemetry::usage_counts::UsageCounts;
+use crate::upstream::approvals::PendingTool;
+use crate::upstream::pool::UpstreamPool;
+
+/// A server's name, its tools if it is connected, its pending tools, and why they or all of them are unavailable.
+type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Unavailable>);
+
+/// The tools that ask no server, with what they search and remember.
+pub struct OwnTools {
+    upstreams: Arc<UpstreamPool>,
+    index: RwLock<Arc<ToolIndex>>,
+    locked: RwLock<Arc<UnavailableTools>>,
+    /// The same for profiles that were searched since.
+    of_profiles: Mutex<ProfileCatalogs>,
+    /// Inputs of both indexes. Kept alive because they are compared by pointer: a new list must not reuse a freed address.
+    indexed: Mutex<Vec<Indexed>>,
+    config: watch::Receiver<Arc<Config>>,
+    recorder: Recorder,
+    counts: Arc<UsageCounts>,
+    kept: Mutex<ResultCache>,
+    activity: Arc<Activity>,
+}
+
+impl OwnTools {
+    /// No tools are indexed until [`OwnTools::reindex`].
+    pub fn new(
+        upstreams: Arc<UpstreamPool>,
+        config: watch::Receiver<Arc<Config>>,
+        recorder: Recorder,
+        counts: Arc<UsageCounts>,
+        activity: Arc<Activity>,
+    ) -> OwnTools {
+        OwnTools {
+            upstreams,
+            index: RwLock::new(Arc::new(ToolIndex::empty())),
+            locked: RwLock::new(Arc::new(UnavailableTools::none())),
+            of_profiles: Mutex::default(),
+            indexed: Mutex::default(),
+            config,
+            recorder,
+            counts,
+            kept: Mutex::default(),
+            activity,
+        }
+    }
+
+    /// Rebuilds the index if any server's tools have changed. Runs on the blocking pool: indexing thousands of tools
+    /// takes long enough to delay requests.
+    pub async fn reindex(&self) {
+        let servers = self.upstreams.snapshots();
+        let tools: Vec<Indexed> = servers
+            .iter()
+            .map(|server| (server.config.name.clone(), server.shared_tools(), server.held.clone(), lock(server)))
+            .collect();
+        let same = |(one, other): (&Indexed, &Indexed)| {
+            (&one.0, one.3) == (&other.0, other.3)
+                && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
+                && Arc::ptr_eq(&one.2, &other.2)
+        };
+        {
+            let indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+            if indexed.len() == tools.len() && indexed.iter().zip(&tools).all(same) {
+                return;
+            }
+        }
+        let approvals = self.upstreams.approvals();
+        let make = move || (ToolIndex::of(&servers), UnavailableTools::of(&servers, &approvals));
+        let Ok((index, locked)) = tokio::task::spawn_blocking(make).await else {
+            return;
+        };
+        *self.locked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(locked);
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+        *self.indexed.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The tools that a search looks through now.
+    pub fn index(&self) -> Arc<ToolIndex> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a search within a scope looks through. A profile has a catalog of its own, so that nothing of another server
+    /// shows in it, not even in its ranking.
+    fn catalog(&self, scope: &ProfileScope) -> Catalog {
+        if scope.is_unlimited() {
+            return (self.index(), self.locked.read().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        let found = self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).get(scope);
+        let generation = match found {
+            Ok(catalog) => return catalog,
+            Err(generation) => generation,
+        };
+        let servers = View::new(&self.upstreams, scope).snapshots();
+        let approvals = self.upstreams.approvals();
+        let made = (Arc::new(ToolIndex::of(&servers)), Arc::new(UnavailableTools::of(&servers, &approvals)));
+        let mut kept = self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.keep(scope.clone(), made.clone(), generation);
+        made
+    }
+
+    /// Answers a call of one of these tools within a scope; `None` when it is another.
+    pub fn call(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
+        match name {
+            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments, scope)),
+            DESCRIBE_TOOL => Some(self.describe_tool(arguments, scope)),
+            READ_CACHE => Some(self.read_cache(arguments, scope)),
+            _ => None,
+        }
+    }
+
+    fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
+        let now = jiff::Timestamp::now().as_second();
+        self.recorder.retrieve_tools_called(now);
+        self.counts.retrieve_tools();
+        let usual = {
+            let config = self.config.borrow();
+            Defaults {
+                limit: config.tools_limit,
+                compact: config.tool_response_mode.as_deref() == Some("compact"),
+                room: config.tool_response_limit,
+            }
+        };
+        let asked = match retrieve_tools::Asked::read(arguments, usual) {
+            Ok(asked) => asked,
+            Err(sentence) => return failed(&sentence),
+        };
+        let (index, locked) = self.catalog(scope);
+        let answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        self.recorder.tools_returned(index.len() as u64, answer.returned as u64, now);
+        CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
+    }
+
+    fn describe_tool(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
+        match describe_tool::Asked::read(arguments) {
+            Ok(asked) => {
+                let answer = describe_tool::answer(&asked, View::new(&self.upstreams, scope), &self.catalog(scope).0);
+                CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+            }
+            Err(sentence) => failed(&sentence),
+        }
+    }
+
+    /// Cuts what is longer than the configured limit, and keeps the whole for `read_cache`.
+    pub fn shorten(&self, server: &str, tool: &str, result: &mut CallToolResult) {
+        let limit = self.config.borrow().tool_response_limit;
+        if let Some(structured) =
+            result.structured_content.take_if(|value| truncate::is_longer(&value.to_string(), limit))
+        {
+            // The text says the same, as the protocol advises; where it does not, this does.
+            let text_of =
+                |block: &ContentBlock| block.as_text().and_then(|block| serde_json::from_str(&block.text).ok());
+            if !result.content.iter().any(|block| text_of(block).is_some_and(|value: Value| value == structured)) {
+                result.content.push(ContentBlock::text(structured.to_string()));
+            }
+        }
+        for block in &mut result.content {
+            if let ContentBlock::Text(block) = block
+                && truncate::is_longer(&block.text, limit)
+            {
+                block.text = self.cut(server, tool, &block.text, limit);
+            }
+        }
+    }
+
+    /// The start of a text, and how to read on (contract: mcp-tools §2.7).
+    fn cut(&self, server: &str, tool: &str, text: &str, limit: usize) -> String {
+        let start = truncate::start(text, limit);
+        let key = self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(server, tool, text, Instant::now());
+        let Some(key) = key else {
+            return format!("{start}\n\n... [truncated by mcpproxy, cache not available]");
+        };
+        let (size, records) = (text.chars().count(), truncate::records(text).records.len());
+        format!(
+            "{start}\n\n... [truncated by mcpproxy]\n\nResponse truncated (limit: {limit} chars, actual: {size} chars, \
+            records: {records})\nUse read_cache tool: key=\"{key}\", offset=0, limit=50\nReturns: {{\"records\": [...], \
+            \"meta\": {{\"total_records\": {records}, \"total_size\": {size}}}}}"
+        )
+    }
+
+    fn read_cache(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
+        let Some(key) = arguments.get("key").and_then(Value::as_str) else {
+            return failed("read_cache needs `key`: it stands at the end of the result that was cut");
+        };
+        let number = |name: &str, otherwise: u64| arguments.get(name).map_or(Some(otherwise), Value::as_u64);
+        let Some(offset) = number("offset", 0).and_then(|offset| usize::try_from(offset).ok()) else {
+            return failed("`offset` must be a whole number from 0");
+        };
+        let limit = number("limit", 50).filter(|limit| (1..=MOST_RECORDS).contains(limit));
+        let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
+            return failed(&format!("`limit` must be between 1 and {MOST_RECORDS}"));
+        };
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key, Instant::now());
+        // What another profile may see is not there at all.
+        let Some(kept) = kept.filter(|kept| scope.allows(&kept.server)) else {
+            return failed("no result is kept under this key: it is wrong or too old; call the tool again");
+        };
+        if let Err(error) = self.upstreams.tool(&kept.server, &kept.tool)
+            && error.is_blocked()
+        {
+            return failed(&error.to_string());
+        }
+        let found = truncate::records(&kept.text);
+        let room = self.config.borrow().tool_response_limit;
+        let page = truncate::page(&found.records, offset, limit, room);
+        let next = offset.saturating_add(page.len());
+        let mut meta = JsonObject::new();
+        meta.insert("key".into(), json!(key));
+        meta.insert("total_records".into(), json!(found.records.len()));
+        meta.insert("limit".into(), json!(limit));
+        meta.insert("offset".into(), json!(offset));
+        meta.insert("total_size".into(), json!(kept.text.chars().count()));
+        if let Some(path) = found.path {
+            meta.insert("record_path".into(), json!(path));
+        }
+        if next < found.records.len() {
+            meta.insert("next_offset".into(), json!(next));
+        }
+        let answer = json!({"records": page, "meta": meta});
+        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+    }
+}
+
+/// Whether a tool of `/mcp` is answered from what is known here.
+pub fn asks_no_server(tool: &str) -> bool {
+    matches!(tool, RETRIEVE_TOOLS | DESCRIBE_TOOL | READ_CACHE)
+}

@@ -1,0 +1,84 @@
+//! Why the core did not start, with an exit code and what to do.
+
+use std::io;
+
+use crate::config::store::StoreError;
+use crate::contract::exit_code::ExitCode;
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::names;
+use crate::os::files;
+use crate::os::lock::{Attempt, Lock};
+
+/// Why the core did not serve: an exit code, what happened, what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct ServeError {
+    pub code: ExitCode,
+    pub sentence: String,
+    pub help: String,
+}
+
+pub(super) fn lock_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
+    let failed = |error: &io::Error| ServeError {
+        code: ExitCode::Permission,
+        sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),
+        help: format!("{}, or name another directory in {}", files::remedy(root.path(), error), names::ENV_HOME),
+    };
+    files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
+    files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
+    match Lock::attempt(&root.core_lock()).map_err(|error| failed(&error))? {
+        Attempt::Held(lock) => Ok(lock),
+        Attempt::Taken { pid } => {
+            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            Err(ServeError {
+                code: ExitCode::StoreLocked,
+                sentence: format!("another core{who} already runs on `{}`", root.path().display()),
+                help: "use that one (`mcpproxy status` shows it), or stop it first".to_owned(),
+            })
+        }
+    }
+}
+
+pub(super) fn unusable_config(error: &StoreError) -> ServeError {
+    match error {
+        StoreError::Io { source, path, .. } if cannot_write(source) => ServeError {
+            code: ExitCode::Permission,
+            sentence: error.to_string(),
+            help: files::remedy(path, source),
+        },
+        StoreError::Io { .. } => ServeError {
+            code: ExitCode::Configuration,
+            sentence: error.to_string(),
+            help: "the configuration must be a regular file of at most 16 MiB".to_owned(),
+        },
+        _ => ServeError {
+            code: ExitCode::Configuration,
+            sentence: error.to_string(),
+            help: "correct that place and start again; the file was not changed".to_owned(),
+        },
+    }
+}
+
+pub(super) fn unbound(listen: &str, error: &io::Error) -> ServeError {
+    let (code, help) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            ExitCode::PortInUse,
+            format!("stop the program that uses `{listen}`, or set `listen` in the configuration to another port"),
+        ),
+        io::ErrorKind::PermissionDenied => {
+            (ExitCode::Permission, "set `listen` in the configuration to a port above 1023".to_owned())
+        }
+        _ => (ExitCode::Configuration, "set `listen` in the configuration to an address of this computer".to_owned()),
+    };
+    let sentence = match error.kind() {
+        io::ErrorKind::AddrInUse => format!("the address `{listen}` is already in use"),
+        _ => format!("cannot listen on `{listen}`: {error}"),
+    };
+    ServeError { code, sentence, help }
+}
+
+/// Whether this user cannot write there now.
+pub fn cannot_write(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
+}

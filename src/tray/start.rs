@@ -1,0 +1,201 @@
+//! Starts the tray: data directory, lock, log, and what the driver needs.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use super::autostart::Autostart;
+use super::drive::Setting;
+use super::event_loop::run_loop;
+use super::first_run::{self, Circumstances, Question};
+use super::journal::{self, Kind};
+use super::model::Model;
+use super::own_program::Program;
+use super::preferences::Preferences;
+use super::single_instance::{InstanceRequest, send_blocking};
+use super::world::{ENV_NO_FIRST_RUN, World, is_true, say};
+use super::write_journal::Journal;
+use super::{VERSION, core_program, display, session, user_path, write_log, write_state};
+use crate::client::Client;
+use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides};
+use crate::contract::instance_root::InstanceRoot;
+use crate::contract::launch::TrayStart;
+use crate::contract::names;
+use crate::contract::platform::Platform;
+use crate::os::environment::Environment;
+use crate::os::files;
+use crate::os::lock::{Attempt, Lock};
+
+/// Advice where nothing can be shown.
+pub const WITHOUT_DISPLAY: &str = "run the core without the tray: `mcpproxy serve`";
+
+/// How a start that did not reach the event loop ended.
+pub enum Started {
+    ElsewhereAlready(String),
+}
+
+/// Why the tray could not start.
+pub struct StartError {
+    pub sentence: String,
+    pub has_display: bool,
+}
+
+/// Takes the data directory for this process and runs the event loop.
+pub fn start(world: World, by_the_system: bool) -> Result<Started, StartError> {
+    let environment = &world.environment;
+    let has_display = display::is_named(Platform::HOST, environment);
+    let fails = |sentence: String| StartError { sentence, has_display };
+    if !has_display {
+        let sentence = "no display is available (DISPLAY and WAYLAND_DISPLAY are not set)";
+        return Err(fails(format!("{sentence}; {WITHOUT_DISPLAY}")));
+    }
+    let home = world.home.clone().ok_or_else(|| fails("could not find this user's home directory".to_owned()))?;
+    let root = InstanceRoot::resolve(&home, environment.get(names::ENV_HOME));
+    for directory in [root.path(), &root.logs()] {
+        files::create_private_dir(directory).map_err(|error| {
+            fails(format!(
+                "could not use `{}`: {error}; {}, or set another data directory in {}",
+                directory.display(),
+                files::remedy(directory, &error),
+                names::ENV_HOME
+            ))
+        })?;
+    }
+    let lock = match Lock::attempt(&root.tray_lock()) {
+        Ok(Attempt::Held(lock)) => lock,
+        Ok(Attempt::Taken { pid }) => {
+            let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            if !by_the_system && let Err(error) = send_blocking(&world, &root, InstanceRequest::Show) {
+                say(&format!("MCPProxy is running but not responding: {error}"));
+            }
+            return Ok(Started::ElsewhereAlready(format!(
+                "MCPProxy is already running{process}; look for its icon in the notification area"
+            )));
+        }
+        Err(error) => {
+            let (path, remedy) = (root.tray_lock(), files::remedy(&root.tray_lock(), &error));
+            return Err(fails(format!("could not use `{}`: {error}; {remedy}", path.display())));
+        }
+    };
+    if let Err(error) = write_log::begin(&root.logs(), environment.get(names::ENV_LOG)) {
+        say(&format!("logging is disabled: {error}"));
+    }
+    run_loop(Opened {
+        world,
+        by_the_system,
+        root,
+        home,
+        lock: Some(lock),
+    })
+}
+
+/// A start that owns its data directory.
+pub struct Opened {
+    pub world: World,
+    pub by_the_system: bool,
+    pub root: InstanceRoot,
+    pub home: PathBuf,
+    /// Held until the tray ends.
+    pub lock: Option<Lock>,
+}
+
+/// Prepares the driver's settings and the first-run question. Runs inside the event loop, because macOS reports only
+/// then how the app was started.
+pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String> {
+    let Opened { world, root, home, .. } = opened;
+    let environment = &world.environment;
+    let at_login = opened.by_the_system || session::launched_at_login();
+    let start = TrayStart::read(at_login, environment.get(names::ENV_LAUNCHED_BY));
+    tracing::info!("{} {VERSION} starts: {start:?}, {}", names::TRAY_PROGRAM, root.path().display());
+
+    let autostart = Autostart::of_this_program(environment, home)
+        .map_err(|error| format!("could not determine the path of this program: {error}"))?;
+    autostart.correct_stale_path();
+    let mut model = Model::new(VERSION, autostart.status());
+    let (preferences, question) = first_question(environment, root, start, &mut model);
+    model.starts_core = preferences.starts_core();
+
+    let mut journal = Journal::open(root);
+    if journal.after_unclean_end {
+        tracing::warn!("the previous tray ended without logging it: it crashed, was killed, or its session ended");
+    }
+    let reason = journal::start_reason(start, journal.after_unclean_end);
+    journal.record(Kind::AppLaunched, std::process::id(), reason);
+    let own = world.executable.as_deref().unwrap_or(Path::new(""));
+    let named_core = environment.non_empty(names::ENV_CORE_PATH);
+    let setting = Setting {
+        journal,
+        bundled: core_program::bundled(Platform::HOST, named_core, own).filter(|core| core.is_file()).and_then(|_| {
+            // Built, packaged and upgraded together.
+            semver::Version::parse(VERSION).ok()
+        }),
+        listen: environment.non_empty(names::ENV_LISTEN).map(str::to_owned),
+        listen_is_named: environment.non_empty(names::ENV_LISTEN).is_some(),
+        program: Program::remember(own),
+        path: std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect(),
+        shell: shell(environment),
+        single_instance: LocalAddress::of_tray(Platform::HOST, root, &world.user),
+        client: Client::new(local_endpoint(world, root), "tray", VERSION),
+        may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
+        places: core_program::places(
+            Platform::HOST,
+            named_core,
+            own,
+            home,
+            &std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect::<Vec<PathBuf>>(),
+        ),
+        autostart,
+        preferences,
+        root: root.clone(),
+        home: home.clone(),
+        start,
+    };
+    Ok((setting, model, question))
+}
+
+/// The stored preferences and the first-run question, if it is due; the question is recorded before it is shown.
+fn first_question(
+    environment: &Environment,
+    root: &InstanceRoot,
+    start: TrayStart,
+    model: &mut Model,
+) -> (Preferences, Option<Question>) {
+    let mut preferences = match write_state::read_preferences(root) {
+        Ok(preferences) => preferences,
+        Err(error) => {
+            tracing::warn!("{error}; skipping the first-run window and leaving the file unchanged");
+            return (Preferences::default(), None);
+        }
+    };
+    let seen = Circumstances {
+        start,
+        ci: is_true(environment.get("CI")),
+        unwanted: is_true(environment.get(ENV_NO_FIRST_RUN)),
+        has_configuration: root.config().exists(),
+        autostart: &model.autostart,
+    };
+    let Some((question, record)) = first_run::question(&seen, &preferences.first_run) else {
+        return (preferences, None);
+    };
+    preferences.first_run = record;
+    match write_state::preferences(root, &preferences) {
+        Ok(()) => (preferences, Some(question)),
+        Err(error) => {
+            model.trouble = Some(error);
+            (preferences, None)
+        }
+    }
+}
+
+/// The login shell to ask for PATH; `None` if the tray was started from a terminal, whose PATH is already the user's.
+fn shell(environment: &Environment) -> Option<PathBuf> {
+    let asked = !std::io::stdin().is_terminal() && environment.get(user_path::ENV_ASKING).is_none();
+    asked.then(|| PathBuf::from(environment.non_empty("SHELL").unwrap_or("/bin/sh")))
+}
+
+fn local_endpoint(world: &World, root: &InstanceRoot) -> Endpoint {
+    let overrides = LocalAddressOverrides {
+        socket_path: world.environment.get(names::ENV_SOCKET_PATH),
+        endpoint_url: world.environment.get(names::ENV_TRAY_ENDPOINT),
+    };
+    Endpoint::Local(LocalAddress::of(Platform::HOST, root, &world.user, overrides))
+}

@@ -1,0 +1,151 @@
+//! The same figures from ClickHouse as from SQLite. Needs a server: COLLECTOR_CLICKHOUSE=clickhouse://127.0.0.1:PORT, as
+//! `scripts/test collector` starts one with chdb. Without it, these tests say so and pass.
+
+#![cfg(feature = "collector")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should fail where it stands, and its server is named in the environment"
+)]
+
+#[path = "collector_support/mod.rs"]
+mod support;
+
+use mcpproxy::collector::report::{Day, Id, Moment};
+use mcpproxy::collector::store::clickhouse::{ClickHouseAddress, ClickHouseStore};
+use mcpproxy::collector::store::sqlite::SqliteStore;
+use mcpproxy::collector::store::{Entry, Position, Store};
+use mcpproxy::collector::{lines, stats};
+use support::{compare, events, shuffle, truth};
+
+/// A database of its own.
+fn opened(name: &str) -> Option<ClickHouseStore> {
+    let Ok(server) = std::env::var("COLLECTOR_CLICKHOUSE") else {
+        println!("COLLECTOR_CLICKHOUSE is not set: not checked");
+        return None;
+    };
+    let database = format!("{server}/{name}_{}", std::process::id());
+    Some(ClickHouseStore::open(&ClickHouseAddress::parse(&database).unwrap(), "test").unwrap())
+}
+
+fn fill(store: &mut ClickHouseStore, entries: &[Entry], batch: usize) {
+    for (number, chunk) in entries.chunks(batch).enumerate() {
+        let position = Position {
+            segment: 1,
+            offset: number as u64 + 1,
+        };
+        store.apply(chunk, Some(position)).unwrap();
+    }
+}
+
+#[test]
+fn the_figures_are_the_true_ones() {
+    let Some(mut store) = opened("truth") else { return };
+    fill(&mut store, &events(), 200);
+    let stats = stats::take(&mut store, None).unwrap();
+    compare(&stats, &truth()["metrics"]);
+    let (truth, quality) = (truth(), stats.quality());
+    assert_eq!(quality["accepted"], truth["by_class"]["accepted"]);
+    assert_eq!(quality["repeated"], truth["by_class"]["duplicate"]);
+    assert_eq!(quality["opt_outs"], truth["opt_outs"]);
+    assert_eq!(quality["clock_untrusted"], truth["clock_untrusted"]);
+    assert_eq!(quality["unknown_fields"], truth["unknown_fields"]);
+    assert_eq!(store.position().unwrap().map(|position| position.segment), Some(1));
+    // A batch that is sent again after a failure changes nothing, not even what is only counted.
+    let counts = store.ledger().unwrap().counts;
+    let again = events();
+    fill(&mut store, &again, 500);
+    fill(&mut store, &again, 300);
+    compare(&stats::take(&mut store, None).unwrap(), &truth["metrics"]);
+    let twice = store.ledger().unwrap().counts;
+    assert_eq!(counts.values().sum::<u64>() * 2, twice.values().sum::<u64>());
+}
+
+#[test]
+fn both_databases_give_the_same_figures_for_any_order_and_repeats_across_midnight() {
+    let Some(mut store) = opened("orders") else { return };
+    let mut entries = events();
+    let repeats: Vec<Entry> = entries
+        .iter()
+        .filter_map(|entry| match entry.clone() {
+            Entry::Report(mut report) => {
+                report.received.0 += 4_000_000;
+                Some(Entry::Report(report))
+            }
+            _ => None,
+        })
+        .collect();
+    entries.extend(repeats);
+    shuffle(&mut entries, 3);
+    fill(&mut store, &entries, 400);
+    let directory = tempfile::tempdir().unwrap();
+    let mut sqlite = SqliteStore::open(&directory.path().join("collector.db"), 8).unwrap();
+    sqlite.apply(&entries, None).unwrap();
+    same(&mut store, &mut sqlite, None);
+    same(&mut store, &mut sqlite, Day::parse("2026-02-01"));
+}
+
+fn same(one: &mut dyn Store, other: &mut dyn Store, until: Option<Day>) {
+    let (one, other) = (stats::take(one, until).unwrap(), stats::take(other, until).unwrap());
+    for audience in mcpproxy::collector::audience::Audience::all() {
+        let (mut one, mut other) = (one.to_json(audience), other.to_json(audience));
+        if until.is_some() {
+            // Repeats are counted over all days.
+            one["quality"] = other["quality"].take();
+            one["funnel"]["reports"] = other["funnel"]["reports"].clone();
+            other["quality"] = one["quality"].clone();
+        }
+        assert_eq!(one, other, "{audience}");
+    }
+}
+
+#[test]
+fn an_export_of_one_database_gives_equal_figures_in_the_other() {
+    let Some(mut clickhouse) = opened("export") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut sqlite = SqliteStore::open(&directory.path().join("collector.db"), 8).unwrap();
+    sqlite.apply(&events(), None).unwrap();
+    fill(&mut clickhouse, &exported(&mut sqlite), 1000);
+    same(&mut clickhouse, &mut sqlite, None);
+    let mut back = SqliteStore::open(&directory.path().join("back.db"), 8).unwrap();
+    back.apply(&exported(&mut clickhouse), None).unwrap();
+    same(&mut clickhouse, &mut back, None);
+}
+
+fn exported(store: &mut dyn Store) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut add = |line: &lines::Line| entries.push(lines::read(&serde_json::to_string(line).unwrap()).unwrap());
+    store
+        .export(&mut |id, stored| {
+            lines::of_id(id, stored).iter().for_each(&mut add);
+            Ok(())
+        })
+        .unwrap();
+    for ((day, name), count) in store.ledger().unwrap().counts {
+        add(&lines::of_count(day, &name, count));
+    }
+    entries
+}
+
+#[test]
+fn what_is_forgotten_or_old_is_deleted() {
+    let Some(mut store) = opened("forget") else { return };
+    let entries = events();
+    fill(&mut store, &entries, 1000);
+    let truth = truth();
+    for id in truth["delete"]["anonymous_ids"].as_array().unwrap() {
+        let id = Id::from_uuid(id.as_str().unwrap()).unwrap();
+        assert!(!store.stored(id).unwrap().bodies.is_empty());
+        store.apply(&[Entry::Forget { id, at: Moment::now() }], None).unwrap();
+        assert!(store.stored(id).unwrap().bodies.is_empty());
+    }
+    compare(&stats::take(&mut store, None).unwrap(), &truth["delete"]["metrics_after"]);
+    let directory = tempfile::tempdir().unwrap();
+    let mut sqlite = SqliteStore::open(&directory.path().join("collector.db"), 8).unwrap();
+    sqlite.apply(&exported(&mut store), None).unwrap();
+    let before = Day::parse("2026-01-25").unwrap();
+    assert_eq!(store.purge(before).unwrap(), sqlite.purge(before).unwrap());
+    same(&mut store, &mut sqlite, None);
+}

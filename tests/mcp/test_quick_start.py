@@ -1,0 +1,80 @@
+"""The documents show what the programs really print: every `console` block is run, in order, in a new home.
+
+With GENERATE=1 in the environment the outputs in the documents are replaced; scripts/generate does that.
+"""
+
+import os
+import re
+import shlex
+import unittest
+
+from world import CORE, PROJECT, World, main, wait_for
+
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A server of npm is downloaded first, and may have other tools tomorrow.
+DOWNLOAD_SECONDS = 180
+
+
+def steps(block):
+    """The commands of a block, each with the output that the document shows."""
+    found = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        else:
+            found[-1][1].append(line)
+    return [(command, "\n".join(lines)) for command, lines in found]
+
+
+def without_numbers(text):
+    """Versions, process numbers and counts change; the rest is compared."""
+    return re.sub(r"\d+", "0", " ".join(text.split()))
+
+
+class Documents(unittest.TestCase):
+    maxDiff = None
+
+    def check(self, name):
+        path = PROJECT / name
+        text = path.read_text()
+        with World() as world:
+            world.variables["MCPPROXY_LISTEN"] = f"127.0.0.1:{world.port}"
+            world.start_core()
+
+            def printed(command):
+                words = shlex.split(command)
+                self.assertEqual(words[0], "mcpproxy", command)
+                wait_for("every server is connected", lambda: self.settled(world), DOWNLOAD_SECONDS)
+                done = world.run(CORE, *words[1:])
+                self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+                output = "\n".join(line.rstrip() for line in (done.stdout + done.stderr).rstrip().splitlines())
+                return output.replace(str(world.directory), "~").replace(f":{world.port}", ":8080")
+
+            def block(match):
+                lines = []
+                for command, shown in steps(match[1]):
+                    output = printed(command)
+                    if not os.environ.get("GENERATE"):
+                        self.assertEqual(without_numbers(output), without_numbers(shown), f"{name}: {command}")
+                    lines += [f"$ {command}", *output.splitlines()]
+                return "```console\n" + "\n".join(lines) + "\n```"
+
+            text, blocks = BLOCK.subn(block, text)
+            self.assertGreater(blocks, 0)
+        if os.environ.get("GENERATE"):
+            path.write_text(text)
+
+    def settled(self, world):
+        servers = world.get("/api/v1/servers").data["servers"]
+        return all(one["connected"] or one["quarantined"] or not one["enabled"] for one in servers)
+
+    def test_readme(self):
+        """README.md shows what the commands print"""
+        self.check("README.md")
+
+    def test_quick_start(self):
+        """docs/quick-start.md shows what the commands print"""
+        self.check("docs/quick-start.md")
+
+
+main()
