@@ -5,6 +5,7 @@ Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`;
 
 import concurrent.futures
 import fcntl
+import http.client
 import json
 import pathlib
 import re
@@ -95,11 +96,11 @@ class Client:
         lines = [line[5:] for line in text.splitlines() if line.startswith("data:")] or [text]
         return next(m for m in map(json.loads, filter(str.strip, lines)) if m.get("id") == self.number)
 
-    def call(self, name, path=None, **arguments):
-        return self.ask("tools/call", {"name": name, "arguments": arguments}, path)
+    def call(self, tool, path=None, /, **arguments):
+        return self.ask("tools/call", {"name": tool, "arguments": arguments}, path)
 
-    def text(self, name, path=None, **arguments):
-        answer = self.call(name, path, **arguments)
+    def text(self, tool, path=None, /, **arguments):
+        answer = self.call(tool, path, **arguments)
         if "error" in answer:
             return answer["error"]["message"]
         return "\n".join(block["text"] for block in answer["result"]["content"])
@@ -361,7 +362,7 @@ class Serving(unittest.TestCase):
                     return None
 
             self.assertEqual(wait_for("HTTPS", ready, 20).status, 200)
-            with self.assertRaises(OSError):
+            with self.assertRaises((OSError, http.client.HTTPException)):
                 urllib.request.urlopen(f"http://127.0.0.1:{world.port}/ready", timeout=5).read()
             stop(core)
             (certificates / "localhost.pem").write_text("no certificate")
