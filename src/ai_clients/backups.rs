@@ -1,4 +1,4 @@
-//! Reads and writes a client's file, and keeps a copy of what an edit replaces.
+//! Reads and writes a client's file, and keeps a backup of what an edit replaces.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use crate::ai_clients::plan::{Backup, Change};
 use crate::os::files::{Replaced, create_like, read_bounded, remove_shared, replace_shared};
 
-/// Claude Code keeps a project's history in its file: some megabytes are usual.
-const LARGEST: u64 = 64 << 20;
-/// Older backups are not looked at for an undo.
-const MOST_BACKUPS: usize = 20;
+/// Claude Code's file holds project history, so several megabytes are normal.
+const MAX_SIZE: u64 = 64 << 20;
+/// Only this many of the newest backups are considered for an undo.
+const MAX_BACKUPS: usize = 20;
 
+/// The bytes of a file; `None` if it does not exist.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match read_bounded(path, LARGEST) {
+    match read_bounded(path, MAX_SIZE) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// Applies a change, unless the file differs from `before`.
 pub fn write(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Replaced> {
     match change {
         Change::Nothing => Ok(Replaced::Done),
@@ -32,9 +34,9 @@ pub fn write(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<
     }
 }
 
-/// Keeps what is about to be replaced, unless a backup holds it already; its path.
+/// Backs up what is about to be replaced, unless an equal backup exists. Returns the backup's path.
 pub fn keep_backup(path: &Path, before: Option<&[u8]>, change: &Change) -> io::Result<Option<PathBuf>> {
-    // What is deleted holds our entry alone.
+    // A file that is deleted holds only our entry.
     let (Some(before), Change::Write(_)) = (before, change) else { return Ok(None) };
     if let Some(same) = backups(path).into_iter().find(|backup| backup.bytes == before) {
         return Ok(Some(path.with_file_name(same.name)));
@@ -49,10 +51,10 @@ pub fn keep_backup(path: &Path, before: Option<&[u8]>, change: &Change) -> io::R
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other("there are too many backups of this second"))
+    Err(io::Error::other("too many backups were made within one second"))
 }
 
-/// The newest backups beside a file.
+/// The newest backups next to a file.
 pub fn backups(path: &Path) -> Vec<Backup> {
     let prefix = backup_prefix(path);
     let entries = path.parent().and_then(|directory| std::fs::read_dir(directory).ok());
@@ -66,7 +68,7 @@ pub fn backups(path: &Path) -> Vec<Backup> {
             name,
         })
     };
-    names.into_iter().take(MOST_BACKUPS).filter_map(backup).collect()
+    names.into_iter().take(MAX_BACKUPS).filter_map(backup).collect()
 }
 
 fn backup_prefix(path: &Path) -> String {

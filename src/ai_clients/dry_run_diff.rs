@@ -1,7 +1,7 @@
-//! The lines of a client's file that a change touches, for a person's eyes: what may be a secret is masked.
+//! The diff of a dry run, with every possible secret masked.
 //!
-//! Such a file is full of other people's keys, and nobody can tell each of them. So a word is shown only if it is in our own entry or
-//! names a value.
+//! A client's file holds keys of other servers that cannot be recognised reliably. Therefore a word is shown only if it is
+//! part of our own entry or is the name of a value.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::ai_clients::plan::Change;
 use crate::ai_clients::preview::masked_entry;
 use crate::config::document::MASK;
 
-/// A unified diff without context; empty where nothing changes.
+/// A unified diff without context; empty if nothing changes.
 pub fn diff(client: &Client, proxy: &Proxy, name: &str, path: &str, before: Option<&[u8]>, change: &Change) -> String {
     let after = match change {
         Change::Nothing => return String::new(),
@@ -45,7 +45,7 @@ pub fn diff(client: &Client, proxy: &Proxy, name: &str, path: &str, before: Opti
     lines.join("\n")
 }
 
-/// What our entry says, whole and in words.
+/// The strings in our entry, whole and split into words.
 fn ours(client: &Client, proxy: &Proxy, name: &str) -> HashSet<String> {
     let mut ours = HashSet::from([name.to_owned(), format!("{}.{name}", client.container)]);
     for (_, value) in masked_entry(client, proxy, name).unwrap_or_default().0 {
@@ -55,7 +55,7 @@ fn ours(client: &Client, proxy: &Proxy, name: &str) -> HashSet<String> {
         };
         for text in texts.iter().filter_map(Value::as_str) {
             ours.extend(text.split_whitespace().map(str::to_owned));
-            // As JSON writes it, too: a path of Windows is full of `\\`.
+            // Also in its JSON form, in which a Windows path contains `\\`.
             let written = Value::from(text).to_string();
             ours.extend([text.to_owned(), written.trim_matches('"').to_owned()]);
         }
@@ -63,11 +63,11 @@ fn ours(client: &Client, proxy: &Proxy, name: &str) -> HashSet<String> {
     ours
 }
 
-/// A line with every word masked that is neither ours nor the name of a value.
+/// Masks every word of a line that is neither ours nor the name of a value.
 fn masked(line: &str, format: Format, ours: &HashSet<String>) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut rest = line;
-    // Whether a name without quotes may stand here.
+    // Whether an unquoted name may start here.
     let mut first = format != Format::Json;
     while let Some(next) = rest.chars().next() {
         if next.is_whitespace() || "{}[](),:=\u{feff}".contains(next) {
@@ -79,36 +79,36 @@ fn masked(line: &str, format: Format, ours: &HashSet<String>) -> String {
         let quote = matches!(next, '"' | '\'').then_some(next);
         let length = quote.map_or_else(|| word(rest), |quote| quoted(rest, quote));
         let (token, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
-        let said = quote.map_or(token, |quote| {
-            let said = token.strip_prefix(quote).unwrap_or(token);
-            said.strip_suffix(quote).unwrap_or(said)
+        let content = quote.map_or(token, |quote| {
+            let content = token.strip_prefix(quote).unwrap_or(token);
+            content.strip_suffix(quote).unwrap_or(content)
         });
         let names = (quote.is_some() || first) && after.trim_start().starts_with([':', '=']);
-        let known = names || ours.contains(said) || ["true", "false", "null"].contains(&said);
-        if known || !said.contains(char::is_alphanumeric) {
+        let known = names || ours.contains(content) || ["true", "false", "null"].contains(&content);
+        if known || !content.contains(char::is_alphanumeric) {
             shown.push_str(token);
         } else {
             let quote = quote.map(String::from).unwrap_or_default();
             shown.push_str(&format!("{quote}{MASK}{quote}"));
         }
-        // A list's `-`.
-        first = first && said == "-";
+        // The `-` of a YAML sequence.
+        first = first && content == "-";
         rest = after;
     }
     shown
 }
 
-/// Bytes to the end of a word without quotes. A `:` or `=` in it parts a name from a value only before a blank or a quote.
+/// Length of an unquoted word in bytes. `:` or `=` ends it only before a space or a quote.
 fn word(text: &str) -> usize {
     let ends = |(at, found): (usize, char)| {
         let after = text.get(at + found.len_utf8()..).unwrap_or_default();
-        let parts = ":=".contains(found) && (after.is_empty() || after.starts_with([' ', '\t', '"', '\'']));
-        parts || found.is_whitespace() || "{}[](),".contains(found)
+        let separates = ":=".contains(found) && (after.is_empty() || after.starts_with([' ', '\t', '"', '\'']));
+        separates || found.is_whitespace() || "{}[](),".contains(found)
     };
     text.char_indices().find(|found| ends(*found)).map_or(text.len(), |(at, _)| at)
 }
 
-/// Bytes to the end of a text in quotes, or of the line.
+/// Length of a quoted string in bytes, to the end of the line if unterminated.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, found) in text.char_indices().skip(1) {
@@ -120,7 +120,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// What drives a terminal is shown and not obeyed.
+/// Escapes control characters, which could drive the terminal.
 fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() && c != '\t' { c.escape_default().collect() } else { c.to_string() };
     text.chars().map(shown).collect()
@@ -139,7 +139,7 @@ mod tests {
         let bridge = Bridge {
             program: Ok(r"C:\Program Files\MCPProxy\mcpproxy.exe".into()),
             root: r"D:\my work".into(),
-            usual: false,
+            is_default: false,
         };
         Proxy::new("127.0.0.1:8080", true, Some("hidden-key"), bridge)
     }

@@ -1,4 +1,4 @@
-//! Reads and changes the files of AI clients on this computer. What is done to them is decided in `plan`.
+//! Reads and changes the files of AI clients. The decisions are made in `plan`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,15 @@ use uuid::Uuid;
 
 use crate::ai_clients::backups::{backups, keep_backup, read, write};
 use crate::ai_clients::dry_run_diff::diff;
-use crate::ai_clients::entry::{Proxy, names_proxy};
+use crate::ai_clients::entry::{Proxy, contains_proxy_url};
 use crate::ai_clients::format::entries;
 use crate::ai_clients::known_clients::{CLIENTS, Client, ConfigPath, ENTRY_NAME, Homes, moves_configuration};
 use crate::ai_clients::plan;
 use crate::ai_clients::plan::{Backup, Plan};
-use crate::ai_clients::preview::{Previewed, masked_entry, summary};
-use crate::ai_clients::refusal::{ClientEditError, ErrorKind, done, failed, foreseen, in_words, located, refused};
+use crate::ai_clients::preview::{PreviewInput, masked_entry, summary};
+use crate::ai_clients::refusal::{
+    ClientEditError, ErrorKind, done_message, dry_run_message, failed, located, refusal_message, refused,
+};
 use crate::ai_clients::stdio_entry::Bridge;
 use crate::contract::api::{AiClient, ConnectPreview, ConnectResult};
 use crate::contract::instance_root::InstanceRoot;
@@ -24,25 +26,25 @@ use crate::os::environment::{Environment, home_directory};
 use crate::os::files::Replaced;
 use crate::os::own_path;
 
-/// A preview is good for as long as the core that made it runs.
-static PREVIEWS: LazyLock<String> = LazyLock::new(|| format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
+/// Signs preview tokens. They are valid until the core stops.
+static TOKEN_KEY: LazyLock<String> = LazyLock::new(|| format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
 
-/// What is asked of a client's file.
+/// A change to a client's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     Connect {
         force: bool,
-        /// Of the preview that a person has seen.
+        /// The token of the preview that the user confirmed.
         token: Option<String>,
     },
     Disconnect,
-    /// From this backup, or from whichever fits.
+    /// Restores this backup, or the one that fits.
     Undo {
         backup: Option<String>,
     },
 }
 
-/// Where clients keep their files for this person.
+/// The directories of this user's clients.
 pub fn homes() -> Option<Homes> {
     let home = home_directory()?;
     Some(Homes {
@@ -53,25 +55,26 @@ pub fn homes() -> Option<Homes> {
     })
 }
 
-/// What a client starts that takes no address: this very program, led to the instance of `root`.
+/// The program that a client without URL support starts: this program, for the instance at `root`.
 pub fn bridge(root: &InstanceRoot) -> Bridge {
     let path = root.path();
-    // A client starts programs wherever it likes. What is absolute stays as it is: the pipe's name on Windows comes of its letters.
+    // Absolute, because clients start programs in any directory. An absolute path stays unchanged: on Windows the name of
+    // the pipe depends on its exact spelling.
     let absolute = if path.is_absolute() { None } else { std::path::absolute(path).ok() };
     Bridge {
         program: own_path::lasting().map_err(|error| error.to_string()),
         root: absolute.unwrap_or_else(|| path.to_path_buf()),
-        usual: root.is_default(),
+        is_default: root.is_default(),
     }
 }
 
-/// All clients. What is another program's data to macOS is not opened. Reads a few files: not a task's work.
+/// All clients. Guarded files are not opened. Blocks on file reads.
 pub fn list(homes: &Homes, proxy: &Proxy) -> Vec<AiClient> {
-    CLIENTS.iter().map(|client| look(client, homes, proxy, false)).collect()
+    CLIENTS.iter().map(|client| inspect(client, homes, proxy, false)).collect()
 }
 
-/// One client; `asked` for by itself, its file is opened wherever it is.
-pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiClient {
+/// One client. A guarded file is opened only if `requested`.
+pub fn inspect(client: &Client, homes: &Homes, proxy: &Proxy, requested: bool) -> AiClient {
     let config = config_path(client, homes);
     let directory = config.path.parent().filter(|directory| *directory != homes.home);
     let mut shown = AiClient {
@@ -83,7 +86,7 @@ pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiCli
         access_state: "unknown".to_owned(),
         ..AiClient::default()
     };
-    if config.guarded && !asked {
+    if config.guarded && !requested {
         return shown;
     }
     let state = match read(&config.path) {
@@ -97,8 +100,8 @@ pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiCli
                 shown.server_name = name.filter(|name| name != ENTRY_NAME);
                 "accessible"
             }
-            Err(mistake) => {
-                shown.reason = Some(located(&config.path, &mistake));
+            Err(error) => {
+                shown.reason = Some(located(&config.path, &error));
                 "malformed"
             }
         },
@@ -107,7 +110,7 @@ pub fn look(client: &Client, homes: &Homes, proxy: &Proxy, asked: bool) -> AiCli
     shown
 }
 
-/// How many clients' files name the proxy's address anywhere (in a project's own servers, too), or start our program for it.
+/// Number of clients whose files contain the proxy's URL anywhere (including per-project servers) or start our program.
 pub fn count(homes: &Homes, proxy: &Proxy) -> u32 {
     let names = |client: &&Client| {
         let config = config_path(client, homes);
@@ -115,13 +118,13 @@ pub fn count(homes: &Homes, proxy: &Proxy) -> u32 {
         text.is_some_and(|bytes| {
             let text = String::from_utf8_lossy(&bytes);
             let starts = || entries(client, &bytes).is_ok_and(|found| plan::ours(&found, proxy, None).is_some());
-            names_proxy(&text, &proxy.listen) || text.contains(names::CORE_PROGRAM) && starts()
+            contains_proxy_url(&text, &proxy.listen) || text.contains(names::CORE_PROGRAM) && starts()
         })
     };
     u32::try_from(CLIENTS.iter().filter(names).count()).unwrap_or(u32::MAX)
 }
 
-/// What connecting would write. Nothing is changed.
+/// Shows what connecting would write, without changing anything.
 ///
 /// # Errors
 /// [`ClientEditError`]: the file cannot be read.
@@ -135,12 +138,12 @@ pub fn preview(
     let mut result = unsettled(client, &path, server_name);
     let before = read(&path).map_err(|error| failed(&result, &error))?;
     let found = entries(client, before.as_deref().unwrap_or_default());
-    // By force: what only that overcomes is no refusal.
+    // With `force`: a conflict that it resolves is not an error in a preview.
     let planned = plan::connect(client, proxy, before.as_deref(), server_name, true);
     if let Ok(plan) = &planned {
         result.server_name.clone_from(&plan.name);
     }
-    let there = found.iter().flatten().find(|(name, _)| *name == result.server_name);
+    let existing = found.iter().flatten().find(|(name, _)| *name == result.server_name);
     let (entry, entry_text) = masked_entry(client, proxy, &result.server_name).unwrap_or_default();
     let access_state = match (&before, &found) {
         (None, _) => "absent",
@@ -152,29 +155,29 @@ pub fn preview(
         server_key: client.container.to_owned(),
         entry,
         entry_text,
-        entry_exists: there.is_some(),
+        entry_exists: existing.is_some(),
         contains_api_key: proxy.key.is_some() && client.takes_key(),
         access_state: access_state.to_owned(),
-        existing_entry_summary: there.map(|(name, entry)| summary(name, entry)),
-        precondition_token: Previewed {
+        existing_entry_summary: existing.map(|(name, entry)| summary(name, entry)),
+        precondition_token: PreviewInput {
             client,
             path: &result.config_path,
             proxy,
             before: before.as_deref(),
-            asked: server_name,
+            requested: server_name,
         }
-        .token(&PREVIEWS),
-        connect_refusal: planned.err().map(|refusal| in_words(client, &path, &refusal).1),
+        .token(&TOKEN_KEY),
+        connect_refusal: planned.err().map(|refusal| refusal_message(client, &path, &refusal).1),
         client: result.client,
         config_path: result.config_path,
         server_name: result.server_name,
     })
 }
 
-/// Does what is asked to a client's file. `server_name` is the entry's name, if not the usual one.
+/// Applies a change to a client's file. `server_name` is the name of the entry, if not the default.
 ///
 /// # Errors
-/// [`ClientEditError`]: the file is as it was.
+/// [`ClientEditError`]; the file is then unchanged.
 pub fn apply(
     client: &Client,
     homes: &Homes,
@@ -182,7 +185,7 @@ pub fn apply(
     server_name: Option<&str>,
     operation: &Operation,
 ) -> Result<ConnectResult, ClientEditError> {
-    let Decided {
+    let Decision {
         path,
         before,
         plan,
@@ -193,18 +196,19 @@ pub fn apply(
     match write(&path, before.as_deref(), &plan.change) {
         Ok(Replaced::Done) => {}
         Ok(Replaced::ChangedMeanwhile) => {
-            let message = format!("`{}` was changed by another program just now; try again", path.display());
+            let message =
+                format!("could not write `{}`: another program changed it at the same time; try again", path.display());
             return Err(refused(&result, ErrorKind::Changed, message));
         }
         Err(error) => return Err(failed(&result, &error)),
     }
     result.success = true;
     result.action = plan.action.word().to_owned();
-    result.message = done(client, &plan);
+    result.message = done_message(client, &plan);
     Ok(result)
 }
 
-/// What [`apply`] would do, and the lines that it would change. Nothing is changed.
+/// The result that [`apply`] would give and the diff, without changing anything.
 ///
 /// # Errors
 /// As [`apply`].
@@ -215,21 +219,21 @@ pub fn dry_run(
     server_name: Option<&str>,
     operation: &Operation,
 ) -> Result<(ConnectResult, String), ClientEditError> {
-    let Decided {
+    let Decision {
         before, plan, result, ..
     } = decide(client, homes, proxy, server_name, operation)?;
     let lines = diff(client, proxy, &plan.name, &result.config_path, before.as_deref(), &plan.change);
     let result = ConnectResult {
         success: true,
         action: plan.action.word().to_owned(),
-        message: foreseen(client, &plan),
+        message: dry_run_message(client, &plan),
         ..result
     };
     Ok((result, lines))
 }
 
-/// A file as it was read, and what is to become of it.
-struct Decided {
+/// The current file and the planned change.
+struct Decision {
     path: PathBuf,
     before: Option<Vec<u8>>,
     plan: Plan,
@@ -242,21 +246,21 @@ fn decide(
     proxy: &Proxy,
     server_name: Option<&str>,
     operation: &Operation,
-) -> Result<Decided, ClientEditError> {
+) -> Result<Decision, ClientEditError> {
     let path = config_path(client, homes).path;
     let mut result = unsettled(client, &path, server_name);
     let before = read(&path).map_err(|error| failed(&result, &error))?;
     if let Operation::Connect { token: Some(token), .. } = operation {
-        let now = Previewed {
+        let now = PreviewInput {
             client,
             path: &result.config_path,
             proxy,
             before: before.as_deref(),
-            asked: server_name,
+            requested: server_name,
         };
-        if now.token(&PREVIEWS) != *token {
-            let message = format!("`{}` or what would be written is not what the preview showed", path.display());
-            return Err(refused(&result, ErrorKind::Changed, format!("{message}: look at the preview again")));
+        if now.token(&TOKEN_KEY) != *token {
+            let message = format!("`{}` or the entry changed since the preview", path.display());
+            return Err(refused(&result, ErrorKind::Changed, format!("{message}; preview it again")));
         }
     }
     let found = backups(&path);
@@ -270,11 +274,11 @@ fn decide(
         Operation::Undo { backup: None } => plan::undo(client, proxy, before.as_deref(), server_name, &found),
     };
     let plan = planned.map_err(|refusal| {
-        let (why, message) = in_words(client, &path, &refusal);
+        let (why, message) = refusal_message(client, &path, &refusal);
         refused(&result, why, message)
     })?;
     result.server_name.clone_from(&plan.name);
-    Ok(Decided {
+    Ok(Decision {
         path,
         before,
         plan,
@@ -282,7 +286,7 @@ fn decide(
     })
 }
 
-/// A result that says for which file it will be.
+/// A result with the client and path filled in.
 fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> ConnectResult {
     ConnectResult {
         client: client.id.to_owned(),
@@ -292,12 +296,13 @@ fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> Connect
     }
 }
 
-fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
+/// The file in which a client keeps its configuration, whether it exists or not.
+pub fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
     let mut paths = client.paths(homes);
     let last = paths.pop();
-    let there = paths.into_iter().find(|config| config.path.exists());
-    // The table names a place for each client.
-    there.or(last).unwrap_or_else(|| ConfigPath {
+    let existing = paths.into_iter().find(|config| config.path.exists());
+    // Every client has at least one path.
+    existing.or(last).unwrap_or_else(|| ConfigPath {
         path: PathBuf::new(),
         guarded: true,
     })
@@ -347,7 +352,7 @@ mod tests {
         }
 
         fn connected(&self, id: &str) -> bool {
-            look(client(id).unwrap(), &self.homes, &proxy(), false).connected
+            inspect(client(id).unwrap(), &self.homes, &proxy(), false).connected
         }
     }
 
@@ -398,7 +403,7 @@ mod tests {
         assert!(refused.result.message.contains(".claude.json`, line 2, column 8"), "{}", refused.result.message);
         assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 1, "no backup, no other file");
         let proxy = proxy();
-        let shown = look(client("claude-code").unwrap(), &home.homes, &proxy, false);
+        let shown = inspect(client("claude-code").unwrap(), &home.homes, &proxy, false);
         assert_eq!(shown.access_state, "malformed");
     }
 
@@ -409,7 +414,7 @@ mod tests {
         home.apply("vscode", &CONNECT).unwrap();
         let proxy = proxy();
         let state = |asked| {
-            let shown = look(client("vscode").unwrap(), &home.homes, &proxy, asked);
+            let shown = inspect(client("vscode").unwrap(), &home.homes, &proxy, asked);
             (shown.exists, shown.connected, shown.access_state)
         };
         assert_eq!(state(false), (true, false, "unknown".to_owned()));
@@ -420,9 +425,9 @@ mod tests {
     #[test]
     fn a_client_that_starts_our_program_is_counted_and_another_instances_is_not() {
         let home = Home::new();
-        let counted = |usual| {
+        let counted = |is_default| {
             let bridge = Bridge {
-                usual,
+                is_default,
                 ..Bridge::sample()
             };
             count(&home.homes, &Proxy::new("127.0.0.1:8080", false, None, bridge))
@@ -444,8 +449,8 @@ mod tests {
     fn an_instance_that_is_named_from_here_is_named_from_anywhere() {
         let root = |named| bridge(&InstanceRoot::resolve(Path::new("/home/a"), named)).root;
         assert!(root(Some("work")).is_absolute() && root(Some("work")).ends_with("work"));
-        assert!(bridge(&InstanceRoot::resolve(Path::new("/home/a"), None)).usual);
-        assert!(!bridge(&InstanceRoot::resolve(Path::new("/home/a"), Some("/srv/a"))).usual);
+        assert!(bridge(&InstanceRoot::resolve(Path::new("/home/a"), None)).is_default);
+        assert!(!bridge(&InstanceRoot::resolve(Path::new("/home/a"), Some("/srv/a"))).is_default);
         let exact = if cfg!(windows) { "C:/srv/a" } else { "/srv/./a" };
         assert_eq!(root(Some(exact)).as_os_str(), exact);
     }

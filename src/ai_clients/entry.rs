@@ -1,4 +1,4 @@
-//! The proxy as an AI client's configuration names it.
+//! Our entry in an AI client's configuration: its values, and how to recognise it.
 
 use serde_json::Value;
 
@@ -6,54 +6,54 @@ use crate::ai_clients::stdio_entry::Bridge;
 use crate::contract::endpoint::{client_host, mcp_url};
 use crate::contract::names;
 
-/// What a client needs to reach this proxy.
+/// The values a client needs to reach this proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// The address listened on.
+    /// The address that the core listens on.
     pub listen: String,
-    /// The key, where `/mcp` asks for it: nobody else's file holds it without need.
+    /// The key, only if `/mcp` requires it: other programs' files should not hold it needlessly.
     pub key: Option<String>,
-    /// What a client starts that takes no address.
+    /// The program that a client without URL support starts.
     pub bridge: Bridge,
 }
 
 impl Proxy {
-    /// A proxy on `listen`. `/mcp` asks for the key when the configuration says so, and on every address but loopback.
+    /// A proxy on `listen`. `/mcp` requires the key if configured, and on every address but loopback.
     pub fn new(listen: &str, require_mcp_auth: bool, key: Option<&str>, bridge: Bridge) -> Proxy {
-        let asks = require_mcp_auth || !is_loopback(listen);
+        let requires_key = require_mcp_auth || !is_loopback(listen);
         Proxy {
             listen: listen.to_owned(),
-            key: key.filter(|key| asks && !key.is_empty()).map(str::to_owned),
+            key: key.filter(|key| requires_key && !key.is_empty()).map(str::to_owned),
             bridge,
         }
     }
 
-    /// The address a client calls.
+    /// The URL that a client connects to.
     pub fn url(&self) -> String {
         mcp_url(&self.listen)
     }
 
-    /// Whether an entry, however it is shaped, leads to this proxy.
-    pub fn is_named_by(&self, entry: &Value) -> bool {
+    /// Whether an entry of any shape points to this proxy.
+    pub fn is_target_of(&self, entry: &Value) -> bool {
         let named = match entry {
-            Value::String(text) => names_proxy(text, &self.listen),
-            Value::Array(items) => items.iter().any(|item| self.is_named_by(item)),
-            Value::Object(fields) => fields.values().any(|field| self.is_named_by(field)),
+            Value::String(text) => contains_proxy_url(text, &self.listen),
+            Value::Array(items) => items.iter().any(|item| self.is_target_of(item)),
+            Value::Object(fields) => fields.values().any(|field| self.is_target_of(field)),
             _ => false,
         };
         named || self.bridge.is_started_by(entry)
     }
 }
 
-/// Whether only this computer reaches `listen`.
+/// Whether `listen` is reachable from this computer only.
 fn is_loopback(listen: &str) -> bool {
     let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether a configuration's text names the proxy that listens on `listen`, however its host is written.
-pub fn names_proxy(text: &str, listen: &str) -> bool {
+/// Whether text contains the URL of the proxy on `listen`, in any spelling of the host.
+pub fn contains_proxy_url(text: &str, listen: &str) -> bool {
     let address = client_host(listen);
     let Some((_, port)) = address.rsplit_once(':') else { return false };
     let plain = text.replace("\\/", "/");
@@ -68,7 +68,7 @@ pub fn names_proxy(text: &str, listen: &str) -> bool {
         let url = format!("://{host}:{port}{}", names::MCP_PATH);
         plain.match_indices(&url).any(|(at, found)| {
             let after = plain.get(at + found.len()..).and_then(|rest| rest.chars().next());
-            // `/mcp-other` is another server's address.
+            // `/mcp-other` is the path of another server.
             !after.is_some_and(|next| next.is_alphanumeric() || matches!(next, '-' | '_' | '.'))
         })
     })
@@ -86,9 +86,9 @@ mod tests {
             "[mcp_servers.mcpproxy]\nurl = \"http://localhost:8080/mcp?apikey=x\"\n",
             r#"{"args":["-y","mcp-remote","http://[::1]:8080/mcp/"]}"#,
         ] {
-            assert!(names_proxy(text, "127.0.0.1:8080"), "{text}");
+            assert!(contains_proxy_url(text, "127.0.0.1:8080"), "{text}");
         }
-        assert!(names_proxy("http://localhost:9000/mcp", ":9000"));
+        assert!(contains_proxy_url("http://localhost:9000/mcp", ":9000"));
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
             "http://127.0.0.1:8080/mcp-other",
             "mcpproxy",
         ] {
-            assert!(!names_proxy(text, "127.0.0.1:8080"), "{text}");
+            assert!(!contains_proxy_url(text, "127.0.0.1:8080"), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A configuration file of another program as text, with what must survive every edit.
+//! Edits the configuration file of another program as text, so that everything else in it survives.
 
 pub mod entries;
 pub mod json;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use crate::ai_clients::format::entries::{Entries, ParseError};
 use crate::ai_clients::known_clients::{Client, Format};
 
-/// The mark that some editors put before UTF-8.
-const MARK: &str = "\u{feff}";
+/// The byte order mark that some editors write.
+const BOM: &str = "\u{feff}";
 
-/// The servers named in a file's bytes.
+/// The servers in a file.
 pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, ParseError> {
     let (_, text) = read(bytes)?;
     match client.format {
@@ -23,31 +23,31 @@ pub fn entries(client: &Client, bytes: &[u8]) -> Result<Entries, ParseError> {
     }
 }
 
-/// The bytes with an entry set.
+/// The file with an entry added or replaced.
 pub fn with_entry(
     client: &Client,
     bytes: &[u8],
     name: &str,
     entry: &Map<String, Value>,
 ) -> Result<Vec<u8>, ParseError> {
-    let (mark, text) = read(bytes)?;
+    let (bom, text) = read(bytes)?;
     let written = match client.format {
         Format::Json => json::with_entry(text, client.container, name, entry),
         Format::Toml => toml::with_entry(text, client.container, name, entry),
         Format::Yaml => yaml::with_entry(text, client.container, name, entry),
     }?;
-    Ok(format!("{mark}{written}").into_bytes())
+    Ok(format!("{bom}{written}").into_bytes())
 }
 
-/// The bytes without an entry.
+/// The file without an entry.
 pub fn without_entry(client: &Client, bytes: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
-    let (mark, text) = read(bytes)?;
+    let (bom, text) = read(bytes)?;
     let written = match client.format {
         Format::Json => json::without_entry(text, client.container, name),
         Format::Toml => toml::without_entry(text, client.container, name),
         Format::Yaml => yaml::without_entry(text, client.container, name),
     }?;
-    Ok(format!("{mark}{written}").into_bytes())
+    Ok(format!("{bom}{written}").into_bytes())
 }
 
 fn read(bytes: &[u8]) -> Result<(&'static str, &str), ParseError> {
@@ -60,5 +60,5 @@ fn read(bytes: &[u8]) -> Result<(&'static str, &str), ParseError> {
             problem: "is not UTF-8".to_owned(),
         }
     })?;
-    Ok(text.strip_prefix(MARK).map_or(("", text), |text| (MARK, text)))
+    Ok(text.strip_prefix(BOM).map_or(("", text), |text| (BOM, text)))
 }

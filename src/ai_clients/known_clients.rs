@@ -1,4 +1,4 @@
-//! The AI clients there are: where each keeps its configuration on each system, and how an entry reads there.
+//! The supported AI clients: where each keeps its configuration on each system, and the shape of an entry.
 
 use std::path::{Path, PathBuf};
 
@@ -9,32 +9,32 @@ use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::os::environment::Environment;
 
-/// A program that people use AI with.
+/// A supported AI client.
 #[derive(Debug)]
 pub struct Client {
-    /// What REST and the command line call it.
+    /// The ID in REST and on the command line.
     pub id: &'static str,
-    /// The name that people know.
+    /// The product name.
     pub name: &'static str,
-    /// Of several that are there the first counts; of none the last.
-    places: &'static [CandidatePath],
+    /// The first existing file is used; if none exists, the last.
+    paths: &'static [CandidatePath],
     pub format: Format,
     /// The key of the object that holds its servers.
     pub container: &'static str,
     pub entry: Entry,
 }
 
-/// How a configuration is written.
+/// The format of a configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// JSON; comments and trailing commas may be there and stay.
+    /// JSON, possibly with comments and trailing commas.
     Json,
     Toml,
     Yaml,
 }
 
 impl Format {
-    /// What REST calls it.
+    /// The name in REST answers.
     pub fn word(self) -> &'static str {
         match self {
             Format::Json => "json",
@@ -44,72 +44,73 @@ impl Format {
     }
 }
 
-/// How an entry for a server reads.
+/// The shape of a server's entry.
 #[derive(Debug)]
 pub enum Entry {
     Url {
-        /// Pairs beside the address.
+        /// Constant fields.
         fixed: &'static [(&'static str, Fixed)],
-        address: &'static str,
+        /// The key of the URL.
+        url: &'static str,
         headers: &'static str,
     },
-    /// A program that the client starts: it takes no address.
+    /// The client only starts programs.
     Program,
 }
 
-/// What an entry says whatever the address.
+/// A constant value in an entry.
 #[derive(Debug)]
 pub enum Fixed {
     Text(&'static str),
     Yes,
 }
 
-/// Where a client keeps its configuration.
+/// A path where a client may keep its configuration.
 #[derive(Debug)]
 enum CandidatePath {
     /// Below the home directory, on every system.
     Home(&'static str),
-    /// In the directory that a variable names, or else below the home directory.
+    /// In the directory that an environment variable names, otherwise below the home directory.
     Variable(&'static str, &'static str, &'static str),
-    /// Below the directory for settings: `~/.config` on Linux, `%APPDATA%` on Windows, `~/Library/Application Support`.
+    /// Below the settings directory: `~/.config` on Linux, `%APPDATA%` on Windows, `~/Library/Application Support` on macOS.
     Settings(&'static str),
-    /// Below the directory for settings on Windows, and below `~/.config` elsewhere (macOS, too).
+    /// Below the settings directory on Windows, and below `~/.config` elsewhere (including macOS).
     Config {
         windows: &'static str,
         elsewhere: &'static str,
     },
 }
 
-/// What the paths depend on.
+/// The directories and variables that determine the paths.
 #[derive(Debug, Clone)]
 pub struct Homes {
     pub platform: Platform,
     pub home: PathBuf,
-    /// The system's directory for settings.
+    /// The settings directory of the system.
     pub settings: PathBuf,
     pub variables: Environment,
 }
 
-/// A file that a client keeps, or would keep, its configuration in.
+/// The path of a client's configuration file, which need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigPath {
     pub path: PathBuf,
-    /// Another program's data to macOS: opening it unasked may put a question of the system before the person.
+    /// On macOS, reading another program's data may show a permission prompt, so it is read only on request.
     pub guarded: bool,
 }
 
-/// What our entry is called, unless a person says otherwise.
+/// The default name of our entry.
 pub const ENTRY_NAME: &str = "mcpproxy";
 
 const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 const CODEX_HOME: &str = "CODEX_HOME";
 
-/// Every client, in the order in which people are shown them.
+/// All clients, in display order.
 pub const CLIENTS: [Client; 10] = [
     Client {
         id: "claude-code",
         name: "Claude Code",
-        places: &[CandidatePath::Variable(
+        paths: &[CandidatePath::Variable(
             CLAUDE_CONFIG_DIR,
             ".claude.json",
             ".claude.json",
@@ -121,7 +122,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "claude-desktop",
         name: "Claude Desktop",
-        places: &[CandidatePath::Settings("Claude/claude_desktop_config.json")],
+        paths: &[CandidatePath::Settings("Claude/claude_desktop_config.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: Entry::Program,
@@ -129,7 +130,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "cursor",
         name: "Cursor",
-        places: &[CandidatePath::Home(".cursor/mcp.json")],
+        paths: &[CandidatePath::Home(".cursor/mcp.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: url("url"),
@@ -137,7 +138,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "windsurf",
         name: "Windsurf",
-        places: &[CandidatePath::Home(".codeium/windsurf/mcp_config.json")],
+        paths: &[CandidatePath::Home(".codeium/windsurf/mcp_config.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: url("serverUrl"),
@@ -145,7 +146,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "vscode",
         name: "VS Code",
-        places: &[CandidatePath::Settings("Code/User/mcp.json")],
+        paths: &[CandidatePath::Settings("Code/User/mcp.json")],
         format: Format::Json,
         container: "servers",
         entry: TYPED,
@@ -153,19 +154,19 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "codex",
         name: "Codex",
-        places: &[CandidatePath::Variable(CODEX_HOME, "config.toml", ".codex/config.toml")],
+        paths: &[CandidatePath::Variable(CODEX_HOME, "config.toml", ".codex/config.toml")],
         format: Format::Toml,
         container: "mcp_servers",
         entry: Entry::Url {
             fixed: &[],
-            address: "url",
+            url: "url",
             headers: "http_headers",
         },
     },
     Client {
         id: "gemini",
         name: "Gemini CLI",
-        places: &[CandidatePath::Home(".gemini/settings.json")],
+        paths: &[CandidatePath::Home(".gemini/settings.json")],
         format: Format::Json,
         container: "mcpServers",
         entry: url("httpUrl"),
@@ -173,7 +174,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "opencode",
         name: "OpenCode",
-        places: &[
+        paths: &[
             CandidatePath::Home(".config/opencode/opencode.jsonc"),
             CandidatePath::Home(".config/opencode/opencode.json"),
         ],
@@ -181,14 +182,14 @@ pub const CLIENTS: [Client; 10] = [
         container: "mcp",
         entry: Entry::Url {
             fixed: &[("type", Fixed::Text("remote"))],
-            address: "url",
+            url: "url",
             headers: "headers",
         },
     },
     Client {
         id: "zed",
         name: "Zed",
-        places: &[CandidatePath::Config {
+        paths: &[CandidatePath::Config {
             windows: "Zed/settings.json",
             elsewhere: "zed/settings.json",
         }],
@@ -199,7 +200,7 @@ pub const CLIENTS: [Client; 10] = [
     Client {
         id: "goose",
         name: "Goose",
-        places: &[CandidatePath::Config {
+        paths: &[CandidatePath::Config {
             windows: "Block/goose/config/config.yaml",
             elsewhere: "goose/config.yaml",
         }],
@@ -212,59 +213,54 @@ pub const CLIENTS: [Client; 10] = [
                 ("name", Fixed::Text(ENTRY_NAME)),
                 ("description", Fixed::Text("Every MCP server behind MCPProxy")),
             ],
-            address: "uri",
+            url: "uri",
             headers: "headers",
         },
     },
 ];
 
-/// Of Claude Code and VS Code: `http` is the streamable one.
+/// The entry of Claude Code and VS Code. `http` means streamable HTTP.
 const TYPED: Entry = Entry::Url {
     fixed: &[("type", Fixed::Text("http"))],
-    address: "url",
+    url: "url",
     headers: "headers",
 };
 
-const fn url(address: &'static str) -> Entry {
+const fn url(url: &'static str) -> Entry {
     Entry::Url {
         fixed: &[],
-        address,
+        url,
         headers: "headers",
     }
 }
 
-/// The client of an id.
+/// The client with this ID.
 pub fn client(id: &str) -> Option<&'static Client> {
     CLIENTS.iter().find(|client| client.id == id)
 }
 
-/// Whether a variable moves a client's configuration.
+/// Whether an environment variable changes the path of a client's configuration.
 pub fn moves_configuration(variable: &str) -> bool {
     [CLAUDE_CONFIG_DIR, CODEX_HOME].contains(&variable)
 }
 
 impl Client {
-    /// The files it may keep its configuration in: of several that are there the first counts, of none the last.
+    /// The candidate files: the first existing one is used, or the last if none exists.
     pub fn paths(&self, homes: &Homes) -> Vec<ConfigPath> {
-        self.places.iter().map(|place| place.path(homes)).collect()
+        self.paths.iter().map(|candidate| candidate.path(homes)).collect()
     }
 
-    /// Whether its entry carries the key, where one is asked for.
+    /// Whether its entry contains the key, if one is required.
     pub fn takes_key(&self) -> bool {
         matches!(self.entry, Entry::Url { .. })
     }
 
-    /// The entry that leads to `proxy`.
+    /// The entry that points to `proxy`.
     ///
     /// # Errors
-    /// A sentence: why there is none.
+    /// A sentence that says why it cannot be built.
     pub fn entry(&self, proxy: &Proxy) -> Result<Map<String, Value>, String> {
-        let Entry::Url {
-            fixed,
-            address,
-            headers,
-        } = self.entry
-        else {
+        let Entry::Url { fixed, url, headers } = self.entry else {
             return proxy.bridge.entry();
         };
         let mut entry = Map::new();
@@ -272,7 +268,7 @@ impl Client {
             Fixed::Text(text) => ((*key).to_owned(), json!(text)),
             Fixed::Yes => ((*key).to_owned(), json!(true)),
         }));
-        entry.insert(address.to_owned(), json!(proxy.url()));
+        entry.insert(url.to_owned(), json!(proxy.url()));
         if let Some(key) = &proxy.key {
             entry.insert(headers.to_owned(), json!({names::HEADER_API_KEY: key}));
         }

@@ -1,14 +1,16 @@
-//! Connects AI clients: writes an entry for this proxy into their own configuration files, and takes it back.
+//! Connects AI clients: adds an entry for this proxy to their own configuration files, and removes it.
 //!
-//! Everything is decided in values: [`known_clients`] knows who there is and where their files are, [`entry`] what an entry must say
-//! ([`stdio_entry`] to a client that takes no address), [`format`] how a file with it reads, [`plan`] what is to be done, [`preview`] and [`dry_run_diff`] what a person may see of it. Only [`edit`]
-//! touches the disk.
+//! Decisions are pure functions on values: [`known_clients`] lists the clients and where their files are, [`entry`] and
+//! [`stdio_entry`] build our entry, [`format`] edits a file's text, [`plan`] decides what to change, and [`preview`] and
+//! [`dry_run_diff`] show the change without secrets. [`import`] reads other servers from these files.
+//! Only [`edit`], [`backups`] and [`import::files`] touch the disk.
 
 pub mod backups;
 pub mod dry_run_diff;
 pub mod edit;
 pub mod entry;
 pub mod format;
+pub mod import;
 pub mod known_clients;
 pub mod plan;
 pub mod preview;

@@ -1,4 +1,4 @@
-//! What is to be done to a client's file, from its bytes.
+//! Decides how to change a client's file, from its bytes.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::ai_clients::format::entries::{Entries, ParseError};
 use crate::ai_clients::format::{entries, with_entry, without_entry};
 use crate::ai_clients::known_clients::{Client, ENTRY_NAME};
 
-/// What becomes of a file, under which name our entry is in it, and how that is called.
+/// A planned change, the name of our entry, and the action to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub name: String,
@@ -19,16 +19,16 @@ pub struct Plan {
 pub enum Change {
     Nothing,
     Write(Vec<u8>),
-    /// The file was not there before our entry was.
+    /// The file did not exist before our entry was added.
     Delete,
 }
 
-/// What was done (contract: core-http §7).
+/// The reported action (contract: core-http §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Created,
     Updated,
-    /// Our entry is there and says what it must.
+    /// Our entry exists and is correct.
     AlreadyThere,
     Removed,
     Restored,
@@ -36,6 +36,7 @@ pub enum Action {
 }
 
 impl Action {
+    /// The name of the action in REST answers.
     pub fn word(self) -> &'static str {
         match self {
             Action::Created => "created",
@@ -48,70 +49,70 @@ impl Action {
     }
 }
 
-/// Why a file stays as it is.
+/// Why a file is not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no entry to write, and why.
+    /// Our entry cannot be built; holds the reason.
     NoEntry(String),
-    /// Not every client takes such a name for a server.
+    /// Not every client accepts this server name.
     BadName(String),
-    /// An entry of this name leads elsewhere.
+    /// An entry with this name points to another server.
     Taken(String),
-    /// There is no entry of ours; one of this name may lead elsewhere.
+    /// There is no entry of ours; one with its name may point to another server.
     NotFound {
         elsewhere: Option<String>,
     },
-    /// It is no longer what connecting left.
+    /// The file changed after it was connected.
     Conflict,
     Malformed(ParseError),
 }
 
 impl From<ParseError> for Refusal {
-    fn from(mistake: ParseError) -> Refusal {
-        Refusal::Malformed(mistake)
+    fn from(error: ParseError) -> Refusal {
+        Refusal::Malformed(error)
     }
 }
 
-/// A copy of the file, made before a change.
+/// A copy of the file from before a change.
 pub struct Backup {
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
-/// The name of the entry that leads to `proxy`: the asked one, or our usual one, or the first.
-pub fn ours(entries: &Entries, proxy: &Proxy, asked: Option<&str>) -> Option<String> {
-    let mut leading = entries.iter().filter(|(_, entry)| proxy.is_named_by(entry)).map(|(name, _)| name);
-    let found = match asked {
-        Some(asked) => leading.find(|name| *name == asked),
-        None => leading.clone().find(|name| *name == ENTRY_NAME).or_else(|| leading.next()),
+/// The name of the entry that points to `proxy`: the requested one, else our default name, else the first.
+pub fn ours(entries: &Entries, proxy: &Proxy, requested: Option<&str>) -> Option<String> {
+    let mut candidates = entries.iter().filter(|(_, entry)| proxy.is_target_of(entry)).map(|(name, _)| name);
+    let found = match requested {
+        Some(requested) => candidates.find(|name| *name == requested),
+        None => candidates.clone().find(|name| *name == ENTRY_NAME).or_else(|| candidates.next()),
     };
     found.cloned()
 }
 
-/// Sets our entry. `bytes` is `None` for a file that is not there.
+/// Adds or updates our entry. `bytes` is `None` if the file does not exist.
 pub fn connect(
     client: &Client,
     proxy: &Proxy,
     bytes: Option<&[u8]>,
-    asked: Option<&str>,
+    requested: Option<&str>,
     force: bool,
 ) -> Result<Plan, Refusal> {
     let entry = client.entry(proxy).map_err(Refusal::NoEntry)?;
-    if let Some(name) = asked.filter(|name| !is_name(name)) {
+    if let Some(name) = requested.filter(|name| !is_name(name)) {
         return Err(Refusal::BadName(name.to_owned()));
     }
     let bytes = bytes.unwrap_or_default();
     let entries = entries(client, bytes)?;
-    let found = ours(&entries, proxy, asked);
-    let name = found.clone().unwrap_or_else(|| asked.unwrap_or(ENTRY_NAME).to_owned());
+    let found = ours(&entries, proxy, requested);
+    let name = found.clone().unwrap_or_else(|| requested.unwrap_or(ENTRY_NAME).to_owned());
     let plan = |change, action| Plan {
         name: name.clone(),
         change,
         action,
     };
     let action = match value_of(&entries, &name) {
-        // What a person added to our entry stays.
-        Some(there) if found.is_some() && says(there, &entry) => {
+        // Fields that the user added to our entry stay.
+        Some(existing) if found.is_some() && includes(existing, &entry) => {
             return Ok(plan(Change::Nothing, Action::AlreadyThere));
         }
         Some(_) if found.is_none() && !force => return Err(Refusal::Taken(name)),
@@ -121,18 +122,18 @@ pub fn connect(
     Ok(plan(Change::Write(with_entry(client, bytes, &name, &entry)?), action))
 }
 
-/// Takes our entry away: to the bytes of before where nobody changed them since, or else out of what is there now.
+/// Removes our entry: restores a backup if nothing else changed since, otherwise edits the current file.
 pub fn disconnect(
     client: &Client,
     proxy: &Proxy,
     bytes: Option<&[u8]>,
-    asked: Option<&str>,
+    requested: Option<&str>,
     backups: &[Backup],
 ) -> Result<Plan, Refusal> {
     let Some(bytes) = bytes else { return Err(Refusal::NotFound { elsewhere: None }) };
     let found = entries(client, bytes)?;
-    let Some(name) = ours(&found, proxy, asked) else {
-        let name = asked.unwrap_or(ENTRY_NAME);
+    let Some(name) = ours(&found, proxy, requested) else {
+        let name = requested.unwrap_or(ENTRY_NAME);
         let elsewhere = value_of(&found, name).map(|_| name.to_owned());
         return Err(Refusal::NotFound { elsewhere });
     };
@@ -148,26 +149,26 @@ pub fn disconnect(
     })
 }
 
-/// Brings back what was there before our entry, if nothing else has changed since.
+/// Restores the file from before our entry was added, if nothing else has changed since.
 pub fn undo(
     client: &Client,
     proxy: &Proxy,
     bytes: Option<&[u8]>,
-    asked: Option<&str>,
+    requested: Option<&str>,
     backups: &[Backup],
 ) -> Result<Plan, Refusal> {
     let Some(bytes) = bytes else { return Err(Refusal::NotFound { elsewhere: None }) };
     let found = entries(client, bytes)?;
-    let usual = asked.unwrap_or(ENTRY_NAME);
-    // The replay shows that the entry is ours, even where it leads to an address of long ago.
-    let there = || value_of(&found, usual).map(|_| usual.to_owned());
-    let name = ours(&found, proxy, asked).or_else(there).ok_or(Refusal::NotFound { elsewhere: None })?;
+    let default = requested.unwrap_or(ENTRY_NAME);
+    // The replay proves that the entry is ours, even if it points to a former address.
+    let by_name = || value_of(&found, default).map(|_| default.to_owned());
+    let name = ours(&found, proxy, requested).or_else(by_name).ok_or(Refusal::NotFound { elsewhere: None })?;
     let change = replayed(client, bytes, &found, &name, backups.iter()).ok_or(Refusal::Conflict)?;
     let action = if change == Change::Delete { Action::Deleted } else { Action::Restored };
     Ok(Plan { name, change, action })
 }
 
-/// The bytes from which setting the entry `name` led to `bytes`.
+/// The backup to which adding the entry `name` gives exactly `bytes`.
 fn replayed<'a>(
     client: &Client,
     bytes: &[u8],
@@ -176,11 +177,11 @@ fn replayed<'a>(
     mut backups: impl Iterator<Item = &'a Backup>,
 ) -> Option<Change> {
     let entry = value_of(found, name)?.as_object()?;
-    let leads_here =
+    let produces =
         |before: &[u8]| before != bytes && with_entry(client, before, name, entry).is_ok_and(|after| after == bytes);
-    match backups.find(|backup| leads_here(&backup.bytes)) {
+    match backups.find(|backup| produces(&backup.bytes)) {
         Some(backup) => Some(Change::Write(backup.bytes.clone())),
-        None => leads_here(b"").then_some(Change::Delete),
+        None => produces(b"").then_some(Change::Delete),
     }
 }
 
@@ -188,15 +189,15 @@ fn value_of<'a>(entries: &'a Entries, name: &str) -> Option<&'a Value> {
     entries.iter().find(|(found, _)| found == name).map(|(_, entry)| entry)
 }
 
-/// Whether every client takes such a name: 1 to 64 letters, digits, `-` and `_`.
+/// Whether every client accepts this name: 1 to 64 letters, digits, `-` or `_`.
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// Whether an entry says all that it must.
-fn says(there: &Value, wanted: &Map<String, Value>) -> bool {
-    wanted.iter().all(|(key, value)| match (there.get(key), value) {
-        (Some(there), Value::Object(fields)) => says(there, fields),
-        (there, value) => there == Some(value),
+/// Whether an entry contains all wanted fields.
+fn includes(existing: &Value, wanted: &Map<String, Value>) -> bool {
+    wanted.iter().all(|(key, value)| match (existing.get(key), value) {
+        (Some(existing), Value::Object(fields)) => includes(existing, fields),
+        (existing, value) => existing == Some(value),
     })
 }

@@ -1,4 +1,4 @@
-//! What a person is shown before a file is changed, without anybody's secrets, and what holds the change to it.
+//! The preview of a change, without secrets, and the token that ties the change to what was shown.
 
 use reqwest::Url;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::ai_clients::known_clients::Client;
 use crate::config::document::MASK;
 use crate::contract::api::EntrySummary;
 
-/// Our entry and its text, with the key masked. Neither is there where no entry can be written.
+/// Our entry and its text, with the key masked; `None` if the entry cannot be built.
 pub fn masked_entry(client: &Client, proxy: &Proxy, name: &str) -> Option<(Map<String, Value>, String)> {
     let masked = Proxy {
         key: proxy.key.as_ref().map(|_| MASK.to_owned()),
@@ -21,7 +21,7 @@ pub fn masked_entry(client: &Client, proxy: &Proxy, name: &str) -> Option<(Map<S
     Some((entry, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// What an entry is, as far as it can be told: names, a program, a host. Arguments, paths and queries may hold secrets.
+/// A summary of an entry: names, program and host only, because arguments, paths and queries may hold secrets.
 pub fn summary(name: &str, entry: &Value) -> EntrySummary {
     let text = |keys: &[&str]| {
         let values = keys.iter().filter_map(|key| entry.get(key));
@@ -32,7 +32,7 @@ pub fn summary(name: &str, entry: &Value) -> EntrySummary {
         let objects = keys.iter().filter_map(|key| entry.get(key)?.as_object());
         objects.flat_map(|object| object.keys().cloned()).collect()
     };
-    let origin = |address: String| Some(Url::parse(&address).ok()?.origin()).filter(|origin| origin.is_tuple());
+    let origin = |url: String| Some(Url::parse(&url).ok()?.origin()).filter(|origin| origin.is_tuple());
     EntrySummary {
         entry_name: name.to_owned(),
         kind: text(&["type"]),
@@ -45,21 +45,22 @@ pub fn summary(name: &str, entry: &Value) -> EntrySummary {
     }
 }
 
-/// What a preview was made of: the client's file, or that there is none, and what would be written.
-pub struct Previewed<'a> {
+/// The inputs of a preview: the client's file, if it exists, and the requested entry.
+pub struct PreviewInput<'a> {
     pub client: &'a Client,
     pub path: &'a str,
     pub proxy: &'a Proxy,
     pub before: Option<&'a [u8]>,
-    pub asked: Option<&'a str>,
+    /// The requested name of the entry.
+    pub requested: Option<&'a str>,
 }
 
-impl Previewed<'_> {
-    /// Another one for everything else. With `key`, which nobody else knows, it tells nothing of what is in the file.
+impl PreviewInput<'_> {
+    /// A token that changes with every input. `key` is secret, so the token reveals nothing about the file.
     pub fn token(&self, key: &str) -> String {
         let file = self.before.map(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)));
         let entry = self.client.entry(self.proxy).ok();
-        let whole = json!([key, self.client.id, self.path, self.asked, entry, file]);
+        let whole = json!([key, self.client.id, self.path, self.requested, entry, file]);
         let digest = Sha256::digest(whole.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -114,15 +115,15 @@ mod tests {
     fn a_token_is_for_one_file_and_one_request() {
         let on = |listen| Proxy::new(listen, false, None, Bridge::sample());
         let (here, there) = (on("127.0.0.1:8080"), on("127.0.0.1:8081"));
-        let token = |id, proxy, before, asked, key| {
+        let token = |id, proxy, before, requested, key| {
             let client = client(id).unwrap();
             let path = "/a";
-            Previewed {
+            PreviewInput {
                 client,
                 path,
                 proxy,
                 before,
-                asked,
+                requested,
             }
             .token(key)
         };

@@ -1,4 +1,4 @@
-//! What the outcome of an edit is called, in the contract's words and in a person's.
+//! The messages and codes for the outcome of an edit.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::ai_clients::known_clients::Client;
 use crate::ai_clients::plan::{Action, Plan, Refusal};
 use crate::contract::api::ConnectResult;
 
-/// Why nothing was changed; `result` says it to a person.
+/// Why nothing was changed. `result` holds the message.
 #[derive(Debug)]
 pub struct ClientEditError {
     pub why: ErrorKind,
@@ -28,7 +28,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The result's `action`: the contract's word where it has one.
+    /// The `action` of the result (contract: core-http §7, extended).
     fn word(self) -> &'static str {
         match self {
             ErrorKind::BadName => "unsupported",
@@ -43,6 +43,7 @@ impl ErrorKind {
     }
 }
 
+/// The error with a message.
 pub fn refused(result: &ConnectResult, why: ErrorKind, message: String) -> ClientEditError {
     ClientEditError {
         why,
@@ -54,64 +55,71 @@ pub fn refused(result: &ConnectResult, why: ErrorKind, message: String) -> Clien
     }
 }
 
+/// The error for a failed read or write.
 pub fn failed(result: &ConnectResult, error: &io::Error) -> ClientEditError {
     let why = if error.kind() == io::ErrorKind::PermissionDenied {
         ErrorKind::Denied
     } else {
         ErrorKind::Failed
     };
-    refused(result, why, format!("`{}` cannot be changed: {error}", result.config_path))
+    refused(result, why, format!("could not change `{}`: {error}", result.config_path))
 }
 
-pub fn done(client: &Client, plan: &Plan) -> String {
+/// The message after a change.
+pub fn done_message(client: &Client, plan: &Plan) -> String {
     let name = client.name;
     match plan.action {
-        Action::Created | Action::Updated => format!("{name} is connected once it is started again"),
-        Action::AlreadyThere => format!("{name} is connected already, as `{}`", plan.name),
-        Action::Removed => format!("{name} is no longer connected"),
-        Action::Restored => format!("{name}'s configuration is what it was before"),
-        Action::Deleted => format!("{name} has no configuration file again, as before"),
+        Action::Created | Action::Updated => format!("Added MCPProxy to {name}. Restart {name} to use it."),
+        Action::AlreadyThere => format!("{name} is already connected, as `{}`.", plan.name),
+        Action::Removed => format!("Removed MCPProxy from {name}."),
+        Action::Restored => format!("Restored {name}'s configuration."),
+        Action::Deleted => "Deleted the configuration file that `connect` had created.".to_owned(),
     }
 }
 
-pub fn foreseen(client: &Client, plan: &Plan) -> String {
+/// The message of a dry run.
+pub fn dry_run_message(client: &Client, plan: &Plan) -> String {
     let name = client.name;
     match plan.action {
-        Action::Created | Action::Updated => format!("{name} would be connected, as `{}`", plan.name),
-        Action::AlreadyThere => done(client, plan),
-        Action::Removed => format!("{name} would no longer be connected"),
-        Action::Restored => format!("{name}'s configuration would be what it was before"),
-        Action::Deleted => format!("{name} would have no configuration file again, as before"),
+        Action::Created | Action::Updated => format!("Would add MCPProxy to {name} as `{}`.", plan.name),
+        Action::AlreadyThere => done_message(client, plan),
+        Action::Removed => format!("Would remove MCPProxy from {name}."),
+        Action::Restored => format!("Would restore {name}'s configuration."),
+        Action::Deleted => format!("Would delete {name}'s configuration file, which `connect` had created."),
     }
 }
 
-pub fn in_words(client: &Client, path: &Path, refusal: &Refusal) -> (ErrorKind, String) {
+/// The kind of error and the message for a refused change.
+pub fn refusal_message(client: &Client, path: &Path, refusal: &Refusal) -> (ErrorKind, String) {
     let file = path.display();
     match refusal {
-        Refusal::NoEntry(reason) => (ErrorKind::Failed, format!("{} cannot be connected: {reason}", client.name)),
+        Refusal::NoEntry(reason) => (ErrorKind::Failed, format!("could not connect {}: {reason}", client.name)),
         Refusal::BadName(name) => {
-            let text = format!("`{name}` is no name for a server: expected 1 to 64 letters, digits, `-` and `_`");
+            let text = format!("invalid server name `{name}`: use 1-64 letters, digits, `-` or `_`");
             (ErrorKind::BadName, text)
         }
-        Refusal::Taken(name) => {
-            (ErrorKind::Taken, format!("`{file}` has another server called `{name}`; replace it by force, or keep it"))
-        }
+        Refusal::Taken(name) => (
+            ErrorKind::Taken,
+            format!("`{file}` already has a different server named `{name}`; use --force to replace it"),
+        ),
         Refusal::NotFound { elsewhere: None } => (ErrorKind::NotFound, format!("{} is not connected", client.name)),
         Refusal::NotFound { elsewhere: Some(name) } => {
-            (ErrorKind::NotFound, format!("`{name}` in `{file}` leads to another address; it was left alone"))
+            (ErrorKind::NotFound, format!("`{name}` in `{file}` points to a different server, so it was not removed"))
         }
         Refusal::Conflict => {
-            let text =
-                format!("`{file}` was changed since it was connected: disconnect instead, or put it right by hand");
+            let text = format!("`{file}` changed after connecting, so it can't be undone; use `disconnect` instead");
             (ErrorKind::Conflict, text)
         }
-        Refusal::Malformed(mistake) => (ErrorKind::Malformed, format!("{}; it was left alone", located(path, mistake))),
+        Refusal::Malformed(error) => {
+            (ErrorKind::Malformed, format!("{}; the file was not changed", located(path, error)))
+        }
     }
 }
 
-pub fn located(path: &Path, mistake: &ParseError) -> String {
-    let (file, problem) = (path.display(), &mistake.problem);
-    match mistake.at {
+/// A syntax error with its position.
+pub fn located(path: &Path, error: &ParseError) -> String {
+    let (file, problem) = (path.display(), &error.problem);
+    match error.at {
         Some((line, column)) => format!("`{file}`, line {line}, column {column}: {problem}"),
         None => format!("`{file}` {problem}"),
     }

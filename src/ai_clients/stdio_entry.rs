@@ -1,4 +1,4 @@
-//! The way to this proxy for a client that starts programs and calls no address: `mcpproxy stdio`.
+//! Our entry for a client that only starts programs: `mcpproxy stdio`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,36 +6,41 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::names;
 
-/// The command that leads a client's standard input and output to the core.
+/// The subcommand that bridges standard input and output to the core.
 const STDIO: &str = "stdio";
 const DATA_DIR: &str = "--data-dir";
 
-/// What is started, and for which instance.
+/// The program to start and the instance it connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
-    /// Where our program lies, or why that cannot be said.
+    /// The path of our program, or why it is unknown.
     pub program: Result<PathBuf, String>,
     /// The instance's directory.
     pub root: PathBuf,
-    /// Whether our program looks there unasked: any other one is named to it, as a client passes on few variables.
-    pub usual: bool,
+    /// Whether `root` is the default. Any other directory is passed as an argument, because clients pass few variables.
+    pub is_default: bool,
 }
 
 impl Bridge {
-    /// The entry. It holds no key: the core's local address asks for none, and on the way over TCP our program reads it
-    /// from the configuration.
+    /// The entry. It holds no key: the local socket needs none, and for TCP our program reads it from the
+    /// configuration.
     ///
     /// # Errors
-    /// A sentence: what cannot be named.
+    /// A sentence that says which path cannot be written.
     pub fn entry(&self) -> Result<Map<String, Value>, String> {
         let text = |path: &Path| {
-            let not_unicode = || format!("`{}` is not Unicode, which the client's file has to be", path.display());
+            let not_unicode = || {
+                format!(
+                    "the path `{}` is not valid Unicode, so it cannot be written to the client's file",
+                    path.display()
+                )
+            };
             path.to_str().map(str::to_owned).ok_or_else(not_unicode)
         };
         let program =
-            self.program.as_ref().map_err(|reason| format!("the client is to start this program: {reason}"))?;
+            self.program.as_ref().map_err(|reason| format!("could not find this program's own path: {reason}"))?;
         let mut arguments = vec![STDIO.to_owned()];
-        if !self.usual {
+        if !self.is_default {
             arguments.extend([DATA_DIR.to_owned(), text(&self.root)?]);
         }
         let mut entry = Map::new();
@@ -44,9 +49,9 @@ impl Bridge {
         Ok(entry)
     }
 
-    /// Whether an entry starts our program, wherever that lies, for this instance.
+    /// Whether an entry starts our program, from any path, for this instance.
     pub fn is_started_by(&self, entry: &Value) -> bool {
-        let words = ["command", "cmd", "args"].iter().filter_map(|key| entry.get(key)).flat_map(texts);
+        let words = ["command", "cmd", "args"].iter().filter_map(|key| entry.get(key)).flat_map(strings);
         let words: Vec<&str> = words.collect();
         let Some((program, arguments)) = words.split_first() else { return false };
         let ours = is_ours(program) || self.program.as_ref().is_ok_and(|own| own == Path::new(program));
@@ -55,25 +60,25 @@ impl Bridge {
         }
         let variables = ["env", "envs", "environment"].iter().filter_map(|key| entry.get(key)?.get(names::ENV_HOME));
         let named = data_dir(arguments).or_else(|| variables.filter_map(Value::as_str).find(|value| !value.is_empty()));
-        named.map_or(self.usual, |named| Path::new(named) == self.root)
+        named.map_or(self.is_default, |named| Path::new(named) == self.root)
     }
 }
 
-/// A text, or the texts of a list.
-fn texts(value: &Value) -> Vec<&str> {
+/// A string, or the strings of an array.
+fn strings(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
         value => value.as_str().into_iter().collect(),
     }
 }
 
-/// Whether a path of any system ends in our program's name.
+/// Whether the last part of a path, on any system, is our program's name.
 fn is_ours(program: &str) -> bool {
     let file = program.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
     file.strip_suffix(".exe").unwrap_or(&file) == names::CORE_PROGRAM
 }
 
-/// The directory that the arguments name, in each way that the command line takes.
+/// The data directory in the arguments, in every form that the command line accepts.
 fn data_dir<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -89,12 +94,12 @@ fn data_dir<'a>(arguments: &[&'a str]) -> Option<&'a str> {
 
 #[cfg(test)]
 impl Bridge {
-    /// Of the usual instance.
+    /// For the default instance.
     pub fn sample() -> Bridge {
         Bridge {
             program: Ok("/usr/bin/mcpproxy".into()),
             root: "/home/a/.mcpproxy".into(),
-            usual: true,
+            is_default: true,
         }
     }
 }
@@ -106,7 +111,7 @@ mod tests {
     fn moved() -> Bridge {
         Bridge {
             root: "/srv/my work".into(),
-            usual: false,
+            is_default: false,
             ..Bridge::sample()
         }
     }
@@ -192,7 +197,7 @@ mod tests {
             program: Err("it is gone".into()),
             ..Bridge::sample()
         };
-        assert_eq!(unknown.entry().unwrap_err(), "the client is to start this program: it is gone");
+        assert_eq!(unknown.entry().unwrap_err(), "could not find this program's own path: it is gone");
         #[cfg(unix)]
         {
             use std::os::unix::ffi::OsStringExt;
@@ -200,7 +205,7 @@ mod tests {
                 program: Ok(std::ffi::OsString::from_vec(b"/\xff/mcpproxy".to_vec()).into()),
                 ..Bridge::sample()
             };
-            assert!(odd.entry().unwrap_err().contains("not Unicode"));
+            assert!(odd.entry().unwrap_err().contains("not valid Unicode"));
         }
     }
 }

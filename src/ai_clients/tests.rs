@@ -1,4 +1,4 @@
-//! What connecting leaves of a person's file.
+//! Connecting and disconnecting preserve every other byte of a client's file.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

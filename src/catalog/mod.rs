@@ -2,8 +2,14 @@
 
 pub mod annotations;
 pub mod call_variant;
+pub mod entry;
+pub mod query;
 pub mod search_index;
+pub mod spelling;
 pub mod synonyms;
+pub mod term_index;
 pub mod tokenizer;
 pub mod tool_id;
+pub mod translations;
 pub mod unavailable;
+pub mod weights;

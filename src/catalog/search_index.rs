@@ -1,15 +1,13 @@
-//! The tools of all connected servers, found by words: BM25 over weighted fields (BM25F), whose numbers are worked out
-//! when the tools change, so that a search only adds.
-
-use std::collections::{BTreeMap, HashMap};
-
-use rmcp::model::Tool;
-use serde::Deserialize;
-use serde_json::Value;
+//! The tools of all connected servers, searched by words: BM25 over weighted fields (BM25F). Everything that does not depend on the
+//! query is computed when the tools change, so a search only adds.
 
 use crate::catalog::annotations::{Filter, Filters, Hints, SessionRisk, Withheld};
-use crate::catalog::synonyms;
-use crate::catalog::tokenizer::{Words, runs, split};
+pub use crate::catalog::entry::Entry;
+use crate::catalog::query::{self, QueryWord, WordKind};
+use crate::catalog::term_index::{TermId, TermIndex};
+use crate::catalog::tokenizer::Words;
+use crate::catalog::weights::Weights;
+use crate::catalog::{spelling, synonyms};
 use crate::upstream::snapshot::Snapshot;
 
 /// A searchable set of tools; rebuilt whole when a server's tools change.
@@ -18,17 +16,9 @@ pub struct ToolIndex {
     /// What is said of each, in the same order.
     hints: Vec<Hints>,
     risk: SessionRisk,
-    /// In order, for words that are only begun.
-    terms: BTreeMap<String, Term>,
+    terms: TermIndex,
     words: Words,
-}
-
-/// One tool of one server.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Entry {
-    pub server: String,
-    #[serde(flatten)]
-    pub tool: Tool,
+    weights: Weights,
 }
 
 /// A tool that was found, and how well it fits.
@@ -63,51 +53,63 @@ impl WithheldCount {
     }
 }
 
-/// Why a tool stands where it does for a query.
+/// Why a tool ranks where it does for a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     pub score: f32,
-    /// Its place among all that fit, from 1; `None` when no word of the query leads to it.
+    /// The tool's place among all matches, from 1; `None` when no word of the query matches.
     pub rank: Option<usize>,
     /// What each word of the query adds.
-    pub words: Vec<(String, f32)>,
+    pub words: Vec<WordMatch>,
+    /// Share of the tool's name that the query contains, from 0 to 1.
+    pub of_name: f32,
+    /// Share of the query, by the weight of its words, that the tool matches.
+    pub coverage: f32,
 }
 
-/// Where a word stands.
-#[derive(Default)]
-struct Term {
-    /// The rarer, the more.
-    weight: f32,
-    postings: Vec<Posting>,
+/// How a word of the query matches a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WordMatch {
+    pub word: String,
+    /// What the word adds to the score, before the gains for name and coverage; 0 if it does not match.
+    pub adds: f32,
+    /// The stem that matches, and how the word leads to it.
+    pub by: Option<(String, Relation)>,
 }
 
-/// What a word says of one tool.
-struct Posting {
-    entry: u32,
-    /// How much of the tool's text it is, without the word's own weight.
-    share: f32,
-    /// How much of the tool's name it is, from 0 to 1.
-    of_name: f32,
+/// How a word of a query leads to a term of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    Same,
+    Synonym,
+    /// Corrected spelling.
+    Spelling,
+    /// Same beginning.
+    Start,
+}
+
+impl Relation {
+    /// Returns how a word leads to a stem, for people.
+    pub fn in_words(self, stem: &str) -> String {
+        match self {
+            Relation::Same => format!("`{stem}`"),
+            Relation::Synonym => format!("synonym `{stem}`"),
+            Relation::Spelling => format!("corrected spelling `{stem}`"),
+            Relation::Start => format!("same beginning as `{stem}`"),
+        }
+    }
+}
+
+/// A term that a word of a query leads to.
+#[derive(Clone, Copy)]
+struct Meaning {
+    id: TermId,
+    worth: f32,
+    relation: Relation,
 }
 
 /// Most tools one search returns.
 pub const LARGEST_LIMIT: usize = 100;
-
-/// Names say what a tool is for more tightly than its description, parameters less.
-const FIELD_WEIGHTS: [f32; FIELDS] = [1.0, 3.0, 1.0, 0.5, 0.3];
-const FIELDS: usize = 5;
-
-/// The customary constants of BM25: how fast saying a word again stops to matter, and how much length matters.
-const K1: f32 = 1.2;
-const B: f32 = 0.75;
-
-/// What another word for the same, or with the same beginning, is worth beside the word itself.
-const SYNONYM: f32 = 0.6;
-const SAME_START: f32 = 0.5;
-const SHORTEST_START: usize = 4;
-
-/// How much a tool gains when the query says its whole name.
-const WHOLE_NAME: f32 = 0.6;
 
 impl ToolIndex {
     /// An index without tools.
@@ -129,20 +131,25 @@ impl ToolIndex {
 
     /// An index of these tools.
     pub fn new(entries: Vec<Entry>) -> ToolIndex {
+        ToolIndex::with_weights(entries, Weights::CHOSEN)
+    }
+
+    /// An index that ranks by other weights, to compare them.
+    pub fn with_weights(entries: Vec<Entry>, weights: Weights) -> ToolIndex {
         let words = Words::english();
-        let terms = weigh(&entries, &words);
         let hints: Vec<Hints> = entries.iter().map(|entry| Hints::of(entry.tool.annotations.as_ref())).collect();
         ToolIndex {
             risk: SessionRisk::of(&hints),
+            terms: TermIndex::new(&entries, &words, &weights),
             entries,
             hints,
-            terms,
             words,
+            weights,
         }
     }
 
     /// How many tools there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
@@ -158,7 +165,7 @@ impl ToolIndex {
 
     /// The words of a query that are looked for.
     pub(crate) fn query_words(&self, query: &str) -> Vec<String> {
-        self.words.of_query(query)
+        self.parse(query).into_iter().map(|word| word.word).collect()
     }
 
     /// The best tools for a query: best first, then by name.
@@ -170,7 +177,8 @@ impl ToolIndex {
     pub(crate) fn search_within(&self, query: &str, limit: usize, filters: Filters) -> Search<'_> {
         let (mut matched, mut withheld) = (0, [WithheldCount::default(); Filter::ALL.len()]);
         let mut found = Vec::new();
-        for ((entry, hints), sum) in self.entries.iter().zip(&self.hints).zip(self.sums(query)) {
+        let sums = self.sums(query);
+        for ((entry, hints), sum) in self.entries.iter().zip(&self.hints).zip(&sums.of_entries) {
             if sum.score <= 0.0 {
                 continue;
             }
@@ -178,7 +186,7 @@ impl ToolIndex {
             match filters.withhold(*hints) {
                 None => found.push(Found {
                     entry,
-                    score: sum.total(),
+                    score: self.total(sum, sums.most),
                 }),
                 Some(why) => note(&mut withheld, why),
             }
@@ -199,41 +207,58 @@ impl ToolIndex {
         }
     }
 
-    /// Why a tool stands where it does; `None` when there is no such tool.
-    pub(crate) fn explain(&self, query: &str, server: &str, tool: &str) -> Option<Explanation> {
+    /// Why a tool ranks where it does; `None` when there is no such tool.
+    pub fn explain(&self, query: &str, server: &str, tool: &str) -> Option<Explanation> {
         let at = self.entries.iter().position(|entry| entry.server == server && entry.tool.name == tool)?;
         let sums = self.sums(query);
-        let score = sums.get(at)?.total();
-        let words = self.words.of_query(query).into_iter().map(|word| {
-            let said = self.meanings(&word).into_iter().filter_map(|(term, worth)| {
-                let posting = term.postings.iter().find(|posting| posting.entry as usize == at)?;
-                Some(worth * posting.share)
-            });
-            let most = said.fold(0.0, f32::max);
-            (word, most)
-        });
+        let sum = sums.of_entries.get(at)?;
+        let total = |sum: &Sum| self.total(sum, sums.most);
+        let score = total(sum);
+        let words = self.parse(query);
+        let matches = words.iter().map(|word| self.word_match(word, words.len(), at));
         Some(Explanation {
             score,
-            rank: (score > 0.0).then(|| 1 + sums.iter().filter(|sum| sum.total() > score).count()),
-            words: words.collect(),
+            rank: (score > 0.0).then(|| 1 + sums.of_entries.iter().filter(|sum| total(sum) > score).count()),
+            words: matches.collect(),
+            of_name: sum.of_name.min(1.0),
+            coverage: sum.matched / sums.most.max(f32::MIN_POSITIVE),
         })
     }
 
-    /// What the words of a query say of each tool.
-    fn sums(&self, query: &str) -> Vec<Sum> {
+    fn word_match(&self, word: &QueryWord, query_length: usize, entry: usize) -> WordMatch {
+        let adds = self.meanings(word, query_length).into_iter().filter_map(|meaning| {
+            let postings = &self.terms.term(meaning.id)?.postings;
+            let at = postings.binary_search_by_key(&entry, |posting| posting.entry as usize).ok()?;
+            Some((meaning.worth * postings.get(at)?.share, meaning))
+        });
+        let best = adds.max_by(|a, b| a.0.total_cmp(&b.0));
+        WordMatch {
+            word: word.word.clone(),
+            adds: best.map_or(0.0, |(adds, _)| adds),
+            by: best.and_then(|(_, meaning)| Some((self.terms.stem(meaning.id)?.to_owned(), meaning.relation))),
+        }
+    }
+
+    /// Adds up what the words of a query say about each tool.
+    fn sums(&self, query: &str) -> Sums {
         let mut sums = vec![Sum::default(); self.entries.len()];
-        let mut best = vec![Sum::default(); self.entries.len()];
-        let mut touched = Vec::new();
-        for word in self.words.of_query(query) {
-            // Of a word and its synonyms, each tool is credited with the one that says most.
-            for (term, worth) in self.meanings(&word) {
+        let mut best = vec![Best::default(); self.entries.len()];
+        let (mut touched, mut most) = (Vec::new(), 0.0);
+        let words = self.parse(query);
+        for word in &words {
+            let meanings = self.meanings(word, words.len());
+            let top = meanings.iter().map(|meaning| meaning.worth).fold(0.0, f32::max);
+            most += top;
+            // Among a word and its synonyms, only the one that adds most to a tool counts.
+            for meaning in meanings {
+                let Some(term) = self.terms.term(meaning.id) else { continue };
                 for posting in &term.postings {
                     let Some(best) = best.get_mut(posting.entry as usize) else { continue };
                     if best.score == 0.0 {
                         touched.push(posting.entry);
                     }
-                    best.score = best.score.max(worth * posting.share);
-                    best.of_name = best.of_name.max(worth / term.weight * posting.of_name);
+                    best.score = best.score.max(meaning.worth * posting.share);
+                    best.of_name = best.of_name.max(meaning.worth / term.weight * posting.of_name);
                 }
             }
             for entry in touched.drain(..) {
@@ -242,41 +267,113 @@ impl ToolIndex {
                 };
                 sum.score += best.score;
                 sum.of_name += best.of_name;
-                *best = Sum::default();
+                sum.matched += top;
+                *best = Best::default();
             }
         }
-        sums
+        Sums { of_entries: sums, most }
     }
 
-    /// The term of a word, its synonyms, and for an unknown word what begins alike; each with its worth.
-    fn meanings(&self, word: &str) -> Vec<(&Term, f32)> {
-        let own = self.terms.get(word);
-        let mut meanings: Vec<(&Term, f32)> = own.map(|term| (term, term.weight)).into_iter().collect();
-        // A rare synonym of a common word is no more telling than that word.
-        let most = own.map_or(f32::INFINITY, |term| term.weight);
-        let synonyms = synonyms::of(word).iter().filter_map(|synonym| self.terms.get(synonym));
-        meanings.extend(synonyms.map(|term| (term, SYNONYM * term.weight.min(most))));
-        if own.is_none() && word.chars().count() >= SHORTEST_START {
-            let longer = self.terms.range(word.to_owned()..).take_while(|(term, _)| term.starts_with(word));
-            let ends = word.char_indices().map(|(at, _)| at).skip(SHORTEST_START);
-            let shorter = ends.filter_map(|end| self.terms.get(&word[..end]));
-            meanings.extend(longer.map(|(_, term)| term).chain(shorter).map(|term| (term, SAME_START * term.weight)));
+    fn total(&self, sum: &Sum, most: f32) -> f32 {
+        let name = 1.0 + self.weights.whole_name * sum.of_name.min(1.0);
+        let coverage = 1.0 + self.weights.coverage * sum.matched / most.max(f32::MIN_POSITIVE);
+        sum.score * name * coverage
+    }
+
+    /// The words of a query, where an unknown word that joins two known ones is replaced by those.
+    fn parse(&self, query: &str) -> Vec<QueryWord> {
+        let mut words = Vec::new();
+        for word in query::parse(query, &self.words) {
+            let is_known = self.terms.id(&word.term).is_some() || !synonyms::of(&word.term).is_empty();
+            // `Some(None)` is a known word that is not searched for, such as `the`.
+            let known = |part: &str| match self.words.term(part).filter(|_| !self.words.is_filler(part)) {
+                Some(term) => self.terms.id(&term).map(|_| Some((part.to_owned(), term))),
+                None => Some(None),
+            };
+            let parts = if is_known { None } else { spelling::split_joined(&word.word, known) };
+            match parts {
+                Some((one, other)) => words.extend([one, other].into_iter().flatten().map(|(part, term)| QueryWord {
+                    word: part,
+                    term,
+                    kind: WordKind::Part,
+                    correctable: false,
+                })),
+                None => words.push(word),
+            }
+        }
+        words
+    }
+
+    /// Returns the terms that a word leads to, each with its worth.
+    fn meanings(&self, word: &QueryWord, query_length: usize) -> Vec<Meaning> {
+        let weights = &self.weights;
+        let factor = match word.kind {
+            WordKind::Word => 1.0,
+            WordKind::Part => weights.parts,
+            WordKind::Translation => weights.translation,
+            WordKind::Path => weights.path,
+            WordKind::Literal => weights.literal,
+            WordKind::LiteralKind => weights.literal_kind,
+            WordKind::Extension => weights.extension,
+        };
+        let weight = |id: TermId| self.terms.term(id).map_or(0.0, |term| term.weight);
+        let own = self.terms.id(&word.term);
+        let mut meanings = Vec::new();
+        let mut add = |id: TermId, worth: f32, relation: Relation| {
+            meanings.push(Meaning {
+                id,
+                worth: factor * worth,
+                relation,
+            });
+        };
+        if let Some(own) = own {
+            add(own, weight(own), Relation::Same);
+        }
+        // A rare synonym of a common word says no more than that word.
+        let most = own.map_or(f32::INFINITY, weight);
+        let long = (weights.short_query / (query_length as f32).max(weights.short_query)).powf(weights.long_query);
+        let related = synonyms::of(&word.term).iter().filter_map(|synonym| self.terms.id(synonym));
+        for id in related {
+            add(id, weights.synonym * long * weight(id).min(most), Relation::Synonym);
+        }
+        if own.is_some() {
+            return meanings;
+        }
+        if word.correctable {
+            let (mistakes, ids) = self.terms.corrected(&word.word);
+            let starts = if ids.is_empty() { self.terms.with_same_start(&word.term) } else { Vec::new() };
+            for id in ids {
+                add(id, weights.spelling / mistakes.max(1) as f32 * weight(id), Relation::Spelling);
+            }
+            for id in starts {
+                add(id, weights.prefix * weight(id), Relation::Start);
+            }
         }
         meanings
     }
 }
 
-/// What one tool has so far.
+/// What the words of a query add up to.
+struct Sums {
+    of_entries: Vec<Sum>,
+    /// The weight of the whole query.
+    most: f32,
+}
+
+/// What the words of a query add up to for one tool.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     score: f32,
     of_name: f32,
+    /// The weight of the words that match.
+    matched: f32,
 }
 
-impl Sum {
-    fn total(self) -> f32 {
-        self.score * (1.0 + WHOLE_NAME * self.of_name.min(1.0))
-    }
+/// The best match of one word in one tool.
+#[derive(Clone, Copy, Default)]
+struct Best {
+    score: f32,
+    of_name: f32,
 }
 
 fn note(withheld: &mut [WithheldCount; Filter::ALL.len()], why: Withheld) {
@@ -287,114 +384,6 @@ fn note(withheld: &mut [WithheldCount; Filter::ALL.len()], why: Withheld) {
             count.unsaid += 1;
         }
     }
-}
-
-/// Every word's weight and its share in every tool.
-fn weigh(entries: &[Entry], words: &Words) -> BTreeMap<String, Term> {
-    let count = entries.len() as f32;
-    let mut lexicon = Lexicon::default();
-    let texts: Vec<[Vec<usize>; FIELDS]> =
-        entries.iter().map(|entry| fields(entry).map(|text| lexicon.terms(&text, words))).collect();
-    let mut average = [0.0; FIELDS];
-    for text in &texts {
-        for (average, field) in average.iter_mut().zip(text) {
-            *average += field.len() as f32 / count;
-        }
-    }
-    let mut terms: Vec<Term> = lexicon.terms.iter().map(|_| Term::default()).collect();
-    let mut said: Vec<(usize, f32)> = Vec::new();
-    for (id, text) in (0_u32..).zip(&texts) {
-        for ((field, average), weight) in text.iter().zip(average).zip(FIELD_WEIGHTS) {
-            let length = 1.0 - B + B * field.len() as f32 / average;
-            said.extend(field.iter().map(|term| (*term, weight / length)));
-        }
-        said.sort_unstable_by_key(|(term, _)| *term);
-        for same in said.chunk_by(|a, b| a.0 == b.0) {
-            let sum: f32 = same.iter().map(|(_, said)| said).sum();
-            if let Some(term) = same.first().and_then(|(term, _)| terms.get_mut(*term)) {
-                term.postings.push(Posting {
-                    entry: id,
-                    share: sum * (K1 + 1.0) / (sum + K1),
-                    of_name: 0.0,
-                });
-            }
-        }
-        said.clear();
-    }
-    for term in &mut terms {
-        let tools = term.postings.len() as f32;
-        term.weight = (1.0 + (count - tools + 0.5) / (tools + 0.5)).ln();
-        term.postings.shrink_to_fit();
-    }
-    for (id, [_, name, ..]) in (0_u32..).zip(&texts) {
-        let whole: f32 = name.iter().filter_map(|term| terms.get(*term)).map(|term| term.weight).sum();
-        for term in name {
-            let Some(term) = terms.get_mut(*term) else { continue };
-            if let Ok(at) = term.postings.binary_search_by_key(&id, |posting| posting.entry)
-                && let Some(posting) = term.postings.get_mut(at)
-            {
-                posting.of_name += term.weight / whole;
-            }
-        }
-    }
-    lexicon.terms.into_iter().zip(terms).collect()
-}
-
-/// The terms that occur, each with a number; a run of letters is taken apart and stemmed once, however often it is said.
-#[derive(Default)]
-struct Lexicon {
-    terms: Vec<String>,
-    numbers: HashMap<String, usize>,
-    of_runs: HashMap<String, Vec<usize>>,
-}
-
-impl Lexicon {
-    fn terms(&mut self, text: &str, words: &Words) -> Vec<usize> {
-        let mut terms = Vec::new();
-        for run in runs(text) {
-            if let Some(known) = self.of_runs.get(run) {
-                terms.extend(known);
-                continue;
-            }
-            let found: Vec<usize> =
-                split(run).filter_map(|word| words.term(&word)).map(|term| self.number(term)).collect();
-            terms.extend(&found);
-            self.of_runs.insert(run.to_owned(), found);
-        }
-        terms
-    }
-
-    fn number(&mut self, term: String) -> usize {
-        *self.numbers.entry(term).or_insert_with_key(|term| {
-            self.terms.push(term.clone());
-            self.terms.len() - 1
-        })
-    }
-}
-
-/// What is searched, in the order of [`FIELD_WEIGHTS`]: server, name, title and description, parameters, their descriptions.
-fn fields(entry: &Entry) -> [String; FIELDS] {
-    let tool = &entry.tool;
-    let (mut parameters, mut explained) = (String::new(), String::new());
-    if let Some(properties) = tool.input_schema.get("properties").and_then(Value::as_object) {
-        for (parameter, schema) in properties {
-            parameters.push(' ');
-            parameters.push_str(parameter);
-            if let Some(description) = schema.get("description").and_then(Value::as_str) {
-                explained.push(' ');
-                explained.push_str(description);
-            }
-        }
-    }
-    let title = tool.title.as_deref().unwrap_or_default();
-    let description = tool.description.as_deref().unwrap_or_default();
-    [
-        entry.server.clone(),
-        tool.name.to_string(),
-        format!("{title} {description}"),
-        parameters,
-        explained,
-    ]
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Text to search terms: identifiers fall into their words, words to their stems.
 
 use rust_stemmers::{Algorithm, Stemmer};
+use unicode_normalization::char::is_combining_mark;
 
 /// Splits the way tool names are written (`snake_case`, `camelCase`, `kebab-case`), lower-cases and stems. Scripts that
 /// are written without spaces fall into pairs of characters.
@@ -101,13 +102,9 @@ impl Words {
         }
     }
 
-    /// The terms of a question, each once: saying a word twice does not mean it twice.
-    pub fn of_query(&self, query: &str) -> Vec<String> {
-        let asked = split(query).filter(|word| !ASKING_WORDS.contains(&word.as_str()));
-        let mut terms: Vec<String> = asked.filter_map(|word| self.term(&word)).collect();
-        terms.sort_unstable();
-        terms.dedup();
-        terms
+    /// Whether a word only fills a question: `please`, `which`.
+    pub fn is_filler(&self, word: &str) -> bool {
+        ASKING_WORDS.contains(&word)
     }
 
     /// The term of a word as [`split`] gives it; `None` for a stop word.
@@ -118,7 +115,9 @@ impl Words {
 
 /// A text's runs of letters and digits, each of one word or more.
 pub fn runs(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty())
+    // Signs such as the virama of Hindi and Bengali are inside words, although they are no letters.
+    text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c) && c != '\u{200c}' && c != '\u{200d}')
+        .filter(|run| run.contains(char::is_alphanumeric))
 }
 
 /// A text's words in small letters.
@@ -129,7 +128,7 @@ pub fn split(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Han, kana and Hangul: words do not show by spaces.
-fn is_unspaced(c: char) -> bool {
+pub fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
 }
 
@@ -190,8 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_what_it_asks_for() {
-        let words = Words::english();
-        assert_eq!(words.of_query("Please, could you show me all files, each file?"), ["file", "show"]);
+    fn words_of_indian_scripts_stay_whole() {
+        assert_eq!(terms("प्रोजेक्ट খুঁজুন"), ["प्रोजेक्ट", "খুঁজুন"]);
     }
 }

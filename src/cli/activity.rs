@@ -1,4 +1,4 @@
-//! `mcpproxy activity`: the latest tool calls of the running core.
+//! `mcpproxy activity`: recent tool calls of the running core.
 
 use crate::cli::args::ActivityCommand;
 use crate::cli::context::Context;
@@ -49,5 +49,5 @@ fn listed(calls: &[ActivityRecord]) -> String {
             call.error_message.clone().unwrap_or_default(),
         ]
     };
-    rows(&["WHEN (UTC)", "TOOL", "STATUS", "TOOK", "ERROR"], calls.iter().map(row).collect())
+    rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "ERROR"], calls.iter().map(row).collect(), "No calls yet.")
 }

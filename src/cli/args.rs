@@ -1,4 +1,4 @@
-//! What may be typed.
+//! The commands and their arguments.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::output::Format;
 
-/// One local MCP endpoint for every AI client on this computer.
+/// Connect all your AI clients to all your MCP servers through one local endpoint
 #[derive(Debug, Parser)]
 #[command(name = "mcpproxy", version, about, max_term_width = 100)]
 pub struct Arguments {
@@ -27,70 +27,72 @@ pub struct Globals {
     /// Output format: table, json or yaml (default: $MCPPROXY_OUTPUT, else table)
     #[arg(short, long, global = true, value_name = "FORMAT")]
     pub output: Option<String>,
-    /// The same as -o json
+    /// Same as `-o json`
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
 }
 
 impl Globals {
-    /// The output format; `--json` before `-o` before the environment.
+    /// The output format: `--json` wins over `-o`, and `-o` over the environment.
     pub fn format(&self, environment: Option<&str>) -> Result<Format, String> {
         match (self.json, self.output.as_deref().or(environment)) {
             (true, _) => Ok(Format::Json),
             (false, None) => Ok(Format::Table),
-            (false, Some(word)) => Format::from_word(word),
+            (false, Some(name)) => Format::from_name(name),
         }
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the core in the foreground (what happens without a command, too)
+    /// Run the proxy in the foreground (the default if no command is given)
     Serve(ServeArguments),
-    /// Show whether a core runs here, and what it says of itself
+    /// Show whether MCPProxy is running, where it listens, and its servers
     Status(StatusArguments),
     /// Add, list and change upstream servers
     #[command(subcommand)]
     Upstream(UpstreamCommand),
-    /// List and find the servers' tools
+    /// List, search and turn on or off the servers' tools
     #[command(subcommand)]
     Tools(ToolsCommand),
     /// Call a tool of a server
     #[command(subcommand)]
     Call(CallCommand),
-    /// Show the latest tool calls: which, when, how long, how they ended
+    /// Show recent tool calls: tool, time, duration and result
     #[command(subcommand)]
     Activity(ActivityCommand),
-    /// Show what the core wrote to its log
+    /// Show the core's log
     Logs(LogsArguments),
-    /// Say what needs a person's attention, and what helps
+    /// Check for problems and suggest fixes
     Doctor,
-    /// Lead an AI client that only speaks stdio to the running core
+    /// Bridge a stdio-only AI client to the running proxy
     Stdio,
-    /// Write this proxy into an AI client's configuration
+    /// Add MCPProxy to an AI client's configuration
     Connect(ConnectArguments),
-    /// Take this proxy out of an AI client's configuration
+    /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
     /// Show or finish the takeover of a previous MCPProxy's data directory
     Migrate(crate::cli::migrate::MigrateArguments),
     /// List, choose and change profiles: named sets of servers
     #[command(subcommand)]
     Profile(crate::cli::profile::ProfileCommand),
-    /// Keep secrets in the system's keychain, for `${keyring:NAME}` in a server's entry
+    /// Import servers from AI clients, files or pasted text
+    Import(ImportArguments),
+    /// Store secrets in the system keychain, for `${keyring:NAME}` in a server's entry
     #[command(subcommand)]
     Secrets(SecretsCommand),
-    /// Show and change what is known about this installation's use
+    /// View or change anonymous usage reporting
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
     /// Show the format of the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print what makes a shell complete these commands
+    /// Print a shell completion script
     Completion(CompletionArguments),
-    /// Write the manual pages, for packages
+    /// Write the manual pages to a folder
     #[command(hide = true)]
     Manual { folder: PathBuf },
-    /// Say whether a newer version is out; nothing is downloaded
+    /// Check for a newer version (does not download it)
     Update,
     /// Show the version
     Version,
@@ -109,7 +111,7 @@ pub struct CompletionArguments {
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// TCP address (default: $MCPPROXY_LISTEN, else `listen` of the configuration)
+    /// TCP address to listen on (default: $MCPPROXY_LISTEN, else `listen` in the configuration)
     #[arg(short, long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
 }
@@ -123,76 +125,81 @@ pub struct StatusArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum UpstreamCommand {
-    /// Add a server: `mcpproxy upstream add NAME -- npx -y @scope/server`
+    /// Add a server: `mcpproxy upstream add NAME -- npx -y @scope/server`, or NAME URL
     Add(AddArguments),
     /// List the servers
     List,
     /// Remove a server
     Remove(RemoveArguments),
-    /// Enable a server
+    /// Start a server that was disabled
     Enable(ServerName),
-    /// Disable a server; its entry is kept
+    /// Stop a server and keep its configuration
     Disable(ServerName),
-    /// Start a server again
+    /// Restart a server
     Restart(ServerName),
-    /// Sign in to a server by a browser: prints the address and waits for the end
+    /// Sign in to a server in your browser (OAuth)
     Login(ServerName),
-    /// Forget who signed in to a server
+    /// Sign out of a server (delete its tokens)
     Logout(ServerName),
-    /// Show a server's tools and which of them wait for approval
+    /// Show a server's tools and which need approval
     Inspect(ServerName),
-    /// Show what a server wrote to its standard error
+    /// Show a server's log (its stderr)
     Logs(ServerLogsArguments),
-    /// Approve a server that waits, the named tools as they are now, or all tools that wait
+    /// Approve a new server, or its new or changed tools (all, or those named)
     Approve(ApproveArguments),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ToolsCommand {
-    /// List the tools, of all servers or of one
+    /// List the tools of all servers, or of one
     List {
+        /// Only this server
         #[arg(short, long, value_name = "NAME")]
         server: Option<String>,
     },
-    /// Find tools by words, as AI clients do
+    /// Search for tools as AI clients do
     Search {
         #[arg(required = true)]
         words: Vec<String>,
-        /// Most tools to show
+        /// Maximum number of tools to show
         #[arg(short = 'n', long, default_value_t = 10)]
         limit: usize,
+        /// Show why each tool ranks where it does, and how many searches led to a call
+        #[arg(long)]
+        explain: bool,
     },
-    /// Switch tools on
+    /// Turn tools on
     Enable(SwitchArguments),
-    /// Switch tools off: nobody is shown them or can call them
+    /// Turn tools off: clients can neither see nor call them
     Disable(SwitchArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct SwitchArguments {
-    /// Full names, as `mcpproxy tools list` shows them
+    /// Full tool names (see `mcpproxy tools list`)
     #[arg(required = true, value_name = "SERVER:TOOL")]
     pub tools: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ActivityCommand {
-    /// List the calls, the latest first
+    /// List recent calls, newest first
     List {
+        /// Only this server
         #[arg(short, long, value_name = "NAME")]
         server: Option<String>,
-        /// success, error or blocked
+        /// Only calls with this result: success, error or blocked
         #[arg(long)]
         status: Option<String>,
-        /// How many calls
+        /// Maximum number of calls to show
         #[arg(short = 'n', long, default_value_t = 50)]
         limit: usize,
     },
-    /// Count them
+    /// Show totals by outcome and server
     Summary,
 }
 
-/// As which kind of call a tool is called.
+/// The kind of call.
 #[derive(Debug, Subcommand)]
 pub enum CallCommand {
     /// Call a tool that only reads
@@ -201,17 +208,17 @@ pub enum CallCommand {
     /// Call a tool that changes something
     #[command(name = "tool-write")]
     Write(CallArguments),
-    /// Call a tool that may destroy something
+    /// Call a tool that may delete or overwrite something
     #[command(name = "tool-destructive")]
     Destructive(CallArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct CallArguments {
-    /// The tool's full name
+    /// Full name of the tool
     #[arg(short, long, value_name = "SERVER:TOOL")]
     pub tool: String,
-    /// Its arguments, a JSON object; `-` reads them from standard input
+    /// The tool's arguments as a JSON object; `-` reads them from standard input
     #[arg(
         short,
         long = "json_args",
@@ -220,10 +227,10 @@ pub struct CallArguments {
         default_value = "{}"
     )]
     pub json_args: String,
-    /// Why this call is made
+    /// Why you make this call
     #[arg(long)]
     pub reason: Option<String>,
-    /// How sensitive its data is: public, internal, private or unknown
+    /// Sensitivity of the data: public, internal, private or unknown
     #[arg(long)]
     pub sensitivity: Option<String>,
 }
@@ -237,7 +244,7 @@ pub struct ServerLogsArguments {
 
 #[derive(Debug, Args)]
 pub struct LogsArguments {
-    /// What the tray app wrote instead
+    /// Show the tray app's log instead
     #[arg(long)]
     pub tray: bool,
     #[command(flatten)]
@@ -246,10 +253,10 @@ pub struct LogsArguments {
 
 #[derive(Debug, Args)]
 pub struct LogTail {
-    /// How many lines
+    /// Number of lines to show
     #[arg(short = 'n', long, default_value_t = 50)]
     pub tail: usize,
-    /// Go on with what it writes from now on
+    /// Follow the log (like tail -f)
     #[arg(short, long)]
     pub follow: bool,
 }
@@ -262,37 +269,36 @@ pub struct ServerName {
 #[derive(Debug, Args)]
 pub struct ApproveArguments {
     pub name: String,
-    /// Tools to approve (default: all that wait)
+    /// Tools to approve (default: all that need approval)
     #[arg(value_name = "TOOL")]
     pub tools: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct AddArguments {
-    /// Name of 1 to 64 letters, digits, `-` and `_`; its tools are called NAME:tool
+    /// Server name: 1-64 letters, digits, `-` or `_`; its tools are called NAME:tool
     pub name: String,
-    /// Address of a server that is reached over HTTP
+    /// URL of a remote (HTTP) server
     pub url: Option<String>,
-    /// Header for every request to the address
+    /// HTTP header to send with every request
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
-    /// How an address is spoken to, `streamable-http` if not said: `sse` for a server of the older HTTP+SSE kind, `auto` to
-    /// find out
+    /// Transport for a URL [default: streamable-http]; `sse` for legacy HTTP+SSE servers, `auto` to detect
     #[arg(long, value_name = "KIND", value_parser = ["stdio", "http", "streamable-http", "sse", "auto"])]
     pub transport: Option<String>,
-    /// Environment variable for the server's process
+    /// Environment variable for a local server
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// Directory the server's process starts in
+    /// Working directory of a local server
     #[arg(long, value_name = "DIR")]
     pub working_dir: Option<PathBuf>,
-    /// Succeed without a change when the name is taken
+    /// Do nothing if a server with this name exists
     #[arg(long)]
     pub if_not_exists: bool,
-    /// Program and arguments of a server that is started here
+    /// Command that runs a local (stdio) server
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Let it in at once: its program runs and its tools are shown without `mcpproxy upstream approve`
+    /// Approve immediately: run it and show its tools without review
     #[arg(long)]
     pub no_quarantine: bool,
 }
@@ -300,32 +306,66 @@ pub struct AddArguments {
 #[derive(Debug, Args)]
 pub struct RemoveArguments {
     pub name: String,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
-    /// Succeed without a change when there is no such server
+    /// Do nothing if no server has this name
     #[arg(long)]
     pub if_exists: bool,
 }
 
 #[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Configuration file to import (JSON, TOML or YAML); `-` reads standard input
+    #[arg(conflicts_with_all = ["from", "all", "undo", "relocate"])]
+    pub file: Option<PathBuf>,
+    /// Import from this AI client (see `connect --list`)
+    #[arg(long, value_name = "CLIENT")]
+    pub from: Vec<String>,
+    /// Import from all AI clients
+    #[arg(long, conflicts_with = "from")]
+    pub all: bool,
+    /// Import only these servers
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Show what would be imported without changing anything
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also remove servers from the AI client's file once MCPProxy serves them
+    #[arg(long = "move")]
+    pub relocate: bool,
+    /// Restore the servers that `--move` removed from the client's file
+    #[arg(long, requires = "from", conflicts_with_all = ["only", "dry_run", "relocate", "keychain", "no_keychain"])]
+    pub undo: bool,
+    /// Move secrets in the entries to the system keychain
+    #[arg(long, conflicts_with = "no_keychain")]
+    pub keychain: bool,
+    /// Keep secrets in the configuration file without asking
+    #[arg(long)]
+    pub no_keychain: bool,
+    /// Do not ask; without a source, import from all AI clients
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ConnectArguments {
-    /// AI client, as `connect --list` calls it
+    /// Client ID (see `connect --list`)
     #[arg(required_unless_present_any = ["list", "all"])]
     pub client: Option<String>,
-    /// List the AI clients and which of them are connected
+    /// List the AI clients and whether they are connected
     #[arg(long, conflicts_with = "client")]
     pub list: bool,
-    /// Every AI client that is installed
+    /// All installed AI clients
     #[arg(long, conflicts_with_all = ["client", "list"])]
     pub all: bool,
-    /// Show what would change, and change nothing
+    /// Show what would change without changing anything
     #[arg(long, conflicts_with = "list")]
     pub dry_run: bool,
-    /// Bring back the file of before, if nothing else in it has changed since
+    /// Restore the client's file as it was before `connect` (only if nothing else in it changed)
     #[arg(long, conflicts_with_all = ["force", "all", "list"])]
     pub undo: bool,
-    /// Replace another server of the same name
+    /// Replace a different server with the same name
     #[arg(long, conflicts_with = "list")]
     pub force: bool,
     /// Name of the entry (default: mcpproxy)
@@ -335,16 +375,16 @@ pub struct ConnectArguments {
 
 #[derive(Debug, Args)]
 pub struct DisconnectArguments {
-    /// AI client, as `connect --list` calls it
+    /// Client ID (see `connect --list`)
     #[arg(required_unless_present = "all")]
     pub client: Option<String>,
-    /// Every AI client that is installed
+    /// All installed AI clients
     #[arg(long, conflicts_with = "client")]
     pub all: bool,
-    /// Show what would change, and change nothing
+    /// Show what would change without changing anything
     #[arg(long)]
     pub dry_run: bool,
-    /// Name of the entry (default: whichever leads here)
+    /// Name of the entry (default: any entry pointing to this proxy)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }
@@ -357,9 +397,9 @@ pub enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
-    /// Keep what standard input says: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
+    /// Store a secret, read from standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
     Set(SecretName),
-    /// Forget a secret
+    /// Delete a secret
     Remove(SecretName),
 }
 
@@ -370,19 +410,19 @@ pub struct SecretName {
 
 #[derive(Debug, Subcommand)]
 pub enum TelemetryCommand {
-    /// Show what is known, whether it is sent, and why
+    /// Show whether reports are sent, and why
     Status,
-    /// Show the next report as it would be sent; looking changes nothing
+    /// Show the next report exactly as it would be sent
     #[command(alias = "show-payload")]
     Show,
-    /// Check a payload against both nets: exit 0 when it is clean, 1 when it is not
+    /// Check that a report contains nothing identifying (exit 0 = clean)
     Verify(Input),
-    /// Show what kind of machine this is, and which rule decided
+    /// Show which kind of environment this is and which rule decided it
     Explain(From),
-    /// Switch it on
+    /// Turn telemetry on
     #[command(alias = "on")]
     Enable,
-    /// Switch it off, at once and without a word about it to anybody
+    /// Turn telemetry off immediately (nothing is sent about it)
     #[command(alias = "off")]
     Disable,
     /// Show what the collector stores for this installation
@@ -400,13 +440,13 @@ pub struct ForgetArguments {
 
 #[derive(Debug, Args)]
 pub struct Input {
-    /// File with JSON; `-` or nothing means standard input
+    /// JSON file (default: standard input, also `-`)
     pub file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct From {
-    /// Observation to explain instead of this machine; `-` means standard input
+    /// Explain this recorded environment instead of the current one; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
 }
@@ -423,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_after_two_dashes_is_the_servers_own() {
+    fn everything_after_two_dashes_belongs_to_the_server() {
         let parsed = Arguments::try_parse_from([
             "mcpproxy", "upstream", "add", "x", "--", "npx", "-y", "pkg", "-o", "json",
         ])

@@ -1,4 +1,4 @@
-//! `mcpproxy connect` and `disconnect`: in the clients' files, whether a core runs or not.
+//! `mcpproxy connect` and `disconnect`: edit the AI clients' files, with or without a running core.
 
 use serde::Serialize;
 
@@ -17,18 +17,18 @@ use crate::contract::api::{AiClient, ConnectResult, Status};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 
-/// What became of a client's file, or would.
+/// What happened, or would happen, to a client's file.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(flatten)]
     result: ConnectResult,
-    /// Of a dry run.
+    /// Only in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<String>,
 }
 
-/// What is done to whichever client.
-struct Order {
+/// An edit of one or all clients.
+struct Request {
     operation: Operation,
     name: Option<String>,
     dry_run: bool,
@@ -48,12 +48,12 @@ pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArgumen
             token: None,
         }
     };
-    let order = Order {
+    let request = Request {
         operation,
         name: options.name,
         dry_run: options.dry_run,
     };
-    order.carry_out(context, &homes, &proxy, options.client.as_deref())
+    request.run(context, &homes, &proxy, options.client.as_deref())
 }
 
 pub async fn disconnect(
@@ -61,40 +61,34 @@ pub async fn disconnect(
     link: &CoreLink,
     options: DisconnectArguments,
 ) -> Result<ExitCode, CliError> {
-    let order = Order {
+    let request = Request {
         operation: Operation::Disconnect,
         name: options.name,
         dry_run: options.dry_run,
     };
-    order.carry_out(context, &homes()?, &proxy(context, link).await?, options.client.as_deref())
+    request.run(context, &homes()?, &proxy(context, link).await?, options.client.as_deref())
 }
 
-impl Order {
-    /// To the client of an id, or to every one that is installed.
-    fn carry_out(
-        &self,
-        context: &Context,
-        homes: &Homes,
-        proxy: &Proxy,
-        id: Option<&str>,
-    ) -> Result<ExitCode, CliError> {
-        let Some(id) = id else { return self.carry_out_on_all(context, homes, proxy) };
+impl Request {
+    /// Edits the client with this ID, or all installed clients.
+    fn run(&self, context: &Context, homes: &Homes, proxy: &Proxy, id: Option<&str>) -> Result<ExitCode, CliError> {
+        let Some(id) = id else { return self.run_on_all(context, homes, proxy) };
         let client = known_clients::client(id).ok_or_else(|| {
-            CliError::new("INVALID_INPUT", format!("no AI client is called `{id}`"))
-                .guided("`mcpproxy connect --list` names them")
+            CliError::new("INVALID_INPUT", format!("unknown AI client `{id}`"))
+                .guided("see all clients with `mcpproxy connect --list`")
         })?;
         let outcome = self.outcome(client, homes, proxy).map_err(refused)?;
-        print(context.format, &outcome, in_words).map(|()| ExitCode::Clean)
+        print(context.format, &outcome, sentence).map(|()| ExitCode::Clean)
     }
 
-    /// One client's failure keeps no other from its turn.
-    fn carry_out_on_all(&self, context: &Context, homes: &Homes, proxy: &Proxy) -> Result<ExitCode, CliError> {
-        let installed = CLIENTS.iter().filter(|client| edit::look(client, homes, proxy, false).exists);
+    /// Continues with the other clients if one fails.
+    fn run_on_all(&self, context: &Context, homes: &Homes, proxy: &Proxy) -> Result<ExitCode, CliError> {
+        let installed = CLIENTS.iter().filter(|client| edit::inspect(client, homes, proxy, false).exists);
         let mut code = ExitCode::Clean;
         let mut outcomes = Vec::new();
         for client in installed {
             outcomes.push(self.outcome(client, homes, proxy).unwrap_or_else(|refused| {
-                // What is not connected need not be disconnected.
+                // A client that is not connected is already disconnected.
                 if refused.why != ErrorKind::NotFound {
                     code = ExitCode::General;
                 }
@@ -105,7 +99,7 @@ impl Order {
             }));
         }
         let words = |outcomes: &Vec<Outcome>| match self.dry_run {
-            true => outcomes.iter().map(in_words).collect::<Vec<_>>().join("\n\n"),
+            true => outcomes.iter().map(sentence).collect::<Vec<_>>().join("\n\n"),
             false => outcome_table(outcomes),
         };
         print(context.format, &outcomes, words).map(|()| code)
@@ -125,20 +119,20 @@ impl Order {
     }
 }
 
-fn in_words(Outcome { result, diff }: &Outcome) -> String {
-    let backup = result.backup_path.as_ref().map(|path| format!("\nThe file of before is `{path}`."));
-    let diff = diff.as_ref().filter(|diff| !diff.is_empty()).map(|diff| format!(":\n{diff}"));
-    format!("{}{}{}", result.message, diff.unwrap_or_else(|| ".".to_owned()), backup.unwrap_or_default())
+fn sentence(Outcome { result, diff }: &Outcome) -> String {
+    let backup = result.backup_path.as_ref().map(|path| format!("\nBackup: {path}"));
+    let diff = diff.as_ref().filter(|diff| !diff.is_empty()).map(|diff| format!("\n{diff}"));
+    format!("{}{}{}", result.message, diff.unwrap_or_default(), backup.unwrap_or_default())
 }
 
 fn outcome_table(outcomes: &[Outcome]) -> String {
     let row =
         |Outcome { result, .. }: &Outcome| vec![result.client.clone(), result.action.clone(), result.message.clone()];
-    rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect())
+    rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect(), "No AI clients found.")
 }
 
-/// The running core's address, or the configured one; the key is the configured one.
-async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
+/// The running core's address, or the configured one, with the configured key.
+pub async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
     let config = context.store.load().map_err(|error| config_error(&error))?;
     let listen = match link.running() {
         Some(client) => client.get::<Status>("/api/v1/status").await.map_err(CliError::from)?.listen_addr,
@@ -148,8 +142,11 @@ async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
     Ok(Proxy::new(&listen, config.require_mcp_auth, key, edit::bridge(&context.root)))
 }
 
-fn homes() -> Result<Homes, CliError> {
-    edit::homes().ok_or_else(|| CliError::new("OPERATION_FAILED", "this user has no home directory"))
+/// The directories of this user's clients.
+pub fn homes() -> Result<Homes, CliError> {
+    edit::homes().ok_or_else(|| {
+        CliError::new("OPERATION_FAILED", "could not find the AI clients: this user has no home directory")
+    })
 }
 
 fn refused(refused: ClientEditError) -> CliError {
@@ -161,7 +158,7 @@ fn refused(refused: ClientEditError) -> CliError {
     };
     let error = CliError::new(code, result.message);
     match why {
-        ErrorKind::Taken => error.guided(format!("mcpproxy connect {} --force", result.client)),
+        ErrorKind::Taken => error.guided(format!("replace it with `mcpproxy connect {} --force`", result.client)),
         ErrorKind::Denied => CliError {
             exit: ExitCode::Permission,
             ..error
@@ -174,11 +171,11 @@ fn table(list: &[AiClient]) -> String {
     let row = |client: &AiClient| {
         let state = match client.access_state.as_str() {
             _ if client.connected => "connected",
-            "malformed" => "has a mistake",
+            "malformed" => "config has an error",
             "denied" => "not readable",
-            "unknown" => "not looked at",
+            "unknown" => "not checked",
             _ if client.exists => "not connected",
-            _ => "not here",
+            _ => "not installed",
         };
         vec![
             client.id.clone(),
@@ -187,5 +184,5 @@ fn table(list: &[AiClient]) -> String {
             client.config_path.clone(),
         ]
     };
-    rows(&["CLIENT", "NAME", "STATE", "CONFIGURATION"], list.iter().map(row).collect())
+    rows(&["CLIENT", "NAME", "STATE", "CONFIGURATION"], list.iter().map(row).collect(), "No AI clients found.")
 }

@@ -1,11 +1,11 @@
-//! What every command is given.
+//! The input that every command shares.
 
 use crate::cli::output::Format;
 use crate::config::store::ConfigStore;
 use crate::contract::instance_root::InstanceRoot;
 use crate::os::environment::Environment;
 
-/// Where a command works: one instance and its configuration file.
+/// One instance, its configuration file and how to print the answer.
 pub struct Context {
     pub root: InstanceRoot,
     pub store: ConfigStore,

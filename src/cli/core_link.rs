@@ -1,4 +1,4 @@
-//! Finds the core of an instance for a command, or works on its configuration file when there is none.
+//! Finds the running core for a command, or edits the configuration file when none runs.
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -14,7 +14,7 @@ use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 use crate::server::startup_error::cannot_write;
 
-/// The way to a core, where one runs.
+/// The connection to the core, if one runs.
 pub struct CoreLink {
     local: LocalAddress,
     client: Option<Client>,
@@ -41,7 +41,7 @@ impl CoreLink {
         }
         for endpoint in endpoints {
             let client = Client::new(endpoint, "cli", env!("CARGO_PKG_VERSION"));
-            // The status and not `/ready`: over TCP another program, or another instance, may answer that one.
+            // Not `/ready`, which another program or another instance may answer over TCP without the key.
             if client.get::<crate::contract::api::Status>("/api/v1/status").await.is_ok() {
                 return CoreLink {
                     local,
@@ -62,7 +62,7 @@ impl CoreLink {
         &self.local
     }
 
-    /// Edits the configuration while no core runs; none can start meanwhile.
+    /// Edits the configuration file while no core runs.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -73,14 +73,14 @@ impl CoreLink {
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io {
             path: context.store.path().to_path_buf(),
-            operation: "written",
+            operation: "write",
             source,
         };
         files::create_private_dir(context.root.path()).map_err(failed)?;
         let _no_core = match Lock::attempt(&context.root.core_lock()).map_err(failed)? {
             Attempt::Held(lock) => lock,
             Attempt::Taken { .. } => {
-                let text = "a core holds this instance but does not answer; try again in a moment";
+                let text = "MCPProxy is running but not responding; try again in a moment";
                 return Err(failed(std::io::Error::other(text)));
             }
         };
@@ -90,7 +90,7 @@ impl CoreLink {
     }
 }
 
-/// A configuration's failure as a command reports it.
+/// Turns a configuration error into a command's error.
 pub fn config_error(error: &StoreError) -> CliError {
     let (code, exit) = match error {
         StoreError::Edit(EditError::Unknown(_)) => ("SERVER_NOT_FOUND", ExitCode::General),
@@ -110,23 +110,25 @@ pub fn config_error(error: &StoreError) -> CliError {
     }
 }
 
-/// The core's own sentence says whether the server or a tool is unknown.
+/// Adds a hint to the core's message about an unknown server or tool.
 pub fn missing(error: CallError, name: &str) -> CliError {
     match &error {
         CallError::Status { code: 404, .. } => CliError::new("SERVER_NOT_FOUND", error.to_string())
-            .guided(format!("`mcpproxy upstream inspect {name}` shows its tools")),
+            .guided(format!("see its tools with `mcpproxy upstream inspect {name}`")),
         _ => error.into(),
     }
 }
 
+/// The error of a command that needs a running core.
 pub fn no_core() -> CliError {
-    CliError::new("DAEMON_NOT_RUNNING", "no core runs here, so no server does")
-        .guided("start one with `mcpproxy serve` or the tray app")
+    CliError::new("DAEMON_NOT_RUNNING", "MCPProxy is not running, so its servers aren't either")
+        .guided("start the MCPProxy app, or run `mcpproxy serve`")
 }
 
+/// The error for a server that does not exist.
 pub fn not_found(name: &str) -> CliError {
-    CliError::new("SERVER_NOT_FOUND", format!("no server is called `{name}`"))
-        .guided("`mcpproxy upstream list` shows their names")
+    CliError::new("SERVER_NOT_FOUND", format!("no server is named `{name}`"))
+        .guided("see all servers with `mcpproxy upstream list`")
 }
 
 impl From<CallError> for CliError {

@@ -1,4 +1,4 @@
-//! `mcpproxy doctor`: what needs a person's attention, and what helps.
+//! `mcpproxy doctor`: problems and how to fix them.
 
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error, no_core};
@@ -6,10 +6,10 @@ use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::contract::api::Diagnostics;
 
-/// Exits 0 whatever it finds, as the existing command line does.
+/// Exits with 0 whatever it finds, like the existing CLI.
 pub async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let Some(client) = link.running() else {
-        // A configuration with a mistake is why no core starts.
+        // An invalid configuration is the most likely reason that no core runs.
         context.store.load().map_err(|error| config_error(&error))?;
         return Err(no_core());
     };
@@ -20,21 +20,17 @@ pub async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> 
 fn table(found: &Diagnostics) -> String {
     let failing = found.upstream_errors.iter().map(|one| {
         let name = &one.server_name;
-        format!("{name} does not work: {}\n  `mcpproxy upstream logs {name}` shows its own words", one.error_message)
+        format!("{name} failed: {}\n  Its log: mcpproxy upstream logs {name}", one.error_message)
     });
     let sign_ins = found.oauth_required.iter().map(|one| {
         let name = &one.server_name;
-        format!("{name} waits for you to sign in: {}\n  `mcpproxy upstream login {name}` leads you there", one.message)
+        format!("{name} requires sign-in: {}\n  Sign in: mcpproxy upstream login {name}", one.message)
     });
     let missing = found.missing_secrets.iter().map(|one| {
         let (name, servers) = (&one.secret_name, one.used_by.join(", "));
-        format!("{servers}: the environment variable `{name}` is not set\n  set it where the core is started, and start the core again")
+        format!("{servers}: the environment variable `{name}` is not set\n  Set it where MCPProxy is started, then restart MCPProxy")
     });
     let lines: Vec<String> =
         failing.chain(sign_ins).chain(missing).chain(found.runtime_warnings.iter().cloned()).collect();
-    if lines.is_empty() {
-        "Nothing needs your attention.".to_owned()
-    } else {
-        lines.join("\n")
-    }
+    if lines.is_empty() { "No problems found.".to_owned() } else { lines.join("\n") }
 }

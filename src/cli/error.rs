@@ -1,10 +1,10 @@
-//! How a command reports that it failed.
+//! The error of a command.
 
 use serde::Serialize;
 
 use crate::contract::exit_code::ExitCode;
 
-/// A command's failure in the existing CLI's shape (contract: cli-config-telemetry §1.1).
+/// Why a command failed, in the shape of the existing CLI (contract: cli-config-telemetry §1.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CliError {
     pub code: &'static str,
@@ -16,6 +16,7 @@ pub struct CliError {
 }
 
 impl CliError {
+    /// An error that exits with 1.
     pub fn new(code: &'static str, message: impl Into<String>) -> CliError {
         CliError {
             code,
@@ -25,6 +26,7 @@ impl CliError {
         }
     }
 
+    /// The error with a line that says what to do next.
     pub fn guided(self, guidance: impl Into<String>) -> CliError {
         CliError {
             guidance: Some(guidance.into()),

@@ -1,4 +1,4 @@
-//! `mcpproxy logs` and `mcpproxy upstream logs`: read from the files, so that they are there without a core, too.
+//! `mcpproxy logs` and `mcpproxy upstream logs`. They read the files, so they also work without a running core.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use crate::os::files;
 use crate::server::logging::newest_log;
 use crate::upstream::pool::log_file;
 
-/// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often `--follow` checks the file.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the core wrote, or the tray.
+/// The core's log, or the tray's.
 pub async fn own(context: &Context, options: &LogsArguments) -> Result<(), CliError> {
     let logs = context.root.logs();
     if options.tray {
         let tray = logs.join("tray.log");
         return show(context, &options.tail, || tray.clone()).await;
     }
-    // A day begins a new file.
+    // The core starts a new file every day.
     show(context, &options.tail, || newest_log(&logs).unwrap_or_else(|| logs.join("main.log"))).await
 }
 
-/// What a server wrote to its standard error.
+/// A server's log.
 pub async fn of_server(context: &Context, options: &ServerLogsArguments) -> Result<(), CliError> {
     let path = log_file(&context.root.logs(), &options.name);
     let known = path.exists()
@@ -40,8 +40,9 @@ pub async fn of_server(context: &Context, options: &ServerLogsArguments) -> Resu
 
 async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) -> Result<(), CliError> {
     let now = path();
-    let failed = |error: io::Error| CliError::new("OPERATION_FAILED", format!("`{}`: {error}", path().display()));
-    // Before it is read: what comes meanwhile is shown twice rather than never.
+    let failed =
+        |error: io::Error| CliError::new("OPERATION_FAILED", format!("could not read `{}`: {error}", path().display()));
+    // Measured before reading: a line written in between is shown twice rather than lost.
     let shown = std::fs::metadata(&now).map_or(0, |file| file.len());
     let lines = if now.is_dir() {
         Vec::new()
@@ -52,10 +53,10 @@ async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) 
     if options.follow { follow(now, shown, &path).await.map_err(failed) } else { Ok(()) }
 }
 
-/// Prints the lines that come after the first `shown` bytes, until the reader has enough.
+/// Prints what is written after the first `shown` bytes, until the output is closed.
 async fn follow(mut at: PathBuf, mut shown: u64, path: &impl Fn() -> PathBuf) -> io::Result<()> {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         shown = follow_on(&at, shown)?;
         let now = path();
         if now != at {
@@ -64,11 +65,11 @@ async fn follow(mut at: PathBuf, mut shown: u64, path: &impl Fn() -> PathBuf) ->
     }
 }
 
-/// Prints the whole lines after the first `shown` bytes; says how many bytes that makes.
+/// Prints the complete lines after the first `shown` bytes; returns the new offset.
 fn follow_on(path: &Path, mut shown: u64) -> io::Result<u64> {
     let length = std::fs::metadata(path).map_or(0, |file| file.len());
     if length < shown {
-        shown = 0; // begun anew
+        shown = 0; // the file was truncated
     }
     if length == shown {
         return Ok(shown);
@@ -77,7 +78,7 @@ fn follow_on(path: &Path, mut shown: u64) -> io::Result<u64> {
     file.seek(SeekFrom::Start(shown))?;
     let mut bytes = Vec::new();
     file.take(length - shown).read_to_end(&mut bytes)?;
-    // Only whole lines: the rest of the last one comes with the next look.
+    // An incomplete last line is printed by the next poll.
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Ok(shown) };
     for line in String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).lines() {
         writeln!(io::stdout(), "{}", one_line(line))?;

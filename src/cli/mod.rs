@@ -1,4 +1,4 @@
-//! The command line: the only part of the core that speaks to a terminal.
+//! The command line: the only module of the core that writes to a terminal.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,10 +12,12 @@ pub mod context;
 pub mod core_link;
 pub mod doctor;
 pub mod error;
+pub mod import;
 pub mod logs;
 pub mod migrate;
 pub mod output;
 pub mod profile;
+pub mod prompt;
 pub mod received;
 pub mod secrets;
 pub mod status;
@@ -49,7 +51,7 @@ pub fn main() -> std::process::ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version go to standard output and are no failure.
+            // Help and version go to standard output; they are not errors.
             let _ = error.print();
             return std::process::ExitCode::from(if error.use_stderr() { 1 } else { 0 });
         }
@@ -63,7 +65,7 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn run(arguments: Arguments, format: Format, environment: Environment) -> Result<ExitCode, (Format, CliError)> {
-    // Standard output of `stdio` is the client's: not even a failure is written there.
+    // The standard output of `stdio` belongs to the client, so even an error is not written there.
     let format = if matches!(arguments.command, Some(Command::Stdio)) { Format::Table } else { format };
     let failed = |error: CliError| (format, error);
     let root = instance_root(&arguments.globals, &environment).map_err(failed)?;
@@ -79,7 +81,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
         }
         Command::Completion(options) => {
-            // Into memory: the library panics where its reader goes away.
+            // Generated in memory because the library panics when its output is closed early.
             let mut script = Vec::new();
             clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
             let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
@@ -92,11 +94,14 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             Ok(ExitCode::Clean)
         }
         Command::Manual { folder } => {
-            // Named before they are built: the pages of subcommands carry their whole name.
+            // Without the help subcommand, the page of each subcommand carries its full name.
             let command = Arguments::command().disable_help_subcommand(true);
             let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
-            let told = |error| failed(CliError::new("OPERATION_FAILED", format!("`{}`: {error}", folder.display())));
-            written.map_err(told).map(|()| ExitCode::Clean)
+            let error = |error| {
+                let message = format!("could not write the manual pages to `{}`: {error}", folder.display());
+                failed(CliError::new("OPERATION_FAILED", message))
+            };
+            written.map_err(error).map(|()| ExitCode::Clean)
         }
         other => {
             let context = Context {
@@ -149,6 +154,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
         Command::Profile(command) => profile::run(context, &link, command).await,
         Command::Update => update::update(context, &link).await,
+        Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
@@ -164,13 +170,13 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
     logging::start(&options.root, &options.environment);
-    // One thread: with two, most steps of a call wake the other one for nothing, which is a quarter of a call's time. What
-    // takes long leaves it (`upstream::aside`).
+    // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
+    // Long computations leave it through `os::block_in_place`.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(options)),
         Err(error) => {
-            eprintln!("error: the core cannot start its threads: {error}");
+            eprintln!("error: could not start the core's threads: {error}");
             return Ok(ExitCode::General);
         }
     };
@@ -178,7 +184,7 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
         Ok(()) => Ok(ExitCode::Clean),
         Err(error) => {
             tracing::error!("{error}; {}", error.help);
-            // These two lines are what the tray shows of a core that did not start.
+            // The tray shows these two lines when the core did not start.
             eprintln!("error: {error}\nhelp: {}", error.help);
             Ok(error.code)
         }
@@ -192,8 +198,10 @@ fn instance_root(globals: &Globals, environment: &Environment) -> Result<Instanc
     match (home, named) {
         (Some(home), named) => Ok(InstanceRoot::resolve(&home, named.as_deref())),
         (None, Some(named)) => Ok(InstanceRoot::resolve(&PathBuf::from("/"), Some(&named))),
-        (None, None) => Err(CliError::new("CONFIG_NOT_FOUND", "this user has no home directory")
-            .guided(format!("name a directory with --data-dir or in {}", names::ENV_HOME))),
+        (None, None) => {
+            Err(CliError::new("CONFIG_NOT_FOUND", "could not find a data directory: this user has no home directory")
+                .guided(format!("name one with --data-dir or in {}", names::ENV_HOME)))
+        }
     }
 }
 
@@ -201,7 +209,7 @@ fn report(format: Format, error: &CliError) -> std::process::ExitCode {
     if format != Format::Table {
         let _ = output::print(format, error, |_| String::new());
     }
-    eprintln!("Error: {}", error.message);
+    eprintln!("error: {}", error.message);
     if let Some(guidance) = &error.guidance {
         eprintln!("help: {guidance}");
     }

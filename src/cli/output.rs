@@ -1,4 +1,4 @@
-//! One answer in three formats: a table for people, JSON and YAML for programs.
+//! Prints an answer as a table for people, or as JSON or YAML for programs.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -14,20 +14,20 @@ pub enum Format {
 }
 
 impl Format {
-    /// Reads `table`, `json` or `yaml` in any case.
-    pub fn from_word(word: &str) -> Result<Format, String> {
-        match word.trim().to_ascii_lowercase().as_str() {
+    /// Reads `table`, `json` or `yaml`, in any case.
+    pub fn from_name(name: &str) -> Result<Format, String> {
+        match name.trim().to_ascii_lowercase().as_str() {
             "table" => Ok(Format::Table),
             "json" => Ok(Format::Json),
             "yaml" => Ok(Format::Yaml),
-            _ => Err(format!("`{word}` is no output format: expected table, json or yaml")),
+            _ => Err(format!("unknown output format `{name}` (use table, json or yaml)")),
         }
     }
 }
 
-/// Prints a value; `table` is what a person sees.
+/// Prints a value. `table` renders it for people.
 pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<(), CliError> {
-    let failed = |error: String| CliError::new("OPERATION_FAILED", format!("the answer cannot be written: {error}"));
+    let failed = |error: String| CliError::new("OPERATION_FAILED", format!("could not format the answer: {error}"));
     let text = match format {
         Format::Table => table(value),
         Format::Json => serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))?,
@@ -37,10 +37,10 @@ pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> 
     Ok(())
 }
 
-/// Rows under headings, without frames.
-pub fn rows(headings: &[&str], rows: Vec<Vec<String>>) -> String {
+/// Rows under headings, without borders; `empty` where there are none.
+pub fn rows(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
     if rows.is_empty() {
-        return "No results found".to_owned();
+        return empty.to_owned();
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -49,19 +49,19 @@ pub fn rows(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     table.trim_fmt()
 }
 
-/// Names and values, aligned.
+/// Names and values in two columns.
 pub fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:width$}  {}", one_line(value))).collect();
     lines.join("\n")
 }
 
-/// Where a tool stands, in a word.
+/// The state of a tool in one word.
 pub fn state(tool: &ServerTool) -> &str {
     if tool.disabled { "off" } else { &tool.approval_status }
 }
 
-/// Control characters of a server's own text are shown and not obeyed.
+/// Escapes control characters: text from a server must not drive the terminal.
 pub fn one_line(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn formats_are_read_in_any_case() {
-        assert_eq!(Format::from_word("JSON"), Ok(Format::Json));
-        assert!(Format::from_word("xml").unwrap_err().contains("expected table, json or yaml"));
+        assert_eq!(Format::from_name("JSON"), Ok(Format::Json));
+        assert!(Format::from_name("xml").unwrap_err().contains("use table, json or yaml"));
     }
 
     #[test]

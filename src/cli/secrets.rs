@@ -1,4 +1,4 @@
-//! `mcpproxy secrets`: what `${keyring:NAME}` stands for. Asks the keychain itself, as the core need not run.
+//! `mcpproxy secrets`: the values behind `${keyring:NAME}`. Uses the keychain directly, without a running core.
 
 use std::io::Read;
 
@@ -6,10 +6,10 @@ use crate::cli::args::SecretsCommand;
 use crate::cli::error::CliError;
 use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
 
-/// Longest secret that every system's keychain takes (Windows: 2560 bytes of UTF-16).
-const LONGEST: u64 = 1280;
+/// Largest secret that the keychain of every system accepts, in bytes (Windows: 2560 bytes of UTF-16).
+const MAX_LENGTH: u64 = 1280;
 
-/// Keeps or forgets a secret.
+/// Stores or deletes a secret.
 pub async fn run(command: SecretsCommand) -> Result<(), CliError> {
     match command {
         SecretsCommand::Set(secret) => {
@@ -17,7 +17,7 @@ pub async fn run(command: SecretsCommand) -> Result<(), CliError> {
             let text = read()?;
             let name = secret.name.clone();
             keychain::ask(move || SystemKeychain.write(&name, &text)).await.map_err(refused)?;
-            eprintln!("Kept. A server gets it by ${{keyring:{}}} in its entry.", secret.name);
+            eprintln!("Saved. Use it in a server's entry as ${{keyring:{}}}", secret.name);
             Ok(())
         }
         SecretsCommand::Remove(secret) => {
@@ -33,26 +33,28 @@ pub async fn run(command: SecretsCommand) -> Result<(), CliError> {
 fn check(name: &str) -> Result<(), CliError> {
     let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     fits.then_some(()).ok_or_else(|| {
-        CliError::new("INVALID_ARGUMENT", format!("`{name}` is no name: letters, digits, `-`, `_` and `.`"))
+        CliError::new("INVALID_ARGUMENT", format!("invalid secret name `{name}`: use letters, digits, `-`, `_` or `.`"))
     })
 }
 
-/// The secret: standard input without the line end that `echo` adds.
+/// The secret from standard input, without the line ending that `echo` adds.
 fn read() -> Result<String, CliError> {
     let mut text = String::new();
-    let read = std::io::stdin().lock().take(LONGEST + 2).read_to_string(&mut text);
-    read.map_err(|error| CliError::new("INVALID_ARGUMENT", format!("standard input: {error}")))?;
+    let read = std::io::stdin().lock().take(MAX_LENGTH + 2).read_to_string(&mut text);
+    read.map_err(|error| CliError::new("INVALID_ARGUMENT", format!("could not read standard input: {error}")))?;
     let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     match u64::try_from(secret.len()) {
-        Ok(1..=LONGEST) => Ok(secret.to_owned()),
-        _ => Err(CliError::new("INVALID_ARGUMENT", format!("a secret has 1 to {LONGEST} bytes"))),
+        Ok(1..=MAX_LENGTH) => Ok(secret.to_owned()),
+        _ => Err(CliError::new("INVALID_ARGUMENT", format!("secrets must be 1 to {MAX_LENGTH} bytes long"))),
     }
 }
 
 fn refused(error: KeychainError) -> CliError {
-    let told = CliError::new("OPERATION_FAILED", error.to_string());
+    let failed = CliError::new("OPERATION_FAILED", error.to_string());
     match error {
-        KeychainError::None(_) => told.guided("use `${env:NAME}` instead, with the variable set for the core"),
-        _ => told,
+        KeychainError::None(_) => {
+            failed.guided("use `${env:NAME}` instead and set the variable where MCPProxy is started")
+        }
+        _ => failed,
     }
 }

@@ -11,9 +11,9 @@ use crate::contract::api::{Info, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::server::run_facts::Facts;
 
-/// `status -o json`, in the existing CLI's shape with the run's facts added.
+/// `status -o json`: the shape of the existing CLI, plus facts about this run.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct StatusReport {
     /// `Running` or `Not running`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,10 +29,10 @@ struct Shown {
     launched_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Counts>,
-    /// Why an edit of the configuration is not in force.
+    /// Why the latest edit of the configuration is not used.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
-    /// A newer version, when one is known of.
+    /// A newer version, if one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     update: Option<Update>,
     #[serde(flatten)]
@@ -53,12 +53,12 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
     let api_key = if options.show_key { key } else { masked(&key) };
     let config_path = context.store.path().display().to_string();
     let socket_path = link.local_address().to_string();
-    let shown = match link.running() {
+    let report = match link.running() {
         Some(client) => {
             let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
             let info: Info = client.get("/api/v1/info").await.map_err(CliError::from)?;
             let stats = &status.upstream_stats;
-            Shown {
+            StatusReport {
                 state: "Running",
                 version: Some(info.version),
                 mcp_url: mcp_url(&status.listen_addr),
@@ -80,9 +80,9 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
             }
         }
         None => {
-            // Without a core the configuration is all there is to show: one that cannot be read is the answer.
+            // Without a core only the configuration can be shown, so an error in it is the answer.
             let listen = config?.listen;
-            Shown {
+            StatusReport {
                 state: "Not running",
                 version: None,
                 mcp_url: mcp_url(&listen),
@@ -99,18 +99,18 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
             }
         }
     };
-    print(context.format, &shown, table)
+    print(context.format, &report, table)
 }
 
-fn table(shown: &Shown) -> String {
+fn table(shown: &StatusReport) -> String {
     let mut lines = vec![("State", shown.state.to_owned())];
     if let (Some(version), Some(pid)) = (&shown.version, shown.pid) {
         lines.push(("Core", format!("version {version}, process {pid}")));
     }
     if let Some((version, page)) = shown.update.as_ref().and_then(Update::news) {
-        lines.push(("Update", format!("version {version} is out: {page}")));
+        lines.push(("Update", format!("version {version} is available: {page}")));
     }
-    lines.push(("MCP address", shown.mcp_url.clone()));
+    lines.push(("MCP URL", shown.mcp_url.clone()));
     lines.push(("Listens on", shown.listen_addr.clone()));
     lines.push(("API key", shown.api_key.clone()));
     if let Some(servers) = &shown.servers {
@@ -122,11 +122,11 @@ fn table(shown: &Shown) -> String {
     }
     lines.push(("Socket", shown.socket_path.clone()));
     lines.push(("Configuration", shown.config_path.clone()));
-    lines.extend(shown.configuration.as_ref().map(|sentence| ("Not in force", sentence.clone())));
+    lines.extend(shown.configuration.as_ref().map(|sentence| ("Config error", sentence.clone())));
     pairs(&lines)
 }
 
-/// The facts as a person reads them.
+/// The facts about this run as table rows.
 pub fn fact_lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if let Some(kind) = facts.env_kind {
@@ -139,13 +139,13 @@ pub fn fact_lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let autostart = match facts.autostart_enabled {
         Some(true) => "yes",
         Some(false) => "no",
-        None => "not known",
+        None => "unknown",
     };
     lines.push(("Starts at login", autostart.to_owned()));
     lines
 }
 
-/// `abcd****wxyz`, as the existing CLI masks it.
+/// Masks a key as `abcd****wxyz`, like the existing CLI.
 fn masked(key: &str) -> String {
     match (key.get(..4), key.len().checked_sub(4).and_then(|end| key.get(end..))) {
         (Some(head), Some(tail)) if key.len() > 8 => format!("{head}****{tail}"),
@@ -153,7 +153,7 @@ fn masked(key: &str) -> String {
     }
 }
 
-/// `version -o json`: the existing tray reads `version` from it.
+/// `version -o json`. The existing tray reads `version` from it.
 #[derive(Debug, Serialize)]
 pub struct Version {
     pub version: &'static str,

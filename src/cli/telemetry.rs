@@ -1,4 +1,4 @@
-//! `mcpproxy telemetry …`: what is known about this run, whether any of it is sent, and why.
+//! `mcpproxy telemetry …`: what is reported about this installation, whether it is sent, and why.
 
 use std::io::Read;
 use std::path::Path;
@@ -25,10 +25,10 @@ use crate::telemetry::scan::{Hit, verify};
 
 /// `telemetry status -o json`.
 #[derive(Debug, Serialize)]
-struct Shown {
-    /// Whether anything is noted: no `off` is in force.
+struct TelemetryReport {
+    /// Whether usage is recorded: neither the configuration nor the environment turns it off.
     enabled: bool,
-    /// `on`, `off`, or `waiting` for what the reason says.
+    /// `on`, `off`, or `waiting`; `reason` says what for.
     sending: &'static str,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,8 +40,8 @@ struct Shown {
     facts: Facts,
 }
 
-/// No payload or observation comes near this.
-const LARGEST_INPUT: u64 = 4 << 20;
+/// Far larger than any report or recorded environment.
+const MAX_INPUT: u64 = 4 << 20;
 
 pub async fn run(context: &Context, link: &CoreLink, command: TelemetryCommand) -> Result<ExitCode, CliError> {
     match command {
@@ -64,10 +64,10 @@ async fn status(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let consent = own.consent(&telemetry);
     let facts = match link.running() {
         Some(client) => client.get::<Status>("/api/v1/status").await.map_err(CliError::from)?.into(),
-        // Without a core this process is the one that can say what it sees; it notes nothing.
+        // Without a core, this process reports what it sees itself and stores nothing.
         None => own.facts(),
     };
-    let shown = Shown {
+    let report = TelemetryReport {
         enabled: consent.may_record(),
         sending: consent.word(),
         reason: consent.reason(),
@@ -76,10 +76,10 @@ async fn status(context: &Context, link: &CoreLink) -> Result<(), CliError> {
         anonymous_id: telemetry.anonymous_id,
         facts,
     };
-    print(context.format, &shown, |shown| {
+    print(context.format, &report, |shown| {
         let mut lines = vec![("Telemetry", shown.reason.to_owned())];
         lines.push(("Collector", shown.endpoint.clone().unwrap_or_else(|| "none".to_owned())));
-        lines.push(("Anonymous id", shown.anonymous_id.clone().unwrap_or_else(|| "none yet".to_owned())));
+        lines.push(("Anonymous ID", shown.anonymous_id.clone().unwrap_or_else(|| "none yet".to_owned())));
         lines.extend(fact_lines(&shown.facts));
         if let Some(activation) = &shown.facts.activation {
             lines.push(("Clients seen", activation.mcp_clients_seen_ever.join(", ")));
@@ -89,11 +89,14 @@ async fn status(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     })
 }
 
-/// Shows the next heartbeat: with `-o json` the very text that would be sent, else laid out for reading.
+/// Shows the next report. With `-o json`, byte for byte as it would be sent; otherwise formatted for reading.
 async fn show(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let Some(client) = link.running() else {
-        return Err(CliError::new("DAEMON_NOT_RUNNING", "no core runs here, and only a running core reports")
-            .guided("start one with `mcpproxy serve` or the tray app"));
+        return Err(CliError::new(
+            "DAEMON_NOT_RUNNING",
+            "MCPProxy is not running, and only a running core sends reports",
+        )
+        .guided("start the MCPProxy app, or run `mcpproxy serve`"));
     };
     let payload: Value = client.get("/api/v1/telemetry/payload").await?;
     match context.format {
@@ -103,15 +106,15 @@ async fn show(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     }
 }
 
-/// Runs both nets over a payload: exit 0 when it is clean and 1 when it is not.
+/// Checks a report against the schema and the anonymity scan. Exits with 0 if it is clean, otherwise with 1.
 fn check(context: &Context, input: &Input) -> Result<ExitCode, CliError> {
     let hits = verify(&input.read()?, &collect_identity());
     print(context.format, &hits, |hits| {
         if hits.is_empty() {
-            return "Clean: nothing in it is unknown, and nothing points to a person or a machine.".to_owned();
+            return "Clean: only known fields, and nothing that identifies a person or a machine.".to_owned();
         }
         let row = |hit: &Hit| vec![hit.net.to_string(), hit.rule.to_owned(), hit.field.clone()];
-        rows(&["NET", "RULE", "FIELD"], hits.iter().map(row).collect())
+        rows(&["NET", "RULE", "FIELD"], hits.iter().map(row).collect(), "")
     })?;
     Ok(if hits.is_empty() { ExitCode::Clean } else { ExitCode::General })
 }
@@ -125,7 +128,7 @@ fn explain(context: &Context, from: Option<&std::path::PathBuf>) -> Result<(), C
             }
             .read()?;
             serde_json::from_slice::<Observation>(&bytes).map_err(|error| {
-                CliError::new("INVALID_INPUT", format!("`{}` is no observation: {error}", path.display()))
+                CliError::new("INVALID_INPUT", format!("`{}` is not a recorded environment: {error}", path.display()))
                     .guided(r#"expected {"os":"linux","env":{…},"files":["/path"],"file_contents":{"/path":"text"},"tty":false}"#)
             })?
         }
@@ -168,20 +171,20 @@ async fn switch(context: &Context, link: &CoreLink, on: bool) -> Result<(), CliE
 }
 
 impl Input {
-    /// The file's bytes, or standard input's.
+    /// Reads the file, or standard input.
     fn read(&self) -> Result<Vec<u8>, CliError> {
         let (named, read) = match self.file.as_deref() {
             Some(path) if path != Path::new("-") => {
-                (format!("`{}`", path.display()), files::read_bounded(path, LARGEST_INPUT))
+                (format!("`{}`", path.display()), files::read_bounded(path, MAX_INPUT))
             }
-            _ => ("the standard input".to_owned(), read_standard_input()),
+            _ => ("standard input".to_owned(), read_standard_input()),
         };
-        read.map_err(|error| CliError::new("INVALID_INPUT", format!("{named} cannot be read: {error}")))
+        read.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read {named}: {error}")))
     }
 }
 
 fn read_standard_input() -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().take(LARGEST_INPUT).read_to_end(&mut bytes)?;
+    std::io::stdin().lock().take(MAX_INPUT).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! `mcpproxy tools …` and `mcpproxy call …`: what AI clients can find and call, for a person at a terminal.
+//! `mcpproxy tools …` and `mcpproxy call …`: the tools that AI clients find and call, at a terminal.
 
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::client::path_segment;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
 use crate::contract::exit_code::ExitCode;
 
-/// A call may take as long as the core lets it; this is for a core that hangs.
+/// The core limits the duration of a call; this limit only catches a core that hangs.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> Result<(), CliError> {
@@ -34,18 +34,53 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
             let tools: ServerTools = client()?.get(&path).await?;
             print(context.format, &tools.tools, |tools| listed(tools))
         }
-        ToolsCommand::Search { words, limit } => {
-            let path = format!("/api/v1/index/search?q={}&limit={limit}", path_segment(&words.join(" ")));
+        ToolsCommand::Search { words, limit, explain } => {
+            let query = path_segment(&words.join(" "));
+            let path = format!("/api/v1/index/search?q={query}&limit={limit}&explain={explain}");
             let found: FoundTools = client()?.get(&path).await?;
+            if explain {
+                return print(context.format, &found, explained);
+            }
             print(context.format, &found.results, |found| {
-                let row = |found: &FoundTool| {
-                    let name = format!("{}:{}", found.tool.server_name, found.tool.name);
-                    vec![name, found.call_with.clone(), start(&found.tool.description)]
-                };
-                rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect())
+                let row =
+                    |found: &FoundTool| vec![name(found), found.call_with.clone(), start(&found.tool.description)];
+                rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), "No matching tools.")
             })
         }
     }
+}
+
+fn name(found: &FoundTool) -> String {
+    format!("{}:{}", found.tool.server_name, found.tool.name)
+}
+
+/// Each tool with what the words of the query add to its score, and how many searches of AI clients led to a call.
+fn explained(found: &FoundTools) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (rank, tool) in (1..).zip(&found.results) {
+        lines.push(format!("{rank}. {}  score {:.1}", name(tool), tool.score));
+        let Some(why) = &tool.explanation else { continue };
+        for word in &why.words {
+            lines.push(if word.matches.is_empty() {
+                format!("     {}: no match", word.word)
+            } else {
+                format!("     {}: {} adds {:.1}", word.word, word.matches, word.adds)
+            });
+        }
+        let percent = |share: f32| (100.0 * share).round();
+        lines.push(format!(
+            "     {}% of the tool's name is in the query, {}% of the query matches",
+            percent(why.share_of_name),
+            percent(why.share_of_query)
+        ));
+    }
+    if let Some(counts) = &found.counts {
+        lines.push(format!(
+            "Searches by AI clients since MCPProxy started: {}; {} led to a call ({} to the best tool, {} to one of the best five)",
+            counts.searches, counts.led_to_call, counts.called_best, counts.called_first_five
+        ));
+    }
+    lines.join("\n")
 }
 
 fn listed(tools: &[ServerTool]) -> String {
@@ -53,10 +88,10 @@ fn listed(tools: &[ServerTool]) -> String {
         let name = format!("{}:{}", tool.server_name, tool.name);
         vec![name, state(tool).to_owned(), start(&tool.description)]
     };
-    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect())
+    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect(), "No tools.")
 }
 
-/// Switches tools on or off, by the running core or in the configuration.
+/// Turns tools on or off, through the running core or in the configuration file.
 async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) -> Result<(), CliError> {
     let named = tools.iter().map(|id| tool_id::split(id));
     let named: Vec<(&str, &str)> =
@@ -74,25 +109,25 @@ async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) 
                 .map_err(|error| config_error(&error))?,
         }
     }
-    let done: Vec<Switched<'_>> = tools.iter().map(|tool| Switched { tool, enabled: on }).collect();
+    let done: Vec<ToolSwitch<'_>> = tools.iter().map(|tool| ToolSwitch { tool, enabled: on }).collect();
     print(context.format, &done, |done| {
-        let lines = done.iter().map(|done| format!("`{}` is {}.", done.tool, if on { "on" } else { "off" }));
+        let lines = done.iter().map(|done| format!("Turned {} `{}`.", if on { "on" } else { "off" }, done.tool));
         lines.collect::<Vec<_>>().join("\n")
     })
 }
 
 #[derive(Serialize)]
-struct Switched<'a> {
+struct ToolSwitch<'a> {
     tool: &'a str,
     enabled: bool,
 }
 
-/// The start of a server's own text.
+/// The start of a description.
 fn start(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// Calls a tool and prints what it answers; exit code 1 when the tool says that it failed.
+/// Calls a tool and prints its result. Exits with 1 if the tool reports an error.
 pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> Result<ExitCode, CliError> {
     let (intent, options) = match command {
         CallCommand::Read(options) => (Intent::Read, options),
@@ -102,7 +137,7 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
     let arguments = arguments(options)?;
     let client = link.running().ok_or_else(no_core)?.clone().with_answer_limit(LONGEST_CALL);
     if std::io::stderr().is_terminal() {
-        eprintln!("calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
+        eprintln!("Calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
     }
     let body = json!({"tool_name": intent.tool(), "arguments": arguments});
     let result: Value = client.post("/api/v1/tools/call", Some(&body)).await?;
@@ -116,10 +151,10 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
     if text == "-" {
         text.clear();
         let read = std::io::stdin().lock().read_to_string(&mut text);
-        read.map_err(|error| CliError::new("INVALID_INPUT", format!("standard input: {error}")))?;
+        read.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read standard input: {error}")))?;
     }
     let args: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|error| CliError::new("INVALID_INPUT", format!("the tool's arguments are no JSON object: {error}")))?;
+        .map_err(|error| CliError::new("INVALID_INPUT", format!("-j is not a valid JSON object: {error}")))?;
     let mut arguments = Map::from_iter([
         ("name".to_owned(), json!(options.tool)),
         ("args".to_owned(), json!(args)),
@@ -129,14 +164,14 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
     Ok(arguments)
 }
 
-/// The texts of a result, as they are but for what could drive the terminal; other contents by their kind.
+/// The text of a result without control characters; other content is named by its type.
 fn texts(result: &Value) -> String {
     let contents = result.get("content").and_then(Value::as_array).into_iter().flatten();
     let shown = contents.map(|content| match content.get("text").and_then(Value::as_str) {
         Some(text) => text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect(),
         None => {
             let kind = content.get("type").and_then(Value::as_str).unwrap_or("content");
-            format!("[{kind}: see it with -o json]")
+            format!("[{kind}: shown with -o json]")
         }
     });
     shown.collect::<Vec<String>>().join("\n")
@@ -149,7 +184,7 @@ mod tests {
     #[test]
     fn a_result_cannot_drive_the_terminal_and_keeps_its_lines() {
         let result = json!({"content": [{"type": "text", "text": "a\n\u{1b}[31mb"}, {"type": "image", "data": ""}]});
-        assert_eq!(texts(&result), "a\n[31mb\n[image: see it with -o json]");
+        assert_eq!(texts(&result), "a\n[31mb\n[image: shown with -o json]");
         assert_eq!(texts(&json!({})), "");
     }
 }

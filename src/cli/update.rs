@@ -1,4 +1,4 @@
-//! `mcpproxy update`: is a newer version out?
+//! `mcpproxy update`: checks for a newer version.
 
 use serde::Serialize;
 
@@ -10,20 +10,21 @@ use crate::contract::api::{Info, Update};
 use crate::server::jobs::check_for_updates::{LIMIT, check_now};
 
 #[derive(Debug, Serialize)]
-struct Shown {
-    /// Of the running core; of this program where none runs.
+struct UpdateReport {
+    /// The version of the running core, or of this program if none runs.
     current_version: String,
     #[serde(flatten)]
     update: Update,
 }
 
-/// Looks now, whatever is configured of looking unasked.
+/// Checks now, even if automatic checks are off.
 pub async fn update(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let (current_version, update) = match link.running() {
         Some(client) => {
             let info: Info = client.clone().with_answer_limit(LIMIT * 3).get("/api/v1/info?refresh=true").await?;
-            let silent =
-                || CliError::new("OPERATION_FAILED", "the running core does not say whether a newer version is out");
+            let silent = || {
+                CliError::new("OPERATION_FAILED", "could not check for updates: the running core returned no result")
+            };
             (info.version, info.update.ok_or_else(silent)?)
         }
         None => {
@@ -34,17 +35,17 @@ pub async fn update(context: &Context, link: &CoreLink) -> Result<(), CliError> 
     if let Some(error) = update.check_error {
         return Err(CliError::new("OPERATION_FAILED", error));
     }
-    let shown = Shown {
+    let report = UpdateReport {
         current_version,
         update,
     };
-    print(context.format, &shown, table)
+    print(context.format, &report, table)
 }
 
-fn table(shown: &Shown) -> String {
+fn table(shown: &UpdateReport) -> String {
     let have = &shown.current_version;
     match shown.update.news() {
-        Some((version, page)) => format!("Version {version} is out, and this is {have}: {page}"),
-        None => format!("This is {have}, and no newer version is out."),
+        Some((version, page)) => format!("Version {version} is available (this is {have}): {page}"),
+        None => format!("mcpproxy {have} is up to date."),
     }
 }

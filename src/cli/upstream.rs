@@ -1,4 +1,4 @@
-//! `mcpproxy upstream …`: through the running core, or in the configuration file when none runs.
+//! `mcpproxy upstream …`: asks the running core, or edits the configuration file when none runs.
 
 use std::io::{BufRead, Write};
 
@@ -15,8 +15,12 @@ use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::api::{Approved, LoginStarted, Server, ServerAction, ServerTool, ServerTools, Servers};
 
+/// Printed instead of an empty list.
+const NO_SERVERS: &str = "No servers yet. Add one: mcpproxy upstream add NAME -- COMMAND";
+
+/// What a command did to a server's entry.
 #[derive(Debug, Serialize)]
-struct Done {
+struct Change {
     name: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     added: bool,
@@ -28,9 +32,9 @@ struct Done {
     sentence: String,
 }
 
-impl Done {
-    fn new(name: &str, sentence: String) -> Done {
-        Done {
+impl Change {
+    fn new(name: &str, sentence: String) -> Change {
+        Change {
             name: name.to_owned(),
             added: false,
             removed: false,
@@ -44,40 +48,37 @@ pub async fn add(context: &Context, link: &CoreLink, options: AddArguments) -> R
     let entry = entry(&options, context.store.load().map_or(true, |config| config.quarantines()))?;
     let name = options.name.as_str();
     let waits = entry.get("quarantined") == Some(&json!(true));
-    let waiting = || {
-        format!(
-            "Added `{name}`; it waits for your approval: `mcpproxy upstream approve {name}` lets its program run and its tools be called."
-        )
-    };
+    let waiting =
+        || format!("Added `{name}`. It will not run until you approve it:\n  mcpproxy upstream approve {name}");
     let outcome = match link.running() {
         Some(client) => {
             let sent: Result<ServerAction, CallError> = client.post("/api/v1/servers", Some(&entry)).await;
             match sent {
                 Ok(_) if waits => Ok(waiting()),
-                Ok(_) => Ok(format!("Added `{name}`; the core is starting it.")),
+                Ok(_) => Ok(format!("Added `{name}`. It is starting.")),
                 Err(CallError::Status { code: 409, .. }) => Err(None),
                 Err(error) => Err(Some(CliError::from(error))),
             }
         }
         None => match link.edit_file(context, |document| document.add_server(name, entry.clone())) {
             Ok(()) if waits => Ok(waiting()),
-            Ok(()) => Ok(format!("Added `{name}`; it starts with the core, which is not running now.")),
+            Ok(()) => Ok(format!("Added `{name}`. It will start with MCPProxy, which is not running.")),
             Err(StoreError::Edit(EditError::Exists(_))) => Err(None),
             Err(error) => Err(Some(config_error(&error))),
         },
     };
     let done = match outcome {
-        Ok(sentence) => Done {
+        Ok(sentence) => Change {
             added: true,
-            ..Done::new(name, sentence)
+            ..Change::new(name, sentence)
         },
-        Err(None) if options.if_not_exists => Done {
+        Err(None) if options.if_not_exists => Change {
             skipped: true,
-            ..Done::new(name, format!("`{name}` is there already; nothing was changed."))
+            ..Change::new(name, format!("A server named `{name}` already exists; nothing changed."))
         },
         Err(None) => {
-            return Err(CliError::new("INVALID_INPUT", format!("a server called `{name}` is there already"))
-                .guided("choose another name, or remove that one first"));
+            return Err(CliError::new("INVALID_INPUT", format!("a server named `{name}` already exists"))
+                .guided(format!("choose another name, or remove it first: mcpproxy upstream remove {name}")));
         }
         Err(Some(error)) => return Err(error),
     };
@@ -100,14 +101,15 @@ pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
                 health.summary,
             ]
         };
-        rows(&["NAME", "PROTOCOL", "TOOLS", "STATUS", "SUMMARY"], servers.iter().map(row).collect())
+        rows(&["NAME", "PROTOCOL", "TOOLS", "STATUS", "SUMMARY"], servers.iter().map(row).collect(), NO_SERVERS)
     })
 }
 
 pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArguments) -> Result<(), CliError> {
     let name = options.name.as_str();
     if !options.yes && context.format == Format::Table && !confirmed(name) {
-        return print(context.format, &Done::new(name, "Operation cancelled".into()), |done| done.sentence.clone());
+        return Err(CliError::new("OPERATION_FAILED", format!("did not remove `{name}`"))
+            .guided("use --yes to remove without asking"));
     }
     let unknown = match link.running() {
         Some(client) => match client.delete::<ServerAction>(&server_path(name)).await {
@@ -122,13 +124,13 @@ pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArgument
         },
     };
     let done = match (unknown, options.if_exists) {
-        (false, _) => Done {
+        (false, _) => Change {
             removed: true,
-            ..Done::new(name, format!("Removed `{name}`."))
+            ..Change::new(name, format!("Removed `{name}`."))
         },
-        (true, true) => Done {
+        (true, true) => Change {
             skipped: true,
-            ..Done::new(name, format!("No server is called `{name}`; nothing was changed."))
+            ..Change::new(name, format!("No server is named `{name}`; nothing changed."))
         },
         (true, false) => return Err(not_found(name)),
     };
@@ -163,13 +165,24 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
             }
         }
     };
-    print(context.format, &done, |done| format!("`{}`: {} done.", done.server, done.action))
+    print(context.format, &done, |done| format!("{} `{}`.", past(&done.action), done.server))
 }
 
-/// Signs in to a server: tells where, and waits until the person has.
+/// The first word of the sentence that reports an action.
+fn past(action: &str) -> &str {
+    match action {
+        "enable" => "Enabled",
+        "disable" => "Disabled",
+        "restart" => "Restarting",
+        "logout" => "Signed out of",
+        other => other,
+    }
+}
+
+/// Signs in to a server: prints the URL to open and waits for the result.
 pub async fn login(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
     let client = link.running().ok_or_else(no_core)?;
-    // Before anything happens: no change is missed then.
+    // Subscribed first, so that no event is missed.
     let mut events = client.events().await?;
     let path = format!("{}/login", server_path(name));
     let started: LoginStarted = client.post(&path, None).await.map_err(|error| match &error {
@@ -192,24 +205,23 @@ pub async fn login(context: &Context, link: &CoreLink, name: &str) -> Result<(),
                 return print(context.format, &done, |done| format!("Signed in to `{}`.", done.server));
             }
             if !server.connecting {
-                let before = "the sign-in failed; the one of before stays".to_owned();
-                let why = server.last_error.unwrap_or(before);
-                return Err(CliError::new("OPERATION_FAILED", why));
+                let still = || "sign-in failed; you are still signed in as before".to_owned();
+                let cause = server.last_error.unwrap_or_else(still);
+                return Err(CliError::new("OPERATION_FAILED", cause));
             }
         }
         if events.next().await.is_none() {
-            return Err(CliError::new("CONNECTION_FAILED", "the core ended before anybody signed in"));
+            return Err(CliError::new("CONNECTION_FAILED", "could not sign in: MCPProxy stopped"));
         }
     }
 }
 
-/// A server's tools with their approval.
+/// Lists a server's tools with their approval state.
 pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
     let client = link.running().ok_or_else(no_core)?;
     let path = format!("{}/tools", server_path(name));
     let tools: ServerTools = client.get(&path).await.map_err(|error| missing(error, name))?;
     print(context.format, &tools, |tools| {
-        // A server's own text: its control characters are not for this terminal.
         let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
         let row = |tool: &ServerTool| {
             vec![
@@ -219,11 +231,11 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
                 shown(&tool.description),
             ]
         };
-        rows(&["NAME", "STATE", "CHANGED", "DESCRIPTION"], tools.tools.iter().map(row).collect())
+        rows(&["NAME", "STATE", "CHANGED", "DESCRIPTION"], tools.tools.iter().map(row).collect(), "No tools.")
     })
 }
 
-/// Approves tools of a server.
+/// Approves a server, or tools of it.
 pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[String]) -> Result<(), CliError> {
     let Some(client) = link.running() else {
         return approve_in_file(context, link, name, tools);
@@ -232,7 +244,7 @@ pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[St
     if tools.is_empty() && servers.servers.iter().any(|server| server.name == name && server.quarantined) {
         let path = format!("{}/unquarantine", server_path(name));
         let done: ServerAction = client.post(&path, None).await.map_err(|error| missing(error, name))?;
-        return print(context.format, &done, |done| format!("`{}` approved; it is being started.", done.server));
+        return print(context.format, &done, |done| format!("Approved `{}`. It is starting.", done.server));
     }
     let path = format!("{}/tools/approve", server_path(name));
     let body = if tools.is_empty() { json!({"approve_all": true}) } else { json!({"tools": tools}) };
@@ -240,7 +252,7 @@ pub async fn approve(context: &Context, link: &CoreLink, name: &str, tools: &[St
     print(context.format, &done, |done| format!("{}.", done.message))
 }
 
-/// Lets a server in that waits as a whole; tools can only be approved while their server runs.
+/// Approves a new server in the file. Tools can only be approved while their server runs.
 fn approve_in_file(context: &Context, link: &CoreLink, name: &str, tools: &[String]) -> Result<(), CliError> {
     let config = context.store.load().map_err(|error| config_error(&error))?;
     if !tools.is_empty() || !config.servers.iter().any(|server| server.name == name && server.quarantined) {
@@ -248,29 +260,26 @@ fn approve_in_file(context: &Context, link: &CoreLink, name: &str, tools: &[Stri
     }
     link.edit_file(context, |document| document.set_in_server(name, "quarantined", json!(false)))
         .map_err(|error| config_error(&error))?;
-    let sentence = format!("`{name}` approved; it starts with the core, which is not running now.");
-    print(context.format, &Done::new(name, sentence), |done| done.sentence.clone())
+    let sentence = format!("Approved `{name}`. It will start with MCPProxy, which is not running.");
+    print(context.format, &Change::new(name, sentence), |done| done.sentence.clone())
 }
 
-/// The entry as it is written; a new server waits for approval where that is on.
+/// The entry to write. With quarantine on, a new server needs approval.
 fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     let invalid = |message: String| CliError::new("INVALID_INPUT", message);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if options.name.is_empty() || options.name.len() > 64 || !options.name.chars().all(allowed) {
-        return Err(invalid(format!(
-            "`{}` is no server name: expected 1 to 64 letters, digits, `-` and `_`",
-            options.name
-        )));
+        return Err(invalid(format!("invalid server name `{}`: use 1-64 letters, digits, `-` or `_`", options.name)));
     }
     let mut entry = Map::new();
     entry.insert("name".into(), json!(options.name));
     let transport = options.transport.as_deref();
     match (&options.url, options.command.split_first()) {
         (Some(_), None) if transport == Some("stdio") => {
-            return Err(invalid("`--transport stdio` is for a command, and this is an address".to_owned()));
+            return Err(invalid("`--transport stdio` needs a command, not a URL".to_owned()));
         }
         (None, Some(_)) if transport.is_some_and(|kind| !matches!(kind, "stdio" | "auto")) => {
-            return Err(invalid("a command is spoken to over stdio: `--transport` is for addresses".to_owned()));
+            return Err(invalid("`--transport` needs a URL: a command always uses stdio".to_owned()));
         }
         (Some(url), None) => {
             entry.insert("protocol".into(), json!(transport.unwrap_or("streamable-http")));
@@ -282,7 +291,7 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
             entry.insert("args".into(), json!(arguments));
         }
         _ => {
-            return Err(invalid("expected either an address, or `--` and a command".to_owned()).guided(
+            return Err(invalid("expected either a URL, or `--` and a command".to_owned()).guided(
                 "for example: mcpproxy upstream add files -- npx -y @modelcontextprotocol/server-filesystem ~",
             ));
         }
@@ -290,8 +299,8 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     let mut headers = Map::new();
     for pair in &options.header {
         let Some((name, value)) = pair.split_once(':').filter(|(name, _)| !name.trim().is_empty()) else {
-            // What follows may be a secret: it is not repeated.
-            return Err(invalid("`--header`: expected `NAME: VALUE`".to_owned()));
+            // The value may be a secret, so it is not repeated.
+            return Err(invalid("invalid `--header`: expected `NAME: VALUE`".to_owned()));
         };
         headers.insert(name.trim().to_owned(), json!(value.trim()));
     }
@@ -301,7 +310,7 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     let mut environment = Map::new();
     for pair in &options.env {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(invalid(format!("`--env {pair}`: expected NAME=VALUE")));
+            return Err(invalid(format!("invalid `--env {pair}`: expected NAME=VALUE")));
         };
         environment.insert(name.to_owned(), json!(value));
     }
@@ -327,7 +336,7 @@ fn configured(context: &Context) -> Result<Vec<Server>, CliError> {
         enabled: server.enabled,
         quarantined: server.quarantined,
         protocol: server.effective_protocol().word().to_owned(),
-        status: "no core runs".to_owned(),
+        status: "not running".to_owned(),
         url: server.url.clone(),
         command: server.command.clone(),
         args: server.args.clone(),

@@ -1,31 +1,32 @@
-//! Readers for values that the existing core writes in a form of its own: `null`, empty strings and Go durations.
+//! Deserializers for values in the existing core's style: `null`, empty strings and Go durations.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+/// Reads `null` as the default value.
 pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The existing core writes an empty text for what is not set.
-pub(crate) fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|text| !text.is_empty()))
+/// Reads an empty string as `None`: the existing core writes unset values that way.
+pub(crate) fn string_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value: Option<String> = Option::deserialize(deserializer)?;
+    Ok(value.filter(|text| !text.is_empty()))
 }
 
-/// Reads a Go duration, a text such as `90s`, `2m` or `1h30m`.
+/// Reads a Go duration such as `90s`, `2m` or `1h30m`.
 pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    let Some(text) = said.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration, expected a text such as `90s` or `2m`"));
+    let value: Option<String> = Option::deserialize(deserializer)?;
+    let Some(text) = value.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let wrong = || serde::de::Error::custom(format!("invalid duration `{text}`; expected e.g. `90s` or `2m`"));
     let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(signed).map(Some).map_err(|_| wrong())
 }
 
-/// The default of a switch that is on unless turned off.
+/// The default of a setting that is on.
 pub(crate) fn yes() -> bool {
     true
 }

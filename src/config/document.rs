@@ -1,23 +1,26 @@
-//! The configuration file as a document: edits touch their own keys and leave every other one as it is.
+//! The configuration file as a JSON document. An edit changes its own keys and keeps all others.
 
 use serde_json::{Map, Value, json};
 
-/// A configuration's JSON object, in the order a person wrote it.
+/// The JSON object of a configuration, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document(Map<String, Value>);
 
 /// Why an edit was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    #[error("a server called `{0}` is there already")]
+    #[error("a server named `{0}` already exists")]
     Exists(String),
-    #[error("no server is called `{0}`")]
+    #[error("no server is named `{0}`")]
     Unknown(String),
-    /// The text is no JSON object, or `mcpServers` is no list.
-    #[error("the configuration cannot be edited: {0}")]
+    /// The entry differs from the one that was shown for approval.
+    #[error("server `{0}` has changed since it was shown: review it again")]
+    Changed(String),
+    /// The text is not a JSON object, or `mcpServers` is not an array.
+    #[error("could not edit the configuration: {0}")]
     Shape(String),
     #[error(
-        "`{0}` is the only tool that `enabled_tools` lets in, and an empty list lets in all: disable the server instead"
+        "`{0}` is the last tool in `enabled_tools`, and an empty array turns all tools on: disable the server instead"
     )]
     LastOne(String),
 }
@@ -32,7 +35,7 @@ impl Document {
         Document(map)
     }
 
-    /// Reads a document; an empty text is an empty one.
+    /// Reads a document. Empty text is an empty document.
     ///
     /// # Errors
     /// [`EditError::Shape`].
@@ -44,7 +47,7 @@ impl Document {
         serde_json::from_str(text).map(Document).map_err(|error| EditError::Shape(error.to_string()))
     }
 
-    /// Whether nothing is in it.
+    /// Whether the document has no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -56,16 +59,34 @@ impl Document {
         text
     }
 
-    /// The document for a reader: what may be a secret shows its length only.
+    /// The document with every possible secret replaced by its length.
     pub fn masked(&self) -> Value {
         let mut value = Value::Object(self.0.clone());
         mask(&mut value);
         value
     }
 
-    /// The value of a top-level key.
+    /// The entries of all servers by name.
+    pub fn entries(&self) -> Vec<(String, Map<String, Value>)> {
+        let servers = self.0.get("mcpServers").map(servers_as_array).unwrap_or_default();
+        let named = |server: Value| match server {
+            Value::Object(entry) => Some((entry.get("name")?.as_str()?.to_owned(), entry)),
+            _ => None,
+        };
+        servers.into_iter().filter_map(named).collect()
+    }
+
+    /// A setting at the top level.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
+    }
+
+    /// The entry of an upstream server.
+    ///
+    /// # Errors
+    /// [`EditError::Unknown`], [`EditError::Shape`].
+    pub fn entry(&mut self, name: &str) -> Result<&Map<String, Value>, EditError> {
+        self.server(name).map(|entry| &*entry)
     }
 
     /// Sets the API key.
@@ -84,10 +105,10 @@ impl Document {
         }
     }
 
-    /// Merges a part into the document: objects merge, everything else is replaced.
+    /// Merges a part into the document: objects are merged, other values replaced.
     ///
     /// # Errors
-    /// None; the signature is that of every edit.
+    /// None; every edit has this signature.
     pub fn merge(&mut self, part: Map<String, Value>) -> Result<(), EditError> {
         merge_objects(&mut self.0, part);
         Ok(())
@@ -126,7 +147,7 @@ impl Document {
         Ok(())
     }
 
-    /// What a key of an upstream server is set to.
+    /// The value of a key of an upstream server.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`].
@@ -134,13 +155,22 @@ impl Document {
         Ok(self.server(name)?.get(key))
     }
 
-    /// Takes a key out of an upstream server's entry.
+    /// Removes a key of an upstream server.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`].
     pub fn remove_in_server(&mut self, name: &str, key: &str) -> Result<(), EditError> {
         self.server(name)?.shift_remove(key);
         Ok(())
+    }
+
+    /// The names of all upstream servers.
+    ///
+    /// # Errors
+    /// [`EditError::Shape`].
+    pub fn server_names(&mut self) -> Result<Vec<String>, EditError> {
+        let name = |server: &Value| server.get("name").and_then(Value::as_str).map(str::to_owned);
+        Ok(self.servers()?.iter().filter_map(name).collect())
     }
 
     fn server(&mut self, name: &str) -> Result<&mut Map<String, Value>, EditError> {
@@ -153,11 +183,32 @@ impl Document {
         if servers.is_null() {
             *servers = json!([]);
         }
-        servers.as_array_mut().ok_or_else(|| EditError::Shape("`mcpServers` is no list".into()))
+        if servers.is_object() {
+            *servers = Value::Array(servers_as_array(servers));
+        }
+        servers.as_array_mut().ok_or_else(|| EditError::Shape("`mcpServers` is not an array".into()))
     }
 }
 
-/// What stands where a secret was; no text of a configuration contains it, so that a masked copy is not written back.
+/// The servers as an array. Other programs write an object of entries by name; both forms are read.
+pub fn servers_as_array(servers: &Value) -> Vec<Value> {
+    let Value::Object(by_name) = servers else {
+        return servers.as_array().cloned().unwrap_or_default();
+    };
+    let named = |(name, entry): (&String, &Value)| {
+        let mut named = Map::from_iter([("name".to_owned(), json!(name))]);
+        for (key, value) in entry.as_object().into_iter().flatten().filter(|(key, _)| *key != "name") {
+            match key.as_str() {
+                "disabled" => named.insert("enabled".to_owned(), json!(value != &json!(true))),
+                _ => named.insert(key.clone(), value.clone()),
+            };
+        }
+        Value::Object(named)
+    };
+    by_name.iter().map(named).collect()
+}
+
+/// Replaces a secret. No configuration contains it, so a masked copy that is sent back can be recognised.
 pub const MASK: &str = "••••";
 
 fn mask(value: &mut Value) {
@@ -168,7 +219,7 @@ fn mask(value: &mut Value) {
             for (key, value) in map {
                 let name = key.to_lowercase();
                 match value {
-                    Value::Object(texts) if name == "env" || name == "headers" => texts.values_mut().for_each(hide),
+                    Value::Object(values) if name == "env" || name == "headers" => values.values_mut().for_each(hide),
                     Value::String(_) if SECRET.iter().any(|word| name.contains(word)) => hide(value),
                     Value::String(url) if name == "url" && url.contains(['@', '?']) => hide(value),
                     other => mask(other),
@@ -208,7 +259,7 @@ mod tests {
         r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50]}}"#;
 
     #[test]
-    fn what_this_core_does_not_know_survives_every_edit_in_its_order() {
+    fn unknown_keys_survive_every_edit_in_their_order() {
         let mut document = Document::parse(WRITTEN).unwrap();
         document.set_api_key("k");
         document.add_server("b", json!({"name": "b", "command": "x"})).unwrap();
@@ -250,6 +301,19 @@ mod tests {
         assert_eq!(document.add_server("a", json!({})), Err(EditError::Exists("a".into())));
         assert_eq!(document.remove_server("c"), Err(EditError::Unknown("c".into())));
         assert!(Document::parse("[]").is_err());
-        assert!(Document::parse(r#"{"mcpServers":{}}"#).unwrap().add_server("a", json!({})).is_err());
+        assert!(Document::parse(r#"{"mcpServers":7}"#).unwrap().add_server("a", json!({})).is_err());
+    }
+
+    #[test]
+    fn servers_by_name_are_read_and_become_an_array_with_the_first_edit() {
+        let text = r#"{"mcpServers": {"a": {"command": "x", "disabled": true}, "b": {"url": "http://h/"}}}"#;
+        let mut document = Document::parse(text).unwrap();
+        let names: Vec<String> = document.entries().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(document.add_server("b", json!({})), Err(EditError::Exists("b".into())));
+        document.set_in_server("b", "enabled", json!(false)).unwrap();
+        let edited: Value = serde_json::from_str(&document.text()).unwrap();
+        assert_eq!(edited["mcpServers"][0], json!({"name": "a", "command": "x", "enabled": false}));
+        assert_eq!(edited["mcpServers"][1], json!({"name": "b", "url": "http://h/", "enabled": false}));
     }
 }

@@ -1,10 +1,9 @@
-//! Whether a server is to run shut off from the computer: `docker_isolation`, and `isolation` of its entry. The existing core
-//! does that; this one cannot, and starts no such server as if nothing were said. The rules are the existing core's.
+//! Isolation settings: `docker_isolation`, and `isolation` of a server, with the rules of the existing core.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::deserialize::text_or_none;
+use crate::config::deserialize::string_or_none;
 
 /// Isolation from this computer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -13,21 +12,22 @@ pub struct Isolation {
     #[serde(default)]
     pub enabled: Option<bool>,
     /// `docker`, `sandbox` or `none`. Takes precedence over `enabled`.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub mode: Option<String>,
 }
 
+/// The mode without isolation.
 pub(crate) const NONE: &str = "none";
 
 impl Isolation {
-    /// What a server's own words and those for all come to.
+    /// The isolation of a server, given the settings for all servers.
     pub(crate) fn within(&self, all: &Isolation) -> Isolation {
-        let of_all = match (&all.mode, all.enabled) {
+        let default = match (&all.mode, all.enabled) {
             (Some(mode), _) => mode.as_str(),
             (None, Some(true)) => "docker",
             (None, _) => NONE,
         };
-        let inherited = if self.enabled == Some(false) { NONE } else { of_all };
+        let inherited = if self.enabled == Some(false) { NONE } else { default };
         Isolation {
             enabled: self.enabled,
             mode: Some(self.mode.as_deref().unwrap_or(inherited).to_owned()),

@@ -1,7 +1,7 @@
-//! `mcp_config.json` as this core reads it: the existing core's format (contract: cli-config-telemetry §3).
+//! `mcp_config.json`, in the format of the existing core (contract: cli-config-telemetry §3).
 //!
-//! Only what this core acts on is typed. Everything else a person or another program wrote stays in the
-//! [`document`] and is written back as it was.
+//! Only the settings that this core uses have types. All other keys stay in the [`document`] and are written back
+//! unchanged.
 
 mod deserialize;
 pub mod document;
@@ -25,6 +25,7 @@ use serde::{Deserialize, Deserializer};
 use crate::config::deserialize::{null_as_default, optional_duration, text_or_none, yes};
 use crate::config::isolation::Isolation;
 use crate::config::profiles::ProfileConfig;
+use crate::config::server::servers;
 use crate::config::serving::{Concurrency, RoutingMode, TlsConfig};
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
@@ -36,7 +37,7 @@ pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
 #[serde(expecting = "an object of settings")]
 pub struct Config {
     /// Address that the core listens on, `host:port`. `:port` means every network interface.
-    #[serde(default = "default_listen", deserialize_with = "text_or_default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "string_or_default_listen")]
     #[schemars(with = "Option<String>")]
     pub listen: String,
     /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
@@ -56,7 +57,7 @@ pub struct Config {
     #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
     /// The servers.
-    #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[serde(default, rename = "mcpServers", deserialize_with = "servers")]
     #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
     /// Hides the tools that manage servers from AI clients.
@@ -65,6 +66,13 @@ pub struct Config {
     /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
+    /// Offers the tools that manage servers to every AI client. Without it, a client gets them at `/mcp?management=true`.
+    #[serde(default)]
+    pub enable_management_tools: bool,
+    /// Largest size, in tokens, of all tools together at which `/mcp` offers them directly instead of the search. 0 turns this off.
+    #[serde(default = "default_direct_up_to_tokens")]
+    #[schemars(with = "Option<usize>")]
+    pub direct_up_to_tokens: usize,
     /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
@@ -82,7 +90,7 @@ pub struct Config {
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// Detail of a search result if the client does not choose: `full` or `compact`.
+    /// Detail of a search result if the client does not choose: `full` or `compact`. By default the best two tools are in full.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
     /// Longest duration of a tool call, such as `90s` or `2m`.
@@ -173,7 +181,7 @@ pub struct TelemetryConfig {
     pub endpoint: Option<String>,
 }
 
-/// Why a configuration cannot be used: where, and what was expected there.
+/// Why a configuration cannot be used, with the position of the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}`, line {line}, column {column}: {problem}", path.display())]
 pub struct ConfigError {
@@ -184,22 +192,22 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Whether new servers and new tools wait for a person.
+    /// Whether new servers and new tools need approval.
     pub fn quarantines(&self) -> bool {
         self.quarantine_enabled != Some(false)
     }
 
-    /// Reads a configuration; an empty text means every default.
+    /// Reads a configuration. Empty text means all defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] with the place of the first mistake.
+    /// [`ConfigError`] with the position of the first error.
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        // serde takes a list for a struct, its fields in order: nobody means that here.
+        // serde would accept an array as the fields in order.
         if text.trim_start().starts_with('[') {
             let (line, column) = position(text, "[");
-            let problem = "invalid type: list, expected an object of settings".to_owned();
+            let problem = "expected an object of settings, found an array".to_owned();
             return Err(ConfigError {
                 path: path.to_path_buf(),
                 line,
@@ -221,7 +229,7 @@ impl Config {
         for server in &mut config.servers {
             server.isolation = server.isolation.within(&config.docker_isolation);
         }
-        match config.mistake() {
+        match config.semantic_error() {
             None => Ok(config),
             Some((needle, problem)) => {
                 let (line, column) = position(text, &needle);
@@ -244,7 +252,7 @@ impl Config {
         }
     }
 
-    /// The settings that differ and are read at the start of the core only.
+    /// The settings that differ and take effect only after a restart.
     pub fn needs_restart(&self, started: &Config) -> Vec<&'static str> {
         let differ = [
             ("listen", self.listen != started.listen),
@@ -259,12 +267,15 @@ impl Config {
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
-    /// What no type can say: the text to point at, and the sentence.
-    fn mistake(&self) -> Option<(String, String)> {
+    /// Errors that the types cannot express: the text to point at and the message.
+    fn semantic_error(&self) -> Option<(String, String)> {
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            let problem =
-                format!("`listen` is `{}`, expected `host:port`, for example `{}`", self.listen, names::DEFAULT_LISTEN);
+            let problem = format!(
+                "invalid `listen` `{}`: expected `host:port`, for example `{}`",
+                self.listen,
+                names::DEFAULT_LISTEN
+            );
             return Some((quoted(&self.listen), problem));
         }
         if let Some((name, problem)) = profiles::mistake(&self.profiles) {
@@ -276,21 +287,21 @@ impl Config {
             if server.name.is_empty() || server.name.contains(':') {
                 return Some((
                     named,
-                    format!("server name `{}`: expected one or more characters, none of them `:`", server.name),
+                    format!("invalid server name `{}`: it must not be empty or contain `:`", server.name),
                 ));
             }
             if !seen.insert(&server.name) {
-                return Some((named, format!("two servers are called `{}`: expected each name once", server.name)));
+                return Some((named, format!("two servers are named `{}`", server.name)));
             }
             let command = server.command.as_deref().is_some_and(|command| !command.is_empty());
             let url = server.url.as_deref().is_some_and(|url| !url.is_empty());
             match server.effective_protocol() {
                 Protocol::Stdio if !command => {
-                    return Some((named, format!("server `{}` has protocol stdio: expected a `command`", server.name)));
+                    return Some((named, format!("server `{}` has protocol stdio but no `command`", server.name)));
                 }
                 Protocol::Stdio => {}
                 _ if !url => {
-                    return Some((named, format!("server `{}`: expected a `command` or a `url`", server.name)));
+                    return Some((named, format!("server `{}` has neither a `command` nor a `url`", server.name)));
                 }
                 _ => {}
             }
@@ -299,14 +310,14 @@ impl Config {
     }
 }
 
-/// serde's sentence without its own "at line … column …", which the error carries as numbers.
+/// serde's message without "at line … column …", which the error holds as numbers.
 fn sentence(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
     if error.is_eof() { format!("{text}, expected more JSON") } else { text.to_owned() }
 }
 
-/// Line and column (from 1) of the last occurrence of `needle`: the second of two equal names is the mistake.
+/// Line and column (from 1) of the last occurrence of `needle`: of two equal names, the second is the error.
 fn position(text: &str, needle: &str) -> (usize, usize) {
     let Some(offset) = text.rfind(needle) else { return (1, 1) };
     let before = &text[..offset];
@@ -319,8 +330,13 @@ fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
 
+/// What a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
+fn default_direct_up_to_tokens() -> usize {
+    1000
+}
+
 fn default_tools_limit() -> usize {
-    15
+    10
 }
 
 fn default_response_limit() -> usize {
@@ -331,17 +347,17 @@ fn default_call_timeout() -> Duration {
     Duration::from_secs(120)
 }
 
-fn text_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let said: Option<String> = Option::deserialize(deserializer)?;
-    Ok(said.filter(|listen| !listen.is_empty()).unwrap_or_else(default_listen))
+fn string_or_default_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value: Option<String> = Option::deserialize(deserializer)?;
+    Ok(value.filter(|listen| !listen.is_empty()).unwrap_or_else(default_listen))
 }
 
 fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let said: Option<usize> = Option::deserialize(deserializer)?;
-    match said {
+    let value: Option<usize> = Option::deserialize(deserializer)?;
+    match value {
         None | Some(0) => Ok(default_tools_limit()),
         Some(limit) if limit <= 1000 => Ok(limit),
-        Some(limit) => Err(serde::de::Error::custom(format!("tools_limit is {limit}, expected 1 to 1000"))),
+        Some(limit) => Err(serde::de::Error::custom(format!("invalid tools_limit {limit}: use 1 to 1000"))),
     }
 }
 
@@ -370,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_word_on_approval_outranks_the_older_and_the_switch_both() {
+    fn auto_approve_tool_changes_wins_over_skip_quarantine_and_quarantine_enabled_over_both() {
         let trusts = |text: &str| parse(text).unwrap().servers[0].trusts_changes();
         let server = |more: &str| format!(r#""mcpServers":[{{"name":"a","command":"x"{more}}}]"#);
         assert!(!trusts(&format!("{{{}}}", server(""))));
@@ -396,7 +412,20 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_a_place_and_an_expectation() {
+    fn servers_by_name_are_read_as_other_programs_write_them() {
+        let config = parse(
+            r#"{"mcpServers": {"a": {"command": "x", "disabled": true}, "b": {"type": "http", "url": "http://h/"}}}"#,
+        )
+        .unwrap();
+        let found: Vec<_> = config.servers.iter().map(|server| (server.name.as_str(), server.enabled)).collect();
+        assert_eq!(found, [("a", false), ("b", true)]);
+        assert!(parse(r#"{"mcpServers": {"a": 7}}"#).is_err());
+        assert!(parse(r#"{"mcpServers": 7}"#).unwrap_err().problem.contains("expected an array of servers"));
+        assert!(parse(r#"{"mcpServers": null}"#).unwrap().servers.is_empty());
+    }
+
+    #[test]
+    fn an_error_has_a_position_and_says_what_was_expected() {
         let error = parse("{\n  \"listen\": 8080\n}").unwrap_err();
         assert_eq!((error.line, error.column), (2, 16));
         assert!(error.problem.contains("expected a string"), "{error}");
@@ -414,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_no_type_sees_has_a_place_too() {
+    fn an_error_that_no_type_catches_has_a_position_too() {
         let error =
             parse("{\"mcpServers\": [{\"name\":\"a\",\"command\":\"x\"},\n {\"name\":\"a\",\"command\":\"y\"}]}")
                 .unwrap_err();

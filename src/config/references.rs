@@ -1,24 +1,22 @@
-//! References in a server's entry, so that a secret need not be in the file: `${env:NAME}` stands for an environment variable of
-//! the core, `${keyring:NAME}` for a secret in the system's keychain.
+//! References in a server's entry, which keep secrets out of the file: `${env:NAME}` is an environment variable of the
+//! core, `${keyring:NAME}` a secret in the system keychain.
 
 use std::collections::BTreeSet;
 
 use crate::config::server::ServerConfig;
 
-/// Why an entry cannot be used as it is now.
+/// Why a reference has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
     #[error("the environment variable `{0}` is not set")]
     NotSet(String),
-    #[error("the keychain has no secret `{0}`: `mcpproxy secrets set {0}` puts it there; then restart the server")]
+    #[error("the keychain has no secret `{0}`: store it with `mcpproxy secrets set {0}`, then restart the server")]
     NotKept(String),
-    #[error(
-        "`${{{0}}}` is no reference that this version knows: `${{env:NAME}}` and `${{keyring:NAME}}` are; the entry is kept as it is"
-    )]
+    #[error("unknown reference `${{{0}}}`: this version supports `${{env:NAME}}` and `${{keyring:NAME}}`")]
     Unknown(String),
 }
 
-/// A piece of a text.
+/// A piece of a string.
 #[derive(Debug, PartialEq, Eq)]
 enum Piece<'a> {
     Plain(&'a str),
@@ -26,7 +24,7 @@ enum Piece<'a> {
     Reference(&'a str, &'a str),
 }
 
-/// The pieces of a text. Only `${word:…}` is a reference: `${HOME}` is for whatever shell reads it.
+/// Splits a string. Only `${word:…}` is a reference; `${HOME}` is left to a shell.
 fn pieces(mut text: &str) -> Vec<Piece<'_>> {
     let mut found = Vec::new();
     let mut searched = 0;
@@ -46,24 +44,24 @@ fn pieces(mut text: &str) -> Vec<Piece<'_>> {
     found
 }
 
-/// The texts of an entry that may hold references. Not the address: it ends in logs.
-fn texts(config: &mut ServerConfig) -> impl Iterator<Item = &mut String> {
+/// The strings of an entry that may hold references. Not the URL, because it appears in logs.
+fn strings(config: &mut ServerConfig) -> impl Iterator<Item = &mut String> {
     let entry = config.args.iter_mut().chain(config.env.values_mut()).chain(config.headers.values_mut());
     entry.chain(config.oauth.client_secret.iter_mut())
 }
 
-/// What a reference stands for.
+/// The kind of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// An environment variable.
     Variable,
-    /// A secret in the system's keychain.
+    /// A secret in the system keychain.
     Secret,
 }
 
 impl Kind {
-    fn of(word: &str) -> Option<Kind> {
-        match word {
+    fn from_name(name: &str) -> Option<Kind> {
+        match name {
             "env" => Some(Kind::Variable),
             "keyring" => Some(Kind::Secret),
             _ => None,
@@ -71,35 +69,35 @@ impl Kind {
     }
 }
 
-/// The names of this kind that a server's entry refers to.
+/// The names of this kind to which a server's entry refers.
 pub fn names(config: &ServerConfig, kind: Kind) -> BTreeSet<String> {
     let mut config = config.clone();
     let names = |text: &mut String| -> Vec<String> {
         let names = pieces(text).into_iter().filter_map(|piece| match piece {
-            Piece::Reference(word, name) if Kind::of(word) == Some(kind) => Some(name.to_owned()),
+            Piece::Reference(word, name) if Kind::from_name(word) == Some(kind) => Some(name.to_owned()),
             _ => None,
         });
         names.collect()
     };
-    texts(&mut config).flat_map(names).collect()
+    strings(&mut config).flat_map(names).collect()
 }
 
-/// The entry with its references replaced. The result is for starting the server only: it is neither shown nor written.
+/// The entry with its references replaced. Only for starting the server: it must not be shown or written.
 ///
 /// # Errors
-/// [`Unresolved`], for the first one that cannot be replaced.
+/// [`Unresolved`] for the first reference without a value.
 pub fn resolved<'a>(
     config: &ServerConfig,
     value: impl Fn(Kind, &str) -> Option<&'a str>,
 ) -> Result<ServerConfig, Unresolved> {
     let mut config = config.clone();
-    for text in texts(&mut config) {
+    for text in strings(&mut config) {
         let mut whole = String::with_capacity(text.len());
         for piece in pieces(text) {
             whole.push_str(match piece {
                 Piece::Plain(plain) => plain,
                 Piece::Reference(word, name) => {
-                    let kind = Kind::of(word).ok_or_else(|| Unresolved::Unknown(format!("{word}:{name}")))?;
+                    let kind = Kind::from_name(word).ok_or_else(|| Unresolved::Unknown(format!("{word}:{name}")))?;
                     value(kind, name).ok_or_else(|| match kind {
                         Kind::Variable => Unresolved::NotSet(name.to_owned()),
                         Kind::Secret => Unresolved::NotKept(name.to_owned()),
@@ -160,7 +158,7 @@ mod tests {
         assert_eq!(value("${env:NONE}"), Err(Unresolved::NotSet("NONE".to_owned())));
         assert_eq!(value("${keyring:NONE}"), Err(Unresolved::NotKept("NONE".to_owned())));
         let error = value("${input:token}").unwrap_err().to_string();
-        assert!(error.starts_with("`${input:token}` is no reference"), "{error}");
+        assert!(error.starts_with("unknown reference `${input:token}`"), "{error}");
         let server = server("${env:A}${env:B} ${keyring:C}");
         assert_eq!(names(&server, Kind::Variable), ["A", "B"].map(str::to_owned).into());
         assert_eq!(names(&server, Kind::Secret), ["C".to_owned()].into());

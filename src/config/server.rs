@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
-use crate::config::deserialize::{null_as_default, optional_duration, text_or_none, yes};
+use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
+use crate::config::document::servers_as_array;
 use crate::config::isolation::{Isolation, NONE};
 use crate::config::serving::Concurrency;
 use crate::config::trust::Trust;
@@ -95,13 +98,13 @@ pub struct ServerConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct OauthConfig {
     /// Id of the registered client.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub client_id: Option<String>,
     /// Secret of the registered client.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub client_secret: Option<String>,
     /// URL on this computer, as registered.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub redirect_uri: Option<String>,
     /// Scopes to request.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -131,7 +134,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The word as it stands in the file.
+    /// The name in the file.
     pub fn word(self) -> &'static str {
         match self {
             Protocol::Stdio => "stdio",
@@ -144,7 +147,7 @@ impl Protocol {
 }
 
 impl ServerConfig {
-    /// Whether new and changed tools of this server do not wait for approval.
+    /// Whether new and changed tools of this server need no approval.
     pub fn trusts_changes(&self) -> bool {
         self.trust() == Trust::Auto
     }
@@ -164,37 +167,76 @@ impl ServerConfig {
         own.or(default)
     }
 
-    /// The entry for the older transport, where nothing says that the server is not of that kind.
+    /// The entry with the legacy SSE transport, if the protocol is to be detected.
     pub fn over_sse(&self) -> Option<ServerConfig> {
-        let may_be = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
-        may_be.then(|| ServerConfig {
+        let detects = self.protocol == Protocol::Auto && self.effective_protocol() == Protocol::StreamableHttp;
+        detects.then(|| ServerConfig {
             protocol: Protocol::Sse,
             ..self.clone()
         })
     }
 
-    /// The protocol with `auto` decided; a server over HTTP may turn out to be of the older kind.
+    /// The protocol with `auto` resolved. An HTTP server may still turn out to use legacy SSE.
     pub fn effective_protocol(&self) -> Protocol {
         match self.protocol {
             Protocol::Auto if self.command.as_deref().is_some_and(|command| !command.is_empty()) => Protocol::Stdio,
             Protocol::Auto => Protocol::StreamableHttp,
-            said => said,
+            protocol => protocol,
         }
     }
 }
 
 impl ServerConfig {
-    /// Why the server is not started, and what to do, where it is to run shut off.
+    /// Why the server is not started, and what to do, if it requires isolation.
     pub fn must_be_isolated(&self) -> Option<String> {
         let mode = self.isolation.mode.as_deref().filter(|mode| *mode != NONE)?;
         let command = self.command.as_deref().unwrap_or_default();
-        // One that runs in a container of its own is not put into another.
+        // A server that is a container already is not put into another one.
         if self.effective_protocol() != Protocol::Stdio || command.contains("docker") {
             return None;
         }
         Some(format!(
-            "it is to run shut off from this computer (`{mode}`, by `docker_isolation` or its own `isolation`), which this core cannot do: \
-             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it as any other program of yours"
+            "it requires isolation (`{mode}`, from `docker_isolation` or its own `isolation`), which this version does not support: \
+             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it without isolation"
         ))
     }
+}
+
+/// Reads `mcpServers`: an array of entries, or an object of entries by name as other programs write it.
+pub(crate) fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerConfig>, D::Error> {
+    struct Servers;
+
+    impl<'de> Visitor<'de> for Servers {
+        type Value = Vec<ServerConfig>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("an array of servers, or an object of servers by name")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<ServerConfig>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<ServerConfig>, A::Error> {
+            let mut servers = Vec::new();
+            while let Some(server) = items.next_element()? {
+                servers.push(server);
+            }
+            Ok(servers)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Vec<ServerConfig>, A::Error> {
+            let mut by_name = Map::new();
+            while let Some((name, entry)) = entries.next_entry::<String, Value>()? {
+                if !entry.is_object() {
+                    return Err(A::Error::custom(format!("the entry of server `{name}` is not an object")));
+                }
+                by_name.insert(name, entry);
+            }
+            let servers = servers_as_array(&Value::Object(by_name)).into_iter();
+            servers.map(|server| serde_json::from_value(server).map_err(A::Error::custom)).collect()
+        }
+    }
+
+    deserializer.deserialize_any(Servers)
 }

@@ -1,4 +1,4 @@
-//! Reads the configuration file and writes it back, one edit at a time, never from an old copy.
+//! Reads and edits the configuration file, always starting from its current content.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use crate::config::{Config, ConfigError};
 use crate::contract::names;
 use crate::os::files::{self, Replaced};
 
-/// No configuration a person wrote comes near this; a larger file is a mistake.
-const LARGEST: u64 = 16 << 20;
+/// Far larger than any real configuration.
+const MAX_SIZE: u64 = 16 << 20;
 
 /// Why the configuration was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -18,19 +18,19 @@ pub enum StoreError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Edit(#[from] EditError),
-    #[error("the configuration `{}` cannot be {operation}: {source}", path.display())]
+    #[error("could not {operation} the configuration `{}`: {source}", path.display())]
     Io {
         path: PathBuf,
         operation: &'static str,
         source: io::Error,
     },
-    #[error("the configuration `{}` was left as it is: with this change it could not be read back ({problem})", path.display())]
+    #[error("could not change the configuration `{}`: it would become invalid ({problem})", path.display())]
     Unreadable { path: PathBuf, problem: String },
-    #[error("the configuration `{}` was left as it is: another program keeps writing it; try again in a moment", path.display())]
+    #[error("could not change the configuration `{}`: another program keeps writing it; try again in a moment", path.display())]
     Contended { path: PathBuf },
 }
 
-/// How often an edit starts again from what another program has written meanwhile.
+/// How often an edit is retried when another program writes the file at the same time.
 const ATTEMPTS: u32 = 5;
 
 /// The configuration file of one instance.
@@ -50,15 +50,15 @@ impl ConfigStore {
         &self.path
     }
 
-    /// Reads the file; one that is not there means every default.
+    /// Reads the file. A missing file means all defaults.
     ///
     /// # Errors
-    /// [`StoreError`]; the file is never touched.
+    /// [`StoreError`].
     pub fn load(&self) -> Result<Config, StoreError> {
         Ok(Config::parse(&self.path, &self.read()?.unwrap_or_default())?)
     }
 
-    /// The file for a reader: every key of it, and no secret.
+    /// The content of the file with secrets masked.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -66,18 +66,26 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
     }
 
-    /// The file as it is, with every key; `None` without one.
+    /// The file as a document.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn document(&self) -> Result<Option<serde_json::Value>, StoreError> {
+    pub fn document(&self) -> Result<Document, StoreError> {
+        Ok(Document::parse(&self.read()?.unwrap_or_default())?)
+    }
+
+    /// The file as a value with every key; `None` without a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn value(&self) -> Result<Option<serde_json::Value>, StoreError> {
         let Some(text) = self.read()? else { return Ok(None) };
         Config::parse(&self.path, &text)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(Some(serde_json::from_str(text).unwrap_or_default()))
     }
 
-    /// Reads the file of a running core: one that is empty or not there is being written, or lost, and means nothing.
+    /// Reads the file for a running core. A missing or empty file is an error: it is being written, or was lost.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -87,17 +95,17 @@ impl ConfigStore {
                 path: self.path.clone(),
                 line: 1,
                 column: 1,
-                problem: "the file is empty, expected an object of settings".to_owned(),
+                problem: "the file is empty; expected an object of settings".to_owned(),
             })),
             Some(text) => Ok(Config::parse(&self.path, &text)?),
             None => Err(self.failed("read", io::ErrorKind::NotFound.into())),
         }
     }
 
-    /// Reads the file, after writing one for a new installation or adding the API key that is missing.
+    /// Reads the file. Creates it for a new installation, and adds the API key if missing.
     ///
     /// # Errors
-    /// [`StoreError`]; a file that cannot be used is never touched.
+    /// [`StoreError`]; an invalid file is never changed.
     pub fn load_or_create(&self) -> Result<Config, StoreError> {
         let Some(text) = self.read()? else {
             let document = Document::new(names::DEFAULT_LISTEN, &new_api_key());
@@ -114,11 +122,11 @@ impl ConfigStore {
         })
     }
 
-    /// Reads the file anew, changes the document, checks that it can be read back, and replaces the file; all of it once
-    /// more when somebody else wrote the file meanwhile.
+    /// Reads the file, changes the document, checks the result and replaces the file. Retries if another program wrote
+    /// the file in between.
     ///
     /// # Errors
-    /// [`StoreError`]; the file is then untouched.
+    /// [`StoreError`]; the file is then unchanged.
     pub fn edit(&self, change: impl Fn(&mut Document) -> Result<(), EditError>) -> Result<Config, StoreError> {
         for _ in 0..ATTEMPTS {
             let before = self.read()?;
@@ -140,7 +148,7 @@ impl ConfigStore {
     }
 
     fn read(&self) -> Result<Option<String>, StoreError> {
-        let bytes = match files::read_bounded(&self.path, LARGEST) {
+        let bytes = match files::read_bounded(&self.path, MAX_SIZE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.failed("read", source)),
@@ -153,7 +161,7 @@ impl ConfigStore {
                     path: self.path.clone(),
                     line: valid.split(|byte| *byte == b'\n').count(),
                     column: valid.rsplit(|byte| *byte == b'\n').next().map_or(1, |line| line.len() + 1),
-                    problem: "not UTF-8, expected JSON text".into(),
+                    problem: "the file is not UTF-8".into(),
                 }))
             }
         }
@@ -161,7 +169,7 @@ impl ConfigStore {
 
     fn write(&self, before: Option<&str>, document: &Document) -> Result<Replaced, StoreError> {
         files::replace_private_if(&self.path, before.map(str::as_bytes), document.text().as_bytes())
-            .map_err(|source| self.failed("written", source))
+            .map_err(|source| self.failed("write", source))
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> StoreError {
@@ -173,7 +181,7 @@ impl ConfigStore {
     }
 }
 
-/// 64 hex digits as the existing core makes them, here from two random UUIDs: 244 random bits.
+/// 64 hex digits, like the existing core's keys, from two random UUIDs (244 random bits).
 fn new_api_key() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

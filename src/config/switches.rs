@@ -1,4 +1,4 @@
-//! Which of a server's tools are on: `enabled_tools` and `disabled_tools` of its entry. Who has both means both.
+//! Which tools of a server are on: `enabled_tools` and `disabled_tools` of its entry. If both are set, both apply.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ impl ServerConfig {
         (self.enabled_tools.is_empty() || named(&self.enabled_tools)) && !named(&self.disabled_tools)
     }
 
-    /// Whether another entry says the same of everything but its tools.
+    /// Whether two entries differ only in these settings.
     pub fn differs_in_switches_only(&self, other: &ServerConfig) -> bool {
         self != other
             && *self
@@ -25,7 +25,7 @@ impl ServerConfig {
 }
 
 impl Document {
-    /// Switches a tool of a server on or off, in the list that its entry has: the existing core takes one of the two only.
+    /// Turns a tool on or off, in the array that the entry already has: the existing core accepts only one of the two.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`], [`EditError::LastOne`].
@@ -61,7 +61,7 @@ impl Document {
     }
 
     fn names_in_server(&mut self, server: &str, key: &str) -> Result<Vec<String>, EditError> {
-        let shape = || EditError::Shape(format!("`{key}` of `{server}` is no list of names"));
+        let shape = || EditError::Shape(format!("`{key}` of `{server}` is not an array of names"));
         match self.get_in_server(server, key)? {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(names) => serde_json::from_value(names.clone()).map_err(|_| shape()),

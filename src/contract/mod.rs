@@ -9,5 +9,6 @@ pub mod launch;
 pub mod lenient;
 pub mod names;
 pub mod platform;
+pub mod review;
 pub mod run_facts;
 pub mod sidecar;

@@ -1,4 +1,5 @@
 //! The only module that changes servers and settings. REST, the CLI, the tray and the tools for models all call it.
 
 pub mod live_config;
+pub mod review;
 pub mod servers;

@@ -57,6 +57,12 @@ pub fn of_url(uri: &Uri) -> Option<String> {
     Some(name.into_owned())
 }
 
+/// Whether a request came to an endpoint that offers the search, however few tools there are.
+pub fn always_searches(extensions: &rmcp::model::Extensions) -> bool {
+    let path = extensions.get::<Parts>().map(|parts| parts.uri.path().trim_end_matches('/'));
+    path.is_some_and(|path| path == names::MCP_CALL_PATH || path == names::MCP_CODE_PATH)
+}
+
 /// Most sessions of which the profile is kept; the oldest choice goes first.
 const MOST: usize = 1000;
 /// No choices come near this.

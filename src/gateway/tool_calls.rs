@@ -17,6 +17,7 @@ use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Activity, Call, Ended};
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
@@ -73,6 +74,11 @@ impl Proxy {
     /// The tools that a search looks through now.
     pub fn index(&self) -> Arc<ToolIndex> {
         self.own.index()
+    }
+
+    /// How the searches of AI clients ended since the start.
+    pub fn search_counts(&self) -> SearchCounts {
+        self.own.search_counts()
     }
 
     /// Answers a call of a tool that asks no server; `None` when it is another.
@@ -157,6 +163,9 @@ impl Proxy {
 
     /// Notes that a call ended so.
     pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
+        if !matches!(ended, Ended::Blocked(_)) {
+            self.own.called(call.server, call.tool);
+        }
         self.activity.note(Call {
             source: call.source,
             server: call.server,

@@ -48,7 +48,7 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
     if database == Database::Missing && before.is_none() {
         return Ok(State::Nothing);
     }
-    let Some(document) = store.document()? else { return Ok(State::Nothing) };
+    let Some(document) = store.value()? else { return Ok(State::Nothing) };
     let takeover = plan(&document, &database);
     let is_as_before = before.as_ref().is_some_and(|before| before.plan.unreadable == takeover.plan.unreadable);
     if let (Database::Unreadable(_), Some(before), true) = (&database, &before, is_as_before) {
@@ -76,7 +76,7 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
 /// The configuration cannot be read.
 pub fn preview(root: &InstanceRoot, store: &ConfigStore) -> Result<Option<Takeover>, TakeOverError> {
     let database = database::read(&root.go_database(), InUse::Read);
-    match (store.document()?, &database) {
+    match (store.value()?, &database) {
         (None, _) | (_, Database::Missing) => Ok(None),
         (Some(document), _) => Ok(Some(plan(&document, &database))),
     }

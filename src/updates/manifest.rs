@@ -1,7 +1,7 @@
-//! What a manifest says, once its signature was verified.
+//! The manifest of releases, with its signature verified.
 //!
-//! `{"product":"mcpproxy","releases":[{"version":"1.2.0","url":"https://…"}]}`, signed with minisign; the signature lies beside it, with
-//! `.minisig` after its name.
+//! `{"product":"mcpproxy","releases":[{"version":"1.2.0","url":"https://…"}]}`, signed with minisign. The signature is in
+//! a file with the same name plus `.minisig`.
 
 use minisign_verify::{PublicKey, Signature};
 use schemars::JsonSchema;
@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use crate::contract::names;
 
-/// The largest manifest that is read, in bytes.
+/// Maximum size of a manifest in bytes.
 pub const LARGEST: u64 = 256 * 1024;
 
-/// A manifest whose signature fits.
+/// A manifest with a valid signature.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Manifest {
-    /// Another text that was signed with the same key is no manifest.
+    /// Distinguishes a manifest from other data signed with the same key.
     product: String,
     releases: Vec<Release>,
 }
@@ -25,7 +25,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Release {
     pub version: Version,
-    /// The page that tells of it and has the installers.
+    /// The release page with the installers.
     pub url: String,
 }
 
@@ -42,7 +42,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// The word as it stands in the configuration.
+    /// The name in the configuration.
     pub fn word(self) -> &'static str {
         match self {
             Channel::Stable => "stable",
@@ -51,29 +51,30 @@ impl Channel {
     }
 }
 
-/// Why a text is not believed.
+/// Why a manifest is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
-    #[error("its signature does not fit update_check.public_key")]
+pub enum ManifestError {
+    #[error("signature verification failed (see update_check.public_key)")]
     Signature,
-    #[error("it is signed, but it is no list of this program's releases: {0}")]
+    #[error("its signature is valid, but it is not a list of MCPProxy releases: {0}")]
     Shape(String),
 }
 
 impl Manifest {
-    /// Believes a text only if `signature` is this key's for exactly these bytes.
+    /// Accepts a manifest only if `signature` was made with this key for exactly these bytes.
     ///
     /// # Errors
-    /// [`Doubt`].
-    pub fn verified(text: &[u8], signature: &str, key: &PublicKey) -> Result<Manifest, Doubt> {
-        let signature = Signature::decode(signature).map_err(|_| Doubt::Signature)?;
-        key.verify(text, &signature, false).map_err(|_| Doubt::Signature)?;
-        let manifest: Manifest = serde_json::from_slice(text).map_err(|error| Doubt::Shape(error.to_string()))?;
+    /// [`ManifestError`].
+    pub fn verified(text: &[u8], signature: &str, key: &PublicKey) -> Result<Manifest, ManifestError> {
+        let signature = Signature::decode(signature).map_err(|_| ManifestError::Signature)?;
+        key.verify(text, &signature, false).map_err(|_| ManifestError::Signature)?;
+        let manifest: Manifest =
+            serde_json::from_slice(text).map_err(|error| ManifestError::Shape(error.to_string()))?;
         if manifest.product != names::CORE_PROGRAM {
-            return Err(Doubt::Shape(format!("its product is `{}`", manifest.product)));
+            return Err(ManifestError::Shape(format!("its product is `{}`", manifest.product)));
         }
         if let Some(release) = manifest.releases.iter().find(|release| !release.url.starts_with("https://")) {
-            return Err(Doubt::Shape(format!("the page of {} has no https address", release.version)));
+            return Err(ManifestError::Shape(format!("the URL of {} is not https", release.version)));
         }
         Ok(manifest)
     }
@@ -83,7 +84,7 @@ impl Manifest {
         self.releases
             .iter()
             .filter(|release| channel == Channel::Candidates || release.version.pre.is_empty())
-            // Builds of one version are one version.
+            // Build metadata does not make a version newer.
             .filter(|release| release.version.cmp_precedence(version).is_gt())
             .max_by(|a, b| a.version.cmp_precedence(&b.version))
     }

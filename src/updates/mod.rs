@@ -1,4 +1,4 @@
-//! Is a newer release out? It is told, and never fetched: installing is a person's own deed.
+//! Checks for newer releases. They are announced but never downloaded: installing is up to the user.
 
 pub mod manifest;
 pub mod policy;

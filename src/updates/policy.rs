@@ -1,4 +1,4 @@
-//! Whether a newer release is looked for unasked, and where: decided from values.
+//! Decides whether and where to check for updates automatically.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ pub struct UpdateCheck {
     pub public_key: Option<String>,
 }
 
-/// What whoever built this program set, for the system's own installers; packages of a distribution leave it out.
+/// Set at build time for our own installers; distribution packages leave them out.
 const BUILT_IN_MANIFEST: Option<&str> = option_env!("MCPPROXY_UPDATE_MANIFEST");
 const BUILT_IN_KEY: Option<&str> = option_env!("MCPPROXY_UPDATE_KEY");
 
-/// Where to look, and whom to believe.
+/// The manifest to read and the key to verify it with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     pub manifest: Url,
@@ -36,26 +36,27 @@ pub struct Source {
 }
 
 impl UpdateCheck {
-    /// Where to look.
+    /// The update source.
     ///
     /// # Errors
-    /// A sentence: what is missing or wrong.
+    /// A sentence that says what is missing or invalid.
     pub fn source(&self) -> Result<Source, String> {
-        let said = |own: &Option<String>, built_in: Option<&str>| {
+        let choose = |own: &Option<String>, built_in: Option<&str>| {
             own.as_deref().or(built_in).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        // A person's manifest is not signed with our key, nor ours with theirs.
+        // A configured manifest is never verified with the built-in key, or the other way round.
         let built_in = if self.manifest.is_some() { (None, None) } else { (BUILT_IN_MANIFEST, BUILT_IN_KEY) };
-        let Some(manifest) = said(&self.manifest, built_in.0) else {
-            return Err("this build names no place that tells of releases: update_check.manifest can".to_owned());
+        let Some(manifest) = choose(&self.manifest, built_in.0) else {
+            return Err("this build has no update source configured (set update_check.manifest)".to_owned());
         };
         let manifest = Url::parse(&manifest)
-            .ok_or("update_check.manifest is neither an https address nor one of this computer".to_owned())?;
-        let Some(key) = said(&self.public_key, built_in.1) else {
-            return Err("update_check.public_key is missing: without it no manifest can be believed".to_owned());
+            .ok_or("update_check.manifest is neither an https URL nor a loopback URL".to_owned())?;
+        let Some(key) = choose(&self.public_key, built_in.1) else {
+            return Err("update_check.public_key is missing, so the manifest cannot be verified".to_owned());
         };
-        let key = PublicKey::from_base64(&key)
-            .map_err(|_| "update_check.public_key is no minisign key (56 characters that begin with RW)".to_owned())?;
+        let key = PublicKey::from_base64(&key).map_err(|_| {
+            "update_check.public_key is not a minisign key (56 characters that begin with RW)".to_owned()
+        })?;
         Ok(Source {
             manifest,
             key,
@@ -63,13 +64,14 @@ impl UpdateCheck {
         })
     }
 
-    /// Whether it is looked for unasked: the person's word before the default. `off` is the environment's no, which always wins.
-    pub fn unasked(&self, off: bool, ci: bool) -> bool {
+    /// Whether to check automatically. The setting wins over the default; `off`, from the environment, wins over both.
+    pub fn is_automatic(&self, off: bool, ci: bool) -> bool {
         !off && self.enabled.unwrap_or(!ci) && self.source().is_ok()
     }
 }
 
-/// How long to wait before the next look: a day and some minutes after one that succeeded, else soon and then less often. `jitter` is from 0 to 1.
+/// The delay before the next check: a day plus up to an hour after a success, exponential backoff after failures. `jitter`
+/// is from 0 to 1.
 pub fn wait(failures: u32, jitter: f64) -> Duration {
     let minutes = match failures {
         0 => 24.0 * 60.0 + 60.0 * jitter,
@@ -94,11 +96,11 @@ mod tests {
 
     #[test]
     fn a_person_outranks_ci_and_the_environments_no_outranks_both() {
-        assert!(check(None).unasked(false, false));
-        assert!(!check(None).unasked(false, true));
-        assert!(check(Some(true)).unasked(false, true));
-        assert!(!check(Some(true)).unasked(true, false));
-        assert!(!check(Some(false)).unasked(false, false));
+        assert!(check(None).is_automatic(false, false));
+        assert!(!check(None).is_automatic(false, true));
+        assert!(check(Some(true)).is_automatic(false, true));
+        assert!(!check(Some(true)).is_automatic(true, false));
+        assert!(!check(Some(false)).is_automatic(false, false));
     }
 
     #[test]
@@ -106,14 +108,14 @@ mod tests {
         let without = |take: fn(&mut UpdateCheck)| {
             let mut check = check(Some(true));
             take(&mut check);
-            assert!(!check.unasked(false, false));
+            assert!(!check.is_automatic(false, false));
             check.source().unwrap_err()
         };
         assert!(without(|check| check.public_key = None).contains("public_key is missing"));
-        assert!(without(|check| check.public_key = Some("RW".to_owned())).contains("no minisign key"));
+        assert!(without(|check| check.public_key = Some("RW".to_owned())).contains("not a minisign key"));
         assert!(without(|check| check.manifest = Some("http://example.com".to_owned())).contains("neither an https"));
         if BUILT_IN_MANIFEST.is_none() {
-            assert!(without(|check| check.manifest = None).contains("names no place"));
+            assert!(without(|check| check.manifest = None).contains("no update source"));
         }
     }
 

@@ -38,6 +38,9 @@ pub struct ToolFingerprint {
     input_schema: String,
     output_schema: String,
     annotations: String,
+    /// Icons, `_meta` and whatever else the definition holds; empty if there is nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    extras: String,
 }
 
 /// A tool that waits for approval.
@@ -63,6 +66,7 @@ impl ToolFingerprint {
                 None => write_sorted(&Value::Null, into),
             }),
             annotations: hash(&(&tool.title, &tool.annotations)),
+            extras: extras(tool),
         }
     }
 
@@ -89,6 +93,7 @@ impl ToolFingerprint {
                     input_schema: other(input_schema_differs || is_as_before, print.input_schema),
                     output_schema: other(output_schema_differs, print.output_schema),
                     annotations: print.annotations,
+                    extras: print.extras,
                 })
             }
         }
@@ -106,6 +111,7 @@ impl ToolFingerprint {
             ("inputSchema", self.input_schema != before.input_schema),
             ("outputSchema", self.output_schema != before.output_schema),
             ("annotations", self.annotations != before.annotations),
+            ("icons or _meta", self.extras != before.extras),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
     }
@@ -243,6 +249,28 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// SHA-256 of the parts of a definition that have no field of their own in [`ToolFingerprint`].
+fn extras(tool: &Tool) -> String {
+    let Ok(Value::Object(mut parts)) = serde_json::to_value(tool) else {
+        return String::new();
+    };
+    for key in [
+        "name",
+        "title",
+        "description",
+        "inputSchema",
+        "outputSchema",
+        "annotations",
+    ] {
+        parts.remove(key);
+    }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        hash_of(|into| write_sorted_fields(&parts, into))
+    }
+}
+
 /// SHA-256 of a value as JSON with sorted keys.
 fn hash(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
@@ -367,7 +395,7 @@ mod tests {
             assert_eq!(open.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["sub"]);
             let add = held[0].before.as_ref().unwrap();
             assert_eq!(
-                (add.description.as_str(), held[0].print.differences(add)),
+                (add.description.as_str(), held[0].fingerprint.differences(add)),
                 ("Adds numbers", vec!["description"])
             );
             assert_eq!((held[1].tool.name.as_ref(), &held[1].before), ("mul", &None));

@@ -91,6 +91,8 @@ pub enum ApproveError {
     UnknownServer(String),
     #[error("server `{server}` has no tool `{tool}` now; a tool can be approved while its server is connected")]
     UnknownTool { server: String, tool: String },
+    #[error("{} of server `{server}` changed since it was shown: review it again", tools.join(", "))]
+    Changed { server: String, tools: Vec<String> },
     #[error("the approval cannot be saved: {0}")]
     Io(#[from] std::io::Error),
 }

@@ -220,6 +220,33 @@ impl UpstreamPool {
         Ok(chosen.iter().map(|held| held.tool.name.to_string()).collect())
     }
 
+    /// Approves exactly these definitions: tools by name, each with the fingerprint of what was shown.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing is approved then.
+    pub fn approve_exactly(&self, server: &str, shown: &BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let found = servers.get(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
+        let snapshot = found.state.borrow().clone();
+        let (mut chosen, mut changed) = (Vec::new(), Vec::new());
+        for (name, fingerprint) in shown {
+            let current = snapshot.tool_approvals().into_iter().find(|tool| tool.tool.name == name.as_str());
+            if current.is_none_or(|tool| tool.fingerprint.hash(name) != *fingerprint) {
+                changed.push(format!("`{name}`"));
+            }
+            chosen.extend(snapshot.held().iter().filter(|held| held.tool.name == name.as_str()).cloned());
+        }
+        if !changed.is_empty() {
+            let server = server.to_owned();
+            return Err(ApproveError::Changed { server, tools: changed });
+        }
+        if !chosen.is_empty() {
+            self.approvals.approve(server, &chosen)?;
+            found.state.send_modify(|state| state.open(&chosen));
+        }
+        Ok(chosen.iter().map(|held| held.tool.name.to_string()).collect())
+    }
+
     /// A connected server's tool.
     ///
     /// # Errors

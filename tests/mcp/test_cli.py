@@ -34,7 +34,7 @@ class CommandLine(unittest.TestCase):
             self.assertIn("over stdin", said(here, *echo, "-j", "-", input='{"message": "over stdin"}'))
             result = json.loads(said(here, *echo, "-j", '{"message": "x"}', "-o", "json"))
             self.assertEqual(result["content"][0]["type"], "text")
-            self.assertIn("no JSON object", said(here, *echo, "-j", "[1]", code=1))
+            self.assertIn("not a valid JSON object", said(here, *echo, "-j", "[1]", code=1))
             said(here, "call", "tool-read", "-t", "everything:nothing", code=1)
             self.assertIn("everything", said(here, "call", "tool-write", "-t", "nobody:echo", code=1))
             self.assertFalse(here.status()["activation"]["first_retrieve_tools_call_ever"])
@@ -66,7 +66,7 @@ class CommandLine(unittest.TestCase):
             follower = here.start(CORE, "upstream", "logs", "talker", "-n", "0", "-f")
             here.post("/api/v1/servers/talker/restart")
             wait_for("new lines come", lambda: "second" in here.output(follower))
-            self.assertIn("no server is called `nobody`", said(here, "upstream", "logs", "nobody", code=1))
+            self.assertIn("no server is named `nobody`", said(here, "upstream", "logs", "nobody", code=1))
 
     def test_own_logs(self):
         """the core's own log is shown, also while it is written and after the core has ended; without one there is nothing to show"""
@@ -117,7 +117,7 @@ class CommandLine(unittest.TestCase):
             here.write_config({"mcpServers": [{"name": "fine", "command": sys.executable, "args": words}]})
             here.start_core()
             here.wait_connected("fine")
-            self.assertIn("Nothing needs your attention.", said(here, "doctor"))
+            self.assertIn("No problems found.", said(here, "doctor"))
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ class AiClients(unittest.TestCase):
 
         table = self.world.run(CORE, "disconnect", "--all")
         self.assertEqual(table.returncode, 1)
-        self.assertRegex(table.stdout, r"(?m)^ *codex +removed +Codex is no longer connected")
+        self.assertRegex(table.stdout, r"(?m)^ *codex +removed +Removed MCPProxy from Codex")
         self.assertRegex(table.stdout, r"(?m)^ *cursor +malformed ")
         for path in [bad, *whole.values()]:
             self.assertEqual(path.read_bytes(), before[path][0])
@@ -245,7 +245,7 @@ class AiClients(unittest.TestCase):
             refused = self.world.post(path, body=body)
             self.assertEqual((refused.status, refused.json["success"]), (409, False))
             self.assertEqual((refused.json["action"], refused.json["data"]["action"]), ("precondition_failed",) * 2)
-            self.assertIn("preview again", refused.json["error"])
+            self.assertIn("preview it again", refused.json["error"])
         self.assertEqual(self.claude.read_bytes(), edited.encode())
         self.assertEqual([entry.name for entry in self.world.directory.glob(".claude.json*")], [".claude.json"])
 
@@ -300,7 +300,7 @@ class AiClients(unittest.TestCase):
         malformed = self.world.get("/api/v1/connect/gemini/preview").data
         self.assertEqual((malformed["access_state"], malformed["entry_exists"]), ("malformed", False))
         self.assertIn("line 2, column 3", malformed["connect_refusal"])
-        self.assertIn("no name", self.world.get("/api/v1/connect/codex/preview?server_name=a%20b").data["connect_refusal"])
+        self.assertIn("invalid server name", self.world.get("/api/v1/connect/codex/preview?server_name=a%20b").data["connect_refusal"])
         self.assertEqual(self.world.get("/api/v1/connect/emacs/preview").status, 404)
         self.assertEqual(self.world.get("/api/v1/connect/codex/preview", over="tcp").status, 401)
         if os.geteuid() != 0:
@@ -428,7 +428,7 @@ class ClaudeDesktop(unittest.TestCase):
         for named in [{"arguments": ["--data-dir", str(world.root)]}, {"variables": {"MCPPROXY_HOME": str(world.root)}}]:
             environment = world.environment() | named.get("variables", {})
             again = world.run(CORE, "connect", "claude-desktop", *named.get("arguments", []), env=environment)
-            self.assertIn("is connected already", again.stdout)
+            self.assertIn("is already connected", again.stdout)
         # The usual instance is another.
         usual = world.run(CORE, "connect", "claude-desktop")
         self.assertEqual(usual.returncode, 1)
@@ -480,7 +480,7 @@ class ClaudeDesktop(unittest.TestCase):
         program.unlink()
         refused = world.post(self.path)
         self.assertEqual((refused.status, refused.json["success"]), (500, False))
-        self.assertIn("Claude Desktop cannot be connected", refused.json["error"])
+        self.assertIn("could not connect Claude Desktop", refused.json["error"])
         self.assertIn("start it again", world.get(self.path + "/preview").data["connect_refusal"])
         self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
         self.assertEqual(world.post("/api/v1/connect/cursor").status, 200)

@@ -81,7 +81,7 @@ class Keychain(unittest.TestCase):
             self.assertEqual(self.lookup("A.b-1"), "")
             for arguments, given, words in (
                 (("remove", "A.b-1"), "", "has no secret `A.b-1`"),
-                (("set", "no name"), "x", "is no name"),
+                (("set", "no name"), "x", "invalid secret name"),
                 (("set", "A"), "", "1 to 1280 bytes"),
                 (("set", "A"), "x" * 1281, "1 to 1280 bytes"),
             ):

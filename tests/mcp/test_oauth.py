@@ -255,7 +255,7 @@ class SignIn(unittest.TestCase):
             self.assertIn("needs a person to sign in", self.adds(world))
             required = world.get("/api/v1/diagnostics").data["oauth_required"]
             self.assertEqual([(one["server_name"], one["state"]) for one in required], [("site", "none")])
-            self.assertIn("`mcpproxy upstream login site` leads you there", world.run(CORE, "doctor").stdout)
+            self.assertIn("mcpproxy upstream login site", world.run(CORE, "doctor").stdout)
             started = self.login(world)
             self.assertEqual((started["success"], started["server_name"], started["browser_opened"]), (True, "site", False))
             self.assertIn("without a desktop", started["browser_error"])
@@ -341,7 +341,7 @@ class SignIn(unittest.TestCase):
             for action in ("login", "logout"):
                 unknown = world.run(CORE, "upstream", action, "nobody")
                 self.assertEqual(unknown.returncode, 1)
-                self.assertIn("no server is called `nobody`", unknown.stderr)
+                self.assertIn("no server is named `nobody`", unknown.stderr)
 
     def test_refusals(self):
         """a wrong state changes nothing; a person who says no is told so, and may say yes the next time"""

@@ -116,7 +116,7 @@ class Cores(unittest.TestCase):
             answer = world.run(CORE, "stdio")
             self.assertNotEqual(answer.returncode, 0)
             self.assertEqual(answer.stdout, "")
-            self.assertIn("no core answers at", answer.stderr)
+            self.assertIn("no answer at", answer.stderr)
             self.assertIn("mcpproxy serve", answer.stderr)
 
     def test_restart(self):

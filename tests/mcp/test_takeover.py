@@ -6,6 +6,7 @@ Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`;
 import concurrent.futures
 import fcntl
 import http.client
+import itertools
 import json
 import pathlib
 import re
@@ -75,7 +76,7 @@ class Client:
     """One MCP session over HTTP."""
 
     def __init__(self, world, path="/mcp"):
-        self.world, self.path, self.number, self.session = world, path, 0, None
+        self.world, self.path, self.numbers, self.session = world, path, itertools.count(1), None
         self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {},
                                 "clientInfo": {"name": "test", "version": "1"}})
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
@@ -91,10 +92,10 @@ class Client:
             return answer.read().decode()
 
     def ask(self, method, params=None, path=None):
-        self.number += 1
-        text = self.send({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params or {}}, path)
+        number = next(self.numbers)
+        text = self.send({"jsonrpc": "2.0", "id": number, "method": method, "params": params or {}}, path)
         lines = [line[5:] for line in text.splitlines() if line.startswith("data:")] or [text]
-        return next(m for m in map(json.loads, filter(str.strip, lines)) if m.get("id") == self.number)
+        return next(m for m in map(json.loads, filter(str.strip, lines)) if m.get("id") == number)
 
     def call(self, tool, path=None, /, **arguments):
         return self.ask("tools/call", {"name": tool, "arguments": arguments}, path)

@@ -28,7 +28,7 @@ class NewerRelease(unittest.TestCase):
             self.assertEqual(here.get("/api/v1/info").data["update_policy"]["enabled"], True)
             told = next(data for name, data in here.events() if name == "status")
             self.assertEqual(told["update"]["latest_version"], "99.0.0")
-            self.assertIn(f"version 99.0.0 is out: {PAGE}", here.run(CORE, "status").stdout)
+            self.assertIn(f"version 99.0.0 is available: {PAGE}", here.run(CORE, "status").stdout)
             self.assertEqual([path for path, _ in releases.asked], ["/releases.json", "/releases.json.minisig"])
             self.assertEqual({agent for _, agent in releases.asked}, {"mcpproxy"})
             shown = here.run(CORE, "update", "-o", "json")
@@ -60,7 +60,7 @@ class NewerRelease(unittest.TestCase):
                 here.start_core()
                 self.assertEqual(here.get("/api/v1/info").data["update_policy"]["enabled"], False)
                 self.assertEqual(releases.asked, [])
-                self.assertIn("Version 99.0.0 is out", here.run(CORE, "update").stdout)
+                self.assertIn("Version 99.0.0 is available", here.run(CORE, "update").stdout)
         with World(config={"mcpServers": []}) as here:
             here.start_core()
             said = here.run(CORE, "update")
@@ -81,10 +81,10 @@ class NewerRelease(unittest.TestCase):
             releases.publish()
             self.assertEqual(here.run(CORE, "update").returncode, 0)
             releases.list.write_text(releases.list.read_text().replace("99.0.0", "99.0.1"))
-            self.assertIn("signature does not fit", said())
+            self.assertIn("signature verification failed", said())
             releases.new_key("another")
             releases.publish()
-            self.assertIn("signature does not fit", said())
+            self.assertIn("signature verification failed", said())
             releases.key = releases.new_key("third")
             here.write_config({"mcpServers": [], **releases.settings()})
             for text, why in [
@@ -104,9 +104,9 @@ class NewerRelease(unittest.TestCase):
             releases.publish("0.0.1", "https://example.com/old")
             releases.publish("98.0.0-rc.1", "https://example.com/rc")
             here.write_config({"mcpServers": [], **releases.settings()})
-            self.assertIn("no newer version is out", here.run(CORE, "update").stdout)
+            self.assertIn("is up to date", here.run(CORE, "update").stdout)
             here.write_config({"mcpServers": [], **releases.settings(channel="rc")})
-            self.assertIn("Version 98.0.0-rc.1 is out", here.run(CORE, "update").stdout)
+            self.assertIn("Version 98.0.0-rc.1 is available", here.run(CORE, "update").stdout)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-//! What a configuration file holds, whatever its format.
+//! The servers in a configuration file of any format, and the error for one that cannot be read.
 
 use serde_json::Value;
 
-/// The servers that a configuration names, in its order.
+/// Names and entries, in the order of the file.
 pub type Entries = Vec<(String, Value)>;
 
-/// What keeps a file from being edited.
+/// Why a file cannot be edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
     /// Line and column, from 1.
     pub at: Option<(usize, usize)>,
-    /// Follows the file's name: "is not a JSON object".
+    /// Completes a sentence that begins with the file's name, such as "is not a JSON object".
     pub problem: String,
 }
 

@@ -1,4 +1,4 @@
-//! One entry in a JSON text, spliced in and cut out: every other byte stays, comments and trailing commas, too.
+//! Inserts and removes one entry in JSON text. Every other byte stays, including comments and trailing commas.
 
 use std::ops::Range;
 
@@ -11,6 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::ai_clients::format::entries::{Entries, ParseError};
 
+/// The whole document as a value; `null` if the text is empty.
+pub fn value(text: &str) -> Result<Value, ParseError> {
+    Ok(Document::parse(text)?.value.map_or(Value::Null, Value::from))
+}
+
 /// The entries of the object `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = Document::parse(text)?;
@@ -19,7 +24,7 @@ pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     Ok(servers.properties.iter().map(entry).collect())
 }
 
-/// The text with the entry `name`, which is added last or replaced where it is.
+/// The text with the entry `name`, replaced in place or added last.
 pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, Value>) -> Result<String, ParseError> {
     let document = Document::parse(text)?;
     let entry = Value::Object(entry.clone());
@@ -52,14 +57,14 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
     match document.comma_after(range.end) {
         Some(comma) if comma == range.end => range.end += 1,
         Some(comma) => edits.push((comma..comma + 1, String::new())),
-        // The comma that parted it from the one before it.
+        // Last property: the comma before it goes instead.
         None => {
             let before = servers.properties.iter().rfind(|other| other.range.end <= range.start);
             let comma = before.and_then(|before| document.comma_after(before.range.end));
             edits.extend(comma.map(|comma| (comma..comma + 1, String::new())));
         }
     }
-    // With the line that it has for itself, or the blanks before it.
+    // Also removes the line if the entry had it to itself, or else the spaces before the entry.
     let (before, after) = (document.before(range.start), document.after(range.end));
     let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
     let line = before.trim_end_matches([' ', '\t']);
@@ -75,11 +80,11 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
     Ok(document.edited(edits))
 }
 
-/// A text and what was found in it.
+/// Parsed text.
 struct Document<'a> {
     text: &'a str,
     value: Option<Ast<'a>>,
-    /// Comments, too.
+    /// Includes comments.
     tokens: Vec<TokenAndRange<'a>>,
 }
 
@@ -89,7 +94,7 @@ impl<'a> Document<'a> {
             comments: CommentCollectionStrategy::AsTokens,
             tokens: true,
         };
-        // What editors and these clients take: JSON with comments and trailing commas, and nothing looser.
+        // The dialect of these clients and of editors: JSON with comments and trailing commas.
         let options = ParseOptions {
             allow_comments: true,
             allow_trailing_commas: true,

@@ -1,4 +1,4 @@
-//! One entry in a TOML text, spliced in and cut out by whole lines: every other byte stays, line ends, too.
+//! Inserts and removes one entry in TOML text by whole lines. Every other byte stays, including line endings.
 
 use std::ops::Range;
 
@@ -6,6 +6,11 @@ use serde_json::{Map, Value};
 use toml_edit::{Document, Item, TableLike, Value as Toml};
 
 use crate::ai_clients::format::entries::{Entries, ParseError};
+
+/// The whole document.
+pub fn document(text: &str) -> Result<Map<String, Value>, ParseError> {
+    parse(text).map(|document| all(&document))
+}
 
 /// The entries of the table `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
@@ -31,9 +36,9 @@ pub fn with_entry(text: &str, container: &str, name: &str, entry: &Map<String, V
     for (field, value) in entry {
         written.push_str(&format!("{} = {}{end}", key(field), inline(value)));
     }
-    // A container that is written on one line, for one, takes no table of its own.
+    // For example, no table can follow a container that is written inline.
     let by_hand =
-        |_| ParseError::of(format!("writes `{container}` in a way that takes no `[{container}.{name}]` after it"));
+        |_| ParseError::of(format!("defines `{container}` in a form to which `[{container}.{name}]` cannot be added"));
     let mut after = all(&parse(&written).map_err(by_hand)?);
     let added = after.get_mut(container).and_then(Value::as_object_mut).and_then(|servers| servers.remove(name));
     if added.as_ref() == Some(&Value::Object(entry.clone())) && same_but_for(before, after, container) {
@@ -62,7 +67,7 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
         kept = kept.max(range.end);
     }
     let tail = text.get(kept..).unwrap_or_default();
-    // The empty line that parted it from what came before.
+    // Also removes the blank line before the entry.
     if tail.is_empty() || tail.starts_with('\n') || tail.starts_with("\r\n") || tail.starts_with('[') {
         for blank in ["\r\n\r\n", "\n\n"] {
             if left.ends_with(blank) {
@@ -72,7 +77,7 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
         }
     }
     left.push_str(tail);
-    let by_hand = || ParseError::of(format!("writes `{container}.{name}` among other things"));
+    let by_hand = || ParseError::of(format!("defines `{container}.{name}` on a line with other settings"));
     let (mut before, after) = (all(&document), all(&parse(&left).map_err(|_| by_hand())?));
     if let Some(servers) = before.get_mut(container).and_then(Value::as_object_mut) {
         servers.remove(name);
@@ -94,7 +99,7 @@ fn parse(text: &str) -> Result<Document<&str>, ParseError> {
     })
 }
 
-/// Whether two documents are equal, an empty container being as good as none.
+/// Whether two documents are equal. An empty container equals a missing one.
 fn same_but_for(mut one: Map<String, Value>, mut other: Map<String, Value>, container: &str) -> bool {
     for document in [&mut one, &mut other] {
         if document.get(container).and_then(Value::as_object).is_some_and(Map::is_empty) {
@@ -163,7 +168,7 @@ fn inline(value: &Value) -> String {
                 fields.iter().map(|(name, value)| format!("{} = {}", key(name), inline(value))).collect();
             format!("{{ {} }}", pairs.join(", "))
         }
-        // Entries are made of texts.
+        // Other values of an entry have the same form in JSON and TOML.
         other => other.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! One entry in a YAML text. What comes out is compared with what went in: nothing but our entry may differ.
+//! Inserts and removes one entry in YAML text. The result is compared with the input: only our entry may differ.
 
 use std::str::FromStr;
 
@@ -6,6 +6,13 @@ use serde_json::{Map, Value};
 use yaml_edit::{Document, Mapping, MappingBuilder, YamlError, YamlNode};
 
 use crate::ai_clients::format::entries::{Entries, ParseError};
+
+/// The whole document, if it is a mapping.
+pub fn document(text: &str) -> Result<Map<String, Value>, ParseError> {
+    let root = parse(text)?.as_mapping();
+    let pairs = root.iter().flat_map(Mapping::iter);
+    Ok(pairs.filter_map(|(key, value)| Some((key.as_scalar()?.as_string(), json(&value)))).collect())
+}
 
 /// The entries of the mapping `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
@@ -52,19 +59,22 @@ pub fn without_entry(text: &str, container: &str, name: &str) -> Result<String, 
         servers.remove(name);
     }
     let after = document.to_string();
-    // A remark in or beside our entry is somebody's own words.
-    let remarks = |cut: &str| cut.lines().any(|line| line.trim_start().starts_with('#') || line.contains(" #"));
-    if same_but_for(&after, text, container, name, None)? && stretch(&after, text).is_some_and(|cut| !remarks(cut)) {
+    // A comment in or beside our entry was written by the user.
+    let has_comment = |cut: &str| cut.lines().any(|line| line.trim_start().starts_with('#') || line.contains(" #"));
+    if same_but_for(&after, text, container, name, None)? && stretch(&after, text).is_some_and(|cut| !has_comment(cut))
+    {
         return Ok(after);
     }
     Err(by_hand(container, name))
 }
 
 fn by_hand(container: &str, name: &str) -> ParseError {
-    ParseError::of(format!("writes `{container}` in a way that is not edited here: change `{name}` in it by hand"))
+    ParseError::of(format!(
+        "defines `{container}` in a form that cannot be edited automatically: edit `{name}` by hand"
+    ))
 }
 
-/// Whether `long` says what `short` says, and besides the entry `name` (`entry`, or any).
+/// Whether `long` equals `short` plus the entry `name`, with the value `entry` if given.
 fn same_but_for(
     short: &str,
     long: &str,
@@ -77,7 +87,7 @@ fn same_but_for(
         return Ok(false);
     };
     let (_, found) = others.remove(at);
-    let said = entry.is_none_or(|entry| found.as_object() == Some(entry));
+    let has_entry = entry.is_none_or(|entry| found.as_object() == Some(entry));
     let rest = |text: &str| -> Result<Vec<(String, Value)>, ParseError> {
         let root = parse(text)?.as_mapping();
         let pairs = root
@@ -86,7 +96,7 @@ fn same_but_for(
             .filter_map(|(key, value)| Some((key.as_scalar()?.as_string(), json(&value))));
         Ok(pairs.filter(|(key, _)| key != container).collect())
     };
-    Ok(said && entries(short, container)? == others && rest(short)? == rest(long)?)
+    Ok(has_entry && entries(short, container)? == others && rest(short)? == rest(long)?)
 }
 
 fn parse(text: &str) -> Result<Document, ParseError> {
@@ -95,7 +105,7 @@ fn parse(text: &str) -> Result<Document, ParseError> {
             at: line.zip(column),
             problem: message.replace('\n', ", "),
         },
-        other => ParseError::of(format!("is no YAML: {other}")),
+        other => ParseError::of(format!("is not valid YAML: {other}")),
     })
 }
 
@@ -111,7 +121,7 @@ fn servers(document: &Document, container: &str) -> Result<Option<Mapping>, Pars
             let not_a_mapping = || ParseError::of(format!("has a `{container}` that is not a mapping"));
             root.get_mapping(container).map(Some).ok_or_else(not_a_mapping)
         }
-        _ => Err(ParseError::of(format!("says `{container}` twice"))),
+        _ => Err(ParseError::of(format!("defines `{container}` twice"))),
     }
 }
 
@@ -120,7 +130,7 @@ fn mapping(fields: &Map<String, Value>) -> MappingBuilder {
         Value::Object(fields) => written.insert_mapping(key, mapping(fields)),
         Value::Bool(flag) => written.pair(key, *flag),
         Value::String(text) => written.pair(key, text.as_str()),
-        // Entries are made of these.
+        // Entries contain no other types.
         other => written.pair(key, other.to_string()),
     })
 }
@@ -140,12 +150,12 @@ fn json(node: &YamlNode) -> Value {
     }
 }
 
-/// The stretch of `long` without which it is `short`.
+/// The part of `long` that `short` lacks, if there is exactly one.
 fn stretch<'a>(short: &str, long: &'a str) -> Option<&'a str> {
     let front = short.bytes().zip(long.bytes()).take_while(|(a, b)| a == b).count();
     let back = short.bytes().rev().zip(long.bytes().rev()).take_while(|(a, b)| a == b).count();
     let length = long.len().checked_sub(short.len()).filter(|_| front + back >= short.len())?;
     let start = short.len().saturating_sub(back);
-    // Of the places that fit, one between two characters.
+    // Several positions may fit; this takes one on a character boundary.
     long.get(start..start + length).or_else(|| long.get(front..front + length))
 }

@@ -1,13 +1,13 @@
-//! What a message of a client asks of its way: an answer or none, and which HTTP headers.
+//! How to forward a client's message: whether it expects a response, and which HTTP headers it needs.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-/// The revision that a request without `initialize` declares, where it does.
-const DECLARED_REVISION: &str = "/params/_meta/io.modelcontextprotocol~1protocolVersion";
+/// Where a request without a session declares its protocol version.
+const PROTOCOL_VERSION: &str = "/params/_meta/io.modelcontextprotocol~1protocolVersion";
 
-/// The id of a request that waits for an answer.
+/// The ID of a request that expects a response.
 pub fn request_id(message: &Value) -> Option<&Value> {
     message.get("method")?;
     message.get("id").filter(|id| !id.is_null())
@@ -18,14 +18,14 @@ pub fn method(message: &Value) -> &str {
     message.get("method").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether the message needs no session: it says its revision itself.
+/// Whether the message declares its protocol version itself and so needs no session.
 pub fn is_sessionless(message: &Value) -> bool {
-    message.pointer(DECLARED_REVISION).is_some()
+    message.pointer(PROTOCOL_VERSION).is_some()
 }
 
-/// The headers that a revision without sessions asks for; they repeat what the message says.
+/// The headers that a sessionless request must carry. They repeat values of the message.
 pub fn own_headers(message: &Value) -> Vec<(&'static str, String)> {
-    let Some(revision) = message.pointer(DECLARED_REVISION).and_then(Value::as_str) else {
+    let Some(revision) = message.pointer(PROTOCOL_VERSION).and_then(Value::as_str) else {
         return Vec::new();
     };
     let method = method(message);
@@ -43,12 +43,12 @@ pub fn own_headers(message: &Value) -> Vec<(&'static str, String)> {
     headers
 }
 
-/// The answer to a request that got none from the core.
+/// The error response to a request that the core did not answer.
 pub fn failure(id: &Value, sentence: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": sentence}})
 }
 
-/// A text as a header can carry it: what is not plain is wrapped as the protocol says (SEP-2243).
+/// A string as a header value; anything but plain ASCII is encoded as the protocol requires (SEP-2243).
 fn header_value(text: &str) -> String {
     let plain = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     let wrapped = text.starts_with("=?base64?") && text.ends_with("?=");

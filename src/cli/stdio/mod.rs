@@ -1,7 +1,7 @@
-//! `mcpproxy stdio`: an AI client's standard input and output, led to the core's MCP endpoint.
+//! `mcpproxy stdio`: forwards an AI client's standard input and output to the core's MCP endpoint.
 //!
-//! It starts no core: the tray or `mcpproxy serve` keeps one for all clients. A core that restarts is found again: the
-//! client's own `initialize` is said once more.
+//! It does not start a core: the tray or `mcpproxy serve` runs one for all clients. After a restart of the core it
+//! reconnects by sending the client's `initialize` again.
 
 pub mod frame;
 
@@ -20,30 +20,30 @@ use crate::cli::error::CliError;
 use crate::client::{CallError, Client, Reply};
 use crate::gateway::http::invalid_request;
 
-/// How long answers may still come after the client has closed its end.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const START_ONE: &str = "start the MCPProxy app, or `mcpproxy serve`";
+/// How long to wait for responses after the client has closed its input.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+const START_CORE: &str = "start the MCPProxy app, or run `mcpproxy serve`";
 
-/// Serves the client on standard input and output until it closes its end.
+/// Serves the client on standard input and output until it closes its input.
 pub async fn stdio(link: &CoreLink) -> Result<(), CliError> {
     let Some(core) = link.running() else {
-        let sentence = format!("no core answers at `{}`", link.local_address());
-        return Err(CliError::new("DAEMON_NOT_RUNNING", sentence).guided(format!("{START_ONE}, and try again")));
+        let sentence = format!("MCPProxy is not running (no answer at `{}`)", link.local_address());
+        return Err(CliError::new("DAEMON_NOT_RUNNING", sentence).guided(format!("{START_CORE}, and try again")));
     };
     let (lines, from_client) = mpsc::channel(16);
     let (to_client, answers) = mpsc::channel(16);
-    // Threads of their own: a client that neither reads nor writes must not hold up the other direction.
+    // Separate threads: a client that stops reading or writing must not block the other direction.
     std::thread::spawn(move || read_lines(&lines));
     let writer = std::thread::spawn(move || write_lines(answers));
     let bridge = Arc::new(Bridge {
         core: Client::new(core.endpoint().clone(), "mcp", env!("CARGO_PKG_VERSION")),
         session: tokio::sync::Mutex::default(),
-        waiting: Mutex::default(),
+        in_flight: Mutex::default(),
         to_client,
     });
-    bridge.follow(from_client).await;
+    bridge.run(from_client).await;
     drop(bridge);
     let _ = writer.join();
     Ok(())
@@ -62,7 +62,7 @@ fn read_lines(lines: &mpsc::Sender<String>) {
 fn write_lines(mut answers: mpsc::Receiver<Value>) {
     let mut stdout = std::io::stdout().lock();
     while let Some(message) = answers.blocking_recv() {
-        // `Display` of a value holds no line break: one message is one line.
+        // `Display` of a JSON value contains no line break, so one message is one line.
         if writeln!(stdout, "{message}").and_then(|()| stdout.flush()).is_err() {
             return;
         }
@@ -72,31 +72,31 @@ fn write_lines(mut answers: mpsc::Receiver<Value>) {
 struct Bridge {
     core: Client,
     session: tokio::sync::Mutex<Session>,
-    /// The requests that wait for an answer, by id: a client without a session cancels by closing the exchange.
-    waiting: Mutex<HashMap<String, AbortHandle>>,
+    /// Requests in flight by ID. Without a session, cancelling a request means closing its HTTP exchange.
+    in_flight: Mutex<HashMap<String, AbortHandle>>,
     to_client: mpsc::Sender<Value>,
 }
 
-/// What the client's `initialize` began.
+/// The session that the client's `initialize` started.
 #[derive(Default)]
 struct Session {
-    hello: Option<Value>,
+    initialize: Option<Value>,
     id: Option<String>,
-    revision: Option<String>,
-    listening: Option<AbortHandle>,
+    protocol_version: Option<String>,
+    listener: Option<AbortHandle>,
 }
 
 impl Session {
     fn headers(&self) -> Vec<(&'static str, String)> {
         let id = self.id.clone().map(|id| ("mcp-session-id", id));
-        let revision = self.revision.clone().map(|revision| ("mcp-protocol-version", revision));
-        id.into_iter().chain(revision).collect()
+        let version = self.protocol_version.clone().map(|version| ("mcp-protocol-version", version));
+        id.into_iter().chain(version).collect()
     }
 }
 
 impl Bridge {
-    /// Takes the client's messages until its end.
-    async fn follow(self: &Arc<Bridge>, mut from_client: mpsc::Receiver<String>) {
+    /// Forwards the client's messages until it closes its input.
+    async fn run(self: &Arc<Bridge>, mut from_client: mpsc::Receiver<String>) {
         let mut requests = JoinSet::new();
         loop {
             let line = tokio::select! {
@@ -108,105 +108,105 @@ impl Bridge {
             let message = match invalid_request::read(line.as_bytes()) {
                 Ok(message) => message,
                 Err(refusal) => {
-                    self.say(refusal.into()).await;
+                    self.send(refusal.into()).await;
                     continue;
                 }
             };
             match (frame::request_id(&message), frame::method(&message)) {
-                // Nothing else makes sense before its answer.
+                // Every later message needs its response.
                 (Some(_), "initialize") => self.begin(message).await,
                 (Some(id), _) => {
                     let (bridge, key) = (self.clone(), id.to_string());
-                    let task = requests.spawn(async move { bridge.ask(message).await });
-                    self.waiting().insert(key, task);
+                    let task = requests.spawn(async move { bridge.forward_request(message).await });
+                    self.in_flight().insert(key, task);
                 }
                 (None, "notifications/cancelled") if self.session.lock().await.id.is_none() => self.cancel(&message),
                 (None, "notifications/initialized") => {
-                    self.tell(&message).await;
+                    self.forward_notification(&message).await;
                     self.listen(&mut *self.session.lock().await);
                 }
-                (None, _) => self.tell(&message).await,
+                (None, _) => self.forward_notification(&message).await,
             }
         }
         let answered = async { while requests.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_ANSWERS, answered).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, answered).await;
         requests.shutdown().await;
         let session = self.session.lock().await;
-        if let Some(listening) = &session.listening {
-            listening.abort();
+        if let Some(listener) = &session.listener {
+            listener.abort();
         }
         if session.id.is_some() {
             let headers = session.headers();
             let ended = self.core.exchange_message(Method::DELETE, &headers, None);
-            let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, ended).await;
         }
     }
 
-    /// A request's way: its answer, or a sentence in its place.
-    async fn ask(self: Arc<Bridge>, message: Value) {
+    /// Forwards a request; answers with an error if the core does not respond.
+    async fn forward_request(self: Arc<Bridge>, message: Value) {
         let id = frame::request_id(&message).cloned().unwrap_or_default();
         let mut answered = false;
         let outcome = match self.exchange(&message).await {
             Ok(mut reply) => {
-                while let Some(mut said) = reply.next().await {
-                    if !reply.status.is_success() && said.get("error").is_some_and(Value::is_object) {
-                        // An HTTP error may not repeat whose it is.
-                        said.as_object_mut().map(|said| said.insert("id".to_owned(), id.clone()));
+                while let Some(mut message) = reply.next().await {
+                    if !reply.status.is_success() && message.get("error").is_some_and(Value::is_object) {
+                        // The body of an HTTP error may lack the request's ID.
+                        message.as_object_mut().map(|message| message.insert("id".to_owned(), id.clone()));
                     }
-                    answered |= said.get("method").is_none() && said.get("id") == Some(&id);
-                    if said.get("jsonrpc").is_some() {
-                        self.say(said).await;
+                    answered |= message.get("method").is_none() && message.get("id") == Some(&id);
+                    if message.get("jsonrpc").is_some() {
+                        self.send(message).await;
                     }
                 }
-                format!("the core ended before it answered ({})", reply.status)
+                format!("MCPProxy stopped before it answered ({})", reply.status)
             }
-            Err(error) => failure_sentence(&error),
+            Err(error) => error_message(&error),
         };
-        self.waiting().remove(&id.to_string());
+        self.in_flight().remove(&id.to_string());
         if !answered {
-            self.say(frame::failure(&id, &outcome)).await;
+            self.send(frame::failure(&id, &outcome)).await;
         }
     }
 
-    /// A notification's or an answer's way.
-    async fn tell(&self, message: &Value) {
+    /// Forwards a notification or a response.
+    async fn forward_notification(&self, message: &Value) {
         if let Err(error) = self.exchange_as_is(message).await {
-            tracing::debug!("a message of the client did not reach the core: {error}");
+            tracing::debug!("could not forward a message to the core: {error}");
         }
     }
 
     fn cancel(&self, message: &Value) {
         let id = message.pointer("/params/requestId").map(Value::to_string).unwrap_or_default();
-        if let Some(request) = self.waiting().remove(&id) {
+        if let Some(request) = self.in_flight().remove(&id) {
             request.abort();
         }
     }
 
-    /// The client's `initialize`.
-    async fn begin(&self, hello: Value) {
-        let id = frame::request_id(&hello).cloned().unwrap_or_default();
+    /// Forwards the client's `initialize`.
+    async fn begin(&self, initialize: Value) {
+        let id = frame::request_id(&initialize).cloned().unwrap_or_default();
         let mut session = self.session.lock().await;
-        let answer = self.greet(&mut session, &hello).await;
-        session.hello = Some(hello);
-        self.say(answer.unwrap_or_else(|sentence| frame::failure(&id, &sentence))).await;
+        let answer = self.initialize(&mut session, &initialize).await;
+        session.initialize = Some(initialize);
+        self.send(answer.unwrap_or_else(|error| frame::failure(&id, &error))).await;
     }
 
-    /// Says `initialize` to the core, and takes up the session it begins.
-    async fn greet(&self, session: &mut Session, hello: &Value) -> Result<Value, String> {
-        let reply = self.core.exchange_message(Method::POST, &[], Some(hello)).await;
-        let mut reply = reply.map_err(|error| failure_sentence(&error))?;
-        let id = frame::request_id(hello);
-        while let Some(said) = reply.next().await {
-            if said.get("method").is_none() && said.get("id") == id {
-                let revision = said.pointer("/result/protocolVersion").and_then(Value::as_str).map(str::to_owned);
-                (session.id, session.revision) = (reply.session, revision);
-                return Ok(said);
+    /// Sends `initialize` to the core and stores the new session.
+    async fn initialize(&self, session: &mut Session, initialize: &Value) -> Result<Value, String> {
+        let reply = self.core.exchange_message(Method::POST, &[], Some(initialize)).await;
+        let mut reply = reply.map_err(|error| error_message(&error))?;
+        let id = frame::request_id(initialize);
+        while let Some(message) = reply.next().await {
+            if message.get("method").is_none() && message.get("id") == id {
+                let version = message.pointer("/result/protocolVersion").and_then(Value::as_str).map(str::to_owned);
+                (session.id, session.protocol_version) = (reply.session, version);
+                return Ok(message);
             }
         }
-        Err(format!("the core ended before it answered ({})", reply.status))
+        Err(format!("MCPProxy stopped before it answered ({})", reply.status))
     }
 
-    /// An exchange in the client's session, which is begun anew where the core has forgotten it.
+    /// Sends a message in the client's session; starts a new session if the core no longer knows it.
     async fn exchange(self: &Arc<Bridge>, message: &Value) -> Result<Reply, CallError> {
         let used = self.session.lock().await.id.clone();
         let reply = self.exchange_as_is(message).await?;
@@ -226,69 +226,71 @@ impl Bridge {
         self.core.exchange_message(Method::POST, &headers, Some(message)).await
     }
 
-    /// Begins the session anew, unless that was done meanwhile.
+    /// Starts a new session, unless another task has done so.
     async fn renew(self: &Arc<Bridge>, used: Option<String>) {
         let mut session = self.session.lock().await;
-        let Some(hello) = session.hello.clone().filter(|_| session.id == used) else { return };
-        match self.greet(&mut session, &hello).await {
+        let Some(initialize) = session.initialize.clone().filter(|_| session.id == used) else {
+            return;
+        };
+        match self.initialize(&mut session, &initialize).await {
             Ok(_) => {
                 let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-                let told = self.core.exchange_message(Method::POST, &session.headers(), Some(&initialized)).await;
-                if told.is_ok() {
+                let sent = self.core.exchange_message(Method::POST, &session.headers(), Some(&initialized)).await;
+                if sent.is_ok() {
                     self.listen(&mut session);
-                    // The core is another one: what it offers may be, too.
-                    self.say(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
+                    // The restarted core may offer other tools.
+                    self.send(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
                 }
             }
-            Err(sentence) => tracing::debug!("the session was not begun anew: {sentence}"),
+            Err(error) => tracing::debug!("could not start a new session: {error}"),
         }
     }
 
-    /// Hears what the core says of itself: changed lists, its own requests, log lines.
+    /// Receives what the core sends on its own: changed lists, requests and log messages.
     fn listen(self: &Arc<Bridge>, session: &mut Session) {
         if session.id.is_none() {
             return;
         }
         let (bridge, headers, used) = (self.clone(), session.headers(), session.id.clone());
-        let listening = tokio::spawn(async move {
-            let mut pause = SHORTEST_PAUSE;
+        let listener = tokio::spawn(async move {
+            let mut delay = MIN_RETRY_DELAY;
             loop {
                 match bridge.core.exchange_message(Method::GET, &headers, None).await {
                     Ok(mut reply) if reply.status == StatusCode::OK => {
-                        pause = SHORTEST_PAUSE;
-                        while let Some(said) = reply.next().await {
-                            bridge.say(said).await;
+                        delay = MIN_RETRY_DELAY;
+                        while let Some(message) = reply.next().await {
+                            bridge.send(message).await;
                         }
                     }
-                    // This task ends with the session it hears; the new one has a listener of its own.
+                    // A new session has its own listener, so this task ends with its session.
                     Ok(reply) if reply.status == StatusCode::NOT_FOUND => return renew_later(bridge, used),
                     Ok(_) => return,
                     Err(_) => {}
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(MAX_RETRY_DELAY);
             }
         });
-        if let Some(former) = session.listening.replace(listening.abort_handle()) {
+        if let Some(former) = session.listener.replace(listener.abort_handle()) {
             former.abort();
         }
     }
 
-    async fn say(&self, message: Value) {
-        // A client that is gone hears nothing; the loop ends by itself then.
+    async fn send(&self, message: Value) {
+        // If the client is gone, the main loop ends by itself.
         let _ = self.to_client.send(message).await;
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, AbortHandle>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashMap<String, AbortHandle>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// In a task of its own: the listener, whose place it takes, is aborted on the way.
+/// Renews the session in a separate task, because renewing aborts the listener that calls this.
 fn renew_later(bridge: Arc<Bridge>, used: Option<String>) {
     tokio::spawn(async move { bridge.renew(used).await });
 }
 
-fn failure_sentence(error: &CallError) -> String {
-    if error.is_not_running() { format!("{error}: {START_ONE}") } else { error.to_string() }
+fn error_message(error: &CallError) -> String {
+    if error.is_not_running() { format!("{error}: {START_CORE}") } else { error.to_string() }
 }

@@ -24,9 +24,9 @@ pub const MOST_DESCRIBED: usize = 5;
 pub const MOST_CHECKED: usize = 50;
 
 /// What a client's model is told about this server.
-pub const INSTRUCTIONS: &str = "This server leads to the tools of many other servers. First call retrieve_tools with a few \
-words on what you want to do; each tool it returns names the call tool to use in `call_with`. Then call that one with the \
-tool's `name` (`server:tool`) and `args` as its `inputSchema` asks.";
+pub const INSTRUCTIONS: &str = "This server gives access to the tools of many other servers. First search with retrieve_tools. \
+Then call a tool that it found with the tool named in its call_with (call_tool_read if there is none), with the tool's `name` \
+and `args`.";
 
 /// All of them.
 pub fn definitions() -> Vec<Tool> {
@@ -37,23 +37,21 @@ pub fn definitions() -> Vec<Tool> {
 }
 
 fn retrieve_tools() -> Tool {
-    let description = "Finds the tools that fit a task, among all tools of all connected servers. Call this first. \
-        The result names each tool's full name, its input schema, and in `call_with` the tool to call it with.";
+    let description = "Searches the tools of all connected servers. Call this first.";
     let schema = json!({
         "type": "object",
         "properties": {
-            "query": {"type": "string", "description": "What you want to do, in a few words"},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Most tools to return (default 15)"},
-            "detail": {"type": "string", "enum": ["full", "compact"],
-                "description": "compact: one line for each tool instead of its schema; describe_tool shows the schema (default full)"},
-            "read_only_only": flag("Only tools whose servers say that they only read"),
-            "exclude_destructive": flag("Leave out tools that may destroy something; a server that says nothing counts as may"),
-            "exclude_open_world": flag("Leave out tools that may reach outside; a server that says nothing counts as may"),
-            "include_disabled": flag("List also tools that fit and may not be used now, and what a person can do about it"),
-            "include_stats": flag("Say how often and when each tool was last called"),
-            "include_session_risk_warning": flag("Say in words what all tools together could be misused for"),
-            "debug": flag("Say which words were looked for"),
-            "explain_tool": {"type": "string", "description": "Full name of a tool, server:tool: say why it stands where it does"},
+            "query": {"type": "string", "description": "What you want to do"},
+            "limit": {"type": "integer", "description": "1 to 100, default 10"},
+            "detail": {"type": "string", "enum": ["full", "compact"]},
+            "read_only_only": flag(),
+            "exclude_destructive": flag(),
+            "exclude_open_world": flag(),
+            "include_disabled": described_flag("Also tools that a person would have to enable or approve"),
+            "include_stats": flag(),
+            "include_session_risk_warning": flag(),
+            "debug": flag(),
+            "explain_tool": {"type": "string", "description": "server:tool: explain its rank"},
         },
         "required": ["query"],
     });
@@ -66,77 +64,78 @@ fn describe_tool() -> Tool {
         "type": "object",
         "properties": {
             "tool_ids": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_CHECKED,
-                "description": "Full names of tools, server:tool: up to 5, up to 50 with check"},
-            "check": flag("Say only whether each could be called now, and what stands in the way"),
+                "description": "server:tool; up to 5, or 50 with check"},
+            "check": described_flag("Only check whether each can be called now"),
             "filters": {"type": "object", "additionalProperties": false,
-                "description": "With check: what a tool must not be able to do, as in retrieve_tools",
+                "description": "Only with check",
                 "properties": {
-                    "read_only_only": {"type": "boolean"},
-                    "exclude_destructive": {"type": "boolean"},
-                    "exclude_open_world": {"type": "boolean"},
+                    "read_only_only": flag(),
+                    "exclude_destructive": flag(),
+                    "exclude_open_world": flag(),
                 }},
         },
         "required": ["tool_ids"],
     });
     let annotations = ToolAnnotations::with_title("Describe tools").read_only(true).open_world(false);
-    let description =
-        "Shows the definitions of tools whose full names are known, or checks whether they could be called now.";
+    let description = "Shows the full description and inputSchema of tools.";
     Tool::new(DESCRIBE_TOOL, description, object(schema)).with_annotations(annotations)
 }
 
-fn read_cache() -> Tool {
+/// Reads truncated results.
+pub fn read_cache() -> Tool {
     let schema = json!({
         "type": "object",
         "properties": {
-            "key": {"type": "string", "description": "The key that stands at the end of the result that was cut"},
-            "offset": {"type": "integer", "minimum": 0, "description": "First record to return (default 0)"},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "description": "Most records to return (default 50)"},
+            "key": {"type": "string", "description": "From the end of the truncated result"},
+            "offset": {"type": "integer", "minimum": 0, "description": "First record, default 0"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "description": "Default 50"},
         },
         "required": ["key"],
     });
-    let annotations = ToolAnnotations::with_title("Read a long result").read_only(true).open_world(false);
-    let description = "Reads the rest of a result that was cut because of its length, in records: elements of its list, \
-        or lines. A page may hold fewer records than asked for; go on at `next_offset`.";
+    let annotations = ToolAnnotations::with_title("Read a truncated result").read_only(true).open_world(false);
+    let description = "Reads more records of a truncated result. Continue at `next_offset`.";
     Tool::new(READ_CACHE, description, object(schema)).with_annotations(annotations)
 }
 
 fn call_tool(intent: Intent) -> Tool {
     let (title, description, annotations) = match intent {
         Intent::Read => (
-            "Call a reading tool",
-            "Calls a tool that only reads: it changes nothing.",
+            "Call a read-only tool",
+            "Calls a tool found by retrieve_tools that only reads.",
             ToolAnnotations::new().read_only(true),
         ),
         Intent::Write => (
             "Call a writing tool",
-            "Calls a tool that creates or changes something and destroys nothing.",
+            "Calls a tool found by retrieve_tools that creates or changes something.",
             ToolAnnotations::new().read_only(false).destructive(false),
         ),
         Intent::Destructive => (
             "Call a destructive tool",
-            "Calls a tool that may delete or overwrite something for good.",
+            "Calls a tool found by retrieve_tools that may delete or overwrite something.",
             ToolAnnotations::new().read_only(false).destructive(true),
         ),
     };
     let schema = json!({
         "type": "object",
         "properties": {
-            "name": {"type": "string", "description": "The tool's full name as retrieve_tools gave it, server:tool"},
-            "args": {"type": "object", "description": "The tool's arguments, as its inputSchema asks"},
-            "args_json": {"type": "string", "description": "The same as JSON text, for clients that cannot send an object; wins over args"},
-            "intent_data_sensitivity": {"type": "string", "enum": ["public", "internal", "private", "unknown"],
-                "description": "How sensitive the data of this call is"},
-            "intent_reason": {"type": "string", "maxLength": 1000, "description": "Why this call is made"},
+            "name": {"type": "string", "description": "server:tool"},
+            "args": {"type": "object", "description": "The tool's arguments"},
+            "args_json": {"type": "string", "description": "args as JSON text, if objects cannot be sent"},
+            "intent_data_sensitivity": {"type": "string", "enum": ["public", "internal", "private", "unknown"]},
+            "intent_reason": {"type": "string", "maxLength": 1000},
         },
         "required": ["name"],
     });
-    let description = format!("{description} Find the tool with retrieve_tools first; its `call_with` names this one.");
     let mut annotations = annotations.open_world(true);
     annotations.title = Some(title.to_owned());
     Tool::new(intent.tool(), description, object(schema)).with_annotations(annotations)
 }
 
-fn flag(description: &str) -> Value {
+fn flag() -> Value {
+    json!({"type": "boolean"})
+}
+
+fn described_flag(description: &str) -> Value {
     json!({"type": "boolean", "description": description})
 }
 

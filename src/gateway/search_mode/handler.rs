@@ -6,15 +6,17 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Implementation, InitializeRequestParams,
     InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
+use tokio_util::sync::CancellationToken;
 
+use crate::config::profiles::ProfileScope;
 use crate::control::servers::ServerControl;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
-use crate::gateway::profile::{self, Origin, SET_PROFILE};
-use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions};
-use crate::gateway::search_mode::manage_servers;
+use crate::gateway::profile::{self, Origin, SET_PROFILE, always_searches};
+use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions, read_cache};
+use crate::gateway::search_mode::{few_tools, manage_servers};
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
 use crate::gateway::tool_calls::{CallerContext, Proxy};
 
@@ -24,6 +26,18 @@ pub struct Handler {
     control: Arc<ServerControl>,
     proxy: Arc<Proxy>,
     place: Arc<SessionRegistration>,
+    /// Ends what was started for the session, together with the session.
+    over: Arc<SessionEnd>,
+}
+
+/// Cancels its token when the session's last part is dropped.
+#[derive(Default)]
+struct SessionEnd(CancellationToken);
+
+impl Drop for SessionEnd {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 impl Handler {
@@ -33,7 +47,13 @@ impl Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
             proxy,
             control,
+            over: Arc::default(),
         }
+    }
+
+    /// The servers' own tools, while they are few.
+    fn few_tools(&self, scope: &ProfileScope) -> Option<few_tools::ToolLists> {
+        few_tools::lists(&self.proxy, self.control.config().current().direct_up_to_tokens, scope)
     }
 
     /// A client of the protocol without `initialize` names itself in each request's `_meta`, and is noted once.
@@ -46,7 +66,7 @@ impl Handler {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build())
             .with_server_info(Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")).with_title("MCPProxy"))
             .with_instructions(INSTRUCTIONS)
     }
@@ -60,6 +80,30 @@ impl ServerHandler for Handler {
         context.peer.set_peer_info(request.clone());
         self.place.open();
         self.negotiate_initialize(&request)
+    }
+
+    /// Tells the client when `/mcp` changes between search and the servers' own tools, and when those change.
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let mut changes = self.proxy.upstreams().changes();
+        let (proxy, control) = (self.proxy.clone(), self.control.clone());
+        let origin = Origin::of(&context.extensions);
+        let mut shown = self.few_tools(&self.proxy.profile_scope(&origin));
+        let few = move || {
+            let most_tokens = control.config().current().direct_up_to_tokens;
+            few_tools::lists(&proxy, most_tokens, &proxy.profile_scope(&origin))
+        };
+        let over = self.over.0.clone();
+        tokio::spawn(over.run_until_cancelled_owned(async move {
+            while changes.changed().await.is_ok() {
+                let now = few();
+                if now != shown {
+                    shown = now;
+                    if context.peer.notify_tool_list_changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }));
     }
 
     async fn on_custom_request(
@@ -77,9 +121,15 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         self.proxy.requested();
         self.see_client(&context);
-        let mut tools = definitions();
         let config = self.control.config().current();
-        tools.extend(manage_servers::definitions(&config));
+        let scope = self.proxy.profile_scope(&Origin::of(&context.extensions));
+        let few = if always_searches(&context.extensions) { None } else { self.few_tools(&scope) };
+        let mut tools = match few {
+            Some(few) => [few_tools::definitions(&few), vec![read_cache()]].concat(),
+            None => definitions(),
+        };
+        let requested = manage_servers::is_requested(&context.extensions);
+        tools.extend(manage_servers::definitions(&config, requested));
         tools.extend(profile::definition(&config));
         Ok(ListToolsResult::with_all_items(tools))
     }
@@ -104,20 +154,25 @@ impl ServerHandler for Handler {
         let arguments = request.arguments.unwrap_or_default();
         let origin = Origin::of(&context.extensions);
         if request.name == SET_PROFILE {
-            return Ok(self.proxy.set_profile(&origin, &arguments).into());
+            let chosen = self.proxy.set_profile(&origin, &arguments);
+            // Other tools may be few enough to be listed themselves.
+            let _ = context.peer.notify_tool_list_changed().await;
+            return Ok(chosen.into());
         }
         let scope = self.proxy.profile_scope(&origin);
-        if let Some(result) = manage_servers::call(&self.control, &request.name, &arguments, &scope).await {
+        let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
+        if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments, &scope).await {
             return Ok(result.into());
         }
+        let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments, &scope);
         let asking = asking(request.request_state, request.input_responses);
-        match self.proxy.call(&request.name, &arguments, Some(asking)).await {
+        match self.proxy.call(&name, &arguments, Some(asking)).await {
             Some(answer) => answer,
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \
                     call_tool_write or call_tool_destructive",
-                    request.name
+                    name
                 );
                 Err(ErrorData::invalid_params(text, None))
             }

@@ -11,12 +11,14 @@ use crate::catalog::search_index::ToolIndex;
 use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_log::Activity;
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::failed;
 use crate::gateway::search_mode::result_cache::ResultCache;
-use crate::gateway::search_mode::retrieve_tools::Defaults;
+use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail};
+use crate::gateway::search_mode::search_outcomes::SearchOutcomes;
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::UsageCounts;
@@ -40,6 +42,7 @@ pub struct OwnTools {
     counts: Arc<UsageCounts>,
     kept: Mutex<ResultCache>,
     activity: Arc<Activity>,
+    outcomes: Mutex<SearchOutcomes>,
 }
 
 impl OwnTools {
@@ -62,7 +65,18 @@ impl OwnTools {
             counts,
             kept: Mutex::default(),
             activity,
+            outcomes: Mutex::default(),
         }
+    }
+
+    /// Notes that a tool was called, for the count of searches that led to a call.
+    pub fn called(&self, server: &str, tool: &str) {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).called(server, tool, Instant::now());
+    }
+
+    /// How the searches of AI clients ended since the start.
+    pub fn search_counts(&self) -> SearchCounts {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
 
     /// Rebuilds the index if any server's tools have changed. Runs on the blocking pool: indexing thousands of tools
@@ -137,7 +151,7 @@ impl OwnTools {
             let config = self.config.borrow();
             Defaults {
                 limit: config.tools_limit,
-                compact: config.tool_response_mode.as_deref() == Some("compact"),
+                detail: Detail::of_setting(config.tool_response_mode.as_deref()),
                 room: config.tool_response_limit,
             }
         };
@@ -147,7 +161,9 @@ impl OwnTools {
         };
         let (index, locked) = self.catalog(scope);
         let answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
-        self.recorder.tools_returned(index.len() as u64, answer.returned as u64, now);
+        let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
+        self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
         CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
     }
 

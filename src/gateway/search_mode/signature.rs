@@ -19,6 +19,8 @@ pub struct Signature {
 
 /// Most parameters that are shown.
 const MOST_PARAMETERS: usize = 24;
+/// Most parameters in a short signature, unless more are required.
+const MOST_IN_SHORT: usize = 6;
 /// Most values of a choice that are shown, and how long they may be together.
 const MOST_CHOICES: usize = 8;
 const LONGEST_CHOICES: usize = 80;
@@ -44,17 +46,35 @@ const PLAIN_AT_THE_TOP: [&str; 9] = [
 impl Signature {
     /// Of a tool.
     pub fn of(tool: &Tool) -> Signature {
+        Signature::with(tool, MOST_PARAMETERS)
+    }
+
+    /// Of a tool, with few optional parameters and a mark in `sig` for anything that is left out.
+    pub fn short(tool: &Tool) -> Signature {
+        let mut short = Signature::with(tool, MOST_IN_SHORT);
+        if short.lossy && !short.sig.contains('~') {
+            let inner = short.sig.trim_start_matches('(').trim_end_matches(')');
+            short.sig = if inner.is_empty() { "(~)".to_owned() } else { format!("({inner}, ~)") };
+        }
+        short
+    }
+
+    /// Required parameters come first. Beyond `most`, optional ones are left out.
+    fn with(tool: &Tool, most: usize) -> Signature {
         let schema = tool.input_schema.as_ref();
         let nothing = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&nothing);
         let required: Vec<&str> =
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let is_required = |name: &str| required.contains(&name);
+        let most = most.max(required.len()).min(MOST_PARAMETERS);
         let mut lossy = schema.keys().any(|key| !PLAIN_AT_THE_TOP.contains(&key.as_str()))
-            || properties.len() > MOST_PARAMETERS
+            || properties.len() > most
             || required.iter().any(|name| !properties.contains_key(*name));
         let mut parts: Vec<String> = Vec::new();
-        for (name, property) in properties.iter().take(MOST_PARAMETERS) {
-            let star = if required.contains(&name.as_str()) { "*" } else { "" };
+        let (first, then): (Vec<_>, Vec<_>) = properties.iter().partition(|(name, _)| is_required(name));
+        for (name, property) in first.into_iter().chain(then).take(most) {
+            let star = if is_required(name) { "*" } else { "" };
             let (kind, lost) = kind(property);
             let (default, default_lost) = default(property);
             lossy |= lost || default_lost || name.chars().nth(LONGEST_NAME).is_some();
@@ -62,7 +82,7 @@ impl Signature {
             let mark = if lost || default_lost { "~" } else { "" };
             parts.push(format!("{name}{star}:{kind}{mark}{default}"));
         }
-        if properties.len() > MOST_PARAMETERS {
+        if properties.len() > most {
             parts.push("~".to_owned());
         }
         Signature {
@@ -173,6 +193,19 @@ mod tests {
         let many: Map<String, Value> = (0..30).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
         let (sig, lossy) = of(json!({"type": "object", "properties": many}));
         assert!(lossy && sig.ends_with("p23:str, ~)"), "{sig}");
+    }
+
+    #[test]
+    fn a_short_signature_has_few_optional_parameters_and_marks_what_is_left_out() {
+        let many: Map<String, Value> = (0..9).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
+        let short = |schema: Value| {
+            let tool = Tool::new("t", "", schema.as_object().cloned().unwrap());
+            Signature::short(&tool).sig
+        };
+        let sig = "(p8*:str, p0:str, p1:str, p2:str, p3:str, p4:str, ~)";
+        assert_eq!(short(json!({"type": "object", "properties": many, "required": ["p8"]})), sig);
+        assert_eq!(short(json!({"type": "object", "oneOf": []})), "(~)");
+        assert_eq!(short(json!({"properties": {"a": {"type": "string"}}, "allOf": []})), "(a:str, ~)");
     }
 
     #[test]

@@ -128,6 +128,6 @@ impl App {
     }
 
     fn looks_for_updates(&self) -> bool {
-        self.config.current().update_check.unasked(self.facts.no_update_check(), self.facts.in_ci())
+        self.config.current().update_check.is_automatic(self.facts.no_update_check(), self.facts.in_ci())
     }
 }

@@ -41,7 +41,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 
 pub async fn look(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     let Some(client) = known_clients::client(&id) else { return unknown(&id) };
-    with_files(&app, move |homes, proxy| ok(edit::look(client, homes, proxy, true))).await
+    with_files(&app, move |homes, proxy| ok(edit::inspect(client, homes, proxy, true))).await
 }
 
 pub async fn preview(

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::{Config, profiles};
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
-use crate::server::rest::ok;
+use crate::server::rest::response::ok;
 use crate::server::state::App;
 use crate::server::take_over;
 use crate::takeover::record::Record;
@@ -19,7 +19,7 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     let now = format!("{:.0}", jiff::Timestamp::now());
     let mut found = diagnose(&app.upstreams.snapshots(), app.status().configuration, now);
     let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
-    let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.document().ok().flatten()));
+    let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
     let (record, document) = read.await.unwrap_or_default();
     found.runtime_warnings.extend(notices(&config, record.as_ref(), document.as_ref()));
     found.total_issues = issues(&found);

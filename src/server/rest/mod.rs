@@ -6,6 +6,7 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+pub mod import;
 pub mod openapi;
 mod profiles;
 pub mod response;
@@ -40,10 +41,15 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/info", get(info))
         .route("/api/v1/servers", get(servers::list).post(servers::add))
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}/review", get(servers::review))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/servers/import/paths", get(import::paths))
+        .route("/api/v1/servers/import", post(import::upload))
+        .route("/api/v1/servers/import/json", post(import::json))
+        .route("/api/v1/servers/import/path", post(import::path))
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/activity/summary", get(activity::summary))
         .route("/api/v1/activity/{id}", get(activity::one))

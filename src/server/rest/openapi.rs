@@ -12,6 +12,8 @@ use crate::contract::api::{
     LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status, Takeover,
 };
 
+use crate::contract::review::{ApproveServer, ApproveTools, Review};
+
 type Of = fn(&mut SchemaGenerator) -> Schema;
 
 /// One operation.
@@ -63,9 +65,12 @@ fn call(_generator: &mut SchemaGenerator) -> Schema {
             "name": {"type": "string", "description": "server:tool"}, "args": {"type": "object"}}}}})
 }
 
-fn approve(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "properties": {
-        "tools": {"type": "array", "items": {"type": "string"}}, "approve_all": {"type": "boolean"}}})
+fn approve(generator: &mut SchemaGenerator) -> Schema {
+    bare::<ApproveTools>(generator)
+}
+
+fn approve_server(generator: &mut SchemaGenerator) -> Schema {
+    bare::<ApproveServer>(generator)
 }
 
 fn switch(_generator: &mut SchemaGenerator) -> Schema {
@@ -124,12 +129,13 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/servers", "All servers", data::<Servers>),
     post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
     by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
+    get("/api/v1/servers/{name}/review", "What to look at before approving a server or its tools", data::<Review>),
     get(
         "/api/v1/servers/{name}/tools",
         "A server's tools, and which of them wait for approval or are off",
         data::<ServerTools>,
     ),
-    post("/api/v1/servers/{name}/tools/approve", "Approves tools as they are now", Some(approve), data::<Approved>),
+    post("/api/v1/servers/{name}/tools/approve", "Approves tools as they were shown", Some(approve), data::<Approved>),
     post(
         "/api/v1/servers/{name}/tools/{tool}/enabled",
         "Switches one tool on or off, in the server's entry",
@@ -140,8 +146,8 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",
-        "enable, disable, restart, quarantine, unquarantine or logout",
-        None,
+        "enable, disable, restart, quarantine, unquarantine, approve or logout; an approval carries the review's fingerprint",
+        Some(approve_server),
         data::<ServerAction>,
     ),
     asking(
@@ -156,7 +162,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
-    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit"]),
+    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "What needs a person's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same", data::<Diagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),

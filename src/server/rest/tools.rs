@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::catalog::call_variant::Intent;
-use crate::contract::api::{AllTools, FoundTool, FoundTools};
+use crate::catalog::search_index::Explanation;
+use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::views;
 use crate::server::state::App;
@@ -32,6 +33,9 @@ pub struct Search {
     #[serde(default)]
     q: String,
     limit: Option<usize>,
+    /// Whether to say why each tool ranks where it does.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// What `retrieve_tools` would find. Not counted as a client's search.
@@ -48,13 +52,31 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
             score: found.score,
             tool: views::tool(&found.entry.server, ToolApproval::approved(&found.entry.tool)),
             call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
+            explanation: asked
+                .explain
+                .then(|| index.explain(&asked.q, &found.entry.server, &found.entry.tool.name).map(explained))
+                .flatten(),
         })
         .collect();
     ok(FoundTools {
         total: u32::try_from(results.len()).unwrap_or(u32::MAX),
+        counts: asked.explain.then(|| app.proxy.search_counts()),
         query: asked.q,
         results,
     })
+}
+
+fn explained(found: Explanation) -> RankExplanation {
+    let words = found.words.into_iter().map(|word| WordExplanation {
+        matches: word.by.map(|(stem, relation)| relation.in_words(&stem)).unwrap_or_default(),
+        word: word.word,
+        adds: word.adds,
+    });
+    RankExplanation {
+        words: words.collect(),
+        share_of_name: found.of_name,
+        share_of_query: found.coverage,
+    }
 }
 
 #[derive(Deserialize)]

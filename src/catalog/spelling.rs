@@ -1,0 +1,100 @@
+//! Typing mistakes and joined words.
+
+/// Shortest word that is corrected, and shortest word in which two mistakes are accepted.
+pub const SHORTEST: usize = 4;
+const TWO_MISTAKES_FROM: usize = 8;
+
+/// Shortest part of a joined word.
+const SHORTEST_PART: usize = 3;
+
+/// Returns how many mistakes are accepted in a word of this many letters.
+pub const fn accepted(letters: usize) -> usize {
+    match letters {
+        0..SHORTEST => 0,
+        SHORTEST..TWO_MISTAKES_FROM => 1,
+        _ => 2,
+    }
+}
+
+/// Returns the number of insertions, deletions, substitutions and swaps of neighbours between two words, if at most `most`.
+///
+/// The first letter must be the same: people seldom mistype it, and most unrelated short words differ there.
+pub fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
+    if one.len().abs_diff(other.len()) > most || one.first() != other.first() {
+        return None;
+    }
+    // Row i holds the distances between the first i letters of `one` and every beginning of `other`.
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    for (row, letter) in one.iter().enumerate() {
+        let mut current = Vec::with_capacity(last.len());
+        current.push(row + 1);
+        for (column, wanted) in other.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
+            let mut cost = (at(&last, column) + usize::from(letter != wanted))
+                .min(at(&last, column + 1) + 1)
+                .min(at(&current, column) + 1);
+            let swapped =
+                row > 0 && column > 0 && one.get(row - 1) == Some(wanted) && other.get(column - 1) == Some(letter);
+            if swapped {
+                cost = cost.min(at(&before_last, column - 1) + 1);
+            }
+            current.push(cost);
+        }
+        if current.iter().min().is_none_or(|least| *least > most) {
+            return None;
+        }
+        before_last = std::mem::replace(&mut last, current);
+    }
+    last.last().copied().filter(|distance| *distance <= most)
+}
+
+/// Splits a joined word into the two known words with the longest shorter part: `pullrequest` into `pull` and `request`.
+pub fn split_joined<T>(word: &str, known: impl Fn(&str) -> Option<T>) -> Option<(T, T)> {
+    let letters = word.chars().count();
+    let ends = word.char_indices().map(|(at, _)| at).enumerate();
+    let inner = ends.filter(|(count, _)| (SHORTEST_PART..=letters.saturating_sub(SHORTEST_PART)).contains(count));
+    let mut splits: Vec<(usize, usize)> = inner.map(|(count, at)| (count.min(letters - count), at)).collect();
+    splits.sort_by(|a, b| b.cmp(a));
+    splits.into_iter().find_map(|(_, at)| {
+        let (start, end) = word.split_at_checked(at)?;
+        known(start).zip(known(end))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between(one: &str, other: &str, most: usize) -> Option<usize> {
+        distance(&one.chars().collect::<Vec<_>>(), &other.chars().collect::<Vec<_>>(), most)
+    }
+
+    #[test]
+    fn typing_mistakes_are_counted() {
+        for (typed, meant, mistakes) in [
+            ("isue", "issue", 1),
+            ("githb", "github", 1),
+            ("qeury", "query", 1),
+            ("documentaion", "documentation", 1),
+            ("screnshott", "screenshot", 2),
+            ("same", "same", 0),
+        ] {
+            assert_eq!(between(typed, meant, 2), Some(mistakes), "{typed}");
+        }
+        assert_eq!(between("screnshott", "screenshot", 1), None);
+        assert_eq!(between("bake", "make", 2), None, "the first letter must be the same");
+        assert_eq!(between("", "", 1), Some(0));
+        assert_eq!((accepted(3), accepted(4), accepted(8)), (0, 1, 2));
+    }
+
+    #[test]
+    fn joined_words_are_split_into_known_ones() {
+        let known = |word: &str| ["pull", "request", "web", "search", "for"].contains(&word).then(|| word.to_owned());
+        let split = |word| split_joined(word, known).map(|(one, other)| format!("{one} {other}"));
+        assert_eq!(split("pullrequest").as_deref(), Some("pull request"));
+        assert_eq!(split("websearch").as_deref(), Some("web search"));
+        assert_eq!(split("searching"), None);
+        assert_eq!(split("für"), None);
+    }
+}

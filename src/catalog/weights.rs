@@ -1,0 +1,72 @@
+//! How much each piece of evidence counts when tools are ranked.
+
+/// Number of text fields of a tool: server, name, title and description, parameters, their descriptions.
+pub const FIELDS: usize = 5;
+
+/// The weights of a search index. `docs/search-quality.md` records how they were chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    /// Weight of each field, in the order of [`FIELDS`].
+    pub fields: [f32; FIELDS],
+    /// BM25's k1: how quickly repeating a word stops to matter.
+    pub k1: f32,
+    /// BM25's b: how strongly long fields are discounted.
+    pub b: f32,
+    /// Worth of a synonym relative to the word itself.
+    pub synonym: f32,
+    /// Queries with more words than this trust synonyms less.
+    pub short_query: f32,
+    /// How fast the trust in synonyms falls with the number of words: 0 is not at all.
+    pub long_query: f32,
+    /// Worth of a term that shares its beginning with an unknown word.
+    pub prefix: f32,
+    /// Worth of a term that is one typing mistake away from an unknown word; two mistakes count half.
+    pub spelling: f32,
+    /// Worth of each part of an unknown joined word, such as `pullrequest`.
+    pub parts: f32,
+    /// Whether joined words in tool names, such as `getweather`, are also indexed by their parts.
+    pub split_names: bool,
+    /// Worth of a word inside a quoted value, URL, email address or number.
+    pub literal: f32,
+    /// Worth of a word inside a file path.
+    pub path: f32,
+    /// Worth of the word for a value's kind: `url`, `email`, `file`.
+    pub literal_kind: f32,
+    /// Worth of the word for a file's extension: `image` for `.png`.
+    pub extension: f32,
+    /// Worth of the English translation of a word.
+    pub translation: f32,
+    /// Gain of a tool whose whole name is in the query.
+    pub whole_name: f32,
+    /// Gain of a tool that matches every word of the query.
+    pub coverage: f32,
+}
+
+impl Weights {
+    /// The weights that the product uses.
+    pub const CHOSEN: Weights = Weights {
+        fields: [1.5, 3.0, 1.0, 0.5, 0.5],
+        k1: 1.2,
+        b: 0.75,
+        synonym: 0.75,
+        short_query: 8.0,
+        long_query: 0.5,
+        prefix: 0.5,
+        spelling: 0.6,
+        parts: 0.8,
+        split_names: true,
+        literal: 0.7,
+        path: 0.6,
+        literal_kind: 1.0,
+        extension: 1.0,
+        translation: 0.9,
+        whole_name: 0.6,
+        coverage: 0.6,
+    };
+}
+
+impl Default for Weights {
+    fn default() -> Weights {
+        Weights::CHOSEN
+    }
+}
