@@ -22,7 +22,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::config::deserialize::{null_as_default, optional_duration, text_or_none, yes};
+use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::isolation::Isolation;
 use crate::config::profiles::ProfileConfig;
 use crate::config::server::servers;
@@ -109,7 +109,7 @@ pub struct Config {
     #[schemars(with = "Option<Vec<ProfileConfig>>")]
     pub profiles: Vec<ProfileConfig>,
     /// The profile of sessions that choose none.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub active_profile: Option<String>,
     /// What `/mcp` offers: `retrieve_tools` (search) or `direct` (every tool).
     #[serde(default)]

@@ -61,7 +61,7 @@ pub struct ServerConfig {
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
     /// Who approves new and changed tools: `auto` (nobody), `scan` or `manual` (you). Outranks the two older keys.
-    #[serde(default, deserialize_with = "text_or_none")]
+    #[serde(default, deserialize_with = "string_or_none")]
     pub trust_mode: Option<String>,
     /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
