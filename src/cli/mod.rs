@@ -24,6 +24,7 @@ pub mod status;
 pub mod stdio;
 pub mod telemetry;
 pub mod tools;
+pub mod trust_cert;
 pub mod update;
 pub mod upstream;
 
@@ -152,6 +153,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
+        Command::TrustCert => trust_cert::trust_cert(context),
         Command::Profile(command) => profile::run(context, &link, command).await,
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,

@@ -66,6 +66,24 @@ pub fn certificate(
     }
 }
 
+/// The certificate authority's certificate, created where it is missing.
+///
+/// # Errors
+/// A sentence.
+#[cfg(target_os = "linux")]
+pub fn authority(tls: &TlsConfig, root: &Path, now: i64) -> Result<PathBuf, String> {
+    crate::server::tls::certificates::authority(&tls.directory(root), now).map_err(|error| error.to_string())
+}
+
+/// The same where HTTPS is not built in.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn authority(_tls: &TlsConfig, _root: &Path, _now: i64) -> Result<PathBuf, String> {
+    Err("this system's build has no HTTPS, so it has no certificate".to_owned())
+}
+
 fn no_client_certificates() -> (String, String) {
     (
         "could not serve HTTPS: `tls.require_client_cert` is set, and client certificates are not checked here"

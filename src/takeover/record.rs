@@ -18,7 +18,7 @@ pub struct Record {
     /// Whether the tray has told a person.
     #[serde(default)]
     pub shown: bool,
-    /// Whether telemetry has taken up the Go core's activation; it may only while it is on.
+    /// Whether telemetry has stored the Go core's activation, which it may do only while it is on.
     #[serde(default)]
     pub carried_over: bool,
     pub plan: Plan,

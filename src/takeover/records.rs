@@ -30,7 +30,7 @@ pub enum ReadError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     Approved,
-    /// New; nobody has approved it.
+    /// New and not approved.
     Pending,
     /// Approved once, and different since.
     Changed,
@@ -85,7 +85,7 @@ pub struct Records {
     pub activation: Activation,
     /// When each server was first seen, RFC 3339.
     pub first_seen: BTreeMap<String, String>,
-    /// Servers that somebody had signed in to.
+    /// Servers with a sign-in.
     pub sign_ins: BTreeSet<String>,
     pub agent_tokens: usize,
     pub has_activity: bool,
@@ -134,7 +134,7 @@ fn check_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<(), ReadError> {
     }
 }
 
-/// As the Go core writes it; what it may leave out has a default, and what is new is ignored.
+/// As the Go core writes it; omitted fields have a default, and unknown fields are ignored.
 #[derive(Deserialize)]
 struct WrittenTool {
     server_name: String,

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::Input;
 use crate::client::{CallError, Client, path_segment};
-use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status};
+use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status, Takeover};
 use crate::contract::lenient;
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
@@ -51,6 +51,17 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     list
 }
 
+/// What became of a previous MCPProxy's data, until a person has been told.
+async fn takeover(client: &Client) -> Option<String> {
+    let takeover: Takeover = client.get("/api/v1/takeover").await.ok()?;
+    if takeover.taken_over_at.is_none() || takeover.shown {
+        return None;
+    }
+    let shown = serde_json::json!({"shown": true});
+    client.post::<Takeover>("/api/v1/takeover", Some(&shown)).await.ok()?;
+    Some(format!("{} Details: mcpproxy migrate", takeover.summary))
+}
+
 /// Tells what the core tells, until it ends.
 pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
@@ -66,6 +77,9 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(Input::Clients(ai_clients(client).await)).await;
+    if is_ours && let Some(sentence) = takeover(client).await {
+        tell(Input::Hint(sentence)).await;
+    }
     loop {
         let event = tokio::select! {
             event = events.next() => event,
