@@ -20,7 +20,11 @@ pub fn trust_cert(context: &Context) -> Result<(), CliError> {
     let shown = json!({"certificate": path, "enabled": tls.enabled, "commands": commands(&path)});
     print(context.format, &shown, |_| {
         let commands = commands(&path).join("\n  ");
-        let enable = if tls.enabled { "" } else { "\nHTTPS is off. Turn it on: set `tls.enabled` to true and restart." };
+        let enable = if tls.enabled {
+            ""
+        } else {
+            "\nHTTPS is off. Turn it on: set `tls.enabled` to true and restart."
+        };
         format!(
             "The certificate authority of this computer's MCPProxy: {path}\nIt can sign certificates for localhost only. \
              To trust it:\n  {commands}{enable}"
@@ -30,7 +34,9 @@ pub fn trust_cert(context: &Context) -> Result<(), CliError> {
 
 fn commands(path: &str) -> Vec<String> {
     vec![
-        format!("sudo cp {path} /usr/local/share/ca-certificates/mcpproxy.crt && sudo update-ca-certificates   # Debian, Ubuntu"),
+        format!(
+            "sudo cp {path} /usr/local/share/ca-certificates/mcpproxy.crt && sudo update-ca-certificates   # Debian, Ubuntu"
+        ),
         format!("sudo trust anchor {path}   # Fedora, Arch"),
         format!("NODE_EXTRA_CA_CERTS={path}   # in the environment of clients that run on Node.js"),
     ]

@@ -31,10 +31,11 @@ use crate::gateway::fast_path_messages::{
 };
 use crate::gateway::http::headers::{PROTOCOL_VERSION, SESSION_ID, is_json, text};
 use crate::gateway::profile::Origin;
+use crate::gateway::request_meta::is_of_connection;
 use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::search_mode::own_tools::asks_no_server;
 use crate::gateway::session_registry::{Interruption, KnownSession, Sessions};
-use crate::gateway::tool_calls::{CallRecorder, Proxy};
+use crate::gateway::tool_calls::{CallRecorder, Proxy, ToolAnswer};
 use crate::upstream::error::CallError;
 use crate::upstream::pool::Route;
 use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, ServerEvent};
@@ -67,6 +68,14 @@ pub enum Mode {
     /// `/mcp/all`: the servers' tools themselves.
     #[serde(rename = "all")]
     Direct,
+}
+
+/// What goes with a call.
+struct CallOptions<'a> {
+    /// The members of `_meta` that go on to the server.
+    meta: &'a [(&'a str, &'a RawValue)],
+    /// The client wants to hear of progress.
+    progress: bool,
 }
 
 /// A call in flight.
@@ -182,6 +191,8 @@ impl FastPath {
         if meta.keys().any(|key| key.starts_with("io.modelcontextprotocol/")) {
             return None;
         }
+        let forwarded: Vec<(&str, &RawValue)> =
+            meta.iter().filter(|(key, _)| !is_of_connection(key)).map(|(key, value)| (key.as_ref(), *value)).collect();
         let mut registration = self.sessions.calls().register(known.id, id.get())?;
         known.record_use();
         let scope = self.proxy.profile_scope(&Origin::of_parts(parts));
@@ -190,12 +201,16 @@ impl FastPath {
             return Some(Outcome::Answered(respond_result(id, result)));
         }
         let progress = meta.contains_key("progressToken");
+        let options = CallOptions {
+            meta: &forwarded,
+            progress,
+        };
         let mut sent = match self.mode {
             Mode::Direct => {
                 let only = only_server(&parts.uri);
-                self.send_direct(known, only.as_deref(), &call.name, call.arguments, progress, &scope)?
+                self.send_direct(known, only.as_deref(), &call.name, call.arguments, &options, &scope)?
             }
-            Mode::Search => self.send_from_search(known, &call.name, call.arguments?, progress, &scope)?,
+            Mode::Search => self.send_from_search(known, &call.name, call.arguments?, &options, &scope)?,
         };
         self.proxy.requested();
         self.proxy.upstream_called();
@@ -237,7 +252,7 @@ impl FastPath {
         only: Option<&str>,
         name: &str,
         arguments: Option<&RawValue>,
-        progress: bool,
+        options: &CallOptions<'_>,
         scope: &ProfileScope,
     ) -> Option<SentCall> {
         let arguments = arguments.filter(|arguments| arguments.get() != "null");
@@ -247,10 +262,10 @@ impl FastPath {
         let pool = self.proxy.upstreams();
         let (server, tool) = match only {
             Some(server) => (server, name),
-            None => qualified_name::split(name, |server| scope.allows(server) && pool.has(server))?,
+            None => qualified_name::split(name, |server| pool.has(server))?,
         };
         let server_path = fast(self.proxy.route(server, tool, scope, |_| true)?)?;
-        SentCall::new(known, &server_path, server, tool, arguments, progress)
+        SentCall::new(known, &server_path, server, tool, arguments, options)
     }
 
     /// Sends the call that the arguments of `call_tool_*` describe.
@@ -259,7 +274,7 @@ impl FastPath {
         known: &KnownSession,
         name: &str,
         arguments: &RawValue,
-        progress: bool,
+        options: &CallOptions<'_>,
         scope: &ProfileScope,
     ) -> Option<SentCall> {
         let intent = Intent::of_tool(name)?;
@@ -268,7 +283,7 @@ impl FastPath {
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(call.id(), tool.annotations.as_ref()).is_ok();
         let server_path = fast(self.proxy.route(server, tool, scope, fits)?)?;
-        let sent = SentCall::new(known, &server_path, server, tool, call.raw_arguments(), progress)?;
+        let sent = SentCall::new(known, &server_path, server, tool, call.raw_arguments(), options)?;
         self.proxy.tool_called(intent);
         Some(sent)
     }
@@ -289,8 +304,8 @@ impl FastPath {
                     return Outcome::HandedOver(Box::new(sent.started(None, Some(Answer::Result(result)))));
                 };
                 let is_error = head.is_error == Some(true);
-                match is_error.then(|| serde_json::from_str::<CallToolResult>(result.get())) {
-                    Some(Ok(failed)) => self.proxy.note(record, &Ok(failed.into())),
+                match is_error.then(|| serde_json::from_str(result.get())) {
+                    Some(Ok(failed)) => self.proxy.note(record, &Ok(ToolAnswer::Raw(failed))),
                     Some(Err(_)) => self.proxy.note_as(record, Ended::Error("")),
                     None => self.proxy.note_as(record, Ended::Success),
                 }
@@ -324,12 +339,12 @@ impl SentCall {
         server: &str,
         tool: &str,
         arguments: Option<&RawValue>,
-        progress: bool,
+        options: &CallOptions<'_>,
     ) -> Option<SentCall> {
         let (caller, events) = CallHandle::of(known.id);
         // An empty object and never `null`: servers reject the latter.
         let arguments = arguments.or_else(|| serde_json::from_str("{}").ok())?;
-        let pending = server_path.call(tool, arguments, progress, caller)?;
+        let pending = server_path.call(tool, arguments, options.meta, options.progress, caller)?;
         Some(SentCall {
             server: server.to_owned(),
             tool: tool.to_owned(),

@@ -1,7 +1,7 @@
 //! Messages of the fast path: requests parsed no further than needed, and responses written around raw JSON.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -36,7 +36,7 @@ pub(super) struct ToolCall<'a> {
     #[serde(borrow, default)]
     pub(super) arguments: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "_meta")]
-    pub(super) meta: Option<HashMap<Cow<'a, str>, IgnoredAny>>,
+    pub(super) meta: Option<BTreeMap<Cow<'a, str>, &'a RawValue>>,
 }
 
 /// The parameters of `notifications/cancelled`.

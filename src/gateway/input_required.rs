@@ -184,7 +184,7 @@ mod tests {
     async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
         let (shortcut, _output, _input) = open(tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
         let (caller, hearing) = CallHandle::of(SessionId(1));
-        let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).unwrap();
+        let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).unwrap();
         let (answer, mut answered) = oneshot::channel();
         let question = json!({"method": "elicitation/create",
             "params": {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}});

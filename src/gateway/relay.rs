@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, InputResponses, ProgressToken, ProtocolVersion,
-    ServerRequest, ServerResult,
+    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, GetMeta as _, InputResponses, ProgressToken,
+    ProtocolVersion, ServerRequest, ServerResult,
 };
 use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer, ServiceError};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
+use crate::gateway::request_meta::forwarded;
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
@@ -78,7 +79,8 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn pass(&self, request: ClientRequest) -> Result<ServerResult, CallError> {
+    pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
+        request.get_meta_mut().extend(forwarded(&self.context.meta));
         let peer = self.pool.peer(self.server)?;
         let (caller, hearing) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;

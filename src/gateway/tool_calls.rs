@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock, ErrorCode,
-    InputResponses, JsonObject, ResultType, ServerResult, Tool,
+    Extensions, InputResponses, JsonObject, ResultType, ServerResult, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::catalog::call_variant::Intent;
@@ -20,14 +21,16 @@ use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Activity, Call, Ended};
+use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
 use crate::gateway::profile::{Origin, SessionProfiles, View};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal, unreadable_call};
+use crate::gateway::search_mode::manage_servers;
 use crate::gateway::search_mode::own_tools::OwnTools;
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::error::CallError;
 use crate::upstream::pool::{Route, UpstreamPool};
 use crate::upstream::session::in_flight::SessionId;
@@ -146,17 +149,29 @@ impl Proxy {
     }
 
     /// Notes how a call of a server's tool ended.
-    pub fn note(&self, call: CallRecorder<'_>, answer: &Result<CallToolResponse, CallError>) {
+    pub fn note(&self, call: CallRecorder<'_>, answer: &Result<ToolAnswer, CallError>) {
         let text = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
         match answer {
-            Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
-                let said = result.content.iter().find_map(ContentBlock::as_text);
-                self.note_as(call, Ended::Error(said.map(|block| block.text.as_str()).unwrap_or_default()));
+            Ok(ToolAnswer::Raw(result)) if result.get("isError") == Some(&Value::Bool(true)) => {
+                let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
+                let message = blocks.filter_map(|block| block.get("text")?.as_str()).next();
+                self.note_as(call, Ended::Error(message.unwrap_or_default()));
             }
-            Ok(CallToolResponse::Complete(_)) => self.note_as(call, Ended::Success),
+            Ok(ToolAnswer::Response(CallToolResponse::Complete(result))) if result.is_error == Some(true) => {
+                let message = result.content.iter().find_map(ContentBlock::as_text);
+                self.note_as(call, Ended::Error(message.map(|block| block.text.as_str()).unwrap_or_default()));
+            }
+            Ok(ToolAnswer::Raw(_) | ToolAnswer::Response(CallToolResponse::Complete(_))) => {
+                self.note_as(call, Ended::Success);
+            }
             // It goes on when the client has answered.
             Ok(_) => {}
-            Err(error) if error.is_blocked() => self.note_as(call, Ended::Blocked(&text)),
+            Err(error) if error.is_blocked() => {
+                if error.needs_approval() {
+                    self.counts.add(Counter::ToolQuarantineBlocked);
+                }
+                self.note_as(call, Ended::Blocked(&text));
+            }
             Err(_) => self.note_as(call, Ended::Error(&text)),
         }
     }
@@ -192,15 +207,23 @@ impl Proxy {
 
     /// Notes a call to a server's tool.
     pub fn upstream_called(&self) {
-        self.counts.upstream_call();
+        self.counts.add(Counter::UpstreamCalls);
+    }
+
+    /// Counts a call of a tool that manages servers.
+    pub fn server_tool_called(&self, name: &str) {
+        self.counts.add(match name {
+            manage_servers::UPSTREAM_SERVERS => Counter::UpstreamServers,
+            _ => Counter::QuarantineSecurity,
+        });
     }
 
     /// Notes a call of one of the three call tools.
     pub fn tool_called(&self, intent: Intent) {
         match intent {
-            Intent::Read => self.counts.call_tool_read(),
-            Intent::Write => self.counts.call_tool_write(),
-            Intent::Destructive => self.counts.call_tool_destructive(),
+            Intent::Read => self.counts.add(Counter::CallToolRead),
+            Intent::Write => self.counts.add(Counter::CallToolWrite),
+            Intent::Destructive => self.counts.add(Counter::CallToolDestructive),
         }
     }
 
@@ -216,7 +239,7 @@ impl Proxy {
 
     /// Notes a request of a client.
     pub fn requested(&self) {
-        self.counts.mcp_request();
+        self.counts.add(Counter::Mcp);
     }
 
     /// Answers a tool call; `None` when no tool has this name. Without `asking` nobody can be asked during it.
@@ -225,7 +248,7 @@ impl Proxy {
         name: &str,
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
-    ) -> Option<Result<CallToolResponse, ErrorData>> {
+    ) -> Option<Result<ToolAnswer, ErrorData>> {
         let scope = asking.as_ref().map(|asking| self.profile_scope(&Origin::of(&asking.context.extensions)));
         let scope = scope.unwrap_or_default();
         if let Some(result) = self.call_own(name, arguments, &scope) {
@@ -242,7 +265,7 @@ impl Proxy {
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
         scope: &ProfileScope,
-    ) -> Result<CallToolResponse, ErrorData> {
+    ) -> Result<ToolAnswer, ErrorData> {
         let text = serde_json::to_string(arguments).unwrap_or_default();
         let call = match UpstreamCall::parse(&text) {
             Ok(call) => call,
@@ -284,16 +307,20 @@ impl Proxy {
                 return Ok(told.into());
             }
         };
-        self.counts.upstream_call();
+        self.counts.add(Counter::UpstreamCalls);
         let answer = match asking {
-            None => self.upstreams.call(server, tool_name, call.arguments(), limit).await.map(Into::into),
+            None => self
+                .upstreams
+                .call(server, tool_name, call.arguments(), limit)
+                .await
+                .and_then(|result| tool_answer(server, result)),
             Some(asking) => self.relayed(&call, asking).await,
         };
         self.note(noting, &answer);
         self.answered(server, tool_name, answer)
     }
 
-    async fn relayed(&self, call: &UpstreamCall<'_>, asking: CallerContext<'_>) -> Result<CallToolResponse, CallError> {
+    async fn relayed(&self, call: &UpstreamCall<'_>, asking: CallerContext<'_>) -> Result<ToolAnswer, CallError> {
         let (server, tool) = call.target();
         let arguments = call.arguments();
         let again = RetryContext {
@@ -304,7 +331,7 @@ impl Proxy {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
         let relay = self.relay(server, asking.session, asking.context);
-        response(server, relay.pass_or_resume(request, again).await?)
+        tool_answer(server, relay.pass_or_resume(request, again).await?)
     }
 
     /// Why a call was not made, with the schema that its arguments must fit.
@@ -318,11 +345,11 @@ impl Proxy {
     ///
     /// # Errors
     /// The server's own.
-    pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<CallToolResponse, ErrorData> {
+    pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<ToolAnswer, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
         let relay = self.relay(&server, asking.session, asking.context);
         let since = started.since;
-        let answer = relay.go_on(started).await.and_then(|result| response(&server, result));
+        let answer = relay.go_on(started).await.and_then(|result| tool_answer(&server, result));
         let noting = CallRecorder {
             source: "mcp",
             since,
@@ -337,17 +364,21 @@ impl Proxy {
         &self,
         server: &str,
         tool: &str,
-        answer: Result<CallToolResponse, CallError>,
-    ) -> Result<CallToolResponse, ErrorData> {
+        answer: Result<ToolAnswer, CallError>,
+    ) -> Result<ToolAnswer, ErrorData> {
         match answer {
-            Ok(CallToolResponse::Complete(mut result)) => {
-                // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
-                // again for the others.
+            Ok(ToolAnswer::Response(CallToolResponse::Complete(mut result))) => {
+                // Servers of earlier protocol versions do not send it, clients of the newest need it; rmcp removes it again
+                // for the others.
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 let texts = result.content.iter().filter_map(ContentBlock::as_text);
                 let size = texts.map(|block| block.text.len()).sum();
                 block_in_place_if_large(size, || self.own.shorten(server, tool, &mut result));
                 Ok(result.into())
+            }
+            Ok(ToolAnswer::Raw(mut result)) => {
+                self.own.shorten_raw(server, tool, &mut result);
+                Ok(ToolAnswer::Raw(result))
             }
             Ok(other) => Ok(other),
             Err(CallError::Upstream(error)) if error.code == ErrorCode::INVALID_PARAMS => {
@@ -378,13 +409,63 @@ pub struct CallerContext<'a> {
     pub answers: Option<InputResponses>,
 }
 
-pub fn response(server: &str, result: ServerResult) -> Result<CallToolResponse, CallError> {
-    match result {
-        ServerResult::CallToolResult(result) => Ok(result.into()),
-        ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
-        _ => Err(CallError::Other {
+/// What a call of a tool gives its caller.
+pub enum ToolAnswer {
+    Response(CallToolResponse),
+    /// A result that the library's types do not hold; it reaches the client as the server sent it.
+    Raw(Value),
+}
+
+impl ToolAnswer {
+    /// The answer as a handler returns it; a raw result is left for the response of this request.
+    pub fn respond(self, extensions: &Extensions) -> CallToolResponse {
+        match self {
+            ToolAnswer::Response(response) => response,
+            ToolAnswer::Raw(result) => {
+                let mut placeholder = CallToolResult::success(Vec::new());
+                placeholder.meta = Some(RawResult::put(extensions, result));
+                placeholder.into()
+            }
+        }
+    }
+}
+
+impl ToolAnswer {
+    /// The result as JSON; `None` where the server asks something first.
+    pub fn to_json(&self) -> Option<Value> {
+        match self {
+            ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
+            ToolAnswer::Response(_) => None,
+            ToolAnswer::Raw(result) => Some(result.clone()),
+        }
+    }
+}
+
+impl<T: Into<CallToolResponse>> From<T> for ToolAnswer {
+    fn from(response: T) -> ToolAnswer {
+        ToolAnswer::Response(response.into())
+    }
+}
+
+/// A server's result of a tool call. The proxy does not judge its content.
+///
+/// # Errors
+/// It is not an object.
+pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, CallError> {
+    let raw = match result {
+        ServerResult::CallToolResult(result) => return Ok(result.into()),
+        ServerResult::InputRequiredResult(request) => return Ok(CallToolResponse::from(request).into()),
+        other => serde_json::to_value(other).unwrap_or_default(),
+    };
+    match raw {
+        Value::Object(mut result) => {
+            // Clients require it.
+            result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
+            Ok(ToolAnswer::Raw(Value::Object(result)))
+        }
+        other => Err(CallError::Other {
             server: server.to_owned(),
-            error: "it answered with something else than a tool's result".to_owned(),
+            error: format!("its result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
         }),
     }
 }

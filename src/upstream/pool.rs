@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rmcp::ErrorData;
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool,
-};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool};
 use rmcp::service::{Peer, RoleClient, ServiceError};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -323,7 +321,7 @@ impl UpstreamPool {
         tool: &str,
         arguments: JsonObject,
         limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
+    ) -> Result<ServerResult, CallError> {
         self.tool(server, tool)?;
         let peer = self.peer(server)?;
         let server = server.to_owned();
@@ -341,7 +339,7 @@ impl UpstreamPool {
         mut sent: Sent,
         mut hearing: CallEvents,
         limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
+    ) -> Result<ServerResult, CallError> {
         let mut until = std::pin::pin!(tokio::time::sleep(limit));
         let answer = loop {
             tokio::select! {
@@ -355,14 +353,7 @@ impl UpstreamPool {
                 }
             }
         };
-        match answer {
-            Ok(ServerResult::CallToolResult(result)) => Ok(result),
-            Ok(_) => Err(CallError::Other {
-                server,
-                error: "it answered with something else than a tool's result".to_owned(),
-            }),
-            Err(error) => Err(self.failed(&server, error)),
-        }
+        answer.map_err(|error| self.failed(&server, error))
     }
 
     /// What it means that a request came back without a result. A server that could not be spoken to is looked at.

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
 use crate::config::profiles::ProfileScope;
-use crate::gateway::direct_mode::qualified_name::join;
 use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::profile::View;
 use crate::gateway::search_mode::schema::pruned;
@@ -34,18 +33,13 @@ pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Optio
 }
 
 /// Returns the definitions of the tools, under their names in direct mode.
-pub fn definitions(lists: &ToolLists) -> Vec<Tool> {
-    let of = |(server, tools): &(String, Arc<Vec<Tool>>)| {
-        let served = |tool: &Tool| {
-            let mut served = tool.clone();
-            let description = tool.description.as_deref().unwrap_or_default();
-            served.input_schema = Arc::new(pruned(&tool.input_schema, description));
-            served.name = join(server, &tool.name).into();
-            served
-        };
-        tools.iter().map(served).collect::<Vec<_>>()
-    };
-    lists.iter().flat_map(of).collect()
+pub fn definitions(proxy: &Proxy, profile: &ProfileScope) -> Vec<Tool> {
+    let mut tools = Scope::of(proxy, None, profile).unwrap_or_default().tools();
+    for tool in &mut tools {
+        let description = tool.description.as_deref().unwrap_or_default();
+        tool.input_schema = Arc::new(pruned(&tool.input_schema, description));
+    }
+    tools
 }
 
 fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
@@ -66,7 +60,7 @@ fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
 /// client may have an older list.
 pub fn as_call(proxy: &Proxy, name: String, arguments: JsonObject, profile: &ProfileScope) -> (String, JsonObject) {
     let scope = Scope::of(proxy, None, profile).unwrap_or_default();
-    let meant = scope.meanings(&name).into_iter().find_map(|(server, tool)| {
+    let meant = scope.tool_of(&name).and_then(|(server, tool)| {
         let found = proxy.upstreams().tool(server, tool).ok()?;
         Some((tool_id::join(server, tool), Intent::recommended(found.annotations.as_ref())))
     });
@@ -99,11 +93,5 @@ mod tests {
         assert!(!is_few(&lists(&[]), 1500), "without tools there is nothing to serve");
         assert!(is_few(&lists(&["x".repeat(5000)]), 1500));
         assert!(!is_few(&lists(&["x".repeat(3000), "x".repeat(3000)]), 1500));
-    }
-
-    #[test]
-    fn tools_are_served_under_the_names_of_direct_mode() {
-        let served = definitions(&lists(&["Says".to_owned()]));
-        assert_eq!(served.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["s__t"]);
     }
 }

@@ -125,7 +125,7 @@ impl ServerHandler for Handler {
         let scope = self.proxy.profile_scope(&Origin::of(&context.extensions));
         let few = if always_searches(&context.extensions) { None } else { self.few_tools(&scope) };
         let mut tools = match few {
-            Some(few) => [few_tools::definitions(&few), vec![read_cache()]].concat(),
+            Some(_) => [few_tools::definitions(&self.proxy, &scope), vec![read_cache()]].concat(),
             None => definitions(),
         };
         let requested = manage_servers::is_requested(&context.extensions);
@@ -147,7 +147,8 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started, asking(None, None)).await;
+            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
@@ -162,12 +163,13 @@ impl ServerHandler for Handler {
         let scope = self.proxy.profile_scope(&origin);
         let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
         if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments, &scope).await {
+            self.proxy.server_tool_called(&request.name);
             return Ok(result.into());
         }
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments, &scope);
         let asking = asking(request.request_state, request.input_responses);
         match self.proxy.call(&name, &arguments, Some(asking)).await {
-            Some(answer) => answer,
+            Some(answer) => Ok(answer?.respond(&context.extensions)),
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \

@@ -21,7 +21,7 @@ use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail};
 use crate::gateway::search_mode::search_outcomes::SearchOutcomes;
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::pool::UpstreamPool;
 
@@ -146,7 +146,7 @@ impl OwnTools {
     fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
-        self.counts.retrieve_tools();
+        self.counts.add(Counter::RetrieveTools);
         let usual = {
             let config = self.config.borrow();
             Defaults {
@@ -195,6 +195,25 @@ impl OwnTools {
                 && truncate::is_longer(&block.text, limit)
             {
                 block.text = self.cut(server, tool, &block.text, limit);
+            }
+        }
+    }
+
+    /// The same for a result that the library's types do not hold.
+    pub fn shorten_raw(&self, server: &str, tool: &str, result: &mut Value) {
+        let limit = self.config.borrow().tool_response_limit;
+        let Some(result) = result.as_object_mut() else { return };
+        if result.get("structuredContent").is_some_and(|value| truncate::is_longer(&value.to_string(), limit)) {
+            let structured = result.shift_remove("structuredContent").unwrap_or_default();
+            if let Some(content) = result.get_mut("content").and_then(Value::as_array_mut) {
+                content.push(json!({"type": "text", "text": structured.to_string()}));
+            }
+        }
+        for block in result.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::String(text)) = block.get_mut("text")
+                && truncate::is_longer(text, limit)
+            {
+                *text = self.cut(server, tool, text, limit);
             }
         }
     }

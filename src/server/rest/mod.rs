@@ -71,6 +71,8 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/profiles/{name}", axum::routing::put(profiles::set).delete(profiles::remove))
         .route("/api/v1/routing", get(profiles::routing))
         .route("/api/v1/takeover", get(takeover::show).post(takeover::change))
+        .route("/api/v1/telemetry/received", get(telemetry::received))
+        .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {
@@ -78,9 +80,10 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
-    api.fallback(unknown_route)
-        .layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+    // An unknown path is not found, whoever asks: clients take 401 for an invitation to sign in.
+    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
         .merge(health_routes())
+        .fallback(unknown_route)
         .with_state(app)
 }
 

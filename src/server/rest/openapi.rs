@@ -193,6 +193,8 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/routing", "The routing mode and the endpoints", object),
     get("/api/v1/takeover", "What became of a previous MCPProxy's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Notes that a person was told, or tries again", Some(any_object), data::<Takeover>),
+    get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
+    post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),
     get(
         "/events",

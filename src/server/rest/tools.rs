@@ -7,9 +7,8 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use rmcp::model::{CallToolResponse, JsonObject};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::Explanation;
@@ -83,7 +82,7 @@ fn explained(found: Explanation) -> RankExplanation {
 pub struct Call {
     tool_name: String,
     #[serde(default)]
-    arguments: JsonObject,
+    arguments: serde_json::Map<String, Value>,
 }
 
 /// Calls a tool as a client would: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The answer's data is MCP's own result.
@@ -99,8 +98,10 @@ pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonReje
         return failed(StatusCode::BAD_REQUEST, sentence);
     }
     match app.proxy.call(&call.tool_name, &call.arguments, None).await {
-        Some(Ok(CallToolResponse::Complete(result))) => ok(result),
-        Some(Ok(_)) => failed(StatusCode::BAD_GATEWAY, "the server asks something, and nobody can be asked here"),
+        Some(Ok(answer)) => match answer.to_json() {
+            Some(result) => ok(result),
+            None => failed(StatusCode::BAD_GATEWAY, "the server needs input from the user, which REST cannot pass on"),
+        },
         // The server's own JSON-RPC error.
         Some(Err(error)) => ok(json!({"isError": true, "content": [{"type": "text", "text": error.to_string()}]})),
         None => failed(StatusCode::NOT_FOUND, "there is no such tool"),

@@ -77,16 +77,36 @@ struct Request<P> {
 
 #[derive(Serialize)]
 struct Parameters<'a> {
-    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-    meta: Option<Meta>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    meta: Meta<'a>,
     name: &'a str,
     arguments: &'a RawValue,
 }
 
-#[derive(Serialize)]
-struct Meta {
-    #[serde(rename = "progressToken")]
-    token: u32,
+/// `_meta` of a request.
+struct Meta<'a> {
+    members: &'a [(&'a str, &'a RawValue)],
+    token: Option<u32>,
+}
+
+impl Meta<'_> {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.token.is_none()
+    }
+}
+
+impl Serialize for Meta<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.members {
+            map.serialize_entry(key, value)?;
+        }
+        if let Some(token) = self.token {
+            map.serialize_entry("progressToken", &token)?;
+        }
+        map.end()
+    }
 }
 
 /// An answer as far as it has to be read.
@@ -101,14 +121,26 @@ struct Head<'a> {
 
 impl StdioFastPath {
     /// Calls a tool. `None` when the server has stopped, or has not read what waits for it already.
-    pub fn call(&self, tool: &str, arguments: &RawValue, progress: bool, caller: CallHandle) -> Option<Pending> {
+    ///
+    /// `meta` are the members of the request's `_meta`, without a progress token.
+    pub fn call(
+        &self,
+        tool: &str,
+        arguments: &RawValue,
+        meta: &[(&str, &RawValue)],
+        progress: bool,
+        caller: CallHandle,
+    ) -> Option<Pending> {
         let id = self.next_id();
         let request = Request {
             jsonrpc: "2.0",
             id,
             method: "tools/call",
             params: Parameters {
-                meta: progress.then_some(Meta { token: id }),
+                meta: Meta {
+                    members: meta,
+                    token: progress.then_some(id),
+                },
                 name: tool,
                 arguments,
             },
@@ -455,7 +487,7 @@ mod tests {
 
     fn call(shortcut: &StdioFastPath, arguments: &str) -> (Pending, crate::upstream::session::in_flight::CallEvents) {
         let (caller, hearing) = CallHandle::of(SessionId(1));
-        (shortcut.call("t", serde_json::from_str(arguments).unwrap(), false, caller).unwrap(), hearing)
+        (shortcut.call("t", serde_json::from_str(arguments).unwrap(), &[], false, caller).unwrap(), hearing)
     }
 
     fn result(answer: Option<Answer>) -> String {
@@ -529,7 +561,7 @@ mod tests {
         assert_eq!(streams.output.read(&mut [0; 8]).await.unwrap(), 0);
         assert!(one.answer().await.is_none());
         let (caller, _hearing) = CallHandle::of(SessionId(1));
-        assert!(streams.shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).is_none());
+        assert!(streams.shortcut.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).is_none());
     }
 
     #[tokio::test]

@@ -1,0 +1,142 @@
+//! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each with and without a slash at the end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodFilter, any, on_service};
+use rmcp::transport::streamable_http_server::session::SessionStore;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::serving::RoutingMode;
+use crate::contract::names;
+use crate::control::servers::ServerControl;
+use crate::gateway::direct_mode::handler::DirectHandler;
+use crate::gateway::fast_path::{FastPath, Mode, fast_path_middleware};
+use crate::gateway::http::empty_event_compat::without_priming;
+use crate::gateway::http::json_rpc_errors::explain;
+use crate::gateway::http::lenient::lenient;
+use crate::gateway::http::paths::{known_profile, unknown_path};
+use crate::gateway::http::raw_results::raw_results;
+use crate::gateway::http::session_store::PersistentSessions;
+use crate::gateway::search_mode::handler::Handler;
+use crate::gateway::tool_calls::Proxy;
+
+/// The endpoints of one core, for any number of listeners.
+pub struct Endpoints {
+    proxy: Arc<Proxy>,
+    control: Arc<ServerControl>,
+    stored_sessions: Arc<PersistentSessions>,
+}
+
+impl Endpoints {
+    /// `sessions` is the file that keeps the sessions across restarts.
+    pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: PathBuf) -> Endpoints {
+        Endpoints {
+            proxy,
+            control,
+            stored_sessions: PersistentSessions::load(sessions),
+        }
+    }
+
+    /// Saves the sessions, which continue after a restart.
+    pub fn save_sessions(&self) {
+        self.stored_sessions.save();
+    }
+
+    /// The routes of one listener; `stop` ends every session. `trusted` are names of this computer that a request may use
+    /// besides those of loopback; `None` where a request may use any, because a key protects the listener.
+    pub fn router(&self, trusted: Option<&[String]>, stop: &CancellationToken) -> Router {
+        let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(stop.child_token());
+        let hosts: Option<Arc<[String]>> = match trusted {
+            None => {
+                settings = settings.disable_allowed_hosts();
+                None
+            }
+            Some(trusted) => {
+                let hosts: Vec<String> = settings.allowed_hosts.iter().chain(trusted).cloned().collect();
+                // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
+                settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
+                settings = settings.with_allowed_hosts(hosts.clone());
+                Some(hosts.into())
+            }
+        };
+        let fast_path = |mode| FastPath {
+            proxy: self.proxy.clone(),
+            sessions: Arc::default(),
+            hosts: hosts.clone(),
+            mode,
+        };
+        let (search, direct) = (fast_path(Mode::Search), fast_path(Mode::Direct));
+        let (proxy, sessions) = (self.proxy.clone(), direct.sessions.clone());
+        let (open, known) = (sessions_in_memory(), sessions.clone());
+        let all = StreamableHttpService::new(
+            move || Ok(DirectHandler::new(proxy.clone(), sessions.clone())),
+            open.clone(),
+            remembering(settings.clone(), self.stored_sessions.at(Mode::Direct, open, known)),
+        );
+        let (proxy, control, sessions) = (self.proxy.clone(), self.control.clone(), search.sessions.clone());
+        let (open, known) = (sessions_in_memory(), sessions.clone());
+        let mcp = StreamableHttpService::new(
+            move || Ok(Handler::new(proxy.clone(), control.clone(), sessions.clone())),
+            open.clone(),
+            remembering(settings, self.stored_sessions.at(Mode::Search, open, known)),
+        );
+        let methods = MethodFilter::GET.or(MethodFilter::POST).or(MethodFilter::DELETE);
+        let routes = |paths: &[String], service: axum::routing::MethodRouter, fast_path: FastPath| {
+            let routes = paths.iter().fold(Router::new(), |router, path| router.route(path, service.clone()));
+            routes
+                .route_layer(from_fn(explain))
+                .route_layer(from_fn(without_priming))
+                .route_layer(from_fn(raw_results))
+                .route_layer(from_fn_with_state(fast_path, fast_path_middleware))
+                .route_layer(from_fn(lenient))
+        };
+        let with_slash = |path: &str| [path.to_owned(), format!("{path}/")];
+        let profile = format!("{}/{{profile}}", names::MCP_PROFILE_PATH);
+        let mut search_paths = [names::MCP_CALL_PATH, names::MCP_CODE_PATH, &profile].map(with_slash).concat();
+        let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
+        let mut direct_paths = [names::MCP_ALL_PATH, &one, &format!("{profile}/all")].map(with_slash).concat();
+        let own = if self.control.config().at_start().routing_mode == RoutingMode::Direct {
+            &mut direct_paths
+        } else {
+            &mut search_paths
+        };
+        own.extend(with_slash(names::MCP_PATH));
+        let all_routes = routes(&search_paths, on_service(methods, mcp), search)
+            .merge(routes(&direct_paths, on_service(methods, all), direct))
+            .route_layer(from_fn_with_state(self.proxy.clone(), known_profile));
+        all_routes.route("/mcp/{*rest}", any(unknown_path))
+    }
+}
+
+/// A session that is not used for so long ends in memory, where it takes some 70 kB; it goes on when it is used again.
+const SESSION_IDLE: Duration = Duration::from_mins(30);
+
+fn sessions_in_memory() -> Arc<LocalSessionManager> {
+    let mut manager = LocalSessionManager::default();
+    manager.session_config.keep_alive = Some(SESSION_IDLE);
+    Arc::new(manager)
+}
+
+fn remembering(
+    mut settings: StreamableHttpServerConfig,
+    sessions: Arc<dyn SessionStore>,
+) -> StreamableHttpServerConfig {
+    settings.session_store = Some(sessions);
+    settings
+}
+
+/// The origins of pages that a host of this list may serve.
+fn origins(host: &str) -> [String; 2] {
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    [format!("http://{host}:*"), format!("https://{host}:*")]
+}
