@@ -82,7 +82,8 @@ pub struct Config {
     /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
+    /// Number of tools in a search result if the client does not ask for a number: 1 to 100. Larger values mean 100, 0 means
+    /// the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
@@ -335,6 +336,9 @@ fn default_direct_up_to_tokens() -> usize {
     1000
 }
 
+/// Most tools that a search returns.
+pub const MAX_TOOLS_LIMIT: usize = 100;
+
 fn default_tools_limit() -> usize {
     10
 }
@@ -356,7 +360,8 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
     let value: Option<usize> = Option::deserialize(deserializer)?;
     match value {
         None | Some(0) => Ok(default_tools_limit()),
-        Some(limit) if limit <= 1000 => Ok(limit),
+        // No search returns more; the existing core takes larger values.
+        Some(limit) if limit <= 1000 => Ok(limit.min(MAX_TOOLS_LIMIT)),
         Some(limit) => Err(serde::de::Error::custom(format!("invalid tools_limit {limit}: use 1 to 1000"))),
     }
 }

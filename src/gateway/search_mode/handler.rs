@@ -41,7 +41,7 @@ impl Drop for SessionEnd {
 }
 
 impl Handler {
-    /// A session of this core, with its place among those that may take the short way.
+    /// A session of this core, registered for the fast path.
     pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: Arc<Sessions>) -> Handler {
         Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
@@ -125,8 +125,12 @@ impl ServerHandler for Handler {
         let scope = self.proxy.profile_scope(&Origin::of(&context.extensions));
         let few = if always_searches(&context.extensions) { None } else { self.few_tools(&scope) };
         let mut tools = match few {
-            Some(_) => [few_tools::definitions(&self.proxy, &scope), vec![read_cache()]].concat(),
-            None => definitions(),
+            Some(few) => [
+                few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
+                vec![read_cache()],
+            ]
+            .concat(),
+            None => definitions(config.tools_limit),
         };
         let requested = manage_servers::is_requested(&context.extensions);
         tools.extend(manage_servers::definitions(&config, requested));

@@ -1,4 +1,4 @@
-//! What a person should look at, in one answer.
+//! Problems that need the user's attention, in one response.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ fn issues(found: &Diagnostics) -> u32 {
     u32::try_from(issues).unwrap_or(u32::MAX)
 }
 
-/// The findings on these servers; `configuration` is what is to be said of an edit that is not in force.
+/// The findings on these servers; `configuration` is the notice on an edit that is not in use.
 fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) -> Diagnostics {
     let mut found = Diagnostics {
         timestamp: now.clone(),
@@ -82,11 +82,9 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
             });
         }
         if server.config.enabled && server.config.quarantined {
-            found
-                .runtime_warnings
-                .push(format!("{name} waits for approval: `mcpproxy upstream approve {name}` lets it in"));
-        } else if !server.held().is_empty() {
-            let held = server.held().len();
+            found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
+        } else if !server.pending_tools().is_empty() {
+            let held = server.pending_tools().len();
             found.runtime_warnings.push(format!(
                 "{held} tools of {name} wait for approval: `mcpproxy upstream inspect {name}` shows them"
             ));
