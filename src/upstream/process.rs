@@ -154,6 +154,7 @@ impl Process {
         };
         let explained = match &self.container {
             Some(container) => {
+                self.stderr.complete().await;
                 let output = self.stderr.lines().join("\n");
                 engine::explain_end(status.code(), &container.image, &container.command, &output)
             }
@@ -197,7 +198,10 @@ async fn copy_to_log(mut stderr: ChildStderr, path: std::path::PathBuf, tail: St
     let mut output = Vec::with_capacity(AT_ONCE);
     let mut since_rest = 0;
     loop {
-        let Ok(1..) = stderr.read_buf(&mut output).await else { return };
+        let Ok(1..) = stderr.read_buf(&mut output).await else {
+            tail.close();
+            return;
+        };
         // Whatever else is there already goes into the same write.
         while output.len() == output.capacity() && output.len() < SLICE {
             output.reserve(output.len());

@@ -283,6 +283,7 @@ async fn exit_of(process: Option<&mut Process>) -> ConnectError {
     match process {
         Some(process) => {
             let status = process.ended().await;
+            process.stderr().complete().await;
             process.stderr().explain(&format!("the server exited ({status})")).into()
         }
         None => std::future::pending().await,
