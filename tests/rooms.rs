@@ -25,8 +25,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("config", &["updates", "os", "contract"]),
     ("registries", &["config", "os", "contract"]),
     ("ai_clients", &["config", "os", "contract"]),
-    ("upstream", &["diagnostics", "config", "telemetry", "os", "contract"]),
-    ("takeover", &["upstream", "config", "os", "contract"]),
+    ("takeover", &["config", "os", "contract"]),
+    ("upstream", &["takeover", "diagnostics", "config", "telemetry", "os", "contract"]),
     ("catalog", &["upstream", "config", "telemetry", "os", "contract"]),
     (
         "control",
@@ -138,6 +138,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "gateway/fast_path",
             "gateway/session_registry.rs",
             "gateway/direct_mode/route.rs",
+            "gateway/profile.rs",
             "upstream/oauth/callback_server.rs",
             "collector/",
         ],

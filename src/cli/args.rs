@@ -73,6 +73,13 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Show or finish the takeover of a previous MCPProxy's data directory
+    Migrate(crate::cli::migrate::MigrateArguments),
+    /// Show how to make this computer trust the certificate of `tls.enabled`
+    TrustCert,
+    /// List, choose and change profiles: named sets of servers
+    #[command(subcommand)]
+    Profile(crate::cli::profile::ProfileCommand),
     /// Import servers from AI clients, files or pasted text
     Import(ImportArguments),
     /// Store secrets in the system keychain, for `${keyring:NAME}` in a server's entry
@@ -374,6 +381,9 @@ pub struct ConnectArguments {
     /// Name of the entry (default: mcpproxy)
     #[arg(long, value_name = "NAME", conflicts_with = "list")]
     pub name: Option<String>,
+    /// Show the client only the servers of this profile
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["list", "undo"])]
+    pub profile: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,9 @@ pub mod doctor;
 pub mod error;
 pub mod import;
 pub mod logs;
+pub mod migrate;
 pub mod output;
+pub mod profile;
 pub mod prompt;
 pub mod received;
 pub mod scan;
@@ -23,6 +25,7 @@ pub mod status;
 pub mod stdio;
 pub mod telemetry;
 pub mod tools;
+pub mod trust_cert;
 pub mod update;
 pub mod upstream;
 
@@ -151,6 +154,9 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
             upstream::act(context, &link, &server.name, "logout").await
         }
         Command::Stdio => stdio::stdio(&link).await,
+        Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
+        Command::TrustCert => trust_cert::trust_cert(context),
+        Command::Profile(command) => profile::run(context, &link, command).await,
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,

@@ -74,6 +74,17 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?)
     }
 
+    /// The file as a value with every key; `None` without a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn value(&self) -> Result<Option<serde_json::Value>, StoreError> {
+        let Some(text) = self.read()? else { return Ok(None) };
+        Config::parse(&self.path, &text)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Ok(Some(serde_json::from_str(text).unwrap_or_default()))
+    }
+
     /// Reads the file for a running core. A missing or empty file is an error: it is being written, or was lost.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod instance_root;
 pub mod isolation;
 pub mod json_rpc;
 pub mod launch;
+pub mod lenient;
 pub mod names;
 pub mod platform;
 pub mod review;

@@ -313,7 +313,7 @@ async fn ping(
 
 /// Publishes the approved tools and holds back the others.
 fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) {
-    let (open, pending) = if config.trusts_changes() {
+    let (open, pending) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
         handles.approvals.part(&config.name, tools)

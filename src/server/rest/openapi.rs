@@ -7,9 +7,9 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview, ConnectResult,
-    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info, LoginStarted,
-    Ping, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
+    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info,
+    LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status, Takeover,
 };
 use crate::contract::scan::ScanReport;
 
@@ -179,6 +179,22 @@ const OPERATIONS: &[Operation] = &[
     by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
     post("/api/v1/connect/{client}/undo", "Restores the file as it was before", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
+    get("/api/v1/profiles", "The profiles, each with its servers", data::<ProfileList>),
+    by(
+        "put",
+        post(
+            "/api/v1/profiles/{name}",
+            "Adds a profile or replaces its servers",
+            Some(any_object),
+            data::<ProfileList>,
+        ),
+    ),
+    by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
+    get("/api/v1/profiles/active", "The profile of sessions that choose none", data::<ActiveProfile>),
+    by("put", post("/api/v1/profiles/active", "Chooses it", Some(any_object), data::<ActiveProfile>)),
+    get("/api/v1/routing", "The routing mode and the endpoints", object),
+    get("/api/v1/takeover", "What became of a previous MCPProxy's data directory", data::<Takeover>),
+    post("/api/v1/takeover", "Notes that a person was told, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
     post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),
