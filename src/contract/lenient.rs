@@ -170,7 +170,7 @@ mod tests {
         #[test]
         fn changed_answers_are_read(
             request in 0..READ.len(),
-            changes in prop::collection::vec((prop::collection::vec(any::<usize>(), 1..6), 0..3), 1..12),
+            changes in prop::collection::vec((prop::collection::vec(any::<usize>(), 1..6), 0..3_usize), 1..12),
         ) {
             let mut body = recorded()[READ[request]]["body"].clone();
             for (steps, how) in changes {
