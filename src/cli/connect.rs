@@ -17,7 +17,7 @@ use crate::contract::api::{AiClient, ConnectResult, Status};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 
-/// What happened, or would happen, to a client's file.
+/// The result of an edit, or of its dry run.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(flatten)]

@@ -11,3 +11,4 @@ pub mod platform;
 pub mod review;
 pub mod run_facts;
 pub mod sidecar;
+pub mod visible_text;
