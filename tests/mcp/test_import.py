@@ -4,7 +4,7 @@ import json
 import sys
 import unittest
 
-from world import CHANGING_SERVER, CORE, World, main, wait_for
+from world import CORE, World, main, wait_for
 
 CLAUDE = '''{
   // mine
@@ -19,6 +19,16 @@ CLAUDE = '''{
 '''
 CURSOR = '{"mcpServers": {"gh": {"command": "npx", "args": ["-y", "mcp-remote", "https://api.example.com/mcp", "--header", "Authorization: Bearer ${GITHUB_PAT}"]}, "files": {"command": "other"}}}'
 CODEX = "# mine\r\nmodel = 'o4'\r\n\r\n[mcp_servers.time]\r\ncommand = \"uvx\"\r\nargs = [\"time\"] # here\r\n"
+
+SERVER = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" in message:
+        answer = {"tools": []} if message["method"] == "tools/list" else {
+            "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "changing", "version": "1"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": answer}), flush=True)
+"""
 
 
 class Import(unittest.TestCase):
@@ -84,7 +94,7 @@ class Import(unittest.TestCase):
         """entries leave the client's file once MCPProxy serves them, and come back byte for byte"""
         world = self.world()
         claude = world.directory / ".claude.json"
-        entry = json.dumps({"command": sys.executable, "args": ["-c", CHANGING_SERVER]})
+        entry = json.dumps({"command": sys.executable, "args": ["-c", SERVER]})
         text = '{\n  // mine\n  "mcpServers": {\n    "changing": %s, // here\n    "keep": {"command": "k"}\n  }\n}\n' % entry
         claude.write_text(text)
         world.start_core()
