@@ -14,6 +14,9 @@ pub mod client;
 /// Anonymous usage reports: what may be counted, the scan that every report must pass, consent. Knows neither core nor tray.
 pub mod telemetry;
 
+/// Finds tool poisoning in tool definitions and secrets in arguments and results; offline rules as data.
+pub mod scan;
+
 /// The signed list of releases and the rules for reporting a newer one.
 pub mod updates;
 

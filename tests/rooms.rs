@@ -153,6 +153,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "tray/",
             "cli/",
             "server/logging.rs",
+            "server/rest/import.rs",
             "server/jobs/watch_config.rs",
             "collector/",
         ],

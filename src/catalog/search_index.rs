@@ -149,7 +149,7 @@ impl ToolIndex {
     }
 
     /// How many tools there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 

@@ -169,7 +169,7 @@ async fn add_entry(
                 Err(error) => Err(Some(CliError::from(error))),
             }
         }
-        None => match link.edit_file(context, |document| document.add_server(name, entry.clone())) {
+        None => match link.edit_file(context, |document| document.add_new_server(name, entry.clone())) {
             Ok(()) if waits => Ok(waiting()),
             Ok(()) => Ok(format!("Added `{name}`. It will start with MCPProxy, which is not running.")),
             Err(StoreError::Edit(EditError::Exists(_))) => Err(None),

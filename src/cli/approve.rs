@@ -15,7 +15,7 @@ use crate::cli::prompt::confirm;
 use crate::cli::server_path::server_path;
 use crate::client::{CallError, Client};
 use crate::contract::api::{Approved, ServerAction, ServerTools, Servers};
-use crate::contract::review::{Review, ReviewTool, ReviewValue};
+use crate::contract::review::{Review, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
 
@@ -24,7 +24,7 @@ use crate::control::review::ReviewedEntry;
 enum Subject {
     /// The server itself, as its entry is now.
     Server,
-    /// Tools by name, with the fingerprint of what was shown.
+    /// Tools, prompts and resource templates by key, with the fingerprint of what was shown.
     Tools(BTreeMap<String, String>),
     Nothing,
 }
@@ -72,8 +72,10 @@ fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
     }
     let fingerprint = |tool: &ReviewTool| (tool.name.clone(), tool.fingerprint.clone());
     if tools.is_empty() {
-        let pending: BTreeMap<_, _> =
+        let mut pending: BTreeMap<_, _> =
             review.tools.iter().filter(|tool| tool.approval != "approved").map(fingerprint).collect();
+        let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
+        pending.extend(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone())));
         return Ok(if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) });
     }
     let named = tools.iter().map(|name| {
@@ -126,8 +128,7 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
             })
         }
         Subject::Tools(fingerprints) => {
-            let names: Vec<&String> = fingerprints.keys().collect();
-            let body = json!({"tools": names, "fingerprints": fingerprints});
+            let body = json!({"fingerprints": fingerprints});
             let path = format!("{}/tools/approve", server_path(name));
             let done: Approved = client.post(&path, Some(&body)).await.map_err(failed)?;
             report(context, &done, |done| format!("{}.", done.message))
@@ -190,7 +191,8 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
     let review: Review =
         client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
     print(context.format, &review, |review| {
-        let tools = review.tools.iter().map(|tool| tool_text(tool, true)).collect::<Vec<_>>();
+        let tools = review.tools.iter().map(|tool| tool_text(tool, true));
+        let tools = tools.chain(review.offers.iter().map(offer_text)).collect::<Vec<_>>();
         let tools = if tools.is_empty() { "No tools.".to_owned() } else { tools.join("\n\n") };
         format!("{}\n\n{tools}", entry_text(review))
     })
@@ -202,6 +204,8 @@ fn shown(review: &Review, subject: &Subject) -> String {
     if let Subject::Tools(fingerprints) = subject {
         let named = review.tools.iter().filter(|tool| fingerprints.contains_key(&tool.name));
         blocks.extend(named.map(|tool| tool_text(tool, false)));
+        let offers = review.offers.iter().filter(|offer| fingerprints.contains_key(&offer.key));
+        blocks.extend(offers.map(offer_text));
     }
     blocks.join("\n\n") + "\n"
 }
@@ -261,6 +265,12 @@ fn tool_text(tool: &ReviewTool, in_full: bool) -> String {
         lines.push(indented("", &serde_json::to_string_pretty(&definition).unwrap_or_default()));
     }
     lines.join("\n")
+}
+
+/// A prompt or a resource template.
+fn offer_text(offer: &ReviewOffer) -> String {
+    let definition = serde_json::to_string_pretty(&offer.definition).unwrap_or_default();
+    format!("{} ({})\n{}", one_line(&offer.key), offer.approval, indented("", &definition))
 }
 
 fn indented(mark: &str, text: &str) -> String {

@@ -71,6 +71,8 @@ pub enum Command {
     Logs(LogsArguments),
     /// Check for problems and suggest fixes
     Doctor,
+    /// Scan tools for hidden instructions and other signs of an attack
+    Scan(ScanArguments),
     /// Bridge a stdio-only AI client to the running proxy
     Stdio,
     /// Add MCPProxy to an AI client's configuration
@@ -114,6 +116,12 @@ impl Default for Command {
 #[derive(Debug, Args)]
 pub struct CompletionArguments {
     pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ScanArguments {
+    /// Only the tools of this server
+    pub server: Option<String>,
 }
 
 #[derive(Debug, Args)]

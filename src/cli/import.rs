@@ -201,7 +201,7 @@ async fn add(context: &Context, link: &CoreLink, plan: &mut ImportPlan) -> Resul
         }
         None => link
             .edit_file(context, |document| {
-                entries.iter().try_for_each(|(name, entry)| document.add_server(name, Value::Object(entry.clone())))
+                entries.iter().try_for_each(|(name, entry)| document.add_new_server(name, Value::Object(entry.clone())))
             })
             .map_err(|error| config_error(&error)),
     }

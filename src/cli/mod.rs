@@ -22,6 +22,7 @@ pub mod logs;
 pub mod output;
 pub mod prompt;
 pub mod received;
+pub mod scan;
 pub mod secrets;
 pub mod server_path;
 pub mod status;
@@ -163,6 +164,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         }
         Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
         Command::Logs(options) => logs::own(context, &options).await,
+        Command::Scan(options) => scan::scan(context, &link, options.server).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Activity(command) => activity::run(context, &link, command).await,

@@ -33,16 +33,14 @@ pub async fn forget(context: &Context, link: &CoreLink, yes: bool) -> Result<(),
             .guided("use --yes to delete without asking"));
     }
     let answer = ask(collector.forget_url().clone(), id).await?;
-    if answer["forgotten"] != json!(true) {
+    if answer.get("forgotten") != Some(&json!(true)) {
         return Err(CliError::new("OPERATION_FAILED", "the collector has not deleted it yet")
             .guided("repeat the command later; `mcpproxy telemetry received` shows what is left"));
     }
     new_id(context, link).await?;
     print(context.format, &answer, |answer| {
-        let lines = [
-            ("Deleted reports", answer["deleted_reports"].to_string()),
-            ("Left", answer["left"].to_string()),
-        ];
+        let number = |key| answer.get(key).map_or_else(String::new, Value::to_string);
+        let lines = [("Deleted reports", number("deleted_reports")), ("Left", number("left"))];
         let next = "Later reports use a new id. `mcpproxy telemetry disable` stops them.";
         format!("{}\n{next}", pairs(&lines))
     })

@@ -29,7 +29,13 @@ pub struct Stats {
 /// What the database says.
 pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreError> {
     let ledger = store.ledger()?;
-    let (first, newest) = ledger.span.unwrap_or((Day(0), Day(0)));
+    let (first, last_body) = ledger.span.unwrap_or((Day(0), Day(0)));
+    // A day on which only repeats, opt-outs or rejected bodies arrived is a day on which nobody was active.
+    let arrivals = ledger.latest.map(Day::of).into_iter().chain(ledger.counts.keys().map(|(day, _)| *day));
+    let newest = match ledger.span {
+        None => last_body,
+        Some(_) => arrivals.fold(last_body, Day::max),
+    };
     let last = until.map_or(newest, |until| until.max(first));
     let mut census = Census::new(first.max(last.minus(LONGEST_SPAN - 1)), last);
     let past = until.filter(|until| *until < newest);

@@ -127,6 +127,30 @@ impl Document {
         Ok(())
     }
 
+    /// Adds a server that a person or a model asked for. A local one gets the best isolation that the machine offers,
+    /// unless its entry or the settings for all servers say otherwise.
+    ///
+    /// # Errors
+    /// [`EditError::Exists`], [`EditError::Shape`].
+    pub fn add_new_server(&mut self, name: &str, mut entry: Value) -> Result<(), EditError> {
+        if !self.sets_isolation()
+            && let Some(fields) = entry.as_object_mut()
+            && fields.get("command").and_then(Value::as_str).is_some_and(|command| !command.is_empty())
+            && !fields.contains_key("isolation")
+        {
+            fields.insert("isolation".to_owned(), Value::from("auto"));
+        }
+        self.add_server(name, entry)
+    }
+
+    /// Whether `docker_isolation` decides for servers that say nothing.
+    fn sets_isolation(&self) -> bool {
+        let all = self.0.get("docker_isolation");
+        let is = |key: &str, set: fn(&Value) -> bool| all.and_then(|all| all.get(key)).is_some_and(set);
+        is("enabled", |enabled| enabled == &Value::Bool(true))
+            || is("mode", |mode| mode.as_str().is_some_and(|mode| !mode.is_empty()))
+    }
+
     /// Removes an upstream server.
     ///
     /// # Errors
@@ -285,6 +309,23 @@ mod tests {
 
     const WRITTEN: &str =
         r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50]}}"#;
+
+    #[test]
+    fn a_new_local_server_is_isolated_unless_something_else_is_said() {
+        let isolation = |file: &str, entry: Value| {
+            let mut document = Document::parse(file).unwrap();
+            document.add_new_server("s", entry).unwrap();
+            document.0["mcpServers"][0].get("isolation").cloned()
+        };
+        let local = json!({"name": "s", "command": "npx"});
+        assert_eq!(isolation("{}", local.clone()), Some(json!("auto")));
+        assert_eq!(isolation(r#"{"docker_isolation": {"enabled": false}}"#, local.clone()), Some(json!("auto")));
+        assert_eq!(isolation(r#"{"docker_isolation": {"enabled": true}}"#, local.clone()), None);
+        assert_eq!(isolation(r#"{"docker_isolation": {"mode": "none"}}"#, local), None);
+        assert_eq!(isolation("{}", json!({"name": "s", "url": "http://h"})), None);
+        let own = json!({"name": "s", "command": "npx", "isolation": {"mode": "none"}});
+        assert_eq!(isolation("{}", own), Some(json!({"mode": "none"})));
+    }
 
     #[test]
     fn unknown_keys_survive_every_edit_in_their_order() {

@@ -5,6 +5,7 @@
 
 mod deserialize;
 pub mod document;
+pub mod environment_filter;
 pub mod isolation;
 pub mod references;
 pub mod schema;
@@ -19,7 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::deserialize::{null_as_default, optional_duration, yes};
-use crate::config::isolation::Isolation;
+use crate::config::environment_filter::EnvironmentFilter;
+use crate::config::isolation::IsolationKeys;
 use crate::config::server::servers;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
@@ -76,7 +78,8 @@ pub struct Config {
     /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
+    /// Number of tools in a search result if the client does not ask for a number: 1 to 100. Larger values mean 100, 0 means
+    /// the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
@@ -96,8 +99,12 @@ pub struct Config {
     pub intent_declaration: IntentDeclaration,
     /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Isolation>")]
-    pub docker_isolation: Isolation,
+    #[schemars(with = "Option<IsolationKeys>")]
+    pub docker_isolation: IsolationKeys,
+    /// Which variables of the session servers receive.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<EnvironmentFilter>")]
+    pub environment: EnvironmentFilter,
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
@@ -192,7 +199,8 @@ impl Config {
             }
         }
         for server in &mut config.servers {
-            server.isolation = server.isolation.within(&config.docker_isolation);
+            server.isolation = server.isolation_keys.within(&config.docker_isolation);
+            server.environment = config.environment.clone();
         }
         match config.semantic_error() {
             None => Ok(config),
@@ -286,6 +294,9 @@ fn default_direct_up_to_tokens() -> usize {
     1000
 }
 
+/// Most tools that a search returns.
+pub const MAX_TOOLS_LIMIT: usize = 100;
+
 fn default_tools_limit() -> usize {
     10
 }
@@ -307,7 +318,8 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
     let value: Option<usize> = Option::deserialize(deserializer)?;
     match value {
         None | Some(0) => Ok(default_tools_limit()),
-        Some(limit) if limit <= 1000 => Ok(limit),
+        // No search returns more; the existing core takes larger values.
+        Some(limit) if limit <= 1000 => Ok(limit.min(MAX_TOOLS_LIMIT)),
         Some(limit) => Err(serde::de::Error::custom(format!("invalid tools_limit {limit}: use 1 to 1000"))),
     }
 }

@@ -82,6 +82,15 @@ pub fn names(config: &ServerConfig, kind: Kind) -> BTreeSet<String> {
     strings(&mut config).flat_map(names).collect()
 }
 
+/// The names that an entry's arguments refer to: their values are part of a command line, which every user can list.
+pub fn in_arguments(config: &ServerConfig) -> BTreeSet<String> {
+    let only = ServerConfig {
+        args: config.args.clone(),
+        ..ServerConfig::default()
+    };
+    names(&only, Kind::Variable).into_iter().chain(names(&only, Kind::Secret)).collect()
+}
+
 /// The entry with its references replaced. Only for starting the server: it must not be shown or written.
 ///
 /// # Errors

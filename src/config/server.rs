@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::document::servers_as_array;
-use crate::config::isolation::{Isolation, NONE};
+use crate::config::environment_filter::EnvironmentFilter;
+use crate::config::isolation::{Isolation, IsolationKeys, keys_or_word};
 
 /// A server. Either `command` or `url` is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -67,9 +68,20 @@ pub struct ServerConfig {
     #[schemars(with = "Option<Vec<String>>")]
     pub disabled_tools: Vec<String>,
     /// Isolation of this server.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Isolation>")]
+    /// One word sets the mode only, such as `"auto"`.
+    #[serde(default, rename = "isolation", deserialize_with = "keys_or_word")]
+    #[schemars(with = "Option<IsolationKeys>")]
+    pub isolation_keys: IsolationKeys,
+    /// The isolation that results, with `docker_isolation` taken into account.
+    #[serde(skip)]
     pub isolation: Isolation,
+    /// Names of variables of your session that this server receives besides the built-in list.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub inherit_env: Vec<String>,
+    /// `environment` of the settings.
+    #[serde(skip)]
+    pub environment: EnvironmentFilter,
     /// `false` hides the server's prompts from clients.
     #[serde(default)]
     pub expose_prompts: Option<bool>,
@@ -153,22 +165,6 @@ impl ServerConfig {
             Protocol::Auto => Protocol::StreamableHttp,
             protocol => protocol,
         }
-    }
-}
-
-impl ServerConfig {
-    /// Why the server is not started, and what to do, if it requires isolation.
-    pub fn must_be_isolated(&self) -> Option<String> {
-        let mode = self.isolation.mode.as_deref().filter(|mode| *mode != NONE)?;
-        let command = self.command.as_deref().unwrap_or_default();
-        // A server that is a container already is not put into another one.
-        if self.effective_protocol() != Protocol::Stdio || command.contains("docker") {
-            return None;
-        }
-        Some(format!(
-            "it requires isolation (`{mode}`, from `docker_isolation` or its own `isolation`), which this version does not support: \
-             set `\"isolation\": {{\"enabled\": false, \"mode\": \"none\"}}` in its entry to run it without isolation"
-        ))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a person is shown before approving a server or its tools, as one value for the tray, the CLI, REST and the page.
+//! The review that a person sees before approving a server or its tools: one value for the tray, the CLI, REST and the page.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,21 @@ pub struct Review {
     pub created: Option<String>,
     pub warnings: Vec<ReviewWarning>,
     pub tools: Vec<ReviewTool>,
+    /// Its prompts and resource templates.
+    pub offers: Vec<ReviewOffer>,
+}
+
+/// One prompt or resource template of a running server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ReviewOffer {
+    /// `prompt:NAME` or `template:URI`; an approval names it so.
+    pub key: String,
+    /// Stands for the full definition; an approval carries it.
+    pub fingerprint: String,
+    /// `approved`, `pending` or `changed`.
+    pub approval: String,
+    pub definition: Value,
 }
 
 /// One environment variable or header.
@@ -102,7 +117,8 @@ pub struct ApproveTools {
     /// All tools that were shown and need approval.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approve_all: bool,
-    /// [`ReviewTool::fingerprint`] of each tool that was shown, by name. Only these tools are approved.
+    /// [`ReviewTool::fingerprint`] of each tool that was shown, by name, and [`ReviewOffer::fingerprint`] of each offer, by
+    /// key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
 }
@@ -111,9 +127,9 @@ pub struct ApproveTools {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewConflict {
-    /// What has changed, as far as what was shown is remembered.
+    /// The differences from the version that was shown, as far as it is remembered.
     pub changes: Vec<ReviewChange>,
-    /// What there is now, to be shown again.
+    /// The current review, to be shown again.
     pub review: Review,
 }
 

@@ -2,4 +2,5 @@
 
 pub mod live_config;
 pub mod review;
+pub mod scan_tools;
 pub mod servers;

@@ -115,10 +115,11 @@ impl ReviewedEntry {
             added_by: self.text("added_by"),
             created: self.text("created"),
             tools: tools.unwrap_or_default(),
+            offers: Vec::new(),
         }
     }
 
-    /// What differs from `before`, with secrets masked.
+    /// The differences from `before`, with secrets masked.
     pub fn changes_since(&self, before: &ReviewedEntry) -> Vec<ReviewChange> {
         let all = |this: &ReviewedEntry| -> Map<String, Value> {
             let entry = this.decisive().map(|(key, value)| (key.clone(), value.clone()));

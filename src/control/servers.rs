@@ -2,26 +2,30 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
-use crate::contract::review::{ApproveTools, Review, ReviewConflict};
+use crate::contract::review::{ApproveTools, Review, ReviewConflict, ReviewOffer};
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::error::{ApproveError, SignInError};
+use crate::upstream::offers;
+use crate::upstream::offers::{Offer, OfferApprovals, OfferKind};
 use crate::upstream::pool::UpstreamPool;
 
 /// Changes servers.
 pub struct ServerControl {
     config: Arc<LiveConfig>,
     pool: Arc<UpstreamPool>,
-    /// What people were shown of each server.
+    offers: Arc<OfferApprovals>,
+    /// The versions of each server that people were shown.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
 
-/// Who asks for a change.
+/// The origin of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// An AI client's model, with the client's name.
@@ -52,6 +56,9 @@ impl std::fmt::Display for Origin {
         }
     }
 }
+
+/// A server that lists its prompts more slowly than this has none in a review.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many versions of an entry are remembered, to say what has changed since one was shown.
 const REMEMBERED: usize = 8;
@@ -85,10 +92,11 @@ pub enum ApproveServerError {
 }
 
 impl ServerControl {
-    pub fn new(config: Arc<LiveConfig>, pool: Arc<UpstreamPool>) -> ServerControl {
+    pub fn new(config: Arc<LiveConfig>, pool: Arc<UpstreamPool>, offers: Arc<OfferApprovals>) -> ServerControl {
         ServerControl {
             config,
             pool,
+            offers,
             shown: Mutex::default(),
         }
     }
@@ -130,7 +138,7 @@ impl ServerControl {
         };
         let entries: Vec<(String, Value)> = entries.into_iter().map(prepared).collect();
         let edit = self.config.edit(move |document| {
-            entries.iter().try_for_each(|(name, entry)| document.add_server(name, entry.clone()))
+            entries.iter().try_for_each(|(name, entry)| document.add_new_server(name, entry.clone()))
         });
         edit.await
     }
@@ -188,7 +196,7 @@ impl ServerControl {
         self.set(name, "quarantined", json!(true)).await
     }
 
-    /// What a person is shown before approving a server or its tools. Remembers what was shown.
+    /// The review that a person sees before approving a server or its tools. Remembers that it was shown.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -204,7 +212,8 @@ impl ServerControl {
 
     async fn current(&self, name: &str) -> Result<(ReviewedEntry, Review), StoreError> {
         let entry = self.entry(name).await?;
-        let review = entry.review(self.pool.snapshot(name).as_ref());
+        let mut review = entry.review(self.pool.snapshot(name).as_ref());
+        review.offers = self.review_offers(name).await;
         Ok((entry, review))
     }
 
@@ -251,7 +260,18 @@ impl ServerControl {
     ///
     /// # Errors
     /// [`ApproveError`]; nothing is approved then.
-    pub async fn approve_tools(&self, name: &str, request: ApproveTools) -> Result<Vec<String>, ApproveError> {
+    pub async fn approve_tools(&self, name: &str, mut request: ApproveTools) -> Result<Vec<String>, ApproveError> {
+        let is_offer = |key: &String| key.starts_with("prompt:") || key.starts_with("template:");
+        if let Some(fingerprints) = &mut request.fingerprints {
+            let offers: BTreeMap<String, String> = fingerprints.extract_if(.., |key, _| is_offer(key)).collect();
+            if !offers.is_empty() {
+                let mut approved = self.approve_offers(name, offers).await?;
+                if !request.fingerprints.as_ref().is_some_and(BTreeMap::is_empty) {
+                    approved.extend(Box::pin(self.approve_tools(name, request)).await?);
+                }
+                return Ok(approved);
+            }
+        }
         let shown = self.shown().get(name).and_then(|shown| shown.tools.clone());
         let named = |tool: &String| request.tools.contains(tool);
         let wanted = match (request.fingerprints, shown) {
@@ -281,6 +301,67 @@ impl ServerControl {
             None => pool.approve(&server, Some(&request.tools)),
         });
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+
+    /// The prompts and resource templates of a running server; those of a server that does not list them are left out.
+    async fn offers_of(&self, name: &str) -> Vec<Offer> {
+        let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
+        let listed = async {
+            let (prompts, templates) = tokio::join!(offers::prompts(&peer), offers::templates(&peer));
+            let templates: Vec<Offer> = templates.unwrap_or_default().iter().map(Offer::template).collect();
+            prompts.unwrap_or_default().iter().map(Offer::prompt).chain(templates).collect()
+        };
+        tokio::time::timeout(LIST_LIMIT, listed).await.unwrap_or_default()
+    }
+
+    async fn review_offers(&self, name: &str) -> Vec<ReviewOffer> {
+        let listed = self.offers_of(name).await;
+        let (approvals, server) = (self.offers.clone(), name.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut reviewed = Vec::new();
+            for kind in [OfferKind::Prompt, OfferKind::Template] {
+                let offers: Vec<Offer> = listed.iter().filter(|offer| offer.kind == kind).cloned().collect();
+                let approved = approvals.check(&server, kind, &offers);
+                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
+                    ReviewOffer {
+                        approval: match (approved, approvals.knows(&server, &offer.key())) {
+                            (true, _) => "approved",
+                            (false, true) => "changed",
+                            (false, false) => "pending",
+                        }
+                        .to_owned(),
+                        key: offer.key(),
+                        fingerprint: offer.fingerprint(),
+                        definition: offer.definition,
+                    }
+                }));
+            }
+            reviewed
+        });
+        checked.await.unwrap_or_default()
+    }
+
+    /// Approves prompts and resource templates as they were shown, and returns their keys.
+    async fn approve_offers(&self, name: &str, shown: BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
+        if shown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listed = self.offers_of(name).await;
+        let is_current = |(key, fingerprint): (&String, &String)| {
+            listed.iter().any(|offer| offer.key() == *key && offer.fingerprint() == *fingerprint)
+        };
+        let changed: Vec<String> =
+            shown.iter().filter(|shown| !is_current(*shown)).map(|(key, _)| format!("`{key}`")).collect();
+        if !changed.is_empty() {
+            let server = name.to_owned();
+            return Err(ApproveError::Changed { server, tools: changed });
+        }
+        let chosen: Vec<Offer> = listed.into_iter().filter(|offer| shown.contains_key(&offer.key())).collect();
+        let keys = chosen.iter().map(Offer::key).collect();
+        let (approvals, server) = (self.offers.clone(), name.to_owned());
+        let approved = tokio::task::spawn_blocking(move || approvals.approve(&server, &chosen)).await;
+        approved.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
+        Ok(keys)
     }
 
     async fn entry(&self, name: &str) -> Result<ReviewedEntry, StoreError> {
@@ -402,7 +483,7 @@ mod tests {
         let pool = Arc::new(UpstreamPool::new(path, Approvals::load(&path.join("approvals")), tokens));
         let live = Arc::new(LiveConfig::new(store, config, pool.clone(), Box::new(|_| ())));
         Core {
-            control: ServerControl::new(live, pool),
+            control: ServerControl::new(live, pool, Arc::new(OfferApprovals::load(&path.join("offers")))),
             _directory: directory,
         }
     }

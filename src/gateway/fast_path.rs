@@ -26,7 +26,7 @@ use crate::gateway::call_log::Ended;
 use crate::gateway::direct_mode::qualified_name;
 use crate::gateway::direct_mode::route::only_server;
 use crate::gateway::fast_path_messages::{
-    Cancelled, Message, ResultHead, ToolCall, is_deep, is_invalid_arguments, respond, respond_error, respond_result,
+    Cancelled, Message, ResultHead, ToolCall, is_invalid_arguments, is_readable, respond, respond_error, respond_result,
 };
 use crate::gateway::http::headers::{PROTOCOL_VERSION, SESSION_ID, is_json, text};
 use crate::gateway::request_meta::is_of_connection;
@@ -57,7 +57,7 @@ pub struct FastPath {
     pub mode: Mode,
 }
 
-/// What an endpoint offers.
+/// The kind of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// `/mcp`: a few tools that search and call the tools of all servers.
@@ -68,7 +68,7 @@ pub enum Mode {
     Direct,
 }
 
-/// What goes with a call.
+/// Options of a call.
 struct CallOptions<'a> {
     /// The members of `_meta` that go on to the server.
     meta: &'a [(&'a str, &'a RawValue)],
@@ -172,7 +172,7 @@ impl FastPath {
                 if message.jsonrpc == "2.0"
                     && is_raw_id(id.get())
                     && known.since_seen() < SEEN_EVERY
-                    && !is_deep(body) =>
+                    && is_readable(body) =>
             {
                 let Ok(call) = serde_json::from_str::<ToolCall>(params.get()) else {
                     return Outcome::NotTaken;
@@ -353,7 +353,7 @@ impl SentCall {
             server: self.server,
             tool: self.tool,
             pending: self.pending,
-            hearing: self.events,
+            events: self.events,
             since: self.since,
             first,
             answer,

@@ -10,7 +10,7 @@ pub fn is_of_connection(key: &str) -> bool {
         })
 }
 
-/// What of a client's `_meta` goes on to the server.
+/// The part of a client's `_meta` that goes on to the server.
 pub fn forwarded(meta: &RequestMetaObject) -> RequestMetaObject {
     let mut forwarded = meta.clone();
     forwarded.0.0.retain(|key, _| !is_of_connection(key));

@@ -29,6 +29,7 @@ use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::error::CallError;
+use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
@@ -37,6 +38,7 @@ use crate::upstream::session::pending::Started;
 pub struct Proxy {
     upstreams: Arc<UpstreamPool>,
     own: OwnTools,
+    offers: Arc<OfferApprovals>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
     counts: Arc<UsageCounts>,
@@ -48,6 +50,7 @@ impl Proxy {
     /// A proxy over these servers, without tools until [`Proxy::reindex`].
     pub fn new(
         upstreams: Arc<UpstreamPool>,
+        offers: Arc<OfferApprovals>,
         config: watch::Receiver<Arc<Config>>,
         recorder: Recorder,
         counts: Arc<UsageCounts>,
@@ -56,6 +59,7 @@ impl Proxy {
         Proxy {
             own: OwnTools::new(upstreams.clone(), config.clone(), recorder.clone(), counts.clone(), activity.clone()),
             upstreams,
+            offers,
             config,
             recorder,
             counts,
@@ -151,6 +155,11 @@ impl Proxy {
         self.config.borrow().call_tool_timeout
     }
 
+    /// The approved prompts and resource templates.
+    pub fn offers(&self) -> &Arc<OfferApprovals> {
+        &self.offers
+    }
+
     /// A session's request to a server.
     pub fn relay<'a>(
         &'a self,
@@ -183,7 +192,7 @@ impl Proxy {
         }
     }
 
-    /// Whether what a server says of its tool must fit the call tool.
+    /// Whether a tool's annotations must fit the call tool.
     pub fn is_strict(&self) -> bool {
         self.config.borrow().intent_declaration.strict_server_validation
     }
@@ -198,7 +207,7 @@ impl Proxy {
         self.counts.add(Counter::Mcp);
     }
 
-    /// Answers a tool call; `None` when no tool has this name. Without `asking` nobody can be asked during it.
+    /// Answers a tool call; `None` when no tool has this name. Without `asking`, the server cannot ask the client anything.
     pub async fn call(
         &self,
         name: &str,
@@ -236,7 +245,7 @@ impl Proxy {
             Err(error) => {
                 let mut told = refusal(&error, server, tool_name);
                 if asking.is_none() {
-                    // Whoever calls by a script looks whether it failed, and reads no words.
+                    // A script checks whether the call failed, and does not read the message.
                     told.is_error = Some(true);
                 }
                 self.note(noting, &Err(error));
@@ -285,7 +294,7 @@ impl Proxy {
         unreadable_call(intent, error, tool.as_ref().map(|tool| tool.input_schema.as_ref()))
     }
 
-    /// Goes on with a call of one of the three call tools that is under way already.
+    /// Continues a call of one of the three call tools that is in flight.
     ///
     /// # Errors
     /// The server's own.
@@ -345,7 +354,7 @@ pub struct CallRecorder<'a> {
     pub tool: &'a str,
 }
 
-/// Who can be asked during a call, and what they have answered.
+/// The client of a call, and its answers so far.
 pub struct CallerContext<'a> {
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
@@ -353,7 +362,7 @@ pub struct CallerContext<'a> {
     pub answers: Option<InputResponses>,
 }
 
-/// What a call of a tool gives its caller.
+/// The answer to a tool call.
 pub enum ToolAnswer {
     Response(CallToolResponse),
     /// A result that the library's types do not hold; it reaches the client as the server sent it.

@@ -70,7 +70,7 @@ pub enum Identifier {
     Kept(AnonymousId),
     /// There is none yet: this one is saved before it is first sent.
     New(AnonymousId),
-    /// The configuration's is no random UUID: it is left there, and nothing is sent under it.
+    /// The identifier in the configuration is not a random UUID: it is kept, and nothing is sent under it.
     Unusable,
 }
 

@@ -18,7 +18,7 @@ use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::state::App;
 
-/// What the routes of all listeners share.
+/// The parts that the routes of all listeners share.
 pub struct Routes {
     app: Arc<App>,
     is_loopback: bool,

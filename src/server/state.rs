@@ -21,7 +21,7 @@ pub struct App {
     pub root: InstanceRoot,
     pub config: Arc<LiveConfig>,
     pub control: Arc<ServerControl>,
-    /// What the last look for a newer release found.
+    /// The result of the last update check.
     pub update: watch::Sender<Option<Update>>,
     pub upstreams: Arc<UpstreamPool>,
     pub proxy: Arc<Proxy>,
@@ -34,7 +34,7 @@ pub struct App {
     pub listen_addr: String,
     pub local_addr: String,
     pub ready: watch::Receiver<bool>,
-    /// What `/events` tells.
+    /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,
 }

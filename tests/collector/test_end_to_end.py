@@ -125,9 +125,9 @@ class FromInstallationToThePage(unittest.TestCase):
                 self.assertEqual(stats["clients"], {"codex": 1})
                 self.assertEqual(stats["quality"]["unknown_fields"], {}, "the collector knows every field of ours")
                 self.assertEqual(stats["quality"]["dropped_values"], {}, "and every value")
-                page = collector.get(collector.admin)
+                page = collector.get(collector.admin + "?who=all")
                 self.assertIn("retrieve_tools called</th><td>1</td><td>1</td>", page)
-                self.assertIn("&lt;10", collector.get(collector.public), "one person is not shown in public")
+                self.assertIn("&lt;10", collector.get(collector.public + "?who=all"), "one person is not shown in public")
 
                 received = command(here, "telemetry", "received", "-o", "json")
                 self.assertEqual(received.returncode, 0, received.stderr)

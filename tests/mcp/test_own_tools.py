@@ -556,7 +556,7 @@ class LiveConfiguration(unittest.TestCase):
         self.assertEqual(next(events)[0], "status")
         self.edit(lambda config: config.update(listen="127.0.0.1:1"), lambda path, text: path.write_text(text))
         status = next(data for name, data in events if name == "status" and "configuration" in data)
-        self.assertIn("`listen` takes effect once the core is started again", status["configuration"])
+        self.assertIn("apply the new `listen`", status["configuration"])
         back = f"127.0.0.1:{self.world.port}"
         self.edit(lambda config: config.update(listen=back), lambda path, text: path.write_text(text))
         wait_for("all is in force", lambda: "configuration" not in self.world.status())
@@ -672,7 +672,7 @@ class Switched(unittest.TestCase):
         with World(config={"mcpServers": [everything()]}) as world:
             core = world.start_core()
             world.wait_connected("everything")
-            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is called"), ("echo", "server:tool")):
+            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is named"), ("echo", "server:tool")):
                 refused = world.run(CORE, "tools", "disable", name)
                 self.assertEqual(refused.returncode, 1, name)
                 self.assertIn(words, refused.stderr)
@@ -680,7 +680,7 @@ class Switched(unittest.TestCase):
             for operation in ("enable_tool", "disable_tool"):
                 result = call(world, "quarantine_security", {"operation": operation, "name": "everything", "tool_name": "echo"})
                 self.assertTrue(result.is_error)
-                self.assertIn("only a person", text_of(result))
+                self.assertIn("only the user", text_of(result))
             self.assertEqual(self.entry(world), everything())
             core.terminate()
             core.wait()
@@ -702,9 +702,9 @@ class Switched(unittest.TestCase):
         self.assertNotIn("everything__echo", asyncio.run(asyncio.wait_for(names_of_all(world), 20)))
         refused = echo(world, "hello")
         self.assertTrue(refused.is_error)
-        self.assertIn("is switched off", text_of(refused))
+        self.assertIn("is disabled", text_of(refused))
         self.assertEqual(recorded(world)[0], ("echo", "blocked"))
-        self.assertIn("is switched off", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
+        self.assertIn("is disabled", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
         _, described = ask(world, "describe_tool", tool_ids=["everything:echo"])
         self.assertEqual(described["errors"][0]["error"], "disabled")
         _, checked = ask(world, "describe_tool", tool_ids=["everything:echo"], check=True)

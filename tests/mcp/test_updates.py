@@ -90,7 +90,7 @@ class NewerRelease(unittest.TestCase):
             for text, why in [
                 ("not JSON", "not a list of MCPProxy releases"),
                 ('{"product":"another","releases":[]}', "its product is `another`"),
-                ('{"product":"mcpproxy","releases":[{"version":"next","url":"https://a"}]}', "no list"),
+                ('{"product":"mcpproxy","releases":[{"version":"next","url":"https://a"}]}', "not a list"),
                 ('{"product":"mcpproxy","releases":[{"version":"9.0.0","url":"file:///bin/sh"}]}', "no https address"),
             ]:
                 releases.sign(text)

@@ -155,7 +155,11 @@ pub fn forget(place: &Place, id: &str) -> Outcome {
         Attempt::Held(_lock) => forget_here(place, id)?,
     };
     say(&answer.to_string())?;
-    Ok(if answer["forgotten"] == json!(true) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if answer.get("forgotten") == Some(&json!(true)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Asks the running collector, which holds the list of forgotten ids.

@@ -126,7 +126,7 @@ fn begin(options: Options) -> Result<(Service, Vec<std::thread::JoinHandle<()>>)
         wait: Duration::from_millis(if is_remote { 1000 } else { 50 }),
     };
     let applier = applier.start(store, from);
-    let (journal, writer) = writer::start(place.journal(), writer, Arc::clone(&progress));
+    let (journal, writer) = writer::start(writer, Arc::clone(&progress));
     let reading = place.clone();
     let service = Service {
         admission: Mutex::new(Admission::new(options.limits, forgotten::random())),

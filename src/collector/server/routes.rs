@@ -24,7 +24,7 @@ pub async fn public(service: Arc<Service>, request: Request<Incoming>, peer: Soc
         "/v1/mine" => of_id(service, request, peer, Wish::Mine).await,
         "/v1/forget" => of_id(service, request, peer, Wish::Forget).await,
         path => match reading(&request) {
-            Err(answer) => answer,
+            Err(answer) => *answer,
             Ok(()) => public_page(service, &request, path).await,
         },
     }
@@ -59,7 +59,7 @@ pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: Sock
         return of_id(service, request, peer, Wish::Forget).await;
     }
     if let Err(answer) = reading(&request) {
-        return answer;
+        return *answer;
     }
     match request.uri().path() {
         "/" => page(service, &request, false).await,
@@ -82,13 +82,13 @@ pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: Sock
     }
 }
 
-fn reading(request: &Request<Incoming>) -> Result<(), Answer> {
+fn reading(request: &Request<Incoming>) -> Result<(), Box<Answer>> {
     if [Method::GET, Method::HEAD].contains(request.method()) {
         return Ok(());
     }
     let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "method", "");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    Err(answer)
+    Err(Box::new(answer))
 }
 
 fn is_own_host(request: &Request<Incoming>) -> bool {
@@ -112,15 +112,15 @@ fn query<'a>(request: &'a Request<Incoming>, name: &str) -> &'a str {
     pairs.into_iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
 }
 
-fn audience(request: &Request<Incoming>) -> Result<Audience, Answer> {
+fn audience(request: &Request<Incoming>) -> Result<Audience, Box<Answer>> {
     Audience::parse(query(request, "who"), query(request, "os"))
-        .ok_or_else(|| error(StatusCode::BAD_REQUEST, "audience", "who"))
+        .ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, "audience", "who")))
 }
 
 async fn page(service: Arc<Service>, request: &Request<Incoming>, is_public: bool) -> Answer {
     let audience = match audience(request) {
         Ok(audience) => audience,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let is_public = is_public && !is_operator(&service, request);
     settle(&service).await;
@@ -140,7 +140,7 @@ async fn page(service: Arc<Service>, request: &Request<Incoming>, is_public: boo
 async fn stats(service: Arc<Service>, request: &Request<Incoming>) -> Answer {
     let audience = match audience(request) {
         Ok(audience) => audience,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let until = match query(request, "until") {
         "" => None,

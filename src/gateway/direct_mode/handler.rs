@@ -57,7 +57,7 @@ impl Drop for Session {
 }
 
 impl DirectHandler {
-    /// A session over this proxy's servers, with its place among those that may take the short way.
+    /// A session over this proxy's servers, registered for the fast path.
     pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> DirectHandler {
         let id = proxy.upstreams().new_session();
         let session = Session {
@@ -114,7 +114,7 @@ impl DirectHandler {
         Ok(answer)
     }
 
-    /// What clients are told about the use of the servers.
+    /// The instructions for clients of this endpoint.
     fn instructions(&self, only: Option<&str>) -> Option<String> {
         let scope = Scope::of(&self.proxy, only).ok()?;
         match only {
@@ -263,7 +263,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let scope = self.begin(&context)?;
-        let prompts = listing::prompts(self.pool(), &scope).await.into_iter().flat_map(|(server, listed)| {
+        let prompts = listing::prompts(&self.proxy, &scope).await.into_iter().flat_map(|(server, listed)| {
             let scope = &scope;
             listed.into_iter().map(move |mut prompt| {
                 prompt.name = scope.prompt_name(&server, &prompt.name);
@@ -279,7 +279,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let scope = self.begin(&context)?;
-        let (server, own) = listing::prompt_owner(self.pool(), &scope, &request.name).await?;
+        let (server, own) = listing::prompt_owner(&self.proxy, &scope, &request.name).await?;
         let again = RetryContext {
             request: Fingerprint::of(&server, "prompts/get", &own, &json!(request.arguments)),
             state: request.request_state.take(),
@@ -307,7 +307,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let scope = self.begin(&context)?;
-        Ok(ListResourcesResult::with_all_items(listing::resources(self.pool(), &scope).await))
+        Ok(ListResourcesResult::with_all_items(listing::resources(&self.proxy, &scope).await))
     }
 
     async fn list_resource_templates(
@@ -316,7 +316,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let scope = self.begin(&context)?;
-        Ok(ListResourceTemplatesResult::with_all_items(listing::templates(self.pool(), &scope).await))
+        Ok(ListResourceTemplatesResult::with_all_items(listing::templates(&self.proxy, &scope).await))
     }
 
     async fn read_resource(
@@ -325,7 +325,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let scope = self.begin(&context)?;
-        let server = listing::owner(self.pool(), &scope, &request.uri).await?;
+        let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
         let again = RetryContext {
             request: Fingerprint::of(&server, "resources/read", &request.uri, &Value::Null),
             state: request.request_state.take(),
@@ -353,7 +353,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
-        let server = listing::owner(self.pool(), &scope, &request.uri).await?;
+        let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
         self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
     }
 
@@ -363,7 +363,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
-        let server = listing::owner(self.pool(), &scope, &request.uri).await?;
+        let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
         self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
     }
 
@@ -371,13 +371,13 @@ impl ServerHandler for DirectHandler {
         Some(requested.clone())
     }
 
-    /// What `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
+    /// Does what `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;
         let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&request.extensions));
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
-            let server = listing::owner(self.pool(), &scope, uri).await?;
+            let server = listing::owner(&self.proxy, &scope, uri).await?;
             self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;
         }
         loop {
@@ -407,11 +407,11 @@ impl ServerHandler for DirectHandler {
         let scope = self.begin(&context)?;
         let server = match &mut request.r#ref {
             Reference::Prompt(prompt) => {
-                let (server, own) = listing::prompt_owner(self.pool(), &scope, &prompt.name).await?;
+                let (server, own) = listing::prompt_owner(&self.proxy, &scope, &prompt.name).await?;
                 prompt.name = own;
                 server
             }
-            Reference::Resource(template) => listing::owner(self.pool(), &scope, &template.uri).await?,
+            Reference::Resource(template) => listing::owner(&self.proxy, &scope, &template.uri).await?,
             _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
         };
         request.meta = None;

@@ -1,4 +1,4 @@
-//! What servers tell clients about their use, labelled as the servers' own words.
+//! The instructions of servers for clients, labelled as text of the servers.
 
 use crate::gateway::tool_calls::Proxy;
 

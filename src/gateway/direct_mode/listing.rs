@@ -12,14 +12,17 @@ use serde_json::json;
 use crate::contract::names;
 use crate::gateway::direct_mode::qualified_name::may_be_of;
 use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::tool_calls::Proxy;
 use crate::upstream::list::{after, all_pages};
+use crate::upstream::offers;
+use crate::upstream::offers::{Offer, OfferKind};
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
 /// A server that lists more slowly than this is left out of the list.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 
-/// What each of these servers answers to one question; servers that fail are left out.
+/// Asks each of these servers; servers that fail are left out.
 async fn ask_each<'a, T, F>(
     pool: &UpstreamPool,
     servers: impl Iterator<Item = &'a Snapshot>,
@@ -49,21 +52,44 @@ where
     join_all(servers.map(one)).await.into_iter().flatten().collect()
 }
 
-/// The prompts of each server.
-pub async fn prompts(pool: &UpstreamPool, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
-    let ask = |peer: Peer<RoleClient>| async move {
-        if peer.peer_info().is_none_or(|info| info.capabilities.prompts.is_none()) {
-            return Ok(Vec::new());
-        }
-        let page =
-            async |cursor| peer.list_prompts(Some(after(cursor))).await.map(|page| (page.prompts, page.next_cursor));
-        all_pages(page).await
-    };
+/// The approved prompts of each server.
+pub async fn prompts(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
     let shown = scope.servers().iter().filter(|server| server.config.expose_prompts != Some(false));
-    ask_each(pool, shown, ask).await
+    let ask = |peer: Peer<RoleClient>| async move { offers::prompts(&peer).await };
+    let lists = ask_each(proxy.upstreams(), shown, ask).await;
+    approved(proxy, OfferKind::Prompt, lists, Offer::prompt).await
 }
 
-async fn resources_of_each(pool: &UpstreamPool, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
+/// Leaves out what a person has not approved.
+async fn approved<T: Send + 'static>(
+    proxy: &Proxy,
+    kind: OfferKind,
+    lists: Vec<(String, Vec<T>)>,
+    offer: impl Fn(&T) -> Offer,
+) -> Vec<(String, Vec<T>)> {
+    let offers: Vec<(String, Vec<Offer>)> =
+        lists.iter().map(|(server, list)| (server.clone(), list.iter().map(&offer).collect())).collect();
+    let approvals = proxy.offers().clone();
+    // The first list of a server is stored, which waits for the disk.
+    let checked = tokio::task::spawn_blocking(move || {
+        let check = |(server, offers): &(String, Vec<Offer>)| {
+            let approved = approvals.check(server, kind, offers);
+            for (offer, _) in offers.iter().zip(&approved).filter(|(_, approved)| !**approved) {
+                tracing::warn!(server, offer = offer.key(), "hidden: it is new or has changed since the approval");
+            }
+            approved
+        };
+        offers.iter().map(check).collect::<Vec<_>>()
+    });
+    let checked = checked.await.unwrap_or_default();
+    let keep = |((server, list), approved): ((String, Vec<T>), Vec<bool>)| {
+        let kept = list.into_iter().zip(approved).filter(|(_, approved)| *approved).map(|(item, _)| item);
+        (server, kept.collect())
+    };
+    lists.into_iter().zip(checked).map(keep).collect()
+}
+
+async fn resources_of_each(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
     let ask = |peer: Peer<RoleClient>| async move {
         if !has_resources(&peer) {
             return Ok(Vec::new());
@@ -73,28 +99,19 @@ async fn resources_of_each(pool: &UpstreamPool, scope: &Scope) -> Vec<(String, V
         };
         all_pages(page).await
     };
-    ask_each(pool, scope.servers().iter(), ask).await
+    ask_each(proxy.upstreams(), scope.servers().iter(), ask).await
 }
 
-async fn templates_of_each(pool: &UpstreamPool, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
-    let ask = |peer: Peer<RoleClient>| async move {
-        if !has_resources(&peer) {
-            return Ok(Vec::new());
-        }
-        let page = async |cursor| {
-            peer.list_resource_templates(Some(after(cursor)))
-                .await
-                .map(|page| (page.resource_templates, page.next_cursor))
-        };
-        all_pages(page).await
-    };
-    ask_each(pool, scope.servers().iter(), ask).await
+async fn templates_of_each(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
+    let ask = |peer: Peer<RoleClient>| async move { offers::templates(&peer).await };
+    let lists = ask_each(proxy.upstreams(), scope.servers().iter(), ask).await;
+    approved(proxy, OfferKind::Template, lists, Offer::template).await
 }
 
 /// The resources of all servers, each URI once.
-pub async fn resources(pool: &UpstreamPool, scope: &Scope) -> Vec<Resource> {
+pub async fn resources(proxy: &Proxy, scope: &Scope) -> Vec<Resource> {
     unique(
-        resources_of_each(pool, scope).await,
+        resources_of_each(proxy, scope).await,
         |resource| resource.uri.clone(),
         |resource, note| {
             resource.description = Some(note);
@@ -103,9 +120,9 @@ pub async fn resources(pool: &UpstreamPool, scope: &Scope) -> Vec<Resource> {
 }
 
 /// The resource templates of all servers, each URI template once.
-pub async fn templates(pool: &UpstreamPool, scope: &Scope) -> Vec<ResourceTemplate> {
+pub async fn templates(proxy: &Proxy, scope: &Scope) -> Vec<ResourceTemplate> {
     unique(
-        templates_of_each(pool, scope).await,
+        templates_of_each(proxy, scope).await,
         |template| template.uri_template.clone(),
         |template, note| {
             template.description = Some(note);
@@ -113,7 +130,7 @@ pub async fn templates(pool: &UpstreamPool, scope: &Scope) -> Vec<ResourceTempla
     )
 }
 
-/// Of several entries with one key, the first, with a note on where each can be read.
+/// Keeps the first of several entries with one key, with a note on where each can be read.
 fn unique<T>(lists: Vec<(String, Vec<T>)>, key: impl Fn(&T) -> String, describe: impl Fn(&mut T, String)) -> Vec<T> {
     let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (server, list) in &lists {
@@ -145,13 +162,13 @@ fn ambiguous(servers: &[String]) -> String {
 ///
 /// # Errors
 /// No server owns it, or several do.
-pub async fn owner(pool: &UpstreamPool, scope: &Scope, uri: &str) -> Result<String, ErrorData> {
-    if let [only] = scope.servers() {
-        if !scope.is_qualified() {
-            return Ok(only.config.name.clone());
-        }
+pub async fn owner(proxy: &Proxy, scope: &Scope, uri: &str) -> Result<String, ErrorData> {
+    if let [only] = scope.servers()
+        && !scope.is_qualified()
+    {
+        return Ok(only.config.name.clone());
     }
-    let (resources, templates) = tokio::join!(resources_of_each(pool, scope), templates_of_each(pool, scope));
+    let (resources, templates) = tokio::join!(resources_of_each(proxy, scope), templates_of_each(proxy, scope));
     let resources = resources.iter().map(|(server, list)| (server, list.iter().any(|resource| resource.uri == uri)));
     let templates = templates.iter().map(|(server, list)| {
         let fits = |template: &ResourceTemplate| template.uri_template == uri || may_be_of(&template.uri_template, uri);
@@ -177,7 +194,7 @@ fn only_owner<'a>(
         [one] => Ok(one.clone()),
         [] => {
             let text = format!(
-                "no connected server lists the resource `{uri}`; at `{}/SERVER`, one server's resources can be read by any URI",
+                "no connected server has the resource `{uri}`; at `{}/SERVER`, one server's resources can be read by any URI",
                 names::MCP_ALL_PATH
             );
             Err(ErrorData::resource_not_found(text, Some(json!({"uri": uri}))))
@@ -193,8 +210,8 @@ fn only_owner<'a>(
 ///
 /// # Errors
 /// No server has it.
-pub async fn prompt_owner(pool: &UpstreamPool, scope: &Scope, name: &str) -> Result<(String, String), ErrorData> {
-    let prompts = prompts(pool, scope).await;
+pub async fn prompt_owner(proxy: &Proxy, scope: &Scope, name: &str) -> Result<(String, String), ErrorData> {
+    let prompts = prompts(proxy, scope).await;
     let has = |server: &str, own: &str| {
         prompts.iter().any(|(name, listed)| name == server && listed.iter().any(|prompt| prompt.name == own))
     };

@@ -65,7 +65,7 @@ impl Scope {
         if self.qualified { join(server, name) } else { name.to_owned() }
     }
 
-    /// What a prompt's name may mean.
+    /// The servers and prompts that a name may mean.
     pub fn prompt_meanings<'n>(&self, name: &'n str) -> Vec<(&str, &'n str)> {
         let servers = self.servers.iter().map(|server| server.config.name.as_str());
         if self.qualified {

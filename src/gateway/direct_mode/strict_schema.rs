@@ -1,7 +1,7 @@
 //! Tool schemas as strict clients and model APIs accept them: one odd schema must not cost a client all tools.
 //!
 //! The official TypeScript client and the model APIs want an object at the top level, an object for each property, no
-//! `null`, and no `anyOf`, `oneOf` or `allOf` at the top level. What a schema says otherwise is kept.
+//! `null`, and no `anyOf`, `oneOf` or `allOf` at the top level. The rest of a schema is kept.
 
 use std::sync::Arc;
 
@@ -115,8 +115,8 @@ fn inline_reference(schema: &mut JsonObject) {
     }
 }
 
-/// Puts the properties of `allOf`, `anyOf` and `oneOf` at the top level into the schema itself. What each of them requires
-/// is required of `allOf` only; the server still checks the rest.
+/// Puts the properties of `allOf`, `anyOf` and `oneOf` at the top level into the schema itself. Only the names
+/// that `allOf` requires stay required; the server still checks the rest.
 fn merge_alternatives(schema: &mut JsonObject) {
     for key in ["allOf", "anyOf", "oneOf"] {
         let Some(Value::Array(parts)) = schema.shift_remove(key) else { continue };

@@ -1,4 +1,4 @@
-//! What clients get slightly wrong, or expect of every HTTP server.
+//! Compatibility with clients that take HTTP literally.
 
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, ALLOW};

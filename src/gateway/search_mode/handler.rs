@@ -39,7 +39,7 @@ impl Drop for SessionEnd {
 }
 
 impl Handler {
-    /// A session of this core, with its place among those that may take the short way.
+    /// A session of this core, registered for the fast path.
     pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: Arc<Sessions>) -> Handler {
         Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
@@ -116,8 +116,12 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = match self.few_tools() {
-            Some(_) => [few_tools::definitions(&self.proxy), vec![read_cache()]].concat(),
-            None => definitions(),
+            Some(few) => [
+                few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
+                vec![read_cache()],
+            ]
+            .concat(),
+            None => definitions(self.control.config().current().tools_limit),
         };
         let requested = manage_servers::is_requested(&context.extensions);
         tools.extend(manage_servers::definitions(&self.control.config().current(), requested));

@@ -80,7 +80,7 @@ impl OwnTools {
         let servers = self.upstreams.snapshots();
         let tools: Vec<Indexed> = servers
             .iter()
-            .map(|server| (server.config.name.clone(), server.shared_tools(), server.held.clone(), lock(server)))
+            .map(|server| (server.config.name.clone(), server.shared_tools(), server.pending.clone(), lock(server)))
             .collect();
         let same = |(one, other): (&Indexed, &Indexed)| {
             (&one.0, one.3) == (&other.0, other.3)

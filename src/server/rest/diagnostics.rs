@@ -1,13 +1,15 @@
-//! What a person should look at, in one answer.
+//! Problems that need the user's attention, in one response.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::config::references;
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
 use crate::server::rest::response::ok;
 use crate::server::state::App;
+use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
@@ -15,7 +17,24 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     ok(diagnose(&app.upstreams.snapshots(), app.status().configuration, now))
 }
 
-/// The findings on these servers; `configuration` is what is to be said of an edit that is not in force.
+/// What gives a server, or other users of this computer, more than it needs.
+fn least_privilege(server: &Snapshot) -> Vec<String> {
+    let name = &server.config.name;
+    let mut warnings = Vec::new();
+    if let Some(Choice::None { note: Some(note) }) = &server.isolation {
+        warnings.push(format!("{name} runs without isolation: {note}"));
+    }
+    let shown = references::in_arguments(&server.config);
+    if !shown.is_empty() {
+        let shown = shown.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        warnings.push(format!(
+            "{name} gets {shown} in its arguments, which every user of this computer can see: use `env` instead"
+        ));
+    }
+    warnings
+}
+
+/// The findings on these servers; `configuration` is the notice on an edit that is not in use.
 fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) -> Diagnostics {
     let mut found = Diagnostics {
         timestamp: now.clone(),
@@ -45,12 +64,11 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
                 timestamp: now.clone(),
             });
         }
+        found.runtime_warnings.extend(least_privilege(server));
         if server.config.enabled && server.config.quarantined {
-            found
-                .runtime_warnings
-                .push(format!("{name} waits for approval: `mcpproxy upstream approve {name}` lets it in"));
-        } else if !server.held().is_empty() {
-            let held = server.held().len();
+            found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
+        } else if !server.pending_tools().is_empty() {
+            let held = server.pending_tools().len();
             found.runtime_warnings.push(format!(
                 "{held} tools of {name} wait for approval: `mcpproxy upstream inspect {name}` shows them"
             ));

@@ -152,7 +152,7 @@ pub async fn path(
     }
 }
 
-/// Who imports; `None` for a preview.
+/// The origin of an import; `None` for a preview.
 fn origin_unless(headers: &HeaderMap, preview: bool) -> Option<Origin> {
     (!preview).then(|| origin(headers))
 }

@@ -9,6 +9,7 @@ pub mod events;
 pub mod import;
 pub mod openapi;
 pub mod response;
+pub mod scan;
 pub mod servers;
 pub mod telemetry;
 pub mod tools;
@@ -54,6 +55,7 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/tools", get(tools::list))
         .route("/api/v1/tools/call", post(tools::call))
         .route("/api/v1/index/search", get(tools::search))
+        .route("/api/v1/scan", get(scan::scan))
         .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
         .route("/api/v1/doctor", get(diagnostics::diagnostics))
         .route("/api/v1/servers/{name}/login", post(servers::login))
@@ -73,7 +75,7 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
-    // An unknown path is not found, whoever asks: clients take 401 for an invitation to sign in.
+    // An unknown path is 404 for every caller: clients take 401 for an invitation to sign in.
     api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
         .merge(health_routes())
         .fallback(unknown_route)
@@ -100,7 +102,7 @@ async fn status(State(app): State<Arc<App>>) -> Response {
     ok(app.status())
 }
 
-/// What may be asked of `/info`.
+/// Query parameters of `/info`.
 #[derive(Deserialize)]
 struct InfoQuery {
     /// Look for a newer release first.
@@ -136,5 +138,5 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn unknown_route() -> Response {
-    failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
+    failed(StatusCode::NOT_FOUND, "not found: this version has no such path")
 }

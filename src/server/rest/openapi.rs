@@ -1,4 +1,4 @@
-//! What the REST interface offers, as an OpenAPI document; its schemas are those of the types that are written.
+//! The REST interface as an OpenAPI document; its schemas are those of the types that are written.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +11,7 @@ use crate::contract::api::{
     Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, ImportPaths,
     ImportResult, Info, LoginStarted, Ping, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status,
 };
+use crate::contract::scan::ScanReport;
 
 use crate::contract::review::{ApproveServer, ApproveTools, Review};
 use crate::server::rest::import::{ImportFile, ImportText};
@@ -44,7 +45,7 @@ fn any_object(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
 }
 
-/// The stream as a list of its events: this version of OpenAPI has no word for one.
+/// The stream as an array of its events: this version of OpenAPI cannot describe a stream.
 fn events(generator: &mut SchemaGenerator) -> Schema {
     let kinds = [
         (EVENT_STATUS, bare::<Status>(generator)),
@@ -188,6 +189,7 @@ const OPERATIONS: &[Operation] = &[
         "One call, under `activity`",
         data::<std::collections::BTreeMap<String, ActivityRecord>>,
     ),
+    asking(get("/api/v1/scan", "Tools that look like attacks, and why", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
@@ -203,7 +205,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     post("/api/v1/connect/{client}", "Writes an entry into its file", Some(connect), data::<ConnectResult>),
     by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
-    post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(undo), data::<ConnectResult>),
+    post("/api/v1/connect/{client}/undo", "Restores the file as it was before", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
     get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
     post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
@@ -290,7 +292,7 @@ mod tests {
 
     #[test]
     fn it_names_every_route_and_no_other() {
-        // Four names for the same two answers of whoever only asks whether something is there.
+        // Four names for the two responses of health checks.
         let aliases = ["/readyz", "/livez", "/healthz", "/health"];
         let mut routes = routes();
         routes.retain(|(_, path)| !aliases.contains(&path.as_str()));

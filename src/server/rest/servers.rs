@@ -74,8 +74,8 @@ pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     }
 }
 
-/// Who asks, as the header `X-MCPProxy-Client` says. Whoever can call REST has the user's rights; the header keeps programs
-/// that do not speak for a person from approving by accident.
+/// The caller, by its header `X-MCPProxy-Client`. Every caller of REST has the user's rights; the header keeps programs that
+/// do not act for a person from approving by accident.
 pub fn origin(headers: &HeaderMap) -> Origin {
     let client = headers.get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match client.split('/').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -86,7 +86,7 @@ pub fn origin(headers: &HeaderMap) -> Origin {
     }
 }
 
-/// What a person is shown before approving.
+/// The review that a person sees before approving.
 pub async fn review(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.control.review(&name).await {
         Ok(review) => ok(review),
@@ -264,7 +264,7 @@ pub async fn switch_tool(
     let Ok(Json(Switch { enabled })) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected {\"enabled\": true} or {\"enabled\": false}");
     };
-    // What a server has that does not run now is not known.
+    // The tools of a server that does not run are unknown.
     if let Some(server) = app.upstreams.snapshot(&name)
         && server.is_connected()
         && !server.has_tool(&tool)

@@ -1,4 +1,4 @@
-//! What the next heartbeat would say, what the collector stores of this installation, and its deletion.
+//! A preview of the next usage report, what the collector stores of this installation, and its deletion.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub async fn forget(State(app): State<Arc<App>>) -> Response {
         Ok(answer) => answer,
         Err(answer) => return answer,
     };
-    if answer["forgotten"] != json!(true) {
+    if answer.get("forgotten") != Some(&json!(true)) {
         return failed(StatusCode::BAD_GATEWAY, "the collector has not deleted it yet: try again later");
     }
     let keys = vec![

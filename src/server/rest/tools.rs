@@ -37,7 +37,7 @@ pub struct Search {
     explain: bool,
 }
 
-/// What `retrieve_tools` would find. Not counted as a client's search.
+/// Finds the same tools as `retrieve_tools`. Not counted as a client's search.
 pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) -> Response {
     if asked.q.trim().is_empty() {
         return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");

@@ -198,7 +198,8 @@ impl Store for ClickHouseStore {
 
     fn ledger(&mut self) -> Result<Ledger, StoreError> {
         let (bodies, first, last, latest) = self.one::<(i64, i64, i64, i64)>(&sql::span())?;
-        let opt_outs = self.one::<u64>("SELECT toUInt64(uniqExact(id)) FROM opt_outs")?;
+        let (opt_outs, opted_out) =
+            self.one::<(u64, i64)>("SELECT toUInt64(uniqExact(id)), toInt64(max(received)) FROM opt_outs")?;
         let ids = self.one::<u64>("SELECT toUInt64(uniqExact(id)) FROM arrivals")?;
         let counts = self.wait(
             self.client
@@ -210,7 +211,7 @@ impl Store for ClickHouseStore {
         )?;
         Ok(Ledger {
             span: (bodies > 0).then(|| (Day::of(Moment(first)), Day::of(Moment(last)))),
-            latest: (bodies > 0).then_some(Moment(latest)),
+            latest: (bodies > 0 || opt_outs > 0).then_some(Moment(latest.max(opted_out))),
             opt_outs,
             ids,
             counts: counts.into_iter().map(|(day, name, count)| ((Day(day), name), count)).collect(),

@@ -171,6 +171,7 @@ impl<'a> Writing<'a> {
 
     fn opt_out(&mut self, id: Id, received: Moment) -> Result<(), StoreError> {
         self.load(id)?;
+        self.latest = self.latest.max(received);
         let no = self.row(id)?;
         let changed = self
             .connection

@@ -45,6 +45,7 @@ impl SqliteStore {
     /// # Errors
     /// What SQLite says, or that the tables are of another version.
     pub fn open(path: &Path, cache: u32) -> Result<SqliteStore, StoreError> {
+        create_private(path)?;
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         // The mode must be set before the first table is there.
@@ -113,6 +114,18 @@ pub(super) fn read_words(connection: &Connection, words: &mut Words) -> Result<(
     }
     words.all_stored();
     Ok(())
+}
+
+/// Makes the file, for this user only, if it is not there. The log beside it takes its mode.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map(drop).map_err(|error| StoreError::Other(error.to_string()))
 }
 
 /// The form of the tables of a file.

@@ -125,7 +125,7 @@ impl SqliteStore {
         self.read_words()?;
         let (mut right, mut wrong) = (0, 0);
         let mut statement = self.connection.prepare("SELECT summary FROM installations WHERE key = ?1")?;
-        read::recomputed(self, &mut |key, bodies| {
+        read::recomputed(self, |key, bodies| {
             let blob: Option<Vec<u8>> =
                 rusqlite::OptionalExtension::optional(statement.query_row([key], |row| row.get(0)))?;
             let stored = blob.and_then(|blob| unpack_summary(&blob, &self.words).ok());

@@ -1,0 +1,615 @@
+//! Which paths of this computer a server may see: what its entry names, what its runtime needs, and never what is secret.
+//!
+//! Pure functions over [`Disk`], so tests need no real files.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use super::disk::{Disk, Kind};
+
+/// Paths that a server may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    pub read: BTreeSet<PathBuf>,
+    pub write: BTreeSet<PathBuf>,
+    /// Paths that the entry names and that stay closed.
+    pub refused: BTreeSet<PathBuf>,
+}
+
+/// What an entry says about files.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    pub program: &'a Path,
+    pub arguments: &'a [String],
+    /// The values of its own variables.
+    pub values: &'a [&'a str],
+    pub working_directory: Option<&'a Path>,
+    /// `read` and `write` of its isolation.
+    pub read: &'a [PathBuf],
+    pub write: &'a [PathBuf],
+}
+
+/// Below the home directory: keys, credentials, browser profiles, keyrings, other programs' sign-ins.
+const SECRET: &[&str] = &[
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/glab-cli",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".config/git/credentials",
+    ".password-store",
+    ".local/share/keyrings",
+    ".local/share/kwalletd",
+    ".pki",
+    ".mozilla",
+    ".thunderbird",
+    ".config/google-chrome",
+    ".config/chromium",
+    ".config/BraveSoftware",
+    ".config/microsoft-edge",
+    ".config/vivaldi",
+    ".config/opera",
+    "snap/firefox",
+    "snap/chromium",
+    ".var/app",
+    ".config/Bitwarden",
+    ".config/1Password",
+    ".config/op",
+    ".config/Signal",
+    ".terraform.d",
+    ".vault-token",
+    ".pgpass",
+    ".my.cnf",
+    ".bash_history",
+    ".zsh_history",
+    ".python_history",
+    ".node_repl_history",
+    ".claude",
+    ".claude.json",
+    ".codex",
+    ".cursor",
+    ".gemini",
+    ".config/Claude",
+    ".config/Code",
+    ".config/Cursor",
+    ".cargo/credentials.toml",
+    ".config/rclone",
+    ".config/doctl",
+    ".config/containers",
+    ".oci",
+    ".config/sops",
+    ".config/age",
+    ".bitcoin",
+    ".electrum",
+    "Library/Keychains",
+    "Library/Cookies",
+    "Library/Safari",
+    "Library/Mail",
+    "Library/Messages",
+    "Library/Application Support/Google/Chrome",
+    "Library/Application Support/Firefox",
+    "Library/Application Support/BraveSoftware",
+    "Library/Application Support/Microsoft Edge",
+    "Library/Application Support/Arc",
+    "Library/Application Support/Claude",
+    "Library/Application Support/com.apple.TCC",
+    "AppData/Roaming/gcloud",
+    "AppData/Local/Google/Chrome",
+    "AppData/Roaming/Mozilla",
+    "AppData/Local/Microsoft/Edge",
+    "AppData/Roaming/Claude",
+    "AppData/Roaming/GitHub CLI",
+    "AppData/Local/Microsoft/Credentials",
+    "AppData/Roaming/Microsoft/Credentials",
+];
+
+/// Of the system: what only its administrator may read. It matters where this program runs as one.
+const SYSTEM_SECRET: &[&str] = &[
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/ssh",
+];
+
+/// Below the home directory: where runtimes live. They hold programs, no secrets.
+const RUNTIMES: &[&str] = &[
+    ".nvm",
+    ".fnm",
+    ".volta",
+    ".asdf",
+    ".local/share/mise",
+    ".local/share/fnm",
+    ".local/share/uv",
+    ".local/share/pnpm",
+    ".local/share/pipx",
+    ".local/pipx",
+    ".local/bin",
+    ".pyenv",
+    ".rbenv",
+    ".cargo/bin",
+    ".rustup",
+    ".bun/bin",
+    ".deno/bin",
+    ".sdkman",
+    ".dotnet",
+    "go/bin",
+    "bin",
+    "miniconda3",
+    "anaconda3",
+    "miniforge3",
+    "Library/pnpm",
+];
+
+/// Files that mark the root of a project.
+const PROJECT: &[&str] = &[
+    "package.json",
+    "pyproject.toml",
+    "requirements.txt",
+    "go.mod",
+    "Cargo.toml",
+    "node_modules",
+    ".venv",
+    "deno.json",
+    "setup.py",
+];
+
+/// Ends of files that an interpreter runs.
+const SCRIPTS: &[&str] = &[
+    "js", "mjs", "cjs", "ts", "mts", "py", "rb", "php", "sh", "jar", "wasm", "pl", "lua", "go", "exs",
+];
+
+/// Files beside which their program writes others.
+const DATABASES: &[&str] = &["db", "sqlite", "sqlite3", "duckdb"];
+
+/// Directories of a Linux system that every program reads: programs, libraries, settings.
+const LINUX: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/etc",
+    "/nix/store",
+    "/gnu/store",
+    "/snap",
+    "/proc",
+    "/sys",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/run/current-system",
+    "/var/lib/ca-certificates",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+    "/dev/full",
+];
+
+/// Everything that stays closed to servers.
+pub fn secret(home: Option<&Path>, data_directory: &Path, as_root: bool) -> BTreeSet<PathBuf> {
+    let root = Some(Path::new("/root")).filter(|_| as_root);
+    let homes = home.into_iter().chain(root);
+    let below_home = homes.flat_map(|home| SECRET.iter().map(|name| home.join(name)));
+    let system = SYSTEM_SECRET.iter().filter(|_| as_root).map(PathBuf::from);
+    below_home.chain(system).chain([data_directory.to_path_buf()]).collect()
+}
+
+/// The paths that a server needs: what its entry names, what its runtime and every program on Linux reads.
+pub fn grants(named: &Named<'_>, home: Option<&Path>, secret: &BTreeSet<PathBuf>, disk: &impl Disk) -> Grants {
+    let mut granting = Granting::new(home, secret, disk);
+    granting.runtime(named.program);
+    for runtime in home.into_iter().flat_map(|home| RUNTIMES.iter().map(move |name| home.join(name))) {
+        granting.read(&runtime);
+    }
+    for system in LINUX.iter().filter(|_| cfg!(target_os = "linux")) {
+        let open = granting.parts(disk.real(Path::new(system)));
+        granting.grants.read.extend(open);
+    }
+    granting.entry(named);
+    granting.grants
+}
+
+/// The paths that an entry names, for a container, which brings its own system.
+pub fn grants_of_entry(named: &Named<'_>, home: Option<&Path>, secret: &BTreeSet<PathBuf>, disk: &impl Disk) -> Grants {
+    let mut granting = Granting::new(home, secret, disk);
+    granting.entry(named);
+    granting.grants
+}
+
+struct Granting<'a, D> {
+    home: Option<&'a Path>,
+    secret: &'a BTreeSet<PathBuf>,
+    disk: &'a D,
+    grants: Grants,
+}
+
+impl<'a, D: Disk> Granting<'a, D> {
+    fn new(home: Option<&'a Path>, secret: &'a BTreeSet<PathBuf>, disk: &'a D) -> Granting<'a, D> {
+        Granting {
+            home,
+            secret,
+            disk,
+            grants: Grants::default(),
+        }
+    }
+
+    /// What the entry itself names.
+    fn entry(&mut self, named: &Named<'_>) {
+        for (index, argument) in named.arguments.iter().enumerate() {
+            self.argument(argument, index, named);
+        }
+        for value in named.values {
+            self.value(value);
+        }
+        if let Some(directory) = named.working_directory {
+            self.write(directory);
+        }
+        named.read.iter().for_each(|path| self.read(path));
+        named.write.iter().for_each(|path| self.write(path));
+    }
+
+    /// The directory that a program is installed in, and those of what it is made of.
+    fn runtime(&mut self, program: &Path) {
+        let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let interpreters: &[&str] = match super::images::runtime(name) {
+            Some("node") => &["node"],
+            Some("python") => &["python3", "python"],
+            _ => &[],
+        };
+        let others = interpreters.iter().filter_map(|name| self.disk.program(name));
+        let mut programs: Vec<PathBuf> = [program.to_path_buf()].into_iter().chain(others).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(program) = programs.pop() {
+            if !seen.insert(program.clone()) || seen.len() > 16 {
+                continue;
+            }
+            programs.extend(self.disk.real(&program));
+            if let Some(packages) = packages(&program) {
+                self.read(packages);
+            }
+            let Some(directory) = program.parent() else { continue };
+            let root = directory.parent().filter(|_| directory.ends_with("bin") || directory.ends_with("Scripts"));
+            let root = root.filter(|root| !self.is_wide(root)).unwrap_or(directory);
+            if !is_system(root) && !self.is_wide(root) {
+                self.read(root);
+                // A virtual environment borrows the interpreter of another one.
+                programs.extend(
+                    ["bin/python3", "bin/python"]
+                        .iter()
+                        .map(|name| root.join(name))
+                        .filter(|path| self.disk.kind(path).is_some()),
+                );
+            }
+        }
+    }
+
+    fn argument(&mut self, argument: &str, index: usize, named: &Named<'_>) {
+        // `--path=/x` as well as `/x`.
+        let text =
+            argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value);
+        let path = Path::new(text);
+        let looks_like_path = path.is_absolute() || text.starts_with("./") || text.starts_with("../");
+        let relative =
+            !path.is_absolute() && named.working_directory.is_some() && !text.starts_with('-') && !text.is_empty();
+        if !looks_like_path && !relative {
+            return;
+        }
+        let path = named.working_directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
+        let path = plain(&path);
+        match self.disk.kind(&path) {
+            Some(Kind::Directory) => self.write(&path),
+            Some(Kind::File) if has_end(&path, SCRIPTS) && index <= 3 => self.project(&path),
+            Some(Kind::File) => self.file(&path),
+            // It may be about to create it.
+            None if looks_like_path => self.parent(&path),
+            None => {}
+        }
+    }
+
+    /// A path in a variable is read: a file of credentials, a directory of data.
+    fn value(&mut self, value: &str) {
+        let path = plain(Path::new(value));
+        if !path.is_absolute() {
+            return;
+        }
+        match self.disk.kind(&path) {
+            // Named itself and in full, even where its directory stays closed.
+            Some(Kind::File) => {
+                self.grants.read.insert(path);
+            }
+            Some(Kind::Directory) => self.read(&path),
+            None => self.parent(&path),
+        }
+    }
+
+    /// A script is read with the project that it is a part of.
+    fn project(&mut self, script: &Path) {
+        if let Some(packages) = packages(script) {
+            self.read(packages);
+        }
+        let mut directory = script.parent();
+        for _ in 0..5 {
+            let Some(here) = directory.filter(|here| !self.is_wide(here)) else { break };
+            if PROJECT.iter().any(|mark| self.disk.kind(&here.join(mark)).is_some()) {
+                self.read(here);
+                return;
+            }
+            directory = here.parent();
+        }
+        match script.parent().filter(|parent| !self.is_wide(parent)) {
+            Some(parent) => self.read(parent),
+            None => {
+                self.grants.read.insert(script.to_path_buf());
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        if has_end(path, DATABASES) {
+            self.parent(path);
+        }
+        self.grants.write.insert(path.to_path_buf());
+    }
+
+    fn parent(&mut self, path: &Path) {
+        if let Some(parent) = path.parent().filter(|parent| !self.is_wide(parent) && !is_shared(parent))
+            && self.disk.kind(parent) == Some(Kind::Directory)
+        {
+            self.write(parent);
+        }
+    }
+
+    fn read(&mut self, path: &Path) {
+        let open = self.without_secrets(path);
+        self.grants.read.extend(open);
+    }
+
+    fn write(&mut self, path: &Path) {
+        let open = self.without_secrets(path);
+        self.grants.write.extend(open);
+    }
+
+    /// The path, or the parts of it that are not secret.
+    fn without_secrets(&mut self, path: &Path) -> Vec<PathBuf> {
+        let path = plain(path);
+        let real = self.disk.real(&path).unwrap_or_else(|| path.clone());
+        let closed = |path: &Path| self.secret.iter().any(|secret| path.starts_with(secret));
+        let above_home = self.home.is_some_and(|home| home.starts_with(&real) && home != real);
+        if closed(&path) || closed(&real) || above_home || real.parent().is_none() {
+            self.grants.refused.insert(path);
+            return Vec::new();
+        }
+        self.parts(Some(real))
+    }
+
+    /// The parts of a directory that are not secret: the whole, if there is no secret in it.
+    fn parts(&self, path: Option<PathBuf>) -> Vec<PathBuf> {
+        let mut open = Vec::new();
+        let mut queue: Vec<PathBuf> = path.into_iter().collect();
+        while let Some(path) = queue.pop() {
+            if self.secret.iter().any(|secret| path.starts_with(secret)) {
+                continue;
+            }
+            if self.secret.iter().any(|secret| secret.starts_with(&path)) {
+                queue.extend(self.disk.children(&path));
+            } else {
+                open.push(path);
+            }
+        }
+        open
+    }
+
+    /// Whether a directory holds far more than a program: the home directory, or anything above it.
+    fn is_wide(&self, path: &Path) -> bool {
+        path.parent().is_none()
+            || self.home.is_some_and(|home| home.starts_with(path))
+            || self.home.is_some_and(|home| path == home.join(".local") || path == home.join(".config"))
+    }
+}
+
+/// The outermost `node_modules` that a path is in: a package there uses its neighbours.
+fn packages(path: &Path) -> Option<&Path> {
+    path.ancestors().filter(|above| above.ends_with("node_modules")).last()
+}
+
+/// Directories of the system, which every server may read.
+fn is_system(path: &Path) -> bool {
+    [
+        "/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix", "/gnu", "/snap", "/System", "/Library",
+    ]
+    .iter()
+    .any(|system| path.starts_with(system))
+        && !path.starts_with("/usr/local/src")
+}
+
+/// Directories that all programs write to.
+fn is_shared(path: &Path) -> bool {
+    ["/tmp", "/var/tmp", "/dev/shm", "/run"].iter().any(|shared| path == Path::new(shared))
+}
+
+fn has_end(path: &Path, ends: &[&str]) -> bool {
+    path.extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| ends.iter().any(|known| known.eq_ignore_ascii_case(end)))
+}
+
+/// The path without `.` and `..`; links are not followed here.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A file system of these files; a name that ends with `/` is an empty directory, `a -> b` a link.
+    pub struct Files {
+        kinds: BTreeMap<PathBuf, Kind>,
+        links: BTreeMap<PathBuf, PathBuf>,
+    }
+
+    impl Files {
+        pub fn of(names: &[&str]) -> Files {
+            let mut files = Files {
+                kinds: BTreeMap::new(),
+                links: BTreeMap::new(),
+            };
+            for name in names {
+                let (name, target) =
+                    name.split_once(" -> ").map_or((*name, None), |(name, target)| (name, Some(target)));
+                if let Some(target) = target {
+                    files.links.insert(name.into(), target.into());
+                }
+                let path = Path::new(name);
+                let kind = if name.ends_with('/') { Kind::Directory } else { Kind::File };
+                files.kinds.insert(path.to_path_buf(), kind);
+                for parent in path.ancestors().skip(1) {
+                    files.kinds.insert(parent.to_path_buf(), Kind::Directory);
+                }
+            }
+            files
+        }
+    }
+
+    impl Disk for Files {
+        fn kind(&self, path: &Path) -> Option<Kind> {
+            self.kinds.get(path).copied()
+        }
+        fn children(&self, path: &Path) -> Vec<PathBuf> {
+            self.kinds.keys().filter(|child| child.parent() == Some(path)).cloned().collect()
+        }
+        fn real(&self, path: &Path) -> Option<PathBuf> {
+            let real = self.links.get(path).cloned().unwrap_or_else(|| path.to_path_buf());
+            self.kinds.contains_key(path).then_some(real)
+        }
+        fn program(&self, name: &str) -> Option<PathBuf> {
+            self.kinds.keys().find(|path| path.ends_with(Path::new("bin").join(name))).cloned()
+        }
+    }
+
+    fn granted(
+        files: &[&str],
+        program: &str,
+        arguments: &[&str],
+        values: &[&str],
+    ) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let disk = Files::of(files);
+        let home = Path::new("/home/ann");
+        let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+        let named = Named {
+            program: Path::new(program),
+            arguments: &arguments,
+            values,
+            working_directory: None,
+            read: &[],
+            write: &[],
+        };
+        let grants = grants(&named, Some(home), &secret(Some(home), Path::new("/home/ann/.mcpproxy"), false), &disk);
+        let text = |paths: BTreeSet<PathBuf>| {
+            paths
+                .iter()
+                .map(|path| path.to_string_lossy().trim_end_matches('/').to_owned())
+                .filter(|path| {
+                    !RUNTIMES.iter().any(|name| Path::new(path) == home.join(name)) && !LINUX.contains(&path.as_str())
+                })
+                .collect::<Vec<_>>()
+        };
+        (text(grants.read), text(grants.write), text(grants.refused))
+    }
+
+    #[test]
+    fn a_directory_argument_may_be_written_without_the_secrets_in_it() {
+        let files = [
+            "/home/ann/projects/a.txt",
+            "/home/ann/.ssh/id_rsa",
+            "/home/ann/notes/",
+            "/home/ann/.config/gh/hosts.yml",
+            "/home/ann/.config/app/x",
+        ];
+        let (_, write, refused) = granted(&files, "/usr/bin/npx", &["-y", "fs-server", "/home/ann/projects"], &[]);
+        assert_eq!((write, refused), (vec!["/home/ann/projects".to_owned()], vec![]));
+        let (_, write, _) = granted(&files, "/usr/bin/npx", &["/home/ann"], &[]);
+        assert_eq!(write, ["/home/ann/.config/app", "/home/ann/notes", "/home/ann/projects"]);
+        for closed in ["/home/ann/.ssh", "/home", "/", "/home/ann/notes/../.ssh"] {
+            let (_, write, refused) = granted(&files, "/usr/bin/npx", &[closed], &[]);
+            assert_eq!((write.len(), refused.len()), (0, 1), "{closed}");
+        }
+    }
+
+    #[test]
+    fn a_link_does_not_lead_to_a_secret() {
+        let files = ["/home/ann/.ssh/id_rsa", "/home/ann/keys/ -> /home/ann/.ssh"];
+        let disk = Files {
+            links: [(PathBuf::from("/home/ann/keys"), PathBuf::from("/home/ann/.ssh"))].into(),
+            ..Files::of(&files)
+        };
+        let home = Path::new("/home/ann");
+        let arguments = ["/home/ann/keys".to_owned()];
+        let named = Named {
+            program: Path::new("/usr/bin/x"),
+            arguments: &arguments,
+            values: &[],
+            working_directory: None,
+            read: &[],
+            write: &[],
+        };
+        let grants = grants(&named, Some(home), &secret(Some(home), Path::new("/d"), false), &disk);
+        assert!(grants.write.is_empty() && grants.refused.contains(Path::new("/home/ann/keys")), "{grants:?}");
+    }
+
+    #[test]
+    fn a_script_is_read_with_its_project_and_a_program_with_its_runtime() {
+        let files = [
+            "/home/ann/srv/package.json",
+            "/home/ann/srv/dist/index.js",
+            "/srv/node/bin/node",
+            "/home/ann/solo.py",
+        ];
+        let (read, write, _) = granted(&files, "/srv/node/bin/node", &["/home/ann/srv/dist/index.js"], &[]);
+        assert_eq!((read, write), (vec!["/home/ann/srv".to_owned(), "/srv/node".to_owned()], vec![]));
+        let (read, _, _) = granted(&files, "/usr/bin/python3", &["/home/ann/solo.py"], &[]);
+        assert_eq!(read, ["/home/ann/solo.py"]);
+    }
+
+    #[test]
+    fn paths_in_variables_are_read_and_databases_are_written() {
+        let files = [
+            "/home/ann/.config/gcloud/key.json",
+            "/home/ann/vault/",
+            "/home/ann/data/x.db",
+            "/home/ann/out/",
+        ];
+        let values = ["/home/ann/.config/gcloud/key.json", "/home/ann/vault", "plain"];
+        let (read, _, _) = granted(&files, "/usr/bin/npx", &[], &values);
+        assert_eq!(read, ["/home/ann/.config/gcloud/key.json", "/home/ann/vault"]);
+        let (_, write, _) =
+            granted(&files, "/usr/bin/npx", &["--db=/home/ann/data/x.db", "/home/ann/out/new.json", "/tmp/new"], &[]);
+        assert_eq!(write, ["/home/ann/data", "/home/ann/data/x.db", "/home/ann/out"]);
+    }
+}

@@ -1,0 +1,266 @@
+"""What a server sees of this computer: its variables, its files, in the sandbox and in a container of Podman.
+
+Run by `scripts/test mcp`. The container tests are skipped where Podman cannot run one.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from world import CORE, World, main, processes, wait_for
+
+# A server without any package: it answers what its one tool is asked, and names its process.
+PROBE = r"""
+import json, os, pathlib, sys
+def attempt(what, argument):
+    try:
+        if what == "read":
+            return pathlib.Path(argument).read_text()
+        if what == "write":
+            pathlib.Path(argument).write_text("x")
+            return "written"
+        if what == "variables":
+            return json.dumps(sorted(os.environ))
+        if what == "variable":
+            return os.environ.get(argument, "(not set)")
+        if what == "list":
+            return json.dumps(sorted(os.listdir(argument)))
+    except OSError as error:
+        return type(error).__name__
+for line in sys.stdin:
+    message = json.loads(line)
+    method, number = message.get("method"), message.get("id")
+    if method == "initialize":
+        version = message["params"]["protocolVersion"]
+        result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {"name": "probe", "version": "1"}}
+    elif method == "tools/list":
+        schema = {"type": "object", "properties": {"what": {"type": "string"}, "argument": {"type": "string"}}}
+        result = {"tools": [{"name": "probe", "description": "Tries something", "inputSchema": schema}]}
+    elif method == "tools/call":
+        arguments = message["params"]["arguments"]
+        text = attempt(arguments["what"], arguments.get("argument", ""))
+        result = {"content": [{"type": "text", "text": text}]}
+    else:
+        result = {}
+    if number is not None:
+        print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
+"""
+
+# Not a shim of a version manager, which is a shell script with files of its own.
+PYTHON = "/usr/bin/python3"
+
+SECRETS = {"AWS_SECRET_ACCESS_KEY": "aws-secret", "GITHUB_TOKEN": "gh-secret", "WANTED": "wanted-value"}
+
+
+class ProbedWorld(World):
+    """A world with a server that can be asked what it sees."""
+
+    def __init__(self, variables=None, **entry):
+        super().__init__(variables={**SECRETS, **(variables or {})})
+        (self.directory / "srv").mkdir()
+        (self.directory / "srv/probe.py").write_text(PROBE)
+        (self.directory / ".ssh").mkdir(mode=0o700)
+        (self.directory / ".ssh/id_rsa").write_text("PRIVATE")
+        (self.directory / "given").mkdir()
+        (self.directory / "given/file").write_text("given")
+        server = {"name": "probe", "command": PYTHON, "args": [str(self.directory / "srv/probe.py"), str(self.directory / "given")]}
+        self.write_config({"quarantine_enabled": False, "mcpServers": [{**server, **entry}]})
+
+    def probe(self, what, argument=""):
+        call = {"tool_name": "call_tool_read", "arguments": {"name": "probe:probe", "args": {"what": what, "argument": str(argument)}}}
+        answer = self.post("/api/v1/tools/call", body=call, timeout=60)
+        return answer.data["content"][0]["text"]
+
+
+class Variables(unittest.TestCase):
+    def test_a_server_receives_no_secret_of_the_session_but_what_it_names(self):
+        with ProbedWorld(env={"OWN": "own"}, inherit_env=["WANTED"]) as world:
+            world.start_core()
+            world.wait_connected("probe")
+            names = json.loads(world.probe("variables"))
+            self.assertTrue({"PATH", "HOME", "OWN", "WANTED"} <= set(names), names)
+            self.assertFalse({"AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MCPPROXY_API_KEY"} & set(names), names)
+            self.assertEqual(world.probe("variable", "WANTED"), "wanted-value")
+
+    def test_the_environment_block_of_the_settings_holds(self):
+        with ProbedWorld() as world:
+            config = world.config()
+            config["environment"] = {"allowed_system_vars": ["PATH", "GITHUB_*"], "custom_vars": {"FOR_ALL": "1"}}
+            world.write_config(json.dumps(config))
+            world.start_core()
+            world.wait_connected("probe")
+            names = set(json.loads(world.probe("variables"))) - {"LC_CTYPE"}
+            self.assertEqual(names, {"PATH", "GITHUB_TOKEN", "FOR_ALL"})
+
+
+class Limits(unittest.TestCase):
+    def test_the_core_raises_its_limit_on_files_and_servers_get_the_old_one(self):
+        def soft(pid):
+            lines = pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines()
+            return int(next(line for line in lines if line.startswith("Max open files")).split()[3])
+
+        with ProbedWorld() as world:
+            import resource
+
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            core = world.start_core(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard)))
+            world.wait_connected("probe")
+            self.assertEqual(soft(core.pid), hard)
+            server = next(one for one in processes() if str(world.directory / "srv/probe.py") in one.command)
+            self.assertEqual(soft(server.pid), 1024)
+
+
+class Sandbox(unittest.TestCase):
+    def test_a_sandboxed_server_cannot_read_keys_or_our_data(self):
+        with ProbedWorld(isolation="sandbox") as world:
+            world.start_core()
+            world.wait_connected("probe")
+            self.assertEqual(world.probe("read", world.directory / ".ssh/id_rsa"), "PermissionError")
+            self.assertEqual(world.probe("read", world.config_file), "PermissionError")
+            self.assertEqual(world.probe("list", world.directory), "PermissionError")
+            self.assertEqual(world.probe("read", world.directory / "given/file"), "given")
+            self.assertEqual(world.probe("write", world.directory / "given/new"), "written")
+            self.assertEqual(world.probe("write", world.directory / "srv/new"), "PermissionError")
+            home = pathlib.Path(world.probe("variable", "HOME"))
+            self.assertTrue(home.is_relative_to(world.root / "isolation"), home)
+            self.assertEqual(home.stat().st_mode & 0o777, 0o700)
+
+    def test_the_home_directory_as_an_argument_opens_all_but_the_secrets(self):
+        with ProbedWorld(isolation="auto") as world:
+            config = world.config()
+            config["mcpServers"][0]["args"][1] = str(world.directory)
+            world.write_config(json.dumps(config))
+            world.start_core()
+            world.wait_connected("probe")
+            self.assertEqual(world.probe("read", world.directory / "given/file"), "given")
+            self.assertEqual(world.probe("read", world.directory / ".ssh/id_rsa"), "PermissionError")
+            self.assertEqual(world.probe("read", world.config_file), "PermissionError")
+
+    def test_what_cannot_be_enforced_is_said_and_does_not_start(self):
+        with ProbedWorld(isolation={"mode": "sandbox", "network": "loopback"}) as world:
+            world.start_core()
+            failed = lambda: (world.server("probe") or {}).get("last_error")
+            self.assertIn("could not limit the network", wait_for("the server failed", failed))
+
+    def test_a_path_with_docker_in_it_is_isolated_like_any_other(self):
+        with ProbedWorld(isolation="sandbox") as world:
+            place = world.directory / "docker"
+            place.mkdir()
+            (place / "docker").write_text("#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n")
+            (place / "docker").chmod(0o755)
+            config = world.config()
+            config["mcpServers"][0]["command"] = str(place / "docker")
+            world.write_config(json.dumps(config))
+            world.start_core()
+            world.wait_connected("probe")
+            self.assertEqual(world.probe("read", world.directory / ".ssh/id_rsa"), "PermissionError")
+
+
+IMAGE = "localhost/mcpproxy-test:1"
+ENGINE_SETTINGS = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+"""
+
+
+def small_root(place):
+    """A root file system of a shell and Python, copied from this computer."""
+    programs = ["/bin/sh", "/bin/mkdir", "/bin/cat", os.path.realpath("/usr/bin/python3")]
+    modules = next(pathlib.Path("/usr/lib").glob("python3.*"))
+    shutil.copytree(modules, place / modules.relative_to("/"), ignore=shutil.ignore_patterns("test", "config-*", "__pycache__"))
+    libraries = set()
+    for program in [*programs, *map(str, (modules / "lib-dynload").glob("*.so"))]:
+        linked = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+        libraries |= {word for line in linked.splitlines() for word in line.split() if word.startswith("/")}
+    for name in {*programs, *libraries}:
+        target = place / name.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(name, target)
+    (place / "usr/bin/python3").symlink_to(pathlib.Path(programs[-1]).name)
+    for name in ("tmp", "proc", "sys", "dev", "etc"):
+        (place / name).mkdir(exist_ok=True)
+
+
+@unittest.skipUnless(shutil.which("podman"), "Podman is not installed")
+class Containers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.place = pathlib.Path(tempfile.mkdtemp(prefix="mcpp-root-"))
+        cls.addClassCleanup(shutil.rmtree, cls.place, ignore_errors=True)
+        (cls.place / "containers.conf").write_text(ENGINE_SETTINGS)
+        cls.variables = {"CONTAINERS_CONF": str(cls.place / "containers.conf")}
+        (cls.place / "root").mkdir()
+        small_root(cls.place / "root")
+        archive = cls.place / "root.tar"
+        subprocess.run(["tar", "-C", cls.place / "root", "-cf", archive, "."], check=True)
+        cls.podman("import", str(archive), IMAGE)
+        if cls.podman("run", "--rm", "--network", "none", IMAGE, "python3", "-c", "pass").returncode != 0:
+            raise unittest.SkipTest("Podman cannot run a container here")
+
+    @classmethod
+    def podman(cls, *arguments):
+        return subprocess.run(["podman", *arguments], env={**os.environ, **cls.variables}, capture_output=True, text=True)
+
+    def world(self, **isolation):
+        entry = {"mode": "docker", "image": IMAGE, "network": "off", **isolation}
+        return ProbedWorld(variables=self.variables, isolation=entry, env={"OWN": "own"})
+
+    def containers(self, world):
+        listed = self.podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
+        return [name for name in listed if name.startswith("mcpproxy-probe-")]
+
+    def test_a_server_in_a_container_sees_what_its_arguments_name_and_leaves_nothing_behind(self):
+        with self.world() as world:
+            core = world.start_core()
+            world.wait_connected("probe")
+            self.assertEqual(world.probe("read", world.directory / ".ssh/id_rsa"), "FileNotFoundError")
+            self.assertEqual(world.probe("read", world.config_file), "FileNotFoundError")
+            self.assertEqual(world.probe("read", world.directory / "given/file"), "given")
+            self.assertEqual(world.probe("write", world.directory / "given/new"), "written")
+            self.assertEqual(world.probe("write", world.directory / "srv/new"), "OSError")
+            self.assertEqual(world.probe("variable", "OWN"), "own")
+            self.assertFalse(set(SECRETS) & set(json.loads(world.probe("variables"))))
+            self.assertEqual(len(self.containers(world)), 1)
+            for one in processes():
+                self.assertNotIn("own", [word for word in one.command if word.startswith("OWN=")])
+            core.terminate()
+            core.wait(30)
+            wait_for("the container is gone", lambda: not self.containers(world), 20)
+
+    def test_containers_of_a_core_that_was_killed_are_removed_by_the_next(self):
+        with self.world() as world:
+            # One that outlives the end of its input.
+            script = world.directory / "srv/probe.py"
+            script.write_text(PROBE + "\nimport time\ntime.sleep(600)\n")
+            core = world.start_core()
+            world.wait_connected("probe")
+            before = self.containers(world)
+            core.kill()
+            core.wait()
+            config = world.config()
+            config["mcpServers"][0]["enabled"] = False
+            world.write_config(json.dumps(config))
+            world.start_core()
+            wait_for("the orphan is gone", lambda: not set(before) & set(self.containers(world)), 30)
+
+    def test_each_failure_has_its_own_message(self):
+        failed = lambda world: wait_for("the server failed", lambda: (world.server("probe") or {}).get("last_error"), 60)
+        with self.world(image="localhost/no-such-image:1") as world:
+            world.start_core()
+            self.assertIn("could not pull `localhost/no-such-image:1`", failed(world))
+        with self.world() as world:
+            config = world.config()
+            config["mcpServers"][0]["command"] = "npx"
+            world.write_config(json.dumps(config))
+            world.start_core()
+            self.assertIn(f"the image `{IMAGE}` has no `npx`", failed(world))
+
+
+if __name__ == "__main__":
+    main()
