@@ -484,7 +484,7 @@ done
     fn pool(directory: &Path) -> UpstreamPool {
         let approvals = Approvals::load(&directory.join("approvals.json"));
         let tokens = TokenStore::load(&directory.join("tokens.json"), None, Arc::default());
-        UpstreamPool::new(directory, approvals, tokens)
+        UpstreamPool::new(directory, directory, approvals, tokens)
     }
 
     fn shell(name: &str, script: &str) -> ServerConfig {
