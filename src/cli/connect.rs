@@ -18,7 +18,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 use crate::server::encryption;
 
-/// What happened, or would happen, to a client's file.
+/// The result of an edit, or of its dry run.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(flatten)]

@@ -18,7 +18,8 @@ use crate::cli::connect::{homes, proxy};
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
-use crate::cli::output::{Format, print, rows};
+use crate::cli::format::Format;
+use crate::cli::output::{print, rows};
 use crate::cli::prompt::{confirm, is_interactive};
 use crate::contract::api::{ImportResult, ServerAction, Servers};
 use crate::contract::exit_code::ExitCode;
@@ -200,7 +201,7 @@ async fn add(context: &Context, link: &CoreLink, plan: &mut ImportPlan) -> Resul
         }
         None => link
             .edit_file(context, |document| {
-                entries.iter().try_for_each(|(name, entry)| document.add_server(name, Value::Object(entry.clone())))
+                entries.iter().try_for_each(|(name, entry)| document.add_new_server(name, Value::Object(entry.clone())))
             })
             .map_err(|error| config_error(&error)),
     }

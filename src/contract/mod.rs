@@ -14,3 +14,4 @@ pub mod review;
 pub mod run_facts;
 pub mod scan;
 pub mod sidecar;
+pub mod visible_text;

@@ -407,6 +407,21 @@ impl ServerControl {
         edit.await
     }
 
+    /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again unless a
+    /// person asks.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn merge_entry(&self, name: &str, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
+        let holds = self.config.current().quarantines() && !origin.may_approve();
+        let name = name.to_owned();
+        let edit = self.config.edit(move |document| {
+            document.merge_in_server(&name, &part)?;
+            if holds { document.set_in_server(&name, "quarantined", json!(true)) } else { Ok(()) }
+        });
+        edit.await
+    }
+
     /// Enables or disables one tool of a server.
     ///
     /// # Errors

@@ -56,6 +56,8 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The variables named in the contract.
     pub environment: Environment,
+    /// Called with the TCP address once the core serves.
+    pub on_ready: fn(&str),
 }
 
 /// How long open requests may take to finish once the core is to stop.
@@ -96,6 +98,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
+    (options.on_ready)(&address.to_string());
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();

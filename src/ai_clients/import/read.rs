@@ -162,7 +162,7 @@ fn locate(root: &Value, origin: &str) -> Result<Source, ParseError> {
     };
     match bare {
         Some(servers) => Ok(source("mcp-json", "MCP servers (JSON)", servers, Syntax::Shell)),
-        // A client's configuration without any servers is no error.
+        // A client's configuration may have no servers.
         None if root.as_object().is_some_and(|fields| !fields.values().any(is_entry)) => {
             Ok(source("unknown", "unknown format", Vec::new(), Syntax::References))
         }

@@ -41,7 +41,7 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/info", get(info))
         .route("/api/v1/servers", get(servers::list).post(servers::add))
-        .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove).patch(servers::patch))
         .route("/api/v1/servers/{name}/review", get(servers::review))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))

@@ -8,12 +8,14 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
     ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
-    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info,
-    LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status, Takeover,
+    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
+    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
+    ServersChanged, Status, Takeover,
 };
 use crate::contract::scan::ScanReport;
 
 use crate::contract::review::{ApproveServer, ApproveTools, Review};
+use crate::server::rest::import::{ImportFile, ImportText};
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
 
@@ -130,6 +132,10 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/servers", "All servers", data::<Servers>),
     post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
     by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
+    by(
+        "patch",
+        post("/api/v1/servers/{name}", "Changes keys of a server's entry", Some(any_object), data::<ServerAction>),
+    ),
     get("/api/v1/servers/{name}/review", "What to look at before approving a server or its tools", data::<Review>),
     get(
         "/api/v1/servers/{name}/tools",
@@ -150,6 +156,29 @@ const OPERATIONS: &[Operation] = &[
         "enable, disable, restart, quarantine, unquarantine, approve or logout; an approval carries the review's fingerprint",
         Some(approve_server),
         data::<ServerAction>,
+    ),
+    get("/api/v1/servers/import/paths", "The configuration files of AI clients", data::<ImportPaths>),
+    asking(
+        post("/api/v1/servers/import", "Imports an uploaded configuration", Some(any_object), data::<ImportResult>),
+        &["preview", "format", "server_names"],
+    ),
+    asking(
+        post(
+            "/api/v1/servers/import/json",
+            "Imports a configuration as text",
+            Some(bare::<ImportText>),
+            data::<ImportResult>,
+        ),
+        &["preview"],
+    ),
+    asking(
+        post(
+            "/api/v1/servers/import/path",
+            "Imports a configuration file on this computer",
+            Some(bare::<ImportFile>),
+            data::<ImportResult>,
+        ),
+        &["preview"],
     ),
     asking(
         get("/api/v1/activity", "The latest tool calls", data::<ActivityList>),
