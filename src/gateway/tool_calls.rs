@@ -23,10 +23,11 @@ use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal, unreadable_call};
+use crate::gateway::search_mode::manage_servers;
 use crate::gateway::search_mode::own_tools::OwnTools;
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::error::CallError;
 use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
@@ -125,7 +126,12 @@ impl Proxy {
             }
             // It goes on when the client has answered.
             Ok(_) => {}
-            Err(error) if error.is_blocked() => self.note_as(call, Ended::Blocked(&text)),
+            Err(error) if error.is_blocked() => {
+                if error.needs_approval() {
+                    self.counts.add(Counter::ToolQuarantineBlocked);
+                }
+                self.note_as(call, Ended::Blocked(&text));
+            }
             Err(_) => self.note_as(call, Ended::Error(&text)),
         }
     }
@@ -166,15 +172,23 @@ impl Proxy {
 
     /// Notes a call to a server's tool.
     pub fn upstream_called(&self) {
-        self.counts.upstream_call();
+        self.counts.add(Counter::UpstreamCalls);
+    }
+
+    /// Counts a call of a tool that manages servers.
+    pub fn server_tool_called(&self, name: &str) {
+        self.counts.add(match name {
+            manage_servers::UPSTREAM_SERVERS => Counter::UpstreamServers,
+            _ => Counter::QuarantineSecurity,
+        });
     }
 
     /// Notes a call of one of the three call tools.
     pub fn tool_called(&self, intent: Intent) {
         match intent {
-            Intent::Read => self.counts.call_tool_read(),
-            Intent::Write => self.counts.call_tool_write(),
-            Intent::Destructive => self.counts.call_tool_destructive(),
+            Intent::Read => self.counts.add(Counter::CallToolRead),
+            Intent::Write => self.counts.add(Counter::CallToolWrite),
+            Intent::Destructive => self.counts.add(Counter::CallToolDestructive),
         }
     }
 
@@ -190,7 +204,7 @@ impl Proxy {
 
     /// Notes a request of a client.
     pub fn requested(&self) {
-        self.counts.mcp_request();
+        self.counts.add(Counter::Mcp);
     }
 
     /// Answers a tool call; `None` when no tool has this name. Without `asking`, the server cannot ask the client anything.
@@ -246,7 +260,7 @@ impl Proxy {
             self.note_as(noting, Ended::Blocked(&sentence));
             return Ok(failed(&sentence).into());
         }
-        self.counts.upstream_call();
+        self.counts.add(Counter::UpstreamCalls);
         let answer = match asking {
             None => self
                 .upstreams

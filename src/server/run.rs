@@ -24,7 +24,7 @@ use crate::os::environment::{Environment, user_name};
 use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::process::raise_file_limit;
-use crate::server::connections::serve as serve_connections;
+use crate::server::connections::{Limits, serve as serve_connections};
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
@@ -186,16 +186,16 @@ impl Core {
         let tcp = tcp.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });
-        let limit = max_tcp_connections(raise_file_limit());
+        let limits = Limits::of_connections(max_tcp_connections(raise_file_limit()));
         let mut serving = vec![tokio::spawn(serve_connections(
             tcp,
             self.routes.router(Listener::Tcp),
-            limit,
+            limits,
             self.app.stop.clone(),
         ))];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limit, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
         }
         serving
     }

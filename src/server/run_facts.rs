@@ -99,7 +99,7 @@ impl RunFacts {
             (true, false) => self.switch_on(),
             (false, true) => {
                 self.recorder.switch_off();
-                self.counts.reset();
+                self.counts.clear();
                 tracing::info!("{}", consent.reason());
             }
             _ => {}

@@ -40,6 +40,14 @@ pub struct App {
 }
 
 impl App {
+    /// Sleeps; returns false if the core stops meanwhile.
+    pub async fn pause(&self, duration: std::time::Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(duration) => true,
+        }
+    }
+
     /// The core as `GET /api/v1/status` shows it.
     pub fn status(&self) -> Status {
         let servers = self.upstreams.snapshots();

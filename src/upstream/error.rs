@@ -49,6 +49,11 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Whether the server or the tool needs approval.
+    pub fn needs_approval(&self) -> bool {
+        matches!(self, CallError::Quarantined(_) | CallError::PendingTool { .. })
+    }
+
     /// Whether a person does not want the call to be made.
     pub fn is_blocked(&self) -> bool {
         matches!(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::write_all;
 use super::figures::open;
-use super::{Failure, Outcome, say};
+use super::outcome::{Failure, Outcome, say};
 use crate::collector::audience::Audience;
 use crate::collector::forgotten::Forgotten;
 use crate::collector::journal;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::figures::open;
-use super::{Failure, Outcome, complain, say};
+use super::outcome::{Failure, Outcome, complain, say};
 use crate::collector::forgotten::Forgotten;
 use crate::collector::lines;
 use crate::collector::place::Place;

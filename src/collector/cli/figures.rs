@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::args::{Figures, Format};
-use super::{Failure, Outcome, say};
+use super::outcome::{Failure, Outcome, say};
 use crate::collector::audience::Audience;
 use crate::collector::figures::STEPS;
 use crate::collector::place::Place;
@@ -157,7 +156,7 @@ fn show(format: Format, value: &Value, rows: impl FnOnce(&Value) -> Vec<Row>) ->
         }
         Format::Table => {
             let mut table = Table::new();
-            table.load_preset(NOTHING);
+            table.load_style(presets::NOTHING);
             for (name, value) in rows(value) {
                 table.add_row([name, value]);
             }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::Service;
 use super::intake::{self, bytes};
 use super::listener::Answer;
-use super::routes::blocking;
+use super::service::{Service, blocking};
 use super::state::locked;
 use crate::collector::audience::{Audience, Who};
 use crate::collector::public::{self, SMALLEST};

@@ -61,6 +61,14 @@ impl Journal {
         answered.await.unwrap_or_else(|_| Err(JournalError::Failed("the journal is closed".to_owned())))
     }
 
+    /// Writes what was counted and not written yet; the position behind it, if there was any.
+    pub async fn flush_counts(&self) -> Option<Position> {
+        if locked(&self.counts).is_empty() {
+            return None;
+        }
+        self.write(Vec::new()).await.ok()
+    }
+
     /// Writes what waits, and no more. Blocks while the queue is full.
     pub fn close(&self) {
         // The thread may have ended.

@@ -118,10 +118,10 @@ impl DirectHandler {
     fn instructions(&self, only: Option<&str>) -> Option<String> {
         let scope = Scope::of(&self.proxy, only).ok()?;
         match only {
-            Some(server) => instructions::of_server(&self.proxy, server),
+            Some(server) => instructions::of_server(self.pool(), server),
             None => {
                 let servers = scope.servers().iter().map(|server| server.config.name.as_str());
-                instructions::digest(&self.proxy, servers)
+                instructions::digest(self.pool(), servers)
             }
         }
     }

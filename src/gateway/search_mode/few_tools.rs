@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
-use crate::gateway::direct_mode::qualified_name::offered;
 use crate::gateway::direct_mode::scope::Scope;
-use crate::gateway::direct_mode::strict_schema;
 use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Phase;
@@ -32,19 +30,13 @@ pub fn lists(proxy: &Proxy, most_tokens: usize) -> Option<ToolLists> {
 }
 
 /// Returns the definitions of the tools, under their names in direct mode.
-pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<Tool> {
-    let of = |(server, tools): &(String, Arc<Vec<Tool>>)| {
-        let served = |tool: &Tool| {
-            let mut served = tool.clone();
-            let description = tool.description.as_deref().unwrap_or_default();
-            served.input_schema = Arc::new(pruned(&tool.input_schema, description));
-            served.name = offered(server, &tool.name, &is_server).into();
-            strict_schema::repair(&mut served);
-            served
-        };
-        tools.iter().map(served).collect::<Vec<_>>()
-    };
-    lists.iter().flat_map(of).collect()
+pub fn definitions(proxy: &Proxy) -> Vec<Tool> {
+    let mut tools = Scope::of(proxy, None).unwrap_or_default().tools();
+    for tool in &mut tools {
+        let description = tool.description.as_deref().unwrap_or_default();
+        tool.input_schema = Arc::new(pruned(&tool.input_schema, description));
+    }
+    tools
 }
 
 fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
@@ -98,11 +90,5 @@ mod tests {
         assert!(!is_few(&lists(&[]), 1500), "without tools there is nothing to serve");
         assert!(is_few(&lists(&["x".repeat(5000)]), 1500));
         assert!(!is_few(&lists(&["x".repeat(3000), "x".repeat(3000)]), 1500));
-    }
-
-    #[test]
-    fn tools_are_served_under_the_names_of_direct_mode() {
-        let served = definitions(&lists(&["Says".to_owned()]), |name| name == "s");
-        assert_eq!(served.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["s__t"]);
     }
 }

@@ -116,11 +116,7 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let mut tools = match self.few_tools() {
-            Some(few) => [
-                few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
-                vec![read_cache()],
-            ]
-            .concat(),
+            Some(_) => [few_tools::definitions(&self.proxy), vec![read_cache()]].concat(),
             None => definitions(self.control.config().current().tools_limit),
         };
         let requested = manage_servers::is_requested(&context.extensions);
@@ -149,6 +145,7 @@ impl ServerHandler for Handler {
         let arguments = request.arguments.unwrap_or_default();
         let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
         if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments).await {
+            self.proxy.server_tool_called(&request.name);
             return Ok(result.into());
         }
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);

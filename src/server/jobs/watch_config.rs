@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::server::state::App;
+use crate::telemetry::usage_counts::Counter;
 
 /// An editor that writes in several steps is given this long between two of them…
 const QUIET: Duration = Duration::from_millis(100);
@@ -38,6 +39,9 @@ pub async fn watch_config(app: Arc<App>) {
             }
         }
         app.config.reload().await;
+        if app.config.errors().borrow().is_some() {
+            app.facts.counts().add(Counter::ConfigReloadFailed);
+        }
     }
     drop(watcher);
 }

@@ -23,7 +23,7 @@ pub enum Listener {
 /// Lets a request pass, or answers 401.
 pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
-    app.facts.counts().rest_request(client);
+    app.facts.counts().add_rest_request(client);
     if door == Listener::Local || shows_key(request.headers(), &app.api_key) {
         return next.run(request).await;
     }

@@ -64,6 +64,8 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/connect/{client}/preview", get(connect::preview))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
+        .route("/api/v1/telemetry/received", get(telemetry::received))
+        .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {

@@ -177,6 +177,8 @@ const OPERATIONS: &[Operation] = &[
     by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
     post("/api/v1/connect/{client}/undo", "Restores the file as it was before", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
+    get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
+    post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),
     get(
         "/events",

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::os::files;
 use crate::os::keychain::{self, Keychain, KeychainError};
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 
 /// The tokens of every server somebody has signed in to.
 pub struct TokenStore {
@@ -212,7 +212,7 @@ impl TokenStore {
 
     /// A server does not take its token any more, and no other was to be had.
     pub fn note_expired(&self) {
-        self.counts.oauth_token_expired();
+        self.counts.add(Counter::OauthTokenExpired);
     }
 
     /// Forgets a server's tokens.
@@ -320,7 +320,7 @@ impl CredentialStore for ServerCredentialStore {
     }
 
     async fn on_refresh_token_rejected(&self, rejected: &StoredCredentials) -> Result<(), AuthError> {
-        self.tokens.counts.oauth_refresh_failed();
+        self.tokens.counts.add(Counter::OauthRefreshFailed);
         self.tokens.change(|State { kept, .. }| {
             let same = kept.get(&self.server).is_some_and(|kept| {
                 let received = kept.credentials.token_received_at;

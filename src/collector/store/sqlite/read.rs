@@ -4,8 +4,8 @@ use rusqlite::OptionalExtension;
 
 use super::super::codec::unpack_summary;
 use super::super::{Ledger, StoreError, Stored};
-use super::SqliteStore;
 use super::apply::unpack;
+use super::database::SqliteStore;
 use super::machines::Lookup;
 use crate::collector::identity::belonging;
 use crate::collector::installation::{Installation, summarise};
