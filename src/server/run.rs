@@ -26,7 +26,7 @@ use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::process::raise_file_limit;
-use crate::server::connections::serve as serve_connections;
+use crate::server::connections::{Limits, serve as serve_connections};
 use crate::server::encryption;
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
@@ -208,18 +208,18 @@ impl Core {
         certificate: Option<ServedCertificate>,
         local: Option<LocalListener>,
     ) -> Vec<tokio::task::JoinHandle<()>> {
-        let limit = max_tcp_connections(raise_file_limit());
+        let limits = Limits::of_connections(max_tcp_connections(raise_file_limit()));
         let stop = self.app.stop.clone();
         let mut serving = vec![serve_tcp(
             tcp,
             certificate,
             self.routes.router(Listener::Tcp),
-            limit,
+            limits,
             stop,
         )];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limit, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
         }
         serving
     }
@@ -240,7 +240,7 @@ fn serve_tcp(
     tcp: TcpListener,
     certificate: Option<ServedCertificate>,
     router: Router,
-    limit: usize,
+    limits: Limits,
     stop: CancellationToken,
 ) -> tokio::task::JoinHandle<()> {
     match certificate {
@@ -250,7 +250,7 @@ fn serve_tcp(
             tokio::spawn(stop.clone().run_until_cancelled_owned(certificate.clone().keep_valid(clock)));
             tokio::spawn(async move {
                 match crate::server::tls::TlsListener::new(tcp, certificate) {
-                    Ok(listener) => serve_connections(listener, router, limit, stop).await,
+                    Ok(listener) => serve_connections(listener, router, limits, stop).await,
                     Err(error) => {
                         tracing::error!("could not serve HTTPS: {error}");
                         stop.cancel();
@@ -265,7 +265,7 @@ fn serve_tcp(
             let tcp = tcp.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
-            tokio::spawn(serve_connections(tcp, router, limit, stop))
+            tokio::spawn(serve_connections(tcp, router, limits, stop))
         }
     }
 }

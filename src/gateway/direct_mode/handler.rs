@@ -122,10 +122,10 @@ impl DirectHandler {
         let profile = self.proxy.profile_scope(&Origin::of(extensions));
         let scope = Scope::of(&self.proxy, only.as_deref(), &profile).ok()?;
         match &only {
-            Some(server) => instructions::of_server(&self.proxy, server),
+            Some(server) => instructions::of_server(self.pool(), server),
             None => {
                 let servers = scope.servers().iter().map(|server| server.config.name.as_str());
-                instructions::digest(&self.proxy, servers)
+                instructions::digest(self.pool(), servers)
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::gateway::call_log::Activity;
+use crate::gateway::direct_mode::instructions;
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::failed;
@@ -27,6 +28,9 @@ use crate::upstream::pool::UpstreamPool;
 
 /// A server's name, its tools if it is connected, its pending tools, and why they or all of them are unavailable.
 type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Unavailable>);
+
+/// Most servers whose instructions a search result quotes.
+const INSTRUCTED_SERVERS: usize = 2;
 
 /// The tools that ask no server, with what they search and remember.
 pub struct OwnTools {
@@ -160,11 +164,32 @@ impl OwnTools {
             Err(sentence) => return failed(&sentence),
         };
         let (index, locked) = self.catalog(scope);
-        let answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        let mut answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        self.add_instructions(&mut answer, usual.room);
         let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
         self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
         CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
+    }
+
+    /// Adds the beginnings of the instructions of the best servers, as text of the servers, if there is room for them.
+    fn add_instructions(&self, answer: &mut retrieve_tools::Answer, room: usize) {
+        let mut excerpts = JsonObject::new();
+        for (server, _) in &answer.found {
+            if excerpts.len() < INSTRUCTED_SERVERS
+                && !excerpts.contains_key(server)
+                && let Some(excerpt) = instructions::excerpt(&self.upstreams, server)
+            {
+                excerpts.insert(server.clone(), json!(excerpt));
+            }
+        }
+        let length = answer.value.to_string().len() + json!(excerpts).to_string().len() + 40;
+        if !excerpts.is_empty()
+            && (room == 0 || length <= room)
+            && let Some(value) = answer.value.as_object_mut()
+        {
+            value.insert("instructions_of_servers".into(), json!(excerpts));
+        }
     }
 
     fn describe_tool(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
