@@ -1,6 +1,6 @@
 //! What a search for tools costs through a running proxy, and how well it finds; `scripts/bench --search` runs it, with peers to compare.
 //!
-//! `search cost SUBJECT...` and `search quality SUBJECT...`, with subjects as `subject::Subject` reads and starts them; each one's command
+//! `search cost SUBJECT...`, `search quality SUBJECT...` and `search tokens FILE SUBJECT...`, with subjects as `subject::Subject` reads and starts them; each one's command
 //! begins with its call, a `tools/call` with `{query}` and `{limit}` in it. The servers are this program with the argument `upstream`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
@@ -226,12 +226,7 @@ async fn quality_of(searched: &Searched, known: &Known, each: &[Wanted]) -> Resu
 async fn quality(subjects: &[Searched]) {
     let tools = upstream::corpus();
     let known = Known::new(tools.iter().filter_map(|tool| Some((tool["server"].as_str()?, tool["name"].as_str()?))));
-    let mut each: HashMap<&str, Wanted> = HashMap::new();
-    for tool in &tools {
-        let server = tool["server"].as_str().unwrap();
-        each.insert(server, wanted(server, tool));
-    }
-    let each: Vec<_> = each.into_values().collect();
+    let each = one_of_each_server(&tools);
     println!("{:<34} {:>8} {:>9} {:>9} {:>18}", "golden45", "servers", "recall@5", "MRR", "searches in vain");
     for searched in subjects {
         let name = format!("{:<34} {:>8}", searched.subject.name, searched.subject.servers);
@@ -242,12 +237,69 @@ async fn quality(subjects: &[Searched]) {
     }
 }
 
+/// How many tools a search returns where tokens are counted.
+const COUNTED_LIMIT: usize = 10;
+
+/// What one proxy puts into a client's context: its list of tools, the answers to the searches of golden45, and for each whether a
+/// relevant tool is among them. `benches/count_tokens.cjs` counts the tokens.
+async fn answers_of(searched: &Searched, known: &Known, each: &[Wanted]) -> Result<Value, Failure> {
+    let fill = [("{tools}", "1".to_owned()), ("{limit}", COUNTED_LIMIT.to_string())];
+    let (_home, started) = searched.start(fill, known, each).await?;
+    let mut session = Session::open(started.target.clone()).await?;
+    let list = session.ask(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})).await?;
+    let mut answers = Vec::new();
+    for query in queries() {
+        let answer = session.ask(&searched.request(&query.query, COUNTED_LIMIT)).await?;
+        let found = known.ranked(&answer);
+        let relevant = |most: usize| found.iter().take(most).filter(|id| query.relevant.contains_key(*id)).count();
+        let all = query.relevant.len() as f64;
+        answers.push(json!({
+            "text": answer["content"][0]["text"],
+            "recall5": relevant(5) as f64 / all,
+            "recall10": relevant(COUNTED_LIMIT) as f64 / all,
+            "found": relevant(COUNTED_LIMIT) > 0,
+        }));
+    }
+    Ok(json!({"name": searched.subject.name, "list": list["tools"].to_string(), "answers": answers}))
+}
+
+async fn tokens(file: &str, subjects: &[Searched]) {
+    let tools = upstream::corpus();
+    let known = Known::new(tools.iter().filter_map(|tool| Some((tool["server"].as_str()?, tool["name"].as_str()?))));
+    let each = one_of_each_server(&tools);
+    let direct: Vec<Value> = tools
+        .iter()
+        .map(|tool| json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]}))
+        .collect();
+    let mut lines =
+        json!({"name": "all tools in context", "list": json!(direct).to_string(), "answers": []}).to_string();
+    for searched in subjects {
+        let line = match answers_of(searched, &known, &each).await {
+            Ok(line) => line,
+            Err(error) => json!({"name": searched.subject.name, "error": error.to_string()}),
+        };
+        lines.push('\n');
+        lines.push_str(&line.to_string());
+    }
+    std::fs::write(file, lines).unwrap();
+}
+
+fn one_of_each_server(tools: &[Value]) -> Vec<Wanted> {
+    let mut each: HashMap<&str, Wanted> = HashMap::new();
+    for tool in tools {
+        let server = tool["server"].as_str().unwrap();
+        each.insert(server, wanted(server, tool));
+    }
+    each.into_values().collect()
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
         [kind, arguments @ ..] if kind == "upstream" => upstream::serve(arguments),
         [kind, subjects @ ..] if kind == "cost" => cost(&Searched::read(subjects)).await,
+        [kind, file, subjects @ ..] if kind == "tokens" => tokens(file, &Searched::read(subjects)).await,
         [kind, subjects @ ..] if kind == "quality" => quality(&Searched::read(subjects)).await,
         _ => println!("scripts/bench --search runs this, with what is to be measured."),
     }

@@ -225,7 +225,7 @@ fn joined(query: &str, change: fn(&str) -> String) -> String {
 }
 
 fn languages() {
-    let set = Set::read("languages").unwrap();
+    let set = Set::of("languages", "golden45").unwrap();
     let index = ToolIndex::new(set.tools.clone());
     let names: BTreeSet<&str> = set.queries.iter().map(|query| query.source.as_str()).collect();
     println!("{:<12} {:>7} {:>8} {:>9}", "language", "queries", "recall@5", "recall@10");

@@ -10,8 +10,9 @@
 use std::path::Path;
 
 use reqwest::Url;
+use rmcp::transport::Transport as _;
 use serde_json::{Map, Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
 
 use crate::ai_clients::format::{entries, with_entry, without_entry};
 use crate::ai_clients::known_clients::{CLIENTS, Format};
@@ -20,8 +21,9 @@ use crate::config::document::Document;
 use crate::gateway::http::invalid_request;
 use crate::gateway::http::invalid_request::Refusal;
 use crate::os::sse;
+use crate::upstream::session::in_flight::SharedInFlight;
 use crate::upstream::transport::legacy_sse_events;
-use crate::upstream::transport::legacy_sse_events::Heard;
+use crate::upstream::transport::legacy_sse_events::Content;
 use crate::upstream::transport::stdio;
 
 /// A name that no seed has.
@@ -48,16 +50,28 @@ pub fn json_rpc(body: &[u8]) {
     assert!(id.is_null() || id.is_string() || id.is_i64() || id.is_u64(), "{refusal}");
 }
 
-/// A server's standard output: what is no answer to a call of ours passes as it is, however it comes.
+/// What a server writes to its standard output: the same messages however its bytes are cut, and none of them stops the reader.
 pub fn server_output(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let passed = runtime.block_on(async {
-        let (_shortcut, mut output, _input) = stdio::open(bytes, tokio::io::sink(), stdio::SharedInFlight::default());
-        let mut passed = Vec::new();
-        output.read_to_end(&mut passed).await.unwrap();
-        passed
-    });
-    assert!(passed == bytes, "{:?} became {:?}", String::from_utf8_lossy(bytes), String::from_utf8_lossy(&passed));
+    let read = |size: usize| {
+        runtime.block_on(async {
+            let (mut writer, reader) = tokio::io::duplex(size);
+            let (_fast_path, mut transport) = stdio::open("s", reader, tokio::io::sink(), SharedInFlight::default());
+            let messages = async {
+                let mut messages = Vec::new();
+                while let Some(message) = transport.receive().await {
+                    messages.push(serde_json::to_value(message).unwrap());
+                }
+                messages
+            };
+            let write = async {
+                writer.write_all(bytes).await.unwrap();
+                drop(writer);
+            };
+            tokio::join!(messages, write).0
+        })
+    };
+    assert_eq!(read(1 << 20), read(3), "{:?}", String::from_utf8_lossy(bytes));
 }
 
 /// An event stream: the same events, and the same that are too long, however its bytes are cut; and no server has messages sent
@@ -75,15 +89,15 @@ pub fn event_stream(bytes: &[u8]) {
             assert_eq!(read(size), whole);
         }
         for event in whole.1 {
-            let Ok(event) = event.inspect_err(|long| drop(legacy_sse_events::refusal(long))) else {
+            let Ok(event) = event.inspect_err(|long| drop(legacy_sse_events::oversized(long))) else {
                 continue;
             };
             // A byte that is no UTF-8 becomes a character of three.
             assert!(event.data.len() <= limit.saturating_mul(3), "{event:?}");
-            if let Heard::Endpoint(said) = legacy_sse_events::heard(legacy_sse_events::taken(event))
-                && let Ok(endpoint) = legacy_sse_events::endpoint(&address, &said)
+            if let Content::Endpoint(url) = legacy_sse_events::content(legacy_sse_events::sse(event))
+                && let Ok(endpoint) = legacy_sse_events::endpoint(&address, &url)
             {
-                assert!(endpoint.as_str().starts_with("http://h.example/"), "{said} became {endpoint}");
+                assert!(endpoint.as_str().starts_with("http://h.example/"), "{url} became {endpoint}");
             }
         }
     }

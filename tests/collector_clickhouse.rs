@@ -72,6 +72,7 @@ fn both_databases_give_the_same_figures_for_any_order_and_repeats_across_midnigh
         .filter_map(|entry| match entry.clone() {
             Entry::Report(mut report) => {
                 report.received.0 += 4_000_000;
+                report.facts.skew = report.facts.skew.map(|skew| skew + 4000);
                 Some(Entry::Report(report))
             }
             _ => None,
@@ -97,7 +98,9 @@ fn same(one: &mut dyn Store, other: &mut dyn Store, until: Option<Day>) {
             one["funnel"]["reports"] = other["funnel"]["reports"].clone();
             other["quality"] = one["quality"].clone();
         }
-        assert_eq!(one, other, "{audience}");
+        for (key, value) in one.as_object().unwrap() {
+            assert_eq!(value, &other[key], "{audience}: {key}");
+        }
     }
 }
 

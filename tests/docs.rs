@@ -353,16 +353,21 @@ fn plain(text: &str) -> String {
 #[test]
 fn the_rest_page_lists_every_operation() {
     let document = mcpproxy::server::rest::openapi::whole();
-    let mut text = String::from("| Request | Purpose | Parameters | Data |\n|---|---|---|---|\n");
+    let mut text = String::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let parameters = operation["parameters"].as_array().unwrap();
             let query = parameters.iter().filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str());
             let query: Vec<String> = query.map(|name| format!("`{name}`")).collect();
             let answer = &operation["responses"]["2XX"]["content"]["application/json"]["schema"];
-            let summary = operation["summary"].as_str().unwrap().replace('|', "\\|");
-            let (method, query, data) = (method.to_uppercase(), query.join(", "), data_type(&document, answer));
-            writeln!(text, "| `{method} {path}` | {summary} | {query} | {data} |").unwrap();
+            let summary = sentence(operation["summary"].as_str().unwrap());
+            let mut line = format!("`{} {path}`: {summary}", method.to_uppercase());
+            if !query.is_empty() {
+                write!(line, " Query: {}.", query.join(", ")).unwrap();
+            }
+            write!(line, " Data: {}.", data_type(&document, answer)).unwrap();
+            text.push_str(&wrapped(&line, "- ", "  "));
+            text.push('\n');
         }
     }
     hold_part("docs/rest-api.md", "operations", &text);

@@ -296,7 +296,8 @@ fn unsettled(client: &Client, path: &Path, server_name: Option<&str>) -> Connect
     }
 }
 
-fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
+/// The file in which a client keeps its configuration, whether it exists or not.
+pub fn config_path(client: &Client, homes: &Homes) -> ConfigPath {
     let mut paths = client.paths(homes);
     let last = paths.pop();
     let existing = paths.into_iter().find(|config| config.path.exists());

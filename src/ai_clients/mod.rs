@@ -2,13 +2,15 @@
 //!
 //! Decisions are pure functions on values: [`known_clients`] lists the clients and where their files are, [`entry`] and
 //! [`stdio_entry`] build our entry, [`format`] edits a file's text, [`plan`] decides what to change, and [`preview`] and
-//! [`dry_run_diff`] show the change without secrets. Only [`edit`] and [`backups`] touch the disk.
+//! [`dry_run_diff`] show the change without secrets. [`import`] reads other servers from these files.
+//! Only [`edit`], [`backups`] and [`import::files`] touch the disk.
 
 pub mod backups;
 pub mod dry_run_diff;
 pub mod edit;
 pub mod entry;
 pub mod format;
+pub mod import;
 pub mod known_clients;
 pub mod plan;
 pub mod preview;

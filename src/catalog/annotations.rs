@@ -1,9 +1,9 @@
-//! What a server says of its tools' effects. Where it says nothing the worst is assumed, as MCP says (contract: mcp-tools §2.2).
+//! The annotations of tools. Where a server gives none, the worst is assumed, as MCP requires (contract: mcp-tools §2.2).
 
 use rmcp::model::ToolAnnotations;
 use serde::Serialize;
 
-/// What is said of one tool.
+/// The annotations of one tool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hints {
     read_only: Option<bool>,
@@ -26,7 +26,7 @@ impl Hints {
         self.read_only != Some(true)
     }
 
-    /// What only reads destroys nothing, whatever else is said of it.
+    /// A tool that only reads destroys nothing, whatever its other annotations.
     fn may_destroy(self) -> bool {
         self.may_write() && self.destructive != Some(false)
     }
@@ -94,7 +94,7 @@ impl Filters {
     }
 }
 
-/// What all tools together could be misused for by somebody whose text a model reads.
+/// The risk of all tools together, if an attacker's text reaches a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct SessionRisk {
     pub level: RiskLevel,
@@ -115,9 +115,9 @@ pub enum RiskLevel {
 }
 
 impl SessionRisk {
-    /// What the worst a model may be told is, where it asks for it.
+    /// The warning for a model that asks for it.
     pub const WARNING: &str = "LETHAL TRIFECTA: the tools of all servers together reach outside, destroy and write. Text that \
-        somebody planted in what a tool returns could use them against the person. The filters read_only_only, \
+        an attacker planted in a tool's result could use them against the user. The filters read_only_only, \
         exclude_destructive and exclude_open_world leave such tools out of a search.";
 
     /// The risk of tools with these hints.

@@ -2,7 +2,7 @@
 
 use rmcp::model::ToolAnnotations;
 
-/// What a call tool says its caller means to do.
+/// The kind of operation that a call tool declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
     Read,
@@ -31,7 +31,7 @@ impl Intent {
         Intent::ALL.into_iter().find(|intent| intent.tool() == name)
     }
 
-    /// The call tool to recommend for a tool: what the server says of it, and `read` where it says nothing.
+    /// The call tool to recommend for a tool, by its annotations; `read` if it has none.
     pub fn recommended(annotations: Option<&ToolAnnotations>) -> Intent {
         let hint = |read: fn(&ToolAnnotations) -> Option<bool>| annotations.and_then(read);
         if hint(|a| a.read_only_hint) == Some(true) {

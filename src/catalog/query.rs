@@ -119,10 +119,12 @@ impl<'a> Piece<'a> {
         let is_path = ["/", "~/", "./", "../"].iter().any(|start| text.starts_with(start)) || text.contains(":\\");
         let means = text.rsplit_once('.').filter(|(stem, _)| stem.ends_with(char::is_alphanumeric));
         let means = means.and_then(|(_, extension)| meaning_of_extension(&extension.to_ascii_lowercase()));
-        if text.contains("://") || text.starts_with("www.") || is_domain(text) {
+        if text.contains("://") || text.starts_with("www.") {
             with(WordKind::Literal, &["url"])
         } else if text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.')) {
             with(WordKind::Literal, &["email"])
+        } else if is_domain(text) {
+            with(WordKind::Literal, &["url"])
         } else if means.is_some() || (text.len() > 2 && is_path) || text.matches('/').count() >= 2 {
             let mut piece = with(WordKind::Path, &["file"]);
             piece.about.extend(means.map(|words| (words, WordKind::Extension)));
@@ -155,10 +157,9 @@ fn pieces(query: &str) -> Vec<Piece<'_>> {
 }
 
 fn plain_words(text: &str) -> impl Iterator<Item = &str> {
-    let trimmed = |word: &'_ str| -> bool { !word.is_empty() };
     text.split_whitespace()
         .map(|word| word.trim_matches([',', ';', '(', ')', '[', ']', '?', '!', '"']).trim_end_matches(['.', ':']))
-        .filter(move |word| trimmed(word))
+        .filter(|word| !word.is_empty())
 }
 
 /// Splits a text around its first quoted value: what is before, in and after it.

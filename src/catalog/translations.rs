@@ -143,7 +143,8 @@ fn sizes() -> Vec<(String, usize)> {
     let mut rows = LIST.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>());
     let names = rows.next().unwrap();
     let rows: Vec<Vec<String>> = rows.collect();
-    let count = |column: usize| rows.iter().map(|row| row[column].split(' ').filter(|word| !word.is_empty()).count());
+    let count =
+        |column: usize| rows.iter().map(move |row| row[column].split(' ').filter(|word| !word.is_empty()).count());
     names.into_iter().enumerate().map(|(column, name)| (name, count(column).sum())).collect()
 }
 

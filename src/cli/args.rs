@@ -73,6 +73,8 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Import servers from AI clients, files or pasted text
+    Import(ImportArguments),
     /// Store secrets in the system keychain, for `${keyring:NAME}` in a server's entry
     #[command(subcommand)]
     Secrets(SecretsCommand),
@@ -165,6 +167,9 @@ pub enum ToolsCommand {
         /// Maximum number of tools to show
         #[arg(short = 'n', long, default_value_t = 10)]
         limit: usize,
+        /// Show why each tool ranks where it does, and how many searches led to a call
+        #[arg(long)]
+        explain: bool,
     },
     /// Turn tools on
     Enable(SwitchArguments),
@@ -310,6 +315,40 @@ pub struct RemoveArguments {
     /// Do nothing if no server has this name
     #[arg(long)]
     pub if_exists: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Configuration file to import (JSON, TOML or YAML); `-` reads standard input
+    #[arg(conflicts_with_all = ["from", "all", "undo", "relocate"])]
+    pub file: Option<PathBuf>,
+    /// Import from this AI client (see `connect --list`)
+    #[arg(long, value_name = "CLIENT")]
+    pub from: Vec<String>,
+    /// Import from all AI clients
+    #[arg(long, conflicts_with = "from")]
+    pub all: bool,
+    /// Import only these servers
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Show what would be imported without changing anything
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also remove servers from the AI client's file once MCPProxy serves them
+    #[arg(long = "move")]
+    pub relocate: bool,
+    /// Restore the servers that `--move` removed from the client's file
+    #[arg(long, requires = "from", conflicts_with_all = ["only", "dry_run", "relocate", "keychain", "no_keychain"])]
+    pub undo: bool,
+    /// Move secrets in the entries to the system keychain
+    #[arg(long, conflicts_with = "no_keychain")]
+    pub keychain: bool,
+    /// Keep secrets in the configuration file without asking
+    #[arg(long)]
+    pub no_keychain: bool,
+    /// Do not ask; without a source, import from all AI clients
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -132,7 +132,7 @@ fn outcome_table(outcomes: &[Outcome]) -> String {
 }
 
 /// The running core's address, or the configured one, with the configured key.
-async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
+pub async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
     let config = context.store.load().map_err(|error| config_error(&error))?;
     let listen = match link.running() {
         Some(client) => client.get::<Status>("/api/v1/status").await.map_err(CliError::from)?.listen_addr,
@@ -142,7 +142,8 @@ async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError> {
     Ok(Proxy::new(&listen, config.require_mcp_auth, key, edit::bridge(&context.root)))
 }
 
-fn homes() -> Result<Homes, CliError> {
+/// The directories of this user's clients.
+pub fn homes() -> Result<Homes, CliError> {
     edit::homes().ok_or_else(|| {
         CliError::new("OPERATION_FAILED", "could not find the AI clients: this user has no home directory")
     })

@@ -12,8 +12,10 @@ pub mod context;
 pub mod core_link;
 pub mod doctor;
 pub mod error;
+pub mod import;
 pub mod logs;
 pub mod output;
+pub mod prompt;
 pub mod received;
 pub mod scan;
 pub mod secrets;
@@ -150,6 +152,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Update => update::update(context, &link).await,
+        Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,

@@ -4,9 +4,10 @@ use std::io::{BufRead, Write};
 
 use serde_json::{Value, json};
 
+use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
 use crate::cli::output::{Format, pairs, print};
-use crate::cli::{CliError, Context};
 use crate::os::https::Url;
 use crate::server::run_facts::endpoint;
 use crate::telemetry::ask_collector::ask_collector;
@@ -27,20 +28,18 @@ pub async fn received(context: &Context) -> Result<(), CliError> {
 pub async fn forget(context: &Context, link: &CoreLink, yes: bool) -> Result<(), CliError> {
     let (collector, id) = collector_and_id(context)?;
     if !yes && context.format == Format::Table && !confirmed() {
-        eprintln!("Operation cancelled");
-        return Ok(());
+        return Err(CliError::new("OPERATION_FAILED", "did not delete the stored reports")
+            .guided("use --yes to delete without asking"));
     }
     let answer = ask(collector.forget_url().clone(), id).await?;
-    if answer["forgotten"] != json!(true) {
+    if answer.get("forgotten") != Some(&json!(true)) {
         return Err(CliError::new("OPERATION_FAILED", "the collector has not deleted it yet")
             .guided("repeat the command later; `mcpproxy telemetry received` shows what is left"));
     }
     new_id(context, link).await?;
     print(context.format, &answer, |answer| {
-        let lines = [
-            ("Deleted reports", answer["deleted_reports"].to_string()),
-            ("Left", answer["left"].to_string()),
-        ];
+        let number = |key| answer.get(key).map_or_else(String::new, Value::to_string);
+        let lines = [("Deleted reports", number("deleted_reports")), ("Left", number("left"))];
         let next = "Later reports use a new id. `mcpproxy telemetry disable` stops them.";
         format!("{}\n{next}", pairs(&lines))
     })

@@ -34,18 +34,53 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
             let tools: ServerTools = client()?.get(&path).await?;
             print(context.format, &tools.tools, |tools| listed(tools))
         }
-        ToolsCommand::Search { words, limit } => {
-            let path = format!("/api/v1/index/search?q={}&limit={limit}", path_segment(&words.join(" ")));
+        ToolsCommand::Search { words, limit, explain } => {
+            let query = path_segment(&words.join(" "));
+            let path = format!("/api/v1/index/search?q={query}&limit={limit}&explain={explain}");
             let found: FoundTools = client()?.get(&path).await?;
+            if explain {
+                return print(context.format, &found, explained);
+            }
             print(context.format, &found.results, |found| {
-                let row = |found: &FoundTool| {
-                    let name = format!("{}:{}", found.tool.server_name, found.tool.name);
-                    vec![name, found.call_with.clone(), start(&found.tool.description)]
-                };
+                let row =
+                    |found: &FoundTool| vec![name(found), found.call_with.clone(), start(&found.tool.description)];
                 rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), "No matching tools.")
             })
         }
     }
+}
+
+fn name(found: &FoundTool) -> String {
+    format!("{}:{}", found.tool.server_name, found.tool.name)
+}
+
+/// Each tool with what the words of the query add to its score, and how many searches of AI clients led to a call.
+fn explained(found: &FoundTools) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (rank, tool) in (1..).zip(&found.results) {
+        lines.push(format!("{rank}. {}  score {:.1}", name(tool), tool.score));
+        let Some(why) = &tool.explanation else { continue };
+        for word in &why.words {
+            lines.push(if word.matches.is_empty() {
+                format!("     {}: no match", word.word)
+            } else {
+                format!("     {}: {} adds {:.1}", word.word, word.matches, word.adds)
+            });
+        }
+        let percent = |share: f32| (100.0 * share).round();
+        lines.push(format!(
+            "     {}% of the tool's name is in the query, {}% of the query matches",
+            percent(why.share_of_name),
+            percent(why.share_of_query)
+        ));
+    }
+    if let Some(counts) = &found.counts {
+        lines.push(format!(
+            "Searches by AI clients since MCPProxy started: {}; {} led to a call ({} to the best tool, {} to one of the best five)",
+            counts.searches, counts.led_to_call, counts.called_best, counts.called_first_five
+        ));
+    }
+    lines.join("\n")
 }
 
 fn listed(tools: &[ServerTool]) -> String {

@@ -75,7 +75,7 @@ impl Client {
     /// Whether the core serves already: `GET /ready`.
     ///
     /// # Errors
-    /// [`CallError`]; a core that is still starting is no error.
+    /// [`CallError`]; a core that is still starting is not an error.
     pub async fn ready(&self) -> Result<bool, CallError> {
         let (status, body) = self.exchange(Method::GET, "/ready", None).await?;
         let ready: Ready = serde_json::from_slice(&body).map_err(|error| self.garbage(error))?;
@@ -261,7 +261,7 @@ impl Client {
 }
 
 impl CallError {
-    /// Whether nobody listens there: only then may another core be started.
+    /// Whether no process listens there: only then may another core be started.
     pub fn is_not_running(&self) -> bool {
         matches!(self, CallError::NotRunning { .. })
     }

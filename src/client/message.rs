@@ -11,7 +11,7 @@ use super::call::{BODY_LIMIT, CallError, Client};
 use super::events::EventStream;
 use crate::contract::names;
 
-/// What the core gave back to a message.
+/// The core's response to a message.
 pub struct Reply {
     pub status: StatusCode,
     /// The session that an `initialize` began.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::collector::audience::{Audience, Segment};
-use crate::collector::figures::{Figures, Retention};
+use crate::collector::figures::Figures;
 use crate::collector::installation::Installation;
-use crate::collector::report::{Day, KINDS, LAUNCHES, Reached, kind_index, launch_index};
+use crate::collector::report::{Day, Reached, kind_index, launch_index};
 
 /// Days after which someone is no longer expected back.
 const SILENT: u16 = 14;
@@ -186,15 +186,3 @@ fn count_recent_days(cell: &mut Figures, installation: &Installation) {
         *count += 1;
     }
 }
-
-/// Days after the first whose return is counted.
-pub const RETURN_DAYS: [u16; 3] = [1, 7, 30];
-
-/// Counts of zero.
-pub fn no_returns() -> Vec<(u16, Retention)> {
-    RETURN_DAYS.map(|day| (day, Retention::default())).to_vec()
-}
-
-/// Lengths of the arrays of [`Figures`].
-pub const KIND_COUNT: usize = KINDS.len();
-pub const LAUNCH_COUNT: usize = LAUNCHES.len();

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::collector::census::{KIND_COUNT, LAUNCH_COUNT, no_returns};
 use crate::collector::report::{Day, KINDS, LAUNCHES, launch_word};
 
 /// The steps of the funnel, in their order.
@@ -16,6 +15,9 @@ pub const STEPS: [&str; 5] = [
     "client_connected",
     "retrieve_tools",
 ];
+
+/// Days after the first whose return is counted.
+const RETURN_DAYS: [u16; 3] = [1, 7, 30];
 
 /// How many of those who could have come back did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -66,10 +68,10 @@ pub struct Figures {
     /// Latest versions of those seen in the last 14 days.
     pub versions: BTreeMap<String, u32>,
     /// Days of installations in the last 30 days, by launch source.
-    pub launches: [u32; LAUNCH_COUNT],
+    pub launches: [u32; LAUNCHES.len()],
     /// Installations by their usual kind, and days of the last 7 by the kind of that day.
-    pub kinds: [u32; KIND_COUNT],
-    pub kind_days: [u32; KIND_COUNT],
+    pub kinds: [u32; KINDS.len()],
+    pub kind_days: [u32; KINDS.len()],
     pub clients: BTreeMap<&'static str, u32>,
     pub calls: u64,
     /// Bodies that were sent again, and bodies whose own time is not that of their receipt.
@@ -91,7 +93,7 @@ impl Figures {
             dau: vec![0; days],
             wau: vec![0; days],
             mau: vec![0; days],
-            retention: no_returns(),
+            retention: RETURN_DAYS.map(|day| (day, Retention::default())).to_vec(),
             week1: FirstWeek::default(),
             once: Once::default(),
             churned: 0,
@@ -101,9 +103,9 @@ impl Figures {
             schemas: None,
             weekly: BTreeMap::new(),
             versions: BTreeMap::new(),
-            launches: [0; LAUNCH_COUNT],
-            kinds: [0; KIND_COUNT],
-            kind_days: [0; KIND_COUNT],
+            launches: [0; LAUNCHES.len()],
+            kinds: [0; KINDS.len()],
+            kind_days: [0; KINDS.len()],
             clients: BTreeMap::new(),
             calls: 0,
             repeats: 0,

@@ -9,7 +9,7 @@ pub fn machine_of(bodies: &[Kept]) -> Option<Id> {
 }
 
 /// The bodies of one id that belong to `machine`; with `None`, those that belong to no machine.
-pub fn belonging<'a>(bodies: &'a [Kept], machine: Option<Id>) -> impl Iterator<Item = &'a Kept> {
+pub fn belonging(bodies: &[Kept], machine: Option<Id>) -> impl Iterator<Item = &Kept> {
     let home = machine_of(bodies);
     bodies.iter().filter(move |body| body.machine.or(home) == machine)
 }

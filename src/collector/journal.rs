@@ -27,7 +27,8 @@ pub fn segments(directory: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".journal")).and_then(|name| name.parse().ok());
+        let number: Option<u64> =
+            name.to_str().and_then(|name| name.strip_suffix(".journal")).and_then(|name| name.parse().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();
@@ -39,7 +40,7 @@ pub struct Writer {
     directory: PathBuf,
     file: File,
     end: Position,
-    /// A write failed: the bytes after `end` are not known.
+    /// A write failed, and what it left could not be removed: the bytes after `end` are not known.
     torn: bool,
 }
 
@@ -105,14 +106,28 @@ impl Writer {
         }
         let result = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
         if let Err(error) = result {
-            self.torn = true;
             // What was written of it must not be read: its senders are told that it was not accepted.
+            self.torn = true;
             self.file.set_len(self.end.offset)?;
+            self.file.seek(SeekFrom::Start(self.end.offset))?;
             self.file.sync_data()?;
+            self.torn = false;
             return Err(error);
         }
         self.end.offset += bytes.len() as u64;
         Ok(self.end)
+    }
+
+    /// Begins a new segment, unless this one is empty; whether it did.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn rotate(&mut self) -> io::Result<bool> {
+        if self.end.offset == 0 {
+            return Ok(false);
+        }
+        *self = Writer::begin(&self.directory, self.end.segment + 1)?;
+        Ok(true)
     }
 
     /// The position behind the last record.
@@ -296,6 +311,21 @@ mod tests {
         delete_before(directory.path(), end).unwrap();
         assert_eq!(segments(directory.path()).unwrap(), [2]);
         assert_eq!(backlog(directory.path(), end).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_new_segment_lets_the_old_one_be_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(directory.path()).unwrap();
+        assert!(!writer.rotate().unwrap());
+        writer.append(&[vec![entry(1)]]).unwrap();
+        assert!(writer.rotate().unwrap());
+        let (read, position) = Reader::new(directory.path(), Position::default()).batch(writer.end(), 100).unwrap();
+        assert_eq!((read, position), (vec![entry(1)], writer.end()));
+        delete_before(directory.path(), position).unwrap();
+        assert_eq!(segments(directory.path()).unwrap(), [2]);
+        let end = writer.append(&[vec![entry(2)]]).unwrap();
+        assert_eq!(Reader::new(directory.path(), position).batch(end, 100).unwrap().0, [entry(2)]);
     }
 
     #[test]

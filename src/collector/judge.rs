@@ -334,3 +334,94 @@ fn skew(text: &str, received: Moment) -> Option<i32> {
     let seconds = received.0.div_euclid(1000).saturating_sub(own.0.div_euclid(1000));
     i32::try_from(seconds).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ID: &str = "812542bd-c65b-42f3-91d6-af87164cc28b";
+    const NOW: Moment = Moment(1_767_571_200_500);
+
+    fn judged(body: &Value) -> Judged {
+        match judge(body.to_string().as_bytes(), NOW) {
+            Verdict::Report(judged) => *judged,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_schema_is_read() {
+        let first = judged(&json!({"anonymous_id": ID, "version": "v0.20.0", "os": "darwin", "server_count": 1}));
+        assert_eq!(
+            (first.facts.schema, first.facts.kind, first.facts.reached),
+            (1, EnvKind::Unknown, Reached::CONFIGURED)
+        );
+        let second = judged(&json!({
+            "anonymous_id": ID, "schema_version": 2, "connected_server_count": 2, "server_count": 0,
+            "error_category_counts": {"docker_pull_failed": 1}, "doctor_checks": {"db": {"pass": 1, "fail": 0}},
+            "rest_endpoint_calls": {"GET /api/v1/status": {"2xx": 3}},
+        }));
+        assert!(second.facts.reached.has(Reached::CONFIGURED) && second.facts.reached.has(Reached::CONNECTED));
+        let eighth = judged(&json!({
+            "anonymous_id": ID, "schema_version": 8, "env_kind": "headless", "launch_source": "login_item",
+            "machine_id": "ab".repeat(32), "tpa_scanner": {"anything": ["at all"]}, "last_error_code": null,
+            "wizard_connect_step": "done", "connected_client_ids": ["cursor"], "previous_shutdown": "clean",
+            "feature_flags": {"deep_scan_enabled": true, "docker_cli_source": "path"}, "preflight": {"runs": 2},
+            "error_category_counts": {"toon_encode_fallback": 1},
+            "activation": {"mcp_clients_seen_ever": null, "first_real_tool_call_ever": true, "estimated_tokens_saved_24h_bucket": "0"},
+        }));
+        assert_eq!(eighth.facts.launch, LaunchSource::LoginItem);
+        assert_eq!(eighth.machine, Id::from_machine(&"AB".repeat(32)));
+        for (judged, schema) in [(&first, 1), (&second, 2), (&eighth, 8)] {
+            assert_eq!((judged.facts.schema, judged.unknown.as_slice()), (schema, [].as_slice()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_vocabulary_is_not_kept() {
+        let judged = judged(&json!({
+            "anonymous_id": ID, "version": "1.2.3-dev+ann", "os": "plan9", "launch_source": "acme",
+            "activation": {"mcp_clients_seen_ever": ["cursor", "acme-payroll", "/home/ann", 7]}, "timestamp": "yesterday",
+        }));
+        assert_eq!(judged.facts.version, "other-dev");
+        assert_eq!((judged.facts.system, judged.facts.skew), (System::Other, None));
+        let clients: Vec<_> = judged.facts.clients.iter().map(|client| client.name()).collect();
+        assert_eq!(clients, ["cursor", "other", "unknown"]);
+        assert!(judged.facts.reached.has(Reached::CLIENT));
+    }
+
+    #[test]
+    fn clocks_that_are_far_off_are_a_figure_and_no_reason_to_reject() {
+        for (time, skew) in [
+            ("2026-01-05T00:00:00Z", Some(0)),
+            ("2026-01-05T00:00:00.9Z", Some(0)),
+            ("2024-01-05T00:00:00Z", Some(731 * 86_400)),
+            ("1970-01-01T00:00:00Z", Some(1_767_571_200)),
+            ("9999-12-31T23:59:59Z", None),
+            ("2026-13-05T00:00:00Z", None),
+        ] {
+            assert_eq!(judged(&json!({"anonymous_id": ID, "timestamp": time})).facts.skew, skew, "{time}");
+        }
+    }
+
+    #[test]
+    fn an_id_in_capital_letters_is_the_same_id() {
+        let (small, capital) = (json!({"anonymous_id": ID}), json!({"anonymous_id": ID.to_uppercase()}));
+        assert_eq!(judged(&small).id, judged(&capital).id);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            judge(&bytes, NOW);
+        }
+
+        #[test]
+        fn no_json_is_too_strange(text in r#"\{("[a-z_]{1,12}":(-?[0-9]{1,25}(\.[0-9]+)?|"[ -~]{0,9}"|null|true|\[\]|\{\}),?){0,9}\}"#) {
+            judge(text.as_bytes(), NOW);
+        }
+    }
+}

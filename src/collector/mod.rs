@@ -21,6 +21,7 @@ pub mod public;
 pub mod published;
 pub mod repeat;
 pub mod report;
+pub mod retention;
 pub mod server;
 pub mod stats;
 pub mod store;

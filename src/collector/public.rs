@@ -108,18 +108,23 @@ fn hide(cells: &mut BTreeMap<Audience, Cells>) {
 /// Hides a second place of a sum that has exactly one hidden one; whether it did.
 fn protect(cells: &mut BTreeMap<Audience, Cells>, sum: &[Place]) -> bool {
     let mut hidden = 0;
-    let mut smallest: Option<(u64, &Place)> = None;
+    let mut best: Option<((bool, u64), &Place)> = None;
     for place in sum {
         let Some(cell) = cells.get(&place.0).and_then(|cells| cells.get(&place.1)) else {
             continue;
         };
         if cell.hidden {
             hidden += 1;
-        } else if cell.value > 0 && smallest.is_none_or(|(value, _)| cell.value < value) {
-            smallest = Some((cell.value, place));
+            continue;
+        }
+        // The smallest, but a figure of all people or of everything only if there is no other.
+        let is_headline = place.0.system.is_none() && !matches!(place.0.who, Who::Kind(_));
+        let rank = (is_headline, cell.value);
+        if cell.value > 0 && best.is_none_or(|(other, _)| rank < other) {
+            best = Some((rank, place));
         }
     }
-    let (1, Some((_, place))) = (hidden, smallest) else { return false };
+    let (1, Some((_, place))) = (hidden, best) else { return false };
     match cells.get_mut(&place.0).and_then(|cells| cells.get_mut(&place.1)) {
         Some(cell) => {
             cell.hidden = true;
@@ -204,6 +209,65 @@ fn blank_quality(figures: &mut Value) {
             && value.as_u64().is_some_and(|count| (1..SMALLEST).contains(&count))
         {
             *value = Value::Null;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(values: &[(Audience, u64)]) -> BTreeMap<Audience, Cells> {
+        values
+            .iter()
+            .map(|(audience, value)| {
+                let cell = Cell {
+                    value: *value,
+                    hidden: (1..SMALLEST).contains(value),
+                };
+                (*audience, Cells::from([("/x".to_owned(), cell)]))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn no_sum_reveals_a_hidden_part() {
+        let on = |who, system| Audience {
+            who,
+            system: Some(SYSTEMS[system]),
+        };
+        let mut all = cells(&[
+            (Audience::PEOPLE, 60),
+            (on(Who::People, 0), 30),
+            (on(Who::People, 1), 27),
+            (on(Who::People, 2), 3),
+            (on(Who::People, 3), 0),
+        ]);
+        hide(&mut all);
+        let hidden = |audience| all[&audience]["/x"].hidden;
+        assert!(hidden(on(Who::People, 2)) && hidden(on(Who::People, 1)));
+        assert!(!hidden(on(Who::People, 0)) && !hidden(on(Who::People, 3)) && !hidden(Audience::PEOPLE));
+    }
+
+    #[test]
+    fn every_sum_has_no_hidden_part_or_two() {
+        let mut seed = 7_u64;
+        for _ in 0..50 {
+            let values: Vec<_> = Audience::all()
+                .into_iter()
+                .map(|audience| {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (audience, (seed >> 33) % 40)
+                })
+                .collect();
+            let mut all = cells(&values);
+            hide(&mut all);
+            for sum in sums_over_audiences("/x") {
+                let parts: Vec<Cell> = sum.iter().filter_map(|place| all.get(&place.0)?.get("/x").copied()).collect();
+                let hidden = parts.iter().filter(|cell| cell.hidden).count();
+                let shown = parts.iter().filter(|cell| !cell.hidden && cell.value > 0).count();
+                assert!(hidden != 1 || shown == 0, "{parts:?}");
+            }
         }
     }
 }

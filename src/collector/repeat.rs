@@ -109,3 +109,75 @@ fn join(joined: &mut Kept, other: &Kept) {
         joined.receipts.extend(last);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::collector::judge::{Verdict, judge};
+
+    fn report(body: u8, hour: i64) -> Report {
+        let text = format!(r#"{{"anonymous_id":"812542bd-c65b-42f3-91d6-af87164cc28b","tool_count":{body}}}"#);
+        let received = Moment(1_767_571_200_000 + hour * 3_600_000);
+        let Verdict::Report(judged) = judge(text.as_bytes(), received) else {
+            panic!("a report")
+        };
+        Report {
+            id: judged.id,
+            machine: judged.machine,
+            received,
+            hash: judged.hash,
+            suspect: false,
+            facts: judged.facts,
+            unknown: judged.unknown,
+        }
+    }
+
+    fn after(arrivals: &[(u8, i64)]) -> Vec<Kept> {
+        let mut bodies = Vec::new();
+        for (body, hour) in arrivals {
+            arrive(&mut bodies, &report(*body, *hour));
+        }
+        bodies
+    }
+
+    #[test]
+    fn the_same_bytes_count_once_on_the_same_and_on_an_adjacent_day() {
+        let mut bodies = after(&[(1, 23)]);
+        assert_eq!(arrive(&mut bodies, &report(1, 23)), Arrival::Known);
+        assert_eq!(arrive(&mut bodies, &report(1, 25)), Arrival::Repeat);
+        assert_eq!(arrive(&mut bodies, &report(1, 1)), Arrival::Repeat);
+        assert_eq!(arrive(&mut bodies, &report(2, 25)), Arrival::New);
+        // Two days later it is news again.
+        assert_eq!(arrive(&mut bodies, &report(1, 24 * 3)), Arrival::New);
+        let days: Vec<_> = bodies.iter().map(|body| (body.received(), body.repeats())).collect();
+        assert_eq!(
+            days,
+            [
+                (report(1, 1).received, 2),
+                (report(2, 25).received, 0),
+                (report(1, 72).received, 0)
+            ]
+        );
+        // What joins two chains leaves one.
+        assert_eq!(arrive(&mut bodies, &report(1, 48)), Arrival::Repeat);
+        assert_eq!(bodies.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_arrival_changes_nothing(
+            arrivals in proptest::collection::vec((0_u8..3, 0_i64..150), 0..24),
+            seed in any::<u64>(),
+        ) {
+            let mut shuffled = arrivals.clone();
+            let mut state = seed | 1;
+            for index in (1..shuffled.len()).rev() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                shuffled.swap(index, (state >> 33) as usize % (index + 1));
+            }
+            prop_assert_eq!(after(&arrivals), after(&shuffled));
+        }
+    }
+}

@@ -19,6 +19,8 @@ pub struct Stats {
     pub ledger: Ledger,
     /// Whether there is any report at all.
     pub empty: bool,
+    /// The last day that was asked for.
+    until: Option<Day>,
 }
 
 /// Takes the figures of a store at the end of `until`, or of the last day with a report.
@@ -27,7 +29,13 @@ pub struct Stats {
 /// What the database says.
 pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreError> {
     let ledger = store.ledger()?;
-    let (first, newest) = ledger.span.unwrap_or((Day(0), Day(0)));
+    let (first, last_body) = ledger.span.unwrap_or((Day(0), Day(0)));
+    // A day on which only repeats, opt-outs or rejected bodies arrived is a day on which nobody was active.
+    let arrivals = ledger.latest.map(Day::of).into_iter().chain(ledger.counts.keys().map(|(day, _)| *day));
+    let newest = match ledger.span {
+        None => last_body,
+        Some(_) => arrivals.fold(last_body, Day::max),
+    };
     let last = until.map_or(newest, |until| until.max(first));
     let mut census = Census::new(first.max(last.minus(LONGEST_SPAN - 1)), last);
     let past = until.filter(|until| *until < newest);
@@ -35,17 +43,17 @@ pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreErr
     Ok(Stats {
         census,
         empty: ledger.span.is_none(),
+        until,
         ledger,
     })
 }
 
 impl Stats {
-    /// What is counted, by name, over all days up to the last one of the census.
+    /// What is counted, by name, over all days up to the one that was asked for.
     pub fn counts(&self) -> BTreeMap<&str, u64> {
-        let (_, last) = self.census.span();
         let mut sums = BTreeMap::new();
         for ((day, name), count) in &self.ledger.counts {
-            if *day <= last && !name.starts_with("new_ids:") {
+            if self.until.is_none_or(|until| *day <= until) && !name.starts_with("new_ids:") {
                 *sums.entry(name.as_str()).or_default() += count;
             }
         }

@@ -13,6 +13,9 @@ pub enum EditError {
     Exists(String),
     #[error("no server is named `{0}`")]
     Unknown(String),
+    /// The entry differs from the one that was shown for approval.
+    #[error("server `{0}` has changed since it was shown: review it again")]
+    Changed(String),
     /// The text is not a JSON object, or `mcpServers` is not an array.
     #[error("could not edit the configuration: {0}")]
     Shape(String),
@@ -61,6 +64,29 @@ impl Document {
         let mut value = Value::Object(self.0.clone());
         mask(&mut value);
         value
+    }
+
+    /// The entries of all servers by name.
+    pub fn entries(&self) -> Vec<(String, Map<String, Value>)> {
+        let servers = self.0.get("mcpServers").map(servers_as_array).unwrap_or_default();
+        let named = |server: Value| match server {
+            Value::Object(entry) => Some((entry.get("name")?.as_str()?.to_owned(), entry)),
+            _ => None,
+        };
+        servers.into_iter().filter_map(named).collect()
+    }
+
+    /// A setting at the top level.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The entry of an upstream server.
+    ///
+    /// # Errors
+    /// [`EditError::Unknown`], [`EditError::Shape`].
+    pub fn entry(&mut self, name: &str) -> Result<&Map<String, Value>, EditError> {
+        self.server(name).map(|entry| &*entry)
     }
 
     /// Sets the API key.
@@ -162,6 +188,15 @@ impl Document {
         Ok(())
     }
 
+    /// The names of all upstream servers.
+    ///
+    /// # Errors
+    /// [`EditError::Shape`].
+    pub fn server_names(&mut self) -> Result<Vec<String>, EditError> {
+        let name = |server: &Value| server.get("name").and_then(Value::as_str).map(str::to_owned);
+        Ok(self.servers()?.iter().filter_map(name).collect())
+    }
+
     fn server(&mut self, name: &str) -> Result<&mut Map<String, Value>, EditError> {
         let server = self.servers()?.iter_mut().find(|server| is_called(server, name));
         server.and_then(Value::as_object_mut).ok_or_else(|| EditError::Unknown(name.to_owned()))
@@ -172,8 +207,29 @@ impl Document {
         if servers.is_null() {
             *servers = json!([]);
         }
+        if servers.is_object() {
+            *servers = Value::Array(servers_as_array(servers));
+        }
         servers.as_array_mut().ok_or_else(|| EditError::Shape("`mcpServers` is not an array".into()))
     }
+}
+
+/// The servers as an array. Other programs write an object of entries by name; both forms are read.
+pub fn servers_as_array(servers: &Value) -> Vec<Value> {
+    let Value::Object(by_name) = servers else {
+        return servers.as_array().cloned().unwrap_or_default();
+    };
+    let named = |(name, entry): (&String, &Value)| {
+        let mut named = Map::from_iter([("name".to_owned(), json!(name))]);
+        for (key, value) in entry.as_object().into_iter().flatten().filter(|(key, _)| *key != "name") {
+            match key.as_str() {
+                "disabled" => named.insert("enabled".to_owned(), json!(value != &json!(true))),
+                _ => named.insert(key.clone(), value.clone()),
+            };
+        }
+        Value::Object(named)
+    };
+    by_name.iter().map(named).collect()
 }
 
 /// Replaces a secret. No configuration contains it, so a masked copy that is sent back can be recognised.
@@ -286,6 +342,19 @@ mod tests {
         assert_eq!(document.add_server("a", json!({})), Err(EditError::Exists("a".into())));
         assert_eq!(document.remove_server("c"), Err(EditError::Unknown("c".into())));
         assert!(Document::parse("[]").is_err());
-        assert!(Document::parse(r#"{"mcpServers":{}}"#).unwrap().add_server("a", json!({})).is_err());
+        assert!(Document::parse(r#"{"mcpServers":7}"#).unwrap().add_server("a", json!({})).is_err());
+    }
+
+    #[test]
+    fn servers_by_name_are_read_and_become_an_array_with_the_first_edit() {
+        let text = r#"{"mcpServers": {"a": {"command": "x", "disabled": true}, "b": {"url": "http://h/"}}}"#;
+        let mut document = Document::parse(text).unwrap();
+        let names: Vec<String> = document.entries().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(document.add_server("b", json!({})), Err(EditError::Exists("b".into())));
+        document.set_in_server("b", "enabled", json!(false)).unwrap();
+        let edited: Value = serde_json::from_str(&document.text()).unwrap();
+        assert_eq!(edited["mcpServers"][0], json!({"name": "a", "command": "x", "enabled": false}));
+        assert_eq!(edited["mcpServers"][1], json!({"name": "b", "url": "http://h/", "enabled": false}));
     }
 }

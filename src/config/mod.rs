@@ -22,6 +22,7 @@ use serde::{Deserialize, Deserializer};
 use crate::config::deserialize::{null_as_default, optional_duration, yes};
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::IsolationKeys;
+use crate::config::server::servers;
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
@@ -52,7 +53,7 @@ pub struct Config {
     #[schemars(with = "Option<Vec<String>>")]
     pub trusted_hosts: Vec<String>,
     /// The servers.
-    #[serde(default, rename = "mcpServers", deserialize_with = "null_as_default")]
+    #[serde(default, rename = "mcpServers", deserialize_with = "servers")]
     #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
     /// Hides the tools that manage servers from AI clients.
@@ -61,6 +62,13 @@ pub struct Config {
     /// The same as `disable_management`.
     #[serde(default)]
     pub read_only_mode: bool,
+    /// Offers the tools that manage servers to every AI client. Without it, a client gets them at `/mcp?management=true`.
+    #[serde(default)]
+    pub enable_management_tools: bool,
+    /// Largest size, in tokens, of all tools together at which `/mcp` offers them directly instead of the search. 0 turns this off.
+    #[serde(default = "default_direct_up_to_tokens")]
+    #[schemars(with = "Option<usize>")]
+    pub direct_up_to_tokens: usize,
     /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes")]
     pub allow_server_add: bool,
@@ -70,7 +78,8 @@ pub struct Config {
     /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
     pub quarantine_enabled: Option<bool>,
-    /// Number of tools in a search result if the client does not ask for a number; at most 100 are returned. 0 means the default.
+    /// Number of tools in a search result if the client does not ask for a number: 1 to 100. Larger values mean 100, 0 means
+    /// the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
     #[schemars(with = "Option<usize>", range(max = 1000))]
     pub tools_limit: usize,
@@ -78,7 +87,7 @@ pub struct Config {
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
     #[schemars(with = "Option<usize>")]
     pub tool_response_limit: usize,
-    /// Detail of a search result if the client does not choose: `full`, `compact`, or by default the best two in full.
+    /// Detail of a search result if the client does not choose: `full` or `compact`. By default the best two tools are in full.
     #[serde(default)]
     pub tool_response_mode: Option<String>,
     /// Longest duration of a tool call, such as `90s` or `2m`.
@@ -280,6 +289,14 @@ fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
 
+/// What a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
+fn default_direct_up_to_tokens() -> usize {
+    1000
+}
+
+/// Most tools that a search returns.
+pub const MAX_TOOLS_LIMIT: usize = 100;
+
 fn default_tools_limit() -> usize {
     10
 }
@@ -301,7 +318,8 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
     let value: Option<usize> = Option::deserialize(deserializer)?;
     match value {
         None | Some(0) => Ok(default_tools_limit()),
-        Some(limit) if limit <= 1000 => Ok(limit),
+        // No search returns more; the existing core takes larger values.
+        Some(limit) if limit <= 1000 => Ok(limit.min(MAX_TOOLS_LIMIT)),
         Some(limit) => Err(serde::de::Error::custom(format!("invalid tools_limit {limit}: use 1 to 1000"))),
     }
 }
@@ -351,6 +369,19 @@ mod tests {
         .unwrap();
         assert_eq!(config.servers[0].effective_protocol(), Protocol::Stdio);
         assert_eq!(config.servers[0].init_timeout, Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn servers_by_name_are_read_as_other_programs_write_them() {
+        let config = parse(
+            r#"{"mcpServers": {"a": {"command": "x", "disabled": true}, "b": {"type": "http", "url": "http://h/"}}}"#,
+        )
+        .unwrap();
+        let found: Vec<_> = config.servers.iter().map(|server| (server.name.as_str(), server.enabled)).collect();
+        assert_eq!(found, [("a", false), ("b", true)]);
+        assert!(parse(r#"{"mcpServers": {"a": 7}}"#).is_err());
+        assert!(parse(r#"{"mcpServers": 7}"#).unwrap_err().problem.contains("expected an array of servers"));
+        assert!(parse(r#"{"mcpServers": null}"#).unwrap().servers.is_empty());
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
+use crate::config::document::servers_as_array;
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::{Isolation, IsolationKeys, keys_or_word};
 
@@ -163,4 +166,43 @@ impl ServerConfig {
             protocol => protocol,
         }
     }
+}
+
+/// Reads `mcpServers`: an array of entries, or an object of entries by name as other programs write it.
+pub(crate) fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerConfig>, D::Error> {
+    struct Servers;
+
+    impl<'de> Visitor<'de> for Servers {
+        type Value = Vec<ServerConfig>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("an array of servers, or an object of servers by name")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<ServerConfig>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<ServerConfig>, A::Error> {
+            let mut servers = Vec::new();
+            while let Some(server) = items.next_element()? {
+                servers.push(server);
+            }
+            Ok(servers)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Vec<ServerConfig>, A::Error> {
+            let mut by_name = Map::new();
+            while let Some((name, entry)) = entries.next_entry::<String, Value>()? {
+                if !entry.is_object() {
+                    return Err(A::Error::custom(format!("the entry of server `{name}` is not an object")));
+                }
+                by_name.insert(name, entry);
+            }
+            let servers = servers_as_array(&Value::Object(by_name)).into_iter();
+            servers.map(|server| serde_json::from_value(server).map_err(A::Error::custom)).collect()
+        }
+    }
+
+    deserializer.deserialize_any(Servers)
 }

@@ -66,6 +66,14 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
     }
 
+    /// The file as a document.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn document(&self) -> Result<Document, StoreError> {
+        Ok(Document::parse(&self.read()?.unwrap_or_default())?)
+    }
+
     /// Reads the file for a running core. A missing or empty file is an error: it is being written, or was lost.
     ///
     /// # Errors

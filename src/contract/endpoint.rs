@@ -61,7 +61,7 @@ impl LocalAddress {
         }
     }
 
-    /// Where the tray of an instance hears of a second start.
+    /// Where the tray of an instance is notified of a second start.
     pub fn of_tray(platform: Platform, root: &InstanceRoot, user: &str) -> LocalAddress {
         match platform {
             Platform::Windows => LocalAddress::Pipe(pipe_of(names::TRAY_PROGRAM, root, user)),

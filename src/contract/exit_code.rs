@@ -1,4 +1,4 @@
-//! Exit codes of the core, shared by parent and child so that nobody guesses from text.
+//! Exit codes of the core, shared by parent and child, which need not parse text.
 
 use serde::{Deserialize, Serialize};
 

@@ -54,9 +54,14 @@ impl InstanceRoot {
         self.path.join("tray-autostart.json")
     }
 
-    /// `tool-approvals.json`: which tools of which server a person has let in.
+    /// `tool-approvals.json`: the approved tools of each server.
     pub fn tool_approvals(&self) -> PathBuf {
         self.path.join("tool-approvals.json")
+    }
+
+    /// `offer-approvals.json`: the approved prompts and resource templates of each server.
+    pub fn offer_approvals(&self) -> PathBuf {
+        self.path.join("offer-approvals.json")
     }
 
     /// `mcp-sessions.json`: the sessions of AI clients, for when they come back.

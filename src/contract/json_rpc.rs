@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-/// Whether a value can be a request's id: a string or a whole number. MCP excludes `null` and fractions.
+/// Whether a value can be a request's id: a string or a whole number of 64 bits, as the library reads it. MCP excludes
+/// `null` and fractions.
 pub fn is_id(id: &Value) -> bool {
-    id.is_string() || id.is_i64() || id.is_u64()
+    id.is_string() || id.is_i64()
 }
 
 /// The same for an id that was not parsed, without whitespace around it.
@@ -24,7 +25,8 @@ mod tests {
             ("1", true),
             ("-1", true),
             ("0", true),
-            ("18446744073709551615", true),
+            ("9223372036854775807", true),
+            ("18446744073709551615", false),
             ("\"a\"", true),
             ("\"\"", true),
             ("1.5", false),

@@ -24,7 +24,7 @@ impl TrayStart {
     }
 
     /// The variables the tray sets on a core that it starts. `first_core` is false for every later core of the
-    /// same tray, so that an installation is told once.
+    /// same tray, so that an installation is reported once.
     pub fn core_variables(self, first_core: bool) -> Vec<(&'static str, &'static str)> {
         match self {
             TrayStart::Installer if first_core => vec![(names::ENV_LAUNCHED_BY, "installer")],
@@ -37,7 +37,7 @@ impl TrayStart {
     }
 }
 
-/// What the two variables say to the core that reads them; `terminal` is whether its standard input is one.
+/// The launch source that the two variables give; `terminal` is whether standard input is one.
 ///
 /// The words are matched exactly: an unknown value is [`LaunchSource::Unknown`] and not a guess.
 pub fn launch_source(launched_by: Option<&str>, tray_launched_by: Option<&str>, terminal: bool) -> LaunchSource {

@@ -1,4 +1,4 @@
-//! What two programs and an installer must agree on. Values and words only: opens nothing, asks no system.
+//! Names, types and rules that two programs and an installer share. Values only: no I/O.
 
 pub mod api;
 pub mod endpoint;
@@ -9,6 +9,7 @@ pub mod json_rpc;
 pub mod launch;
 pub mod names;
 pub mod platform;
+pub mod review;
 pub mod run_facts;
 pub mod scan;
 pub mod sidecar;

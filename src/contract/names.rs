@@ -10,7 +10,7 @@ pub const APP_ID: &str = "app.mcpproxy.tray";
 pub const CORE_PROGRAM: &str = "mcpproxy";
 /// Program name of the tray app, without `.exe`.
 pub const TRAY_PROGRAM: &str = "mcpproxy-tray";
-/// What the core calls itself in `GET /api/v1/info`, where the existing core says nothing.
+/// The core's name in `GET /api/v1/info`, which the existing core omits.
 pub const IMPLEMENTATION: &str = "mcpproxy-rs";
 /// Name of the value under the Windows `Run` key.
 pub const RUN_VALUE: &str = "MCPProxy";

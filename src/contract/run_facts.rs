@@ -40,7 +40,7 @@ pub struct EnvMarkers {
     pub has_display: bool,
 }
 
-/// Who started this core.
+/// How this core was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchSource {

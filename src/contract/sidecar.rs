@@ -1,4 +1,4 @@
-//! `tray-autostart.json`: the tray's word to the core on launch-at-login.
+//! `tray-autostart.json`: the tray's report to the core on launch at login.
 
 use serde::{Deserialize, Serialize};
 

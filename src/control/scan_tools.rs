@@ -41,7 +41,7 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
 /// The tools of a server, each with its state.
 fn tools_of(server: &Snapshot) -> impl Iterator<Item = (&Tool, &'static str)> {
     let approved = server.tools().iter().map(|tool| (tool, "approved"));
-    let pending = server.held().iter().map(|pending| (&pending.tool, "pending"));
+    let pending = server.pending_tools().iter().map(|pending| (&pending.tool, "pending"));
     let off = server.off.approved.iter().chain(server.off.pending.iter().map(|pending| &pending.tool));
     approved.chain(pending).chain(off.map(|tool| (tool, "disabled")))
 }

@@ -9,7 +9,7 @@ use crate::contract::api::{ActivityCount, ActivityList, ActivityRecord, Activity
 
 /// Most calls that are kept, in memory only; the oldest goes first.
 const MOST: usize = 1000;
-/// Longest error that is kept, in characters: a server's own words may repeat what it was asked.
+/// Longest error that is kept, in characters: a server's text may repeat the arguments of the call.
 const LONGEST_ERROR: usize = 200;
 /// Most servers in a summary.
 const TOP: usize = 10;

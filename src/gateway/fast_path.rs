@@ -26,13 +26,14 @@ use crate::gateway::call_log::Ended;
 use crate::gateway::direct_mode::qualified_name;
 use crate::gateway::direct_mode::route::only_server;
 use crate::gateway::fast_path_messages::{
-    Cancelled, Message, ResultHead, ToolCall, is_deep, is_invalid_arguments, respond, respond_error, respond_result,
+    Cancelled, Message, ResultHead, ToolCall, is_invalid_arguments, is_readable, respond, respond_error, respond_result,
 };
 use crate::gateway::http::headers::{PROTOCOL_VERSION, SESSION_ID, is_json, text};
+use crate::gateway::request_meta::is_of_connection;
 use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::search_mode::own_tools::asks_no_server;
 use crate::gateway::session_registry::{Interruption, KnownSession, Sessions};
-use crate::gateway::tool_calls::{CallRecorder, Proxy};
+use crate::gateway::tool_calls::{CallRecorder, Proxy, ToolAnswer};
 use crate::upstream::error::CallError;
 use crate::upstream::pool::Route;
 use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, ServerEvent};
@@ -56,7 +57,7 @@ pub struct FastPath {
     pub mode: Mode,
 }
 
-/// What an endpoint offers.
+/// The kind of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// `/mcp`: a few tools that search and call the tools of all servers.
@@ -65,6 +66,14 @@ pub enum Mode {
     /// `/mcp/all`: the servers' tools themselves.
     #[serde(rename = "all")]
     Direct,
+}
+
+/// Options of a call.
+struct CallOptions<'a> {
+    /// The members of `_meta` that go on to the server.
+    meta: &'a [(&'a str, &'a RawValue)],
+    /// The client wants to hear of progress.
+    progress: bool,
 }
 
 /// A call in flight.
@@ -163,7 +172,7 @@ impl FastPath {
                 if message.jsonrpc == "2.0"
                     && is_raw_id(id.get())
                     && known.since_seen() < SEEN_EVERY
-                    && !is_deep(body) =>
+                    && is_readable(body) =>
             {
                 let Ok(call) = serde_json::from_str::<ToolCall>(params.get()) else {
                     return Outcome::NotTaken;
@@ -180,6 +189,8 @@ impl FastPath {
         if meta.keys().any(|key| key.starts_with("io.modelcontextprotocol/")) {
             return None;
         }
+        let forwarded: Vec<(&str, &RawValue)> =
+            meta.iter().filter(|(key, _)| !is_of_connection(key)).map(|(key, value)| (key.as_ref(), *value)).collect();
         let mut registration = self.sessions.calls().register(known.id, id.get())?;
         known.record_use();
         if let Some(result) = self.call_own(&call.name, call.arguments) {
@@ -187,11 +198,15 @@ impl FastPath {
             return Some(Outcome::Answered(respond_result(id, result)));
         }
         let progress = meta.contains_key("progressToken");
+        let options = CallOptions {
+            meta: &forwarded,
+            progress,
+        };
         let mut sent = match self.mode {
             Mode::Direct => {
-                self.send_direct(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, progress)?
+                self.send_direct(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, &options)?
             }
-            Mode::Search => self.send_from_search(known, &call.name, call.arguments?, progress)?,
+            Mode::Search => self.send_from_search(known, &call.name, call.arguments?, &options)?,
         };
         self.proxy.requested();
         self.proxy.upstream_called();
@@ -233,7 +248,7 @@ impl FastPath {
         only: Option<&str>,
         name: &str,
         arguments: Option<&RawValue>,
-        progress: bool,
+        options: &CallOptions<'_>,
     ) -> Option<SentCall> {
         let arguments = arguments.filter(|arguments| arguments.get() != "null");
         if arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
@@ -245,7 +260,7 @@ impl FastPath {
             None => qualified_name::split(name, |server| pool.has(server))?,
         };
         let server_path = fast(pool.route(server, tool, |_| true)?)?;
-        SentCall::new(known, &server_path, server, tool, arguments, progress)
+        SentCall::new(known, &server_path, server, tool, arguments, options)
     }
 
     /// Sends the call that the arguments of `call_tool_*` describe.
@@ -254,7 +269,7 @@ impl FastPath {
         known: &KnownSession,
         name: &str,
         arguments: &RawValue,
-        progress: bool,
+        options: &CallOptions<'_>,
     ) -> Option<SentCall> {
         let intent = Intent::of_tool(name)?;
         let call = UpstreamCall::parse(arguments.get()).ok()?;
@@ -262,7 +277,7 @@ impl FastPath {
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(call.id(), tool.annotations.as_ref()).is_ok();
         let server_path = fast(self.proxy.upstreams().route(server, tool, fits)?)?;
-        let sent = SentCall::new(known, &server_path, server, tool, call.raw_arguments(), progress)?;
+        let sent = SentCall::new(known, &server_path, server, tool, call.raw_arguments(), options)?;
         self.proxy.tool_called(intent);
         Some(sent)
     }
@@ -283,8 +298,8 @@ impl FastPath {
                     return Outcome::HandedOver(Box::new(sent.started(None, Some(Answer::Result(result)))));
                 };
                 let is_error = head.is_error == Some(true);
-                match is_error.then(|| serde_json::from_str::<CallToolResult>(result.get())) {
-                    Some(Ok(failed)) => self.proxy.note(record, &Ok(failed.into())),
+                match is_error.then(|| serde_json::from_str(result.get())) {
+                    Some(Ok(failed)) => self.proxy.note(record, &Ok(ToolAnswer::Raw(failed))),
                     Some(Err(_)) => self.proxy.note_as(record, Ended::Error("")),
                     None => self.proxy.note_as(record, Ended::Success),
                 }
@@ -318,12 +333,12 @@ impl SentCall {
         server: &str,
         tool: &str,
         arguments: Option<&RawValue>,
-        progress: bool,
+        options: &CallOptions<'_>,
     ) -> Option<SentCall> {
         let (caller, events) = CallHandle::of(known.id);
         // An empty object and never `null`: servers reject the latter.
         let arguments = arguments.or_else(|| serde_json::from_str("{}").ok())?;
-        let pending = server_path.call(tool, arguments, progress, caller)?;
+        let pending = server_path.call(tool, arguments, options.meta, options.progress, caller)?;
         Some(SentCall {
             server: server.to_owned(),
             tool: tool.to_owned(),
@@ -338,7 +353,7 @@ impl SentCall {
             server: self.server,
             tool: self.tool,
             pending: self.pending,
-            hearing: self.events,
+            events: self.events,
             since: self.since,
             first,
             answer,

@@ -1,14 +1,14 @@
 //! Messages of the fast path: requests parsed no further than needed, and responses written around raw JSON.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use rmcp::model::{CallToolResult, ErrorCode, ErrorData};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// The library parses no deeper; what is sent to a server must not be deeper either.
@@ -36,7 +36,7 @@ pub(super) struct ToolCall<'a> {
     #[serde(borrow, default)]
     pub(super) arguments: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "_meta")]
-    pub(super) meta: Option<HashMap<Cow<'a, str>, IgnoredAny>>,
+    pub(super) meta: Option<BTreeMap<Cow<'a, str>, &'a RawValue>>,
 }
 
 /// The parameters of `notifications/cancelled`.
@@ -76,7 +76,64 @@ pub(super) fn is_deep(json: &[u8]) -> bool {
     false
 }
 
-/// What the fast path must know of a tool's result.
+/// Whether the library can read all of it: no half a surrogate pair and no number out of range. A request that
+/// it refuses must not reach a server by the fast path.
+pub(super) fn is_readable(json: &[u8]) -> bool {
+    !is_deep(json) && serde_json::from_slice::<Readable>(json).is_ok()
+}
+
+/// Any JSON value, read to its end and dropped.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Readable, D::Error> {
+        deserializer.deserialize_any(Readable)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Readable;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_unit<E>(self) -> Result<Readable, E> {
+        Ok(Readable)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Readable, A::Error> {
+        while values.next_element::<Readable>()?.is_some() {}
+        Ok(Readable)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Readable, A::Error> {
+        while members.next_entry::<Readable, Readable>()?.is_some() {}
+        Ok(Readable)
+    }
+}
+
+/// The members of a tool's result that the fast path must know.
 #[derive(Deserialize)]
 pub(super) struct ResultHead {
     #[serde(default, rename = "isError")]
@@ -126,7 +183,12 @@ pub(super) fn respond(id: &RawValue, result: Option<&RawValue>, error: Option<&R
 
 #[cfg(test)]
 mod tests {
+    use rmcp::model::{ClientJsonRpcMessage, ClientRequest};
+    use serde_json::Value;
+
     use super::*;
+    use crate::contract::json_rpc::is_raw_id;
+    use crate::gateway::call_arguments::UpstreamCall;
 
     #[test]
     fn depth_is_counted_outside_of_strings_only() {
@@ -135,6 +197,112 @@ mod tests {
         assert!(!is_deep(deep(MAX_DEPTH).as_bytes()));
         assert!(is_deep(deep(MAX_DEPTH + 1).as_bytes()));
         assert!(!is_deep("[]".repeat(500).as_bytes()));
+    }
+
+    /// What the fast path makes of a request: its id, the tool and its arguments.
+    fn fast(body: &[u8]) -> Option<(Value, String, Value)> {
+        let message: Message = serde_json::from_slice(body).ok()?;
+        let id = message.id.filter(|id| is_raw_id(id.get()))?;
+        let is_call = message.method == "tools/call" && message.jsonrpc == "2.0" && is_readable(body);
+        let call: ToolCall = serde_json::from_str(message.params.filter(|_| is_call)?.get()).ok()?;
+        let arguments = call.arguments.map_or("{}", RawValue::get);
+        let id = serde_json::from_str(id.get()).unwrap();
+        if call.name != "call_tool_read" {
+            let arguments = if arguments == "null" { "{}" } else { arguments };
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            return arguments.is_object().then(|| (id, call.name.into_owned(), arguments));
+        }
+        let call = UpstreamCall::parse(arguments).ok()?;
+        Some((id, call.id().to_owned(), Value::Object(call.arguments())))
+    }
+
+    /// The same on the library path.
+    fn library(body: &[u8]) -> Option<(Value, String, Value)> {
+        let message: ClientJsonRpcMessage = serde_json::from_slice(body).ok()?;
+        let ClientJsonRpcMessage::Request(request) = message else { return None };
+        let ClientRequest::CallToolRequest(call) = request.request else { return None };
+        let id = serde_json::to_value(&request.id).unwrap();
+        let arguments = call.params.arguments.unwrap_or_default();
+        if call.params.name != "call_tool_read" {
+            return Some((id, call.params.name.into_owned(), Value::Object(arguments)));
+        }
+        let text = serde_json::to_string(&arguments).unwrap();
+        let call = UpstreamCall::parse(&text).ok()?;
+        Some((id, call.id().to_owned(), Value::Object(call.arguments())))
+    }
+
+    #[test]
+    fn both_paths_read_a_request_alike_or_the_fast_path_leaves_it_to_the_library() {
+        let ids = [
+            "1",
+            "-7",
+            "\"a\"",
+            "1.5",
+            "1e3",
+            "null",
+            "true",
+            "[1]",
+            "{}",
+            "18446744073709551615",
+            "99999999999999999999",
+        ];
+        let values = [
+            "{}",
+            "null",
+            "[1]",
+            "5",
+            "\"{}\"",
+            "{\"a\":1}",
+            "{\"a\":1.0}",
+            "{\"a\":18446744073709551616}",
+            "{\"a\":1e400}",
+            "{\"a\":\"\\ud83d\"}",
+            "{\"a\":\"\\ud83d\\ude00\"}",
+            "{\"a\":\"\\u0000\"}",
+            "{\"a\":1,\"a\":2}",
+            "{\"\\ud83d\":1}",
+            "{ \"a\" :\n[ 1 , null ] }",
+            "\"{\\\"a\\\":1}\"",
+            "\"{\\\"a\\\":\\\"\\\\ud83d\\\"}\"",
+            "\"\"",
+            "\"[1]\"",
+        ];
+        let keys = ["args", "args_json", "arguments", "text", "Args"];
+        let mut parameters: Vec<String> = Vec::new();
+        for value in values {
+            parameters.push(format!("{{\"name\":\"s__t\",\"arguments\":{value}}}"));
+            parameters.push(format!("{{\"name\":\"s__t\",\"_meta\":{value}}}"));
+            for key in keys {
+                let arguments = format!("{{\"name\":\"s:t\",\"{key}\":{value}}}");
+                parameters.push(format!("{{\"name\":\"call_tool_read\",\"arguments\":{arguments}}}"));
+                let both =
+                    format!("{{\"name\":\"s:t\",\"args\":{{\"b\":2}},\"{key}\":{value},\"intent_reason\":{value}}}");
+                parameters.push(format!("{{\"name\":\"call_tool_read\",\"arguments\":{both}}}"));
+            }
+        }
+        let deep = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        for depth in [50, 95, 99, 100, 130] {
+            parameters.push(format!("{{\"name\":\"s__t\",\"arguments\":{}}}", deep(depth)));
+            let json = serde_json::to_string(&deep(depth)).unwrap();
+            parameters.push(format!(
+                "{{\"name\":\"call_tool_read\",\"arguments\":{{\"name\":\"s:t\",\"args_json\":{json}}}}}"
+            ));
+        }
+        let (mut taken, mut left) = (0, 0);
+        for parameters in parameters {
+            for id in ids {
+                let body =
+                    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{parameters}}}");
+                match fast(body.as_bytes()) {
+                    Some(read) => {
+                        assert_eq!(Some(read), library(body.as_bytes()), "{body}");
+                        taken += 1;
+                    }
+                    None => left += 1,
+                }
+            }
+        }
+        assert!(taken > 200 && left > 200, "{taken} {left}");
     }
 
     #[test]

@@ -29,14 +29,14 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 /// A server's request that waits for its client's answers.
 pub struct InputRequired {
-    /// What the client sends again must be the same.
+    /// The request that the client must send again unchanged.
     pub request: Fingerprint,
     pub sent: Sent,
-    pub hearing: CallEvents,
+    pub events: CallEvents,
     pub questions: BTreeMap<String, Question>,
 }
 
-/// What tells a request from others.
+/// Identifies a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -60,7 +60,7 @@ pub struct PendingInputs {
     waiting: Mutex<HashMap<String, InputRequired>>,
 }
 
-/// What became of a request that was sent again.
+/// The outcome of a request that was sent again.
 pub enum Resumed {
     /// Its server has the answers now.
     Answered(InputRequired),
@@ -73,15 +73,15 @@ impl PendingInputs {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a request wait, and says what its client is to be told. Gives it back where too many wait.
+    /// Stores a request until its client answers; returns the result for the client. Returns the request if too many wait.
     ///
     /// # Errors
     /// The request.
     pub fn park(self: &Arc<Self>, pending_inputs: InputRequired) -> Result<InputRequiredResult, Box<InputRequired>> {
-        // By chance, so that nobody can answer for another.
+        // Random, so that no client can answer for another.
         let state = uuid::Uuid::new_v4().simple().to_string();
         let questions = questions(&pending_inputs);
-        let waits = pending_inputs.hearing.waits();
+        let waits = pending_inputs.events.waits();
         {
             let mut waiting = self.waiting();
             if waiting.len() >= MOST {
@@ -91,7 +91,7 @@ impl PendingInputs {
         }
         let (all, late) = (self.clone(), state.clone());
         tokio::spawn(async move {
-            // What it asks at the same time may still come.
+            // Questions that it asks at the same time may still arrive.
             tokio::time::sleep(SETTLED).await;
             if all.waiting().contains_key(&late) {
                 waits.store(true, Ordering::Relaxed);
@@ -124,13 +124,13 @@ impl PendingInputs {
         let mut read = Vec::new();
         for (key, question) in &pending_inputs.questions {
             read.push(answer(&question.request, answers.get(key).unwrap_or(&Value::Null)).map_err(|error| {
-                ErrorData::invalid_params(format!("`inputResponses.{key}` is no answer to its question: {error}"), None)
+                ErrorData::invalid_params(format!("`inputResponses.{key}` does not answer its question: {error}"), None)
             })?);
         }
         let Some(mut pending_inputs) = waiting.remove(state) else {
             return Err(ErrorData::internal_error("the request is gone", None));
         };
-        pending_inputs.hearing.waits().store(false, Ordering::Relaxed);
+        pending_inputs.events.waits().store(false, Ordering::Relaxed);
         for ((_, question), answer) in std::mem::take(&mut pending_inputs.questions).into_iter().zip(read) {
             let _ = question.answer.send(Ok(answer));
         }
@@ -143,7 +143,7 @@ fn questions(pending_inputs: &InputRequired) -> BTreeMap<String, InputRequest> {
     pending_inputs.questions.iter().filter_map(of).collect()
 }
 
-/// A server's question in the form in which a result carries it; `None` for what is no question to a client.
+/// A server's question in the form in which a result carries it; `None` for a request that is not a question to a client.
 pub fn as_input(request: &ServerRequest) -> Option<InputRequest> {
     match request {
         ServerRequest::CreateMessageRequest(request) => Some(InputRequest::CreateMessage(request.clone())),
@@ -173,8 +173,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::upstream::session::in_flight::{CallHandle, SessionId};
-    use crate::upstream::transport::stdio::{SharedInFlight, open};
+    use crate::upstream::session::in_flight::{CallHandle, SessionId, SharedInFlight};
+    use crate::upstream::transport::stdio::open;
 
     fn answers(answers: Value) -> InputResponses {
         serde_json::from_value(answers).unwrap()
@@ -182,9 +182,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
-        let (shortcut, _output, _input) = open(tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
-        let (caller, hearing) = CallHandle::of(SessionId(1));
-        let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), false, caller).unwrap();
+        let (shortcut, _transport) = open("s", tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
+        let (caller, events) = CallHandle::of(SessionId(1));
+        let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).unwrap();
         let (answer, mut answered) = oneshot::channel();
         let question = json!({"method": "elicitation/create",
             "params": {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}});
@@ -199,7 +199,7 @@ mod tests {
         let pending_inputs = InputRequired {
             request,
             sent: Sent::Short { pending, answer: None },
-            hearing,
+            events,
             questions: BTreeMap::from([("q".to_owned(), question)]),
         };
         let Ok(asked) = all.park(pending_inputs) else { panic!("parked") };

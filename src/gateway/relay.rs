@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, InputResponses, ProgressToken, ProtocolVersion,
-    ServerRequest, ServerResult,
+    ClientCapabilities, ClientRequest, ElicitRequestParams, ErrorCode, GetMeta as _, InputResponses, ProgressToken,
+    ProtocolVersion, ServerRequest, ServerResult,
 };
 use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer, ServiceError};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
+use crate::gateway::request_meta::forwarded;
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
@@ -36,12 +37,12 @@ pub struct Relay<'a> {
     context: &'a RequestContext<RoleServer>,
     /// How long the server may take; the time in which it waits for the client's answer is not the server's.
     limit: Duration,
-    /// What tells the request from others while it waits for a client of 2026-07-28 to answer; `None` for the clients that
+    /// Identifies the request while it waits for a client of 2026-07-28 to answer; `None` for the clients that
     /// are asked meanwhile, and for requests that may not be answered with a question.
     park: Option<Fingerprint>,
 }
 
-/// What a client says that sends a request again, with answers to what was asked during it.
+/// Sent by a client with a request that it sends again, with answers to the questions of the first attempt.
 pub struct RetryContext {
     pub request: Fingerprint,
     pub state: Option<String>,
@@ -78,12 +79,13 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn pass(&self, request: ClientRequest) -> Result<ServerResult, CallError> {
+    pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
+        request.get_meta_mut().extend(forwarded(&self.context.meta));
         let peer = self.pool.peer(self.server)?;
-        let (caller, hearing) = CallHandle::of(self.session);
+        let (caller, events) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;
         let sent = sent.map_err(|error| self.pool.failed(self.server, error))?;
-        self.follow(sent, hearing, None).await
+        self.follow(sent, events, None).await
     }
 
     /// Passes on a request that may be answered with a question, or goes on with the one that waits for its answer.
@@ -104,12 +106,12 @@ impl<'a> Relay<'a> {
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Refused)? {
-            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.hearing, None).await,
+            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.events, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }
     }
 
-    /// Goes on with a call that is under way already.
+    /// Continues a call in flight.
     ///
     /// # Errors
     /// As [`Relay::pass`].
@@ -118,14 +120,14 @@ impl<'a> Relay<'a> {
             pending: started.pending,
             answer: started.answer,
         };
-        self.follow(sent, started.hearing, started.first).await
+        self.follow(sent, started.events, started.first).await
     }
 
-    /// Waits for the answer, and passes on what is said before it.
+    /// Waits for the response, and passes on the messages before it.
     async fn follow(
         &self,
         mut sent: Sent,
-        mut hearing: CallEvents,
+        mut events: CallEvents,
         first: Option<ServerEvent>,
     ) -> Result<ServerResult, CallError> {
         let mut questions = JoinSet::new();
@@ -139,14 +141,14 @@ impl<'a> Relay<'a> {
         }
         let (reason, error) = loop {
             tokio::select! {
-                // In this order: what was said before the answer is told before it.
+                // In this order: messages that came before the response are passed on before it.
                 biased;
                 () = self.context.ct.cancelled() => {
                     let reason = "the client cancelled it";
                     let (server, error) = (self.server.to_owned(), reason.to_owned());
                     break (reason.to_owned(), CallError::Other { server, error });
                 }
-                Some(said) = hearing.recv() => match (said, &self.park) {
+                Some(said) = events.recv() => match (said, &self.park) {
                     (ServerEvent::Question(question), Some(_)) => {
                         let required = required(&question.request);
                         if open.len() >= MOST_AT_ONCE {
@@ -178,7 +180,7 @@ impl<'a> Relay<'a> {
                     let waits = InputRequired {
                         request,
                         sent,
-                        hearing,
+                        events,
                         questions: std::mem::take(&mut open),
                     };
                     match self.pending_inputs.park(waits) {
@@ -188,7 +190,7 @@ impl<'a> Relay<'a> {
                             for question in refused.questions.into_values() {
                                 let _ = question.answer.send(Err(ErrorData::internal_error(text, None)));
                             }
-                            (sent, hearing) = (refused.sent, refused.hearing);
+                            (sent, events) = (refused.sent, refused.events);
                         }
                     }
                 }
@@ -236,7 +238,7 @@ impl<'a> Relay<'a> {
         self.context.meta.get_progress_token()
     }
 
-    /// The question, if the client says of itself that it can answer it; else the server hears that it cannot.
+    /// Returns the question if the client can answer it; otherwise the server gets an error.
     fn askable(&self, question: Question) -> Option<Question> {
         let capabilities = self.context.client_capabilities().unwrap_or_default();
         let Err(lacking) = can_answer(&capabilities, &question.request) else {
@@ -282,7 +284,7 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Whether a client says of itself that it can answer such a question; else what it lacks.
+/// Whether a client can answer such a question; otherwise the capability that it lacks.
 fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(), &'static str> {
     let (can, name) = match question {
         ServerRequest::CreateMessageRequest(_) => (client.sampling.is_some(), "sampling"),
@@ -302,7 +304,7 @@ fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(
     can.then_some(()).ok_or(name)
 }
 
-/// What a client has to offer to be asked this, as it would say so.
+/// The capabilities that a client needs to be asked this.
 fn required(question: &ServerRequest) -> Value {
     match question {
         ServerRequest::CreateMessageRequest(_) => json!({"sampling": {}}),

@@ -6,25 +6,30 @@ use std::time::{Duration, Instant};
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock, ErrorCode,
-    InputResponses, JsonObject, ResultType, ServerResult,
+    Extensions, InputResponses, JsonObject, ResultType, ServerResult,
 };
 use rmcp::service::{RequestContext, RoleServer};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Activity, Call, Ended};
+use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal, unreadable_call};
+use crate::gateway::search_mode::manage_servers;
 use crate::gateway::search_mode::own_tools::OwnTools;
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::error::CallError;
+use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
@@ -33,6 +38,7 @@ use crate::upstream::session::pending::Started;
 pub struct Proxy {
     upstreams: Arc<UpstreamPool>,
     own: OwnTools,
+    offers: Arc<OfferApprovals>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
     counts: Arc<UsageCounts>,
@@ -44,6 +50,7 @@ impl Proxy {
     /// A proxy over these servers, without tools until [`Proxy::reindex`].
     pub fn new(
         upstreams: Arc<UpstreamPool>,
+        offers: Arc<OfferApprovals>,
         config: watch::Receiver<Arc<Config>>,
         recorder: Recorder,
         counts: Arc<UsageCounts>,
@@ -52,6 +59,7 @@ impl Proxy {
         Proxy {
             own: OwnTools::new(upstreams.clone(), config.clone(), recorder.clone(), counts.clone(), activity.clone()),
             upstreams,
+            offers,
             config,
             recorder,
             counts,
@@ -68,6 +76,11 @@ impl Proxy {
     /// The tools that a search looks through now.
     pub fn index(&self) -> Arc<ToolIndex> {
         self.own.index()
+    }
+
+    /// How the searches of AI clients ended since the start.
+    pub fn search_counts(&self) -> SearchCounts {
+        self.own.search_counts()
     }
 
     /// Answers a call of a tool that asks no server; `None` when it is another.
@@ -96,23 +109,38 @@ impl Proxy {
     }
 
     /// Notes how a call of a server's tool ended.
-    pub fn note(&self, call: CallRecorder<'_>, answer: &Result<CallToolResponse, CallError>) {
+    pub fn note(&self, call: CallRecorder<'_>, answer: &Result<ToolAnswer, CallError>) {
         let text = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
         match answer {
-            Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
-                let said = result.content.iter().find_map(ContentBlock::as_text);
-                self.note_as(call, Ended::Error(said.map(|block| block.text.as_str()).unwrap_or_default()));
+            Ok(ToolAnswer::Raw(result)) if result.get("isError") == Some(&Value::Bool(true)) => {
+                let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
+                let message = blocks.filter_map(|block| block.get("text")?.as_str()).next();
+                self.note_as(call, Ended::Error(message.unwrap_or_default()));
             }
-            Ok(CallToolResponse::Complete(_)) => self.note_as(call, Ended::Success),
+            Ok(ToolAnswer::Response(CallToolResponse::Complete(result))) if result.is_error == Some(true) => {
+                let message = result.content.iter().find_map(ContentBlock::as_text);
+                self.note_as(call, Ended::Error(message.map(|block| block.text.as_str()).unwrap_or_default()));
+            }
+            Ok(ToolAnswer::Raw(_) | ToolAnswer::Response(CallToolResponse::Complete(_))) => {
+                self.note_as(call, Ended::Success);
+            }
             // It goes on when the client has answered.
             Ok(_) => {}
-            Err(error) if error.is_blocked() => self.note_as(call, Ended::Blocked(&text)),
+            Err(error) if error.is_blocked() => {
+                if error.needs_approval() {
+                    self.counts.add(Counter::ToolQuarantineBlocked);
+                }
+                self.note_as(call, Ended::Blocked(&text));
+            }
             Err(_) => self.note_as(call, Ended::Error(&text)),
         }
     }
 
     /// Notes that a call ended so.
     pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
+        if !matches!(ended, Ended::Blocked(_)) {
+            self.own.called(call.server, call.tool);
+        }
         self.activity.note(Call {
             source: call.source,
             server: call.server,
@@ -127,6 +155,11 @@ impl Proxy {
         self.config.borrow().call_tool_timeout
     }
 
+    /// The approved prompts and resource templates.
+    pub fn offers(&self) -> &Arc<OfferApprovals> {
+        &self.offers
+    }
+
     /// A session's request to a server.
     pub fn relay<'a>(
         &'a self,
@@ -139,19 +172,27 @@ impl Proxy {
 
     /// Notes a call to a server's tool.
     pub fn upstream_called(&self) {
-        self.counts.upstream_call();
+        self.counts.add(Counter::UpstreamCalls);
+    }
+
+    /// Counts a call of a tool that manages servers.
+    pub fn server_tool_called(&self, name: &str) {
+        self.counts.add(match name {
+            manage_servers::UPSTREAM_SERVERS => Counter::UpstreamServers,
+            _ => Counter::QuarantineSecurity,
+        });
     }
 
     /// Notes a call of one of the three call tools.
     pub fn tool_called(&self, intent: Intent) {
         match intent {
-            Intent::Read => self.counts.call_tool_read(),
-            Intent::Write => self.counts.call_tool_write(),
-            Intent::Destructive => self.counts.call_tool_destructive(),
+            Intent::Read => self.counts.add(Counter::CallToolRead),
+            Intent::Write => self.counts.add(Counter::CallToolWrite),
+            Intent::Destructive => self.counts.add(Counter::CallToolDestructive),
         }
     }
 
-    /// Whether what a server says of its tool must fit the call tool.
+    /// Whether a tool's annotations must fit the call tool.
     pub fn is_strict(&self) -> bool {
         self.config.borrow().intent_declaration.strict_server_validation
     }
@@ -163,16 +204,16 @@ impl Proxy {
 
     /// Notes a request of a client.
     pub fn requested(&self) {
-        self.counts.mcp_request();
+        self.counts.add(Counter::Mcp);
     }
 
-    /// Answers a tool call; `None` when no tool has this name. Without `asking` nobody can be asked during it.
+    /// Answers a tool call; `None` when no tool has this name. Without `asking`, the server cannot ask the client anything.
     pub async fn call(
         &self,
         name: &str,
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
-    ) -> Option<Result<CallToolResponse, ErrorData>> {
+    ) -> Option<Result<ToolAnswer, ErrorData>> {
         if let Some(result) = self.call_own(name, arguments) {
             return Some(Ok(result.into()));
         }
@@ -186,7 +227,7 @@ impl Proxy {
         intent: Intent,
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
-    ) -> Result<CallToolResponse, ErrorData> {
+    ) -> Result<ToolAnswer, ErrorData> {
         let text = serde_json::to_string(arguments).unwrap_or_default();
         let call = match UpstreamCall::parse(&text) {
             Ok(call) => call,
@@ -204,7 +245,7 @@ impl Proxy {
             Err(error) => {
                 let mut told = refusal(&error, server, tool_name);
                 if asking.is_none() {
-                    // Whoever calls by a script looks whether it failed, and reads no words.
+                    // A script checks whether the call failed, and does not read the message.
                     told.is_error = Some(true);
                 }
                 self.note(noting, &Err(error));
@@ -219,16 +260,20 @@ impl Proxy {
             self.note_as(noting, Ended::Blocked(&sentence));
             return Ok(failed(&sentence).into());
         }
-        self.counts.upstream_call();
+        self.counts.add(Counter::UpstreamCalls);
         let answer = match asking {
-            None => self.upstreams.call(server, tool_name, call.arguments(), limit).await.map(Into::into),
+            None => self
+                .upstreams
+                .call(server, tool_name, call.arguments(), limit)
+                .await
+                .and_then(|result| tool_answer(server, result)),
             Some(asking) => self.relayed(&call, asking).await,
         };
         self.note(noting, &answer);
         self.answered(server, tool_name, answer)
     }
 
-    async fn relayed(&self, call: &UpstreamCall<'_>, asking: CallerContext<'_>) -> Result<CallToolResponse, CallError> {
+    async fn relayed(&self, call: &UpstreamCall<'_>, asking: CallerContext<'_>) -> Result<ToolAnswer, CallError> {
         let (server, tool) = call.target();
         let arguments = call.arguments();
         let again = RetryContext {
@@ -239,7 +284,7 @@ impl Proxy {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
         let relay = self.relay(server, asking.session, asking.context);
-        response(server, relay.pass_or_resume(request, again).await?)
+        tool_answer(server, relay.pass_or_resume(request, again).await?)
     }
 
     /// Why a call was not made, with the schema that its arguments must fit.
@@ -249,15 +294,15 @@ impl Proxy {
         unreadable_call(intent, error, tool.as_ref().map(|tool| tool.input_schema.as_ref()))
     }
 
-    /// Goes on with a call of one of the three call tools that is under way already.
+    /// Continues a call of one of the three call tools that is in flight.
     ///
     /// # Errors
     /// The server's own.
-    pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<CallToolResponse, ErrorData> {
+    pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<ToolAnswer, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
         let relay = self.relay(&server, asking.session, asking.context);
         let since = started.since;
-        let answer = relay.go_on(started).await.and_then(|result| response(&server, result));
+        let answer = relay.go_on(started).await.and_then(|result| tool_answer(&server, result));
         let noting = CallRecorder {
             source: "mcp",
             since,
@@ -272,17 +317,21 @@ impl Proxy {
         &self,
         server: &str,
         tool: &str,
-        answer: Result<CallToolResponse, CallError>,
-    ) -> Result<CallToolResponse, ErrorData> {
+        answer: Result<ToolAnswer, CallError>,
+    ) -> Result<ToolAnswer, ErrorData> {
         match answer {
-            Ok(CallToolResponse::Complete(mut result)) => {
-                // Servers of earlier revisions do not say it; clients of the newest need it, and rmcp takes it away
-                // again for the others.
+            Ok(ToolAnswer::Response(CallToolResponse::Complete(mut result))) => {
+                // Servers of earlier protocol versions do not send it, clients of the newest need it; rmcp removes it again
+                // for the others.
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 let texts = result.content.iter().filter_map(ContentBlock::as_text);
                 let size = texts.map(|block| block.text.len()).sum();
                 block_in_place_if_large(size, || self.own.shorten(server, tool, &mut result));
                 Ok(result.into())
+            }
+            Ok(ToolAnswer::Raw(mut result)) => {
+                self.own.shorten_raw(server, tool, &mut result);
+                Ok(ToolAnswer::Raw(result))
             }
             Ok(other) => Ok(other),
             Err(CallError::Upstream(error)) if error.code == ErrorCode::INVALID_PARAMS => {
@@ -305,7 +354,7 @@ pub struct CallRecorder<'a> {
     pub tool: &'a str,
 }
 
-/// Who can be asked during a call, and what they have answered.
+/// The client of a call, and its answers so far.
 pub struct CallerContext<'a> {
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
@@ -313,13 +362,63 @@ pub struct CallerContext<'a> {
     pub answers: Option<InputResponses>,
 }
 
-pub fn response(server: &str, result: ServerResult) -> Result<CallToolResponse, CallError> {
-    match result {
-        ServerResult::CallToolResult(result) => Ok(result.into()),
-        ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
-        _ => Err(CallError::Other {
+/// The answer to a tool call.
+pub enum ToolAnswer {
+    Response(CallToolResponse),
+    /// A result that the library's types do not hold; it reaches the client as the server sent it.
+    Raw(Value),
+}
+
+impl ToolAnswer {
+    /// The answer as a handler returns it; a raw result is left for the response of this request.
+    pub fn respond(self, extensions: &Extensions) -> CallToolResponse {
+        match self {
+            ToolAnswer::Response(response) => response,
+            ToolAnswer::Raw(result) => {
+                let mut placeholder = CallToolResult::success(Vec::new());
+                placeholder.meta = Some(RawResult::put(extensions, result));
+                placeholder.into()
+            }
+        }
+    }
+}
+
+impl ToolAnswer {
+    /// The result as JSON; `None` where the server asks something first.
+    pub fn to_json(&self) -> Option<Value> {
+        match self {
+            ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
+            ToolAnswer::Response(_) => None,
+            ToolAnswer::Raw(result) => Some(result.clone()),
+        }
+    }
+}
+
+impl<T: Into<CallToolResponse>> From<T> for ToolAnswer {
+    fn from(response: T) -> ToolAnswer {
+        ToolAnswer::Response(response.into())
+    }
+}
+
+/// A server's result of a tool call. The proxy does not judge its content.
+///
+/// # Errors
+/// It is not an object.
+pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, CallError> {
+    let raw = match result {
+        ServerResult::CallToolResult(result) => return Ok(result.into()),
+        ServerResult::InputRequiredResult(request) => return Ok(CallToolResponse::from(request).into()),
+        other => serde_json::to_value(other).unwrap_or_default(),
+    };
+    match raw {
+        Value::Object(mut result) => {
+            // Clients require it.
+            result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
+            Ok(ToolAnswer::Raw(Value::Object(result)))
+        }
+        other => Err(CallError::Other {
             server: server.to_owned(),
-            error: "it answered with something else than a tool's result".to_owned(),
+            error: format!("its result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
         }),
     }
 }

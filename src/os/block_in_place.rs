@@ -1,12 +1,17 @@
-//! Work on large answers, done aside: one thread serves everybody, and must not be kept from it.
+//! Keeps long work off the runtime: one thread serves all clients, and others must go on meanwhile.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Work on fewer bytes is done sooner than another thread takes over.
+/// Work on fewer bytes ends before another thread would have taken over.
 const LARGE: usize = 256 << 10;
 
-/// Does the work on so many bytes; others are served meanwhile where it is much.
+/// Runs work on so many bytes; other tasks move to another thread if there are many.
 pub fn block_in_place_if_large<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    let can = || Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if bytes > LARGE && can() { tokio::task::block_in_place(work) } else { work() }
+    if bytes > LARGE { block_in_place(work) } else { work() }
+}
+
+/// Runs work that waits, for a disk for example; other tasks move to another thread.
+pub fn block_in_place<T>(work: impl FnOnce() -> T) -> T {
+    let can = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if can { tokio::task::block_in_place(work) } else { work() }
 }

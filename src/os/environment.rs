@@ -1,4 +1,4 @@
-//! The environment, read once at start into a value that holds only the names somebody asked for.
+//! Environment variables, read into a value that holds only the requested names.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables whose name `wanted` accepts; a value that is not Unicode is read with replacements.
+    /// Reads the variables whose name `wanted` accepts; invalid Unicode is replaced.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the process's environment"
@@ -22,7 +22,7 @@ impl Environment {
             .collect()
     }
 
-    /// The value of a variable; a variable that is set to nothing has the value `""`.
+    /// The value of a variable; `""` if it is set but empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         if cfg!(windows) {
             let mut found = self.variables.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -31,7 +31,7 @@ impl Environment {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// The value of a variable that is set to something.
+    /// The value of a variable that is set and not empty.
     pub fn non_empty(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }
@@ -51,18 +51,18 @@ impl FromIterator<(String, String)> for Environment {
 }
 
 impl std::fmt::Debug for Environment {
-    /// Names only: a value may be a secret, and debug output ends in logs.
+    /// Names only: a value may be a secret, and debug output is logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
-/// The home directory of the person this process runs for.
+/// The home directory of the user.
 pub fn home_directory() -> Option<PathBuf> {
     dirs::home_dir()
 }
 
-/// The account name, as the pipe's name needs it; empty where the system does not say.
+/// The account name, for the name of the pipe; empty if unknown.
 pub fn user_name() -> String {
     let names = Environment::read(|name| ["USER", "LOGNAME", "USERNAME"].iter().any(|n| name.eq_ignore_ascii_case(n)));
     let order = if cfg!(windows) {

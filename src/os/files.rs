@@ -1,14 +1,14 @@
-//! Files of one person: private, bounded when read, replaced whole when written.
+//! Files of one user: private, bounded when read, replaced as a whole when written.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Creates a directory and its parents, for this user only (0700 on Unix); an existing one of ours is closed to others.
+/// Creates a directory and its parents, for this user only (0700 on Unix); an existing one is closed to others.
 ///
 /// # Errors
-/// What the system says; a directory of another user is a `PermissionDenied`.
+/// The directory could not be created; `PermissionDenied` if it belongs to another user.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -28,13 +28,13 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// The most of a file's end that [`last_lines`] looks into.
+/// Bytes of the end of a file that [`last_lines`] reads.
 const END: u64 = 1 << 20;
 
-/// The last lines of a text; none, where there is no such file.
+/// The last lines of a text file; none if the file does not exist.
 ///
 /// # Errors
-/// What the system says.
+/// The file could not be read.
 pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = match fs::File::open(path) {
@@ -47,28 +47,28 @@ pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(END).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // The first line may have begun before what was read.
+    // The first line may be incomplete.
     let lines: Vec<&str> = text.lines().skip(usize::from(start > 0)).collect();
     Ok(lines.iter().skip(lines.len().saturating_sub(most)).map(|line| (*line).to_owned()).collect())
 }
 
-/// What a person can do where a file or directory cannot be made or written.
+/// Advice for a file or directory that cannot be created or written.
 pub fn remedy(path: &Path, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk".to_owned(),
-        _ => format!("make `{}` writable for you", path.display()),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free up space on that disk".to_owned(),
+        _ => format!("make `{}` writable for your user", path.display()),
     }
 }
 
-/// Replaces a file whole (0600 on Unix): a reader sees the old bytes or the new ones, and a crash leaves one of them.
+/// Replaces a file as a whole (0600 on Unix): a reader or a crash finds the old content or the new one.
 ///
-/// A symbolic link stays one; the file it points to is replaced.
+/// A symbolic link stays; the file it points to is replaced.
 ///
 /// # Errors
-/// What the system says; the old file is then untouched.
+/// The file could not be replaced; the old one is untouched.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = link_target(path)?;
-    // A temporary file is made with mode 0600 on Unix and in the profile's own ACL on Windows.
+    // Temporary files have mode 0600 on Unix and the ACL of the profile on Windows.
     let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
@@ -76,8 +76,8 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(&target)
 }
 
-/// Puts the file in place. Windows refuses that while another program has the old one open, as a second writer, a reader or a
-/// virus scanner does for a moment: it is tried again for a third of a second.
+/// Moves the file into place. Windows refuses while another program, such as a virus scanner, has the old file open: retries for a third
+/// of a second.
 fn persist(mut temporary: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
     let mut pause = Duration::from_millis(10);
     loop {
@@ -96,10 +96,10 @@ fn is_in_use(error: &io::Error) -> bool {
     cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32))
 }
 
-/// The same, if the file is still `before` (`None`: not there): people and other programs write it, too.
+/// Replaces a private file if its content is still `before` (`None`: no file): users and other programs write it, too.
 ///
 /// # Errors
-/// What the system says; the old file is then untouched.
+/// The file could not be replaced; the old one is untouched.
 pub fn replace_private_if(path: &Path, before: Option<&[u8]>, after: &[u8]) -> io::Result<Replaced> {
     let target = link_target(path)?;
     let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
@@ -108,19 +108,19 @@ pub fn replace_private_if(path: &Path, before: Option<&[u8]>, after: &[u8]) -> i
     put_in_place(temporary, &target, before, after.len())
 }
 
-/// What came of replacing a file that other programs write, too.
+/// The outcome of replacing a file that other programs write, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     Done,
-    /// Somebody else wrote it since it was read; it is as they left it.
+    /// Another program has written it since it was read; it is unchanged.
     ChangedMeanwhile,
 }
 
-/// Replaces another program's file whole, if it is still `before` (`None`: not there). It keeps its permissions, and a
-/// symbolic link stays one; a file that is made here is for this user only.
+/// Replaces another program's file if its content is still `before` (`None`: no file). Permissions and symbolic links are kept; a new file is
+/// for this user only.
 ///
 /// # Errors
-/// What the system says; the old file is then untouched.
+/// The file could not be replaced; the old one is untouched.
 pub fn replace_shared(path: &Path, before: Option<&[u8]>, after: &[u8]) -> io::Result<Replaced> {
     let target = link_target(path)?;
     put_in_place(temporary_like(&target, &target, after)?, &target, before, after.len())
@@ -148,10 +148,10 @@ fn put_in_place(
     }
 }
 
-/// Removes another program's file, if it is still `before`.
+/// Removes another program's file if its content is still `before`.
 ///
 /// # Errors
-/// What the system says.
+/// The file could not be removed.
 pub fn remove_shared(path: &Path, before: &[u8]) -> io::Result<Replaced> {
     if read_if_there(path, before.len())?.as_deref() != Some(before) {
         return Ok(Replaced::ChangedMeanwhile);
@@ -162,7 +162,7 @@ pub fn remove_shared(path: &Path, before: &[u8]) -> io::Result<Replaced> {
 /// Writes a new file with the permissions of another.
 ///
 /// # Errors
-/// `AlreadyExists` and what else the system says.
+/// `AlreadyExists`, or the file could not be written.
 pub fn create_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary_like(path, like, bytes)?.persist_noclobber(path).map_err(|error| error.error)?;
     sync_directory(path)
@@ -178,7 +178,7 @@ fn temporary_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<tempfile
     Ok(temporary)
 }
 
-/// The bytes of a file, or one more than `length` of them.
+/// The first `length` + 1 bytes of a file.
 fn read_if_there(path: &Path, length: usize) -> io::Result<Option<Vec<u8>>> {
     match File::open(path) {
         Ok(file) => {
@@ -206,7 +206,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// `NotFound` and what else the system says; `InvalidData` for a directory, a pipe, a device or a longer file.
+/// `NotFound`; `InvalidData` for a directory, a pipe, a device or a longer file; or the file could not be read.
 /// Never blocks on a pipe and never holds more than `limit` bytes.
 pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {what}", path.display()));
@@ -215,7 +215,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // A FIFO without a writer would block the open itself.
+        // Opening a FIFO without a writer would block.
         options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     }
     let file = options.open(path)?;
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_else_wrote_meanwhile_is_not_replaced() {
+    fn a_file_that_another_program_has_written_is_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         assert_eq!(replace_shared(&path, Some(b"one"), b"two").unwrap(), Replaced::ChangedMeanwhile);

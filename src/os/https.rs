@@ -1,33 +1,33 @@
-//! Small requests over HTTPS, or over HTTP within this computer: on any other way they could be read and changed.
+//! Small requests over HTTPS, or over HTTP on loopback: any other connection could be read and changed.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// An `https://` address, or an `http://` one of this computer.
+/// An `https://` URL, or an `http://` URL on loopback.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url(String);
 
 impl Url {
-    /// `None` for anything else, and for credentials and queries: addresses end in logs.
+    /// `None` for anything else, and for credentials and queries: URLs are logged.
     pub fn parse(text: &str) -> Option<Url> {
         let uri: hyper::Uri = text.trim().parse().ok()?;
         let authority = uri.authority()?;
         let secure = match uri.scheme_str()? {
             "https" => true,
-            "http" => on_this_computer(authority.host()),
+            "http" => is_loopback(authority.host()),
             _ => false,
         };
         let plain = !authority.as_str().contains('@') && uri.query().is_none();
         (secure && plain).then(|| Url(text.trim().to_owned()))
     }
 
-    /// Whether it is reached by HTTPS; else it is on this computer.
+    /// Whether it is an HTTPS URL; otherwise it is on loopback.
     pub fn is_secure(&self) -> bool {
         self.0.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
     }
 
-    /// The address.
+    /// The URL as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -39,15 +39,15 @@ impl fmt::Debug for Url {
     }
 }
 
-fn on_this_computer(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Makes requests to `url`, which take at most `limit` for everything together: name, connection, request, answer. Blocks: use it on a thread that may.
+/// Makes requests to `url` that take at most `limit` altogether. Blocks: use it only on a thread that may.
 ///
-/// A redirect beyond `redirects` is an answer like any other; one away from HTTPS fails. The system's own TLS is used on macOS and Windows, Rustls on the
-/// others, so that the program links no OpenSSL.
+/// A redirect beyond `redirects` is returned as the response; one away from HTTPS fails. TLS is the system's on macOS and Windows and Rustls
+/// elsewhere, to avoid linking OpenSSL.
 pub fn agent(url: &Url, limit: Duration, redirects: u32) -> ureq::Agent {
     let provider = if cfg!(any(windows, target_os = "macos")) {
         ureq::tls::TlsProvider::NativeTls
@@ -61,7 +61,7 @@ pub fn agent(url: &Url, limit: Duration, redirects: u32) -> ureq::Agent {
         .max_redirects_will_error(false)
         .http_status_as_error(false)
         .user_agent("mcpproxy")
-        // A proxy of the environment is a person's own choice for HTTPS; loopback never goes through it.
+        // The proxy of the environment applies to HTTPS only; loopback never goes through it.
         .proxy(if url.is_secure() { ureq::Proxy::try_from_env() } else { None })
         .tls_config(ureq::tls::TlsConfig::builder().provider(provider).build())
         .build()
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_anywhere_and_http_at_home() {
+    fn https_is_accepted_anywhere_and_http_on_loopback() {
         for good in [
             "https://c.example/v1/",
             "http://127.0.0.1:8000",

@@ -1,6 +1,6 @@
-//! The system's keychain: macOS' login keychain, Windows' credential manager, the Secret Service of a Linux desktop.
+//! The system's keychain: the macOS login keychain, the Windows credential manager, or the Secret Service of a Linux desktop.
 //!
-//! Entries are those of the existing core: service `mcpproxy`, the secret's name as the user.
+//! Entries are those of the Go core: service `mcpproxy`, and the name of the secret as the user.
 
 use std::time::{Duration, Instant};
 
@@ -8,42 +8,42 @@ use keyring_core::Entry;
 use keyring_core::Error;
 
 const SERVICE: &str = "mcpproxy";
-/// A keychain that is locked asks a person, who may be elsewhere.
+/// A locked keychain prompts the user, who may be away.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Why the keychain gave or took nothing.
+/// Why the keychain was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainError {
-    #[error("this system has no keychain that can be reached: {0}")]
+    #[error("no keychain is available: {0}")]
     None(String),
     #[error("the keychain is locked: unlock it, then restart the server")]
     Locked,
-    #[error("the keychain refused: {0}")]
+    #[error("the keychain returned an error: {0}")]
     Refused(String),
 }
 
-/// A place for small secrets. There is one of the system; tests have their own.
+/// A store for small secrets: the system's, or one of a test.
 pub trait Keychain: Send + Sync {
-    /// The secret of this name. Waits for the system, and for a person where it is locked.
+    /// The secret of this name. Waits for the system, and for the user if it is locked.
     ///
     /// # Errors
     /// [`KeychainError`].
     fn read(&self, name: &str) -> Result<Option<String>, KeychainError>;
 
-    /// Keeps a secret under this name, in place of another.
+    /// Stores a secret under this name, replacing another.
     ///
     /// # Errors
     /// [`KeychainError`].
     fn write(&self, name: &str, secret: &str) -> Result<(), KeychainError>;
 
-    /// Forgets a secret. `false` when there was none.
+    /// Deletes a secret. `false` if there was none.
     ///
     /// # Errors
     /// [`KeychainError`].
     fn remove(&self, name: &str) -> Result<bool, KeychainError>;
 }
 
-/// The system's.
+/// The system's keychain.
 pub struct SystemKeychain;
 
 impl Keychain for SystemKeychain {
@@ -51,35 +51,35 @@ impl Keychain for SystemKeychain {
         match entry(name)?.get_password() {
             Ok(secret) => Ok(Some(secret)),
             Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(in_words(error)),
+            Err(error) => Err(explain(error)),
         }
     }
 
     fn write(&self, name: &str, secret: &str) -> Result<(), KeychainError> {
-        entry(name)?.set_password(secret).map_err(in_words)
+        entry(name)?.set_password(secret).map_err(explain)
     }
 
     fn remove(&self, name: &str) -> Result<bool, KeychainError> {
         match entry(name)?.delete_credential() {
             Ok(()) => Ok(true),
             Err(Error::NoEntry) => Ok(false),
-            Err(error) => Err(in_words(error)),
+            Err(error) => Err(explain(error)),
         }
     }
 }
 
-/// Asks a keychain on a thread of its own, one thing after the other, and not for ever.
+/// Uses a keychain on the blocking pool, one request at a time.
 ///
 /// # Errors
-/// [`KeychainError`]; one that does not answer in 2 minutes counts as locked.
+/// [`KeychainError`]; a keychain that does not answer within 2 minutes counts as locked.
 pub async fn ask<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KeychainError> + Send + 'static,
 ) -> Result<T, KeychainError> {
     static LOCKED_AT: tokio::sync::Mutex<Option<Instant>> = tokio::sync::Mutex::const_new(None);
-    let asked_at = Instant::now();
+    let requested_at = Instant::now();
     let mut locked_at = LOCKED_AT.lock().await;
-    // Whoever closes the question is not asked again for each secret that waited behind it.
-    if locked_at.is_some_and(|at| at > asked_at) {
+    // A user who dismisses the prompt is not prompted again for each secret that waited.
+    if locked_at.is_some_and(|at| at > requested_at) {
         return Err(KeychainError::Locked);
     }
     let outcome = match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
@@ -91,18 +91,16 @@ pub async fn ask<T: Send + 'static>(
     outcome
 }
 
-fn in_words(error: Error) -> KeychainError {
+fn explain(error: Error) -> KeychainError {
     match error {
         Error::NoStorageAccess(_) => KeychainError::Locked,
-        // Its text may be what the keychain holds.
-        Error::BadEncoding(_) | Error::BadDataFormat(..) => {
-            KeychainError::Refused("what it holds is no text".to_owned())
-        }
+        // Its text may contain the secret.
+        Error::BadEncoding(_) | Error::BadDataFormat(..) => KeychainError::Refused("the secret is not text".to_owned()),
         other => KeychainError::Refused(other.to_string()),
     }
 }
 
-/// A new way to the keychain for each question: one that is kept would keep a thread and a connection.
+/// A new connection for each request: a permanent one would keep a thread and a socket.
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
 fn entry(name: &str) -> Result<Entry, KeychainError> {
     #[cfg(target_os = "macos")]
@@ -114,13 +112,13 @@ fn entry(name: &str) -> Result<Entry, KeychainError> {
     use zbus_secret_service_keyring_store::Store;
 
     let store = Store::new().map_err(|error| KeychainError::None(error.to_string()))?;
-    // On Windows the existing core's entries are found by their target alone.
+    // On Windows the Go core's entries are found by their target alone.
     let target = format!("{SERVICE}:{name}");
-    let more = std::collections::HashMap::from([("target", target.as_str())]);
-    store.build(SERVICE, name, cfg!(windows).then_some(&more)).map_err(in_words)
+    let modifiers = std::collections::HashMap::from([("target", target.as_str())]);
+    store.build(SERVICE, name, cfg!(windows).then_some(&modifiers)).map_err(explain)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 fn entry(_name: &str) -> Result<Entry, KeychainError> {
-    Err(KeychainError::None("of its kind".to_owned()))
+    Err(KeychainError::None("unknown system".to_owned()))
 }

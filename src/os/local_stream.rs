@@ -1,4 +1,4 @@
-//! A byte stream between two programs of one user: Unix socket or named pipe, open to nobody else.
+//! A byte stream between two programs of one user: a Unix socket or a named pipe that no other user can open.
 
 use std::io;
 
@@ -6,16 +6,16 @@ use crate::contract::endpoint::LocalAddress;
 
 pub use imp::{ClientStream, LocalListener, ServerStream, connect};
 
-/// Why a core cannot listen on its local address.
+/// Why the local address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// A core answers there already.
-    #[error("another core already listens on `{0}`")]
+    /// A core already listens there.
+    #[error("another MCPProxy already listens on `{0}`")]
     InUse(LocalAddress),
-    /// The address is of the other system's kind, or too long for this one.
-    #[error("`{0}` cannot be a local address on this system: move the instance root to a shorter path")]
+    /// The address belongs to another system, or is too long.
+    #[error("could not use `{0}` as a local address: move the data directory to a shorter path")]
     Unusable(LocalAddress),
-    #[error("cannot listen on `{address}`: {source}")]
+    #[error("could not listen on `{address}`: {source}")]
     Io { address: LocalAddress, source: io::Error },
 }
 
@@ -34,10 +34,10 @@ mod imp {
     pub type ClientStream = UnixStream;
     pub type ServerStream = UnixStream;
 
-    /// Connects, and checks that the listener was made by this user.
+    /// Connects, and checks that the listener belongs to this user.
     ///
     /// # Errors
-    /// What the system says; `PermissionDenied` when another user listens there.
+    /// The socket could not be opened; `PermissionDenied` if another user listens there.
     pub async fn connect(address: &LocalAddress) -> io::Result<ClientStream> {
         let LocalAddress::Unix(path) = address else {
             return Err(io::ErrorKind::Unsupported.into());
@@ -50,14 +50,14 @@ mod imp {
         Ok(stream)
     }
 
-    /// Listens on a socket (0600) and takes it away again when dropped.
+    /// Listens on a socket (0600) and removes it when dropped.
     pub struct LocalListener {
         listener: UnixListener,
         path: PathBuf,
     }
 
     impl LocalListener {
-        /// Listens. A socket that a dead core left behind is taken over, one that answers is not.
+        /// Listens. A socket left behind by a dead core is replaced; one that answers is not.
         ///
         /// # Errors
         /// [`BindError`].
@@ -75,7 +75,7 @@ mod imp {
             if let Ok(metadata) = fs::symlink_metadata(path) {
                 match UnixStream::connect(path).await {
                     Ok(_) => return Err(BindError::InUse(address.clone())),
-                    // A plain file refuses, too: only a socket is ours to remove.
+                    // A plain file refuses connections, too: only sockets are removed.
                     Err(error) if refused(&error) && metadata.file_type().is_socket() => {
                         fs::remove_file(path).map_err(failed)?;
                     }
@@ -83,7 +83,7 @@ mod imp {
                 }
             }
             let listener = UnixListener::bind(path).map_err(failed)?;
-            // The directory is 0700 already: nobody could connect in between.
+            // The directory is 0700, so no other user can connect in between.
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
             Ok(LocalListener {
                 listener,
@@ -91,15 +91,14 @@ mod imp {
             })
         }
 
-        /// The next stream of this user. A foreign one is closed, and a failed accept is waited out: neither ends
-        /// the listener.
+        /// The next stream of this user. Another user's is closed, and a failed accept is retried: neither ends the listener.
         pub async fn accept(&mut self) -> ServerStream {
             loop {
                 match self.listener.accept().await {
                     Ok((stream, _)) if same_user(&stream) => return stream,
-                    Ok(_) => tracing::warn!("a connection of another user to the local socket was refused"),
+                    Ok(_) => tracing::warn!("refused a connection of another user to the local socket"),
                     Err(error) => {
-                        tracing::warn!("the local socket cannot accept: {error}");
+                        tracing::warn!("could not accept a connection on the local socket: {error}");
                         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     }
                 }
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_of_a_dead_core_is_taken_over_and_a_live_one_is_not() {
+    async fn the_socket_of_a_dead_core_is_replaced_and_a_live_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let LocalAddress::Unix(path) = address(&directory) else { unreachable!() };
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());

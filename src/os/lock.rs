@@ -1,30 +1,30 @@
-//! A lock that one process of this user holds on a file, and that ends with the process, however it ends.
+//! A lock on a file, held by one process and released when the process ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-/// A held lock; the file names the process that holds it. Dropping it lets go.
+/// A held lock; the file contains the process id of its holder. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// What became of an attempt to take a lock.
+/// The outcome of an attempt to take a lock.
 #[derive(Debug)]
 pub enum Attempt {
     Held(Lock),
-    /// Somebody else has it; the process id is there when the file says so.
+    /// Another process holds it; its id is known if the file contains it.
     Taken {
         pid: Option<u32>,
     },
 }
 
 impl Lock {
-    /// Takes the lock, or says at once that it is taken.
+    /// Takes the lock, or returns at once if it is taken.
     ///
     /// # Errors
-    /// What the system says about the file itself.
+    /// The file could not be opened or locked.
     pub fn attempt(path: &Path) -> io::Result<Attempt> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
@@ -43,7 +43,7 @@ impl Lock {
             }
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                // Windows does not let others read a locked range: the id is then unknown, the answer is the same.
+                // Windows does not let others read a locked range: the id is then unknown.
                 let _ = file.rewind();
                 let _ = (&file).take(16).read_to_string(&mut text);
                 Ok(Attempt::Taken {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_holder_is_told_and_a_freed_lock_is_taken_again() {
+    fn a_second_attempt_fails_until_the_lock_is_released() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.lock");
         let Attempt::Held(first) = Lock::attempt(&path).unwrap() else {

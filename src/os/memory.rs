@@ -1,7 +1,7 @@
-//! Memory that is free here, but not yet for other programs.
+//! Memory that is free in this program, but not yet for others.
 
-/// Gives free memory back to the system. GNU's allocator keeps what lies between things in use, which after a thousand sessions is
-/// most of what they took; elsewhere the allocator does so by itself.
+/// Returns free memory to the system. The GNU allocator keeps what lies between allocations in use, which after a thousand sessions is most
+/// of what they used; other allocators return it by themselves.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

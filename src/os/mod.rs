@@ -1,4 +1,4 @@
-//! Does one thing to the machine and says how it went. Never asks why, never decides.
+//! One operating-system facility per file. Nothing here decides anything.
 
 pub mod block_in_place;
 pub mod browser;
@@ -12,3 +12,4 @@ pub mod memory;
 pub mod own_path;
 pub mod process;
 pub mod sse;
+pub mod sync;

@@ -1,4 +1,4 @@
-//! The Windows side of [`crate::os`]: a named pipe whose access list names the current user and nobody else.
+//! Local streams on Windows: a named pipe that only the current user can access.
 
 use std::ffi::c_void;
 use std::io;
@@ -21,10 +21,10 @@ use crate::contract::endpoint::LocalAddress;
 pub type ClientStream = NamedPipeClient;
 pub type ServerStream = NamedPipeServer;
 
-/// Connects; a pipe whose instances are all busy is waited for, 2 s at most.
+/// Connects; waits at most 2 s for a pipe whose instances are all busy.
 ///
 /// # Errors
-/// What the system says.
+/// The pipe could not be opened.
 pub async fn connect(address: &LocalAddress) -> io::Result<ClientStream> {
     let LocalAddress::Pipe(name) = address else {
         return Err(io::ErrorKind::Unsupported.into());
@@ -40,7 +40,7 @@ pub async fn connect(address: &LocalAddress) -> io::Result<ClientStream> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Listens on a named pipe: one instance always waits for the next client.
+/// Listens on a named pipe; one instance always waits for the next client.
 pub struct LocalListener {
     name: String,
     waiting: NamedPipeServer,
@@ -50,7 +50,7 @@ impl LocalListener {
     /// Listens.
     ///
     /// # Errors
-    /// [`BindError`]; a pipe that exists already is [`BindError::InUse`].
+    /// [`BindError`]; [`BindError::InUse`] if the pipe exists.
     pub async fn bind(address: &LocalAddress) -> Result<LocalListener, BindError> {
         let LocalAddress::Pipe(name) = address else {
             return Err(BindError::Unusable(address.clone()));
@@ -70,18 +70,18 @@ impl LocalListener {
         }
     }
 
-    /// The next stream. The access list has let only this user in.
+    /// The next stream. The access list admits only this user.
     pub async fn accept(&mut self) -> ServerStream {
         loop {
             let connected = self.waiting.connect().await;
             match (connected, new_instance(&self.name, false)) {
                 (Ok(()), Ok(next)) => return std::mem::replace(&mut self.waiting, next),
                 (Err(error), Ok(next)) => {
-                    tracing::warn!("a client of the pipe was gone before it was served: {error}");
+                    tracing::warn!("a client of the pipe left before it was served: {error}");
                     self.waiting = next;
                 }
                 (_, Err(error)) => {
-                    tracing::warn!("cannot make another instance of the pipe: {error}");
+                    tracing::warn!("could not create another instance of the pipe: {error}");
                     let _ = self.waiting.disconnect();
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -115,7 +115,7 @@ impl Descriptor {
         sddl.extend(current_user_sid()?);
         sddl.extend(")\0".encode_utf16());
         let mut descriptor = ptr::null_mut();
-        // SAFETY: the text ends with a NUL, and the result is freed by `Drop`.
+        // SAFETY: the string ends with a NUL, and the result is freed by `Drop`.
         let made = unsafe {
             ConvertStringSecurityDescriptorToSecurityDescriptorW(
                 sddl.as_ptr(),
@@ -136,8 +136,8 @@ impl Drop for Descriptor {
 }
 
 fn current_user_sid() -> io::Result<Vec<u16>> {
-    // SAFETY: the buffer is large enough for any SID (68 bytes) with its header and aligned for it; handles and
-    // the string are released on every way out.
+    // SAFETY: the buffer is aligned and large enough for any SID (68 bytes) with its header; handles and the string are
+    // released on every path.
     unsafe {
         let mut token: HANDLE = ptr::null_mut();
         if OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) == 0 {

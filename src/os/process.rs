@@ -1,23 +1,71 @@
-//! Other processes: whether one runs, asking it to end, ending it with all it started.
+//! Other processes: checks whether one runs, asks it to exit, or kills it with its children.
 
-/// Whether a process with this id exists and is of this user.
+/// Whether a process with this id exists and belongs to this user.
 pub fn is_running(pid: u32) -> bool {
     imp::is_running(pid)
 }
 
-/// Asks a process to end (SIGTERM). On Windows a process without a window cannot be asked: nothing happens there.
+/// Asks a process to exit (SIGTERM). Does nothing on Windows, where a process without a window cannot be asked.
 pub fn ask_to_end(pid: u32) {
     imp::ask_to_end(pid);
 }
 
-/// Ends a process and the group it leads, at once and without asking.
+/// Kills a process and the group it leads.
 pub fn kill_tree(pid: u32) {
     imp::kill_tree(pid);
 }
 
-/// Whether standard input is a terminal: a person may be sitting there.
+/// Whether standard input is a terminal.
 pub fn stdin_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdin())
+}
+
+/// The file limit that child processes get: that of our own start.
+#[cfg(unix)]
+static FILE_LIMIT_AT_START: std::sync::OnceLock<rustix::process::Rlimit> = std::sync::OnceLock::new();
+
+/// Raises the limit of open files to what the system allows, and returns it. A desktop's default of 1,024 is used up by
+/// some 200 servers.
+#[cfg(unix)]
+pub fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = FILE_LIMIT_AT_START.set(Rlimit {
+        current: limit.current,
+        maximum: limit.maximum,
+    });
+    let raised = Rlimit {
+        // macOS takes no more than this, whatever the maximum says.
+        current: if cfg!(target_os = "macos") {
+            Some(limit.maximum.unwrap_or(10_240).min(10_240))
+        } else {
+            limit.maximum
+        },
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
+}
+
+/// Windows has no such limit.
+#[cfg(not(unix))]
+pub fn raise_file_limit() -> u64 {
+    1 << 20
+}
+
+/// Gives a child process the file limit of our own start: programs that use `select` cannot cope with more. Called between
+/// fork and exec.
+///
+/// # Errors
+/// The limit could not be set.
+#[cfg(unix)]
+pub fn restore_file_limit() -> std::io::Result<()> {
+    let Some(limit) = FILE_LIMIT_AT_START.get() else { return Ok(()) };
+    let limit = rustix::process::Rlimit {
+        current: limit.current,
+        maximum: limit.maximum,
+    };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
 }
 
 #[cfg(unix)]
@@ -40,7 +88,7 @@ mod imp {
 
     pub fn kill_tree(pid: u32) {
         if let Some(pid) = id(pid) {
-            // A process that leads no group is not reached by the first call; the second always is its own.
+            // The first call does not reach a process that leads no group.
             let _ = kill_process_group(pid, Signal::KILL);
             let _ = kill_process(pid, Signal::KILL);
         }

@@ -1,21 +1,25 @@
-//! Bytes of an event stream to events, as the HTML standard's server-sent events say.
+//! Parses server-sent events, as the HTML standard defines them.
 
 use std::collections::VecDeque;
 
-/// One event with its data; comments, ids and retry times are of no use here and are passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One event with its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
-    /// `message` where the stream names none.
+    /// `message` if the stream names none.
     pub name: String,
     pub data: String,
+    /// The last id before the end of the event, if it has not been reported with an earlier one.
+    pub id: Option<String>,
+    /// Milliseconds before reconnecting.
+    pub retry: Option<u64>,
 }
 
-/// The longest event of a core that is taken.
+/// The longest event that is read from a core.
 const EVENT_LIMIT: usize = 8 << 20;
-/// How much of a longer one's start and end is kept.
+/// Bytes kept of the start and the end of a longer one.
 const KEPT: usize = 256;
 
-/// An event that is longer than the limit: how it begins and how it ends. What lies between was not kept.
+/// The start and the end of an event that is longer than the limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TooLong {
     pub start: Vec<u8>,
@@ -23,7 +27,8 @@ pub struct TooLong {
 }
 
 impl TooLong {
-    fn take(&mut self, piece: &[u8]) {
+    /// Takes the next bytes: keeps the first 256 of all, and the last 256.
+    pub fn take(&mut self, piece: &[u8]) {
         let room = KEPT.saturating_sub(self.start.len());
         self.start.extend(piece.iter().take(room));
         self.end.extend(piece.iter().skip(piece.len().saturating_sub(KEPT)));
@@ -31,18 +36,20 @@ impl TooLong {
     }
 }
 
-/// Takes bytes as they come, however they are cut, and gives events.
+/// Turns bytes into events, however they are cut.
 #[derive(Debug)]
 pub struct Parser {
     limit: usize,
     line: Vec<u8>,
-    /// The line that comes in has begun.
+    /// The current line has begun.
     in_line: bool,
     after_carriage_return: bool,
     name: String,
     data: String,
     has_data: bool,
-    /// The event that comes in is longer than the limit.
+    id: Option<String>,
+    retry: Option<u64>,
+    /// The current event is longer than the limit.
     too_long: Option<TooLong>,
     ready: VecDeque<Result<Event, TooLong>>,
 }
@@ -54,7 +61,7 @@ impl Default for Parser {
 }
 
 impl Parser {
-    /// Gives events of at most `limit` bytes whole.
+    /// A parser that returns events of at most `limit` bytes whole.
     pub fn new(limit: usize) -> Parser {
         Parser {
             limit,
@@ -64,6 +71,8 @@ impl Parser {
             name: String::new(),
             data: String::new(),
             has_data: false,
+            id: None,
+            retry: None,
             too_long: None,
             ready: VecDeque::new(),
         }
@@ -90,12 +99,12 @@ impl Parser {
         }
     }
 
-    /// The next whole event, or how one that is too long began and ended.
+    /// The next event, or the ends of one that is too long.
     pub fn next_event(&mut self) -> Option<Result<Event, TooLong>> {
         self.ready.pop_front()
     }
 
-    /// The event that comes in, as far as it is known, if it is longer than the limit already.
+    /// The ends of the current event, if it already exceeds the limit.
     pub fn beyond_limit(&self) -> Option<&TooLong> {
         self.too_long.as_ref()
     }
@@ -121,7 +130,7 @@ impl Parser {
             self.end_event();
             return;
         }
-        // Whole lines only: a character that was cut between two pieces is whole again here.
+        // Decodes whole lines: a character may have been cut between two pieces.
         let bytes = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&bytes);
         let (field, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -135,6 +144,8 @@ impl Parser {
                 self.data.push_str(value);
                 self.has_data = true;
             }
+            "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
+            "retry" => self.retry = value.parse().ok(),
             _ => {}
         }
     }
@@ -149,7 +160,12 @@ impl Parser {
         }
         if std::mem::take(&mut self.has_data) {
             let name = if name.is_empty() { "message".to_owned() } else { name };
-            self.ready.push_back(Ok(Event { name, data }));
+            self.ready.push_back(Ok(Event {
+                name,
+                data,
+                id: self.id.take(),
+                retry: self.retry.take(),
+            }));
         }
     }
 }
@@ -173,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_existing_cores_stream_is_read() {
+    fn the_go_cores_stream_is_read() {
         let stream: &[u8] =
             b": connected\nretry: 5000\n\nevent: status\ndata: {\"running\":true}\n\nevent: ping\ndata: {}\n\n";
         assert_eq!(parse(&[stream]), [event("status", "{\"running\":true}"), event("ping", "{}")]);
@@ -193,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_endless_event_little_is_kept() {
+    fn little_is_kept_of_an_endless_event() {
         let mut parser = Parser::default();
         let megabyte = vec![b'x'; 1 << 20];
         for _ in 0..32 {
@@ -204,17 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_too_long_is_told_by_its_ends_and_the_next_one_is_read() {
+    fn an_oversized_event_is_reported_by_its_ends_and_the_next_one_is_read() {
         let mut parser = Parser::new(1000);
         let long = "x".repeat(600);
         parser.push(format!("event: message\ndata: <{long}\ndata: {long}>\n\ndata: next\n\n").as_bytes());
-        let Some(Err(told)) = parser.next_event() else { panic!("it was read") };
-        assert!(told.start.starts_with(b"<xx") && told.end.ends_with(b"xx>"), "{told:?}");
-        assert!(told.start.len() == KEPT && told.end.len() == KEPT);
+        let Some(Err(long)) = parser.next_event() else { panic!("it was read") };
+        assert!(long.start.starts_with(b"<xx") && long.end.ends_with(b"xx>"), "{long:?}");
+        assert!(long.start.len() == KEPT && long.end.len() == KEPT);
         assert!(parser.beyond_limit().is_none());
         let next = Event {
             name: "message".to_owned(),
             data: "next".to_owned(),
+            ..Event::default()
         };
         assert_eq!((parser.next_event(), parser.next_event()), (Some(Ok(next)), None));
     }

@@ -1,4 +1,4 @@
-//! The latest events of `/events`, numbered, so that a listener that was away can be told what it missed.
+//! The latest events of `/events`, numbered, so that a listener can get the events that it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ const MOST: usize = 512;
 /// The most bytes that they take.
 const MOST_BYTES: usize = 2 << 20;
 
-/// One event, as every listener is told of it.
+/// One event, as every listener gets it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Told {
     number: u64,
@@ -19,7 +19,7 @@ pub struct Told {
     pub data: String,
 }
 
-/// What was told in this run of the core.
+/// The events of this run of the core.
 pub struct EventLog {
     /// Tells the ids of this run from those of others.
     run: String,
@@ -50,7 +50,7 @@ impl EventLog {
         self.newest.send_replace(number);
     }
 
-    /// The number of the newest event, and whoever waits for the next.
+    /// The number of the newest event; changes with each event.
     pub fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
@@ -84,7 +84,7 @@ impl EventLog {
     }
 }
 
-/// An event is kept no more: whoever missed it must be told the whole state.
+/// An event is no longer kept: a listener that missed it must get the whole state.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Forgotten;
 

@@ -6,12 +6,19 @@ use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::{
     AnonymousId, FeatureFlags, Moment, RoutingMode, ServerProtocolCounts, Snapshot, StartupOutcome,
 };
+use crate::telemetry::usage_counts::Usage;
 use crate::upstream::snapshot::Snapshot as Server;
 
 /// Everything a heartbeat of this core says at `now` (Unix seconds).
-pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: AnonymousId, now: i64) -> Snapshot {
+pub fn snapshot(
+    facts: &RunFacts,
+    config: &Config,
+    servers: &[Server],
+    usage: &Usage,
+    id: AnonymousId,
+    now: i64,
+) -> Snapshot {
     let stats = server_stats(servers);
-    let counts = facts.counts();
     let telemetry = &config.telemetry;
     Snapshot {
         anonymous_id: id,
@@ -32,10 +39,9 @@ pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: Anony
         feature_flags: FeatureFlags {
             enable_socket: config.enable_socket,
             enable_web_ui: false,
-            enable_prompts: false,
+            enable_prompts: true,
             require_mcp_auth: config.require_mcp_auth,
             enable_code_execution: false,
-            // Tools of a server in quarantine are held; single tools are not yet approved one by one.
             quarantine_enabled: config.quarantine_enabled != Some(false),
             sensitive_data_detection_enabled: false,
             oauth_provider_types: servers
@@ -45,10 +51,10 @@ pub fn snapshot(facts: &RunFacts, config: &Config, servers: &[Server], id: Anony
                 .into(),
             docker_available: None,
         },
-        surface_requests: counts.surfaces(),
-        builtin_tool_calls: counts.builtin_tools(),
-        upstream_tool_calls: counts.upstream_calls(),
-        errors: counts.errors(),
+        surface_requests: usage.surfaces(),
+        builtin_tool_calls: usage.builtin_tools(),
+        upstream_tool_calls: usage.upstream_calls(),
+        errors: usage.errors(),
         env_kind: facts.verdict().kind,
         env_markers: facts.verdict().markers,
         launch_source: facts.launch_source(),
@@ -64,7 +70,7 @@ pub enum Identifier {
     Kept(AnonymousId),
     /// There is none yet: this one is saved before it is first sent.
     New(AnonymousId),
-    /// The configuration's is no random UUID: it is left there, and nothing is sent under it.
+    /// The identifier in the configuration is not a random UUID: it is kept, and nothing is sent under it.
     Unusable,
 }
 

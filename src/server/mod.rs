@@ -1,5 +1,6 @@
 //! The running core: start, router, REST, events, background jobs. Does not know that a tray exists.
 
+pub mod connections;
 pub mod event_log;
 pub mod heartbeat;
 pub mod jobs;

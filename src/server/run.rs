@@ -1,6 +1,5 @@
 //! The life of the core: take the instance, read the configuration, bind both doors, serve, drain.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +23,8 @@ use crate::gateway::Proxy;
 use crate::os::environment::{Environment, user_name};
 use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
+use crate::os::process::raise_file_limit;
+use crate::server::connections::serve as serve_connections;
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
@@ -38,11 +39,11 @@ use crate::server::startup_error::{ServeError, lock_instance, unbound, unusable_
 use crate::server::state::App;
 use crate::telemetry::payload::AnonymousId;
 use crate::upstream::approvals::Approvals;
-use crate::upstream::isolation::limits;
 use crate::upstream::oauth::token_store::TokenStore;
+use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 
-/// What `mcpproxy serve` was told.
+/// Options of `mcpproxy serve`.
 pub struct ServeOptions {
     pub root: InstanceRoot,
     /// Another file than the root's `mcp_config.json`.
@@ -64,7 +65,6 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let root = options.root.clone();
     let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
     let _instance = lock_instance(&root)?;
-    limits::raise();
     let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
     let listen = options
         .listen
@@ -79,7 +79,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let isolator = core.app.upstreams.isolator();
     tokio::spawn(async move { isolator.remove_orphans().await });
     core.app.config.start_servers().await;
-    let serving = core.open_doors(tcp, local.map(|(_, listener)| listener));
+    let serving = core.listen(tcp, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
@@ -91,11 +91,11 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     wait_for_stop(&core.app.stop).await;
     tracing::info!("stopping");
     let ended = async {
-        for door in serving {
-            let _ = door.await;
+        for listener in serving {
+            let _ = listener.await;
         }
     };
-    // Calls under way need their servers and their sessions; what takes longer is cut off.
+    // Calls in flight need their servers and their sessions; those that take longer are aborted.
     core.routes.drain(DRAIN).await;
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.routes.save_sessions();
@@ -107,7 +107,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
 /// Tells a person at a terminal what is sent, once, and remembers that it did.
 #[expect(
     clippy::print_stderr,
-    reason = "the notice of a core that no tray started is for whoever started it"
+    reason = "the notice of a core that no tray started is for the person at the terminal"
 )]
 async fn show_notice(app: &App) {
     if notice_due(app) {
@@ -150,10 +150,12 @@ impl Core {
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
         };
         let config = Arc::new(LiveConfig::new(store, config, upstreams.clone(), on_telemetry));
-        let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone()));
+        let offers = Arc::new(OfferApprovals::load(&options.root.offer_approvals()));
+        let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone(), offers.clone()));
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
-        let proxy = Arc::new(Proxy::new(upstreams.clone(), config.subscribe(), facts.recorder(), facts.counts()));
+        let proxy =
+            Arc::new(Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts()));
         let stop = CancellationToken::new();
         let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
@@ -180,30 +182,30 @@ impl Core {
         }
     }
 
-    /// Serves both doors until the core stops.
-    fn open_doors(
-        &self,
-        tcp: TcpListener,
-        local: Option<LocalListener>,
-    ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
-        let mut doors = Vec::new();
-        let stop = self.app.stop.clone();
-        let router = self.routes.router(Listener::Tcp);
-        // An answer is several small writes; gathered by the system, each would wait 40 ms for the client's acknowledgement.
+    /// Serves both listeners until the core stops.
+    fn listen(&self, tcp: TcpListener, local: Option<LocalListener>) -> Vec<tokio::task::JoinHandle<()>> {
+        // A response is several small writes; gathered by the system, each would wait 40 ms for an acknowledgement.
         let tcp = tcp.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });
-        let served = axum::serve(tcp, router).with_graceful_shutdown(async move { stop.cancelled().await });
-        doors.push(tokio::spawn(served.into_future()));
+        let limit = max_tcp_connections(raise_file_limit());
+        let mut serving = vec![tokio::spawn(serve_connections(
+            tcp,
+            self.routes.router(Listener::Tcp),
+            limit,
+            self.app.stop.clone(),
+        ))];
         if let Some(local) = local {
-            let stop = self.app.stop.clone();
             let router = self.routes.router(Listener::Local);
-            let served =
-                axum::serve(LocalDoor(local), router).with_graceful_shutdown(async move { stop.cancelled().await });
-            doors.push(tokio::spawn(served.into_future()));
+            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limit, self.app.stop.clone())));
         }
-        doors
+        serving
     }
+}
+
+/// Most TCP connections at once, so that most file descriptors stay for the local socket and for servers.
+fn max_tcp_connections(files: u64) -> usize {
+    usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(32, 1024)
 }
 
 async fn bind_local(

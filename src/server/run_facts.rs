@@ -1,4 +1,4 @@
-//! What this run says of itself: the environment's class, who started it, launch-at-login, the funnel.
+//! Facts about this run: the class of the environment, the launch source, launch at login, the funnel.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -99,7 +99,7 @@ impl RunFacts {
             (true, false) => self.switch_on(),
             (false, true) => {
                 self.recorder.switch_off();
-                self.counts.reset();
+                self.counts.clear();
                 tracing::info!("{}", consent.reason());
             }
             _ => {}
@@ -114,9 +114,9 @@ impl RunFacts {
         match self.recorder.switch_on(&today) {
             Ok(None) => {}
             Ok(Some(aside)) => {
-                tracing::warn!("the store was corrupt and is begun anew; the old one is `{}`", aside.display())
+                tracing::warn!("the store was corrupt and was replaced; the old one is `{}`", aside.display())
             }
-            Err(error) => tracing::warn!("what this installation has seen is not remembered: {error}"),
+            Err(error) => tracing::warn!("could not open the telemetry store: {error}"),
         }
         if self.told == LaunchSource::Installer {
             self.recorder.installer_started_us();
@@ -150,22 +150,22 @@ impl RunFacts {
         self.no_update_check
     }
 
-    /// Whether this is a machine of a build service, and nobody's own.
+    /// Whether this is a machine of a build service.
     pub fn in_ci(&self) -> bool {
         self.verdict.kind == EnvKind::Ci
     }
 
-    /// What kind of machine this is, and why.
+    /// The kind of this machine, and why.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
-    /// Who started this core; `installer` until a heartbeat that says so was accepted.
+    /// How this core was started; `installer` until a heartbeat that says so was accepted.
     pub fn launch_source(&self) -> LaunchSource {
         self.recorder.memory().map_or(self.told, |memory| memory.launch_source(self.told))
     }
 
-    /// What the tray said last; `None` where it has not.
+    /// The last value from the tray; `None` if there was none.
     pub fn autostart_enabled(&self) -> Option<bool> {
         self.autostart.lock().unwrap_or_else(PoisonError::into_inner).read(Instant::now())
     }
@@ -199,7 +199,7 @@ impl RunFacts {
     }
 }
 
-/// Where heartbeats go; `None` where nobody has said.
+/// Where heartbeats go; `None` if it is not configured.
 pub fn endpoint(telemetry: &TelemetryConfig) -> Option<&str> {
     telemetry.endpoint.as_deref().filter(|endpoint| !endpoint.trim().is_empty()).or(BUILT_IN_ENDPOINT)
 }

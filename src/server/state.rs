@@ -21,7 +21,7 @@ pub struct App {
     pub root: InstanceRoot,
     pub config: Arc<LiveConfig>,
     pub control: Arc<ServerControl>,
-    /// What the last look for a newer release found.
+    /// The result of the last update check.
     pub update: watch::Sender<Option<Update>>,
     pub upstreams: Arc<UpstreamPool>,
     pub proxy: Arc<Proxy>,
@@ -34,12 +34,20 @@ pub struct App {
     pub listen_addr: String,
     pub local_addr: String,
     pub ready: watch::Receiver<bool>,
-    /// What `/events` tells.
+    /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,
 }
 
 impl App {
+    /// Sleeps; returns false if the core stops meanwhile.
+    pub async fn pause(&self, duration: std::time::Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(duration) => true,
+        }
+    }
+
     /// The core as `GET /api/v1/status` shows it.
     pub fn status(&self) -> Status {
         let servers = self.upstreams.snapshots();

@@ -1,142 +1,244 @@
-//! What was used since the last accepted heartbeat: numbers only, in memory only.
+//! Counts since the last accepted report: numbers only, in memory only.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::telemetry::payload::{BuiltinToolCalls, Count, ErrorCategoryCounts, SurfaceRequests};
 
-/// Counts of one run. Each is a number of its own: they need not fit together to the last one.
-#[derive(Debug, Default)]
-pub struct UsageCounts {
-    mcp: AtomicU64,
-    cli: AtomicU64,
-    web: AtomicU64,
-    tray: AtomicU64,
-    unknown: AtomicU64,
-    retrieve_tools: AtomicU64,
-    read: AtomicU64,
-    write: AtomicU64,
-    destructive: AtomicU64,
-    upstream: AtomicU64,
-    oauth_refresh_failed: AtomicU64,
-    oauth_token_expired: AtomicU64,
+/// Everything that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Requests over MCP.
+    Mcp,
+    /// REST requests of the command line, the web UI, the tray, and anything else.
+    Cli,
+    WebUi,
+    Tray,
+    OtherRest,
+    /// Calls of our own tools, whatever their outcome.
+    RetrieveTools,
+    CallToolRead,
+    CallToolWrite,
+    CallToolDestructive,
+    UpstreamServers,
+    QuarantineSecurity,
+    /// Calls that reached a server.
+    UpstreamCalls,
+    /// An authorization server refused to renew a sign-in.
+    OauthRefreshFailed,
+    /// A server no longer accepts the token of a sign-in.
+    OauthTokenExpired,
+    /// A server did not answer in time when it was started or reached.
+    UpstreamConnectTimeout,
+    /// A server could not be started or reached.
+    UpstreamConnectRefused,
+    /// A server was reached, and the session could not be opened.
+    UpstreamHandshakeFailed,
+    /// A call of a tool that needs approval was refused.
+    ToolQuarantineBlocked,
+    /// An edited configuration had an error and was not applied.
+    ConfigReloadFailed,
 }
 
+const COUNTERS: usize = Counter::ConfigReloadFailed as usize + 1;
+
+impl Counter {
+    /// Whether a count means that someone uses the product: the tray and monitoring ask on their own.
+    const fn is_use(self) -> bool {
+        !matches!(self, Counter::Tray | Counter::OtherRest | Counter::ConfigReloadFailed)
+            && (self as usize) < Counter::OauthRefreshFailed as usize
+    }
+}
+
+/// The counts of this process. Each is independent: a snapshot need not be consistent to the last unit.
+#[derive(Debug, Default)]
+pub struct UsageCounts {
+    counts: [AtomicU64; COUNTERS],
+    used: Notify,
+}
+
+/// The counts at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage([u64; COUNTERS]);
+
 impl UsageCounts {
-    /// A request over MCP.
-    pub fn mcp_request(&self) {
-        raise(&self.mcp);
+    /// Adds one.
+    pub fn add(&self, counter: Counter) {
+        if let Some(count) = self.counts.get(counter as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if counter.is_use() {
+            self.used.notify_one();
+        }
     }
 
-    /// A REST request; `client` is the header `X-MCPProxy-Client`, such as `tray/1.0.0`.
-    pub fn rest_request(&self, client: Option<&str>) {
+    /// Adds a REST request; `client` is the header `X-MCPProxy-Client`, such as `tray/1.0.0`.
+    pub fn add_rest_request(&self, client: Option<&str>) {
         let surface = client.and_then(|client| client.split('/').next()).unwrap_or_default();
-        raise(match surface.trim().to_ascii_lowercase().as_str() {
-            "tray" => &self.tray,
-            "cli" => &self.cli,
-            "webui" => &self.web,
-            "mcp" => &self.mcp,
-            _ => &self.unknown,
+        self.add(match surface.trim().to_ascii_lowercase().as_str() {
+            "tray" => Counter::Tray,
+            "cli" => Counter::Cli,
+            "webui" => Counter::WebUi,
+            "mcp" => Counter::Mcp,
+            _ => Counter::OtherRest,
         });
     }
 
-    pub fn retrieve_tools(&self) {
-        raise(&self.retrieve_tools);
+    /// Waits until someone has used the product since the last wait.
+    pub async fn used(&self) {
+        self.used.notified().await;
     }
 
-    /// A call of `call_tool_read`, whatever its outcome.
-    pub fn call_tool_read(&self) {
-        raise(&self.read);
-    }
-
-    /// A call of `call_tool_write`, whatever its outcome.
-    pub fn call_tool_write(&self) {
-        raise(&self.write);
-    }
-
-    /// A call of `call_tool_destructive`, whatever its outcome.
-    pub fn call_tool_destructive(&self) {
-        raise(&self.destructive);
-    }
-
-    /// A call that reached an upstream server.
-    pub fn upstream_call(&self) {
-        raise(&self.upstream);
-    }
-
-    /// A sign-in was not renewed: its authorization server refused.
-    pub fn oauth_refresh_failed(&self) {
-        raise(&self.oauth_refresh_failed);
-    }
-
-    /// A sign-in is over: its server does not take the token any more.
-    pub fn oauth_token_expired(&self) {
-        raise(&self.oauth_token_expired);
-    }
-
-    pub fn errors(&self) -> ErrorCategoryCounts {
-        ErrorCategoryCounts {
-            oauth_refresh_failed: some(&self.oauth_refresh_failed),
-            oauth_token_expired: some(&self.oauth_token_expired),
-            ..ErrorCategoryCounts::NONE
+    /// The counts now.
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        for (value, count) in usage.0.iter_mut().zip(&self.counts) {
+            *value = count.load(Ordering::Relaxed);
         }
+        usage
+    }
+
+    /// Removes what a report contained. What was counted since that report was built remains for the next one.
+    pub fn subtract(&self, reported: &Usage) {
+        for (count, reported) in self.counts.iter().zip(reported.0) {
+            let subtract = |value: u64| Some(value.saturating_sub(reported));
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
+        }
+    }
+
+    /// Clears everything; for when the user turns telemetry off.
+    pub fn clear(&self) {
+        self.subtract(&self.usage());
+    }
+}
+
+impl Usage {
+    fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or_default()
+    }
+
+    fn count(&self, counter: Counter) -> Count {
+        self.get(counter).into()
+    }
+
+    /// A count that is left out while it is zero.
+    fn nonzero(&self, counter: Counter) -> Option<Count> {
+        Some(self.get(counter)).filter(|count| *count > 0).map(Count::from)
     }
 
     pub fn surfaces(&self) -> SurfaceRequests {
         SurfaceRequests {
-            mcp: read(&self.mcp).into(),
-            cli: read(&self.cli).into(),
-            webui: read(&self.web).into(),
-            tray: read(&self.tray).into(),
-            unknown: read(&self.unknown).into(),
+            mcp: self.count(Counter::Mcp),
+            cli: self.count(Counter::Cli),
+            webui: self.count(Counter::WebUi),
+            tray: self.count(Counter::Tray),
+            unknown: self.count(Counter::OtherRest),
         }
     }
 
     pub fn builtin_tools(&self) -> BuiltinToolCalls {
         BuiltinToolCalls {
-            retrieve_tools: read(&self.retrieve_tools).into(),
-            call_tool_read: read(&self.read).into(),
-            call_tool_write: read(&self.write).into(),
-            call_tool_destructive: read(&self.destructive).into(),
-            upstream_servers: 0_u64.into(),
-            quarantine_security: 0_u64.into(),
+            retrieve_tools: self.count(Counter::RetrieveTools),
+            call_tool_read: self.count(Counter::CallToolRead),
+            call_tool_write: self.count(Counter::CallToolWrite),
+            call_tool_destructive: self.count(Counter::CallToolDestructive),
+            upstream_servers: self.count(Counter::UpstreamServers),
+            quarantine_security: self.count(Counter::QuarantineSecurity),
+            // This core has no such tool.
             code_execution: 0_u64.into(),
         }
     }
 
     pub fn upstream_calls(&self) -> u64 {
-        read(&self.upstream)
+        self.get(Counter::UpstreamCalls)
     }
 
-    /// Begins anew, after a heartbeat was accepted or when telemetry is switched off.
-    pub fn reset(&self) {
-        for count in [
-            &self.mcp,
-            &self.cli,
-            &self.web,
-            &self.tray,
-            &self.unknown,
-            &self.retrieve_tools,
-            &self.read,
-            &self.write,
-            &self.destructive,
-            &self.upstream,
-            &self.oauth_refresh_failed,
-            &self.oauth_token_expired,
-        ] {
-            count.store(0, Ordering::Relaxed);
+    pub fn errors(&self) -> ErrorCategoryCounts {
+        ErrorCategoryCounts {
+            oauth_refresh_failed: self.nonzero(Counter::OauthRefreshFailed),
+            oauth_token_expired: self.nonzero(Counter::OauthTokenExpired),
+            upstream_connect_timeout: self.nonzero(Counter::UpstreamConnectTimeout),
+            upstream_connect_refused: self.nonzero(Counter::UpstreamConnectRefused),
+            upstream_handshake_failed: self.nonzero(Counter::UpstreamHandshakeFailed),
+            tool_quarantine_blocked: self.nonzero(Counter::ToolQuarantineBlocked),
+            config_reload_failed: self.nonzero(Counter::ConfigReloadFailed),
         }
     }
 }
 
-fn raise(count: &AtomicU64) {
-    count.fetch_add(1, Ordering::Relaxed);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn read(count: &AtomicU64) -> u64 {
-    count.load(Ordering::Relaxed)
-}
+    #[test]
+    fn what_is_counted_while_a_report_is_sent_stays_for_the_next() {
+        let counts = UsageCounts::default();
+        counts.add(Counter::Mcp);
+        counts.add(Counter::UpstreamServers);
+        let reported = counts.usage();
+        counts.add(Counter::Mcp);
+        counts.subtract(&reported);
+        let left = counts.usage();
+        assert_eq!((left.get(Counter::Mcp), left.get(Counter::UpstreamServers)), (1, 0));
+        counts.clear();
+        assert_eq!(counts.usage(), Usage::default());
+    }
 
-/// A count that is left out while it is zero.
-fn some(count: &AtomicU64) -> Option<Count> {
-    Some(read(count)).filter(|count| *count > 0).map(Count::from)
+    #[test]
+    fn every_counter_reaches_the_report() {
+        let report = |counter: Counter| {
+            let counts = UsageCounts::default();
+            counts.add(counter);
+            let usage = counts.usage();
+            let parts = (usage.surfaces(), usage.builtin_tools(), usage.upstream_calls(), usage.errors());
+            serde_json::to_string(&parts).unwrap()
+        };
+        let none = UsageCounts::default().usage();
+        let nothing =
+            serde_json::to_string(&(none.surfaces(), none.builtin_tools(), none.upstream_calls(), none.errors()))
+                .unwrap();
+        let all = [
+            Counter::Mcp,
+            Counter::Cli,
+            Counter::WebUi,
+            Counter::Tray,
+            Counter::OtherRest,
+            Counter::RetrieveTools,
+            Counter::CallToolRead,
+            Counter::CallToolWrite,
+            Counter::CallToolDestructive,
+            Counter::UpstreamServers,
+            Counter::QuarantineSecurity,
+            Counter::UpstreamCalls,
+            Counter::OauthRefreshFailed,
+            Counter::OauthTokenExpired,
+            Counter::UpstreamConnectTimeout,
+            Counter::UpstreamConnectRefused,
+            Counter::UpstreamHandshakeFailed,
+            Counter::ToolQuarantineBlocked,
+            Counter::ConfigReloadFailed,
+        ];
+        assert_eq!(all.len(), COUNTERS);
+        let seen: std::collections::BTreeSet<String> = all.into_iter().map(report).collect();
+        assert!(seen.len() == COUNTERS && !seen.contains(&nothing));
+    }
+
+    #[test]
+    fn a_rest_request_is_counted_for_its_client() {
+        let counts = UsageCounts::default();
+        for client in [Some("tray/1.0.0"), Some("CLI/1"), Some("webui"), Some("curl/8"), None] {
+            counts.add_rest_request(client);
+        }
+        let usage = counts.usage();
+        assert_eq!(
+            (
+                usage.get(Counter::Tray),
+                usage.get(Counter::Cli),
+                usage.get(Counter::WebUi),
+                usage.get(Counter::OtherRest)
+            ),
+            (1, 1, 1, 2)
+        );
+    }
 }

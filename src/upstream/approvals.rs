@@ -1,56 +1,63 @@
-//! Which tools a person has let in, by what they say of themselves: a tool that is new or has changed waits.
+//! Which tools are approved, by a fingerprint of their definitions: a new or changed tool needs approval.
 //!
-//! The tools a server has when it is first let in are let in with it. From then on a changed word in a description,
-//! a schema or an annotation holds the tool back until a person approves it.
+//! Approving a server approves the tools it has then. From then on any change in a description, a schema or an annotation holds the
+//! tool back until a person approves it.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::os::block_in_place::block_in_place;
 use crate::os::files;
+use crate::os::sync::lock;
 
-/// What has been approved, in a file of the instance root.
+/// The approved tools, kept in a file of the data directory.
 pub struct Approvals {
     path: PathBuf,
     approved: Mutex<Approved>,
+    /// Held while the file is written, which may take long: never together with `approved` except for a moment.
+    writing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Approved {
     servers: BTreeMap<String, BTreeMap<String, ToolFingerprint>>,
-    /// The file was there and could not be read: nobody knows what was approved, so no server is new.
+    /// The file could not be read. Any server may have been in it, so none counts as new.
     lost: bool,
 }
 
-/// What a tool says of itself, short enough to keep for every tool: two equal prints are the same tool.
+/// A tool's definition in short: tools with equal fingerprints are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolFingerprint {
     pub description: String,
     input_schema: String,
     output_schema: String,
     annotations: String,
+    /// Icons, `_meta` and whatever else the definition holds; empty if there is nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    extras: String,
 }
 
-/// A tool that waits for approval.
+/// A tool that needs approval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingTool {
     pub tool: Tool,
     pub fingerprint: ToolFingerprint,
-    /// What was approved under this name; `None` for a new tool.
+    /// The approved version of this name; `None` for a new tool.
     pub before: Option<ToolFingerprint>,
 }
 
-/// Largest file that is read: some tens of thousands of tools.
+/// Largest file that is read: tens of thousands of tools.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 impl ToolFingerprint {
-    /// The print of a tool.
+    /// The fingerprint of a tool.
     pub fn of(tool: &Tool) -> ToolFingerprint {
         ToolFingerprint {
             description: tool.description.as_deref().unwrap_or_default().to_owned(),
@@ -60,28 +67,30 @@ impl ToolFingerprint {
                 None => write_sorted(&Value::Null, into),
             }),
             annotations: hash(&(&tool.title, &tool.annotations)),
+            extras: extras(tool),
         }
     }
 
-    /// SHA-256 over name and print.
+    /// SHA-256 over name and fingerprint.
     pub fn hash(&self, name: &str) -> String {
         hash(&(name, self))
     }
 
-    /// The parts that differ from `before`, in the words of the protocol.
+    /// The parts that differ from `before`, by their names in the protocol.
     pub fn differences(&self, before: &ToolFingerprint) -> Vec<&'static str> {
         let parts = [
             ("description", self.description != before.description),
             ("inputSchema", self.input_schema != before.input_schema),
             ("outputSchema", self.output_schema != before.output_schema),
             ("annotations", self.annotations != before.annotations),
+            ("icons or _meta", self.extras != before.extras),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
     }
 }
 
 impl Approvals {
-    /// The approvals kept in this file. One that cannot be read approves nothing.
+    /// Loads this file. If it cannot be read, nothing is approved.
     pub fn load(path: &Path) -> Approvals {
         let approved = match files::read_bounded(path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
@@ -91,7 +100,7 @@ impl Approvals {
         let approved = match approved {
             Ok(servers) => Approved { servers, lost: false },
             Err(error) => {
-                tracing::error!("`{}`: {error}; every tool waits for approval again", path.display());
+                tracing::error!("could not read `{}`: {error}; every tool needs approval again", path.display());
                 Approved {
                     lost: true,
                     ..Approved::default()
@@ -101,60 +110,107 @@ impl Approvals {
         Approvals {
             path: path.to_path_buf(),
             approved: Mutex::new(approved),
+            writing: Mutex::default(),
         }
     }
 
-    /// Parts the tools of a server that may be used from those that wait.
+    /// Separates the approved tools of a server from those that need approval.
     pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<PendingTool>) {
-        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut approved = lock(&self.approved);
         if !approved.lost && !approved.servers.contains_key(server) {
-            let prints = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
-            approved.servers.insert(server.to_owned(), prints);
-            if let Err(error) = self.save(&approved) {
-                tracing::error!("`{}` cannot be written: {error}", self.path.display());
-            }
+            let known = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
+            approved.servers.insert(server.to_owned(), known);
+            drop(approved);
+            self.save_current();
             return (tools, Vec::new());
         }
         let known = approved.servers.get(server);
-        let (mut open, mut held) = (Vec::new(), Vec::new());
+        let (mut open, mut pending) = (Vec::new(), Vec::new());
         for tool in tools {
             let fingerprint = ToolFingerprint::of(&tool);
             let before = known.and_then(|known| known.get(tool.name.as_ref())).cloned();
             if before.as_ref() == Some(&fingerprint) {
                 open.push(tool);
             } else {
-                held.push(PendingTool {
+                pending.push(PendingTool {
                     tool,
                     fingerprint,
                     before,
                 });
             }
         }
-        (open, held)
+        (open, pending)
     }
 
-    /// The tools of a server that were approved, each with its description of then.
+    /// The approved tools of a server, each with its approved description.
     pub fn known(&self, server: &str) -> Vec<(String, String)> {
-        let approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let approved = lock(&self.approved);
         let known = approved.servers.get(server).into_iter().flatten();
-        known.map(|(name, print)| (name.clone(), print.description.clone())).collect()
+        known.map(|(name, fingerprint)| (name.clone(), fingerprint.description.clone())).collect()
     }
 
-    /// Approves these tools as they are now.
+    /// Approves these tools as they are now. Waits for the disk, while other tasks go on.
     ///
     /// # Errors
-    /// The file cannot be written; nothing is approved then.
+    /// The file could not be written; nothing is approved then.
     pub fn approve(&self, server: &str, tools: &[PendingTool]) -> io::Result<()> {
-        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = approved.servers.clone();
-        let prints = approved.servers.entry(server.to_owned()).or_default();
-        prints.extend(tools.iter().map(|held| (held.tool.name.to_string(), held.fingerprint.clone())));
-        self.save(&approved).inspect_err(|_| approved.servers = before)
+        block_in_place(|| {
+            let _writing = lock(&self.writing);
+            let mut servers = lock(&self.approved).servers.clone();
+            let known = servers.entry(server.to_owned()).or_default();
+            known.extend(tools.iter().map(|pending| (pending.tool.name.to_string(), pending.fingerprint.clone())));
+            self.save(&servers)?;
+            let mut approved = lock(&self.approved);
+            // A server that was listed for the first time meanwhile is kept.
+            for (name, known) in std::mem::take(&mut approved.servers) {
+                servers.entry(name).or_insert(known);
+            }
+            approved.servers = servers;
+            Ok(())
+        })
     }
 
-    fn save(&self, approved: &Approved) -> io::Result<()> {
-        files::replace_private(&self.path, &serde_json::to_vec(&approved.servers)?)
+    /// Writes what is approved now. A failure costs another approval after the next start.
+    fn save_current(&self) {
+        block_in_place(|| {
+            let _writing = lock(&self.writing);
+            let servers = lock(&self.approved).servers.clone();
+            if let Err(error) = self.save(&servers) {
+                tracing::error!("could not write `{}`: {error}", self.path.display());
+            }
+        });
     }
+
+    fn save(&self, servers: &BTreeMap<String, BTreeMap<String, ToolFingerprint>>) -> io::Result<()> {
+        files::replace_private(&self.path, &serde_json::to_vec(servers)?)
+    }
+}
+
+/// SHA-256 of the parts of a definition that have no field of their own in [`ToolFingerprint`].
+fn extras(tool: &Tool) -> String {
+    let Ok(Value::Object(mut parts)) = serde_json::to_value(tool) else {
+        return String::new();
+    };
+    for key in [
+        "name",
+        "title",
+        "description",
+        "inputSchema",
+        "outputSchema",
+        "annotations",
+    ] {
+        parts.remove(key);
+    }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        hash_of(|into| write_sorted_fields(&parts, into))
+    }
+}
+
+/// SHA-256 of a value as JSON with sorted keys, in hexadecimal digits.
+pub fn fingerprint(value: &impl Serialize) -> String {
+    hash(value)
 }
 
 /// SHA-256 of a value as JSON with sorted keys.
@@ -163,7 +219,7 @@ fn hash(value: &impl Serialize) -> String {
     hash_of(|into| write_sorted(&value, into))
 }
 
-/// SHA-256 of what is written, in hexadecimal digits.
+/// SHA-256 of the written bytes, in hexadecimal digits.
 fn hash_of(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut written = Vec::new();
     write(&mut written);
@@ -198,7 +254,7 @@ fn write_sorted_fields(fields: &Map<String, Value>, into: &mut Vec<u8>) {
 }
 
 fn write_plain(value: &(impl Serialize + ?Sized), into: &mut Vec<u8>) {
-    // Writing to memory does not fail, nor does writing texts and numbers.
+    // Neither writing to memory nor serializing strings and numbers fails.
     let _ = serde_json::to_writer(into, value);
 }
 
@@ -211,25 +267,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_or_changed_waits_and_is_remembered() {
+    fn a_new_or_changed_tool_needs_approval_across_restarts() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         let approvals = Approvals::load(&path);
         assert_eq!(approvals.part("s", vec![tool("a", "one")]).1, []);
         let now = vec![tool("a", "two"), tool("b", "new")];
         let approvals = Approvals::load(&path);
-        let (open, held) = approvals.part("s", now.clone());
+        let (open, pending) = approvals.part("s", now.clone());
         assert!(open.is_empty());
-        assert_eq!(held[0].before.as_ref().unwrap().description, "one");
-        assert_eq!(held[0].fingerprint.differences(held[0].before.as_ref().unwrap()), ["description"]);
-        assert_eq!(held[1].before, None);
-        approvals.approve("s", &held[..1]).unwrap();
-        let (open, held) = Approvals::load(&path).part("s", now);
-        assert_eq!((open[0].name.as_ref(), held[0].tool.name.as_ref()), ("a", "b"));
+        assert_eq!(pending[0].before.as_ref().unwrap().description, "one");
+        assert_eq!(pending[0].fingerprint.differences(pending[0].before.as_ref().unwrap()), ["description"]);
+        assert_eq!(pending[1].before, None);
+        approvals.approve("s", &pending[..1]).unwrap();
+        let (open, pending) = Approvals::load(&path).part("s", now);
+        assert_eq!((open[0].name.as_ref(), pending[0].tool.name.as_ref()), ("a", "b"));
     }
 
     #[test]
-    fn the_order_of_keys_is_nothing_and_the_hash_is_that_of_compact_json() {
+    fn the_hash_ignores_the_order_of_keys_and_is_that_of_compact_json() {
         let text = r#"{"b": [1, {"z": null, "a": "\u00e9\n"}, [], {}], "a": {"y": 1.5e300, "x": -0.0}, "": true}"#;
         let value: Value = serde_json::from_str(text).unwrap();
         let mut sorted = value.clone();
@@ -237,8 +293,8 @@ mod tests {
         let mut written = Vec::new();
         write_sorted(&value, &mut written);
         assert_eq!(String::from_utf8(written).unwrap(), sorted.to_string());
-        let of_null = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b";
-        assert_eq!(hash(&Value::Null), of_null);
+        let null_hash = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b";
+        assert_eq!(hash(&Value::Null), null_hash);
     }
 
     #[test]
@@ -246,7 +302,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         std::fs::write(&path, "{").unwrap();
-        let (open, held) = Approvals::load(&path).part("s", vec![tool("a", "one")]);
-        assert_eq!((open.len(), held.len()), (0, 1));
+        let (open, pending) = Approvals::load(&path).part("s", vec![tool("a", "one")]);
+        assert_eq!((open.len(), pending.len()), (0, 1));
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::Tool;
-use rmcp::service::{ClientServiceExt, RoleClient, RunningService};
-use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::service::{ClientInitializeError, ClientServiceExt, RoleClient, RunningService};
 use rmcp::transport::auth::AuthorizationManager;
 use tokio::sync::{Notify, oneshot};
 
@@ -17,32 +16,35 @@ use crate::upstream::oauth;
 use crate::upstream::process::{Process, Spawned, spawn};
 use crate::upstream::server_handles::ServerHandles;
 use crate::upstream::session::client_handler::Client;
+use crate::upstream::session::in_flight::SharedInFlight;
 use crate::upstream::session::protocol_version::Lifecycle;
 use crate::upstream::session::router::RoutingTransport;
-use crate::upstream::transport::oversized_line::OversizedLines;
-use crate::upstream::transport::stdio::{self, SharedInFlight, StdioFastPath};
+use crate::upstream::snapshot::Attempt;
+use crate::upstream::start_error;
+use crate::upstream::stderr_tail::StderrTail;
+use crate::upstream::transport::stdio::{self, StdioFastPath};
 use crate::upstream::transport::{http, http_error, legacy_sse};
 
-/// A first start may download a package: pitfalls of shorter limits are many and of longer ones none.
+/// How long a program may take to answer `initialize`: a first start may download a package.
 const FIRST_START: Duration = Duration::from_secs(180);
-/// How long a server whose streams closed may take to be gone; a container engine tidies up first.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
-/// A server that runs already answers sooner.
+/// How long a server that already runs may take.
 pub const FIRST_ANSWER: Duration = Duration::from_secs(30);
 
+/// An open session.
 pub struct Session {
     pub protocol: Protocol,
     pub service: RunningService<RoleClient, Client>,
-    /// None for a server that is reached over HTTP.
+    /// `None` for a server over HTTP.
     pub process: Option<Process>,
-    /// Tells the end of a server that is reached over HTTP, where that can be told.
+    /// Receives the reason when the stream of a server over legacy SSE ends.
     pub end: Option<oneshot::Receiver<String>>,
-    pub shortcut: Option<StdioFastPath>,
+    pub fast_path: Option<StdioFastPath>,
     pub tools: Vec<Tool>,
     pub changed: Arc<Notify>,
 }
 
 impl Session {
+    /// Name and version that the server gives itself.
     pub fn identity(&self) -> Option<(String, String)> {
         let info = self.service.peer().peer_info()?;
         let server = info.server_info.as_ref()?;
@@ -50,20 +52,23 @@ impl Session {
     }
 }
 
+/// Opens a session: with `initialize`, then by protocol 2026-07-28, then over legacy SSE.
+///
+/// # Errors
+/// That of the first attempt, which says most about the server.
 pub async fn connect(config: &ServerConfig, log: &Path, handles: &ServerHandles) -> Result<Session, ConnectError> {
-    // What was wrong at first says more than what comes of the other ways.
-    let error = match open(config, log, handles, Lifecycle::Before).await {
+    let error = match open(config, log, handles, Lifecycle::Initialize).await {
         Err(ConnectError::NoInitialize(error)) => error,
         opened => return opened,
     };
-    tracing::info!(server = config.name, "it knows no `initialize`; it may be of 2026-07-28");
-    match open(config, log, handles, Lifecycle::Newest).await {
+    tracing::info!(server = config.name, "`initialize` rejected; retrying with protocol 2026-07-28");
+    match open(config, log, handles, Lifecycle::Discover).await {
         Err(ConnectError::Failed(_) | ConnectError::NoInitialize(_) | ConnectError::Locked(_)) => {}
         opened => return opened,
     }
-    let Some(older) = config.over_sse() else { return Err(ConnectError::Failed(error)) };
-    tracing::info!(server = config.name, "it may be of the older HTTP+SSE kind");
-    match open(&older, log, handles, Lifecycle::Before).await {
+    let Some(legacy) = config.over_sse() else { return Err(ConnectError::Failed(error)) };
+    tracing::info!(server = config.name, "retrying over legacy HTTP+SSE");
+    match open(&legacy, log, handles, Lifecycle::Initialize).await {
         Err(ConnectError::Failed(_) | ConnectError::NoInitialize(_) | ConnectError::Locked(_)) => {
             Err(ConnectError::Failed(error))
         }
@@ -75,60 +80,57 @@ async fn open(
     config: &ServerConfig,
     log: &Path,
     handles: &ServerHandles,
-    revision: Lifecycle,
+    lifecycle: Lifecycle,
 ) -> Result<Session, ConnectError> {
     let changed = Arc::new(Notify::new());
     let client = Client {
         changed: changed.clone(),
     };
-    let protocol = config.effective_protocol();
-    let (outcome, process, shortcut) = match protocol {
+    let session = |(service, tools): Opened| Session {
+        protocol: config.effective_protocol(),
+        service,
+        process: None,
+        end: None,
+        fast_path: None,
+        tools,
+        changed,
+    };
+    match config.effective_protocol() {
         Protocol::Stdio => {
-            let (outcome, process, shortcut) = start(config, log, handles, client, revision).await?;
-            // It writes what only the revisions of before read.
-            let outcome = outcome.map(|opened| (opened, None));
-            (outcome, Some(process), Some(shortcut).filter(|_| revision == Lifecycle::Before))
+            let (opened, process, fast_path) = start(config, log, handles, client, lifecycle).await?;
+            Ok(Session {
+                process: Some(process),
+                // The fast path writes what only the protocols with `initialize` know.
+                fast_path: Some(fast_path).filter(|_| lifecycle == Lifecycle::Initialize),
+                ..session(opened)
+            })
         }
         Protocol::Sse => {
-            let outcome = reach_older(config, client, handles).await;
-            (outcome.map(|(opened, end)| (opened, Some(end))), None, None)
+            let (opened, end) = reach_legacy(config, client, handles).await?;
+            Ok(Session {
+                end: Some(end),
+                ..session(opened)
+            })
         }
-        _ => (reach(config, client, handles, revision).await.map(|opened| (opened, None)), None, None),
-    };
-    match outcome {
-        Ok(((service, tools), end)) => Ok(Session {
-            protocol,
-            service,
-            process,
-            end,
-            shortcut,
-            tools,
-            changed,
-        }),
-        Err(trouble) => match (trouble, process) {
-            (ConnectError::Failed(error), Some(process)) => {
-                process.end().await;
-                Err(format!("{error}; its own words are in `{}`", log.display()).into())
-            }
-            (ConnectError::NoInitialize(error), Some(process)) => {
-                process.end().await;
-                Err(ConnectError::NoInitialize(format!("{error}; its own words are in `{}`", log.display())))
-            }
-            (trouble, _) => Err(trouble),
-        },
+        _ => reach(config, client, handles, lifecycle).await.map(session),
     }
 }
 
 type Opened = (RunningService<RoleClient, Client>, Vec<Tool>);
 
-/// Starts a server's process and speaks to its streams.
+/// Starts a server's process and opens a session over its streams. A process without a session is ended.
 async fn start(
     config: &ServerConfig,
     log: &Path,
     handles: &ServerHandles,
     client: Client,
-    revision: Lifecycle,
-) -> Result<(Result<Opened, ConnectError>, Process, StdioFastPath), String> {
+    lifecycle: Lifecycle,
+) -> Result<(Opened, Process, StdioFastPath), ConnectError> {
+    let checked = config.clone();
+    let reason = tokio::task::spawn_blocking(move || start_error::precheck(&checked)).await.unwrap_or_default();
+    if let Some(reason) = reason {
+        return Err(reason.into());
+    }
     let launch = handles.isolator.prepare(config, log).await?;
     handles.state.send_modify(|state| state.isolation = Some(launch.choice.clone()));
     let Spawned {
@@ -136,32 +138,63 @@ async fn start(
         stdout,
         stdin,
     } = spawn(&config.name, launch, log)?;
+    let limit = config.init_timeout.unwrap_or(FIRST_START);
+    let attempt = Attempt::new(limit, process.stderr().clone());
+    handles.state.send_modify(|state| state.attempt = Some(attempt));
     let in_flight = SharedInFlight::default();
-    let (shortcut, output, input) = stdio::open(stdout, stdin, in_flight.clone());
-    let transport = AsyncRwTransport::new(OversizedLines::new(output), input);
-    let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.news.clone());
+    let (fast_path, transport) = stdio::open(&config.name, stdout, stdin, in_flight.clone());
+    let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
     let attempt = async {
-        let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
-        let service = service.map_err(|error| {
-            revision.refused(&error, ConnectError::Failed(format!("it did not initialise: {error}")))
+        let service = client.serve_with_lifecycle(transport, lifecycle.mode()).await.map_err(|error| {
+            let explained = not_initialized(&error);
+            lifecycle.classify(&error, explained.into())
         })?;
-        let short = Some(&shortcut).filter(|_| revision == Lifecycle::Before);
-        let tools = list_tools(service.peer(), short, &config.name).await?;
+        let fast = Some(&fast_path).filter(|_| lifecycle == Lifecycle::Initialize);
+        let tools = list_tools(service.peer(), fast, &config.name).await?;
         Ok((service, tools))
     };
-    let outcome = tokio::select! {
-        outcome = in_time(config.init_timeout.unwrap_or(FIRST_START), attempt) => outcome,
-        status = process.ended() => Err(format!("it ended before it was ready ({status})").into()),
+    let opened = tokio::select! {
+        opened = in_time(limit, attempt) => opened,
+        status = process.ended() => Err(format!("the server exited during startup ({status})").into()),
     };
-    // Its streams close before it is gone; how it ended says more than that they closed.
-    let outcome = match outcome {
-        Err(ConnectError::Failed(error)) => Err(match tokio::time::timeout(LAST_MOMENT, process.ended()).await {
-            Ok(status) => format!("it ended before it was ready ({status})").into(),
-            Err(_) => ConnectError::Failed(error),
-        }),
-        outcome => outcome,
+    match opened {
+        Ok(opened) => Ok((opened, process, fast_path)),
+        Err(error) => {
+            let stderr = process.stderr().clone();
+            let status = process.end().await;
+            Err(with_stderr(error, &status, &stderr))
+        }
+    }
+}
+
+/// A closed connection usually means that the program has exited: its exit status says more.
+fn with_stderr(error: ConnectError, status: &str, stderr: &StderrTail) -> ConnectError {
+    let explain = |error: String| {
+        let error = if error == CLOSED && !status.is_empty() { format!("{EXITED} ({status})") } else { error };
+        stderr.explain(&error)
     };
-    Ok((outcome, process, shortcut))
+    match error {
+        ConnectError::Failed(error) => ConnectError::Failed(explain(error)),
+        ConnectError::NoInitialize(error) => ConnectError::NoInitialize(explain(error)),
+        other => other,
+    }
+}
+
+/// Characters of an unexpected answer that are shown.
+const LONGEST_REASON: usize = 200;
+const CLOSED: &str = "the server closed its output during startup";
+const EXITED: &str = "the server exited during startup";
+
+fn not_initialized(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::ConnectionClosed(_) => CLOSED.to_owned(),
+        ClientInitializeError::TransportError { .. } => CLOSED.to_owned(),
+        ClientInitializeError::JsonRpcError(error) => format!("the server rejected `initialize`: {}", error.message),
+        other => {
+            let text: String = other.to_string().chars().take(LONGEST_REASON).collect();
+            format!("the server did not answer `initialize` like an MCP server: {text}")
+        }
+    }
 }
 
 /// Opens a session with a server over HTTP.
@@ -169,49 +202,56 @@ async fn reach(
     config: &ServerConfig,
     client: Client,
     handles: &ServerHandles,
-    revision: Lifecycle,
+    lifecycle: Lifecycle,
 ) -> Result<Opened, ConnectError> {
+    let limit = config.init_timeout.unwrap_or(FIRST_ANSWER);
+    handles.state.send_modify(|state| state.attempt = Some(Attempt::new(limit, StderrTail::default())));
     let attempt = async {
-        let (way, manager) = way(config, handles).await?;
-        let transport = http::transport(config, way, manager);
-        let transport = RoutingTransport::new(transport, &config.name, SharedInFlight::default(), handles.news.clone());
-        let service = client.serve_with_lifecycle(transport, revision.lifecycle()).await;
-        let service = service.map_err(|error| revision.refused(&error, http_error::not_opened(config, &error)))?;
+        let (http_client, manager) = http_client(config, handles).await?;
+        let transport = http::transport(config, http_client, manager);
+        let in_flight = SharedInFlight::default();
+        let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
+        let service = client.serve_with_lifecycle(transport, lifecycle.mode()).await;
+        let service = service.map_err(|error| lifecycle.classify(&error, http_error::not_opened(config, &error)))?;
         let tools = list_tools(service.peer(), None, &config.name).await?;
         Ok((service, tools))
     };
-    in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
+    in_time(limit, attempt).await
 }
 
-/// Opens a session with a server over the older HTTP+SSE; with it comes the place where the end of its stream is told.
-async fn reach_older(
+/// Opens a session with a server over legacy HTTP+SSE; returns also where the end of its stream is reported.
+async fn reach_legacy(
     config: &ServerConfig,
     client: Client,
     handles: &ServerHandles,
 ) -> Result<(Opened, oneshot::Receiver<String>), ConnectError> {
+    let limit = config.init_timeout.unwrap_or(FIRST_ANSWER);
+    handles.state.send_modify(|state| state.attempt = Some(Attempt::new(limit, StderrTail::default())));
     let attempt = async {
-        let (way, manager) = way(config, handles).await?;
-        let (transport, end) =
-            legacy_sse::open(config, way, manager).await.map_err(|error| http_error::explained(config, &error))?;
-        let transport = RoutingTransport::new(transport, &config.name, SharedInFlight::default(), handles.news.clone());
-        // The revision without `initialize` does not know this transport.
-        let service = client.serve_with_lifecycle(transport, Lifecycle::Before.lifecycle()).await;
+        let (http_client, manager) = http_client(config, handles).await?;
+        let (transport, end) = legacy_sse::open(config, http_client, manager)
+            .await
+            .map_err(|error| http_error::explained(config, &error))?;
+        let in_flight = SharedInFlight::default();
+        let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
+        // The protocol without `initialize` does not have this transport.
+        let service = client.serve_with_lifecycle(transport, Lifecycle::Initialize.mode()).await;
         let service = service.map_err(|error| http_error::not_opened(config, &error))?;
         let tools = list_tools(service.peer(), None, &config.name).await?;
         Ok(((service, tools), end))
     };
-    in_time(config.init_timeout.unwrap_or(FIRST_ANSWER), attempt).await
+    in_time(limit, attempt).await
 }
 
-/// What speaks HTTP with a server, and what puts the token of whoever signed in into requests.
-async fn way(
+/// The HTTP client for a server, and what adds the token of the signed-in user to its requests.
+async fn http_client(
     config: &ServerConfig,
     handles: &ServerHandles,
 ) -> Result<(reqwest::Client, AuthorizationManager), ConnectError> {
-    let way = http::client(config)?;
+    let client = http::client(config)?;
     let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
     handles.state.send_modify(|state| state.sign_in.provider = provider);
-    Ok((way, manager))
+    Ok((client, manager))
 }
 
 async fn in_time<T>(
@@ -219,5 +259,23 @@ async fn in_time<T>(
     attempt: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {
     let outcome = tokio::time::timeout(limit, attempt).await;
-    outcome.unwrap_or_else(|_| Err(format!("it did not initialise within {} s", limit.as_secs()).into()))
+    outcome.unwrap_or_else(|_| {
+        Err(format!("no reply to `initialize` within {} s (is this an MCP server?)", limit.as_secs()).into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_exits_is_explained_by_its_status_and_its_last_output() {
+        let stderr = StderrTail::default();
+        stderr.push(b"KeyError: 'API_TOKEN'\n");
+        let error = with_stderr(ConnectError::Failed(CLOSED.to_owned()), "exit status: 1", &stderr);
+        let expected = "the server exited during startup (exit status: 1): KeyError: 'API_TOKEN'";
+        assert_eq!(error, ConnectError::Failed(expected.to_owned()));
+        let locked = ConnectError::Locked("x".to_owned());
+        assert_eq!(with_stderr(locked.clone(), "exit status: 1", &stderr), locked);
+    }
 }

@@ -1,20 +1,19 @@
 //! Why a session was not opened, or ended.
 
-/// Why a session was not opened or ended.
+/// Why a session was not opened, or ended. Texts are for a person.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConnectError {
-    /// In words.
     Failed(String),
-    /// It answered, and knows no `initialize`.
+    /// The server answered, but rejected `initialize`.
     NoInitialize(String),
-    /// In words: a person has to unlock the keychain.
+    /// A person has to unlock the keychain.
     Locked(String),
-    /// A person has to sign in; with what the server said of it.
+    /// A person has to sign in. Holds the `WWW-Authenticate` value, if the server sent one.
     SignIn(Option<String>),
 }
 
 impl From<String> for ConnectError {
-    fn from(words: String) -> ConnectError {
-        ConnectError::Failed(words)
+    fn from(text: String) -> ConnectError {
+        ConnectError::Failed(text)
     }
 }

@@ -4,26 +4,28 @@ use std::time::Duration;
 
 use rmcp::service::ServiceError;
 
-/// Why a tool was not called, or gave no result.
+/// Why a tool was not called, or returned no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    #[error("no server is called `{server}`; there are: {known}")]
+    #[error("no server is named `{server}`; configured servers: {known}")]
     UnknownServer { server: String, known: String },
-    #[error("server `{0}` is disabled: a person can enable it in MCPProxy")]
+    #[error("server `{0}` is disabled; the user can enable it in MCPProxy")]
     Disabled(String),
-    #[error("server `{0}` waits for a person's approval in MCPProxy; its tools cannot be called until then")]
+    #[error("server `{0}` needs approval: the user must approve it in MCPProxy before its tools can be called")]
     Quarantined(String),
-    #[error("server `{0}` needs a person to sign in: from MCPProxy's menu, or with `mcpproxy upstream login {0}`")]
+    #[error(
+        "server `{0}` requires sign-in: the user can sign in from the MCPProxy menu or with `mcpproxy upstream login {0}`"
+    )]
     SignInNeeded(String),
-    #[error("server `{0}` is starting: try again in a moment")]
+    #[error("server `{0}` is starting; retry in a moment")]
     Connecting(String),
     #[error("server `{server}` is not connected: {reason}")]
     NotConnected { server: String, reason: String },
-    #[error("server `{server}` has no tool `{tool}`: use retrieve_tools to find the right name")]
+    #[error("server `{server}` has no tool `{tool}`; find the right name with retrieve_tools")]
     UnknownTool { server: String, tool: String },
     #[error(
-        "tool `{tool}` of server `{server}` is {}, and waits for a person's approval in MCPProxy",
-        if *changed { "not what was approved: it has changed" } else { "new" }
+        "tool `{tool}` of server `{server}` {} and needs approval by the user in MCPProxy",
+        if *changed { "has changed since it was approved" } else { "is new" }
     )]
     PendingTool {
         server: String,
@@ -31,17 +33,17 @@ pub enum CallError {
         changed: bool,
     },
     #[error(
-        "tool `{tool}` of server `{server}` is switched off: a person can switch it on with `mcpproxy tools enable {server}:{tool}`"
+        "tool `{tool}` of server `{server}` is disabled; the user can enable it with `mcpproxy tools enable {server}:{tool}`"
     )]
     SwitchedOff { server: String, tool: String },
     #[error("server `{server}` did not answer within {} s", limit.as_secs())]
     Timeout { server: String, limit: Duration },
-    #[error("server `{server}` ended during the call; it is being started again")]
+    #[error("server `{server}` ended during the call and is restarting")]
     Ended { server: String },
-    /// The server's own JSON-RPC error, as it is.
+    /// The server's own JSON-RPC error.
     #[error("{0}")]
     Upstream(rmcp::ErrorData),
-    /// The request cannot be sent on as it is: an error of ours, not of the server.
+    /// The request cannot be forwarded: an error of MCPProxy, not of the server.
     #[error("{0}")]
     Refused(rmcp::ErrorData),
     #[error("the call to server `{server}` failed: {error}")]
@@ -49,7 +51,12 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// Whether a person does not want the call to be made.
+    /// Whether the server or the tool needs approval.
+    pub fn needs_approval(&self) -> bool {
+        matches!(self, CallError::Quarantined(_) | CallError::PendingTool { .. })
+    }
+
+    /// Whether the user has blocked the call.
     pub fn is_blocked(&self) -> bool {
         matches!(
             self,
@@ -61,6 +68,7 @@ impl CallError {
     }
 }
 
+/// Why a request has no result although it was sent.
 pub fn not_answered(server: &str, error: ServiceError) -> CallError {
     match error {
         ServiceError::McpError(error) => CallError::Upstream(error),
@@ -71,10 +79,10 @@ pub fn not_answered(server: &str, error: ServiceError) -> CallError {
     }
 }
 
-/// Why no sign-in was begun.
+/// Why a sign-in did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    #[error("no server is called `{0}`: not found")]
+    #[error("no server is named `{0}`: not found")]
     UnknownServer(String),
     #[error("{0}")]
     NotPossible(String),
@@ -82,13 +90,17 @@ pub enum SignInError {
     Failed(String),
 }
 
-/// Why nothing was approved.
+/// Why an approval failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveError {
-    #[error("no server is called `{0}`")]
+    #[error("no server is named `{0}`")]
     UnknownServer(String),
-    #[error("server `{server}` has no tool `{tool}` now; a tool can be approved while its server is connected")]
+    #[error(
+        "server `{server}` has no tool `{tool}` at the moment; tools can be approved while their server is connected"
+    )]
     UnknownTool { server: String, tool: String },
-    #[error("the approval cannot be saved: {0}")]
+    #[error("{} of server `{server}` changed since it was shown: review it again", tools.join(", "))]
+    Changed { server: String, tools: Vec<String> },
+    #[error("could not save the approval: {0}")]
     Io(#[from] std::io::Error),
 }

@@ -1,4 +1,6 @@
-//! What a person should know about one server: its status, its health with the one thing to do, and its tools' approvals.
+//! Status, health and tool approvals of one server, for REST, models and the tray.
+
+use std::time::{Duration, Instant};
 
 use rmcp::model::Tool;
 use serde::Serialize;
@@ -7,6 +9,9 @@ use crate::upstream::approvals::{PendingTool, ToolFingerprint};
 use crate::upstream::sign_in_state::SignIn;
 use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::{first_line, shown};
+
+/// A start that takes longer is reported.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How well a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,7 +22,7 @@ pub enum Level {
     Unhealthy,
 }
 
-/// What helps a server that does not work.
+/// The one thing to do about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -150,7 +155,9 @@ impl Snapshot {
     /// Why the server does not work, for a person.
     pub fn last_error(&self) -> Option<String> {
         match &self.phase {
-            Phase::Failed(error) | Phase::Misconfigured(error) => Some(error.clone()),
+            Phase::Failed(error) => Some(self.with_attempts(error)),
+            Phase::Misconfigured(error) => Some(error.clone()),
+            Phase::Connecting => self.startup_trouble(Instant::now()),
             Phase::SignInNeeded(_) => Some(self.sign_in_needed()),
             Phase::MissingEnvVar(variable) => Some(format!(
                 "environment variable `{variable}` is not set, but the server's entry refers to it: set it where MCPProxy is \
@@ -158,6 +165,32 @@ impl Snapshot {
             )),
             _ => None,
         }
+    }
+
+    /// An error with the number of failed attempts, if there were several.
+    fn with_attempts(&self, error: &str) -> String {
+        if self.retries < 2 {
+            return error.to_owned();
+        }
+        let (first, rest) = error.split_at(error.find('\n').unwrap_or(error.len()));
+        format!("{first} ({} attempts failed; retrying){rest}", self.retries)
+    }
+
+    /// Why a starting server may not work: it does not answer, or the last attempt failed.
+    fn startup_trouble(&self, now: Instant) -> Option<String> {
+        if let Some(attempt) = &self.attempt {
+            let waited = now.saturating_duration_since(attempt.since);
+            if waited >= PATIENCE {
+                let error = format!(
+                    "no reply to `initialize` for {} s (attempt {}, gives up after {} s)",
+                    waited.as_secs(),
+                    self.retries + 1,
+                    attempt.limit.as_secs()
+                );
+                return Some(attempt.stderr.explain(&error));
+            }
+        }
+        self.last_failure.as_deref().map(|error| self.with_attempts(error))
     }
 
     fn sign_in_needed(&self) -> String {
@@ -176,20 +209,23 @@ impl Snapshot {
     pub fn health(&self) -> Health {
         let tools = self.tools().len();
         let (level, summary, action) = match &self.phase {
-            Phase::Connected(_) if !self.held().is_empty() => {
-                let summary = format!("Connected ({tools} tools, {} to approve)", self.held().len());
+            Phase::Connected(_) if !self.pending_tools().is_empty() => {
+                let summary = format!("Connected ({tools} tools, {} to approve)", self.pending_tools().len());
                 (Level::Degraded, summary, Some(Action::Approve))
             }
             Phase::Connected(_) if tools == 1 => (Level::Healthy, "Connected (1 tool)".to_owned(), None),
             Phase::Connected(_) => (Level::Healthy, format!("Connected ({tools} tools)"), None),
-            Phase::Connecting => (Level::Degraded, "Starting".to_owned(), None),
+            Phase::Connecting => match self.last_error() {
+                Some(error) => (Level::Degraded, format!("Starting: {}", first_line(&error)), Some(Action::Restart)),
+                None => (Level::Degraded, "Starting".to_owned(), None),
+            },
             Phase::Disabled => (Level::Healthy, "Disabled".to_owned(), Some(Action::Enable)),
             Phase::Quarantined => (Level::Healthy, "Needs approval".to_owned(), Some(Action::Approve)),
             Phase::SignInNeeded(_) if self.sign_in.address.is_some() => {
                 (Level::Degraded, "Waiting for you to sign in (browser)".to_owned(), Some(Action::Login))
             }
             Phase::SignInNeeded(_) => (Level::Unhealthy, "Sign-in needed".to_owned(), Some(Action::Login)),
-            Phase::Failed(error) => (Level::Unhealthy, first_line(error), Some(Action::Restart)),
+            Phase::Failed(error) => (Level::Unhealthy, first_line(&self.with_attempts(error)), Some(Action::Restart)),
             Phase::Misconfigured(error) => (Level::Unhealthy, first_line(error), Some(Action::Configure)),
             Phase::MissingEnvVar(variable) => {
                 (Level::Unhealthy, format!("`{variable}` is not set"), Some(Action::SetSecret))
@@ -215,9 +251,55 @@ impl Snapshot {
         let approved = self.tools().iter().map(ToolApproval::approved);
         let approved_off =
             off.into_iter().flat_map(|off| &off.approved).map(ToolApproval::approved).map(ToolApproval::disabled);
-        let pending = self.held().iter().map(ToolApproval::pending);
+        let pending = self.pending_tools().iter().map(ToolApproval::pending);
         let pending_off =
             off.into_iter().flat_map(|off| &off.pending).map(ToolApproval::pending).map(ToolApproval::disabled);
         approved.chain(approved_off).chain(pending).chain(pending_off).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::upstream::snapshot::Attempt;
+    use crate::upstream::stderr_tail::StderrTail;
+
+    fn starting() -> Snapshot {
+        Snapshot::new(Arc::new(ServerConfig::default()), Phase::Connecting)
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_reported_with_time_attempt_and_output() {
+        let mut server = starting();
+        let stderr = StderrTail::default();
+        let attempt = Attempt::new(Duration::from_secs(180), stderr.clone());
+        let since = attempt.since;
+        server.attempt = Some(attempt);
+        assert_eq!(server.startup_trouble(since + Duration::from_secs(9)), None);
+        let expected = "no reply to `initialize` for 35 s (attempt 1, gives up after 180 s)";
+        assert_eq!(server.startup_trouble(since + Duration::from_secs(35)).as_deref(), Some(expected));
+        stderr.push(b"downloading\n");
+        let explained = server.startup_trouble(since + Duration::from_secs(35)).unwrap();
+        assert_eq!(explained, format!("{expected}: downloading"));
+    }
+
+    #[test]
+    fn the_last_error_stays_visible_while_the_next_attempt_runs() {
+        let mut server = starting();
+        server.note_failure("exited (exit status: 1): KeyError\nIts last output:\n  x".to_owned());
+        server.note_failure("exited (exit status: 1): KeyError\nIts last output:\n  x".to_owned());
+        let failed = server.last_error().unwrap();
+        assert_eq!(failed.lines().next(), Some("exited (exit status: 1): KeyError (2 attempts failed; retrying)"));
+        server.phase = Phase::Connecting;
+        assert_eq!(server.last_error(), Some(failed));
+        let health = server.health();
+        assert!(
+            health.summary.starts_with("Starting: exited") && health.level == Level::Degraded,
+            "{}",
+            health.summary
+        );
     }
 }

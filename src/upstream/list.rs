@@ -1,52 +1,86 @@
-//! What a server has, asked for page by page.
+//! Lists what a server offers, page by page. One odd page or tool does not lose the others.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
 
-use rmcp::model::{PaginatedRequestParams, Tool};
+use rmcp::model::{ClientRequest, ListToolsRequest, PaginatedRequestParams, ServerResult, Tool};
 use rmcp::service::{Peer, RoleClient};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::memory;
 use crate::upstream::session::in_flight::Answer;
 use crate::upstream::transport::stdio::{Pending, StdioFastPath};
 
-/// Bytes of a list that has several pages: some hundred thousand tools. A server that goes on naming a further page must
-/// not fill the memory.
+/// Bytes of a list with several pages: some hundred thousand tools. A server that always names a further page must not fill the
+/// memory.
 const LARGEST: usize = 64 << 20;
+
+/// Pages of a list; a server may always name a further one without an item on it.
+const MOST_PAGES: usize = 2000;
 
 /// One page, and where the next begins.
 type Page<T> = (Vec<T>, Option<String>);
 
-/// The tools of a server, by the shortcut where there is one: the library reads a list several times as long.
+/// The tools of a server, on the fast path if there is one: the library takes several times as long to read a list.
 ///
 /// # Errors
-/// Why there is no list, in words.
+/// Why there is no list.
 pub async fn list_tools(
     peer: &Peer<RoleClient>,
-    shortcut: Option<&StdioFastPath>,
+    fast_path: Option<&StdioFastPath>,
     server: &str,
 ) -> Result<Vec<Tool>, String> {
     if peer.peer_info().is_some_and(|info| info.capabilities.tools.is_none()) {
         return Ok(Vec::new());
     }
     let page = |cursor: Option<String>| async move {
-        if let Some(asked) = shortcut.and_then(|shortcut| {
-            shortcut.ask(
-                "tools/list",
-                &After {
-                    cursor: cursor.as_deref(),
-                },
-            )
-        }) {
-            return short_page(asked, server).await;
+        let params = After {
+            cursor: cursor.as_deref(),
+        };
+        if let Some(pending) = fast_path.and_then(|fast_path| fast_path.ask("tools/list", &params)) {
+            return fast_page(pending, server).await;
         }
-        let page = peer.list_tools(Some(after(cursor))).await.map_err(|error| error.to_string())?;
-        Ok((page.tools, page.next_cursor))
+        library_page(peer, cursor, server).await
     };
-    all_pages(page).await.map_err(|error| format!("its tools cannot be listed: {error}"))
+    let listed = pages(page).await.map_err(|error| format!("could not list its tools: {error}"))?;
+    if let Some(reason) = listed.incomplete {
+        tracing::warn!(server, tools = listed.items.len(), "could not list all of its tools: {reason}");
+    }
+    Ok(without_duplicates(listed.items, server))
+}
+
+/// Leaves out tools whose name another tool has: calls and approvals go by name.
+fn without_duplicates(mut tools: Vec<Tool>, server: &str) -> Vec<Tool> {
+    let mut names = HashSet::with_capacity(tools.len());
+    tools.retain(|tool| {
+        let is_first = names.insert(tool.name.clone());
+        if !is_first {
+            tracing::warn!(server, tool = %tool.name, "left out a tool: another tool has the same name");
+        }
+        is_first
+    });
+    tools
+}
+
+async fn library_page(peer: &Peer<RoleClient>, cursor: Option<String>, server: &str) -> Result<Page<Tool>, String> {
+    let request = ListToolsRequest {
+        method: Default::default(),
+        params: Some(after(cursor)),
+        extensions: Default::default(),
+    };
+    let result =
+        peer.send_request(ClientRequest::ListToolsRequest(request)).await.map_err(|error| error.to_string())?;
+    match result {
+        ServerResult::ListToolsResult(page) => Ok((page.tools, page.next_cursor)),
+        // A page with a malformed tool is not what the library expects.
+        other => {
+            let page = to_raw_value(&other).map_err(|error| error.to_string())?;
+            block_in_place_if_large(page.get().len(), || read(page.get(), server))
+        }
+    }
 }
 
 /// The parameters of a request for the page at this cursor.
@@ -56,34 +90,65 @@ pub fn after(cursor: Option<String>) -> PaginatedRequestParams {
     params
 }
 
-/// Asks for page after page.
+/// A list, and why it is incomplete.
+#[derive(Debug)]
+struct Listed<T> {
+    items: Vec<T>,
+    incomplete: Option<String>,
+}
+
+/// Requests page after page. Returns what was listed if a later page fails, or the pages do not end.
 ///
 /// # Errors
-/// The first of a page; or that there is no end of them.
-pub async fn all_pages<T, F, E>(mut page: impl FnMut(Option<String>) -> F) -> Result<Vec<T>, String>
+/// The first page failed, or the list is too large.
+pub async fn all_pages<T, F, E>(page: impl FnMut(Option<String>) -> F) -> Result<Vec<T>, String>
 where
     T: Serialize,
     F: Future<Output = Result<Page<T>, E>>,
     E: Display,
 {
-    let said = |error: E| error.to_string();
-    let (mut listed, mut next) = page(None).await.map_err(said)?;
-    let mut size = if next.is_some() { length(&listed) } else { 0 };
-    while let Some(cursor) = next {
-        let (more, further) = page(Some(cursor.clone())).await.map_err(said)?;
-        if further.as_ref() == Some(&cursor) {
-            return Err("it names the same page as the next again".to_owned());
+    let listed = pages(page).await?;
+    if let Some(reason) = listed.incomplete {
+        tracing::warn!("a list is incomplete: {reason}");
+    }
+    Ok(listed.items)
+}
+
+async fn pages<T, F, E>(mut page: impl FnMut(Option<String>) -> F) -> Result<Listed<T>, String>
+where
+    T: Serialize,
+    F: Future<Output = Result<Page<T>, E>>,
+    E: Display,
+{
+    // Some servers send an empty cursor at the end.
+    let cursor = |next: Option<String>| next.filter(|cursor| !cursor.is_empty());
+    let (mut items, next) = page(None).await.map_err(|error| error.to_string())?;
+    let mut next = cursor(next);
+    let mut size = if next.is_some() { length(&items) } else { 0 };
+    let mut cursors = HashSet::new();
+    let incomplete = loop {
+        let Some(at) = next else { break None };
+        if !cursors.insert(at.clone()) {
+            break Some("its pages repeat".to_owned());
         }
+        if cursors.len() > MOST_PAGES {
+            break Some(format!("it has more than {MOST_PAGES} pages"));
+        }
+        let (more, further) = match page(Some(at)).await {
+            Ok(page) => page,
+            Err(error) => break Some(error.to_string()),
+        };
         size += length(&more);
         if size > LARGEST {
-            drop((listed, more));
+            // Not kept: as tools they would take several times as much memory.
+            drop((items, more));
             block_in_place_if_large(size, memory::give_back);
-            return Err(format!("they are more than {} MiB, and go on", LARGEST >> 20));
+            return Err(format!("they exceed {} MiB", LARGEST >> 20));
         }
-        listed.extend(more);
-        next = further;
-    }
-    Ok(listed)
+        items.extend(more);
+        next = cursor(further);
+    };
+    Ok(Listed { items, incomplete })
 }
 
 #[derive(Serialize)]
@@ -101,58 +166,58 @@ struct Tools<'a> {
     next_cursor: Option<String>,
 }
 
-/// A request that is cancelled when nobody waits for its answer any more.
-struct Asked(Option<Pending>);
+/// Cancels a request if it is dropped before its response arrives.
+struct CancelOnDrop(Option<Pending>);
 
-impl Drop for Asked {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(pending) = self.0.take() {
-            pending.cancel("it is not waited for any more");
+            pending.cancel("the list is no longer needed");
         }
     }
 }
 
-async fn short_page(pending: Pending, server: &str) -> Result<Page<Tool>, String> {
-    let mut asked = Asked(Some(pending));
-    let answer = match &mut asked.0 {
+async fn fast_page(pending: Pending, server: &str) -> Result<Page<Tool>, String> {
+    let mut guard = CancelOnDrop(Some(pending));
+    let answer = match &mut guard.0 {
         Some(pending) => pending.answer().await,
         None => None,
     };
-    asked.0 = None;
+    guard.0 = None;
     match answer {
         Some(Answer::Result(result)) => block_in_place_if_large(result.get().len(), || read(result.get(), server)),
         Some(Answer::Error(error)) => Err(Answer::error_of(&error).to_string()),
-        None => Err("it ended before it answered".to_owned()),
+        None => Err("the server ended before it answered".to_owned()),
     }
 }
 
-/// Reads a page. One tool that is none does not hide the others.
+/// Reads a page and leaves out malformed tools.
 fn read(page: &str, server: &str) -> Result<Page<Tool>, String> {
     let page: Tools<'_> = serde_json::from_str(page).map_err(|error| error.to_string())?;
-    let mut left_out = None;
+    let mut malformed = None;
     let tools = page.tools.iter().filter_map(|tool| match serde_json::from_str(tool.get()) {
         Ok(tool) => Some(tool),
         Err(error) => {
-            left_out.get_or_insert((tool.get(), error));
+            malformed.get_or_insert((tool.get(), error));
             None
         }
     });
     let tools: Vec<Tool> = tools.collect();
-    if let Some((tool, error)) = left_out {
+    if let Some((tool, error)) = malformed {
         let start: String = tool.chars().take(200).collect();
         tracing::warn!(
             server,
-            "{} of its tools are left out, as they are not described as tools are; the first: {error} in {start}",
+            "left out {} malformed tools; the first: {error} in {start}",
             page.tools.len() - tools.len()
         );
     }
     Ok((tools, page.next_cursor))
 }
 
-/// Its bytes as JSON.
+/// The bytes of a value as JSON.
 fn length(value: &impl Serialize) -> usize {
-    struct Counted(usize);
-    impl io::Write for Counted {
+    struct Counter(usize);
+    impl io::Write for Counter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0 += bytes.len();
             Ok(bytes.len())
@@ -161,46 +226,73 @@ fn length(value: &impl Serialize) -> usize {
             Ok(())
         }
     }
-    let mut counted = Counted(0);
-    let _ = serde_json::to_writer(&mut counted, value);
-    counted.0
+    let mut counter = Counter(0);
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn pages(of: impl Fn(usize) -> Page<String>) -> Result<Vec<String>, String> {
-        let mut asked = 0;
-        all_pages(|cursor| {
-            assert_eq!(cursor.is_some(), asked > 0);
-            asked += 1;
-            std::future::ready(Ok::<_, String>(of(asked)))
-        })
-        .await
+    async fn listed(of: impl Fn(usize) -> Page<String>) -> Listed<String> {
+        let mut requested = 0;
+        let listed = pages(|cursor| {
+            assert_eq!(cursor.is_some(), requested > 0);
+            requested += 1;
+            std::future::ready(Ok::<_, String>(of(requested)))
+        });
+        listed.await.unwrap()
     }
 
     #[tokio::test]
-    async fn pages_are_put_together_in_order() {
-        let listed = pages(|at| (vec![at.to_string()], (at < 3).then(|| at.to_string()))).await;
-        assert_eq!(listed.unwrap(), ["1", "2", "3"]);
+    async fn pages_are_joined_in_order_and_an_empty_cursor_is_the_end() {
+        let listed =
+            listed(|at| (vec![at.to_string()], Some((at < 3).then(|| at.to_string()).unwrap_or_default()))).await;
+        assert_eq!((listed.items, listed.incomplete), (vec!["1".into(), "2".into(), "3".into()], None));
     }
 
     #[tokio::test]
-    async fn a_list_without_end_is_given_up() {
+    async fn what_was_listed_is_kept_when_the_rest_is_given_up() {
+        let circle = listed(|at| (vec![at.to_string()], Some((at % 2).to_string()))).await;
+        assert_eq!((circle.items.len(), circle.incomplete.as_deref()), (3, Some("its pages repeat")));
+        let empty = listed(|at| (Vec::new(), Some(at.to_string()))).await;
+        assert!(empty.incomplete.unwrap().contains("more than 2000 pages"));
+        let mut requested = 0;
+        let broken = pages(|_| {
+            requested += 1;
+            let page = (vec![requested], Some(requested.to_string()));
+            std::future::ready(if requested < 3 { Ok(page) } else { Err("it broke") })
+        });
+        let broken = broken.await.unwrap();
+        assert_eq!((broken.items, broken.incomplete.as_deref()), (vec![1, 2], Some("it broke")));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_too_large_is_an_error() {
         let large = "x".repeat(1 << 20);
-        let grows = pages(|at| (vec![large.clone()], Some(at.to_string()))).await;
-        assert!(grows.unwrap_err().contains("64 MiB"));
-        let turns = pages(|_| (Vec::new(), Some("same".to_owned()))).await;
-        assert!(turns.unwrap_err().contains("same page"));
+        let mut requested = 0;
+        let endless = pages(|_| {
+            requested += 1;
+            std::future::ready(Ok::<_, String>((vec![large.clone()], Some(requested.to_string()))))
+        });
+        assert!(endless.await.unwrap_err().contains("64 MiB"));
     }
 
     #[test]
-    fn a_tool_that_is_none_does_not_hide_the_others() {
+    fn a_malformed_tool_does_not_hide_the_others() {
         let page =
             r#"{"tools": [{"name": "a", "inputSchema": {"type": "object"}}, {"name": 7}, null], "nextCursor": "c"}"#;
         let (tools, next) = read(page, "s").unwrap();
         assert_eq!((tools.len(), tools[0].name.as_ref(), next.as_deref()), (1, "a", Some("c")));
         assert!(read(r#"{"tools": {}}"#, "s").is_err());
+    }
+
+    #[test]
+    fn the_second_tool_of_a_name_is_left_out() {
+        let tool = |name: &'static str, description: &'static str| Tool::new(name, description, serde_json::Map::new());
+        let tools = without_duplicates(vec![tool("a", "one"), tool("b", ""), tool("a", "two")], "s");
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
+        assert_eq!((names, tools[0].description.as_deref()), (vec!["a", "b"], Some("one")));
     }
 }

@@ -3,29 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-use rmcp::ErrorData;
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorCode, JsonObject, ServerResult, Tool,
-};
+use rmcp::model::Tool;
 use rmcp::service::{Peer, RoleClient, ServiceError};
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
 use crate::os::memory;
+use crate::os::sync::{lock, read, write};
 use crate::upstream::approvals::{Approvals, PendingTool};
+use crate::upstream::connect_error::ConnectError;
 use crate::upstream::error::{ApproveError, CallError, not_answered};
 use crate::upstream::isolation::Isolator;
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::resolve::inactive_phase;
-use crate::upstream::server_handles::{Connection, ServerHandles};
-use crate::upstream::session::in_flight::{CallEvents, CallHandle, ServerEvent, SessionId};
-use crate::upstream::session::multi_round_trip;
-use crate::upstream::session::pending::Sent;
+use crate::upstream::server_handles::{Connection, ServerHandles, SessionError};
+use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::router::Broadcast;
 use crate::upstream::session::subscriptions::Subscriptions;
 use crate::upstream::snapshot::{Phase, Snapshot};
@@ -33,8 +29,10 @@ use crate::upstream::supervise::run;
 use crate::upstream::transport::http_error;
 use crate::upstream::transport::stdio::StdioFastPath;
 
-/// How many things that servers say to everybody may wait for a session that is slow to take them.
-const NEWS_KEPT: usize = 256;
+/// Broadcasts kept for a session that is slow to take them.
+const BROADCASTS_KEPT: usize = 256;
+/// Servers that may start at the same time: each may run a package manager.
+const CONCURRENT_STARTS: usize = 8;
 
 /// The servers of this core.
 pub struct UpstreamPool {
@@ -44,9 +42,10 @@ pub struct UpstreamPool {
     approvals: Arc<Approvals>,
     pub tokens: Arc<TokenStore>,
     changes: Arc<watch::Sender<u64>>,
-    news: broadcast::Sender<Broadcast>,
+    broadcasts: broadcast::Sender<Broadcast>,
     subscriptions: Arc<Mutex<Subscriptions>>,
     sessions: AtomicU64,
+    starts: Arc<Semaphore>,
 }
 
 pub struct Upstream {
@@ -55,23 +54,24 @@ pub struct Upstream {
     pub connection: watch::Receiver<Option<Connection>>,
     pub restart: Arc<Notify>,
     pub health_check: Arc<Notify>,
-    /// Held while a sign-in is begun: two clicks begin one.
+    pub session_error: Arc<SessionError>,
+    /// Held while a sign-in begins: two clicks begin one.
     pub signing_in: Arc<tokio::sync::Mutex<()>>,
     pub stop: CancellationToken,
-    /// What runs it; nothing while the one that had its name ends.
+    /// Its task; `None` while an older instance of the same name shuts down.
     pub task: Option<JoinHandle<()>>,
 }
 
-/// How a tool is reached.
+/// How a tool call is sent.
 #[derive(Debug)]
 pub enum Route {
-    /// Past the library.
+    /// On the fast path.
     Fast(StdioFastPath),
     Library,
 }
 
 impl UpstreamPool {
-    /// No servers yet; each one's log goes to `logs`.
+    /// An empty pool; server logs go to `logs`.
     pub fn new(data_directory: &Path, logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
         UpstreamPool {
             servers: RwLock::default(),
@@ -80,13 +80,14 @@ impl UpstreamPool {
             approvals: Arc::new(approvals),
             tokens: Arc::new(tokens),
             changes: Arc::new(watch::Sender::new(0)),
-            news: broadcast::Sender::new(NEWS_KEPT),
+            broadcasts: broadcast::Sender::new(BROADCASTS_KEPT),
             subscriptions: Arc::default(),
             sessions: AtomicU64::new(0),
+            starts: Arc::new(Semaphore::new(CONCURRENT_STARTS)),
         }
     }
 
-    /// What has been approved.
+    /// The approved tools.
     pub fn approvals(&self) -> Arc<Approvals> {
         self.approvals.clone()
     }
@@ -96,39 +97,39 @@ impl UpstreamPool {
         self.isolator.clone()
     }
 
-    /// What servers say to everybody, from now on.
-    pub fn news(&self) -> broadcast::Receiver<Broadcast> {
-        self.news.subscribe()
+    /// Messages of servers to every session, from now on.
+    pub fn broadcasts(&self) -> broadcast::Receiver<Broadcast> {
+        self.broadcasts.subscribe()
     }
 
-    /// A client's session begins.
+    /// A new session of a client.
     pub fn new_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub fn subscriptions(&self) -> std::sync::MutexGuard<'_, Subscriptions> {
-        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
+        lock(&self.subscriptions)
     }
 
-    /// The sessions of all servers that are connected.
+    /// The sessions of all connected servers.
     pub fn peers(&self) -> Vec<(String, Peer<RoleClient>)> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         servers
             .iter()
             .filter_map(|(name, server)| Some((name.clone(), server.connection.borrow().as_ref()?.peer.clone())))
             .collect()
     }
 
-    /// A number that rises with every change of any server.
+    /// A counter that increases with every change of any server.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// Makes the running servers those of the configuration: unchanged ones are not touched.
+    /// Starts, restarts and stops servers to match the configuration; unchanged ones are not touched.
     pub async fn apply(&self, configs: &[ServerConfig]) {
         let mut gone = Vec::new();
         {
-            let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+            let mut servers = write(&self.servers);
             let names: Vec<String> = servers.keys().cloned().collect();
             for name in names {
                 let wanted = configs.iter().find(|config| config.name == name);
@@ -140,7 +141,7 @@ impl UpstreamPool {
                     server.state.send_modify(|state| state.switch(server.config.clone()));
                 } else if servers.get(&name).is_some_and(|server| wanted != Some(&server.config)) {
                     gone.extend(servers.remove(&name));
-                    // It is listed while the one of before ends, which may take seconds.
+                    // Keeps the entry visible while the old instance shuts down, which may take seconds.
                     servers.extend(wanted.map(|config| (name, Upstream::awaited(config.clone()))));
                 }
             }
@@ -148,7 +149,7 @@ impl UpstreamPool {
         self.changes.send_modify(|changes| *changes += 1);
         end(gone).await;
         self.tokens.forget_others(&configs.iter().map(|config| config.name.as_str()).collect::<Vec<_>>());
-        let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = write(&self.servers);
         for config in configs {
             if servers.get(&config.name).is_none_or(|server| server.task.is_none()) {
                 servers.insert(config.name.clone(), self.start(config.clone()));
@@ -158,43 +159,42 @@ impl UpstreamPool {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Ends every server and waits until no process of theirs is left.
+    /// Stops every server and waits until all their processes have ended.
     pub async fn stop(&self) {
-        let servers = std::mem::take(&mut *self.servers.write().unwrap_or_else(PoisonError::into_inner));
+        let servers = std::mem::take(&mut *write(&self.servers));
         end(servers.into_values().collect()).await;
     }
 
-    /// Starts a server again. `false` when there is none of that name.
+    /// Restarts a server. `false` if there is none of that name.
     pub fn restart(&self, name: &str) -> bool {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         servers.get(name).map(|server| server.restart.notify_one()).is_some()
     }
 
     /// One server.
     pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         servers.get(name).map(|server| server.state.borrow().clone())
     }
 
     /// Whether a server of this name is configured.
     pub fn has(&self, name: &str) -> bool {
-        self.servers.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+        read(&self.servers).contains_key(name)
     }
 
     /// Every server, by name.
     pub fn snapshots(&self) -> Vec<Snapshot> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         servers.values().map(|server| server.state.borrow().clone()).collect()
     }
 
-    /// Approves tools of a server as they are now, or all of them; says which ones had waited.
+    /// Approves tools of a server as they are now, or all of them; returns those that needed approval. Waits for the disk.
     ///
     /// # Errors
     /// [`ApproveError`]; nothing is approved then.
     pub fn approve(&self, server: &str, names: Option<&[String]>) -> Result<Vec<String>, ApproveError> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let found = servers.get(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
-        let snapshot = found.state.borrow().clone();
+        let state = self.state(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
+        let snapshot = state.borrow().clone();
         for name in names.unwrap_or_default() {
             if !snapshot.has_tool(name) {
                 return Err(ApproveError::UnknownTool {
@@ -203,22 +203,54 @@ impl UpstreamPool {
                 });
             }
         }
-        let meant = |held: &&PendingTool| names.is_none_or(|names| names.iter().any(|name| held.tool.name == *name));
-        let chosen: Vec<PendingTool> = snapshot.held().iter().filter(meant).cloned().collect();
+        let is_chosen =
+            |tool: &&PendingTool| names.is_none_or(|names| names.iter().any(|name| tool.tool.name == *name));
+        let chosen: Vec<PendingTool> = snapshot.pending_tools().iter().filter(is_chosen).cloned().collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
         self.approvals.approve(server, &chosen)?;
-        found.state.send_modify(|state| state.open(&chosen));
-        Ok(chosen.iter().map(|held| held.tool.name.to_string()).collect())
+        state.send_modify(|state| state.open(&chosen));
+        Ok(chosen.iter().map(|tool| tool.tool.name.to_string()).collect())
+    }
+
+    /// The state of a server. The lock on all servers is not held while a caller works with it.
+    fn state(&self, server: &str) -> Option<Arc<watch::Sender<Snapshot>>> {
+        read(&self.servers).get(server).map(|server| server.state.clone())
+    }
+
+    /// Approves exactly these definitions: tools by name, each with the fingerprint of what was shown.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; nothing is approved then.
+    pub fn approve_exactly(&self, server: &str, shown: &BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
+        let state = self.state(server).ok_or_else(|| ApproveError::UnknownServer(server.to_owned()))?;
+        let snapshot = state.borrow().clone();
+        let (mut chosen, mut changed) = (Vec::new(), Vec::new());
+        for (name, fingerprint) in shown {
+            let current = snapshot.tool_approvals().into_iter().find(|tool| tool.tool.name == name.as_str());
+            if current.is_none_or(|tool| tool.fingerprint.hash(name) != *fingerprint) {
+                changed.push(format!("`{name}`"));
+            }
+            chosen.extend(snapshot.pending_tools().iter().filter(|tool| tool.tool.name == name.as_str()).cloned());
+        }
+        if !changed.is_empty() {
+            let server = server.to_owned();
+            return Err(ApproveError::Changed { server, tools: changed });
+        }
+        if !chosen.is_empty() {
+            self.approvals.approve(server, &chosen)?;
+            state.send_modify(|state| state.open(&chosen));
+        }
+        Ok(chosen.iter().map(|tool| tool.tool.name.to_string()).collect())
     }
 
     /// A connected server's tool.
     ///
     /// # Errors
-    /// [`CallError`] that says why there is none.
+    /// [`CallError`]: why it cannot be called.
     pub fn tool(&self, server: &str, tool: &str) -> Result<Tool, CallError> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         let Some(found) = servers.get(server) else {
             let known: Vec<&str> = servers.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -232,7 +264,10 @@ impl UpstreamPool {
         match &snapshot.phase {
             Phase::Disabled => Err(CallError::Disabled(name)),
             Phase::Quarantined => Err(CallError::Quarantined(name)),
-            Phase::Connecting => Err(CallError::Connecting(name)),
+            Phase::Connecting => Err(match snapshot.last_error() {
+                Some(reason) => CallError::NotConnected { server: name, reason },
+                None => CallError::Connecting(name),
+            }),
             Phase::SignInNeeded(_) => Err(CallError::SignInNeeded(name)),
             Phase::Failed(_) | Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => Err(CallError::NotConnected {
                 server: name,
@@ -241,14 +276,14 @@ impl UpstreamPool {
             Phase::Connected(tools) => {
                 let tool = tool.to_owned();
                 let open = tools.iter().find(|found| found.name == tool).cloned();
-                open.ok_or_else(|| match snapshot.held().iter().find(|held| held.tool.name == tool) {
+                open.ok_or_else(|| match snapshot.pending_tools().iter().find(|held| held.tool.name == tool) {
                     _ if snapshot.off().is_some_and(|off| off.has(&tool)) => {
                         CallError::SwitchedOff { server: name, tool }
                     }
-                    Some(held) => CallError::PendingTool {
+                    Some(pending) => CallError::PendingTool {
                         server: name,
                         tool,
-                        changed: held.before.is_some(),
+                        changed: pending.before.is_some(),
                     },
                     None => CallError::UnknownTool { server: name, tool },
                 })
@@ -256,141 +291,113 @@ impl UpstreamPool {
         }
     }
 
-    /// The session of a server that is connected.
+    /// The session of a connected server.
     ///
     /// # Errors
-    /// [`CallError::Connecting`] where there is none now.
+    /// [`CallError::Connecting`] if there is none.
     pub fn peer(&self, server: &str) -> Result<Peer<RoleClient>, CallError> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         let peer = servers.get(server).and_then(|server| Some(server.connection.borrow().as_ref()?.peer.clone()));
         peer.ok_or_else(|| CallError::Connecting(server.to_owned()))
     }
 
-    /// How a tool is reached that is approved, of a server that is connected, if it fits.
+    /// How a call of an approved tool is sent; `None` if the tool cannot be called. Tools that do not fit take the library's path.
     pub fn route(&self, server: &str, tool: &str, fits: impl FnOnce(&Tool) -> bool) -> Option<Route> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let servers = read(&self.servers);
         let server = servers.get(server)?;
         let state = server.state.borrow();
         let tool = state.tools().iter().find(|found| found.name == tool)?;
         if !fits(tool) {
             return Some(Route::Library);
         }
-        let shortcut = server.connection.borrow().as_ref().and_then(|connection| connection.shortcut.clone());
-        Some(shortcut.map_or(Route::Library, Route::Fast))
+        let fast_path = server.connection.borrow().as_ref().and_then(|connection| connection.fast_path.clone());
+        Some(fast_path.map_or(Route::Library, Route::Fast))
     }
 
-    /// Calls a tool for somebody who cannot be asked.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn call(
-        &self,
-        server: &str,
-        tool: &str,
-        arguments: JsonObject,
-        limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
-        self.tool(server, tool)?;
-        let peer = self.peer(server)?;
-        let server = server.to_owned();
-        // An empty object and never `null`: servers reject the latter.
-        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-        let (caller, hearing) = CallHandle::of(self.new_session());
-        let sent = multi_round_trip::send(&peer, request, caller).await.map_err(|error| self.failed(&server, error))?;
-        self.follow(server, sent, hearing, limit).await
-    }
-
-    async fn follow(
-        &self,
-        server: String,
-        mut sent: Sent,
-        mut hearing: CallEvents,
-        limit: Duration,
-    ) -> Result<CallToolResult, CallError> {
-        let mut until = std::pin::pin!(tokio::time::sleep(limit));
-        let answer = loop {
-            tokio::select! {
-                biased;
-                Some(said) = hearing.recv() => refuse(said),
-                answer = sent.answer() => break answer,
-                () = &mut until => {
-                    let error = CallError::Timeout { server, limit };
-                    sent.cancel(&error.to_string()).await;
-                    return Err(error);
-                }
-            }
-        };
-        match answer {
-            Ok(ServerResult::CallToolResult(result)) => Ok(result),
-            Ok(_) => Err(CallError::Other {
-                server,
-                error: "it answered with something else than a tool's result".to_owned(),
-            }),
-            Err(error) => Err(self.failed(&server, error)),
-        }
-    }
-
-    /// What it means that a request came back without a result. A server that could not be spoken to is looked at.
+    /// Why a request has no result. A failed send may mean that the server is gone, or requires a sign-in.
     pub fn failed(&self, server: &str, error: ServiceError) -> CallError {
+        let name = server.to_owned();
         match error {
-            ServiceError::TransportClosed | ServiceError::TransportSend(_) => {
+            ServiceError::TransportClosed => {
                 self.health_check(server);
-                let server = server.to_owned();
-                match &error {
-                    ServiceError::TransportSend(error)
-                        if let Some(status) = http_error::refused(error.error.as_ref()) =>
-                    {
-                        let error = format!("it refuses the request ({status})");
-                        CallError::Other { server, error }
-                    }
-                    _ => CallError::Ended { server },
-                }
+                CallError::Ended { server: name }
             }
+            ServiceError::TransportSend(error) => self.not_sent(server, error.error.as_ref()),
             error => not_answered(server, error),
         }
     }
 
-    /// Has a server looked at that could not be spoken to.
+    fn not_sent(&self, server: &str, error: &(dyn std::error::Error + 'static)) -> CallError {
+        let name = server.to_owned();
+        let found = {
+            let servers = read(&self.servers);
+            servers.get(server).map(|found| (found.config.clone(), found.session_error.clone()))
+        };
+        let Some((config, session_error)) = found else {
+            return CallError::Ended { server: name };
+        };
+        if config.url.is_none() {
+            return CallError::Ended { server: name };
+        }
+        match http_error::explained(&config, error) {
+            error @ ConnectError::SignIn(_) => {
+                session_error.report(error);
+                CallError::SignInNeeded(name)
+            }
+            ConnectError::Failed(text) | ConnectError::NoInitialize(text) | ConnectError::Locked(text) => {
+                self.health_check(server);
+                CallError::Other {
+                    server: name,
+                    error: text,
+                }
+            }
+        }
+    }
+
+    /// Requests a health check after a failed send.
     fn health_check(&self, server: &str) {
-        if let Some(upstream) = self.servers.read().unwrap_or_else(PoisonError::into_inner).get(server) {
+        if let Some(upstream) = read(&self.servers).get(server) {
             upstream.health_check.notify_one();
         }
     }
 
-    /// Where a server's own words are.
+    /// The log file of a server.
     pub fn log_of(&self, server: &str) -> PathBuf {
         log_file(&self.logs, server)
     }
 
     fn start(&self, config: ServerConfig) -> Upstream {
         let config = Arc::new(config);
-        let state = Arc::new(beginning(&config));
-        let (connection, reached_seen) = watch::channel(None);
+        let state = Arc::new(initial_state(&config));
+        let (sender, connection) = watch::channel(None);
         let restart = Arc::new(Notify::new());
         let health_check = Arc::new(Notify::new());
+        let session_error = Arc::<SessionError>::default();
         let stop = CancellationToken::new();
         let handles = ServerHandles {
             state: state.clone(),
             approvals: self.approvals.clone(),
             tokens: self.tokens.clone(),
-            connection,
+            connection: sender,
             restart: restart.clone(),
             health_check: health_check.clone(),
+            session_error: session_error.clone(),
             stop: stop.clone(),
             isolator: self.isolator.clone(),
-            news: self.news.clone(),
+            broadcasts: self.broadcasts.clone(),
             subscriptions: self.subscriptions.clone(),
+            starts: self.starts.clone(),
         };
         let log = self.log_of(&config.name);
         let task = tokio::spawn(run(config.clone(), log, handles));
-        tokio::spawn(tell(state.subscribe(), self.changes.clone()));
+        tokio::spawn(count_changes(state.subscribe(), self.changes.clone()));
         Upstream {
             config,
             state,
-            connection: reached_seen,
+            connection,
             restart,
             health_check,
+            session_error,
             signing_in: Arc::default(),
             stop,
             task: Some(task),
@@ -399,15 +406,16 @@ impl UpstreamPool {
 }
 
 impl Upstream {
-    /// One that is not started yet.
+    /// An instance that starts once the old one has shut down.
     fn awaited(config: ServerConfig) -> Upstream {
         let config = Arc::new(config);
         Upstream {
-            state: Arc::new(beginning(&config)),
+            state: Arc::new(initial_state(&config)),
             config,
             connection: watch::channel(None).1,
             restart: Arc::default(),
             health_check: Arc::default(),
+            session_error: Arc::default(),
             signing_in: Arc::default(),
             stop: CancellationToken::new(),
             task: None,
@@ -415,23 +423,14 @@ impl Upstream {
     }
 }
 
-/// What is known of a server that has just been configured.
-fn beginning(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
+/// The state of a server that has just been configured.
+fn initial_state(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
     let phase = inactive_phase(config).unwrap_or(Phase::Connecting);
     watch::Sender::new(Snapshot::new(config.clone(), phase))
 }
 
-/// Answers what a server asks while nobody can be asked.
-fn refuse(said: ServerEvent) {
-    if let ServerEvent::Question(question) = said {
-        let text = "this call was made over REST or by `mcpproxy call`, where nobody can be asked";
-        let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);
-        let _ = question.answer.send(Err(refusal));
-    }
-}
-
-/// Raises the common number whenever one server's state changes; ends with that server's task.
-async fn tell(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
+/// Increases the shared change counter on every state change; ends with the server's task.
+async fn count_changes(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
     while state.changed().await.is_ok() {
         changes.send_modify(|changes| *changes += 1);
     }
@@ -447,18 +446,107 @@ async fn end(servers: Vec<Upstream>) {
     for task in servers.into_iter().filter_map(|server| server.task) {
         let _ = task.await;
     }
-    // Thousands of tools may have gone with them.
+    // Thousands of tools may have been freed.
     let _ = tokio::task::spawn_blocking(memory::give_back).await;
 }
 
-/// The log of a server in this directory.
+/// The log file of a server in this directory.
 pub fn log_file(logs: &Path, server: &str) -> PathBuf {
     logs.join(format!("server-{}.log", file_name(server)))
 }
 
-/// A server's name as part of a file's name: what could leave the directory or a Windows name becomes `_`.
+/// A server's name as part of a file name: characters that could leave the directory or that Windows forbids become `_`.
 pub fn file_name(name: &str) -> String {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let text: String = name.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
     text.trim_start_matches('.').to_owned()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Duration;
+
+    use rmcp::model::JsonObject;
+
+    use super::*;
+
+    /// A server that answers every request without an id, and whose tool `echo` returns a text.
+    const SERVER: &str = r#"
+while read -r line; do
+  case "$line" in
+    *'"initialize"'*) printf '{"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}\n' ;;
+    *'"tools/list"'*) printf '{"jsonrpc":"2.0","id":null,"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"nextCursor":""}}\n' ;;
+    *'"tools/call"'*) printf '{"jsonrpc":"2.0","id":null,"result":{"content":[{"type":"text","text":"echo"}]}}\n' ;;
+  esac
+done
+"#;
+
+    fn pool(directory: &Path) -> UpstreamPool {
+        let approvals = Approvals::load(&directory.join("approvals.json"));
+        let tokens = TokenStore::load(&directory.join("tokens.json"), None, Arc::default());
+        UpstreamPool::new(directory, approvals, tokens)
+    }
+
+    fn shell(name: &str, script: &str) -> ServerConfig {
+        ServerConfig {
+            name: name.to_owned(),
+            command: Some("sh".to_owned()),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            enabled: true,
+            ..ServerConfig::default()
+        }
+    }
+
+    /// Waits for a state of a server.
+    async fn until(pool: &UpstreamPool, name: &str, reached: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let mut changes = pool.changes();
+        let wait = async {
+            loop {
+                changes.mark_unchanged();
+                match pool.snapshot(name) {
+                    Some(snapshot) if reached(&snapshot) => return snapshot,
+                    _ => changes.changed().await.unwrap(),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn servers_follow_the_configuration_and_calls_reach_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(directory.path());
+        let config = shell("a", SERVER);
+        pool.apply(std::slice::from_ref(&config)).await;
+        let connected = until(&pool, "a", Snapshot::is_connected).await;
+        assert_eq!(connected.identity, Some(("sh".to_owned(), "1".to_owned())));
+        let result = pool.call("a", "echo", JsonObject::new(), Duration::from_secs(30)).await.unwrap();
+        assert_eq!(serde_json::to_value(&result).unwrap()["content"][0]["text"], "echo");
+        assert!(matches!(pool.route("a", "echo", |_| true), Some(Route::Fast(_))));
+        assert!(matches!(pool.tool("a", "other"), Err(CallError::UnknownTool { .. })));
+        let disabled = ServerConfig {
+            enabled: false,
+            ..config
+        };
+        pool.apply(&[disabled]).await;
+        assert!(matches!(pool.tool("a", "echo"), Err(CallError::Disabled(_))));
+        pool.apply(&[]).await;
+        assert!(matches!(pool.tool("a", "echo"), Err(CallError::UnknownServer { .. })));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_server_that_exits_is_explained_and_the_reason_stays_while_it_is_retried() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(directory.path());
+        pool.apply(&[shell("a", "echo 'API_TOKEN is not set' >&2; exit 3")]).await;
+        let failed = until(&pool, "a", |server| server.retries == 2).await;
+        let error = failed.last_error().unwrap();
+        let expected =
+            "the server exited during startup (exit status: 3): API_TOKEN is not set (2 attempts failed; retrying)";
+        assert_eq!(error, expected);
+        let retrying = until(&pool, "a", |server| server.phase == Phase::Connecting).await;
+        assert_eq!(retrying.last_error().as_deref(), Some(expected));
+        assert!(matches!(pool.tool("a", "echo"), Err(CallError::NotConnected { reason, .. }) if reason == expected));
+        pool.stop().await;
+    }
 }

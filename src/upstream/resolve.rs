@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::config::ServerConfig;
 use crate::config::references::{self, Kind, Unresolved};
-use crate::os::environment::Environment;
+use crate::os::environment::{Environment, home_directory};
 use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::upstream::snapshot::Phase;
+use crate::upstream::start_error::with_home;
 
-/// The entry with what its references stand for.
+/// The entry with the values of its references, and with `~` expanded.
+///
+/// # Errors
+/// The phase of a server that cannot start for that reason.
 pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
     let wanted = references::names(config, Kind::Variable);
     let environment = Environment::read(|name| wanted.contains(name));
@@ -17,20 +21,21 @@ pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
         let wanted = name.clone();
         match keychain::ask(move || SystemKeychain.read(&wanted)).await {
             Ok(secret) => secrets.extend(secret.map(|secret| (name, secret))),
-            Err(error) => return Err(Phase::Failed(format!("its secret `{name}` cannot be had: {error}"))),
+            Err(error) => return Err(Phase::Failed(format!("could not read secret `{name}`: {error}"))),
         }
     }
     let value = |kind, name: &str| match kind {
         Kind::Variable => environment.get(name),
         Kind::Secret => secrets.get(name).map(String::as_str),
     };
-    references::resolved(config, value).map_err(|error| match error {
+    let resolved = references::resolved(config, value).map_err(|error| match error {
         Unresolved::NotSet(variable) => Phase::MissingEnvVar(variable),
         other => Phase::Misconfigured(other.to_string()),
-    })
+    })?;
+    Ok(with_home(resolved, home_directory().as_deref()))
 }
 
-/// The phase of a server that is not to be started.
+/// The phase of a server that must not be started.
 pub fn inactive_phase(config: &ServerConfig) -> Option<Phase> {
     if !config.enabled {
         return Some(Phase::Disabled);

@@ -4,17 +4,18 @@ use reqwest::Url;
 
 use crate::telemetry::payload::OauthProvider;
 
-/// What is known of signing in to a server.
+/// The sign-in to a server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SignIn {
-    /// Somebody is signed in, at a provider of this kind.
+    /// Signed in, with a provider of this kind.
     pub provider: Option<OauthProvider>,
-    /// Where a person is to go; as long as their return is waited for.
+    /// The URL to open in a browser, while a sign-in is pending.
     pub address: Option<String>,
-    /// Why nothing came of the last attempt.
+    /// Why the last attempt failed.
     pub failed: Option<String>,
 }
 
+/// The kind of provider that has issued a token.
 pub fn provider(issuer: &str) -> OauthProvider {
     let url = Url::parse(issuer).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_provider_is_told_by_its_host() {
+    fn a_provider_is_recognized_by_its_host() {
         assert_eq!(provider("https://accounts.google.com"), OauthProvider::Google);
         assert_eq!(provider("https://github.com/login/oauth"), OauthProvider::Github);
         assert_eq!(provider("https://login.microsoftonline.com/x/v2.0"), OauthProvider::Microsoft);

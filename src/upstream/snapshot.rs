@@ -1,8 +1,8 @@
-//! Upstream servers: what each one's state is, and what a person should know of it.
-//!
-//! This file holds values; [`crate::upstream::supervise`] keeps one server going, [`crate::upstream::pool`] keeps all of them.
+//! The state of one upstream server, as a value. [`crate::upstream::supervise`] updates it; [`crate::upstream::pool`] holds all of
+//! them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rmcp::model::Tool;
 
@@ -10,37 +10,38 @@ use crate::config::{Protocol, ServerConfig};
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::sign_in_state::SignIn;
+use crate::upstream::stderr_tail::StderrTail;
 
-/// Where one upstream server stands.
+/// The phase of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
-    /// Switched off by a person.
+    /// Disabled in its entry.
     Disabled,
-    /// Waits for a person's approval; its process is not started.
+    /// Needs approval; its process is not started.
     Quarantined,
-    /// Starting: the first time a package runner may download for minutes.
+    /// Starting. The first time, a package runner may download for minutes.
     Connecting,
     Connected(Arc<Vec<Tool>>),
-    /// It wants to know who asks: it is not tried again before a person has signed in. What it said of that.
+    /// Authentication required; no retry until sign-in. Holds the `WWW-Authenticate` value.
     SignInNeeded(Option<String>),
-    /// It could not be reached; it is tried again.
+    /// Could not be reached; retried.
     Failed(String),
-    /// It cannot work as it is configured; it is not tried again.
+    /// Cannot work as configured; not retried.
     Misconfigured(String),
-    /// Its entry refers to this environment variable, which is not set.
+    /// The entry refers to this environment variable, which is not set.
     MissingEnvVar(String),
 }
 
-/// One upstream server as others see it.
+/// One upstream server as seen from outside its task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     pub config: Arc<ServerConfig>,
-    /// How it is spoken to: as its entry says, or as it turned out.
+    /// The protocol of its entry, or the one that was found to work.
     pub protocol: Protocol,
     pub phase: Phase,
-    /// Tools that wait for approval; they are in no other place.
-    pub held: Arc<Vec<PendingTool>>,
-    /// Tools that its entry switches off; they are in no other place either.
+    /// Tools that need approval; never part of the connected tools.
+    pub pending: Arc<Vec<PendingTool>>,
+    /// Tools that its entry disables; never part of the connected tools.
     pub off: Arc<DisabledTools>,
     /// Connections made after the first one.
     pub reconnects: u32,
@@ -49,33 +50,65 @@ pub struct Snapshot {
     /// Name and version the server gives itself.
     pub identity: Option<(String, String)>,
     pub sign_in: SignIn,
+    /// The error of the last failed attempt since the last connection; kept while the next attempt runs.
+    pub last_failure: Option<String>,
+    /// The attempt to connect that is running.
+    pub attempt: Option<Attempt>,
     /// How it was isolated when it was last started; none before that.
     pub isolation: Option<Choice>,
 }
 
+/// An attempt to connect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    pub since: Instant,
+    pub limit: Duration,
+    pub stderr: StderrTail,
+}
+
+impl Attempt {
+    /// One that starts now.
+    pub fn new(limit: Duration, stderr: StderrTail) -> Attempt {
+        Attempt {
+            since: Instant::now(),
+            limit,
+            stderr,
+        }
+    }
+}
+
 impl Snapshot {
-    /// A server that nothing is known of yet.
+    /// A server of which nothing is known yet.
     pub fn new(config: Arc<ServerConfig>, phase: Phase) -> Snapshot {
         Snapshot {
             protocol: config.effective_protocol(),
             config,
             phase,
-            held: Arc::default(),
+            pending: Arc::default(),
             off: Arc::default(),
             reconnects: 0,
             retries: 0,
             identity: None,
             sign_in: SignIn::default(),
+            last_failure: None,
+            attempt: None,
             isolation: None,
         }
     }
 
-    /// Whether its session is open.
+    /// Notes a failed attempt, or the end of a session.
+    pub fn note_failure(&mut self, error: String) {
+        self.last_failure = Some(error.clone());
+        self.phase = Phase::Failed(error);
+        self.retries += 1;
+    }
+
+    /// Whether a session is open.
     pub fn is_connected(&self) -> bool {
         matches!(self.phase, Phase::Connected(_))
     }
 
-    /// The tools that may be shown and called now.
+    /// The tools that clients can see and call now.
     pub fn tools(&self) -> &[Tool] {
         match &self.phase {
             Phase::Connected(tools) => tools,
@@ -83,22 +116,22 @@ impl Snapshot {
         }
     }
 
-    /// Whether a connected server has a tool of this name, be it approved or not, on or off.
+    /// Whether a connected server has a tool of this name, approved or not, enabled or not.
     pub fn has_tool(&self, name: &str) -> bool {
         self.tools().iter().any(|tool| tool.name == name)
-            || self.held().iter().any(|held| held.tool.name == name)
+            || self.pending_tools().iter().any(|pending| pending.tool.name == name)
             || self.off().is_some_and(|off| off.has(name))
     }
 
-    /// The tools that wait for a person's approval.
-    pub fn held(&self) -> &[PendingTool] {
+    /// The tools that need approval.
+    pub fn pending_tools(&self) -> &[PendingTool] {
         match &self.phase {
-            Phase::Connected(_) => &self.held,
+            Phase::Connected(_) => &self.pending,
             _ => &[],
         }
     }
 
-    /// The list of them itself, where the server is connected.
+    /// A connected server's tools, shared.
     pub fn shared_tools(&self) -> Option<Arc<Vec<Tool>>> {
         match &self.phase {
             Phase::Connected(tools) => Some(tools.clone()),
@@ -106,13 +139,13 @@ impl Snapshot {
         }
     }
 
-    /// Lets tools in, as far as they are still the ones that were approved.
+    /// Publishes approved tools that have not changed in between.
     pub fn open(&mut self, approved: &[PendingTool]) {
         let Phase::Connected(tools) = &mut self.phase else { return };
-        let (opened, held): (Vec<PendingTool>, Vec<PendingTool>) =
-            self.held.iter().cloned().partition(|held| approved.contains(held));
-        Arc::make_mut(tools).extend(opened.into_iter().map(|held| held.tool));
-        self.held = Arc::new(held);
+        let (opened, pending): (Vec<PendingTool>, Vec<PendingTool>) =
+            self.pending.iter().cloned().partition(|pending| approved.contains(pending));
+        Arc::make_mut(tools).extend(opened.into_iter().map(|opened| opened.tool));
+        self.pending = Arc::new(pending);
     }
 
     /// The environment variable that its entry refers to and that is not set.
@@ -124,12 +157,12 @@ impl Snapshot {
     }
 }
 
-/// Tools that are off.
+/// Tools that the entry disables.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DisabledTools {
-    /// A person has let them in.
+    /// Approved.
     pub approved: Vec<Tool>,
-    /// Nobody has; switched on, they wait.
+    /// Not approved: enabled, they would need approval.
     pub pending: Vec<PendingTool>,
 }
 
@@ -139,9 +172,9 @@ impl DisabledTools {
         self.names().any(|name| name == tool)
     }
 
-    /// What they are called.
+    /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let approved = self.approved.iter().map(|tool| tool.name.as_ref());
-        approved.chain(self.pending.iter().map(|held| held.tool.name.as_ref()))
+        approved.chain(self.pending.iter().map(|pending| pending.tool.name.as_ref()))
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps one upstream server going: start, initialise, list its tools, wait for its end, start again with back-off.
+//! Keeps one server running: connects, serves until its end and retries with back-off.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rmcp::model::{ClientRequest, PingRequest, ServerNotification, SubscriptionFilter, Tool};
 use rmcp::service::{Peer, RoleClient, ServiceError};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::error::Elapsed;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,106 +23,153 @@ use crate::upstream::snapshot::Phase;
 use crate::upstream::transport::http_error;
 use crate::upstream::transport::stdio::StdioFastPath;
 
-/// How often a quiet server over HTTP is asked whether it is there, and how long it may think.
-const LOOK: Duration = Duration::from_secs(60);
-const PING: Duration = Duration::from_secs(10);
-/// From one list of a server's tools to the next.
+/// How often a quiet server over HTTP is pinged, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time from one list of a server's tools to the next.
 const BETWEEN_LISTS: Duration = Duration::from_millis(500);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A connection that held this long ends the back-off.
+/// A connection that lasts this long resets the back-off.
 const SETTLED: Duration = Duration::from_secs(30);
+/// How long a starting server counts towards the limit of concurrent starts: one that hangs must not block the others.
+const START_SLOT: Duration = Duration::from_secs(10);
 
-/// Runs until `handles.stop`; the process is ended before this returns.
-pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles) {
-    let mut pause = SHORTEST_PAUSE;
-    let mut connections = 0;
-    while !handles.stop.is_cancelled() {
-        // Anew each time: a variable may have been set and a secret changed.
-        let resolved = match inactive_phase(&config) {
-            Some(phase) => Err(phase),
-            None => resolved(&config).await,
-        };
-        let resolved = match resolved {
-            Ok(resolved) => resolved,
-            Err(phase) => {
-                handles.state.send_modify(|state| state.phase = phase);
-                tokio::select! {
-                    () = handles.stop.cancelled() => return,
-                    () = handles.restart.notified() => continue,
-                }
-            }
-        };
-        handles.state.send_modify(|state| state.phase = Phase::Connecting);
-        let attempt = tokio::select! {
-            () = handles.stop.cancelled() => return,
-            attempt = connect(&resolved, &log, &handles) => attempt,
-        };
-        let trouble = match attempt {
-            Ok(session) => {
-                connections += 1;
-                let since = tokio::time::Instant::now();
-                handles.state.send_modify(|state| {
-                    state.reconnects = connections - 1;
-                    state.retries = 0;
-                    state.protocol = session.protocol;
-                    state.identity = session.identity();
-                });
-                let trouble = serve(session, &config, &handles).await;
-                if since.elapsed() >= SETTLED {
-                    pause = SHORTEST_PAUSE;
-                }
-                trouble
-            }
-            Err(trouble) => Some(trouble),
-        };
-        let error = match trouble {
-            None => continue,
-            Some(ConnectError::Failed(error) | ConnectError::NoInitialize(error)) => error,
-            Some(ConnectError::Locked(error)) => {
-                tracing::warn!(server = config.name, "{error}");
-                handles.state.send_modify(|state| state.phase = Phase::Failed(error));
-                // Each further try would ask the person again.
-                tokio::select! {
-                    () = handles.stop.cancelled() => return,
-                    () = handles.restart.notified() => continue,
-                }
-            }
-            Some(ConnectError::SignIn(challenge)) => {
-                tracing::info!(server = config.name, "waits for a person to sign in");
-                handles.state.send_modify(|state| {
-                    if state.sign_in.provider.take().is_some() {
-                        handles.tokens.note_expired();
-                    }
-                    state.phase = Phase::SignInNeeded(challenge);
-                });
-                tokio::select! {
-                    () = handles.stop.cancelled() => return,
-                    () = handles.restart.notified() => continue,
-                }
-            }
-        };
-        tracing::warn!(server = config.name, "{error}");
-        handles.state.send_modify(|state| {
-            state.phase = Phase::Failed(error);
-            state.retries += 1;
-        });
-        tokio::select! {
-            () = handles.stop.cancelled() => return,
-            () = handles.restart.notified() => pause = SHORTEST_PAUSE,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+/// The pauses between attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Backoff(Duration);
+
+impl Backoff {
+    const RESET: Backoff = Backoff(SHORTEST_PAUSE);
+
+    fn next(self) -> Backoff {
+        Backoff((self.0 * 2).min(LONGEST_PAUSE))
+    }
+}
+
+/// The next step after an attempt or a session.
+#[derive(Debug, PartialEq)]
+enum Next {
+    /// Connect again at once: a restart was requested.
+    Now,
+    /// Connect again after a pause.
+    Retry(String),
+    /// Wait for a person: each further attempt would prompt again.
+    WaitFor(Phase),
+}
+
+impl Next {
+    fn after(error: Option<ConnectError>) -> Next {
+        match error {
+            None => Next::Now,
+            Some(ConnectError::Failed(error) | ConnectError::NoInitialize(error)) => Next::Retry(error),
+            Some(ConnectError::Locked(error)) => Next::WaitFor(Phase::Failed(error)),
+            Some(ConnectError::SignIn(challenge)) => Next::WaitFor(Phase::SignInNeeded(challenge)),
         }
     }
 }
 
-/// Serves calls until the server ends (its reason), is to restart, or is to stop (both `None`).
+/// Runs until `handles.stop`; the process has ended when this returns.
+pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles) {
+    let mut backoff = Backoff::RESET;
+    let mut connections = 0;
+    while !handles.stop.is_cancelled() {
+        // Each time: a variable may have been set and a secret changed.
+        let resolved = match inactive_phase(&config) {
+            Some(phase) => Err(phase),
+            None => resolved(&config).await,
+        };
+        let next = match resolved {
+            Err(phase) => Next::WaitFor(phase),
+            Ok(resolved) => {
+                handles.state.send_modify(|state| state.phase = Phase::Connecting);
+                let attempt = tokio::select! {
+                    () = handles.stop.cancelled() => return,
+                    attempt = with_slot(&handles.starts, connect(&resolved, &log, &handles)) => attempt,
+                };
+                handles.state.send_modify(|state| state.attempt = None);
+                Next::after(match attempt {
+                    Ok(session) => {
+                        connections += 1;
+                        note_connected(&session, connections - 1, &handles);
+                        let since = tokio::time::Instant::now();
+                        let error = serve(session, &config, &handles).await;
+                        if since.elapsed() >= SETTLED {
+                            backoff = Backoff::RESET;
+                        }
+                        error
+                    }
+                    Err(error) => Some(error),
+                })
+            }
+        };
+        match next {
+            Next::Now => {}
+            Next::WaitFor(phase) => {
+                note_waiting(phase, &config, &handles);
+                tokio::select! {
+                    () = handles.stop.cancelled() => return,
+                    () = handles.restart.notified() => {}
+                }
+            }
+            Next::Retry(error) => {
+                tracing::warn!(server = config.name, "{error}");
+                handles.state.send_modify(|state| state.note_failure(error));
+                tokio::select! {
+                    () = handles.stop.cancelled() => return,
+                    () = handles.restart.notified() => backoff = Backoff::RESET,
+                    () = tokio::time::sleep(backoff.0) => backoff = backoff.next(),
+                }
+            }
+        }
+    }
+}
+
+/// Runs an attempt in one of the slots for starting servers, and gives the slot back when the attempt takes long.
+async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
+    let slot = slots.acquire().await;
+    let mut attempt = std::pin::pin!(attempt);
+    match tokio::time::timeout(START_SLOT, &mut attempt).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            drop(slot);
+            attempt.await
+        }
+    }
+}
+
+fn note_connected(session: &Session, reconnects: u32, handles: &ServerHandles) {
+    handles.state.send_modify(|state| {
+        state.reconnects = reconnects;
+        state.retries = 0;
+        state.last_failure = None;
+        state.protocol = session.protocol;
+        state.identity = session.identity();
+    });
+}
+
+fn note_waiting(phase: Phase, config: &ServerConfig, handles: &ServerHandles) {
+    match &phase {
+        Phase::SignInNeeded(_) => tracing::info!(server = config.name, "sign-in needed"),
+        Phase::Failed(error) => tracing::warn!(server = config.name, "{error}"),
+        _ => {}
+    }
+    handles.state.send_modify(|state| {
+        if matches!(phase, Phase::SignInNeeded(_)) && state.sign_in.provider.take().is_some() {
+            handles.tokens.note_expired();
+        }
+        state.phase = phase;
+    });
+}
+
+/// Serves calls until the server ends (its reason), or a restart or stop is requested (`None`).
 async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles) -> Option<ConnectError> {
     let Session {
         protocol,
         mut service,
         mut process,
         mut end,
-        shortcut,
+        fast_path,
         tools,
         changed,
     } = session;
@@ -132,46 +179,42 @@ async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles)
     };
     let peer = service.peer().clone();
     tracing::info!(server = config.name, tools = tools.len(), "connected");
+    handles.session_error.clear();
     handles.connection.send_replace(Some(Connection {
         peer: peer.clone(),
-        shortcut: shortcut.clone(),
+        fast_path: fast_path.clone(),
     }));
     take_tools(tools, config, handles);
-    let (told, name, subscriptions) = (peer.clone(), config.name.clone(), handles.subscriptions.clone());
-    let _listening = if is_stateless(&peer) {
-        Some(AbortOnDropHandle::new(tokio::spawn(listen(peer.clone(), name, changed.clone()))))
-    } else {
-        tokio::spawn(async move { sync_all(told, name, &subscriptions).await });
-        None
-    };
-    // Nobody tells that a server at the other end of a network is gone.
-    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    let _listening = follow_changes(&peer, config, handles, changed.clone());
+    // Nothing reports that a server at the other end of a network is gone.
+    let mut pings = tokio::time::interval_at(tokio::time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
     let over_http = process.is_none();
-    // Goes on whatever else happens: a server that does not list must still hear that it is to stop.
-    let mut listed_anew = std::pin::pin!(list_anew(&peer, shortcut.as_ref(), config, &changed));
-    let trouble = loop {
+    // Continues across the other events: a server that does not list its tools must still be stoppable.
+    let mut new_list = std::pin::pin!(list_again(&peer, fast_path.as_ref(), config, &changed));
+    let error = loop {
         tokio::select! {
             () = handles.stop.cancelled() => break None,
             () = handles.restart.notified() => break None,
-            status = end_of(process.as_mut()) => break Some(format!("it ended ({status})").into()),
-            said = end_of_stream(end.as_mut()) => break Some(http_error::ended(config, &said)),
-            _ = look.tick(), if over_http => {
+            error = handles.session_error.next() => break Some(error),
+            error = exit_of(process.as_mut()) => break Some(error),
+            reason = end_of_stream(end.as_mut()) => break Some(http_error::ended(config, &reason)),
+            _ = pings.tick(), if over_http => {
                 if let Err(error) = ping(&peer, config, end.as_mut()).await { break Some(error) }
             }
             () = handles.health_check.notified(), if over_http => {
                 if let Err(error) = ping(&peer, config, end.as_mut()).await { break Some(error) }
             }
-            listed = &mut listed_anew => {
+            listed = &mut new_list => {
                 match listed {
                     Ok(Ok(tools)) => take_tools(tools, config, handles),
                     Ok(Err(error)) => break Some(error.into()),
                     Err(_) => tracing::warn!(
                         server = config.name,
-                        "it said that its tools have changed, and did not list them within {} s",
+                        "reported changed tools, but did not list them within {} s",
                         FIRST_ANSWER.as_secs()
                     ),
                 }
-                listed_anew.set(list_anew(&peer, shortcut.as_ref(), config, &changed));
+                new_list.set(list_again(&peer, fast_path.as_ref(), config, &changed));
             }
         }
     };
@@ -179,53 +222,71 @@ async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles)
     if !handles.stop.is_cancelled() {
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
     }
-    // Closing the session closes the server's input, which asks it to end.
+    // Closing the session closes the server's input, which asks it to exit.
     let _ = tokio::time::timeout(Duration::from_secs(2), service.close()).await;
     drop(service);
     if let Some(process) = process {
         process.end().await;
     }
-    trouble
+    error
 }
 
-/// Hears of changed lists from a server of 2026-07-28, which tells only who asked for it. What is announced to clients has
-/// been seen on the way here.
+/// Subscribes to changes, in the way of the server's protocol version.
+fn follow_changes(
+    peer: &Peer<RoleClient>,
+    config: &ServerConfig,
+    handles: &ServerHandles,
+    changed: Arc<Notify>,
+) -> Option<AbortOnDropHandle<()>> {
+    let (peer, name, subscriptions) = (peer.clone(), config.name.clone(), handles.subscriptions.clone());
+    if is_stateless(&peer) {
+        return Some(AbortOnDropHandle::new(tokio::spawn(listen(peer, name, changed))));
+    }
+    tokio::spawn(async move { sync_all(peer, name, &subscriptions).await });
+    None
+}
+
+/// Receives changes of lists from a server of protocol 2026-07-28, which sends them only to subscribers. The router has already
+/// announced them to clients when they arrive here.
 async fn listen(peer: Peer<RoleClient>, server: String, changed: Arc<Notify>) {
-    let wanted = || SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().resources_list_changed();
-    let mut pause = SHORTEST_PAUSE;
+    let filter = || SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().resources_list_changed();
+    let mut backoff = Backoff::RESET;
     loop {
         let since = tokio::time::Instant::now();
-        match peer.listen(wanted().build()).await {
+        match peer.listen(filter().build()).await {
             Ok(mut subscription) => {
-                while let Ok(Some(told)) = subscription.next().await {
-                    if let ServerNotification::ToolListChangedNotification(_) = told {
+                while let Ok(Some(notification)) = subscription.next().await {
+                    if let ServerNotification::ToolListChangedNotification(_) = notification {
                         changed.notify_one();
                     }
                 }
             }
             Err(ServiceError::McpError(error)) => {
-                tracing::debug!(server, "it tells of no changes: {error}");
+                tracing::debug!(server, "the server does not report changes: {error}");
                 return;
             }
-            Err(error) => tracing::debug!(server, "its changes are not heard of now: {error}"),
+            Err(error) => tracing::debug!(server, "the subscription to changes failed: {error}"),
         }
-        // One that ends at once each time is not to be asked each second.
-        pause = if since.elapsed() >= SETTLED { SHORTEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-        tokio::time::sleep(pause).await;
+        // A subscription that always ends at once is not renewed every second.
+        backoff = if since.elapsed() >= SETTLED { Backoff::RESET } else { backoff.next() };
+        tokio::time::sleep(backoff.0).await;
         // Something may have changed in between.
         changed.notify_one();
     }
 }
 
-/// Waits for a process to end; for ever where there is none.
-async fn end_of(process: Option<&mut Process>) -> String {
+/// Waits for a process to exit; forever if there is none.
+async fn exit_of(process: Option<&mut Process>) -> ConnectError {
     match process {
-        Some(process) => process.ended().await,
+        Some(process) => {
+            let status = process.ended().await;
+            process.stderr().explain(&format!("the server exited ({status})")).into()
+        }
         None => std::future::pending().await,
     }
 }
 
-/// Waits for the end of a stream; for ever where there is none.
+/// Waits for the end of a stream; forever if there is none.
 async fn end_of_stream(end: Option<&mut oneshot::Receiver<String>>) -> String {
     match end {
         Some(end) => end.await.unwrap_or_else(|_| "its session has ended".to_owned()),
@@ -233,45 +294,85 @@ async fn end_of_stream(end: Option<&mut oneshot::Receiver<String>>) -> String {
     }
 }
 
-/// Whether the server still answers; an error of its own is an answer, too. Where its stream has ended, `end` says why.
+/// Checks that the server still answers; its own error is an answer, too. If its stream has ended, `end` holds the reason.
 async fn ping(
     peer: &Peer<RoleClient>,
     config: &ServerConfig,
     end: Option<&mut oneshot::Receiver<String>>,
 ) -> Result<(), ConnectError> {
-    let asked = peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
-    match tokio::time::timeout(PING, asked).await {
+    let pong = peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
+    match tokio::time::timeout(PING_TIMEOUT, pong).await {
         Ok(Ok(_) | Err(ServiceError::McpError(_))) => Ok(()),
         Ok(Err(error)) => Err(match end.and_then(|end| end.try_recv().ok()) {
-            Some(said) => http_error::ended(config, &said),
+            Some(reason) => http_error::ended(config, &reason),
             None => http_error::not_sent(config, &error),
         }),
-        Err(_) => Err(format!("it did not answer within {} s", PING.as_secs()).into()),
+        Err(_) => Err(format!("no reply to a ping within {} s", PING_TIMEOUT.as_secs()).into()),
     }
 }
 
-/// Shows the approved tools, and holds the others back.
+/// Publishes the approved tools and holds back the others.
 fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) {
-    let (open, held) = if config.trusts_changes() {
+    let (open, pending) = if config.trusts_changes() {
         (tools, Vec::new())
     } else {
         handles.approvals.part(&config.name, tools)
     };
-    handles.state.send_if_modified(|state| state.take_tools(open, held));
-    let waiting = handles.state.borrow().held().len();
+    handles.state.send_if_modified(|state| state.take_tools(open, pending));
+    let waiting = handles.state.borrow().pending_tools().len();
     if waiting > 0 {
-        tracing::warn!(server = config.name, tools = waiting, "new or changed tools wait for approval");
+        tracing::warn!(server = config.name, tools = waiting, "new or changed tools need approval");
     }
 }
 
-/// Waits until a server has said that its tools have changed, and lists them: seldom, however often it says so.
-async fn list_anew(
+/// Waits until a server reports changed tools, and lists them: rarely, however often it reports.
+async fn list_again(
     peer: &Peer<RoleClient>,
-    shortcut: Option<&StdioFastPath>,
+    fast_path: Option<&StdioFastPath>,
     config: &ServerConfig,
     changed: &Notify,
 ) -> Result<Result<Vec<Tool>, String>, Elapsed> {
     tokio::time::sleep(BETWEEN_LISTS).await;
     changed.notified().await;
-    tokio::time::timeout(FIRST_ANSWER, list_tools(peer, shortcut, &config.name)).await
+    tokio::time::timeout(FIRST_ANSWER, list_tools(peer, fast_path, &config.name)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        let mut backoff = Backoff::RESET;
+        let pauses: Vec<u64> = (0..8)
+            .map(|_| {
+                let pause = backoff.0.as_secs();
+                backoff = backoff.next();
+                pause
+            })
+            .collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn only_failures_that_may_pass_are_retried() {
+        assert_eq!(Next::after(None), Next::Now);
+        assert_eq!(Next::after(Some(ConnectError::NoInitialize("x".into()))), Next::Retry("x".into()));
+        let sign_in = Next::after(Some(ConnectError::SignIn(Some("Bearer".into()))));
+        assert_eq!(sign_in, Next::WaitFor(Phase::SignInNeeded(Some("Bearer".into()))));
+        assert_eq!(Next::after(Some(ConnectError::Locked("x".into()))), Next::WaitFor(Phase::Failed("x".into())));
+    }
+
+    #[tokio::test]
+    async fn at_most_so_many_servers_start_at_the_same_time() {
+        let slots = Semaphore::new(1);
+        let (done, wait) = oneshot::channel::<()>();
+        let first = with_slot(&slots, wait);
+        let second = with_slot(&slots, std::future::ready(()));
+        let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
+        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+        done.send(()).unwrap();
+        assert!(first.await.is_ok());
+        second.await;
+    }
 }

@@ -1,4 +1,4 @@
-//! Tools that a server's entry switches off: nobody is shown them, nobody can call them, and they do not ask for approval.
+//! Tools that a server's entry disables: clients can neither see nor call them, and they need no approval.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use crate::upstream::approvals::PendingTool;
 use crate::upstream::snapshot::{DisabledTools, Phase, Snapshot};
 
 impl Snapshot {
-    /// Takes up what a connected server has; `false` when that is what it had.
-    pub fn take_tools(&mut self, approved: Vec<Tool>, held: Vec<PendingTool>) -> bool {
+    /// Replaces a connected server's tools; `false` if they are unchanged.
+    pub fn take_tools(&mut self, approved: Vec<Tool>, pending: Vec<PendingTool>) -> bool {
         let (on, off): (Vec<Tool>, Vec<Tool>) = approved.into_iter().partition(|tool| self.config.has_on(&tool.name));
-        let (held, held_off): (Vec<PendingTool>, Vec<PendingTool>) =
-            held.into_iter().partition(|held| self.config.has_on(&held.tool.name));
+        let (pending, pending_off): (Vec<PendingTool>, Vec<PendingTool>) =
+            pending.into_iter().partition(|pending| self.config.has_on(&pending.tool.name));
         let off = DisabledTools {
             approved: off,
-            pending: held_off,
+            pending: pending_off,
         };
-        // Sessions and the search go by which list it is, not by what is in it.
+        // Sessions and the index compare lists by pointer: an equal list must stay the same one.
         let same = matches!(&self.phase, Phase::Connected(before) if **before == on);
-        if same && *self.held == held && *self.off == off {
+        if same && *self.pending == pending && *self.off == off {
             return false;
         }
         self.phase = Phase::Connected(Arc::new(on));
-        self.held = Arc::new(held);
+        self.pending = Arc::new(pending);
         self.off = Arc::new(off);
         true
     }
 
-    /// Takes up an entry that says the same but for which tools are on.
+    /// Applies an entry that differs only in its disabled tools.
     pub fn switch(&mut self, config: Arc<ServerConfig>) {
         self.config = config;
         let Phase::Connected(on) = &self.phase else { return };
         let approved = on.iter().chain(&self.off.approved).cloned().collect();
-        let held = self.held.iter().chain(&self.off.pending).cloned().collect();
-        self.take_tools(approved, held);
+        let pending = self.pending.iter().chain(&self.off.pending).cloned().collect();
+        self.take_tools(approved, pending);
     }
 
-    /// The tools of a connected server that are off.
+    /// The disabled tools of a connected server.
     pub fn off(&self) -> Option<&DisabledTools> {
         self.is_connected().then_some(&*self.off)
     }
@@ -61,7 +61,7 @@ mod tests {
         Tool::new(name, "", serde_json::Map::new())
     }
 
-    fn held(name: &'static str) -> PendingTool {
+    fn pending(name: &'static str) -> PendingTool {
         PendingTool {
             fingerprint: ToolFingerprint::of(&tool(name)),
             tool: tool(name),
@@ -71,16 +71,16 @@ mod tests {
 
     fn shown(server: &Snapshot) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
         let on = server.tools().iter().map(|tool| tool.name.as_ref()).collect();
-        let waiting = server.held().iter().map(|held| held.tool.name.as_ref()).collect();
+        let waiting = server.pending_tools().iter().map(|pending| pending.tool.name.as_ref()).collect();
         (on, waiting, server.off().unwrap().names().collect())
     }
 
     #[test]
-    fn a_tool_is_switched_off_and_on_again_and_is_then_as_approved_as_it_was() {
+    fn a_tool_that_is_disabled_and_enabled_again_keeps_its_approval() {
         let mut server = Snapshot::new(config(&["a", "new"]), Phase::Connecting);
-        assert!(server.take_tools(vec![tool("a"), tool("b")], vec![held("new"), held("newer")]));
+        assert!(server.take_tools(vec![tool("a"), tool("b")], vec![pending("new"), pending("newer")]));
         assert_eq!(shown(&server), (vec!["b"], vec!["newer"], vec!["a", "new"]));
-        assert!(!server.take_tools(vec![tool("a"), tool("b")], vec![held("new"), held("newer")]));
+        assert!(!server.take_tools(vec![tool("a"), tool("b")], vec![pending("new"), pending("newer")]));
         server.switch(config(&["b"]));
         assert_eq!(shown(&server), (vec!["a"], vec!["newer", "new"], vec!["b"]));
         server.switch(config(&[]));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_connected_takes_the_entry_up_for_later() {
+    fn a_server_that_is_not_connected_applies_its_entry_when_it_connects() {
         let mut server = Snapshot::new(config(&[]), Phase::Connecting);
         server.switch(config(&["a"]));
         assert!(server.off().is_none() && server.tools().is_empty());

@@ -70,7 +70,7 @@ class StrangeHome(unittest.TestCase):
     def test_nothing_can_be_written(self):
         """a home that is full or read-only at the start: the tray says so in a window and ends, the core and the command line in words"""
         for what, why, help in [
-            ("full", "No space left on device", "make room on that disk"),
+            ("full", "No space left on device", "free up space on that disk"),
             ("read-only", "Read-only file system", "writable for you"),
         ]:
             with self.subTest(what), Disk(256) as disk, Person(directory=disk.directory) as person:

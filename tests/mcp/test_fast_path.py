@@ -289,7 +289,7 @@ class ShortWay(unittest.TestCase):
         first = ("mcp", "simple", "say", "success")
         self.assertEqual(told, [first] * 4 + [("mcp", "simple", "say", "error"), ("mcp", "simple", "remove", "blocked"),
                                               ("mcp", "nobody", "x", "error"), ("api", "simple", "say", "success")])
-        self.assertIn("no server is called", listed["activities"][1]["error_message"])
+        self.assertIn("no server is named", listed["activities"][1]["error_message"])
         only = self.world.get("/api/v1/activity?server=simple&status=blocked&limit=1").data["activities"][0]
         self.assertEqual(only["tool_name"], "remove")
         self.assertEqual(self.world.get(f"/api/v1/activity/{only['id']}").data["activity"], only)

@@ -59,7 +59,7 @@ class OverHttp(unittest.TestCase):
                 self.assertEqual(added.returncode, 0, added.stderr)
             wait_for("the first is connected", lambda: world.server("right")["connected"], 30)
             self.assertEqual(text_of(call(world, "call_tool_read", {"name": "right:add", "args": {"a": 1, "b": 2}})), "3")
-            self.failed(world, "wrong", "wants to know who asks (401): set what it expects in `headers`")
+            self.failed(world, "wrong", "requires authentication (401): set another `Authorization` in `headers`")
             shown = world.get("/api/v1/config").text + world.get("/api/v1/servers").text
             shown += world.run(CORE, "upstream", "list", "-o", "json").stdout
             shown += "".join(log.read_text() for log in (world.root / "logs").glob("*.log"))
@@ -85,7 +85,7 @@ class OverHttp(unittest.TestCase):
             server.kill()
             server.wait()
             self.assertTrue(call(world, "call_tool_read", echo).is_error)
-            self.failed(world, "everything", "cannot be reached")
+            self.failed(world, "everything", "could not connect to")
             self.everything(world, port)
             wait_for("it is back", lambda: world.server("everything")["connected"], 30)
             self.assertIn("hello", text_of(call(world, "call_tool_read", echo)))
@@ -107,13 +107,13 @@ class OverHttp(unittest.TestCase):
             servers.append({"name": "said", "url": f"http://127.0.0.1:{port}/nothing", "protocol": "http", "enabled": True})
             world.write_config({"mcpServers": servers})
             world.start_core()
-            self.failed(world, "nobody", "is the server running, and the address right?")
-            self.failed(world, "lost", "has no MCP endpoint over streamable HTTP (404), nor one of the older HTTP+SSE kind")
-            self.failed(world, "said", "has no MCP endpoint over streamable HTTP (404): correct `url`, or set `protocol` to `sse`")
-            self.failed(world, "tls", "cannot be reached")
+            self.failed(world, "nobody", "Check that the server runs and that `url` is right")
+            self.failed(world, "lost", "has neither a streamable HTTP nor a legacy HTTP+SSE endpoint (404)")
+            self.failed(world, "said", "has no streamable HTTP endpoint (404): correct `url`, or set `protocol` to `sse`")
+            self.failed(world, "tls", "could not connect to")
             self.failed(world, "file", "expected `https:` or `http:`")
-            self.failed(world, "older", "no MCP endpoint of the older HTTP+SSE kind (404)")
-            self.failed(world, "none", "is the server running, and the address right?")
+            self.failed(world, "older", "no legacy HTTP+SSE endpoint (404)")
+            self.failed(world, "none", "Check that the server runs and that `url` is right")
 
 
 if __name__ == "__main__":

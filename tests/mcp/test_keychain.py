@@ -90,7 +90,7 @@ class Keychain(unittest.TestCase):
                 self.assertIn(words, failed.stderr)
             world.variables["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nowhere"
             failed = world.run(CORE, "secrets", "set", "A", input="x")
-            self.assertIn("no keychain that can be reached", failed.stderr)
+            self.assertIn("no keychain is available", failed.stderr)
             self.assertIn("${env:NAME}", failed.stderr)
 
     def test_reference(self):

@@ -252,7 +252,7 @@ class SignIn(unittest.TestCase):
             self.assertEqual((server["status"], server["oauth_status"]), ("error", "none"))
             self.assertEqual(server["health"]["summary"], "Sign-in needed")
             self.assertIn("mcpproxy upstream login site", server["last_error"])
-            self.assertIn("needs a person to sign in", self.adds(world))
+            self.assertIn("requires sign-in", self.adds(world))
             required = world.get("/api/v1/diagnostics").data["oauth_required"]
             self.assertEqual([(one["server_name"], one["state"]) for one in required], [("site", "none")])
             self.assertIn("mcpproxy upstream login site", world.run(CORE, "doctor").stdout)
@@ -360,7 +360,7 @@ class SignIn(unittest.TestCase):
             denied = browse(address)
             self.assertEqual(denied.status, 400)
             self.assertIn("access was denied: Ann &lt;b&gt;said&lt;/b&gt; no", denied.text)
-            self.failed(world, "the sign-in failed: access was denied")
+            self.failed(world, "sign-in failed: access was denied")
             self.assertEqual(world.server("site")["health"]["action"], "login")
             site.behave()
             self.signed_in(world)
@@ -370,7 +370,7 @@ class SignIn(unittest.TestCase):
             self.assertIn("not found", unknown.json["error"])
             useless = world.post("/api/v1/servers/here/login")
             self.assertEqual(useless.status, 400)
-            self.assertIn("there is nothing to sign in to", useless.json["message"])
+            self.assertIn("it has no sign-in", useless.json["message"])
 
     def test_renewal(self):
         """a token that ends is renewed with the new renewal token each time, and one the server refuses early, too"""
@@ -479,7 +479,7 @@ class SignIn(unittest.TestCase):
             script.write_text(GUARDED)
             world.start(sys.executable, script, port)
             world.write_config({"mcpServers": [site.entry(url=f"http://127.0.0.1:{port}/mcp")]})
-            self.failed(world, "wants to know who asks: sign in")
+            self.failed(world, "requires sign-in")
             refused = world.post("/api/v1/servers/site/login")
             self.assertEqual(refused.status, 400)
             self.assertIn("set what the server expects in `headers`", refused.json["message"])

@@ -143,28 +143,47 @@ class Tools(unittest.TestCase):
         """a compact search says each tool in a line, and describe_tool what the line leaves out"""
         found = self.find(query="note", detail="compact")
         entries = {entry["id"]: entry for entry in found["tools"]}
-        self.assertEqual({tuple(entry) for entry in found["tools"]}, {("id", "score", "sig", "desc", "lossy")})
+        shown = {tuple(key for key in entry if key != "call_with") for entry in found["tools"]}
+        self.assertEqual(shown, {("id", "sig", "desc", "lossy")})
+        self.assertEqual(entries["notes:remove_note"]["call_with"], "call_tool_destructive")
         read = entries["notes:read_note"]
+        self.assertNotIn("call_with", read)
         self.assertEqual((read["sig"], read["desc"], read["lossy"]), ("(name*:str, times:int=1)", "Reads a note", False))
         self.assertTrue(entries["notes:touch_note"]["lossy"])
         self.assertIn("describe_tool", found["hint"])
         _, described = ask(self.world, "describe_tool", tool_ids=["notes:touch_note"])
         self.assertIn("options", described["definitions"][0]["inputSchema"]["properties"])
 
+    def test_best_in_full(self):
+        """a search shows the best two tools in full and the others in a line each, and counts whether a call follows"""
+        found = self.find(query="read a note")
+        full = [tuple(tool) for tool in found["tools"]][:2]
+        self.assertEqual(full, [("name", "description", "inputSchema", "call_with")] * 2)
+        for tool in found["tools"][2:]:
+            self.assertEqual(tuple(tool)[:3], ("name", "sig", "description"))
+        self.assertFalse(call(self.world, "call_tool_read", {"name": "notes:read_note", "args": {"name": "a"}}).is_error)
+        explained = self.world.run(CORE, "tools", "search", "reed", "note", "--explain").stdout
+        self.assertIn("1. notes:read_note", explained)
+        self.assertIn("corrected spelling `read`", explained)
+        self.assertRegex(explained, r"Searches by AI clients since MCPProxy started: [1-9]\d*; [1-9]\d* led to a call")
+
     def test_risk_and_use(self):
         """a search says what all tools together could be misused for, and on request what was used and why it found what it did"""
-        risk = self.find(query="note")["session_risk"]
-        self.assertEqual((risk["level"], risk["lethal_trifecta"], risk["has_write_tools"]), ("high", True, True))
-        self.assertNotIn("warning", risk)
+        plain = self.find(query="note")
+        self.assertNotIn("session_risk", plain)
+        self.assertFalse([tool for tool in plain["tools"] if "score" in tool or "server" in tool])
         self.assertFalse(call(self.world, "call_tool_read", {"name": "notes:read_note", "args": {"name": "a"}}).is_error)
         found = self.find(query="read note", include_session_risk_warning=True, include_stats=True, debug=True,
                           explain_tool="notes:remove_note")
-        self.assertIn("warning", found["session_risk"])
+        risk = found["session_risk"]
+        self.assertEqual((risk["level"], risk["lethal_trifecta"], risk["has_write_tools"]), ("high", True, True))
+        self.assertIn("warning", risk)
+        self.assertEqual({(type(tool["score"]), tool["server"]) for tool in found["tools"]}, {(float, "notes")})
         entries = {tool["name"]: tool for tool in found["tools"]}
         self.assertGreaterEqual(entries["notes:read_note"]["usage_count"], 1)
         self.assertRegex(entries["notes:read_note"]["last_used"], r"^20\d\d-")
         self.assertEqual(entries["notes:remove_note"]["usage_count"], 0)
-        self.assertEqual(found["debug"]["query_words"], ["note", "read"])
+        self.assertEqual(found["debug"]["query_words"], ["read", "note"])
         self.assertEqual(found["explanation"]["words"]["read"], 0)
         self.assertGreater(found["explanation"]["words"]["note"], 0)
 
@@ -339,7 +358,7 @@ class LongResults(unittest.TestCase):
             world.start_core()
             world.wait_connected("everything")
             found = lambda **more: ask(world, "retrieve_tools", query="tool that gets a resource, structured content, an image", **more)[1]
-            answer = found()
+            answer = found(detail="full", limit=15)
             schemas = ["inputSchema" in tool for tool in answer["tools"]]
             self.assertEqual(schemas, sorted(schemas, reverse=True))
             self.assertTrue(schemas[0] and not schemas[-1], schemas)
@@ -354,6 +373,44 @@ class LongResults(unittest.TestCase):
             wait_for("the file is taken up", lambda: "sig" in found()["tools"][0])
             self.assertNotIn("notice", found())
             self.assertIn("inputSchema", found(detail="full")["tools"][0])
+
+
+class Lists(unittest.TestCase):
+    def listed(self, world, query=""):
+        async def tools():
+            async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp{query}", mode="legacy") as client:
+                return {tool.name for tool in (await client.list_tools()).tools}
+
+        return asyncio.run(asyncio.wait_for(tools(), 20))
+
+    def test_few_tools(self):
+        """few tools are served directly and can be called; many are searched"""
+        with World(config={}) as world:
+            script = world.directory / "notes.py"
+            script.write_text(NOTES)
+            notes = {"name": "notes", "command": sys.executable, "args": [str(script)], "enabled": True}
+            world.write_config({"mcpServers": [notes]})
+            world.start_core()
+            world.wait_connected("notes")
+            names = {f"notes__{name}_note" for name in ("read", "remove", "touch", "pick")}
+            self.assertEqual(self.listed(world), names | {"read_cache"})
+            self.assertEqual(text_of(call(world, "notes__read_note", {"name": "a"})), "read a")
+            self.assertFalse(call(world, "retrieve_tools", {"query": "note"}).is_error)
+            world.write_config({**world.config(), "direct_up_to_tokens": 0})
+            wait_for("they are searched", lambda: "retrieve_tools" in self.listed(world))
+            self.assertEqual(text_of(call(world, "notes__remove_note", {"name": "a"})), "removed a")
+
+    def test_management_on_request(self):
+        """the tools that manage servers are listed where the client or the configuration asks for them"""
+        management = {"upstream_servers", "quarantine_security"}
+        with World(config={"mcpServers": []}) as world:
+            world.start_core()
+            self.assertFalse(management & self.listed(world))
+            self.assertLessEqual(management, self.listed(world, "?management=true"))
+            world.write_config({**world.config(), "enable_management_tools": True})
+            wait_for("they are listed", lambda: management <= self.listed(world))
+            world.write_config({**world.config(), "read_only_mode": True})
+            wait_for("they are not", lambda: not management & self.listed(world, "?management=true"))
 
 
 class Management(unittest.TestCase):
@@ -394,7 +451,9 @@ class Management(unittest.TestCase):
                 self.assertIn("mcpproxy upstream approve", text)
             _, text = ask("call_tool_read", name="added:echo", args={"message": "x"})
             self.assertEqual(json.loads(text)["status"], "QUARANTINED_SERVER_BLOCKED")
-            ask("upstream_servers", operation="enable", name="added")
+            wrong, text = ask("upstream_servers", operation="enable", name="added")
+            self.assertTrue(wrong)
+            self.assertIn("mcpproxy upstream enable", text)
             self.assertEqual(world.server("added")["status"], "quarantined")
 
             approved = world.run(CORE, "upstream", "approve", "added")
@@ -497,7 +556,7 @@ class LiveConfiguration(unittest.TestCase):
         self.assertEqual(next(events)[0], "status")
         self.edit(lambda config: config.update(listen="127.0.0.1:1"), lambda path, text: path.write_text(text))
         status = next(data for name, data in events if name == "status" and "configuration" in data)
-        self.assertIn("`listen` takes effect once the core is started again", status["configuration"])
+        self.assertIn("apply the new `listen`", status["configuration"])
         back = f"127.0.0.1:{self.world.port}"
         self.edit(lambda config: config.update(listen=back), lambda path, text: path.write_text(text))
         wait_for("all is in force", lambda: "configuration" not in self.world.status())
@@ -613,7 +672,7 @@ class Switched(unittest.TestCase):
         with World(config={"mcpServers": [everything()]}) as world:
             core = world.start_core()
             world.wait_connected("everything")
-            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is called"), ("echo", "server:tool")):
+            for name, words in (("everything:nothing", "has no tool"), ("nobody:echo", "no server is named"), ("echo", "server:tool")):
                 refused = world.run(CORE, "tools", "disable", name)
                 self.assertEqual(refused.returncode, 1, name)
                 self.assertIn(words, refused.stderr)
@@ -621,7 +680,7 @@ class Switched(unittest.TestCase):
             for operation in ("enable_tool", "disable_tool"):
                 result = call(world, "quarantine_security", {"operation": operation, "name": "everything", "tool_name": "echo"})
                 self.assertTrue(result.is_error)
-                self.assertIn("only a person", text_of(result))
+                self.assertIn("only the user", text_of(result))
             self.assertEqual(self.entry(world), everything())
             core.terminate()
             core.wait()
@@ -643,9 +702,9 @@ class Switched(unittest.TestCase):
         self.assertNotIn("everything__echo", asyncio.run(asyncio.wait_for(names_of_all(world), 20)))
         refused = echo(world, "hello")
         self.assertTrue(refused.is_error)
-        self.assertIn("is switched off", text_of(refused))
+        self.assertIn("is disabled", text_of(refused))
         self.assertEqual(recorded(world)[0], ("echo", "blocked"))
-        self.assertIn("is switched off", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
+        self.assertIn("is disabled", asyncio.run(asyncio.wait_for(call_of_all(world), 20)))
         _, described = ask(world, "describe_tool", tool_ids=["everything:echo"])
         self.assertEqual(described["errors"][0]["error"], "disabled")
         _, checked = ask(world, "describe_tool", tool_ids=["everything:echo"], check=True)

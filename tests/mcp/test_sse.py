@@ -144,7 +144,7 @@ class OverSse(unittest.TestCase):
             wait_for("the first is connected", lambda: world.server("right")["connected"], 30)
             self.assertEqual(world.server("right")["protocol"], "sse")
             self.assertEqual(text_of(call(world, "call_tool_read", {"name": "right:add", "args": {"a": 1, "b": 2}})), "3")
-            failed(world, "wrong", "wants to know who asks (401): set what it expects in `headers`")
+            failed(world, "wrong", "requires authentication (401): set another `Authorization` in `headers`")
             self.assertEqual(text_of(call(world, "call_tool_write", {"name": "right:grow", "args": {}})), "more")
 
             def held():
@@ -205,7 +205,7 @@ class OverSse(unittest.TestCase):
             self.assertTrue(isinstance(answer, mcp.MCPError) or answer.is_error, answer)
             self.assertLess(ended[0], 1)
             server.wait()
-            failed(world, "everything", "cannot be reached")
+            failed(world, "everything", "could not connect to")
             log = "".join(log.read_text() for log in (world.root / "logs").glob("*.log"))
             self.assertIn("is gone", log)
             self.assertNotIn("secret=1", log + world.output(core))
@@ -288,8 +288,8 @@ class HostileOverSse(unittest.TestCase):
         """one that wants messages sent to another origin gets none, nor does that; one that says nowhere is given up in time"""
         with Older() as other, Older(f"http://127.0.0.1:{other.server_port}/message") as elsewhere, Older(None) as nowhere, World() as world:
             self.serve(world, ("elsewhere", elsewhere), ("nowhere", nowhere), init_timeout="2s")
-            failed(world, "elsewhere", f"it wants messages sent to another place (`http://127.0.0.1:{other.server_port}`), which is refused")
-            failed(world, "nowhere", "it did not initialise within 2 s")
+            failed(world, "elsewhere", f"its URL for messages has another origin (`http://127.0.0.1:{other.server_port}`), which is refused")
+            failed(world, "nowhere", "no reply to `initialize` within 2 s")
             self.assertEqual((other.posted, elsewhere.posted, nowhere.posted), ([], [], []))
 
     def test_refused_calls(self):
@@ -299,7 +299,7 @@ class HostileOverSse(unittest.TestCase):
             world.wait_connected("older")
             refused = call(world, "call_tool_read", {"name": "older:odd", "args": {}})
             self.assertTrue(refused.is_error)
-            self.assertIn("refuses the request (413)", text_of(refused))
+            self.assertIn("refused the request (413)", text_of(refused))
             server.refuses = None
             self.assertEqual(text_of(call(world, "call_tool_read", {"name": "older:odd", "args": {}})), "after all")
             self.assertEqual(world.server("older")["reconnect_count"], 0)
@@ -321,7 +321,7 @@ class HostileOverSse(unittest.TestCase):
             before = memory(core)[0]
             told = world.run(CORE, "call", "tool-read", "-t", "older:long", "-j", "{}", seconds=90)
             self.assertEqual(told.returncode, 1)
-            self.assertIn("longer than 16 MiB", told.stdout)
+            self.assertIn("exceeds 16 MiB", told.stdout)
             self.assertGreater(server.left, 16, "it is told before all of it came")
             wait_for("all of it came", lambda: server.left == 0, 60)
             print(f"       {memory(core)[1] - before:.0f} MiB more at most", flush=True)

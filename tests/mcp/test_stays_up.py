@@ -144,7 +144,7 @@ class LongAnswers(unittest.TestCase):
                     said = client.call(f"endless:{way}")
                     took = time.monotonic() - began
                     print(f"       {way}: {took:.1f} s, {memory(core)[1] - before:.0f} MiB more at most", flush=True)
-                    self.assertIn("longer than 16 MiB", said, way)
+                    self.assertIn("exceeds 16 MiB", said, way)
                     self.assertLess(took, 15, way)
                     self.assertLess(memory(core)[1] - before, 80, way)
                 self.assertEqual(client.call("endless:short"), "short")

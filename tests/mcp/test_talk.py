@@ -211,7 +211,7 @@ class Asked(unittest.TestCase):
                 self.assertEqual(shouted[:200], [f"shout {number}" for number in range(200)])
                 self.assertLess(len(shouted), 400)
                 said = [(level, data) for level, logger, data in ann.logs if logger == "mcpproxy"]
-                self.assertEqual(said, [("warning", "from here on, log messages are left out, as this server says too many")])
+                self.assertEqual(said, [("warning", "MCPProxy drops log messages from here on: this server sends too many")])
 
         for server in ("stdio", "http"):
             self.run_with(lambda: work(server))

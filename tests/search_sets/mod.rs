@@ -39,17 +39,21 @@ pub struct Set {
 impl Set {
     /// Reads a data set, if it is there.
     pub fn read(name: &str) -> Option<Set> {
-        let lines = |kind: &str| std::fs::read_to_string(folder().join(format!("{name}.{kind}.jsonl"))).ok();
-        let tools = match lines("tools") {
+        Set::of(name, name)
+    }
+
+    /// Reads the queries of one data set over the tools of another.
+    pub fn of(queries: &str, tools: &str) -> Option<Set> {
+        let read = |file: String| std::fs::read_to_string(folder().join(file)).ok();
+        let lines = read(format!("{queries}.queries.jsonl"))?;
+        let tools = match read(format!("{tools}.tools.jsonl")) {
             Some(lines) => lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-            None => serde_json::from_str(&std::fs::read_to_string(folder().join(format!("{name}.tools.json"))).ok()?)
-                .unwrap(),
+            None => serde_json::from_str(&read(format!("{tools}.tools.json"))?).unwrap(),
         };
-        let queries = lines("queries")?;
         Some(Set {
-            name: name.to_owned(),
+            name: queries.to_owned(),
             tools,
-            queries: queries.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            queries: lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
         })
     }
 }

@@ -11,6 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::ai_clients::format::entries::{Entries, ParseError};
 
+/// The whole document as a value; `null` if the text is empty.
+pub fn value(text: &str) -> Result<Value, ParseError> {
+    Ok(Document::parse(text)?.value.map_or(Value::Null, Value::from))
+}
+
 /// The entries of the object `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = Document::parse(text)?;

@@ -7,6 +7,11 @@ use toml_edit::{Document, Item, TableLike, Value as Toml};
 
 use crate::ai_clients::format::entries::{Entries, ParseError};
 
+/// The whole document.
+pub fn document(text: &str) -> Result<Map<String, Value>, ParseError> {
+    parse(text).map(|document| all(&document))
+}
+
 /// The entries of the table `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = parse(text)?;

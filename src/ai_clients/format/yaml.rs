@@ -7,6 +7,13 @@ use yaml_edit::{Document, Mapping, MappingBuilder, YamlError, YamlNode};
 
 use crate::ai_clients::format::entries::{Entries, ParseError};
 
+/// The whole document, if it is a mapping.
+pub fn document(text: &str) -> Result<Map<String, Value>, ParseError> {
+    let root = parse(text)?.as_mapping();
+    let pairs = root.iter().flat_map(Mapping::iter);
+    Ok(pairs.filter_map(|(key, value)| Some((key.as_scalar()?.as_string(), json(&value)))).collect())
+}
+
 /// The entries of the mapping `container`.
 pub fn entries(text: &str, container: &str) -> Result<Entries, ParseError> {
     let document = parse(text)?;

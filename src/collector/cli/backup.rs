@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::write_all;
 use super::figures::open;
-use super::{Failure, Outcome, say};
+use super::outcome::{Failure, Outcome, say};
 use crate::collector::audience::Audience;
 use crate::collector::forgotten::Forgotten;
 use crate::collector::journal;
@@ -159,6 +159,15 @@ fn restored(file: &Path, copy: &Path) -> Result<SqliteStore, Failure> {
 
 pub fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
     let checked = check(file)?;
+    let mark = files::read_bounded(&mark_of(file), 4096).ok();
+    if let Some(then) = mark.and_then(|bytes| serde_json::from_slice::<Checked>(&bytes).ok())
+        && (then.reports, then.installations) != (checked.reports, checked.installations)
+    {
+        return Err(Failure::new(format!(
+            "the backup has {} reports of {} installations, and had {} of {} when it was made",
+            checked.reports, checked.installations, then.reports, then.installations
+        )));
+    }
     if only_check {
         say(&format!("Sound: {} reports of {} installations.", checked.reports, checked.installations))?;
         return Ok(ExitCode::SUCCESS);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::figures::open;
-use super::{Failure, Outcome, complain, say};
+use super::outcome::{Failure, Outcome, complain, say};
 use crate::collector::forgotten::Forgotten;
 use crate::collector::lines;
 use crate::collector::place::Place;
@@ -155,7 +155,11 @@ pub fn forget(place: &Place, id: &str) -> Outcome {
         Attempt::Held(_lock) => forget_here(place, id)?,
     };
     say(&answer.to_string())?;
-    Ok(if answer["forgotten"] == json!(true) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if answer.get("forgotten") == Some(&json!(true)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Asks the running collector, which holds the list of forgotten ids.

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::args::{Figures, Format};
-use super::{Failure, Outcome, say};
+use super::outcome::{Failure, Outcome, say};
 use crate::collector::audience::Audience;
 use crate::collector::figures::STEPS;
 use crate::collector::place::Place;
@@ -43,43 +42,50 @@ pub fn stats(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
     show(wish.output, &all, |all| {
         let mut rows = vec![
-            row("Counted", &all["audience"]),
-            row("First day", &all["first_day"]),
-            row("Last day", &all["last_day"]),
-            row("Installations", &all["installs"]),
-            row("DAU", &all["dau_last"]),
-            row("WAU", &all["wau_last"]),
-            row("MAU", &all["mau_last"]),
+            row("Counted", at(all, "/audience")),
+            row("First day", at(all, "/first_day")),
+            row("Last day", at(all, "/last_day")),
+            row("Installations", at(all, "/installs")),
+            row("DAU", at(all, "/dau_last")),
+            row("WAU", at(all, "/wau_last")),
+            row("MAU", at(all, "/mau_last")),
         ];
         rows.extend(returns(all));
         rows.extend(steps(all));
-        rows.push(row("Opt-outs", &all["opt_outs"]));
-        rows.extend(pairs("Version", &all["versions_active_14d"]));
-        rows.extend(pairs("Launch source (30 days)", &all["launch_source_30d"]));
-        rows.extend(pairs("Kind", &all["env_kinds"]));
-        rows.extend(pairs("Client", &all["clients"]));
-        rows.extend(pairs("Quality", &all["quality"]));
+        rows.push(row("Opt-outs", at(all, "/opt_outs")));
+        rows.extend(pairs("Version", at(all, "/versions_active_14d")));
+        rows.extend(pairs("Launch source (30 days)", at(all, "/launch_source_30d")));
+        rows.extend(pairs("Kind", at(all, "/env_kinds")));
+        rows.extend(pairs("Client", at(all, "/clients")));
+        rows.extend(pairs("Quality", at(all, "/quality")));
         rows
     })
 }
 
 pub fn funnel(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
-    show(wish.output, &all["funnel"], |_| steps(&all))
+    show(wish.output, at(&all, "/funnel"), |_| steps(&all))
 }
 
 pub fn retention(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
     let part = json!({
-        "retention": all["retention"], "one_and_done": all["one_and_done"],
-        "churned_2d_then_14d_silent": all["churned_2d_then_14d_silent"], "weekly_cohorts": all["weekly_cohorts"],
+        "retention": at(&all, "/retention"), "one_and_done": at(&all, "/one_and_done"),
+        "churned_2d_then_14d_silent": at(&all, "/churned_2d_then_14d_silent"), "weekly_cohorts": at(&all, "/weekly_cohorts"),
     });
     show(wish.output, &part, |_| returns(&all))
 }
 
 pub fn versions(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
-    show(wish.output, &all["versions_active_14d"], |versions| pairs("Version", versions))
+    show(wish.output, at(&all, "/versions_active_14d"), |versions| pairs("Version", versions))
+}
+
+static NOTHING: Value = Value::Null;
+
+/// A part of the figures.
+fn at<'a>(all: &'a Value, pointer: &str) -> &'a Value {
+    all.pointer(pointer).unwrap_or(&NOTHING)
 }
 
 type Row = (String, String);
@@ -119,28 +125,35 @@ fn share(part: &Value, whole: &Value) -> String {
 fn returns(all: &Value) -> Vec<Row> {
     let mut rows = Vec::new();
     for day in ["d1", "d7", "d30"] {
-        let of = &all["retention"][day];
-        rows.push((format!("{} exact", day.to_uppercase()), share(&of["retained"], &of["eligible"])));
-        rows.push((format!("{} on or after", day.to_uppercase()), share(&of["retained_on_or_after"], &of["eligible"])));
+        let of = at(all, &format!("/retention/{day}"));
+        rows.push((format!("{} exact", day.to_uppercase()), share(at(of, "/retained"), at(of, "/eligible"))));
+        rows.push((
+            format!("{} on or after", day.to_uppercase()),
+            share(at(of, "/retained_on_or_after"), at(of, "/eligible")),
+        ));
     }
-    let week = &all["retention"]["week1"];
-    rows.push(("Week 1".to_owned(), share(&week["retained"], &week["eligible"])));
-    let once = &all["one_and_done"];
-    rows.push(("Came once".to_owned(), share(&once["once"], &once["eligible"])));
-    rows.push(row("Churned", &all["churned_2d_then_14d_silent"]));
+    let week = at(all, "/retention/week1");
+    rows.push(("Week 1".to_owned(), share(at(week, "/retained"), at(week, "/eligible"))));
+    let once = at(all, "/one_and_done");
+    rows.push(("Came once".to_owned(), share(at(once, "/once"), at(once, "/eligible"))));
+    rows.push(row("Churned", at(all, "/churned_2d_then_14d_silent")));
     rows
 }
 
 fn steps(all: &Value) -> Vec<Row> {
-    let funnel = &all["funnel"];
+    let funnel = at(all, "/funnel");
     let mut rows: Vec<Row> = STEPS
         .iter()
         .map(|step| {
-            let text = format!("{} each, {} strict", funnel["each"][step], funnel["strict"][step]);
+            let text = format!(
+                "{} each, {} strict",
+                at(funnel, &format!("/each/{step}")),
+                at(funnel, &format!("/strict/{step}"))
+            );
             (format!("Funnel: {step}"), text)
         })
         .collect();
-    rows.push(row("Funnel rests on reports", &funnel["reports"]));
+    rows.push(row("Funnel rests on reports", at(funnel, "/reports")));
     rows
 }
 
@@ -157,7 +170,7 @@ fn show(format: Format, value: &Value, rows: impl FnOnce(&Value) -> Vec<Row>) ->
         }
         Format::Table => {
             let mut table = Table::new();
-            table.load_preset(NOTHING);
+            table.load_style(presets::NOTHING);
             for (name, value) in rows(value) {
                 table.add_row([name, value]);
             }

@@ -4,8 +4,8 @@ mod args;
 mod backup;
 mod data;
 mod figures;
+mod outcome;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,35 +17,7 @@ use crate::collector::place::Place;
 use crate::collector::server::{self, Options};
 use crate::os::environment::Environment;
 use args::{Cli, Command, Serve};
-
-/// What went wrong, and what helps.
-#[derive(Debug)]
-pub struct Failure {
-    error: String,
-    help: String,
-}
-
-impl Failure {
-    fn new(error: impl Into<String>) -> Failure {
-        Failure {
-            error: error.into(),
-            help: String::new(),
-        }
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Failure {
-        self.help = help.into();
-        self
-    }
-}
-
-impl From<String> for Failure {
-    fn from(error: String) -> Failure {
-        Failure::new(error)
-    }
-}
-
-type Outcome = Result<ExitCode, Failure>;
+use outcome::{Failure, Outcome, complain, say};
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -168,17 +140,4 @@ async fn terminated() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Writes a line to standard output.
-fn say(line: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(format!("could not write to standard output: {error}")))
-}
-
-/// Writes a line to standard error, which may be closed.
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

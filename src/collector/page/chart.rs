@@ -87,7 +87,7 @@ pub fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
     for (index, (label, value)) in rows.iter().enumerate() {
         let at = 26.0 * index as f64 + 4.0;
         let width = (WIDTH - 240.0) * value.unwrap_or(0) as f64 / most as f64;
-        let shown = value.map_or("&lt;10".to_owned(), |value| value.to_string());
+        let shown = value.map_or("hidden".to_owned(), |value| value.to_string());
         let _ = write!(
             html,
             "<text x=\"0\" y=\"{:.0}\">{label}</text><rect class=\"f1\" x=\"170\" y=\"{at:.0}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/><text x=\"{:.0}\" y=\"{:.0}\">{shown}</text>",

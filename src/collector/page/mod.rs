@@ -2,6 +2,7 @@
 
 mod chart;
 mod sections;
+mod text;
 
 use std::fmt::Write as _;
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use crate::collector::audience::{Audience, Who};
 use crate::collector::report::{KINDS, SYSTEMS};
+use text::{escape, text};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -36,7 +38,7 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
         html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>.</p>");
     }
     if is_public {
-        html.push_str("<p class=\"note\">Numbers from 1 to 9 are hidden (&lt;10), and so is another one where a sum would reveal them.</p>");
+        html.push_str("<p class=\"note\">Numbers from 1 to 9 (&lt;10) are hidden, and so are others where a sum would reveal one.</p>");
     }
     sections::all(&mut html, figures);
     html.push_str("</main><footer><h2>What these numbers are</h2><p>Each installation sends a random id, which makes these data pseudonymous, not anonymous. ");
@@ -86,51 +88,4 @@ fn system_label(word: &str) -> &str {
         "windows" => "Windows",
         _ => "Other",
     }
-}
-
-fn text(figures: &Value, pointer: &str) -> String {
-    escape(figures.pointer(pointer).and_then(Value::as_str).unwrap_or("–"))
-}
-
-/// A number as a person reads it; a hidden one is `<10`.
-fn number(value: Option<&Value>) -> String {
-    match value {
-        Some(Value::Number(number)) => grouped(number.as_u64().unwrap_or(0)),
-        Some(Value::Null) => "&lt;10".to_owned(),
-        _ => "–".to_owned(),
-    }
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + 4);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A share in per cent, or a dash where one of the two is hidden or there is nothing to divide by.
-fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
-    match (part.and_then(Value::as_u64), whole.and_then(Value::as_u64)) {
-        (Some(part), Some(whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
-        _ => "–".to_owned(),
-    }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }

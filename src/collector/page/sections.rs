@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::chart::{self, Series};
-use super::{escape, number, share, text};
+use super::text::{escape, number, share, text};
 use crate::collector::figures::STEPS;
 use crate::collector::report::Day;
 
@@ -95,7 +95,7 @@ fn activity(html: &mut String, figures: &Value) {
         .map(|index| {
             let shown = |values: &[Option<u64>]| match values.get(index) {
                 Some(Some(value)) => value.to_string(),
-                _ => "&lt;10".to_owned(),
+                _ => "hidden".to_owned(),
             };
             vec![day(index), shown(&dau), shown(&wau), shown(&mau)]
         })

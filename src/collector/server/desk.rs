@@ -15,6 +15,9 @@ use crate::collector::report::{Day, Id};
 use crate::collector::stats::{self, Stats};
 use crate::collector::store::{Store, Stored};
 
+/// Pages by audience, each in public and for the operator.
+type Pages = HashMap<(Audience, bool), Arc<Vec<u8>>>;
+
 /// Figures at one state of the data.
 pub struct Snapshot {
     revision: u64,
@@ -22,7 +25,7 @@ pub struct Snapshot {
     took: Duration,
     pub stats: Stats,
     public: Mutex<Option<Arc<BTreeMap<Audience, Value>>>>,
-    pages: Mutex<HashMap<(Audience, bool), Arc<Vec<u8>>>>,
+    pages: Mutex<Pages>,
 }
 
 impl Snapshot {

@@ -11,8 +11,8 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::Service;
 use super::listener::Answer;
+use super::service::Service;
 use super::state::{locked, read_locked};
 use crate::collector::judge::{LONGEST_BODY, Rejection, Verdict, judge};
 use crate::collector::report::{Day, Id, Moment, Report};

@@ -4,22 +4,21 @@ mod applier;
 mod desk;
 mod intake;
 mod listener;
+mod own_data;
 mod publish;
 mod routes;
+mod service;
 mod state;
 mod writer;
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::collector::admit::{Admission, FloodWatch, Limits, SeenIds};
+use crate::collector::admit::{Admission, FloodWatch, SeenIds};
 use crate::collector::forgotten::{self, Forgotten};
 use crate::collector::journal;
 use crate::collector::place::{Place, StoreAddress};
@@ -28,120 +27,10 @@ use crate::collector::store::{Entry, Ledger, Store};
 use crate::os::lock::{Attempt, Lock};
 use applier::Applier;
 use desk::Desk;
-pub use routes::stored_json;
+pub use own_data::stored_json;
+pub use service::Options;
+use service::{Meters, Service, blocking};
 use state::Progress;
-use writer::Journal;
-
-/// What `serve` is told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub place: Place,
-    pub listen: SocketAddr,
-    pub admin: SocketAddr,
-    /// Certificates and key, both PEM.
-    pub tls: Option<(PathBuf, PathBuf)>,
-    pub trust_proxy: bool,
-    pub limits: Limits,
-    /// Bytes of the journal that may wait while the database fails.
-    pub backlog: u64,
-    /// Days after which reports are deleted.
-    pub keep_days: u16,
-}
-
-/// Everything that answers to requests need.
-pub struct Service {
-    options: Options,
-    journal: Journal,
-    progress: Arc<Progress>,
-    forgotten: Arc<RwLock<Forgotten>>,
-    admission: Mutex<Admission>,
-    seen: Mutex<SeenIds>,
-    flood: Mutex<FloodWatch>,
-    desk: Desk,
-    meters: Meters,
-    began: Instant,
-    stats_key: String,
-    publishing: Mutex<()>,
-}
-
-/// Counts of answers since the start.
-#[derive(Default)]
-struct Meters {
-    accepted: AtomicU64,
-    rejected: AtomicU64,
-    refused: AtomicU64,
-    unavailable: AtomicU64,
-}
-
-impl Meters {
-    fn accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn rejected(&self) {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn unavailable(&self) {
-        self.unavailable.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Service {
-    fn failure(&self) -> Option<String> {
-        self.progress.failure()
-    }
-
-    /// Whether no more may wait for a database that fails.
-    fn is_backlog_full(&self) -> bool {
-        self.progress.is_database_down()
-            && journal::backlog(&self.options.place.journal(), self.progress.stored())
-                .map_or(true, |bytes| bytes >= self.options.backlog)
-    }
-
-    fn metrics(&self) -> String {
-        let mut text = String::new();
-        let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
-            let name = format!("mcpproxy_collector_{name}");
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-        };
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        metric("reports_accepted_total", "counter", "Reports answered with 204.", read(&self.meters.accepted));
-        metric("reports_rejected_total", "counter", "Requests answered with 400 to 415.", read(&self.meters.rejected));
-        metric("reports_refused_total", "counter", "Reports answered with 429.", read(&self.meters.refused));
-        metric("reports_unavailable_total", "counter", "Reports answered with 503.", read(&self.meters.unavailable));
-        let backlog = journal::backlog(&self.options.place.journal(), self.progress.stored()).unwrap_or(0);
-        metric("journal_backlog_bytes", "gauge", "Bytes of the journal that the database does not have.", backlog);
-        metric(
-            "failing",
-            "gauge",
-            "1 while the journal or the database cannot be written.",
-            u64::from(self.failure().is_some()),
-        );
-        if let Ok(snapshot) = self.desk.snapshot() {
-            let stats = &snapshot.stats;
-            metric("ids", "gauge", "Ids that sent something.", stats.ledger.ids);
-            metric(
-                "suspect_installations",
-                "gauge",
-                "Installations kept out of the figures.",
-                u64::from(stats.census.suspects),
-            );
-            let age = stats.ledger.latest.map_or(0, |latest| (Moment::now().0 - latest.0).max(0) / 1000);
-            metric(
-                "last_report_age_seconds",
-                "gauge",
-                "Seconds since the last report; alert on it.",
-                age.unsigned_abs(),
-            );
-        }
-        text
-    }
-}
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -237,7 +126,7 @@ fn begin(options: Options) -> Result<(Service, Vec<std::thread::JoinHandle<()>>)
         wait: Duration::from_millis(if is_remote { 1000 } else { 50 }),
     };
     let applier = applier.start(store, from);
-    let (journal, writer) = writer::start(place.journal(), writer, Arc::clone(&progress));
+    let (journal, writer) = writer::start(writer, Arc::clone(&progress));
     let reading = place.clone();
     let service = Service {
         admission: Mutex::new(Admission::new(options.limits, forgotten::random())),
@@ -343,7 +232,7 @@ impl Running {
 async fn upkeep(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     loop {
         let worker = Arc::clone(&service);
-        let done = routes::blocking(move || {
+        let done = blocking(move || {
             let oldest = Day::of(Moment::now()).minus(worker.options.keep_days);
             let mut store = worker.options.place.open_store(8)?;
             store.purge(oldest).map_err(|error| error.to_string())

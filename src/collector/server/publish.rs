@@ -7,10 +7,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::Service;
 use super::intake::{self, bytes};
 use super::listener::Answer;
-use super::routes::blocking;
+use super::service::{Service, blocking};
 use super::state::locked;
 use crate::collector::audience::{Audience, Who};
 use crate::collector::public::{self, SMALLEST};
@@ -86,8 +85,8 @@ fn publish(service: &Service, directory: &Path) -> Result<u32, String> {
         false => selected(&service.desk.as_of(until)?),
     };
     if let Some(parsed) = &parsed
-        && parsed["figures"] == figures
-        && parsed["until"] == json!(until.to_string())
+        && parsed.get("figures") == Some(&figures)
+        && parsed.get("until") == Some(&json!(until.to_string()))
     {
         return Ok(number);
     }
@@ -108,8 +107,8 @@ fn publish(service: &Service, directory: &Path) -> Result<u32, String> {
 /// Whether there may be something new to say.
 fn is_due(newest: Option<&Value>, now: Moment) -> bool {
     let Some(newest) = newest else { return true };
-    let is_empty = newest["figures"].as_object().is_none_or(Map::is_empty);
-    let published = newest["published_at"].as_str().and_then(Moment::parse).unwrap_or(Moment(0));
+    let is_empty = newest.get("figures").and_then(Value::as_object).is_none_or(Map::is_empty);
+    let published = newest.get("published_at").and_then(Value::as_str).and_then(Moment::parse).unwrap_or(Moment(0));
     is_empty || now.0 - published.0 > AGAIN
 }
 

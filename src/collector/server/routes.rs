@@ -6,17 +6,15 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
-use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::intake::{self, bytes, error, json_answer, unavailable};
+use super::intake::{self, bytes, error, json_answer};
 use super::listener::Answer;
-use super::state::{locked, read_locked, write_locked};
-use super::{Service, publish};
+use super::own_data::{Wish, failed, of_id, settle};
+use super::publish;
+use super::service::{Service, blocking};
 use crate::collector::audience::Audience;
-use crate::collector::lines;
-use crate::collector::report::{Day, Id, Moment};
-use crate::collector::store::{Entry, Stored};
+use crate::collector::report::Day;
 
 /// Answers a request to the public listener.
 pub async fn public(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
@@ -26,7 +24,7 @@ pub async fn public(service: Arc<Service>, request: Request<Incoming>, peer: Soc
         "/v1/mine" => of_id(service, request, peer, Wish::Mine).await,
         "/v1/forget" => of_id(service, request, peer, Wish::Forget).await,
         path => match reading(&request) {
-            Err(answer) => answer,
+            Err(answer) => *answer,
             Ok(()) => public_page(service, &request, path).await,
         },
     }
@@ -61,7 +59,7 @@ pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: Sock
         return of_id(service, request, peer, Wish::Forget).await;
     }
     if let Err(answer) = reading(&request) {
-        return answer;
+        return *answer;
     }
     match request.uri().path() {
         "/" => page(service, &request, false).await,
@@ -84,13 +82,13 @@ pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: Sock
     }
 }
 
-fn reading(request: &Request<Incoming>) -> Result<(), Answer> {
+fn reading(request: &Request<Incoming>) -> Result<(), Box<Answer>> {
     if [Method::GET, Method::HEAD].contains(request.method()) {
         return Ok(());
     }
     let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "method", "");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    Err(answer)
+    Err(Box::new(answer))
 }
 
 fn is_own_host(request: &Request<Incoming>) -> bool {
@@ -114,15 +112,15 @@ fn query<'a>(request: &'a Request<Incoming>, name: &str) -> &'a str {
     pairs.into_iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
 }
 
-fn audience(request: &Request<Incoming>) -> Result<Audience, Answer> {
+fn audience(request: &Request<Incoming>) -> Result<Audience, Box<Answer>> {
     Audience::parse(query(request, "who"), query(request, "os"))
-        .ok_or_else(|| error(StatusCode::BAD_REQUEST, "audience", "who"))
+        .ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, "audience", "who")))
 }
 
 async fn page(service: Arc<Service>, request: &Request<Incoming>, is_public: bool) -> Answer {
     let audience = match audience(request) {
         Ok(audience) => audience,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let is_public = is_public && !is_operator(&service, request);
     settle(&service).await;
@@ -142,7 +140,7 @@ async fn page(service: Arc<Service>, request: &Request<Incoming>, is_public: boo
 async fn stats(service: Arc<Service>, request: &Request<Incoming>) -> Answer {
     let audience = match audience(request) {
         Ok(audience) => audience,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let until = match query(request, "until") {
         "" => None,
@@ -160,120 +158,4 @@ async fn stats(service: Arc<Service>, request: &Request<Incoming>) -> Answer {
         Ok(figures) => json_answer(StatusCode::OK, &figures),
         Err(failure) => failed(&failure),
     }
-}
-
-/// What someone asks about their own id.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Mine,
-    Forget,
-}
-
-async fn of_id(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr, wish: Wish) -> Answer {
-    let source = intake::source(request.headers(), peer, service.options.trust_proxy);
-    let body = match intake::body(request).await {
-        Ok(body) => body,
-        Err(refused) => return refused.answer(),
-    };
-    let given = serde_json::from_slice::<Value>(&body).ok();
-    let text = given.as_ref().and_then(|given| given.get("anonymous_id")).and_then(Value::as_str);
-    let Some(id) = text.and_then(Id::from_uuid) else {
-        return error(StatusCode::BAD_REQUEST, "not_uuid_v4", "anonymous_id");
-    };
-    let now = u32::try_from(service.began.elapsed().as_secs()).unwrap_or(u32::MAX);
-    let refusal = locked(&service.admission).admit(source, id, false, now).err();
-    if let Some(refusal) = refusal {
-        let mut answer = error(StatusCode::TOO_MANY_REQUESTS, refusal.reason, "");
-        answer.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from(refusal.retry_after));
-        return answer;
-    }
-    match wish {
-        Wish::Mine => mine(service, id).await,
-        Wish::Forget => forget(service, id).await,
-    }
-}
-
-async fn mine(service: Arc<Service>, id: Id) -> Answer {
-    settle(&service).await;
-    match blocking(move || Ok((service.desk.stored(id)?, read_locked(&service.forgotten).contains(id)))).await {
-        Ok((stored, forgotten)) => json_answer(StatusCode::OK, &stored_json(id, &stored, forgotten)),
-        Err(failure) => failed(&failure),
-    }
-}
-
-/// Everything that is kept of an id, as it is kept.
-pub fn stored_json(id: Id, stored: &Stored, forgotten: bool) -> Value {
-    let reports: Vec<Value> = stored
-        .bodies
-        .iter()
-        .map(|body| {
-            json!({
-                "received_at": body.received().to_string(),
-                "sent_again_at": body.receipts.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>(),
-                "body_hash": format!("{:016x}", body.hash),
-                "suspect": body.suspect,
-                "clock_off_by_seconds": body.facts.skew,
-                "unknown_fields": body.unknown,
-                "kept_of_body": lines::reduced(id, body),
-            })
-        })
-        .collect();
-    json!({
-        "anonymous_id": id.to_uuid(),
-        "forgotten": forgotten,
-        "opted_out_at": stored.opted_out.map(|at| at.to_string()),
-        "reports": reports,
-    })
-}
-
-async fn forget(service: Arc<Service>, id: Id) -> Answer {
-    let worker = Arc::clone(&service);
-    let before = blocking(move || {
-        let stored = worker.desk.stored(id)?;
-        write_locked(&worker.forgotten).add(id).map_err(|error| error.to_string())?;
-        Ok(stored)
-    });
-    let before = match before.await {
-        Ok(before) => before,
-        Err(failure) => return failed(&failure),
-    };
-    let at = Moment::now();
-    let Ok(position) = service.journal.write(vec![Entry::Forget { id, at }]).await else {
-        return unavailable("journal");
-    };
-    let stored = tokio::time::timeout(std::time::Duration::from_secs(30), service.progress.until_stored(position));
-    if stored.await.is_err() {
-        // It is in the journal, and happens as soon as the database can be written.
-        return json_answer(StatusCode::ACCEPTED, &json!({"forgotten": false, "pending": true}));
-    }
-    let worker = Arc::clone(&service);
-    match blocking(move || worker.desk.stored(id)).await {
-        Ok(after) => json_answer(
-            StatusCode::OK,
-            &json!({
-                "forgotten": after.bodies.is_empty() && after.opted_out.is_none(),
-                "deleted_reports": before.bodies.len(),
-                "left": after.bodies.len(),
-            }),
-        ),
-        Err(failure) => failed(&failure),
-    }
-}
-
-/// Waits a moment for the database to have what was accepted before, so that whoever sent a report sees it.
-async fn settle(service: &Service) {
-    let end = service.progress.end();
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), service.progress.until_stored(end)).await;
-}
-
-fn failed(failure: &str) -> Answer {
-    tracing::error!("could not read the database: {failure}");
-    unavailable("database")
-}
-
-/// Does work that blocks on a thread that may.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("a worker failed".to_owned()))
 }

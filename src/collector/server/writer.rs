@@ -1,7 +1,6 @@
 //! The thread that writes the journal: everything that arrived meanwhile goes to the disk together, then all of it is answered.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -61,6 +60,14 @@ impl Journal {
         answered.await.unwrap_or_else(|_| Err(JournalError::Failed("the journal is closed".to_owned())))
     }
 
+    /// Writes what was counted and not written yet; the position behind it, if there was any.
+    pub async fn flush_counts(&self) -> Option<Position> {
+        if locked(&self.counts).is_empty() {
+            return None;
+        }
+        self.write(Vec::new()).await.ok()
+    }
+
     /// Writes what waits, and no more. Blocks while the queue is full.
     pub fn close(&self) {
         // The thread may have ended.
@@ -76,7 +83,7 @@ impl Journal {
 }
 
 /// Starts the thread; it ends after [`Journal::close`].
-pub fn start(directory: PathBuf, writer: Writer, progress: Arc<Progress>) -> (Journal, std::thread::JoinHandle<()>) {
+pub fn start(writer: Writer, progress: Arc<Progress>) -> (Journal, std::thread::JoinHandle<()>) {
     let (requests, received) = sync_channel(WAITING);
     let counts = Arc::<Mutex<BTreeMap<(Day, String), u64>>>::default();
     let journal = Journal {
@@ -85,8 +92,7 @@ pub fn start(directory: PathBuf, writer: Writer, progress: Arc<Progress>) -> (Jo
     };
     let thread = std::thread::spawn(move || {
         let mut thread = Thread {
-            directory,
-            writer: Some(writer),
+            writer,
             counts,
             progress,
         };
@@ -96,9 +102,7 @@ pub fn start(directory: PathBuf, writer: Writer, progress: Arc<Progress>) -> (Jo
 }
 
 struct Thread {
-    directory: PathBuf,
-    /// `None` after a failure: the next write begins a new segment.
-    writer: Option<Writer>,
+    writer: Writer,
     counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
     progress: Arc<Progress>,
 }
@@ -155,32 +159,29 @@ impl Thread {
     }
 
     fn append(&mut self, records: &[Vec<Entry>], forgets: bool) -> Result<Position, JournalError> {
-        let result = self.try_append(records, forgets);
-        match &result {
-            Ok(position) => self.progress.written(*position),
+        match self.try_append(records, forgets) {
+            Ok(position) => {
+                self.progress.written(position);
+                Ok(position)
+            }
             Err(error) => {
+                // A full disk: once the database has all of it, the old segment can be deleted, which makes room.
+                if matches!(self.writer.rotate(), Ok(true)) {
+                    self.progress.written(self.writer.end());
+                }
                 self.progress.journal_failed(error.to_string());
-                self.writer = None;
+                Err(JournalError::Failed(error.to_string()))
             }
         }
-        result.map_err(|error| JournalError::Failed(error.to_string()))
     }
 
     fn try_append(&mut self, records: &[Vec<Entry>], forgets: bool) -> std::io::Result<Position> {
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => Writer::open_after(&self.directory, Some(self.progress.stored()))?,
-        };
-        let end = writer.append(records)?;
+        self.writer.append(records)?;
         if forgets {
             // A new segment, so that the one that holds what was forgotten can be deleted.
-            let next = Writer::open_after(&self.directory, Some(end))?;
-            let end = next.end();
-            self.writer = Some(next);
-            return Ok(end);
+            self.writer.rotate()?;
         }
-        self.writer = Some(writer);
-        Ok(end)
+        Ok(self.writer.end())
     }
 }
 

@@ -61,6 +61,7 @@ pub struct Position {
 pub struct Ledger {
     /// First and last day of receipt of any report; `None` while there is none.
     pub span: Option<(Day, Day)>,
+    /// The latest receipt of a report or an opt-out.
     pub latest: Option<Moment>,
     /// Ids that sent the opt-out message.
     pub opt_outs: u64,

@@ -108,7 +108,7 @@ pub struct ConnectResult {
     pub backup_path: Option<String>,
     #[serde(default)]
     pub server_name: String,
-    /// What was done (`created`, `updated`, `already_exists`, `removed`, `restored`, `deleted`), or why nothing
+    /// The outcome (`created`, `updated`, `already_exists`, `removed`, `restored`, `deleted`), or why nothing
     /// (`already_exists`, `not_found`, `precondition_failed`, `conflict`, …).
     #[serde(default)]
     pub action: String,

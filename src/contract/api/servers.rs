@@ -67,7 +67,7 @@ pub struct Server {
     pub quarantine: Option<QuarantineCounts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// Somebody has signed in to it by a browser.
+    /// The user has signed in to it in a browser.
     #[serde(default)]
     pub authenticated: bool,
     /// `none`, `pending`, `authenticated` or `error`; absent where signing in is not asked for.
@@ -97,7 +97,7 @@ pub struct Approved {
     pub message: String,
 }
 
-/// What a person should know of a server, and the one thing to do about it.
+/// A server's health, and the one action that helps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `healthy`, `degraded` or `unhealthy`.

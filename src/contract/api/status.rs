@@ -43,7 +43,7 @@ pub struct Status {
     /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
-    /// What the last look for a newer release found; absent before the first, and in the existing core.
+    /// The result of the last update check; absent before the first, and in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
@@ -51,7 +51,7 @@ pub struct Status {
 /// Whether anything is noted and sent, in [`Status`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TelemetryState {
-    /// Nobody has switched it off.
+    /// It is not switched off.
     pub enabled: bool,
     /// `on`, `off`, or `waiting` for what the reason says.
     #[serde(default)]
@@ -153,7 +153,7 @@ pub struct Info {
     pub can_shut_down: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_policy: Option<UpdatePolicy>,
-    /// What the last look for a newer release found; absent before the first.
+    /// The result of the last update check; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
@@ -166,12 +166,12 @@ pub struct UpdatePolicy {
     /// `stable` or `rc`.
     #[serde(default)]
     pub channel: String,
-    /// Nobody wants to be told.
+    /// The user does not want to be notified.
     #[serde(default)]
     pub nudges_suppressed: bool,
 }
 
-/// What is known of a newer release, in [`Info`] and [`Status`].
+/// The known newer release, in [`Info`] and [`Status`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Update {
     #[serde(default)]
@@ -194,7 +194,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// The newer version and its page, where a person should be told of them.
+    /// The newer version and its page, if the user should be notified.
     pub fn news(&self) -> Option<(&str, &str)> {
         let told = self.available && !self.nudges_suppressed;
         let page = self.release_url.as_deref().filter(|page| page.starts_with("https://"))?;

@@ -62,6 +62,50 @@ pub struct FoundTools {
     pub results: Vec<FoundTool>,
     #[serde(default)]
     pub total: u32,
+    /// Only with `explain=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<SearchCounts>,
+}
+
+/// How searches of AI clients ended since the start: counts only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchCounts {
+    #[serde(default)]
+    pub searches: u64,
+    /// Searches after which a tool was called that they had returned.
+    #[serde(default)]
+    pub led_to_call: u64,
+    /// Of those, how often the best tool was called.
+    #[serde(default)]
+    pub called_best: u64,
+    /// Of those, how often one of the best five was called.
+    #[serde(default)]
+    pub called_first_five: u64,
+}
+
+/// Why a tool ranks where it does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RankExplanation {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub words: Vec<WordExplanation>,
+    /// Share of the tool's name that the query contains, from 0 to 1.
+    #[serde(default)]
+    pub share_of_name: f32,
+    /// Share of the query, by the weight of its words, that the tool matches.
+    #[serde(default)]
+    pub share_of_query: f32,
+}
+
+/// What one word of a query adds to a tool's score.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WordExplanation {
+    #[serde(default)]
+    pub word: String,
+    #[serde(default)]
+    pub adds: f32,
+    /// What it matches, such as: synonym `file`. Empty if it matches nothing.
+    #[serde(default)]
+    pub matches: String,
 }
 
 /// One tool in [`FoundTools`].
@@ -74,4 +118,7 @@ pub struct FoundTool {
     /// The call tool that fits it.
     #[serde(default)]
     pub call_with: String,
+    /// Only with `explain=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<RankExplanation>,
 }

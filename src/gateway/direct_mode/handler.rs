@@ -3,42 +3,36 @@
 #![expect(deprecated, reason = "log levels are of all revisions but the newest")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures_util::future::join_all;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, ClientRequest, CompleteRequest, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, GetPromptRequest, GetPromptRequestParams, GetPromptResponse,
-    Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, Prompt, ReadResourceRequest,
-    ReadResourceRequestParams, ReadResourceResponse, Reference, Resource, ResourceTemplate, ResultType,
+    CompleteResult, CustomRequest, CustomResult, DiscoverResult, GetPromptRequest, GetPromptRequestParams,
+    GetPromptResponse, GetPromptResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ReadResourceRequest, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResultType,
     ServerCapabilities, ServerConfig, ServerResult, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
     UnsubscribeRequestParams,
 };
-use rmcp::service::{
-    NotificationContext, Peer, RequestContext, RoleClient, RoleServer, SubscriptionContext, SubscriptionSendError,
-};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext, SubscriptionSendError};
 use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::direct_mode::notifications::Notifications;
-use crate::gateway::direct_mode::qualified_name::may_be_of;
 use crate::gateway::direct_mode::route::only;
 use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::direct_mode::{instructions, listing};
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
+use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::Fingerprint;
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
-use crate::gateway::tool_calls::{CallRecorder, Proxy, response};
+use crate::gateway::tool_calls::{CallRecorder, Proxy, tool_answer};
 use crate::upstream::error::CallError;
-use crate::upstream::list::{after, all_pages};
+use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
-use crate::upstream::snapshot::Snapshot;
-
-/// A server that lists more slowly than this is left out of the list.
-const LIST_LIMIT: Duration = Duration::from_secs(10);
 
 /// The server side of a session on `/mcp/all`.
 #[derive(Clone)]
@@ -63,7 +57,7 @@ impl Drop for Session {
 }
 
 impl DirectHandler {
-    /// A session over this proxy's servers, with its place among those that may take the short way.
+    /// A session over this proxy's servers, registered for the fast path.
     pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> DirectHandler {
         let id = proxy.upstreams().new_session();
         let session = Session {
@@ -87,113 +81,14 @@ impl DirectHandler {
         Scope::of(&self.proxy, only(&context.extensions).as_deref())
     }
 
-    /// What each of these servers answers to one question; servers that fail are left out.
-    async fn ask_each<'a, T, F>(
-        &self,
-        servers: impl Iterator<Item = &'a Snapshot>,
-        ask: impl Fn(Peer<RoleClient>) -> F,
-    ) -> Vec<(String, Vec<T>)>
-    where
-        F: Future<Output = Result<Vec<T>, String>>,
-    {
-        let one = |server: &Snapshot| {
-            let (name, peer) = (server.config.name.clone(), self.proxy.upstreams().peer(&server.config.name));
-            let answer = peer.ok().map(&ask);
-            async move {
-                let listed = tokio::time::timeout(LIST_LIMIT, answer?).await;
-                match listed {
-                    Ok(Ok(listed)) => Some((name, listed)),
-                    Ok(Err(error)) => {
-                        tracing::debug!(server = name, "left out of a list: {error}");
-                        None
-                    }
-                    Err(_) => {
-                        tracing::warn!(
-                            server = name,
-                            "left out of a list: no answer within {} s",
-                            LIST_LIMIT.as_secs()
-                        );
-                        None
-                    }
-                }
-            }
-        };
-        join_all(servers.map(one)).await.into_iter().flatten().collect()
-    }
-
-    async fn prompts(&self, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
-        let ask = |peer: Peer<RoleClient>| async move {
-            if peer.peer_info().is_none_or(|info| info.capabilities.prompts.is_none()) {
-                return Ok(Vec::new());
-            }
-            let page = async |cursor| {
-                peer.list_prompts(Some(after(cursor))).await.map(|page| (page.prompts, page.next_cursor))
-            };
-            all_pages(page).await
-        };
-        let shown = scope.servers().iter().filter(|server| server.config.expose_prompts != Some(false));
-        self.ask_each(shown, ask).await
-    }
-
-    async fn resources(&self, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
-        let ask = |peer: Peer<RoleClient>| async move {
-            if !has_resources(&peer) {
-                return Ok(Vec::new());
-            }
-            let page = async |cursor| {
-                peer.list_resources(Some(after(cursor))).await.map(|page| (page.resources, page.next_cursor))
-            };
-            all_pages(page).await
-        };
-        self.ask_each(scope.servers().iter(), ask).await
-    }
-
-    async fn templates(&self, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
-        let ask = |peer: Peer<RoleClient>| async move {
-            if !has_resources(&peer) {
-                return Ok(Vec::new());
-            }
-            let page = async |cursor| {
-                peer.list_resource_templates(Some(after(cursor)))
-                    .await
-                    .map(|page| (page.resource_templates, page.next_cursor))
-            };
-            all_pages(page).await
-        };
-        self.ask_each(scope.servers().iter(), ask).await
-    }
-
-    /// The server that an address belongs to. Nobody else is shown it: it may hold what is not for others.
-    async fn owner(&self, scope: &Scope, uri: &str) -> Result<String, ErrorData> {
-        if let [only] = scope.servers() {
-            return Ok(only.config.name.clone());
-        }
-        let (resources, templates) = tokio::join!(self.resources(scope), self.templates(scope));
-        let lists = resources.into_iter().find(|(_, listed)| listed.iter().any(|resource| resource.uri == uri));
-        let fits = |template: &ResourceTemplate| template.uri_template == uri || may_be_of(&template.uri_template, uri);
-        let owner = lists.map(|(server, _)| server);
-        let owner = owner
-            .or_else(|| templates.into_iter().find(|(_, listed)| listed.iter().any(fits)).map(|(server, _)| server));
-        owner.ok_or_else(|| {
-            let text = format!("no connected server has the resource `{uri}`");
-            ErrorData::resource_not_found(text, Some(json!({"uri": uri})))
-        })
-    }
-
-    /// The server and its own name of a prompt.
-    async fn prompt_owner(&self, scope: &Scope, name: &str) -> Result<(String, String), ErrorData> {
-        let prompts = self.prompts(scope).await;
-        let has = |server: &str, own: &str| {
-            prompts.iter().any(|(name, listed)| name == server && listed.iter().any(|prompt| prompt.name == own))
-        };
-        let found = scope.meanings(name).into_iter().find(|(server, own)| has(server, own));
-        let found = found.map(|(server, own)| (server.to_owned(), own.to_owned()));
-        found.ok_or_else(|| ErrorData::invalid_params(format!("no connected server has the prompt `{name}`"), None))
-    }
-
     /// The way of a request, and of what the server says meanwhile back.
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
         self.proxy.relay(server, self.session.id, context)
+    }
+
+    /// The pool of servers.
+    fn pool(&self) -> &UpstreamPool {
+        self.proxy.upstreams()
     }
 
     fn tool_result(
@@ -202,25 +97,34 @@ impl DirectHandler {
         server: &str,
         tool: &str,
         answer: Result<ServerResult, CallError>,
+        context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let answer = answer.and_then(|result| response(server, result));
-        let noting = CallRecorder {
+        let answer = answer.and_then(|result| tool_answer(server, result));
+        let record = CallRecorder {
             source: "mcp",
             since,
             server,
             tool,
         };
-        self.proxy.note(noting, &answer);
-        let mut answer = answer.map_err(in_words)?;
+        self.proxy.note(record, &answer);
+        let mut answer = answer.map_err(in_words)?.respond(&context.extensions);
         if let CallToolResponse::Complete(result) = &mut answer {
             result.result_type.get_or_insert(ResultType::COMPLETE);
         }
         Ok(answer)
     }
-}
 
-fn has_resources(peer: &Peer<RoleClient>) -> bool {
-    peer.peer_info().is_some_and(|info| info.capabilities.resources.is_some())
+    /// The instructions for clients of this endpoint.
+    fn instructions(&self, only: Option<&str>) -> Option<String> {
+        let scope = Scope::of(&self.proxy, only).ok()?;
+        match only {
+            Some(server) => instructions::of_server(&self.proxy, server),
+            None => {
+                let servers = scope.servers().iter().map(|server| server.config.name.as_str());
+                instructions::digest(&self.proxy, servers)
+            }
+        }
+    }
 }
 
 fn in_words(error: CallError) -> ErrorData {
@@ -230,8 +134,16 @@ fn in_words(error: CallError) -> ErrorData {
     }
 }
 
-fn unexpected(server: &str) -> ErrorData {
-    ErrorData::internal_error(format!("server `{server}` answered with something else than was asked for"), None)
+/// The `_meta` of the placeholder for a result that the library's types do not hold.
+fn placeholder(
+    server: &str,
+    result: ServerResult,
+    context: &RequestContext<RoleServer>,
+) -> Result<MetaObject, ErrorData> {
+    match result {
+        ServerResult::CustomResult(result) if result.0.is_object() => Ok(RawResult::put(&context.extensions, result.0)),
+        _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of another kind"), None)),
+    }
 }
 
 impl ServerHandler for DirectHandler {
@@ -259,7 +171,16 @@ impl ServerHandler for DirectHandler {
         self.proxy.client_seen(Some(&request.client_info.name));
         context.peer.set_peer_info(request.clone());
         self.session.place.open();
-        self.negotiate_initialize(&request)
+        let mut result = self.negotiate_initialize(&request)?;
+        result.instructions = self.instructions(only(&context.extensions).as_deref());
+        Ok(result)
+    }
+
+    async fn discover(&self, context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        let mut result = DiscoverResult::from_server_info(versions, self.get_info());
+        result.instructions = self.instructions(only(&context.extensions).as_deref());
+        Ok(result)
     }
 
     /// Tells the client what the servers announce, for as long as it is there.
@@ -313,32 +234,27 @@ impl ServerHandler for DirectHandler {
             self.session.place.note(&context.extensions);
             let (server, tool, since) = (started.server.clone(), started.tool.clone(), started.since);
             let answer = self.relay(&server, &context).go_on(started).await;
-            return self.tool_result(since, &server, &tool, answer);
+            return self.tool_result(since, &server, &tool, answer, &context);
         }
         let scope = self.begin(&context)?;
-        let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None);
-        let mut problem = None;
-        for (server, own) in scope.meanings(&request.name) {
-            // Not what the list says but what is approved at this moment.
-            if let Err(error) = self.proxy.upstreams().tool(server, own) {
-                problem.get_or_insert_with(|| ErrorData::invalid_params(error.to_string(), None));
-                continue;
-            }
-            // An empty object and never `null`: servers reject the latter.
-            let arguments = request.arguments.clone().unwrap_or_default();
-            let again = RetryContext {
-                request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
-                state: request.request_state.clone(),
-                answers: request.input_responses.clone(),
-            };
-            let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
-            self.proxy.upstream_called();
-            let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-            let since = Instant::now();
-            let answer = self.relay(server, &context).pass_or_resume(request, again).await;
-            return self.tool_result(since, server, own, answer);
-        }
-        Err(problem.unwrap_or_else(unknown))
+        let Some((server, own)) = scope.tool_of(&request.name) else {
+            return Err(ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None));
+        };
+        // Not what the list says but what is approved at this moment.
+        self.pool().tool(server, own).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        // An empty object and never `null`: servers reject the latter.
+        let arguments = request.arguments.unwrap_or_default();
+        let again = RetryContext {
+            request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
+            state: request.request_state,
+            answers: request.input_responses,
+        };
+        let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
+        self.proxy.upstream_called();
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
+        let since = Instant::now();
+        let answer = self.relay(server, &context).pass_or_resume(request, again).await;
+        self.tool_result(since, server, own, answer, &context)
     }
 
     async fn list_prompts(
@@ -347,10 +263,10 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let scope = self.begin(&context)?;
-        let prompts = self.prompts(&scope).await.into_iter().flat_map(|(server, listed)| {
+        let prompts = listing::prompts(&self.proxy, &scope).await.into_iter().flat_map(|(server, listed)| {
             let scope = &scope;
             listed.into_iter().map(move |mut prompt| {
-                prompt.name = scope.name(&server, &prompt.name);
+                prompt.name = scope.prompt_name(&server, &prompt.name);
                 prompt
             })
         });
@@ -363,7 +279,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let scope = self.begin(&context)?;
-        let (server, own) = self.prompt_owner(&scope, &request.name).await?;
+        let (server, own) = listing::prompt_owner(&self.proxy, &scope, &request.name).await?;
         let again = RetryContext {
             request: Fingerprint::of(&server, "prompts/get", &own, &json!(request.arguments)),
             state: request.request_state.take(),
@@ -377,7 +293,11 @@ impl ServerHandler for DirectHandler {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result.into())
             }
-            _ => Err(unexpected(&server)),
+            other => {
+                let mut result = GetPromptResult::new(Vec::new());
+                result.meta = Some(placeholder(&server, other, &context)?);
+                Ok(result.into())
+            }
         }
     }
 
@@ -387,8 +307,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let scope = self.begin(&context)?;
-        let resources = self.resources(&scope).await.into_iter().flat_map(|(_, listed)| listed);
-        Ok(ListResourcesResult::with_all_items(resources.collect()))
+        Ok(ListResourcesResult::with_all_items(listing::resources(&self.proxy, &scope).await))
     }
 
     async fn list_resource_templates(
@@ -397,8 +316,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let scope = self.begin(&context)?;
-        let templates = self.templates(&scope).await.into_iter().flat_map(|(_, listed)| listed);
-        Ok(ListResourceTemplatesResult::with_all_items(templates.collect()))
+        Ok(ListResourceTemplatesResult::with_all_items(listing::templates(&self.proxy, &scope).await))
     }
 
     async fn read_resource(
@@ -407,7 +325,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let scope = self.begin(&context)?;
-        let server = self.owner(&scope, &request.uri).await?;
+        let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
         let again = RetryContext {
             request: Fingerprint::of(&server, "resources/read", &request.uri, &Value::Null),
             state: request.request_state.take(),
@@ -421,7 +339,11 @@ impl ServerHandler for DirectHandler {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result.into())
             }
-            _ => Err(unexpected(&server)),
+            other => {
+                let mut result = ReadResourceResult::new(Vec::new());
+                result.meta = Some(placeholder(&server, other, &context)?);
+                Ok(result.into())
+            }
         }
     }
 
@@ -431,7 +353,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
-        let server = self.owner(&scope, &request.uri).await?;
+        let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
         self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
     }
 
@@ -441,7 +363,7 @@ impl ServerHandler for DirectHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
-        let server = self.owner(&scope, &request.uri).await?;
+        let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
         self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
     }
 
@@ -449,13 +371,13 @@ impl ServerHandler for DirectHandler {
         Some(requested.clone())
     }
 
-    /// What `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
+    /// Does what `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;
         let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&request.extensions));
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
-            let server = self.owner(&scope, uri).await?;
+            let server = listing::owner(&self.proxy, &scope, uri).await?;
             self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;
         }
         loop {
@@ -485,11 +407,11 @@ impl ServerHandler for DirectHandler {
         let scope = self.begin(&context)?;
         let server = match &mut request.r#ref {
             Reference::Prompt(prompt) => {
-                let (server, own) = self.prompt_owner(&scope, &prompt.name).await?;
+                let (server, own) = listing::prompt_owner(&self.proxy, &scope, &prompt.name).await?;
                 prompt.name = own;
                 server
             }
-            Reference::Resource(template) => self.owner(&scope, &template.uri).await?,
+            Reference::Resource(template) => listing::owner(&self.proxy, &scope, &template.uri).await?,
             _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
         };
         request.meta = None;
@@ -499,7 +421,7 @@ impl ServerHandler for DirectHandler {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result)
             }
-            _ => Err(unexpected(&server)),
+            _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of another kind"), None)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a session on `/mcp/all` is told without having asked: changed lists, log messages, changed resources.
+//! Notifications for a session on `/mcp/all`: changed lists, log messages, changed resources.
 #![expect(deprecated, reason = "log messages are of all revisions but the newest")]
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Notifications {
     shown: Shown,
 }
 
-/// What a session was told of the servers: each with its list of tools, which all sessions share.
+/// The servers and tools that a session knows. All sessions share the lists of tools.
 struct Shown(Vec<(String, Arc<Vec<Tool>>)>);
 
 impl Shown {
@@ -53,11 +53,11 @@ impl Shown {
 }
 
 impl Notifications {
-    /// What is announced from now on.
+    /// Notifications from now on.
     pub fn new(proxy: Arc<Proxy>, session: SessionId, only: Option<String>) -> Notifications {
         Notifications {
             changes: proxy.upstreams().changes(),
-            news: proxy.upstreams().news(),
+            news: proxy.upstreams().broadcasts(),
             shown: Shown::now(&proxy, only.as_deref()),
             proxy,
             session,

@@ -1,32 +1,37 @@
 //! The servers that one request on `/mcp/all` or `/mcp/all/{server}` reaches, and their tools' names there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rmcp::ErrorData;
 use rmcp::model::Tool;
 
-use crate::gateway::direct_mode::qualified_name::{join, meanings};
+use crate::gateway::direct_mode::qualified_name::{join, may_be_short_form, meanings, offered, short_form, split};
+use crate::gateway::direct_mode::strict_schema;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Snapshot;
 
-/// The connected servers of one request, and how their things are called in it.
+/// The connected servers of one request, and how their tools are called in it.
 #[derive(Default)]
 pub struct Scope {
     servers: Vec<Snapshot>,
+    /// The names of all servers of the configuration: a tool's name does not depend on which of them are connected.
+    configured: BTreeSet<String>,
     qualified: bool,
 }
 
 impl Scope {
-    /// All servers that are connected, or the one that an address names.
+    /// All servers that are connected, or the one that a URL names.
     ///
     /// # Errors
-    /// No server has this name; the sentence says which there are.
+    /// No server has this name; the message lists those there are.
     pub fn of(proxy: &Proxy, only: Option<&str>) -> Result<Scope, ErrorData> {
         let mut servers = proxy.upstreams().snapshots();
+        let configured: BTreeSet<String> = servers.iter().map(|server| server.config.name.clone()).collect();
         if let Some(only) = only {
-            let known: Vec<String> = servers.iter().map(|server| server.config.name.clone()).collect();
             servers.retain(|server| server.config.name == only);
             if servers.is_empty() {
+                let known: Vec<&str> = configured.iter().map(String::as_str).collect();
                 let text = format!("no server is called `{only}`; there are: {}", known.join(", "));
                 return Err(ErrorData::invalid_params(text, None));
             }
@@ -34,6 +39,7 @@ impl Scope {
         servers.retain(Snapshot::is_connected);
         Ok(Scope {
             servers,
+            configured,
             qualified: only.is_none(),
         })
     }
@@ -43,18 +49,24 @@ impl Scope {
         &self.servers
     }
 
+    /// Whether the names of servers are part of the names of tools.
+    pub fn is_qualified(&self) -> bool {
+        self.qualified
+    }
+
     /// The servers' names, each with its own list of tools.
     pub fn tool_lists(&self) -> Vec<(String, Arc<Vec<Tool>>)> {
         let of = |server: &Snapshot| Some((server.config.name.clone(), server.shared_tools()?));
         self.servers.iter().filter_map(of).collect()
     }
 
-    pub fn name(&self, server: &str, name: &str) -> String {
+    /// The name of a prompt here.
+    pub fn prompt_name(&self, server: &str, name: &str) -> String {
         if self.qualified { join(server, name) } else { name.to_owned() }
     }
 
-    /// What a name may mean.
-    pub fn meanings<'n>(&self, name: &'n str) -> Vec<(&str, &'n str)> {
+    /// The servers and prompts that a name may mean.
+    pub fn prompt_meanings<'n>(&self, name: &'n str) -> Vec<(&str, &'n str)> {
         let servers = self.servers.iter().map(|server| server.config.name.as_str());
         if self.qualified {
             meanings(servers, name)
@@ -63,15 +75,47 @@ impl Scope {
         }
     }
 
-    /// The servers' tools, as they are called here.
+    fn tool_name(&self, server: &str, name: &str) -> String {
+        if self.qualified {
+            offered(server, name, |name| self.configured.contains(name))
+        } else {
+            name.to_owned()
+        }
+    }
+
+    /// The servers' tools, as they are called here, with schemas that strict clients accept.
     pub fn tools(&self) -> Vec<Tool> {
         let of = |server: &Snapshot| {
             let own = server.config.name.clone();
             server.tools().to_vec().into_iter().map(move |mut tool| {
-                tool.name = self.name(&own, &tool.name).into();
+                tool.name = self.tool_name(&own, &tool.name).into();
+                strict_schema::repair(&mut tool);
                 tool
             })
         };
         self.servers.iter().flat_map(of).collect()
+    }
+
+    /// The server and its own name of the tool that a name means. Whether the tool may be called is another question.
+    pub fn tool_of<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a str)> {
+        if !self.qualified {
+            return self.servers.first().map(|server| (server.config.name.as_str(), name));
+        }
+        let plain = split(name, |server| self.configured.contains(server));
+        let is_offered = |(server, tool): &(&str, &str)| {
+            self.servers.iter().any(|known| known.config.name == *server && known.has_tool(tool))
+        };
+        plain.filter(is_offered).or_else(|| self.by_short_form(name)).or(plain)
+    }
+
+    fn by_short_form(&self, name: &str) -> Option<(&str, &str)> {
+        if !may_be_short_form(name) {
+            return None;
+        }
+        self.servers.iter().find_map(|server| {
+            let own = server.config.name.as_str();
+            let tool = server.tools().iter().find(|tool| short_form(own, &tool.name) == name)?;
+            Some((own, tool.name.as_ref()))
+        })
     }
 }

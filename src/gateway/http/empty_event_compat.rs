@@ -1,7 +1,7 @@
 //! Keeps events without data from clients that take them for broken messages.
 //!
-//! Since 2025-11-25 a stream begins with an event that has an id and no data, from which it can be taken up again. The
-//! library sends it to everybody; clients of earlier revisions read every event's data as JSON, and report an error each time.
+//! Since 2025-11-25 a stream begins with an event that has an id and no data, from which it can be resumed. The library
+//! sends it to every client; clients of earlier versions read every event's data as JSON, and report an error each time.
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 
 /// The first revision whose clients know such events.
 const KNOWN_SINCE: &str = "2025-11-25";
-/// What no client takes for an event.
+/// A comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
 
 /// Hands the request on; an earlier client's answer has a comment in place of an event without data.
@@ -33,7 +33,7 @@ pub async fn without_priming(request: Request, next: Next) -> Response {
     })
 }
 
-/// Who says nothing is of an earlier revision, or begins: a beginning need not be taken up again.
+/// A client that sends no version is of an earlier one, or begins a session, which it cannot resume.
 fn knows_priming(headers: &HeaderMap) -> bool {
     let revision = headers.get("mcp-protocol-version").and_then(|given| given.to_str().ok());
     // Revisions are dates, which are in order as text.

@@ -1,6 +1,6 @@
-//! What is wrong with a message that is no request of MCP, in words and as JSON-RPC 2.0 wants it said.
+//! JSON-RPC errors for messages that are not MCP requests.
 //!
-//! The library decides what it takes; this only says why it did not.
+//! The library decides what it accepts; this module explains why it refused a message.
 
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::contract::json_rpc::is_id;
 
-/// The most of a text of the client's that is said back to it, in characters.
+/// Longest excerpt of the client's text in an error, in characters.
 const SAID_BACK: usize = 60;
 
-/// The answer to a body that is no request; it carries the request's id where there is a proper one, else `null`.
+/// The response to a body that is not a request; it carries the request's id if it is valid, else `null`.
 #[derive(Debug, Serialize)]
 pub struct Refusal(Value);
 
@@ -29,7 +29,7 @@ pub fn read(body: &[u8]) -> Result<Value, Refusal> {
         let said = match std::str::from_utf8(body) {
             Err(error) => format!("the body is not UTF-8 from byte {} on", error.valid_up_to()),
             Ok(text) if text.trim().is_empty() => "the body is empty".to_owned(),
-            Ok(_) => format!("the body is not JSON that can be read: {error}"),
+            Ok(_) => format!("the body is not valid JSON: {error}"),
         };
         Refusal::new(Value::Null, ErrorCode::PARSE_ERROR, said)
     })?;
@@ -48,7 +48,7 @@ impl From<Refusal> for Value {
 impl Refusal {
     /// Why the library did not take this body.
     pub fn of(body: &[u8]) -> Refusal {
-        let misfit = "it does not fit what its `method` wants".to_owned();
+        let misfit = "its parameters do not fit its `method`".to_owned();
         read(body)
             .map_or_else(|refusal| refusal, |message| Refusal::new(id_of(&message), ErrorCode::INVALID_REQUEST, misfit))
     }
@@ -60,12 +60,31 @@ impl Refusal {
 
     /// A request that ended before its body did.
     pub fn incomplete(why: &str) -> Refusal {
-        Refusal::new(Value::Null, ErrorCode::PARSE_ERROR, format!("the body did not come whole: {why}"))
+        Refusal::new(Value::Null, ErrorCode::PARSE_ERROR, format!("the body is incomplete: {why}"))
     }
 
     fn new(id: Value, code: ErrorCode, said: String) -> Refusal {
         Refusal(json!({"jsonrpc": "2.0", "id": id, "error": {"code": code.0, "message": said}}))
     }
+}
+
+/// The keys of the parameters of `tools/call`.
+const CALL_KEYS: [&str; 6] = ["name", "arguments", "_meta", "inputResponses", "requestState", "task"];
+
+/// The answer to a `tools/call` whose arguments are under another key than `arguments`: the library would ignore them, and
+/// the tool would run without them.
+pub fn misplaced_arguments(body: &[u8]) -> Option<Refusal> {
+    memchr::memmem::find(body, b"tools/call")?;
+    let message: Value = serde_json::from_slice(body).ok()?;
+    let params = message.get("params").filter(|_| message.get("method").is_some_and(|method| method == "tools/call"));
+    let params = params?.as_object()?;
+    if params.get("arguments").is_some_and(|arguments| !arguments.is_null()) {
+        return None;
+    }
+    let key = params.keys().find(|key| !CALL_KEYS.contains(&key.as_str()))?;
+    let key: String = key.chars().take(SAID_BACK).collect();
+    let text = format!("unknown parameter `{key}`: put the tool's arguments in `arguments`; the tool has not run");
+    Some(Refusal::new(id_of(&message), ErrorCode::INVALID_PARAMS, text))
 }
 
 fn id_of(message: &Value) -> Value {
@@ -75,32 +94,32 @@ fn id_of(message: &Value) -> Value {
 fn fault(message: &Value) -> Option<String> {
     let members = match message {
         Value::Object(members) => members,
-        Value::Array(_) => return Some("batches are not supported; send each message by itself".to_owned()),
-        other => return Some(format!("a message is an object, and not {}", kind(other))),
+        Value::Array(_) => return Some("batches are not supported: send each message by itself".to_owned()),
+        other => return Some(format!("a message must be an object, not {}", kind(other))),
     };
     match members.get("jsonrpc") {
         Some(Value::String(version)) if version == "2.0" => {}
-        Some(other) => return Some(format!("`jsonrpc` is \"2.0\", and not {}", said_back(other))),
+        Some(other) => return Some(format!("`jsonrpc` must be \"2.0\", not {}", said_back(other))),
         None => return Some("`jsonrpc` is missing; it is \"2.0\"".to_owned()),
     }
     let answers = members.contains_key("result") || members.contains_key("error");
     match members.get("id") {
         Some(id) if is_id(id) => {}
-        Some(Value::Number(id)) => return Some(format!("`id` is a text or a whole number, and not {id}")),
+        Some(Value::Number(id)) => return Some(format!("`id` must be a string or a whole number, not {id}")),
         // An error that concerns no request in particular.
         Some(Value::Null) if answers => {}
-        Some(other) => return Some(format!("`id` is a text or a whole number, and not {}", kind(other))),
+        Some(other) => return Some(format!("`id` must be a string or a whole number, not {}", kind(other))),
         None => {}
     }
     match members.get("method") {
         Some(Value::String(_)) => {}
-        Some(other) => return Some(format!("`method` is a text, and not {}", kind(other))),
+        Some(other) => return Some(format!("`method` must be a string, not {}", kind(other))),
         None if answers => return None,
         None => return Some("`method` is missing".to_owned()),
     }
     match members.get("params") {
         None | Some(Value::Object(_) | Value::Null) => None,
-        Some(other) => Some(format!("`params` is an object, and not {}", kind(other))),
+        Some(other) => Some(format!("`params` must be an object, not {}", kind(other))),
     }
 }
 
@@ -116,7 +135,7 @@ pub fn unknown_request(method: &str, params: Option<Value>) -> ErrorData {
     }
 }
 
-/// What a method that every revision knows has against its parameters.
+/// Why the parameters do not fit a method that every version has.
 fn misfit(method: &str, params: Value) -> Option<String> {
     let read = match method {
         "tools/call" => why::<CallToolRequestParams>,
@@ -128,7 +147,7 @@ fn misfit(method: &str, params: Value) -> Option<String> {
     };
     match params {
         Value::Object(_) => read(params),
-        other => Some(format!("they are an object, and not {}", kind(&other))),
+        other => Some(format!("they must be an object, not {}", kind(&other))),
     }
 }
 
@@ -139,10 +158,10 @@ fn why<T: DeserializeOwned>(params: Value) -> Option<String> {
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "true or false",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
 }
@@ -167,7 +186,7 @@ mod tests {
             (b"{\"jsonrpc\": \"1.0\", \"id\": \"x\"}", -32600, "x".into(), "\"1.0\""),
             (b"{\"jsonrpc\": \"2.0\", \"id\": null, \"method\": \"ping\"}", -32600, Value::Null, "not null"),
             (b"{\"jsonrpc\": \"2.0\", \"id\": 1.5, \"method\": \"ping\"}", -32600, Value::Null, "1.5"),
-            (b"{\"jsonrpc\": \"2.0\", \"id\": [1], \"method\": \"ping\"}", -32600, Value::Null, "a list"),
+            (b"{\"jsonrpc\": \"2.0\", \"id\": [1], \"method\": \"ping\"}", -32600, Value::Null, "an array"),
             (b"{\"jsonrpc\": \"2.0\", \"id\": 1}", -32600, 1.into(), "`method` is missing"),
             (b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": {}}", -32600, 1.into(), "an object"),
             (b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"a\", \"params\": 1}", -32600, 1.into(), "a number"),
@@ -176,6 +195,29 @@ mod tests {
             let text = String::from_utf8_lossy(body);
             assert_eq!((&refusal["error"]["code"], &refusal["id"]), (&code.into(), &id), "{text}");
             assert!(refusal["error"]["message"].as_str().unwrap().contains(said), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_call_with_arguments_under_another_key_is_refused() {
+        let refused = |params: &str| {
+            let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"tools/call\",\"params\":{params}}}");
+            misplaced_arguments(body.as_bytes()).map(|Refusal(refusal)| refusal)
+        };
+        for params in [
+            r#"{"name": "s__t", "args": {"text": "x"}}"#,
+            r#"{"name": "s__t", "text": "x"}"#,
+            r#"{"name": "s__t", "arguments": null, "input": {}}"#,
+        ] {
+            let refusal = refused(params).unwrap();
+            assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&4.into(), &(-32602).into()), "{params}");
+        }
+        for params in [
+            r#"{"name": "s__t"}"#,
+            r#"{"name": "s__t", "arguments": {}, "more": 1}"#,
+            r#"{"name": "s__t", "_meta": {}, "task": {}, "inputResponses": {}, "requestState": "x"}"#,
+        ] {
+            assert!(refused(params).is_none(), "{params}");
         }
     }
 

@@ -9,12 +9,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::gateway::http::headers::is_json;
-use crate::gateway::http::invalid_request::Refusal;
+use crate::gateway::http::invalid_request::{Refusal, misplaced_arguments};
 
 /// The longest request, in bytes: as much as the library reads.
 const LONGEST: usize = 4 << 20;
 
-/// Hands the request on; what is wrong with its body is said by us.
+/// Passes the request on, and explains what is wrong with its body.
 pub async fn explain(request: Request, next: Next) -> Response {
     let json = request.headers().get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).is_some_and(is_json);
     if request.method() != Method::POST || !json {
@@ -30,6 +30,9 @@ pub async fn explain(request: Request, next: Next) -> Response {
         }
         Err(error) => return refuse(StatusCode::BAD_REQUEST, Refusal::incomplete(&error.to_string())),
     };
+    if let Some(refusal) = misplaced_arguments(&body) {
+        return Json(refusal).into_response();
+    }
     let answer = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
     // Its type was right: this is about what is in it.
     if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {

@@ -1,6 +1,6 @@
-//! The sessions of AI clients, remembered when they have ended in memory: clients keep a session for days, many do not know
-//! how to open another, and the library ends one that is idle. Who comes back with an id that was given out gets the
-//! session again, also from the next core.
+//! Keeps the sessions of AI clients when they have ended in memory: clients keep a session for days, many do not know how to
+//! open another, and the library ends one that is idle. A client that returns with a known id gets the session again, even
+//! from the next core.
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::os::{files, memory};
 
 /// Most sessions that are remembered; the one that was opened first goes first.
 const MOST: usize = 1000;
-/// What a client says of itself at most, in bytes of JSON. One that says more is not remembered.
+/// Largest stored description of a client, in bytes of JSON. A client that sends more is not stored.
 const LARGEST: usize = 16 << 10;
 /// Most sessions in memory at one address, where each takes some 70 kB; another then puts away the one that was opened first and
 /// has not been used lately. It goes on when it is used again.

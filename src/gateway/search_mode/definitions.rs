@@ -4,6 +4,7 @@ use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
 use crate::catalog::call_variant::Intent;
+use crate::config::MAX_TOOLS_LIMIT;
 
 /// Name of the search tool.
 pub const RETRIEVE_TOOLS: &str = "retrieve_tools";
@@ -23,26 +24,26 @@ pub const MOST_DESCRIBED: usize = 5;
 /// Most tools one `describe_tool` checks.
 pub const MOST_CHECKED: usize = 50;
 
-/// What a client's model is told about this server.
+/// Instructions for a client's model.
 pub const INSTRUCTIONS: &str = "This server gives access to the tools of many other servers. First search with retrieve_tools. \
 Then call a tool that it found with the tool named in its call_with (call_tool_read if there is none), with the tool's `name` \
 and `args`.";
 
-/// All of them.
-pub fn definitions() -> Vec<Tool> {
-    let mut tools = vec![retrieve_tools(), describe_tool()];
+/// All of them; `default_limit` is the number of tools in a search result if the client asks for none.
+pub fn definitions(default_limit: usize) -> Vec<Tool> {
+    let mut tools = vec![retrieve_tools(default_limit), describe_tool()];
     tools.extend(Intent::ALL.map(call_tool));
     tools.push(read_cache());
     tools
 }
 
-fn retrieve_tools() -> Tool {
+fn retrieve_tools(default_limit: usize) -> Tool {
     let description = "Searches the tools of all connected servers. Call this first.";
     let schema = json!({
         "type": "object",
         "properties": {
             "query": {"type": "string", "description": "What you want to do"},
-            "limit": {"type": "integer", "description": "1 to 100, default 10"},
+            "limit": {"type": "integer", "description": format!("1 to {MAX_TOOLS_LIMIT}, default {default_limit}")},
             "detail": {"type": "string", "enum": ["full", "compact"]},
             "read_only_only": flag(),
             "exclude_destructive": flag(),
@@ -81,7 +82,8 @@ fn describe_tool() -> Tool {
     Tool::new(DESCRIBE_TOOL, description, object(schema)).with_annotations(annotations)
 }
 
-fn read_cache() -> Tool {
+/// Reads truncated results.
+pub fn read_cache() -> Tool {
     let schema = json!({
         "type": "object",
         "properties": {
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_client_sees_the_same_tools_with_schemas() {
-        let tools = definitions();
+        let tools = definitions(10);
         let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
         assert_eq!(
             names,
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_the_contract_names_is_offered() {
-        let tools = definitions();
+        let tools = definitions(10);
         let offered = |name: &str| {
             let tool = tools.iter().find(|tool| tool.name == name).unwrap();
             tool.input_schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()

@@ -1,6 +1,6 @@
-//! What a client's model is told of a call that was not made, or came to nothing (contract: mcp-tools §2.5, 2.6, 2.8).
+//! Results for calls that were refused or failed (contract: mcp-tools §2.5, 2.6, 2.8).
 //!
-//! Nothing that a server says which nobody approved is in it, nor what the call was to pass on.
+//! They contain no text of servers that are not approved, and no arguments of the call.
 
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
 use serde_json::{Value, json};
@@ -27,11 +27,11 @@ pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
             "toolName": tool,
             "message": error.to_string(),
             "instructions": format!(
-                "Tell the person what you want to use and why. Only a person can approve the server: in MCPProxy's menu, or with \
+                "Tell the user what you want to use and why. Only the user can approve the server: in MCPProxy's menu, or with \
                 `mcpproxy upstream approve {server}`."
             ),
-            "securityHelp": "A server waits like this when it is new, when its entry was changed, or when somebody closed it. It does \
-                not run meanwhile, so that nothing it says reaches a model.",
+            "securityHelp": "A server needs approval when it is new, when its entry was changed, or when it was quarantined. Until \
+                then it does not run, so that none of its text reaches a model.",
         })),
         CallError::PendingTool { changed, .. } => told(&json!({
             "status": "TOOL_QUARANTINED",
@@ -40,7 +40,7 @@ pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
             "reason": if *changed { "tool_description_changed" } else { "new_unapproved_tool" },
             "message": error.to_string(),
             "action": format!(
-                "Tell the person. They can look at the tool with `mcpproxy upstream inspect {server}`, and approve it in MCPProxy's \
+                "Tell the user. They can review the tool with `mcpproxy upstream inspect {server}`, and approve it in MCPProxy's \
                 menu or with `mcpproxy upstream approve {server}` and the tool's name."
             ),
         })),
@@ -59,27 +59,27 @@ pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
     }
 }
 
-/// What can be done where a server was not reached; `None` for what is wrong with the call itself.
+/// Advice for a server that could not be reached; `None` if the call itself is wrong.
 fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
     let log = format!(
-        "What the server wrote last: upstream_servers with {{\"operation\": \"tail_log\", \"name\": \"{server}\"}}, or \
+        "See the server's log: upstream_servers with {{\"operation\": \"tail_log\", \"name\": \"{server}\"}}, or \
         `mcpproxy upstream logs {server}`."
     );
     Some(match error {
-        CallError::SignInNeeded(_) => "Tell the person; waiting does not help.".to_owned(),
+        CallError::SignInNeeded(_) => "Tell the user; waiting does not help.".to_owned(),
         CallError::Connecting(_) => {
-            "Try again in a few seconds; one that is started for the first time may take minutes.".to_owned()
+            "Try again in a few seconds; the first start of a server may take minutes.".to_owned()
         }
         CallError::NotConnected { .. } => {
             format!(
-                "It is tried again by itself where that can help; a person can restart it with `mcpproxy upstream restart {server}`. {log}"
+                "MCPProxy retries automatically where that can help; the user can restart it with `mcpproxy upstream restart {server}`. {log}"
             )
         }
         CallError::Timeout { .. } => {
-            format!("What was asked may still be done there: look before you ask again, or ask for less. {log}")
+            format!("The server may still complete the call: check before you call again, or ask for less. {log}")
         }
         CallError::Ended { .. } => {
-            format!("It may have done a part of what was asked: look before you ask again, in a few seconds. {log}")
+            format!("It may have completed part of the call: check before you call again in a few seconds. {log}")
         }
         CallError::Other { .. } => log,
         CallError::UnknownServer { .. }
@@ -93,12 +93,12 @@ fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
     })
 }
 
-/// What a server says of arguments that it does not take, with what it does take.
+/// A server's error about arguments that do not fit, with the schema that they must fit.
 pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Option<&JsonObject>) -> CallToolResult {
     let id = tool_id::join(server, tool);
     let said: String =
         error.message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_ERROR).collect();
-    let hint = "Correct the arguments as input_schema asks, and call the tool again.";
+    let hint = "Correct the arguments to fit input_schema, and call the tool again.";
     let mut told = JsonObject::from_iter([
         ("error".to_owned(), json!(format!("invalid arguments for {id}: {said}"))),
         ("error_type".to_owned(), json!("invalid_params")),

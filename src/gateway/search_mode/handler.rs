@@ -6,14 +6,15 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Implementation, InitializeRequestParams,
     InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
+use tokio_util::sync::CancellationToken;
 
 use crate::control::servers::ServerControl;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
-use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions};
-use crate::gateway::search_mode::manage_servers;
+use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions, read_cache};
+use crate::gateway::search_mode::{few_tools, manage_servers};
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
 use crate::gateway::tool_calls::{CallerContext, Proxy};
 
@@ -23,16 +24,34 @@ pub struct Handler {
     control: Arc<ServerControl>,
     proxy: Arc<Proxy>,
     place: Arc<SessionRegistration>,
+    /// Ends what was started for the session, together with the session.
+    over: Arc<SessionEnd>,
+}
+
+/// Cancels its token when the session's last part is dropped.
+#[derive(Default)]
+struct SessionEnd(CancellationToken);
+
+impl Drop for SessionEnd {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 impl Handler {
-    /// A session of this core, with its place among those that may take the short way.
+    /// A session of this core, registered for the fast path.
     pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: Arc<Sessions>) -> Handler {
         Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
             proxy,
             control,
+            over: Arc::default(),
         }
+    }
+
+    /// The servers' own tools, while they are few.
+    fn few_tools(&self) -> Option<few_tools::ToolLists> {
+        few_tools::lists(&self.proxy, self.control.config().current().direct_up_to_tokens)
     }
 
     /// A client of the protocol without `initialize` names itself in each request's `_meta`, and is noted once.
@@ -45,7 +64,7 @@ impl Handler {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build())
             .with_server_info(Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")).with_title("MCPProxy"))
             .with_instructions(INSTRUCTIONS)
     }
@@ -59,6 +78,26 @@ impl ServerHandler for Handler {
         context.peer.set_peer_info(request.clone());
         self.place.open();
         self.negotiate_initialize(&request)
+    }
+
+    /// Tells the client when `/mcp` changes between search and the servers' own tools, and when those change.
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let mut changes = self.proxy.upstreams().changes();
+        let (proxy, control) = (self.proxy.clone(), self.control.clone());
+        let few = move || few_tools::lists(&proxy, control.config().current().direct_up_to_tokens);
+        let mut shown = self.few_tools();
+        let over = self.over.0.clone();
+        tokio::spawn(over.run_until_cancelled_owned(async move {
+            while changes.changed().await.is_ok() {
+                let now = few();
+                if now != shown {
+                    shown = now;
+                    if context.peer.notify_tool_list_changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }));
     }
 
     async fn on_custom_request(
@@ -76,8 +115,16 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         self.proxy.requested();
         self.see_client(&context);
-        let mut tools = definitions();
-        tools.extend(manage_servers::definitions(&self.control.config().current()));
+        let mut tools = match self.few_tools() {
+            Some(few) => [
+                few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
+                vec![read_cache()],
+            ]
+            .concat(),
+            None => definitions(self.control.config().current().tools_limit),
+        };
+        let requested = manage_servers::is_requested(&context.extensions);
+        tools.extend(manage_servers::definitions(&self.control.config().current(), requested));
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -94,22 +141,26 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            return self.proxy.go_on(started, asking(None, None)).await;
+            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
-        if let Some(result) = manage_servers::call(&self.control, &request.name, &arguments).await {
+        let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
+        if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments).await {
+            self.proxy.server_tool_called(&request.name);
             return Ok(result.into());
         }
+        let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);
         let asking = asking(request.request_state, request.input_responses);
-        match self.proxy.call(&request.name, &arguments, Some(asking)).await {
-            Some(answer) => answer,
+        match self.proxy.call(&name, &arguments, Some(asking)).await {
+            Some(answer) => Ok(answer?.respond(&context.extensions)),
             None => {
                 let text = format!(
                     "Unknown tool: {}; tools of upstream servers are called through call_tool_read, \
                     call_tool_write or call_tool_destructive",
-                    request.name
+                    name
                 );
                 Err(ErrorData::invalid_params(text, None))
             }

@@ -10,14 +10,16 @@ use tokio::sync::watch;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_log::Activity;
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::failed;
 use crate::gateway::search_mode::result_cache::ResultCache;
 use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail};
+use crate::gateway::search_mode::search_outcomes::SearchOutcomes;
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
 use crate::telemetry::store::recorder::Recorder;
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::pool::UpstreamPool;
 
@@ -36,6 +38,7 @@ pub struct OwnTools {
     counts: Arc<UsageCounts>,
     kept: Mutex<ResultCache>,
     activity: Arc<Activity>,
+    outcomes: Mutex<SearchOutcomes>,
 }
 
 impl OwnTools {
@@ -57,7 +60,18 @@ impl OwnTools {
             counts,
             kept: Mutex::default(),
             activity,
+            outcomes: Mutex::default(),
         }
+    }
+
+    /// Notes that a tool was called, for the count of searches that led to a call.
+    pub fn called(&self, server: &str, tool: &str) {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).called(server, tool, Instant::now());
+    }
+
+    /// How the searches of AI clients ended since the start.
+    pub fn search_counts(&self) -> SearchCounts {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
 
     /// Rebuilds the index if any server's tools have changed. Runs on the blocking pool: indexing thousands of tools
@@ -66,7 +80,7 @@ impl OwnTools {
         let servers = self.upstreams.snapshots();
         let tools: Vec<Indexed> = servers
             .iter()
-            .map(|server| (server.config.name.clone(), server.shared_tools(), server.held.clone(), lock(server)))
+            .map(|server| (server.config.name.clone(), server.shared_tools(), server.pending.clone(), lock(server)))
             .collect();
         let same = |(one, other): (&Indexed, &Indexed)| {
             (&one.0, one.3) == (&other.0, other.3)
@@ -107,7 +121,7 @@ impl OwnTools {
     fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
-        self.counts.retrieve_tools();
+        self.counts.add(Counter::RetrieveTools);
         let usual = {
             let config = self.config.borrow();
             Defaults {
@@ -123,7 +137,9 @@ impl OwnTools {
         let index = self.index();
         let locked = self.locked.read().unwrap_or_else(PoisonError::into_inner).clone();
         let answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
-        self.recorder.tools_returned(index.len() as u64, answer.returned as u64, now);
+        let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
+        self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
         CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
     }
 
@@ -155,6 +171,25 @@ impl OwnTools {
                 && truncate::is_longer(&block.text, limit)
             {
                 block.text = self.cut(server, tool, &block.text, limit);
+            }
+        }
+    }
+
+    /// The same for a result that the library's types do not hold.
+    pub fn shorten_raw(&self, server: &str, tool: &str, result: &mut Value) {
+        let limit = self.config.borrow().tool_response_limit;
+        let Some(result) = result.as_object_mut() else { return };
+        if result.get("structuredContent").is_some_and(|value| truncate::is_longer(&value.to_string(), limit)) {
+            let structured = result.shift_remove("structuredContent").unwrap_or_default();
+            if let Some(content) = result.get_mut("content").and_then(Value::as_array_mut) {
+                content.push(json!({"type": "text", "text": structured.to_string()}));
+            }
+        }
+        for block in result.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::String(text)) = block.get_mut("text")
+                && truncate::is_longer(text, limit)
+            {
+                *text = self.cut(server, tool, text, limit);
             }
         }
     }

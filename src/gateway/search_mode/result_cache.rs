@@ -28,7 +28,7 @@ pub struct Kept {
 }
 
 impl ResultCache {
-    /// Keeps a result under a key nobody can guess; `None` when it alone is too large.
+    /// Keeps a result under a key that cannot be guessed; `None` when it alone is too large.
     pub fn keep(&mut self, server: &str, tool: &str, text: &str, now: Instant) -> Option<String> {
         self.expire(now);
         if text.len() > MOST {

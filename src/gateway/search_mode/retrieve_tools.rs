@@ -114,11 +114,11 @@ impl Asked {
     }
 }
 
-/// The answer, and how many tools are in it.
+/// The answer, and the tools in it, best first, each as server and name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub value: Value,
-    pub returned: usize,
+    pub found: Vec<(String, String)>,
 }
 
 /// Answers. `used` says how often tools were called, by server and name.
@@ -180,9 +180,10 @@ pub fn answer(
     if let Some(id) = &asked.explain {
         answer.insert("explanation".into(), explanation(asked, index, id));
     }
+    let found = search.found.iter().take(returned);
     Answer {
         value: Value::Object(answer),
-        returned,
+        found: found.map(|found| (found.entry.server.clone(), found.entry.tool.name.to_string())).collect(),
     }
 }
 
@@ -614,7 +615,7 @@ mod tests {
             .collect();
         assert_eq!(keys[0], ["name", "description", "inputSchema", "call_with"]);
         assert_eq!(keys[1], keys[0]);
-        assert_eq!(keys[2], ["name", "sig", "description"]);
+        assert_eq!(keys[2][..3], ["name", "sig", "description"]);
         assert_eq!((&found["tools"][2]["sig"], &found["total"]), (&json!("(path*:str)"), &json!(3)));
         assert!(found["usage_instructions"].as_str().unwrap().contains("describe_tool"));
         let debug = ask(&index(), json!({"query": "read file", "debug": true}));

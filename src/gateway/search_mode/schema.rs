@@ -32,23 +32,23 @@ const SCHEMA_MAPS: [&str; 5] = [
 
 /// Returns a schema without titles, `$schema`, further examples, repeated descriptions and empty keywords.
 pub fn pruned(schema: &Map<String, Value>, tool_description: &str) -> Map<String, Value> {
-    let mut pruned = prune(schema, tool_description);
-    // Definitions that nothing refers to are unreachable.
-    if !refers(schema) {
+    // Where there are references, they may lead to any place by its `$id`; without them, definitions are unreachable.
+    let has_references = refers(schema);
+    let mut pruned = prune(schema, tool_description, has_references);
+    if !has_references {
         pruned.shift_remove("$defs");
         pruned.shift_remove("definitions");
     }
     pruned
 }
 
-fn prune(schema: &Map<String, Value>, said_above: &str) -> Map<String, Value> {
-    // A reference may lead to any place by its `$id`, so ids stay where there are references.
+fn prune(schema: &Map<String, Value>, said_above: &str, keep_ids: bool) -> Map<String, Value> {
     let description = schema.get("description").and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let said = if description.is_empty() { said_above } else { description };
     let mut pruned = Map::new();
     for (keyword, value) in schema {
         let kept = match (keyword.as_str(), value) {
-            ("$id" | "id", _) if refers(schema) => Some(value.clone()),
+            ("$id" | "id", _) if keep_ids => Some(value.clone()),
             ("id" | "deprecated", Value::Object(_)) => Some(value.clone()),
             (unneeded, _) if UNNEEDED.contains(&unneeded) => None,
             ("description", Value::String(_)) if description.is_empty() || description == said_above.trim() => None,
@@ -60,13 +60,13 @@ fn prune(schema: &Map<String, Value>, said_above: &str) -> Map<String, Value> {
             }
             ("examples", Value::Array(examples)) if examples.is_empty() => None,
             (keyword, Value::Array(schemas)) if SCHEMA_LISTS.contains(&keyword) => {
-                Some(Value::Array(schemas.iter().map(|schema| prune_value(schema, said)).collect()))
+                Some(Value::Array(schemas.iter().map(|schema| prune_value(schema, said, keep_ids)).collect()))
             }
             (keyword, Value::Object(schemas)) if SCHEMA_MAPS.contains(&keyword) => {
-                let named = schemas.iter().map(|(name, schema)| (name.clone(), prune_value(schema, said)));
+                let named = schemas.iter().map(|(name, schema)| (name.clone(), prune_value(schema, said, keep_ids)));
                 Some(Value::Object(named.collect()))
             }
-            (keyword, value) if ONE_SCHEMA.contains(&keyword) => Some(prune_value(value, said)),
+            (keyword, value) if ONE_SCHEMA.contains(&keyword) => Some(prune_value(value, said, keep_ids)),
             _ => Some(value.clone()),
         };
         if let Some(value) = kept {
@@ -76,9 +76,9 @@ fn prune(schema: &Map<String, Value>, said_above: &str) -> Map<String, Value> {
     pruned
 }
 
-fn prune_value(value: &Value, said_above: &str) -> Value {
+fn prune_value(value: &Value, said_above: &str, keep_ids: bool) -> Value {
     match value {
-        Value::Object(schema) => Value::Object(prune(schema, said_above)),
+        Value::Object(schema) => Value::Object(prune(schema, said_above, keep_ids)),
         other => other.clone(),
     }
 }

@@ -25,7 +25,7 @@ pub fn start(text: &str, limit: usize) -> &str {
     head
 }
 
-/// Whether a text has more characters than `limit`; 0 is no limit.
+/// Whether a text has more characters than `limit`; 0 means that there is none.
 pub fn is_longer(text: &str, limit: usize) -> bool {
     limit > 0 && text.len() > limit && text.chars().nth(limit).is_some()
 }

@@ -27,7 +27,7 @@ pub async fn look_for_updates(app: Arc<App>) {
         if app.looks_for_updates() {
             failures = if look(&app).await.check_error.is_some() { failures + 1 } else { 0 };
         } else {
-            // What was found before is taken back; nothing is said where nothing was.
+            // Withdraws an earlier finding; reports nothing if there was none.
             app.update.send_if_modified(|known| known.as_mut().map(|update| *update = Update::default()).is_some());
         }
         let pause = tokio::time::sleep(wait(failures, jitter()));
@@ -40,7 +40,7 @@ pub async fn look_for_updates(app: Arc<App>) {
                     if changed.is_err() {
                         return;
                     }
-                    // Whoever switches it on, or names another place, is heard at once.
+                    // A change of this setting takes effect immediately.
                     if config.borrow_and_update().update_check != before {
                         break;
                     }
@@ -113,7 +113,7 @@ fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {
 }
 
 impl App {
-    /// What is known of a newer release, for `GET /api/v1/info`.
+    /// The known newer release, for `GET /api/v1/info`.
     pub fn update(&self) -> Option<Update> {
         self.update.borrow().clone()
     }

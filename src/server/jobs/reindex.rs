@@ -16,8 +16,8 @@ use crate::upstream::snapshot::Snapshot;
 /// Changes within this time are reported together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Follows the servers: takes up their tools at once, notes the first connection, and raises the number `/events` waits for,
-/// when changes have come together.
+/// Follows the servers: reindexes their tools immediately, records the first connection, and raises the number that
+/// `/events` waits for, once for changes that come together.
 pub fn follow(
     upstreams: &Arc<UpstreamPool>,
     mut mistake: watch::Receiver<Option<String>>,
@@ -52,7 +52,7 @@ pub fn follow(
     changes
 }
 
-/// Has searches find the servers' tools as they are now, whenever a server changes.
+/// Keeps the search index current, whenever a server changes.
 async fn reindex(upstreams: Arc<UpstreamPool>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
     let mut changes = upstreams.changes();
     while changes.changed().await.is_ok() {

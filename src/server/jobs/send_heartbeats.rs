@@ -12,7 +12,7 @@ use crate::server::heartbeat::{Identifier, snapshot};
 use crate::server::state::App;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::consent::Consent;
-use crate::telemetry::heartbeat::{Progress, wait};
+use crate::telemetry::heartbeat::{Next, Progress, is_reported, next};
 use crate::telemetry::payload::{AnonymousId, Snapshot};
 use crate::telemetry::scan::collect_identity::collect_identity;
 use crate::telemetry::scan::{Clean, Cleared, clear};
@@ -49,34 +49,73 @@ pub fn notice_due(app: &App) -> bool {
     would_send && !telemetry.notice_shown && !app.facts.started_by_tray()
 }
 
-/// Runs until the core stops.
+/// Runs until the core stops. Sends one report per UTC day with activity.
 pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
     let mut progress = Progress {
-        started: clock(),
+        active_since: Some(clock()),
         ..Progress::default()
     };
     count_configured_clients(&app).await;
     loop {
         progress.last_accepted = app.facts.recorder().memory().map_or(0, |memory| memory.last_accepted);
-        let pause = wait(&progress, clock(), jitter());
-        tokio::select! {
-            () = app.stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+        let pause = match next(&progress, clock(), jitter()) {
+            Next::Send(pause) => pause,
+            Next::Activity => {
+                progress = Progress {
+                    active_since: until_used(&app, &clock).await,
+                    ..Progress::default()
+                };
+                if progress.active_since.is_none() {
+                    return;
+                }
+                continue;
+            }
+        };
+        if !pause.is_zero() {
+            // The clock decides and not the timer: a computer that slept wakes up on another day.
+            if !app.pause(pause).await {
+                return;
+            }
+            continue;
         }
         match attempt(&app, clock()).await {
-            Outcome::Accepted => progress.failures = 0,
+            Outcome::Accepted => progress.active_since = None,
             Outcome::Failed => {
                 progress.failures = progress.failures.saturating_add(1);
                 progress.last_failure = clock();
             }
-            // Whoever switches it on is heard within the hour.
+            // Consent may be given at any time: in the settings, or by another program within the hour.
             Outcome::Silent => {
-                let pause = Duration::from_secs(3600);
+                let mut settings = app.config.subscribe();
                 tokio::select! {
                     () = app.stop.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
+                    _ = settings.changed() => {}
+                    () = tokio::time::sleep(Duration::from_secs(3600)) => {}
                 }
             }
+        }
+    }
+}
+
+/// Waits until the product is used on a day without a report; returns the time, or `None` if the core stops.
+async fn until_used(app: &App, clock: &impl Clock) -> Option<i64> {
+    let counts = app.facts.counts();
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return None,
+            () = counts.used() => {}
+        }
+        let now = clock();
+        let reported = Progress {
+            last_accepted: app.facts.recorder().memory().map_or(0, |memory| memory.last_accepted),
+            ..Progress::default()
+        };
+        if !is_reported(&reported, now) {
+            return Some(now);
+        }
+        // Not woken by every call of a busy day.
+        if !app.pause(Duration::from_secs(60)).await {
+            return None;
         }
     }
 }
@@ -102,13 +141,14 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
         }
     };
     count_configured_clients(app).await;
-    let snapshot = snapshot(&app.facts, &config, &app.upstreams.snapshots(), id, now);
+    let usage = app.facts.counts().usage();
+    let snapshot = snapshot(&app.facts, &config, &app.upstreams.snapshots(), &usage, id, now);
     let source = snapshot.launch_source;
     let Some(clean) = cleared(app, snapshot).await else { return Outcome::Failed };
     match post(collector, clean).await {
         Ok(()) => {
             app.facts.recorder().heartbeat_accepted(source, now);
-            app.facts.counts().reset();
+            app.facts.counts().subtract(&usage);
             let version = env!("CARGO_PKG_VERSION");
             if config.telemetry.last_reported_version.as_deref() != Some(version)
                 && let Err(error) = app.config.edit_telemetry(vec![("last_reported_version", json!(version))]).await
@@ -187,7 +227,7 @@ pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
             return Err("Nothing is sent: telemetry.anonymous_id of the configuration is no random UUID.".to_owned());
         }
     };
-    let snapshot = snapshot(&app.facts, config, &app.upstreams.snapshots(), id, now);
+    let snapshot = snapshot(&app.facts, config, &app.upstreams.snapshots(), &app.facts.counts().usage(), id, now);
     let blocked = app.facts.recorder().memory().map_or(0, |memory| memory.blocked_in_a_row);
     match clear(&snapshot, &collect_identity(), blocked) {
         Cleared::Full(clean) | Cleared::Skeleton(clean, _) => Ok(clean),

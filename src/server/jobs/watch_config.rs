@@ -1,4 +1,4 @@
-//! Hears of edits of the configuration file, by the system's own means, and has the core take them up.
+//! Watches the configuration file, and applies its edits.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,14 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::server::state::App;
+use crate::telemetry::usage_counts::Counter;
 
 /// An editor that writes in several steps is given this long between two of them…
 const QUIET: Duration = Duration::from_millis(100);
 /// …and this many steps.
 const MOST_STEPS: usize = 5;
 
-/// Takes up every edit until the core stops.
+/// Applies every edit until the core stops.
 pub async fn watch_config(app: Arc<App>) {
     let edited = Arc::new(Notify::new());
     let watcher = match watch(app.config.store().path(), edited.clone()) {
@@ -38,12 +39,15 @@ pub async fn watch_config(app: Arc<App>) {
             }
         }
         app.config.reload().await;
+        if app.config.errors().borrow().is_some() {
+            app.facts.counts().add(Counter::ConfigReloadFailed);
+        }
     }
     drop(watcher);
 }
 
-/// Watches the directory and not the file: an editor that replaces the file would take the watch away with it. Of a
-/// symbolic link, the place it leads to as well.
+/// Watches the directory and not the file: an editor that replaces the file would take the watch away with it. If it
+/// is a symbolic link, its target's directory is watched, too.
 fn watch(path: &Path, edited: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
     let mut files = BTreeSet::from([path.to_path_buf()]);
     files.extend(std::fs::canonicalize(path));

@@ -23,7 +23,7 @@ pub enum Listener {
 /// Lets a request pass, or answers 401.
 pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
-    app.facts.counts().rest_request(client);
+    app.facts.counts().add_rest_request(client);
     if door == Listener::Local || shows_key(request.headers(), &app.api_key) {
         return next.run(request).await;
     }
@@ -36,7 +36,10 @@ pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Req
 /// end in logs and histories.
 pub fn shows_key(headers: &HeaderMap, key: &str) -> bool {
     let own = headers.get(names::HEADER_API_KEY).map(|value| value.as_bytes());
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
+    });
     let shown = own.or(bearer).unwrap_or_default();
     !key.is_empty() && bool::from(shown.ct_eq(key.as_bytes()))
 }
@@ -54,7 +57,10 @@ mod tests {
     #[test]
     fn the_key_passes_in_either_header_and_nothing_else_does() {
         assert!(shows_key(&headers("x-api-key", "secret"), "secret"));
-        assert!(shows_key(&headers("authorization", "Bearer secret"), "secret"));
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            assert!(shows_key(&headers("authorization", &format!("{scheme} secret")), "secret"));
+        }
+        assert!(!shows_key(&headers("authorization", "Basic secret"), "secret"));
         assert!(!shows_key(&headers("x-api-key", "secre"), "secret"));
         assert!(!shows_key(&HeaderMap::new(), "secret"));
     }

@@ -11,7 +11,7 @@ use crate::gateway::call_log::Wanted;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// How many calls one answer holds where nothing is said, and at most.
+/// How many calls one response holds by default, and at most.
 const USUAL: usize = 50;
 const MOST: usize = 1000;
 

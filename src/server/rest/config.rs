@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::config::document::MASK;
 use crate::config::store::StoreError;
 use crate::server::rest::response::{failed, ok};
+use crate::server::rest::servers::origin;
 use crate::server::state::App;
 
 /// Shows the file as it is now, without its secrets.
@@ -24,7 +25,11 @@ pub async fn show(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Merges a part of the configuration into it: objects merge, everything else is replaced (contract: core-http §6).
-pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+pub async fn patch(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Response {
     let Ok(Json(Value::Object(part))) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected a JSON object: a part of the configuration");
     };
@@ -34,7 +39,7 @@ pub async fn patch(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRe
     }
     let changed: Vec<String> = part.keys().cloned().collect();
     let before = app.config.current();
-    match app.config.edit(move |document| document.merge(part.clone())).await {
+    match app.control.merge(part, &origin(&headers)).await {
         Ok(()) => {
             let after = app.config.current();
             let restart = after.needs_restart(&before);

@@ -29,7 +29,7 @@ struct Asked {
     backup_name: Option<String>,
 }
 
-/// What may be asked of a preview.
+/// Query parameters of a preview.
 #[derive(Deserialize)]
 pub struct Named {
     server_name: Option<String>,

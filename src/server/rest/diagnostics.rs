@@ -1,4 +1,4 @@
-//! What a person should look at, in one answer.
+//! Problems that need the user's attention, in one response.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use crate::config::references;
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
-use crate::server::rest::ok;
+use crate::server::rest::response::ok;
 use crate::server::state::App;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
@@ -34,7 +34,7 @@ fn least_privilege(server: &Snapshot) -> Vec<String> {
     warnings
 }
 
-/// The findings on these servers; `configuration` is what is to be said of an edit that is not in force.
+/// The findings on these servers; `configuration` is the notice on an edit that is not in use.
 fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) -> Diagnostics {
     let mut found = Diagnostics {
         timestamp: now.clone(),
@@ -66,11 +66,9 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
         }
         found.runtime_warnings.extend(least_privilege(server));
         if server.config.enabled && server.config.quarantined {
-            found
-                .runtime_warnings
-                .push(format!("{name} waits for approval: `mcpproxy upstream approve {name}` lets it in"));
-        } else if !server.held().is_empty() {
-            let held = server.held().len();
+            found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
+        } else if !server.pending_tools().is_empty() {
+            let held = server.pending_tools().len();
             found.runtime_warnings.push(format!(
                 "{held} tools of {name} wait for approval: `mcpproxy upstream inspect {name}` shows them"
             ));

@@ -1,4 +1,4 @@
-//! `/events`: every listener is told every event, and one that was away what it missed.
+//! `/events`: every listener gets every event, and after a pause those that it missed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -66,7 +66,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
 
 struct EventListener {
     newest: watch::Receiver<u64>,
-    /// The number of the last event that this listener was told.
+    /// The number of the last event that this listener got.
     last: u64,
     waiting: VecDeque<Event>,
     ping: Interval,
@@ -86,7 +86,7 @@ impl EventListener {
         };
         match last.map(|id| listener.app.events.number(id)) {
             Some(Some(number)) => listener.last = number,
-            // Of another run: nobody knows what was missed.
+            // An id of another run: the missed events are unknown.
             Some(None) => listener.begin_anew(true),
             None => listener.begin_anew(false),
         }
@@ -98,7 +98,7 @@ impl EventListener {
 
     /// Tells the state as it is now in place of what led to it.
     fn begin_anew(&mut self, whole: bool) {
-        // First the number: what changes meanwhile is told twice rather than never.
+        // First the number: a change in between is reported twice rather than never.
         self.last = *self.newest.borrow_and_update();
         let id = self.app.events.id(self.last);
         self.waiting.push_back(event(EVENT_STATUS, line(&self.app.status())).id(&id));

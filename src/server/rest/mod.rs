@@ -6,6 +6,7 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+pub mod import;
 pub mod openapi;
 pub mod response;
 pub mod scan;
@@ -39,10 +40,15 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/info", get(info))
         .route("/api/v1/servers", get(servers::list).post(servers::add))
         .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}/review", get(servers::review))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/servers/import/paths", get(import::paths))
+        .route("/api/v1/servers/import", post(import::upload))
+        .route("/api/v1/servers/import/json", post(import::json))
+        .route("/api/v1/servers/import/path", post(import::path))
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/activity/summary", get(activity::summary))
         .route("/api/v1/activity/{id}", get(activity::one))
@@ -60,6 +66,8 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/connect/{client}/preview", get(connect::preview))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
+        .route("/api/v1/telemetry/received", get(telemetry::received))
+        .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {
@@ -67,9 +75,10 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
-    api.fallback(unknown_route)
-        .layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+    // An unknown path is 404 for every caller: clients take 401 for an invitation to sign in.
+    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
         .merge(health_routes())
+        .fallback(unknown_route)
         .with_state(app)
 }
 
@@ -93,7 +102,7 @@ async fn status(State(app): State<Arc<App>>) -> Response {
     ok(app.status())
 }
 
-/// What may be asked of `/info`.
+/// Query parameters of `/info`.
 #[derive(Deserialize)]
 struct InfoQuery {
     /// Look for a newer release first.
@@ -129,5 +138,5 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn unknown_route() -> Response {
-    failed(StatusCode::NOT_FOUND, "there is no such address in this version's API")
+    failed(StatusCode::NOT_FOUND, "not found: this version has no such path")
 }

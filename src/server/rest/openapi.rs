@@ -1,4 +1,4 @@
-//! What the REST interface offers, as an OpenAPI document; its schemas are those of the types that are written.
+//! The REST interface as an OpenAPI document; its schemas are those of the types that are written.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,8 @@ use crate::contract::api::{
     Ping, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status,
 };
 use crate::contract::scan::ScanReport;
+
+use crate::contract::review::{ApproveServer, ApproveTools, Review};
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
 
@@ -42,7 +44,7 @@ fn any_object(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
 }
 
-/// The stream as a list of its events: this version of OpenAPI has no word for one.
+/// The stream as an array of its events: this version of OpenAPI cannot describe a stream.
 fn events(generator: &mut SchemaGenerator) -> Schema {
     let kinds = [
         (EVENT_STATUS, bare::<Status>(generator)),
@@ -64,9 +66,12 @@ fn call(_generator: &mut SchemaGenerator) -> Schema {
             "name": {"type": "string", "description": "server:tool"}, "args": {"type": "object"}}}}})
 }
 
-fn approve(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "properties": {
-        "tools": {"type": "array", "items": {"type": "string"}}, "approve_all": {"type": "boolean"}}})
+fn approve(generator: &mut SchemaGenerator) -> Schema {
+    bare::<ApproveTools>(generator)
+}
+
+fn approve_server(generator: &mut SchemaGenerator) -> Schema {
+    bare::<ApproveServer>(generator)
 }
 
 fn switch(_generator: &mut SchemaGenerator) -> Schema {
@@ -125,12 +130,13 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/servers", "All servers", data::<Servers>),
     post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
     by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
+    get("/api/v1/servers/{name}/review", "What to look at before approving a server or its tools", data::<Review>),
     get(
         "/api/v1/servers/{name}/tools",
         "A server's tools, and which of them wait for approval or are off",
         data::<ServerTools>,
     ),
-    post("/api/v1/servers/{name}/tools/approve", "Approves tools as they are now", Some(approve), data::<Approved>),
+    post("/api/v1/servers/{name}/tools/approve", "Approves tools as they were shown", Some(approve), data::<Approved>),
     post(
         "/api/v1/servers/{name}/tools/{tool}/enabled",
         "Switches one tool on or off, in the server's entry",
@@ -141,8 +147,8 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",
-        "enable, disable, restart, quarantine, unquarantine or logout",
-        None,
+        "enable, disable, restart, quarantine, unquarantine, approve or logout; an approval carries the review's fingerprint",
+        Some(approve_server),
         data::<ServerAction>,
     ),
     asking(
@@ -158,7 +164,7 @@ const OPERATIONS: &[Operation] = &[
     asking(get("/api/v1/scan", "Tools that look like attacks, and why", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
-    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit"]),
+    asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "What needs a person's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same", data::<Diagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),
@@ -171,8 +177,10 @@ const OPERATIONS: &[Operation] = &[
     ),
     post("/api/v1/connect/{client}", "Writes an entry into its file", Some(connect), data::<ConnectResult>),
     by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
-    post("/api/v1/connect/{client}/undo", "Brings the file of before back", Some(undo), data::<ConnectResult>),
+    post("/api/v1/connect/{client}/undo", "Restores the file as it was before", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
+    get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
+    post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),
     get(
         "/events",
@@ -256,7 +264,7 @@ mod tests {
 
     #[test]
     fn it_names_every_route_and_no_other() {
-        // Four names for the same two answers of whoever only asks whether something is there.
+        // Four names for the two responses of health checks.
         let aliases = ["/readyz", "/livez", "/healthz", "/health"];
         let mut routes = routes();
         routes.retain(|(_, path)| !aliases.contains(&path.as_str()));

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, LoginStarted, ServerAction};
+use crate::contract::api::{Approved, Envelope, LoginStarted, ServerAction};
+use crate::contract::names;
+use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
+use crate::control::servers::{ApproveServerError, Origin};
 use crate::os::{browser, files};
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::views;
@@ -27,18 +31,18 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 
 /// Adds a server: the body is an entry of `mcpServers`, every key of which is kept. It waits for approval, unless the body or
 /// the configuration says otherwise.
-pub async fn add(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
-    let Ok(Json(Value::Object(mut entry))) = body else {
+pub async fn add(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Response {
+    let Ok(Json(Value::Object(entry))) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected a JSON object: an entry of `mcpServers`");
     };
     let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else {
         return failed(StatusCode::BAD_REQUEST, "the server needs a `name`");
     };
-    entry.entry("enabled").or_insert(Value::Bool(true));
-    if app.config.current().quarantines() {
-        entry.entry("quarantined").or_insert(Value::Bool(true));
-    }
-    match app.control.add(&name, entry).await {
+    match app.control.add(&name, entry, &origin(&headers)).await {
         Ok(()) => done(&name, "add"),
         Err(error) => refused(&error),
     }
@@ -51,18 +55,38 @@ pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     }
 }
 
-pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
+/// The caller, by its header `X-MCPProxy-Client`. Every caller of REST has the user's rights; the header keeps programs that
+/// do not act for a person from approving by accident.
+pub fn origin(headers: &HeaderMap) -> Origin {
+    let client = headers.get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match client.split('/').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "cli" => Origin::Person("command line"),
+        "tray" => Origin::Person("tray"),
+        "webui" => Origin::Person("web UI"),
+        _ => Origin::Rest,
+    }
+}
+
+/// The review that a person sees before approving.
+pub async fn review(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match app.control.review(&name).await {
+        Ok(review) => ok(review),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>, body: Bytes) -> Response {
     let control = &app.control;
     let outcome = match action.as_str() {
         "enable" => control.set_enabled(&name, true).await,
         "disable" => control.set_enabled(&name, false).await,
         "quarantine" => control.quarantine(&name).await,
-        "unquarantine" => control.approve(&name).await,
+        "unquarantine" | "approve" => return approve_server(&app, &name, &action, &body).await,
         "logout" => control.sign_out(&name),
         "restart" => control.restart(&name),
         other => {
             let sentence = format!(
-                "`{other}` is no action: expected enable, disable, restart, quarantine, unquarantine or logout"
+                "`{other}` is not an action: expected enable, disable, restart, quarantine, unquarantine, approve or logout"
             );
             return failed(StatusCode::NOT_FOUND, sentence);
         }
@@ -71,6 +95,34 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         Ok(()) => done(&name, &action),
         Err(error) => refused(&error),
     }
+}
+
+async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Response {
+    let request = if body.trim_ascii().is_empty() {
+        Ok(ApproveServer::default())
+    } else {
+        serde_json::from_slice(body)
+    };
+    let Ok(request) = request else {
+        return failed(StatusCode::BAD_REQUEST, "expected {\"fingerprint\": \"…\"}, as the review shows it");
+    };
+    match app.control.approve(name, request.fingerprint).await {
+        Ok(()) => done(name, action),
+        Err(ApproveServerError::Store(error)) => refused(&error),
+        Err(ApproveServerError::Changed(conflict)) => {
+            let sentence = format!("`{name}` has changed since it was shown: review it again");
+            conflicting(sentence, *conflict)
+        }
+    }
+}
+
+fn conflicting(sentence: String, conflict: ReviewConflict) -> Response {
+    let body = Envelope {
+        success: false,
+        data: Some(conflict),
+        error: Some(sentence),
+    };
+    (StatusCode::CONFLICT, Json(body)).into_response()
 }
 
 /// Begins a sign-in: the person's browser is sent to the server's page, where there is one to send.
@@ -111,7 +163,12 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
 /// A server's tools, each with its approval.
 pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.upstreams.snapshot(&name) {
-        Some(server) => ok(views::server_tools(&server)),
+        Some(server) => {
+            let tools = views::server_tools(&server);
+            let shown = tools.tools.iter().map(|tool| (tool.name.clone(), tool.hash.clone())).collect();
+            app.control.record_tools_shown(&name, shown);
+            ok(tools)
+        }
         None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
     }
 }
@@ -137,33 +194,46 @@ pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(a
 pub async fn approve(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    body: Result<Json<Approve>, JsonRejection>,
+    body: Result<Json<ApproveTools>, JsonRejection>,
 ) -> Response {
-    let names = match body {
-        Ok(Json(Approve { approve_all: true, .. })) => None,
-        Ok(Json(Approve { tools, .. })) if !tools.is_empty() => Some(tools),
+    let request = match body {
+        Ok(Json(request)) if request.approve_all || !request.tools.is_empty() || request.fingerprints.is_some() => {
+            request
+        }
         _ => {
-            let sentence = "expected {\"tools\": [\"name\", …]} or {\"approve_all\": true}";
+            let sentence =
+                "expected {\"tools\": [\"name\", …]}, {\"approve_all\": true} or {\"fingerprints\": {\"name\": \"…\"}}";
             return failed(StatusCode::BAD_REQUEST, sentence);
         }
     };
-    match app.control.approve_tools(&name, names.as_deref()) {
+    match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
             message: format!("{} tools of `{name}` approved", tools.len()),
             tools,
         }),
+        Err(ApproveError::Changed { server, tools }) => {
+            let sentence = ApproveError::Changed {
+                server,
+                tools: tools.clone(),
+            }
+            .to_string();
+            let changes = tools.iter().map(|tool| ReviewChange {
+                field: format!("tools.{}", tool.trim_matches('`')),
+                ..ReviewChange::default()
+            });
+            let review = app.control.review(&name).await.unwrap_or_default();
+            conflicting(
+                sentence,
+                ReviewConflict {
+                    changes: changes.collect(),
+                    review,
+                },
+            )
+        }
         Err(error @ ApproveError::Io(_)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         Err(error) => failed(StatusCode::NOT_FOUND, error.to_string()),
     }
-}
-
-#[derive(serde::Deserialize)]
-pub struct Approve {
-    #[serde(default)]
-    tools: Vec<String>,
-    #[serde(default)]
-    approve_all: bool,
 }
 
 /// Switches one tool of a server on or off.
@@ -175,7 +245,7 @@ pub async fn switch_tool(
     let Ok(Json(Switch { enabled })) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected {\"enabled\": true} or {\"enabled\": false}");
     };
-    // What a server has that does not run now is not known.
+    // The tools of a server that does not run are unknown.
     if let Some(server) = app.upstreams.snapshot(&name)
         && server.is_connected()
         && !server.has_tool(&tool)
@@ -205,7 +275,7 @@ fn done(server: &str, action: &str) -> Response {
 fn refused(error: &StoreError) -> Response {
     let status = match error {
         StoreError::Edit(EditError::Unknown(_)) => StatusCode::NOT_FOUND,
-        StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_)) => StatusCode::CONFLICT,
+        StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_) | EditError::Changed(_)) => StatusCode::CONFLICT,
         StoreError::Unreadable { .. } => StatusCode::BAD_REQUEST,
         StoreError::Contended { .. } => StatusCode::CONFLICT,
         StoreError::Edit(EditError::Shape(_)) | StoreError::Config(_) | StoreError::Io { .. } => {

@@ -1,14 +1,19 @@
-//! What the next heartbeat would say. Looking at it changes nothing.
+//! A preview of the next usage report, what the collector stores of this installation, and its deletion.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde_json::{Value, json};
 
 use crate::server::jobs::send_heartbeats::{count_configured_clients, preview};
 use crate::server::rest::response::{failed, ok};
+use crate::server::run_facts::endpoint;
 use crate::server::state::App;
+use crate::telemetry::ask_collector::ask_collector;
+use crate::telemetry::collector::Collector;
+use crate::telemetry::payload::{AnonymousId, Moment};
 
 pub async fn payload(State(app): State<Arc<App>>) -> Response {
     let config = match app.config.reload_telemetry().await {
@@ -22,5 +27,50 @@ pub async fn payload(State(app): State<Arc<App>>) -> Response {
             Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
         Err(reason) => failed(StatusCode::CONFLICT, reason),
+    }
+}
+
+/// Shows what the collector stores of this installation.
+pub async fn received(State(app): State<Arc<App>>) -> Response {
+    match ask(&app, |collector| collector.mine_url().clone()).await {
+        Ok(stored) => ok(stored),
+        Err(answer) => answer,
+    }
+}
+
+/// Deletes what the collector stores of this installation, and gives the installation a new id.
+pub async fn forget(State(app): State<Arc<App>>) -> Response {
+    let answer = match ask(&app, |collector| collector.forget_url().clone()).await {
+        Ok(answer) => answer,
+        Err(answer) => return answer,
+    };
+    if answer.get("forgotten") != Some(&json!(true)) {
+        return failed(StatusCode::BAD_GATEWAY, "the collector has not deleted it yet: try again later");
+    }
+    let keys = vec![
+        ("anonymous_id", json!(AnonymousId::random())),
+        ("anonymous_id_created_at", json!(Moment::from_unix(jiff::Timestamp::now().as_second()))),
+    ];
+    match app.config.edit_telemetry(keys).await {
+        Ok(()) => ok(answer),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+async fn ask(app: &App, url: impl FnOnce(&Collector) -> crate::os::https::Url) -> Result<Value, Response> {
+    let config = app.config.reload_telemetry().await;
+    let config = config.map_err(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let telemetry = &config.telemetry;
+    let collector = endpoint(telemetry).and_then(Collector::parse);
+    let id = telemetry.anonymous_id.as_deref().and_then(AnonymousId::existing);
+    let (Some(collector), Some(id)) = (collector, id) else {
+        return Err(failed(StatusCode::CONFLICT, "this installation has sent nothing to a collector"));
+    };
+    let url = url(&collector);
+    let asked = tokio::task::spawn_blocking(move || ask_collector(&url, &id)).await;
+    match asked {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(failed(StatusCode::BAD_GATEWAY, format!("could not ask the collector: {error}"))),
+        Err(error) => Err(failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }

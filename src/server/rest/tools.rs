@@ -7,12 +7,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use rmcp::model::{CallToolResponse, JsonObject};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalog::call_variant::Intent;
-use crate::contract::api::{AllTools, FoundTool, FoundTools};
+use crate::catalog::search_index::Explanation;
+use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::views;
 use crate::server::state::App;
@@ -32,9 +32,12 @@ pub struct Search {
     #[serde(default)]
     q: String,
     limit: Option<usize>,
+    /// Whether to say why each tool ranks where it does.
+    #[serde(default)]
+    explain: bool,
 }
 
-/// What `retrieve_tools` would find. Not counted as a client's search.
+/// Finds the same tools as `retrieve_tools`. Not counted as a client's search.
 pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) -> Response {
     if asked.q.trim().is_empty() {
         return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");
@@ -48,20 +51,38 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
             score: found.score,
             tool: views::tool(&found.entry.server, ToolApproval::approved(&found.entry.tool)),
             call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
+            explanation: asked
+                .explain
+                .then(|| index.explain(&asked.q, &found.entry.server, &found.entry.tool.name).map(explained))
+                .flatten(),
         })
         .collect();
     ok(FoundTools {
         total: u32::try_from(results.len()).unwrap_or(u32::MAX),
+        counts: asked.explain.then(|| app.proxy.search_counts()),
         query: asked.q,
         results,
     })
+}
+
+fn explained(found: Explanation) -> RankExplanation {
+    let words = found.words.into_iter().map(|word| WordExplanation {
+        matches: word.by.map(|(stem, relation)| relation.in_words(&stem)).unwrap_or_default(),
+        word: word.word,
+        adds: word.adds,
+    });
+    RankExplanation {
+        words: words.collect(),
+        share_of_name: found.of_name,
+        share_of_query: found.coverage,
+    }
 }
 
 #[derive(Deserialize)]
 pub struct Call {
     tool_name: String,
     #[serde(default)]
-    arguments: JsonObject,
+    arguments: serde_json::Map<String, Value>,
 }
 
 /// Calls a tool as a client would: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The answer's data is MCP's own result.
@@ -77,8 +98,10 @@ pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonReje
         return failed(StatusCode::BAD_REQUEST, sentence);
     }
     match app.proxy.call(&call.tool_name, &call.arguments, None).await {
-        Some(Ok(CallToolResponse::Complete(result))) => ok(result),
-        Some(Ok(_)) => failed(StatusCode::BAD_GATEWAY, "the server asks something, and nobody can be asked here"),
+        Some(Ok(answer)) => match answer.to_json() {
+            Some(result) => ok(result),
+            None => failed(StatusCode::BAD_GATEWAY, "the server needs input from the user, which REST cannot pass on"),
+        },
         // The server's own JSON-RPC error.
         Some(Err(error)) => ok(json!({"isError": true, "content": [{"type": "text", "text": error.to_string()}]})),
         None => failed(StatusCode::NOT_FOUND, "there is no such tool"),

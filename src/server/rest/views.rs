@@ -79,7 +79,7 @@ fn health(snapshot: &Snapshot) -> Health {
 }
 
 fn quarantine(snapshot: &Snapshot) -> Option<QuarantineCounts> {
-    let pending = snapshot.held();
+    let pending = snapshot.pending_tools();
     let changed = pending.iter().filter(|pending| pending.before.is_some()).count();
     let counts = QuarantineCounts {
         pending_count: count(pending.len() - changed),

@@ -443,15 +443,7 @@ allowed_object! {
         /// Example: `0`.
         pub tool_quarantine_blocked?optional: Count,
         /// Example: `0`.
-        pub docker_pull_failed?optional: Count,
-        /// Example: `0`.
-        pub docker_run_failed?optional: Count,
-        /// Example: `0`.
-        pub index_rebuild_failed?optional: Count,
-        /// Example: `0`.
         pub config_reload_failed?optional: Count,
-        /// Example: `0`.
-        pub socket_bind_failed?optional: Count,
     }
 }
 
@@ -464,11 +456,7 @@ impl ErrorCategoryCounts {
         upstream_connect_refused: None,
         upstream_handshake_failed: None,
         tool_quarantine_blocked: None,
-        docker_pull_failed: None,
-        docker_run_failed: None,
-        index_rebuild_failed: None,
         config_reload_failed: None,
-        socket_bind_failed: None,
     };
 }
 

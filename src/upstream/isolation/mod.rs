@@ -10,6 +10,7 @@ pub mod facts;
 pub mod images;
 #[cfg(target_os = "linux")]
 pub mod landlock;
+#[cfg(target_os = "linux")]
 pub mod limits;
 pub mod machine;
 pub mod paths;

@@ -16,6 +16,7 @@ use super::sandbox::{self, Sandbox};
 use super::{engine, seatbelt};
 use crate::config::ServerConfig;
 use crate::os::environment::{Environment, home_directory};
+use crate::upstream::start_error;
 
 /// Prepares servers for their start. One for each core.
 pub struct Isolator {
@@ -183,9 +184,7 @@ fn find_program(config: &ServerConfig, variables: &BTreeMap<String, Variable>) -
     let name = config.command.as_deref().unwrap_or_default();
     let path = variables.iter().find(|(name, _)| name.eq_ignore_ascii_case("PATH")).map(|(_, path)| &path.value);
     let directory = config.working_dir.clone().unwrap_or_else(|| std::env::current_dir().unwrap_or_default());
-    which::which_in(name, path, directory).map_err(|_| {
-        format!("the program `{name}` was not found: install it, or write its full path as the server's `command`")
-    })
+    which::which_in(name, path, directory).map_err(|_| start_error::not_found(name))
 }
 
 struct Preparing<'a> {

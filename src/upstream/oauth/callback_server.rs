@@ -1,7 +1,7 @@
-//! Where a person's browser comes back to: one page on this computer, for one sign-in.
+//! The page on this computer that the browser returns to at the end of one sign-in.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -13,7 +13,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long the browser may take to read the page that ends it.
+use crate::os::sync::lock;
+use crate::upstream::oauth::error_text::brief;
+
+/// How long the browser may take to load the last page.
 const LAST_PAGE: Duration = Duration::from_secs(2);
 
 /// A listener for one redirect, on loopback only.
@@ -22,14 +25,14 @@ pub struct Redirect {
     uri: Url,
 }
 
-/// What the sign-in page sent with the browser.
+/// The parameters of the redirect.
 pub struct Callback {
     pub code: String,
-    /// Who says so (RFC 9207).
+    /// The issuer (RFC 9207).
     pub issuer: Option<String>,
 }
 
-/// A redirect on its way to whoever waits for it, and the way back for the page to show.
+/// The parameters of a redirect, and the sender of the outcome for the page.
 type Arrival = (Result<Callback, String>, oneshot::Sender<Result<(), String>>);
 
 struct Expected {
@@ -41,28 +44,28 @@ struct Expected {
 }
 
 impl Redirect {
-    /// Listens on a port of the system's choice, or where `wanted` says: a client registered by hand has its own address.
+    /// Listens on a free port, or on that of `wanted`: a client registered by hand has a fixed URL.
     ///
     /// # Errors
-    /// A sentence.
+    /// Why it cannot listen.
     pub async fn listen(wanted: Option<&str>) -> Result<Redirect, String> {
-        let mut uri = own_address(wanted.unwrap_or("http://127.0.0.1/callback"))?;
-        let failed = |error| format!("no port of this computer can be listened on for the browser's return: {error}");
+        let mut uri = own_url(wanted.unwrap_or("http://127.0.0.1/callback"))?;
+        let failed = |error| format!("could not listen for the browser's return: {error}");
         let listener = TcpListener::bind(("127.0.0.1", uri.port().unwrap_or(0))).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let _ = uri.set_port(Some(port));
         Ok(Redirect { listener, uri })
     }
 
-    /// The address to give to the authorization server.
+    /// The redirect URL for the authorization server.
     pub fn uri(&self) -> &str {
         self.uri.as_str()
     }
 
-    /// Waits for the browser with this state; `finish` decides what it is told.
+    /// Waits for the browser with this state; shows it the outcome of `finish`.
     ///
     /// # Errors
-    /// A sentence: it did not come in time, the person or the server refused, or `finish` failed.
+    /// It did not come in time, the user or the server refused, or `finish` failed.
     pub async fn wait(
         self,
         limit: Duration,
@@ -78,7 +81,7 @@ impl Redirect {
             arrival: Mutex::new(Some(sender)),
         });
         let close = CancellationToken::new();
-        // Whoever stops waiting stops listening, too.
+        // Stops listening when the caller stops waiting.
         let _closed = close.clone().drop_guard();
         let pages = axum::Router::new().fallback(answer).with_state(expected);
         let closing = close.clone();
@@ -86,7 +89,7 @@ impl Redirect {
         let served = tokio::spawn(served.into_future());
         let (redirect, page) = match tokio::time::timeout(limit, arrival).await {
             Ok(Ok(arrival)) => arrival,
-            _ => return Err(format!("nobody signed in within {} minutes", limit.as_secs() / 60)),
+            _ => return Err(format!("no sign-in within {} minutes", limit.as_secs() / 60)),
         };
         let outcome = match redirect {
             Ok(callback) => finish(callback).await,
@@ -99,8 +102,8 @@ impl Redirect {
     }
 }
 
-/// An address that leads to this computer, over HTTP.
-fn own_address(address: &str) -> Result<Url, String> {
+/// A URL of this computer, over HTTP.
+fn own_url(address: &str) -> Result<Url, String> {
     let own = |url: &Url| url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
     let url = Url::parse(address).ok().filter(own);
     url.ok_or_else(|| {
@@ -111,46 +114,44 @@ fn own_address(address: &str) -> Result<Url, String> {
 async fn answer(
     State(expected): State<Arc<Expected>>,
     uri: Uri,
-    Query(mut said): Query<HashMap<String, String>>,
+    Query(mut query): Query<HashMap<String, String>>,
 ) -> Response {
     if uri.path() != expected.path {
         return page(StatusCode::NOT_FOUND, "There is nothing here.");
     }
-    let state = said.remove("state").unwrap_or_default();
+    let state = query.remove("state").unwrap_or_default();
     if !bool::from(state.as_bytes().ct_eq(expected.state.as_bytes())) {
-        tracing::warn!(server = expected.server, "a redirect that belongs to no sign-in was turned away");
-        let sentence = "This does not belong to the sign-in that MCPProxy waits for. Start it again in MCPProxy.";
+        tracing::warn!(server = expected.server, "refused a redirect that belongs to no sign-in");
+        let sentence = "This page does not belong to the pending sign-in. Start the sign-in again in MCPProxy.";
         return page(StatusCode::BAD_REQUEST, sentence);
     }
-    let Some(arrival) = expected.arrival.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+    let Some(arrival) = lock(&expected.arrival).take() else {
         return page(StatusCode::GONE, "This sign-in is over. You can close this page.");
     };
     let (shown, outcome) = oneshot::channel();
-    let _ = arrival.send((callback(said), shown));
-    let outcome = outcome.await.unwrap_or_else(|_| Err("the core is stopping".to_owned()));
+    let _ = arrival.send((callback(query), shown));
+    let outcome = outcome.await.unwrap_or_else(|_| Err("MCPProxy is stopping".to_owned()));
     match outcome {
         Ok(()) => {
             let sentence = format!("You are signed in to {}. You can close this page.", expected.server);
             page(StatusCode::OK, &sentence)
         }
-        Err(why) => page(StatusCode::BAD_REQUEST, &format!("You are not signed in to {}: {why}.", expected.server)),
+        Err(why) => page(StatusCode::BAD_REQUEST, &format!("Sign-in to {} failed: {why}.", expected.server)),
     }
 }
 
-fn callback(mut said: HashMap<String, String>) -> Result<Callback, String> {
-    if let Some(error) = said.remove("error") {
-        let more = said.remove("error_description").map(|more| format!(": {more}")).unwrap_or_default();
+fn callback(mut query: HashMap<String, String>) -> Result<Callback, String> {
+    if let Some(error) = query.remove("error") {
+        let more = query.remove("error_description").map(|more| format!(": {more}")).unwrap_or_default();
         return Err(match error.as_str() {
-            "access_denied" => format!("access was denied{}", crate::upstream::oauth::error_text::brief(&more)),
-            _ => {
-                crate::upstream::oauth::error_text::brief(&format!("the authorization server refused ({error}{more})"))
-            }
+            "access_denied" => format!("access was denied{}", brief(&more)),
+            _ => brief(&format!("the authorization server refused ({error}{more})")),
         });
     }
-    let code = said.remove("code").ok_or("the authorization server sent no code")?;
+    let code = query.remove("code").ok_or("the authorization server sent no code")?;
     Ok(Callback {
         code,
-        issuer: said.remove("iss"),
+        issuer: query.remove("iss"),
     })
 }
 
@@ -162,7 +163,7 @@ fn page(status: StatusCode, sentence: &str) -> Response {
     );
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
-        // The address of this page has the code in it.
+        // The URL of this page contains the code.
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     ];
@@ -173,25 +174,25 @@ fn page(status: StatusCode, sentence: &str) -> Response {
 mod tests {
     use super::*;
 
-    fn said(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    fn query(pairs: &[(&str, &str)]) -> HashMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
-    fn a_refusal_is_told_in_words() {
-        let refused = |pairs| callback(said(pairs)).err().unwrap_or_default();
+    fn a_refusal_is_explained() {
+        let refused = |pairs| callback(query(pairs)).err().unwrap_or_default();
         assert_eq!(refused(&[("error", "access_denied")]), "access was denied");
         assert_eq!(
             refused(&[("error", "server_error"), ("error_description", "down\nagain")]),
             "the authorization server refused (server_error: down again)"
         );
         assert_eq!(refused(&[("iss", "x")]), "the authorization server sent no code");
-        let found = callback(said(&[("code", "c"), ("iss", "https://a")])).ok();
+        let found = callback(query(&[("code", "c"), ("iss", "https://a")])).ok();
         assert_eq!(found.map(|found| (found.code, found.issuer)), Some(("c".into(), Some("https://a".into()))));
     }
 
     #[tokio::test]
-    async fn only_this_computer_is_returned_to() {
+    async fn only_urls_of_this_computer_are_accepted() {
         let redirect = Redirect::listen(None).await.unwrap();
         assert!(redirect.uri().starts_with("http://127.0.0.1:") && redirect.uri().ends_with("/callback"));
         for address in [
@@ -208,13 +209,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_waited_for_without_end() {
+    async fn waiting_ends_after_the_limit() {
         let redirect = Redirect::listen(None).await.unwrap();
         let address = redirect.listener.local_addr().unwrap();
         let outcome = redirect.wait(Duration::from_millis(1), "a", "state", async |_| Ok(())).await;
-        assert!(outcome.unwrap_err().starts_with("nobody signed in"));
-        while tokio::net::TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
+        assert!(outcome.unwrap_err().starts_with("no sign-in within"));
+        let closed = async {
+            while tokio::net::TcpStream::connect(address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), closed).await.unwrap();
     }
 }

@@ -1,39 +1,39 @@
-//! Errors of a sign-in, in words for a person.
+//! Errors of a sign-in, as text for a person.
 
 use rmcp::transport::auth::AuthError;
 
 use crate::upstream::transport::error_text::{causes, chain, first_line, shown};
 
-/// The longest sentence that may have a foreign server's words in it.
-const BRIEF: usize = 350;
+/// The longest text that may quote a foreign server.
+const LONGEST: usize = 350;
 
-/// Whether a renewal failed because the server does not know us any more: only a person can help.
+/// Whether a renewal failed because the server has forgotten this client: only a new sign-in helps.
 pub fn is_unknown_client(error: &AuthError) -> bool {
-    matches!(error, AuthError::TokenRefreshFailed(said)
-        if said.contains("invalid_client") || said.contains("unauthorized_client"))
+    matches!(error, AuthError::TokenRefreshFailed(text)
+        if text.contains("invalid_client") || text.contains("unauthorized_client"))
 }
 
-/// An error as a person reads it.
+/// An error as text for a person.
 pub fn words(error: &AuthError) -> String {
     match error {
-        AuthError::RegistrationFailed(said) => brief(&format!(
-            "the authorization server does not register MCPProxy by itself: register it there by hand and set `client_id` in \
-             the server's `oauth`, or set what the server expects in `headers` ({said})"
+        AuthError::RegistrationFailed(text) => brief(&format!(
+            "the authorization server did not register MCPProxy: register it there by hand and set `client_id` in the server's \
+             `oauth`, or set an `Authorization` header ({text})"
         )),
         AuthError::DiscoveryRequestFailed { url, source } => {
-            let said = causes(source.as_ref()).last().map(ToString::to_string).unwrap_or_default();
-            brief(&format!("`{}` cannot be asked how to sign in ({said})", shown(url.as_str())))
+            let cause = causes(source.as_ref()).last().map(ToString::to_string).unwrap_or_default();
+            brief(&format!("could not ask `{}` how to sign in: {cause}", shown(url.as_str())))
         }
-        AuthError::TokenRefreshFailed(said) => brief(&format!("the sign-in could not be renewed: {said}")),
-        AuthError::TokenExchangeFailed(said) => brief(&format!("the authorization server gave no token: {said}")),
+        AuthError::TokenRefreshFailed(text) => brief(&format!("could not renew the sign-in: {text}")),
+        AuthError::TokenExchangeFailed(text) => brief(&format!("the authorization server issued no token: {text}")),
         other => brief(&chain(other)),
     }
 }
 
-/// A text that may be a foreign server's, on one line and not too long.
+/// Text of a foreign server on one line, cut if it is long.
 pub fn brief(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match line.char_indices().nth(BRIEF) {
+    match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => first_line(&line),
     }
@@ -44,15 +44,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_words_stay_short_and_on_one_line() {
-        let said = words(&AuthError::TokenExchangeFailed(format!("one\ntwo\u{1b}[31m{}", "x".repeat(1000))));
-        assert!(said.contains("one two [31m") && said.ends_with('…') && said.chars().count() < 400, "{said}");
+    fn foreign_text_stays_short_and_on_one_line() {
+        let text = words(&AuthError::TokenExchangeFailed(format!("one\ntwo\u{1b}[31m{}", "x".repeat(1000))));
+        assert!(text.contains("one two [31m") && text.ends_with('…') && text.chars().count() < 400, "{text}");
     }
 
     #[test]
-    fn a_client_that_was_forgotten_needs_a_person() {
-        let said = |said: &str| AuthError::TokenRefreshFailed(said.to_owned());
-        assert!(is_unknown_client(&said("Server returned error response: invalid_client")));
-        assert!(!is_unknown_client(&said("Request failed")));
+    fn a_forgotten_client_needs_a_new_sign_in() {
+        let failed = |text: &str| AuthError::TokenRefreshFailed(text.to_owned());
+        assert!(is_unknown_client(&failed("Server returned error response: invalid_client")));
+        assert!(!is_unknown_client(&failed("Request failed")));
     }
 }

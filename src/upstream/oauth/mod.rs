@@ -1,10 +1,11 @@
-//! Signing in to servers by a browser (OAuth 2.1, MCP's authorization specification).
+//! Signs in to servers with a browser (OAuth 2.1 and MCP's authorization specification).
 //!
-//! The library does the protocol: discovery, registration, PKCE, `resource`, renewal. Here is what it leaves open:
-//! [`token_store`] keeps what comes of it, [`callback_server`] waits for the browser, and this file joins them.
+//! The library implements the protocol: discovery, PKCE, `resource`, renewal. [`token_store`] keeps the tokens, [`callback_server`]
+//! waits for the browser, and this file joins them.
 
 pub mod callback_server;
 pub mod error_text;
+pub mod http;
 pub mod policy;
 pub mod sign_in;
 pub mod token_store;
@@ -25,19 +26,21 @@ use crate::config::ServerConfig;
 use crate::telemetry::payload::OauthProvider;
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::oauth::error_text::words;
+use crate::upstream::oauth::http::LoopbackHttp;
 use crate::upstream::oauth::policy::has_own;
 use crate::upstream::sign_in_state::provider;
 use crate::upstream::transport::error_text::shown;
+use crate::upstream::transport::http::is_loopback;
 
-/// How long everything may take until a person can be sent to sign in; whoever asked waits for it.
+/// How long the preparation of a sign-in may take; its caller waits for it.
 const PREPARE: Duration = Duration::from_secs(8);
-/// How long a person may take to sign in.
+/// How long the user may take to sign in.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What puts a server's token into requests, and who issued it; without one requests go without.
+/// Adds the token of the signed-in user to requests, if there is one; returns also its provider.
 ///
 /// # Errors
-/// [`ConnectError`]: the authorization server cannot be asked.
+/// [`ConnectError`]: the tokens are locked, or the authorization server cannot be reached.
 pub async fn manager(
     config: &ServerConfig,
     tokens: &Arc<TokenStore>,
@@ -47,23 +50,27 @@ pub async fn manager(
     let kept = match has_own(config) {
         true => None,
         false => {
-            let locked = |error| ConnectError::Locked(format!("who signed in to it is not known: {error}"));
+            let locked = |error| ConnectError::Locked(format!("could not read the sign-in: {error}"));
             tokens.open_for(&config.name).await.map_err(locked)?;
             tokens.of(&config.name, url)
         }
     };
     let Some(kept) = kept else {
-        let manager = AuthorizationManager::new_with_oauth_http_client(url, Arc::new(Nobody)).await;
+        let manager = AuthorizationManager::new_with_oauth_http_client(url, Arc::new(NoHttp)).await;
         return Ok((manager.map_err(unusable)?, None));
     };
-    let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(unusable)?;
+    let mut manager = new_manager(url).await.map_err(unusable)?;
     manager.set_credential_store(ServerCredentialStore::new(tokens, &config.name, url));
     let found = manager.resolve_metadata().await.map_err(unusable)?;
     if kept.issuer().is_some() && !found.source.is_discovered() {
-        // The library would guess an address now; the renewal token is for its issuer and for nobody else.
-        return Err(format!("`{}` does not say where its sign-ins are renewed: it is tried again", shown(url)).into());
+        // The library would guess a URL now, but the refresh token is meant for its issuer alone.
+        return Err(format!("`{}` does not say where tokens are renewed; retrying", shown(url)).into());
     }
-    manager.set_metadata(found.metadata);
+    let mut metadata = found.metadata;
+    if let Some(method) = &kept.auth_method {
+        http::set_auth_method(&mut metadata, method);
+    }
+    manager.set_metadata(metadata);
     if !manager.initialize_from_store().await.map_err(unusable)? {
         return Err(ConnectError::SignIn(None));
     }
@@ -75,18 +82,30 @@ pub async fn manager(
     Ok((manager, Some(provider(kept.issuer().unwrap_or(url)))))
 }
 
-/// Speaks HTTP where nothing is to be said. A client that could would load every certificate of the system, for each server.
-struct Nobody;
-
-impl OAuthHttpClient for Nobody {
-    fn execute(&self, _request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
-        Box::pin(async { Err("nobody is signed in".into()) })
+/// A manager for a server at this URL. The library's own HTTP client goes through the proxy of the environment, which must not happen on
+/// loopback.
+async fn new_manager(url: &str) -> Result<AuthorizationManager, AuthError> {
+    match Url::parse(url) {
+        Ok(parsed) if is_loopback(&parsed) => {
+            AuthorizationManager::new_with_oauth_http_client(url, Arc::new(LoopbackHttp)).await
+        }
+        _ => AuthorizationManager::new_allowing_private_addresses(url).await,
     }
 }
 
-/// A sign-in that waits for a person.
+/// The HTTP client of a server without a sign-in, which needs none: a real one would load every certificate of the system, for each
+/// server.
+struct NoHttp;
+
+impl OAuthHttpClient for NoHttp {
+    fn execute(&self, _request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
+        Box::pin(async { Err("there is no sign-in".into()) })
+    }
+}
+
+/// A sign-in that waits for the user.
 pub struct Begun {
-    /// Where they are to go.
+    /// The URL to open in a browser.
     pub address: String,
     state: String,
     manager: AuthorizationManager,
@@ -94,14 +113,14 @@ pub struct Begun {
     server: String,
 }
 
-/// Finds out where a person signs in to a server, and makes this program known there.
+/// Finds the authorization server and registers this program there.
 ///
 /// # Errors
-/// A sentence.
+/// Why the sign-in could not begin.
 pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<TokenStore>) -> Result<Begun, String> {
     let url = config.url.as_deref().unwrap_or_default();
     let begun = tokio::time::timeout(PREPARE, prepare(config, url, challenge, tokens)).await;
-    let failed = |why: String| format!("signing in to `{}` cannot begin: {why}", shown(url));
+    let failed = |why: String| format!("could not begin the sign-in to `{}`: {why}", shown(url));
     match begun {
         Ok(begun) => begun.map_err(failed),
         Err(_) => Err(failed(format!("no answer within {} s", PREPARE.as_secs()))),
@@ -114,44 +133,58 @@ async fn prepare(
     challenge: Option<&str>,
     tokens: &Arc<TokenStore>,
 ) -> Result<Begun, String> {
-    let said = |error: AuthError| words(&error);
+    let text = |error: AuthError| words(&error);
     let oauth = &config.oauth;
-    let mut manager = AuthorizationManager::new_allowing_private_addresses(url).await.map_err(said)?;
-    let found = manager.resolve_metadata_from_challenge(challenge).await.map_err(said)?;
-    manager.set_metadata(found.metadata);
+    let mut manager = new_manager(url).await.map_err(text)?;
+    let found = manager.resolve_metadata_from_challenge(challenge).await.map_err(text)?;
+    let mut metadata = found.metadata;
+    manager.set_metadata(metadata.clone());
     let scopes = match oauth.scopes.is_empty() {
         true => manager.select_initial_scopes(&[]).await,
         false => oauth.scopes.clone(),
     };
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
     let redirect = Redirect::listen(oauth.redirect_uri.as_deref()).await?;
-    let mut place = ServerCredentialStore::new(tokens, &config.name, url);
-    place.replaces = true;
-    // A client that registers itself does so each time: its port is another one, and servers forget clients.
+    let mut credentials = ServerCredentialStore::new(tokens, &config.name, url);
+    credentials.replaces = true;
+    // A dynamic client registers each time: its port differs, and servers forget clients.
     match &oauth.client_id {
         Some(id) => {
             let mut client = OAuthClientConfig::new(id, redirect.uri());
             if let Some(secret) = &oauth.client_secret {
                 client = client.with_client_secret(secret);
             }
-            manager.configure_client(client).map_err(said)?;
+            manager.configure_client(client).map_err(text)?;
         }
         None => {
-            let client = manager.register_client("MCPProxy", redirect.uri(), &scopes).await.map_err(said)?;
-            place.client_secret = client.client_secret;
+            let refused = |why| text(AuthError::RegistrationFailed(why));
+            let endpoint = metadata.registration_endpoint.as_deref();
+            let endpoint = endpoint.ok_or_else(|| refused("it does not support registration".to_owned()))?;
+            let registered = http::register(endpoint, redirect.uri(), &scopes).await.map_err(refused)?;
+            if let Some(method) = &registered.token_endpoint_auth_method {
+                http::set_auth_method(&mut metadata, method);
+                manager.set_metadata(metadata);
+            }
+            let mut client = OAuthClientConfig::new(registered.client_id, redirect.uri());
+            if let Some(secret) = &registered.client_secret {
+                client = client.with_client_secret(secret);
+            }
+            manager.configure_client(client).map_err(text)?;
+            credentials.client_secret = registered.client_secret;
+            credentials.auth_method = registered.token_endpoint_auth_method;
         }
     }
-    manager.set_credential_store(place);
-    let address = manager.get_authorization_url(&scopes).await.map_err(said)?;
+    manager.set_credential_store(credentials);
+    let address = manager.get_authorization_url(&scopes).await.map_err(text)?;
     let mut parsed = Url::parse(&address).map_err(|error| error.to_string())?;
-    // It is opened on a person's desktop, where other kinds of address start programs.
+    // It is opened on the user's desktop, where other schemes start programs.
     if !matches!(parsed.scheme(), "https" | "http") {
-        return Err(format!("its sign-in page is a `{}:` address, expected `https:`", parsed.scheme()));
+        return Err(format!("its sign-in page is a `{}:` URL, expected `https:`", parsed.scheme()));
     }
     let state = parsed.query_pairs().find(|(key, _)| key == "state").map(|(_, value)| value.into_owned());
-    say_too(&mut parsed, &oauth.extra_params);
+    add_parameters(&mut parsed, &oauth.extra_params);
     Ok(Begun {
-        state: state.ok_or("the address to sign in at has no state")?,
+        state: state.ok_or("the URL of the sign-in page has no `state`")?,
         address: parsed.into(),
         manager,
         redirect,
@@ -159,18 +192,18 @@ async fn prepare(
     })
 }
 
-/// Adds a person's own parameters to the address of a sign-in page; what the protocol says there stands.
-fn say_too(address: &mut Url, parameters: &BTreeMap<String, String>) {
-    let said: Vec<String> = address.query_pairs().map(|(key, _)| key.into_owned()).collect();
-    let more = parameters.iter().filter(|(key, _)| !said.contains(key));
+/// Adds the entry's own parameters to the URL of a sign-in page; those of the protocol stay.
+fn add_parameters(address: &mut Url, parameters: &BTreeMap<String, String>) {
+    let present: Vec<String> = address.query_pairs().map(|(key, _)| key.into_owned()).collect();
+    let more = parameters.iter().filter(|(key, _)| !present.contains(key));
     address.query_pairs_mut().extend_pairs(more);
 }
 
 impl Begun {
-    /// Waits for the person, and keeps the tokens.
+    /// Waits for the user, and keeps the tokens.
     ///
     /// # Errors
-    /// A sentence.
+    /// Why there is no sign-in.
     pub async fn finish(self) -> Result<(), String> {
         let Begun { state, manager, .. } = self;
         let exchange = async |callback: callback_server::Callback| {
@@ -187,10 +220,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_persons_own_parameters_stand_beside_the_protocols() {
+    fn the_entrys_own_parameters_are_added_to_the_protocols() {
         let mut address = Url::parse("https://a.example/authorize?client_id=c&state=s").unwrap();
         let own = [("audience", "https://api.example/?a&b"), ("state", "another")];
-        say_too(&mut address, &own.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        add_parameters(&mut address, &own.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         let expected = "https://a.example/authorize?client_id=c&state=s&audience=https%3A%2F%2Fapi.example%2F%3Fa%26b";
         assert_eq!(address.as_str(), expected);
     }

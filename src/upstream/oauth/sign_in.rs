@@ -1,10 +1,11 @@
 //! Signing in to a server and out of it: begins the sign-in, waits for the browser and restarts the server.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::os::sync::read;
 use crate::upstream::error::SignInError;
 use crate::upstream::oauth::policy::not_possible;
 use crate::upstream::oauth::{self, Begun};
@@ -13,14 +14,14 @@ use crate::upstream::resolve::resolved;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 impl UpstreamPool {
-    /// Begins a sign-in and gives the address where the person goes on; one that waits already is given again. What
-    /// comes of it shows in the server's state.
+    /// Begins a sign-in and returns the URL to open in a browser; returns the same one while it is pending. The outcome shows in the
+    /// server's state.
     ///
     /// # Errors
     /// [`SignInError`].
     pub async fn sign_in(&self, name: &str) -> Result<String, SignInError> {
         let (config, state, restart, stop, signing_in) = {
-            let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+            let servers = read(&self.servers);
             let server = servers.get(name).ok_or_else(|| SignInError::UnknownServer(name.to_owned()))?;
             let Upstream {
                 config,
@@ -40,7 +41,7 @@ impl UpstreamPool {
         if let Some(why) = not_possible(&config) {
             return Err(SignInError::NotPossible(why));
         }
-        // A reference that stands for nothing shows in the server's state already.
+        // A reference without a value already shows in the server's state.
         let Ok(config) = resolved(&config).await else {
             return Err(SignInError::NotPossible(snapshot.last_error().unwrap_or_default()));
         };
@@ -64,18 +65,18 @@ impl UpstreamPool {
         Ok(address)
     }
 
-    /// Forgets who signed in to a server, and starts it again without them. `false` when there is none of that name.
+    /// Signs out of a server and restarts it. `false` if there is none of that name. Waits for the disk.
     pub fn sign_out(&self, name: &str) -> bool {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(server) = servers.get(name) else { return false };
+        let found = read(&self.servers).get(name).map(|server| (server.state.clone(), server.restart.clone()));
+        let Some((state, restart)) = found else { return false };
         self.tokens.forget(name);
-        server.state.send_modify(|state| state.sign_in.provider = None);
-        server.restart.notify_one();
+        state.send_modify(|state| state.sign_in.provider = None);
+        restart.notify_one();
         true
     }
 }
 
-/// Waits for the person who signs in, and has the server tried again with what comes of it.
+/// Waits for the user to sign in, and restarts the server with the new token.
 async fn finish(begun: Begun, state: Arc<watch::Sender<Snapshot>>, restart: Arc<Notify>, stop: CancellationToken) {
     let outcome = tokio::select! {
         () = stop.cancelled() => return,
@@ -90,6 +91,6 @@ async fn finish(begun: Begun, state: Arc<watch::Sender<Snapshot>>, restart: Arc<
     });
     match outcome {
         Ok(()) => restart.notify_one(),
-        Err(why) => tracing::warn!(server = state.borrow().config.name, "the sign-in failed: {why}"),
+        Err(why) => tracing::warn!(server = state.borrow().config.name, "sign-in failed: {why}"),
     }
 }

@@ -1,12 +1,12 @@
-//! What a sign-in left behind, in a file of the instance root that only its owner reads. Nothing else holds a token.
+//! OAuth tokens, in a file of the data directory that only its owner can read. Nothing else holds a token.
 //!
-//! Where the system has a keychain the file is sealed, and the keychain holds what opens it: keychains take small secrets only
-//! (on Windows shorter ones than many tokens), and some ask a person at each change.
+//! If the system has a keychain, the file is encrypted with a key from it: keychains hold only small secrets (on Windows shorter
+//! than many tokens), and some prompt at each change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -16,15 +16,19 @@ use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305};
 use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
 use serde::{Deserialize, Serialize};
 
+use crate::os::block_in_place::block_in_place;
 use crate::os::files;
 use crate::os::keychain::{self, Keychain, KeychainError};
-use crate::telemetry::usage_counts::UsageCounts;
+use crate::os::sync::lock;
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 
-/// The tokens of every server somebody has signed in to.
+/// The tokens of every server with a sign-in.
 pub struct TokenStore {
     path: PathBuf,
     state: Mutex<State>,
-    /// None: the file is never sealed.
+    /// Held while the file is written.
+    writing: Mutex<()>,
+    /// `None`: the file is never encrypted.
     keychain: Option<Arc<dyn Keychain>>,
     counts: Arc<UsageCounts>,
 }
@@ -32,13 +36,13 @@ pub struct TokenStore {
 #[derive(Default)]
 struct State {
     kept: BTreeMap<String, SavedSignIn>,
-    /// What the file holds, as long as nobody opened it.
+    /// The content of the file until it is decrypted.
     sealed: Option<Sealed>,
-    /// What the file is sealed with, and under which name the keychain holds it.
+    /// The key of the file, and its name in the keychain.
     seal: Option<(String, Key)>,
 }
 
-/// The file's content.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Content {
@@ -52,7 +56,7 @@ struct Sealed {
     sealed: String,
     /// The name in the keychain.
     key: String,
-    /// Whose tokens are in it: the others need not wait for the keychain, and one that is not here is forgotten.
+    /// The servers whose tokens are in it: others need not wait for the keychain, and a server that is removed here is forgotten.
     servers: BTreeSet<String>,
 }
 
@@ -78,27 +82,30 @@ impl Sealed {
     }
 }
 
-/// Bytes of an XChaCha20 nonce, long enough to be chosen by chance each time.
+/// Bytes of an XChaCha20 nonce, long enough to be random each time.
 const NONCE: usize = 24;
 
-/// What one sign-in left behind.
+/// The result of one sign-in.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SavedSignIn {
-    /// The address they are for: no other one gets them, whatever the server is called.
+    /// The URL they were issued for; no other URL receives them, whatever the server is called.
     url: String,
-    /// Of a client that registered itself; without it no token is renewed.
+    /// The secret of a dynamically registered client; tokens cannot be renewed without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
+    /// How the client authenticates at the token endpoint, as its registration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_method: Option<String>,
     credentials: StoredCredentials,
 }
 
 impl SavedSignIn {
-    /// Who issued them.
+    /// The issuer of the tokens.
     pub fn issuer(&self) -> Option<&str> {
         self.credentials.issuer.as_deref()
     }
 
-    /// The name under which the tokens were issued to us.
+    /// The client the tokens were issued to.
     pub fn client_id(&self) -> &str {
         &self.credentials.client_id
     }
@@ -108,20 +115,19 @@ impl SavedSignIn {
 const LARGEST: u64 = 16 * 1024 * 1024;
 
 impl TokenStore {
-    /// The tokens kept in this file. With one that cannot be read nobody is signed in; one that is sealed is opened when
-    /// somebody needs it.
+    /// Loads this file. If it cannot be read, there are no sign-ins; an encrypted file is decrypted when a server needs it.
     pub fn load(path: &Path, keychain: Option<Arc<dyn Keychain>>, counts: Arc<UsageCounts>) -> TokenStore {
         let content = match files::read_bounded(path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                // The error's own text may repeat what stands there.
+                // The error's own text may quote the file.
                 let place = format!("line {}, column {}", error.line(), error.column());
-                io::Error::new(io::ErrorKind::InvalidData, format!("it is damaged ({place})"))
+                io::Error::new(io::ErrorKind::InvalidData, format!("invalid content at {place}"))
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Plain(BTreeMap::new())),
             Err(error) => Err(error),
         };
         let content = content.unwrap_or_else(|error| {
-            tracing::error!("`{}`: {error}; sign in to your servers again", path.display());
+            tracing::error!("could not read `{}`: {error}; sign in to your servers again", path.display());
             Content::Plain(BTreeMap::new())
         });
         let mut state = State::default();
@@ -132,19 +138,20 @@ impl TokenStore {
         TokenStore {
             path: path.to_path_buf(),
             state: Mutex::new(state),
+            writing: Mutex::default(),
             keychain,
             counts,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
-    /// Opens what is sealed, where it holds something of this server.
+    /// Decrypts the file if it holds tokens of this server.
     ///
     /// # Errors
-    /// [`KeychainError`]: it may be opened later.
+    /// [`KeychainError`]: a later attempt may succeed.
     pub async fn open_for(&self, server: &str) -> Result<(), KeychainError> {
         let sealed = self.state().sealed.clone().filter(|sealed| sealed.servers.contains(server));
         match sealed {
@@ -155,12 +162,12 @@ impl TokenStore {
 
     async fn open(&self, sealed: Sealed) -> Result<(), KeychainError> {
         let Some(keychain) = self.keychain.clone() else {
-            return Err(KeychainError::None("it is not to be used".to_owned()));
+            return Err(KeychainError::None("it is disabled".to_owned()));
         };
         let name = sealed.key.clone();
         let key = keychain::ask(move || keychain.read(&name)).await?;
         let mut state = self.state();
-        // Another may have opened it meanwhile, or taken a server out.
+        // Another task may have decrypted it meanwhile, or removed a server.
         let Some(sealed) = state.sealed.take() else { return Ok(()) };
         let key = key.and_then(|key| Key::try_from(BASE64.decode(key).ok()?.as_slice()).ok());
         match key.and_then(|key| Some((sealed.open(&key)?, key))) {
@@ -169,21 +176,21 @@ impl TokenStore {
                 state.seal = Some((sealed.key, key));
             }
             None => tracing::error!(
-                "the keychain does not hold what opens `{}`; sign in to your servers again",
+                "the keychain does not hold the key of `{}`; sign in to your servers again",
                 self.path.display()
             ),
         }
         Ok(())
     }
 
-    /// Has the file sealed from now on, where there is a keychain.
+    /// Encrypts the file from now on, if there is a keychain.
     async fn seal(&self) {
         let sealed = self.state().sealed.clone();
         if let Some(sealed) = sealed
             && let Err(error) = self.open(sealed).await
         {
-            // A new sign-in is not lost for the old ones, which nobody can open.
-            tracing::error!("`{}` is begun anew: {error}", self.path.display());
+            // A new sign-in must not be lost because the old ones cannot be decrypted.
+            tracing::error!("replacing `{}`, which cannot be decrypted: {error}", self.path.display());
             self.state().sealed = None;
         }
         let Some(keychain) = self.keychain.clone().filter(|_| self.state().seal.is_none()) else {
@@ -198,21 +205,21 @@ impl TokenStore {
         });
         match kept.await {
             Ok(true) => self.state().seal = Some((name, key)),
-            Ok(false) => tracing::warn!("the keychain does not hold what it was given: tokens are kept in a file"),
+            Ok(false) => tracing::warn!("the keychain did not store the key: tokens are kept unencrypted"),
             Err(error) => {
-                tracing::info!("tokens are kept in `{}`, for you alone to read: {error}", self.path.display())
+                tracing::info!("tokens are kept in `{}`, readable only by you: {error}", self.path.display())
             }
         }
     }
 
-    /// What is kept for a server at this address.
+    /// The sign-in to a server at this URL.
     pub fn of(&self, server: &str, url: &str) -> Option<SavedSignIn> {
         self.state().kept.get(server).filter(|kept| kept.url == url).cloned()
     }
 
-    /// A server does not take its token any more, and no other was to be had.
+    /// Counts a token that a server no longer accepts and that could not be renewed.
     pub fn note_expired(&self) {
-        self.counts.oauth_token_expired();
+        self.counts.add(Counter::OauthTokenExpired);
     }
 
     /// Forgets a server's tokens.
@@ -237,37 +244,47 @@ impl TokenStore {
         });
     }
 
-    /// Changes what is kept, and writes it down if `change` says so. What cannot be written is still used: a token that
-    /// was renewed is the only one that works.
+    /// Changes what is kept, and writes it if `change` returns true. A token that cannot be written is still used: after a
+    /// renewal it is the only one that works. Waits for the disk, while other tasks go on.
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
-        let mut state = self.state();
-        if !change(&mut state) {
+        if !change(&mut self.state()) {
             return;
         }
-        let content = match (&state.sealed, &state.seal) {
-            (Some(sealed), _) => Some(Content::Sealed(sealed.clone())),
-            (None, Some((name, key))) => Sealed::new(&state.kept, name, key).map(Content::Sealed),
-            (None, None) => Some(Content::Plain(state.kept.clone())),
-        };
-        let content = content.ok_or_else(|| io::Error::other("it cannot be sealed"));
-        let written = content.and_then(|content| serde_json::to_vec(&content).map_err(io::Error::from));
-        if let Err(error) = written.and_then(|bytes| files::replace_private(&self.path, &bytes)) {
-            tracing::error!(
-                "`{}` cannot be written: {error}; who signed in is forgotten when the core ends",
-                self.path.display()
-            );
-        }
+        block_in_place(|| {
+            let _writing = lock(&self.writing);
+            let content = self.state().content();
+            let bytes = content.and_then(|content| serde_json::to_vec(&content).map_err(io::Error::from));
+            if let Err(error) = bytes.and_then(|bytes| files::replace_private(&self.path, &bytes)) {
+                tracing::error!(
+                    "could not write `{}`: {error}; sign-ins are lost when MCPProxy exits",
+                    self.path.display()
+                );
+            }
+        });
     }
 }
 
-/// One server's place among the tokens, as the library wants it.
+impl State {
+    fn content(&self) -> io::Result<Content> {
+        let content = match (&self.sealed, &self.seal) {
+            (Some(sealed), _) => Some(Content::Sealed(sealed.clone())),
+            (None, Some((name, key))) => Sealed::new(&self.kept, name, key).map(Content::Sealed),
+            (None, None) => Some(Content::Plain(self.kept.clone())),
+        };
+        content.ok_or_else(|| io::Error::other("could not encrypt the tokens"))
+    }
+}
+
+/// The tokens of one server, in the library's interface.
 pub struct ServerCredentialStore {
     tokens: Arc<TokenStore>,
     server: String,
     url: String,
-    /// The secret of the client that signs in; `None` where one is signed in already, or has no secret.
+    /// The secret of the client that signs in; `None` for a renewal, or a client without one.
     pub client_secret: Option<String>,
-    /// Whether this is a sign-in, which replaces whatever was there.
+    /// How that client authenticates at the token endpoint.
+    pub auth_method: Option<String>,
+    /// Whether this is a sign-in, which replaces an older one.
     pub replaces: bool,
 }
 
@@ -278,6 +295,7 @@ impl ServerCredentialStore {
             server: server.to_owned(),
             url: url.to_owned(),
             client_secret: None,
+            auth_method: None,
             replaces: false,
         }
     }
@@ -295,17 +313,18 @@ impl CredentialStore for ServerCredentialStore {
         }
         self.tokens.change(|State { kept, .. }| {
             let old = kept.get(&self.server).filter(|old| old.client_id() == credentials.client_id);
-            // A token that was renewed while its owner signed out, or in anew, is not wanted any more.
+            // The user signed out, or in again, while the token was renewed.
             if old.is_none() && !self.replaces {
                 return false;
             }
-            let client_secret = match self.replaces {
-                true => self.client_secret.clone(),
-                false => old.and_then(|old| old.client_secret.clone()),
+            let (client_secret, auth_method) = match old.filter(|_| !self.replaces) {
+                Some(old) => (old.client_secret.clone(), old.auth_method.clone()),
+                None => (self.client_secret.clone(), self.auth_method.clone()),
             };
             let new = SavedSignIn {
                 url: self.url.clone(),
                 client_secret,
+                auth_method,
                 credentials,
             };
             kept.insert(self.server.clone(), new);
@@ -320,7 +339,7 @@ impl CredentialStore for ServerCredentialStore {
     }
 
     async fn on_refresh_token_rejected(&self, rejected: &StoredCredentials) -> Result<(), AuthError> {
-        self.tokens.counts.oauth_refresh_failed();
+        self.tokens.counts.add(Counter::OauthRefreshFailed);
         self.tokens.change(|State { kept, .. }| {
             let same = kept.get(&self.server).is_some_and(|kept| {
                 let received = kept.credentials.token_received_at;
@@ -382,12 +401,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_a_keychain_the_file_says_nothing_and_waits_until_it_is_unlocked() {
+    async fn with_a_keychain_the_file_is_encrypted_and_opened_once_it_is_unlocked() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.json");
         let ring = Arc::new(Ring::default());
         let load = || Arc::new(TokenStore::load(&path, Some(ring.clone()), Arc::default()));
-        // What was signed in to before there was a keychain is sealed, too.
+        // Sign-ins from before there was a keychain are encrypted, too.
         sign_in(&tokens(directory.path())).save(credentials("c", "old-token")).await.unwrap();
         let first = load();
         let other = ServerCredentialStore {
@@ -425,7 +444,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_keychain_that_gives_nothing_leaves_the_file_as_it_always_was() {
+    async fn without_access_to_a_keychain_the_file_stays_plain() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.json");
         let ring = Arc::new(Ring::default());
@@ -445,7 +464,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_are_kept_for_their_address_only_and_renewed_with_their_secret() {
+    async fn tokens_are_kept_for_their_url_only_and_renewed_with_their_secret() {
         let directory = tempfile::tempdir().unwrap();
         sign_in(&tokens(directory.path())).save(credentials("c", "one")).await.unwrap();
         let again = tokens(directory.path());
@@ -482,14 +501,14 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_signs_nobody_in() {
+    fn a_damaged_file_holds_no_sign_in() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.json"), "{\"a\":").unwrap();
         assert!(tokens(directory.path()).of("a", "").is_none());
     }
 
     #[tokio::test]
-    async fn servers_that_are_gone_take_their_tokens_along() {
+    async fn tokens_of_removed_servers_are_forgotten() {
         let directory = tempfile::tempdir().unwrap();
         let tokens = tokens(directory.path());
         sign_in(&tokens).save(credentials("c", "one")).await.unwrap();

@@ -12,16 +12,19 @@ use tokio::sync::{Notify, oneshot};
 use crate::upstream::session::in_flight::{NoRecipient, Question, ServerEvent};
 use crate::upstream::session::router::Recipient;
 
-/// What we are to an upstream server: those of its clients' sessions that have a request under way with it.
+/// MCPProxy as a client: stands for the clients that have a request in flight for the server.
 pub struct Client {
     pub changed: Arc<Notify>,
 }
 
 impl Service<RoleClient> for Client {
-    #[expect(deprecated, reason = "sampling and roots are of all revisions but the newest")]
+    #[expect(
+        deprecated,
+        reason = "sampling and roots belong to all protocol versions but the newest"
+    )]
     fn get_info(&self) -> ClientConfig {
-        // What most clients can do. One that cannot is not asked, and the server hears so. Changed roots are not told: whose
-        // they are could not be asked outside of a request.
+        // The abilities of most clients; a request to a client without one is refused. Changed roots are not announced: outside of a request
+        // it is unclear whose they are.
         let capabilities = ClientCapabilities::builder().enable_sampling().enable_roots().enable_elicitation().build();
         ClientConfig::new(capabilities, Implementation::new("mcpproxy", env!("CARGO_PKG_VERSION")))
     }
@@ -36,7 +39,7 @@ impl Service<RoleClient> for Client {
             ServerRequest::CustomRequest(request) => {
                 Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None))
             }
-            question => ask(question, context).await,
+            request => ask(request, context).await,
         }
     }
 
@@ -52,15 +55,15 @@ impl Service<RoleClient> for Client {
     }
 }
 
-/// Puts a server's question to the client it is for.
+/// Passes a server's request to the client it is for.
 async fn ask(request: ServerRequest, context: RequestContext<RoleClient>) -> Result<ClientResult, ErrorData> {
     let recipient = context.extensions.get::<Recipient>().map_or(Err(NoRecipient::Idle), |found| found.0.clone())?;
-    let (answer, answered) = oneshot::channel();
+    let (sender, answer) = oneshot::channel();
     let question = Question {
         request,
-        answer,
+        answer: sender,
         withdrawn: context.ct.clone(),
     };
     recipient.tell(ServerEvent::Question(question));
-    answered.await.map_err(|_| NoRecipient::Over)?
+    answer.await.map_err(|_| NoRecipient::Over)?
 }

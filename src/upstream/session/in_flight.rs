@@ -1,13 +1,13 @@
-//! The clients' requests that are under way with one server, and whose each thing is that the server says meanwhile.
-#![expect(deprecated, reason = "log messages are of all revisions but the newest")]
+//! In-flight requests to one upstream server; routes its progress, logs and requests to the client that caused them.
+#![expect(deprecated, reason = "log messages belong to all protocol versions but the newest")]
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rmcp::model::{
-    ClientResult, ErrorCode, ErrorData, Implementation, LoggingMessageNotificationParam, ProgressNotificationParam,
-    ProgressToken, RequestId, ServerRequest,
+    ClientResult, ErrorCode, ErrorData, Implementation, LoggingMessageNotificationParam, NumberOrString,
+    ProgressNotificationParam, ProgressToken, RequestId, ServerRequest,
 };
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -16,31 +16,39 @@ use tokio_util::sync::CancellationToken;
 /// A log message.
 pub type Log = LoggingMessageNotificationParam;
 
+/// The in-flight requests to one server, on the fast path and through the library.
+pub type SharedInFlight = Arc<Mutex<InFlightRequests>>;
+
+/// Ids of the fast path start here: beyond those the library counts up from 0, within 32 bits.
+pub const FIRST_FAST_ID: u32 = 1 << 30;
+
+/// Requests of the library without a caller that are remembered; some are given up without a cancellation.
+const MOST_UNATTRIBUTED: usize = 64;
+
 /// One session of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// What stands for the session of a client that has none, as of 2026-07-28: all requests of one program. Through which of
-    /// them it is asked does not matter to it.
+    /// The session of a client that has none, as in protocol 2026-07-28: all requests of one program share it.
     pub fn of_client(client: Option<&Implementation>) -> SessionId {
         let mut hasher = DefaultHasher::new();
         client.map(|client| (&client.name, &client.version)).hash(&mut hasher);
-        // Sessions are counted from 0.
+        // Real sessions are counted from 0.
         SessionId(hasher.finish() | 1 << 63)
     }
 }
 
-/// Whose a request is. It travels with the request inside of this program and is never sent.
+/// Identifies the client that sent a request. Travels with the request inside this program and is never sent.
 #[derive(Debug, Clone)]
 pub struct CallHandle {
     session: SessionId,
-    hears: mpsc::UnboundedSender<ServerEvent>,
-    /// The request's client has yet to answer what it was asked.
+    events: mpsc::UnboundedSender<ServerEvent>,
+    /// The request's client has yet to answer a question.
     waits: Arc<AtomicBool>,
 }
 
-/// What a server says during a request, in the order in which it does.
+/// Something a server sent during a request, in the order in which it was sent.
 #[derive(Debug)]
 pub enum ServerEvent {
     Progress(ProgressNotificationParam),
@@ -48,73 +56,77 @@ pub enum ServerEvent {
     Question(Question),
 }
 
-/// Something that a server wants to know of a client.
+/// A server's request to a client.
 #[derive(Debug)]
 pub struct Question {
     pub request: ServerRequest,
     pub answer: oneshot::Sender<Result<ClientResult, ErrorData>>,
-    /// The server does not want to know any more.
+    /// Cancelled when the server withdraws the request.
     pub withdrawn: CancellationToken,
 }
 
-/// A place where what is said during one request arrives: it is under way for as long as somebody listens there.
+/// Receives what a server sends during one request. The request counts as in flight until this is dropped.
 #[derive(Debug)]
 pub struct CallEvents {
-    said: mpsc::UnboundedReceiver<ServerEvent>,
+    events: mpsc::UnboundedReceiver<ServerEvent>,
     waits: Arc<AtomicBool>,
 }
 
 impl CallEvents {
-    /// What is said next; `None` when nothing more can be.
+    /// The next event; `None` when no more can come.
     pub async fn recv(&mut self) -> Option<ServerEvent> {
-        self.said.recv().await
+        self.events.recv().await
     }
 
-    /// What says of the request that its client has yet to answer: until then its server is not thought to ask more.
+    /// Set while the client still owes an answer; such a request is skipped when attributing new server requests.
     pub fn waits(&self) -> Arc<AtomicBool> {
         self.waits.clone()
     }
 }
 
 impl CallHandle {
-    /// A session about to send one request.
+    /// A session that is about to send one request.
     pub fn of(session: SessionId) -> (CallHandle, CallEvents) {
-        let (hears, said) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         let waits = Arc::<AtomicBool>::default();
-        let hearing = CallEvents {
-            said,
+        let events = CallEvents {
+            events: receiver,
             waits: waits.clone(),
         };
-        (CallHandle { session, hears, waits }, hearing)
+        let handle = CallHandle {
+            session,
+            events: sender,
+            waits,
+        };
+        (handle, events)
     }
 
-    /// Tells the caller. Whoever does not listen any more is not told, and a question to him is dropped.
-    pub fn tell(&self, said: ServerEvent) {
-        let _ = self.hears.send(said);
+    /// Passes an event to the caller; dropped if the caller has left.
+    pub fn tell(&self, event: ServerEvent) {
+        let _ = self.events.send(event);
     }
 }
 
-/// Why a question is put to nobody.
+/// Why a server's request reaches no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRecipient {
-    #[error("no client has a request under way with this server, so it is nobody's question")]
+    #[error("no client request is in flight for this server, so roots, sampling and elicitation are not available now")]
     Idle,
-    #[error("the request during which this was asked is over")]
+    #[error("the request that caused this one has ended")]
     Over,
     #[error(
-        "{0} clients have requests under way with this server, and nothing says during whose this was asked; \
-         ask again when one of them is left"
+        "{0} clients have requests in flight for this server and nothing says which one this belongs to; retry later"
     )]
     Ambiguous(usize),
 }
 
 impl From<NoRecipient> for ErrorData {
     fn from(why: NoRecipient) -> ErrorData {
-        ErrorData::new(ErrorCode::INVALID_REQUEST, format!("MCPProxy asks nobody: {why}"), None)
+        ErrorData::new(ErrorCode::INVALID_REQUEST, format!("MCPProxy could not route the request: {why}"), None)
     }
 }
 
-/// What a server answered, as it wrote it.
+/// A server's response, as the bytes it wrote.
 #[derive(Debug)]
 pub enum Answer {
     Result(Box<RawValue>),
@@ -122,23 +134,39 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// A server's error; one that cannot be read is an error, too.
+    /// A server's error. One without a code or message is still an error.
     pub fn error_of(error: &RawValue) -> ErrorData {
-        let unreadable = |_| ErrorData::internal_error("the server's error cannot be read", None);
-        serde_json::from_str(error.get()).unwrap_or_else(unreadable)
+        serde_json::from_str(error.get()).unwrap_or_else(|_| {
+            let text: String = error.get().chars().take(500).collect();
+            ErrorData::internal_error(format!("the server returned an error: {text}"), None)
+        })
+    }
+
+    /// An error of ours in place of a response that could not be read.
+    pub fn failure(error: &ErrorData) -> Option<Answer> {
+        serde_json::value::to_raw_value(error).ok().map(Answer::Error)
     }
 }
 
-/// The requests under way with one server.
+/// The request that a response belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    Request(RequestId),
+    /// Its request was cancelled, or has been answered already.
+    Late,
+    Unknown,
+}
+
+/// The in-flight requests to one server.
 #[derive(Debug, Default)]
 pub struct InFlightRequests {
     requests: Vec<Request>,
-    /// Those of our own that went by the shortcut: nobody's, so that nobody is asked because of them.
-    own: Vec<(RequestId, oneshot::Sender<Answer>)>,
-    /// One of these was answered.
+    /// A request of our own on the fast path has been answered.
     opened: bool,
-    /// How many of all went by the shortcut.
-    short: usize,
+    /// How many of the requests are on the fast path.
+    fast: usize,
+    /// The highest ids given out so far, by the library and on the fast path.
+    highest: [Option<i64>; 2],
     closed: bool,
 }
 
@@ -146,124 +174,176 @@ pub struct InFlightRequests {
 struct Request {
     id: RequestId,
     progress: Option<ProgressToken>,
-    caller: CallHandle,
-    /// Where the answer goes; the library knows it of the others.
+    /// `None` for requests of our own: server requests are never attributed to them.
+    caller: Option<CallHandle>,
+    /// Receives the response on the fast path; the library keeps its own.
     answer: Option<oneshot::Sender<Answer>>,
 }
 
-impl InFlightRequests {
-    /// A request is sent.
-    pub fn begin(&mut self, id: RequestId, progress: Option<ProgressToken>, caller: CallHandle) {
-        self.push(id, progress, caller, None);
+impl Request {
+    fn is_abandoned(&self) -> bool {
+        match (&self.caller, &self.answer) {
+            (Some(caller), _) => caller.events.is_closed(),
+            (None, Some(answer)) => answer.is_closed(),
+            (None, None) => false,
+        }
     }
 
-    /// A request is sent by the shortcut: gives the place where its answer arrives. None when the server has ended.
+    fn is_own(&self) -> bool {
+        self.caller.is_none() && self.answer.is_some()
+    }
+}
+
+impl InFlightRequests {
+    /// Notes a client's request that the library sends.
+    pub fn begin(&mut self, id: RequestId, progress: Option<ProgressToken>, caller: CallHandle) {
+        self.push(id, progress, Some(caller), None);
+    }
+
+    /// Notes a request that the library sends, unless [`begin`](InFlightRequests::begin) has noted it.
+    pub fn begin_unattributed(&mut self, id: RequestId) {
+        if self.requests.iter().any(|request| request.id == id) {
+            return;
+        }
+        let unattributed = |request: &Request| request.caller.is_none() && request.answer.is_none();
+        if self.requests.iter().filter(|request| unattributed(request)).count() >= MOST_UNATTRIBUTED
+            && let Some(oldest) = self.requests.iter().position(unattributed)
+        {
+            self.requests.remove(oldest);
+        }
+        self.push(id, None, None, None);
+    }
+
+    /// Notes a client's request on the fast path and returns where its response arrives. `None` if the server has ended.
     pub fn begin_fast(
         &mut self,
         id: RequestId,
         progress: Option<ProgressToken>,
         caller: CallHandle,
     ) -> Option<oneshot::Receiver<Answer>> {
-        if self.closed {
-            return None;
-        }
-        let (answer, answered) = oneshot::channel();
-        self.push(id, progress, caller, Some(answer));
-        Some(answered)
+        self.begin_with_answer(id, progress, Some(caller))
     }
 
-    /// A request of our own is sent by the shortcut: gives the place where its answer arrives. None when the server has ended.
+    /// Notes a request of our own on the fast path and returns where its response arrives. `None` if the server has ended.
     pub fn begin_own(&mut self, id: RequestId) -> Option<oneshot::Receiver<Answer>> {
+        self.begin_with_answer(id, None, None)
+    }
+
+    fn begin_with_answer(
+        &mut self,
+        id: RequestId,
+        progress: Option<ProgressToken>,
+        caller: Option<CallHandle>,
+    ) -> Option<oneshot::Receiver<Answer>> {
         if self.closed {
             return None;
         }
-        let (answer, answered) = oneshot::channel();
-        self.own.retain(|(_, answer)| !answer.is_closed());
-        self.own.push((id, answer));
-        self.count();
-        Some(answered)
+        let (answer, receiver) = oneshot::channel();
+        self.push(id, progress, caller, Some(answer));
+        Some(receiver)
     }
 
     fn push(
         &mut self,
         id: RequestId,
         progress: Option<ProgressToken>,
-        caller: CallHandle,
+        caller: Option<CallHandle>,
         answer: Option<oneshot::Sender<Answer>>,
     ) {
-        self.requests.retain(|request| !request.caller.hears.is_closed());
+        self.requests.retain(|request| !request.is_abandoned());
+        if let NumberOrString::Number(number) = id {
+            let [library, fast] = &mut self.highest;
+            let highest = if number < i64::from(FIRST_FAST_ID) { library } else { fast };
+            *highest = (*highest).max(Some(number));
+        }
         self.requests.push(Request {
             id,
             progress,
             caller,
             answer,
         });
-        self.count();
+        self.fast = self.requests.iter().filter(|request| request.answer.is_some()).count();
     }
 
-    fn count(&mut self) {
-        let short = self.requests.iter().filter(|request| request.answer.is_some()).count();
-        self.short = short + self.own.len();
+    /// Finds the request of a response. An id that was never given out cannot be meant: the response then belongs to the only
+    /// request in flight, if there is only one.
+    pub fn find(&self, id: Option<&RequestId>) -> Match {
+        if let Some(id) = id {
+            if self.requests.iter().any(|request| request.id == *id) {
+                return Match::Request(id.clone());
+            }
+            if self.was_given_out(id) {
+                return Match::Late;
+            }
+        }
+        let mut open = self.requests.iter().filter(|request| !request.is_abandoned());
+        match (open.next(), open.next()) {
+            (Some(only), None) => Match::Request(only.id.clone()),
+            _ => Match::Unknown,
+        }
     }
 
-    /// A request was answered or cancelled.
+    fn was_given_out(&self, id: &RequestId) -> bool {
+        let NumberOrString::Number(number) = *id else { return false };
+        let [library, fast] = self.highest;
+        let first = i64::from(FIRST_FAST_ID);
+        library.is_some_and(|highest| (0..=highest).contains(&number))
+            || fast.is_some_and(|highest| (first..=highest).contains(&number))
+    }
+
+    /// Removes a request that was answered or cancelled.
     pub fn end(&mut self, id: &RequestId) {
         drop(self.answered(id));
     }
 
-    /// A request was answered: who waits for the answer, where that is known here.
+    /// Removes a request that was answered; returns where the response goes if it was on the fast path.
     pub fn answered(&mut self, id: &RequestId) -> Option<oneshot::Sender<Answer>> {
-        if let Some(at) = self.own.iter().position(|(own, _)| own == id) {
-            self.short -= 1;
-            self.opened = true;
-            return Some(self.own.remove(at).1);
-        }
         let at = self.requests.iter().position(|request| request.id == *id)?;
         let request = self.requests.remove(at);
-        self.short -= usize::from(request.answer.is_some());
+        self.opened |= request.is_own();
+        self.fast -= usize::from(request.answer.is_some());
         request.answer
     }
 
-    /// Whether a request went by the shortcut.
-    pub fn has_short(&self) -> bool {
-        self.short > 0
+    /// Whether the response to this request goes to the fast path.
+    pub fn is_fast(&self, id: &RequestId) -> bool {
+        self.fast > 0 && self.requests.iter().any(|request| request.id == *id && request.answer.is_some())
     }
 
-    /// Whether the first request of our own waits for its answer.
+    /// Whether the first request of our own waits for its response.
     pub fn is_opening(&self) -> bool {
-        !self.opened && !self.own.is_empty()
+        !self.opened && self.requests.iter().any(Request::is_own)
     }
 
-    /// The server has ended: nobody who took the shortcut gets an answer any more.
+    /// The server has ended: requests on the fast path fail now.
     pub fn close(&mut self) {
         self.closed = true;
         self.requests.retain(|request| request.answer.is_none());
-        self.own.clear();
-        self.short = 0;
+        self.fast = 0;
     }
 
-    /// Whose request makes this progress.
+    /// The caller that a progress notification belongs to.
     pub fn of_progress(&self, token: &ProgressToken) -> Option<&CallHandle> {
-        self.requests.iter().find(|request| request.progress.as_ref() == Some(token)).map(|request| &request.caller)
+        self.requests.iter().find(|request| request.progress.as_ref() == Some(token))?.caller.as_ref()
     }
 
-    /// Everybody with a request under way.
+    /// Every client with a request in flight.
     pub fn callers(&self) -> impl Iterator<Item = &CallHandle> {
-        self.requests.iter().map(|request| &request.caller)
+        self.requests.iter().filter_map(|request| request.caller.as_ref())
     }
 
-    /// Whom a question is for: the one during whose request it came, where the transport tells (`during`); else the
-    /// only client with requests under way, those aside that wait for their client's answer to another question. It is never a
-    /// guess between two.
+    /// The client that a server's request is for: the one whose request caused it, if the transport names it (`during`);
+    /// else the only client with requests in flight. Requests whose client still owes an answer are skipped. Never guesses
+    /// between two clients.
     ///
     /// # Errors
     /// [`NoRecipient`].
     pub fn of_question(&self, during: Option<&RequestId>) -> Result<&CallHandle, NoRecipient> {
         if let Some(during) = during {
             let request = self.requests.iter().find(|request| request.id == *during);
-            return request.map(|request| &request.caller).ok_or(NoRecipient::Over);
+            return request.and_then(|request| request.caller.as_ref()).ok_or(NoRecipient::Over);
         }
-        let mut open: Vec<&CallHandle> = self.callers().filter(|caller| !caller.hears.is_closed()).collect();
+        let mut open: Vec<&CallHandle> = self.callers().filter(|caller| !caller.events.is_closed()).collect();
         if open.iter().any(|caller| !caller.waits.load(Ordering::Relaxed)) {
             open.retain(|caller| !caller.waits.load(Ordering::Relaxed));
         }
@@ -280,66 +360,93 @@ impl InFlightRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rmcp::model::NumberOrString;
 
     fn id(number: i64) -> RequestId {
         NumberOrString::Number(number)
     }
 
     fn begin(in_flight: &mut InFlightRequests, number: i64, session: u64) -> CallEvents {
-        let (caller, hearing) = CallHandle::of(SessionId(session));
+        let (caller, events) = CallHandle::of(SessionId(session));
         in_flight.begin(id(number), Some(ProgressToken(id(number + 100))), caller);
-        hearing
+        events
     }
 
-    fn asked(in_flight: &InFlightRequests, during: Option<i64>) -> Result<u64, NoRecipient> {
+    fn recipient(in_flight: &InFlightRequests, during: Option<i64>) -> Result<u64, NoRecipient> {
         in_flight.of_question(during.map(id).as_ref()).map(|caller| caller.session.0)
     }
 
     #[test]
-    fn progress_is_the_callers() {
+    fn progress_goes_to_the_caller_with_its_token() {
         let mut in_flight = InFlightRequests::default();
-        let _hearings = [begin(&mut in_flight, 1, 7), begin(&mut in_flight, 2, 8)];
+        let _events = [begin(&mut in_flight, 1, 7), begin(&mut in_flight, 2, 8)];
         let of = |token| in_flight.of_progress(&ProgressToken(id(token))).map(|caller| caller.session.0);
         assert_eq!((of(101), of(102), of(103)), (Some(7), Some(8), None));
     }
 
     #[test]
-    fn a_question_is_for_the_only_client_or_for_the_one_the_transport_names() {
+    fn a_question_goes_to_the_only_client_or_to_the_one_the_transport_names() {
         let mut in_flight = InFlightRequests::default();
-        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Idle));
+        assert_eq!(recipient(&in_flight, None), Err(NoRecipient::Idle));
         let _first = begin(&mut in_flight, 1, 7);
         let second = begin(&mut in_flight, 2, 7);
-        assert_eq!(asked(&in_flight, None), Ok(7));
+        assert_eq!(recipient(&in_flight, None), Ok(7));
         let _third = begin(&mut in_flight, 3, 8);
-        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Ambiguous(2)));
-        assert_eq!(asked(&in_flight, Some(3)), Ok(8));
+        assert_eq!(recipient(&in_flight, None), Err(NoRecipient::Ambiguous(2)));
+        assert_eq!(recipient(&in_flight, Some(3)), Ok(8));
         in_flight.end(&id(3));
-        assert_eq!(asked(&in_flight, Some(3)), Err(NoRecipient::Over));
-        assert_eq!(asked(&in_flight, None), Ok(7));
+        assert_eq!(recipient(&in_flight, Some(3)), Err(NoRecipient::Over));
+        assert_eq!(recipient(&in_flight, None), Ok(7));
         drop(second);
-        assert_eq!(asked(&in_flight, None), Ok(7));
+        assert_eq!(recipient(&in_flight, None), Ok(7));
     }
 
     #[test]
-    fn a_request_that_waits_for_its_clients_answer_is_not_thought_to_ask_more() {
+    fn a_request_whose_client_owes_an_answer_is_skipped() {
         let mut in_flight = InFlightRequests::default();
         let first = begin(&mut in_flight, 1, 7);
         first.waits().store(true, Ordering::Relaxed);
-        assert_eq!(asked(&in_flight, None), Ok(7), "nobody else can be meant");
+        assert_eq!(recipient(&in_flight, None), Ok(7), "no other client can be meant");
         let _second = begin(&mut in_flight, 2, 8);
-        assert_eq!(asked(&in_flight, None), Ok(8));
+        assert_eq!(recipient(&in_flight, None), Ok(8));
         first.waits().store(false, Ordering::Relaxed);
-        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Ambiguous(2)));
+        assert_eq!(recipient(&in_flight, None), Err(NoRecipient::Ambiguous(2)));
     }
 
     #[test]
-    fn whoever_does_not_listen_any_more_is_not_asked() {
+    fn a_caller_that_has_left_is_not_asked() {
         let mut in_flight = InFlightRequests::default();
         drop(begin(&mut in_flight, 1, 7));
-        assert_eq!(asked(&in_flight, None), Err(NoRecipient::Idle));
-        let _hearing = begin(&mut in_flight, 2, 8);
-        assert_eq!(asked(&in_flight, None), Ok(8));
+        assert_eq!(recipient(&in_flight, None), Err(NoRecipient::Idle));
+        let _events = begin(&mut in_flight, 2, 8);
+        assert_eq!(recipient(&in_flight, None), Ok(8));
         assert_eq!(in_flight.callers().count(), 1);
+    }
+
+    #[test]
+    fn a_response_without_a_usable_id_belongs_to_the_only_request() {
+        let mut in_flight = InFlightRequests::default();
+        assert_eq!(in_flight.find(None), Match::Unknown);
+        in_flight.begin_unattributed(id(0));
+        assert_eq!(in_flight.find(None), Match::Request(id(0)));
+        assert_eq!(in_flight.find(Some(&id(99))), Match::Request(id(0)), "99 was never given out");
+        let _events = begin(&mut in_flight, 5, 7);
+        assert_eq!((in_flight.find(None), in_flight.find(Some(&id(99)))), (Match::Unknown, Match::Unknown));
+        assert_eq!(in_flight.find(Some(&id(5))), Match::Request(id(5)));
+        in_flight.end(&id(5));
+        assert_eq!(in_flight.find(Some(&id(5))), Match::Late, "it may be the response to a cancelled request");
+    }
+
+    #[test]
+    fn an_abandoned_fast_request_is_forgotten() {
+        let mut in_flight = InFlightRequests::default();
+        let first = i64::from(FIRST_FAST_ID);
+        drop(in_flight.begin_own(id(first)));
+        let answer = in_flight.begin_own(id(first + 1)).unwrap();
+        assert_eq!(in_flight.find(None), Match::Request(id(first + 1)));
+        assert_eq!(in_flight.find(Some(&id(first))), Match::Late);
+        assert!(in_flight.is_opening() && in_flight.is_fast(&id(first + 1)));
+        in_flight.close();
+        drop(answer);
+        assert!(in_flight.begin_own(id(first + 2)).is_none());
     }
 }

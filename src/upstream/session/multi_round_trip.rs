@@ -1,5 +1,5 @@
-//! Speaks with a server of 2026-07-28 as with one of before: what it asks by the result of a request becomes a question to
-//! whoever sent that, and the request is sent again with the answers.
+//! Multi-round-trip requests (MCP 2026-07-28): an `InputRequiredResult` becomes questions to the client, and the request is sent again
+//! with the answers.
 
 use std::time::Duration;
 
@@ -15,44 +15,41 @@ use tokio_util::sync::CancellationToken;
 use crate::upstream::session::in_flight::{CallHandle, NoRecipient, Question, ServerEvent};
 use crate::upstream::session::pending::{Rounds, Sent};
 
-/// A request is not sent more often.
+/// A request is sent at most this often.
 const MOST: usize = 32;
-/// How long a server is left alone that asks for nothing but to be called again.
+/// Pause before repeating a request for which the server needs no input.
 const PAUSE: Duration = Duration::from_millis(250);
-const NOBODY_WAITS: &str = "the client does not wait any more";
+const ABANDONED: &str = "the client no longer waits";
 
-/// Sends a client's request to a server, by the revision that this speaks.
+/// Sends a client's request to a server, in the way of its protocol version.
 ///
 /// # Errors
-/// It did not reach the server.
+/// The request did not reach the server.
 pub async fn send(
     peer: &Peer<RoleClient>,
     mut request: ClientRequest,
     caller: CallHandle,
 ) -> Result<Sent, ServiceError> {
     request.extensions_mut().insert(caller.clone());
-    if !is_stateless(peer) || again(&mut request).is_none() {
+    if !is_stateless(peer) || retry_fields(&mut request).is_none() {
         return peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await.map(Sent::Library);
     }
-    let (answer, answered) = oneshot::channel();
+    let (sender, answer) = oneshot::channel();
     let over = CancellationToken::new();
     let (peer, guard) = (peer.clone(), over.clone().drop_guard());
     tokio::spawn(async move {
-        // Whoever waited may have left.
-        let _ = answer.send(go(&peer, request, &caller, &over).await);
+        // The caller may have left.
+        let _ = sender.send(run(&peer, request, &caller, &over).await);
     });
-    Ok(Sent::Rounds(Rounds {
-        answer: answered,
-        over: guard,
-    }))
+    Ok(Sent::Rounds(Rounds { answer, over: guard }))
 }
 
-/// Whether the server has no `initialize`.
+/// Whether the server speaks a protocol without `initialize`.
 pub fn is_stateless(peer: &Peer<RoleClient>) -> bool {
     peer.peer_info().is_some_and(|info| !info.protocol_version.has_initialize())
 }
 
-async fn go(
+async fn run(
     peer: &Peer<RoleClient>,
     mut request: ClientRequest,
     caller: &CallHandle,
@@ -64,27 +61,27 @@ async fn go(
         let answer = tokio::select! {
             answer = &mut sent.rx => answer.unwrap_or(Err(ServiceError::TransportClosed)),
             () = over.cancelled() => {
-                let _ = sent.cancel(Some(NOBODY_WAITS.to_owned())).await;
-                return Err(given_up());
+                let _ = sent.cancel(Some(ABANDONED.to_owned())).await;
+                return Err(abandoned());
             }
         };
-        let asked = match answer {
-            Ok(ServerResult::InputRequiredResult(asked)) => asked,
+        let required = match answer {
+            Ok(ServerResult::InputRequiredResult(required)) => required,
             answer => return answer,
         };
         let InputRequiredResult {
             input_requests,
             request_state,
             ..
-        } = asked;
+        } = required;
         let answers = ask(input_requests.unwrap_or_default(), caller, over).await?;
         if answers.is_empty() {
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
-                () = over.cancelled() => return Err(given_up()),
+                () = over.cancelled() => return Err(abandoned()),
             }
         }
-        if let Some((responses, state)) = again(&mut request) {
+        if let Some((responses, state)) = retry_fields(&mut request) {
             *responses = Some(answers).filter(|answers| !answers.is_empty());
             *state = request_state;
         }
@@ -92,13 +89,13 @@ async fn go(
     Err(ServiceError::InputRequiredRoundsExceeded { max_rounds: MOST })
 }
 
-fn given_up() -> ServiceError {
-    let reason = Some(NOBODY_WAITS.to_owned());
+fn abandoned() -> ServiceError {
+    let reason = Some(ABANDONED.to_owned());
     ServiceError::Cancelled { reason }
 }
 
-/// Where a request says that it is sent again; `None` for those that are never asked back.
-fn again(request: &mut ClientRequest) -> Option<(&mut Option<InputResponses>, &mut Option<String>)> {
+/// The fields of a request that is sent again; `None` for requests without input.
+fn retry_fields(request: &mut ClientRequest) -> Option<(&mut Option<InputResponses>, &mut Option<String>)> {
     match request {
         ClientRequest::CallToolRequest(call) => {
             Some((&mut call.params.input_responses, &mut call.params.request_state))
@@ -111,16 +108,16 @@ fn again(request: &mut ClientRequest) -> Option<(&mut Option<InputResponses>, &m
     }
 }
 
-/// Puts what the server wants to know to the caller, all of it at once.
+/// Asks the client everything that the server requires, at once.
 async fn ask(
-    asked: impl IntoIterator<Item = (String, InputRequest)>,
+    required: impl IntoIterator<Item = (String, InputRequest)>,
     caller: &CallHandle,
     over: &CancellationToken,
 ) -> Result<InputResponses, ServiceError> {
     let mut waiting = Vec::new();
-    for (key, asked) in asked {
+    for (key, input) in required {
         let (answer, answered) = oneshot::channel();
-        let request = question(asked).ok_or(ServiceError::UnexpectedResponse)?;
+        let request = question(input).ok_or(ServiceError::UnexpectedResponse)?;
         caller.tell(ServerEvent::Question(Question {
             request,
             answer,
@@ -131,15 +128,15 @@ async fn ask(
     let mut answers = InputResponses::default();
     for (key, answered) in waiting {
         let answer = answered.await.unwrap_or_else(|_| Err(NoRecipient::Over.into()));
-        // Only an elicitation could be told that nobody answers; the caller learns more from the reason.
+        // Only an elicitation could be declined; the error tells the caller more.
         let answer = answer.map_err(ServiceError::McpError)?;
         answers.insert(key, written(&answer));
     }
     Ok(answers)
 }
 
-fn question(asked: InputRequest) -> Option<ServerRequest> {
-    Some(match asked {
+fn question(input: InputRequest) -> Option<ServerRequest> {
+    Some(match input {
         InputRequest::CreateMessage(request) => ServerRequest::CreateMessageRequest(request),
         InputRequest::Elicitation(request) => ServerRequest::ElicitRequest(request),
         InputRequest::ListRoots(request) => ServerRequest::ListRootsRequest(request),
@@ -148,6 +145,6 @@ fn question(asked: InputRequest) -> Option<ServerRequest> {
 }
 
 fn written(answer: &ClientResult) -> Value {
-    // Our own types always serialise.
+    // Our own types always serialize.
     serde_json::to_value(answer).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A request that is under way with a server, by whichever way it went.
+//! An in-flight request to a server, on the fast path or through the library.
 
 use std::time::Instant;
 
@@ -11,27 +11,27 @@ use crate::os::block_in_place::block_in_place_if_large;
 use crate::upstream::session::in_flight::{Answer, CallEvents, ServerEvent};
 use crate::upstream::transport::stdio::Pending;
 
-/// A tool call that took the shortcut, and turned out to be more than an answer.
+/// A tool call that began on the fast path and needs more than a response: the slow path continues it.
 #[derive(Debug)]
 pub struct Started {
     pub server: String,
     pub tool: String,
     pub pending: Pending,
-    pub hearing: CallEvents,
+    pub events: CallEvents,
     pub since: Instant,
-    /// What the server said, and was not told yet.
+    /// The first event that has not been passed on.
     pub first: Option<ServerEvent>,
-    /// The answer, where it is there already.
+    /// The response, if it has arrived.
     pub answer: Option<Answer>,
 }
 
-/// A request that is sent again until its answer is no question.
+/// A request that is sent again until its result is complete.
 pub struct Rounds {
     pub answer: oneshot::Receiver<Result<ServerResult, ServiceError>>,
     pub over: DropGuard,
 }
 
-/// A request that waits for its answer.
+/// A request that waits for its response.
 pub enum Sent {
     Library(RequestHandle<RoleClient>),
     Short { pending: Pending, answer: Option<Answer> },
@@ -39,10 +39,10 @@ pub enum Sent {
 }
 
 impl Sent {
-    /// The answer. May be asked for again when it was dropped before it came.
+    /// The response. May be called again after it was dropped before the response arrived.
     ///
     /// # Errors
-    /// The server's own, or that it has ended.
+    /// The server's own error, or its end.
     pub async fn answer(&mut self) -> Result<ServerResult, ServiceError> {
         match self {
             Sent::Library(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
@@ -57,14 +57,14 @@ impl Sent {
         }
     }
 
-    /// Tells the server that nobody waits any more.
+    /// Tells the server that the response is no longer needed.
     pub async fn cancel(self, reason: &str) {
         match self {
             Sent::Library(handle) => {
                 let _ = handle.cancel(Some(reason.to_owned())).await;
             }
             Sent::Short { pending, .. } => pending.cancel(reason),
-            // It is told so when this is dropped.
+            // Dropping this cancels the request.
             Sent::Rounds(_) => {}
         }
     }
@@ -75,7 +75,7 @@ fn read(answer: &Answer) -> Result<ServerResult, ServiceError> {
         Answer::Error(error) => return Err(ServiceError::McpError(Answer::error_of(error))),
         Answer::Result(result) => result.get(),
     };
-    // The general type would try all the others first.
+    // The general type would first try all others.
     let read = || {
         let read = serde_json::from_str::<CallToolResult>(result).map(ServerResult::CallToolResult);
         read.or_else(|_| serde_json::from_str(result)).map_err(|_| ServiceError::UnexpectedResponse)

@@ -9,14 +9,14 @@ use crate::upstream::session::subscriptions::Level;
 use crate::upstream::session::sync_subscriptions;
 
 impl UpstreamPool {
-    /// A session wants log messages of one server, or of all, from this level on.
+    /// Sets the log level of a session, for one server or for all.
     pub async fn set_level(&self, session: SessionId, server: Option<String>, level: Level) {
         self.subscriptions().set_level(session, server.clone(), level);
         let peers = self.peers().into_iter().filter(|(name, _)| server.as_ref().is_none_or(|only| only == name));
         let tell = peers.map(|(name, peer)| async move {
             let level = self.subscriptions().level(&name);
             if let Some(level) = level {
-                sync_subscriptions::tell_level(&peer, &name, level).await;
+                sync_subscriptions::set_level(&peer, &name, level).await;
             }
         });
         join_all(tell).await;
@@ -27,15 +27,15 @@ impl UpstreamPool {
         self.subscriptions().wants_log(session, level)
     }
 
-    /// Whether a session wants to hear of a resource.
+    /// Whether a session is subscribed to a resource.
     pub fn is_subscribed(&self, session: SessionId, server: &str, uri: &str) -> bool {
         self.subscriptions().is_subscribed(session, server, uri)
     }
 
-    /// A session wants to hear of changes of a server's resource.
+    /// Subscribes a session to a server's resource.
     ///
     /// # Errors
-    /// [`CallError`]: the server is not there, or does not offer it.
+    /// [`CallError`]: the server is not connected, or rejects the subscription.
     pub async fn subscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
         let peer = self.peer(server)?;
         self.subscriptions().subscribe(session, server, uri);
@@ -46,10 +46,10 @@ impl UpstreamPool {
         answer.map_err(|error| not_answered(server, error))
     }
 
-    /// A session does not want to hear of it any more; the server hears so when nobody does.
+    /// Ends a subscription; the server learns of it when no other session has it.
     ///
     /// # Errors
-    /// [`CallError`]: the server did not take it.
+    /// [`CallError`]: the server rejected it.
     pub async fn unsubscribe(&self, session: SessionId, server: &str, uri: &str) -> Result<(), CallError> {
         if !self.subscriptions().unsubscribe(session, server, uri) {
             return Ok(());
@@ -58,7 +58,7 @@ impl UpstreamPool {
         sync_subscriptions::unsubscribe(&peer, uri).await.map_err(|error| not_answered(server, error))
     }
 
-    /// A session is over: what only it wanted is wanted no more.
+    /// Ends all subscriptions of a session that has ended.
     pub fn leave(&self, session: SessionId) {
         for (server, uri) in self.subscriptions().leave(session) {
             let Ok(peer) = self.peer(&server) else { continue };

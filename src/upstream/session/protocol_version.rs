@@ -1,4 +1,4 @@
-//! In which kind of session a server is spoken to, and what it means that it took none.
+//! Which kind of session is opened with a server, and what its refusal means.
 
 use rmcp::model::{ErrorCode, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
@@ -6,39 +6,39 @@ use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::transport::http_error;
 
-/// Which kind of session is opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// With `initialize`, which servers that know both answer, too.
-    Before,
-    /// 2026-07-28, which has none.
-    Newest,
+    /// With `initialize`; servers that know both ways answer it, too.
+    Initialize,
+    /// With `server/discover`, as in protocol 2026-07-28, which has no `initialize`.
+    Discover,
 }
 
 impl Lifecycle {
-    /// How the library opens it.
-    pub fn lifecycle(self) -> ClientLifecycleMode {
+    /// The library's mode for it.
+    pub fn mode(self) -> ClientLifecycleMode {
         match self {
-            Lifecycle::Before => ClientLifecycleMode::Initialize,
-            Lifecycle::Newest => ClientLifecycleMode::Discover {
+            Lifecycle::Initialize => ClientLifecycleMode::Initialize,
+            Lifecycle::Discover => ClientLifecycleMode::Discover {
                 preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             },
         }
     }
 
-    /// What it means that a server took no session of this kind.
-    pub fn refused(self, error: &ClientInitializeError, trouble: ConnectError) -> ConnectError {
-        match (self, trouble) {
-            (Lifecycle::Before, ConnectError::Failed(said)) if wants_the_newest(error) => {
-                ConnectError::NoInitialize(said)
+    /// Marks an error after which the other way is worth a try.
+    pub fn classify(self, error: &ClientInitializeError, explained: ConnectError) -> ConnectError {
+        match (self, explained) {
+            (Lifecycle::Initialize, ConnectError::Failed(text)) if rejects_initialize(error) => {
+                ConnectError::NoInitialize(text)
             }
-            (_, trouble) => trouble,
+            (_, explained) => explained,
         }
     }
 }
 
-/// Whether a server may only know the revision without `initialize`: it answered, and did not take that.
-fn wants_the_newest(error: &ClientInitializeError) -> bool {
+/// Whether a server answered and rejected `initialize`: it may only know the protocol without it.
+fn rejects_initialize(error: &ClientInitializeError) -> bool {
     match error {
         ClientInitializeError::JsonRpcError(error) => matches!(
             error.code,
@@ -47,6 +47,8 @@ fn wants_the_newest(error: &ClientInitializeError) -> bool {
                 | ErrorCode::INVALID_PARAMS
                 | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
                 | ErrorCode::HEADER_MISMATCH
+                // The generic error of the official servers
+                | ErrorCode(-32000)
         ),
         ClientInitializeError::UncorrelatedErrorResponse { .. } => true,
         other => http_error::is_refusal(other),
@@ -59,9 +61,9 @@ mod tests {
 
     use super::*;
 
-    fn refused(revision: Lifecycle, code: ErrorCode) -> ConnectError {
+    fn classified(lifecycle: Lifecycle, code: ErrorCode) -> ConnectError {
         let error = ClientInitializeError::JsonRpcError(ErrorData::new(code, "no", None));
-        revision.refused(&error, ConnectError::Failed("no".to_owned()))
+        lifecycle.classify(&error, ConnectError::Failed("no".to_owned()))
     }
 
     #[test]
@@ -71,16 +73,15 @@ mod tests {
             ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
             ErrorCode::INVALID_PARAMS,
         ] {
-            assert!(matches!(refused(Lifecycle::Before, code), ConnectError::NoInitialize(_)), "{code:?}");
-            assert!(matches!(refused(Lifecycle::Newest, code), ConnectError::Failed(_)), "{code:?}");
+            assert!(matches!(classified(Lifecycle::Initialize, code), ConnectError::NoInitialize(_)), "{code:?}");
+            assert!(matches!(classified(Lifecycle::Discover, code), ConnectError::Failed(_)), "{code:?}");
         }
-        assert!(matches!(refused(Lifecycle::Before, ErrorCode::INTERNAL_ERROR), ConnectError::Failed(_)));
+        assert!(matches!(classified(Lifecycle::Initialize, ErrorCode::INTERNAL_ERROR), ConnectError::Failed(_)));
         let gone = ClientInitializeError::ConnectionClosed("gone".to_owned());
-        assert!(matches!(
-            Lifecycle::Before.refused(&gone, ConnectError::Failed("gone".to_owned())),
-            ConnectError::Failed(_)
-        ));
+        let failed = || ConnectError::Failed("gone".to_owned());
+        assert!(matches!(Lifecycle::Initialize.classify(&gone, failed()), ConnectError::Failed(_)));
         let error = ClientInitializeError::JsonRpcError(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no", None));
-        assert!(matches!(Lifecycle::Before.refused(&error, ConnectError::SignIn(None)), ConnectError::SignIn(None)));
+        let sign_in = Lifecycle::Initialize.classify(&error, ConnectError::SignIn(None));
+        assert!(matches!(sign_in, ConnectError::SignIn(None)));
     }
 }

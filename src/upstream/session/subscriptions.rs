@@ -1,5 +1,5 @@
-//! What clients' sessions want to hear of servers: said to each server as one, and again to one that starts anew.
-#![expect(deprecated, reason = "log levels are of all revisions but the newest")]
+//! Log levels and resource subscriptions of all sessions, merged into one per server; repeated to a server that restarts.
+#![expect(deprecated, reason = "log levels belong to all protocol versions but the newest")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,66 +10,66 @@ use crate::upstream::session::in_flight::SessionId;
 /// How severe a log message is.
 pub type Level = LoggingLevel;
 
-/// The wishes of all sessions.
+/// The log levels and subscriptions of all sessions.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     /// Each session's level, for one server or (`None`) for all.
     levels: BTreeMap<SessionId, (Option<String>, Level)>,
-    /// Who wants to hear of changes of a server's resource.
+    /// The sessions subscribed to a server's resource.
     resources: BTreeMap<(String, String), BTreeSet<SessionId>>,
 }
 
-/// Whether a log message is of a level or more severe.
-pub fn is_at_least(said: Level, wanted: Level) -> bool {
-    said as u8 >= wanted as u8
+/// Whether a log message is at least as severe as a level.
+pub fn is_at_least(level: Level, wanted: Level) -> bool {
+    level as u8 >= wanted as u8
 }
 
 impl Subscriptions {
-    /// A session wants messages from this level on.
+    /// Sets the level of a session.
     pub fn set_level(&mut self, session: SessionId, server: Option<String>, level: Level) {
         self.levels.insert(session, (server, level));
     }
 
-    /// Whether a session wants log messages of this level; one that has not said so wants those that are no debugging.
+    /// Whether a session wants log messages of this level; the default is `info`.
     pub fn wants_log(&self, session: SessionId, level: Level) -> bool {
         is_at_least(level, self.levels.get(&session).map_or(Level::Info, |(_, wanted)| *wanted))
     }
 
-    /// What a server is to log: as much as the session that wants most.
+    /// The level of a server: the most detailed that any session wants.
     pub fn level(&self, server: &str) -> Option<Level> {
         let of_it = self.levels.values().filter(|(only, _)| only.as_deref().is_none_or(|only| only == server));
         of_it.map(|(_, level)| *level).min_by_key(|level| *level as u8)
     }
 
-    /// A session wants to hear of a resource.
+    /// Subscribes a session to a resource.
     pub fn subscribe(&mut self, session: SessionId, server: &str, uri: &str) {
         self.resources.entry((server.to_owned(), uri.to_owned())).or_default().insert(session);
     }
 
-    /// Whether a session wants to hear of a resource.
+    /// Whether a session is subscribed to a resource.
     pub fn is_subscribed(&self, session: SessionId, server: &str, uri: &str) -> bool {
-        let who = self.resources.get(&(server.to_owned(), uri.to_owned()));
-        who.is_some_and(|who| who.contains(&session))
+        let sessions = self.resources.get(&(server.to_owned(), uri.to_owned()));
+        sessions.is_some_and(|sessions| sessions.contains(&session))
     }
 
-    /// A session does not want to hear of a resource any more; `true` when nobody else does.
+    /// Ends a subscription; `true` if no other session has it.
     pub fn unsubscribe(&mut self, session: SessionId, server: &str, uri: &str) -> bool {
         let key = (server.to_owned(), uri.to_owned());
-        let Some(who) = self.resources.get_mut(&key) else { return false };
-        let was = who.remove(&session);
-        let last = who.is_empty();
+        let Some(sessions) = self.resources.get_mut(&key) else { return false };
+        let was = sessions.remove(&session);
+        let last = sessions.is_empty();
         if last {
             self.resources.remove(&key);
         }
         was && last
     }
 
-    /// The resources of a server that somebody wants to hear of.
+    /// The resources of a server with a subscription.
     pub fn resources(&self, server: &str) -> Vec<String> {
         self.resources.keys().filter(|(of, _)| of == server).map(|(_, uri)| uri.clone()).collect()
     }
 
-    /// A session is over; these resources, of these servers, nobody wants to hear of any more.
+    /// Ends everything of a session; returns the servers and resources that have no subscription any more.
     pub fn leave(&mut self, session: SessionId) -> Vec<(String, String)> {
         self.levels.remove(&session);
         let keys: Vec<(String, String)> = self.resources.keys().cloned().collect();
@@ -85,7 +85,7 @@ mod tests {
     const TWO: SessionId = SessionId(2);
 
     #[test]
-    fn a_server_logs_as_much_as_the_session_that_wants_most() {
+    fn a_server_logs_at_the_most_detailed_level_of_any_session() {
         let mut subscriptions = Subscriptions::default();
         assert_eq!(subscriptions.level("a"), None);
         subscriptions.set_level(ONE, None, Level::Warning);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_is_let_go_by_the_last_who_wants_it() {
+    fn a_subscription_ends_with_the_last_session_that_has_it() {
         let mut subscriptions = Subscriptions::default();
         for session in [ONE, TWO] {
             subscriptions.subscribe(session, "a", "x:1");

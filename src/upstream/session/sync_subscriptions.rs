@@ -1,52 +1,53 @@
-//! Tells servers what clients want to hear of them. A server that does not offer it is not told.
+//! Sends log levels and subscriptions to servers, if they support them.
 #![expect(
     deprecated,
-    reason = "log levels and these subscriptions are of all revisions but the newest"
+    reason = "log levels and these subscriptions belong to all protocol versions but the newest"
 )]
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rmcp::model::{SetLevelRequestParams, SubscribeRequestParams, UnsubscribeRequestParams};
 use rmcp::service::{Peer, RoleClient, ServiceError};
 
+use crate::os::sync::lock;
 use crate::upstream::session::subscriptions::{Level, Subscriptions};
 
-/// A server that does not answer such a request within this time has not taken it.
+/// How long a server may take to answer such a request.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Tells a server that has just started everything.
+/// Sends everything to a server that has just connected.
 pub async fn sync_all(peer: Peer<RoleClient>, server: String, subscriptions: &Mutex<Subscriptions>) {
     let (level, resources) = {
-        let subscriptions = subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let subscriptions = lock(subscriptions);
         (subscriptions.level(&server), subscriptions.resources(&server))
     };
     if let Some(level) = level {
-        tell_level(&peer, &server, level).await;
+        set_level(&peer, &server, level).await;
     }
     for uri in resources {
         if let Err(error) = subscribe(&peer, &uri).await {
-            tracing::warn!(server, uri, "the server that started anew will not tell of this resource: {error}");
+            tracing::warn!(server, uri, "could not renew a resource subscription: {error}");
         }
     }
 }
 
-/// Tells a server from which level on messages are wanted.
-pub async fn tell_level(peer: &Peer<RoleClient>, server: &str, level: Level) {
+/// Sets the log level of a server.
+pub async fn set_level(peer: &Peer<RoleClient>, server: &str, level: Level) {
     if peer.peer_info().is_none_or(|info| info.capabilities.logging.is_none()) {
         return;
     }
     if let Err(error) = in_time(peer.set_level(SetLevelRequestParams::new(level))).await {
-        tracing::warn!(server, "the server does not take the log level: {error}");
+        tracing::warn!(server, "could not set the log level: {error}");
     }
 }
 
-/// Asks a server to tell of a resource's changes.
+/// Subscribes to a resource.
 pub async fn subscribe(peer: &Peer<RoleClient>, uri: &str) -> Result<(), ServiceError> {
     in_time(peer.subscribe(SubscribeRequestParams::new(uri))).await
 }
 
-/// Asks a server not to do so any more.
+/// Ends a subscription to a resource.
 pub async fn unsubscribe(peer: &Peer<RoleClient>, uri: &str) -> Result<(), ServiceError> {
     in_time(peer.unsubscribe(UnsubscribeRequestParams::new(uri))).await
 }

@@ -2,23 +2,24 @@
 
 use std::error::Error;
 
+/// An error and its sources.
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
-/// An error with its sources, each said once.
+/// An error with its sources, without repetitions.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut said = String::new();
+    let mut chain = String::new();
     for cause in causes(error) {
         let text = cause.to_string();
-        if !said.contains(&text) {
-            said = if said.is_empty() { text } else { format!("{said}: {text}") };
+        if !chain.contains(&text) {
+            chain = if chain.is_empty() { text } else { format!("{chain}: {text}") };
         }
     }
-    said
+    chain
 }
 
-/// An address as it may be shown: without a name and password before the host, and without what follows a `?`.
+/// A URL without its credentials, query and fragment, which may hold secrets.
 pub fn shown(url: &str) -> String {
     let Ok(mut address) = reqwest::Url::parse(url) else {
         return url.split(['?', '@']).next().unwrap_or_default().to_owned();
@@ -31,6 +32,7 @@ pub fn shown(url: &str) -> String {
     format!("{address}{hidden}")
 }
 
+/// The first line of a text.
 pub fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
@@ -40,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_shown_without_its_secrets() {
+    fn a_url_is_shown_without_its_secrets() {
         assert_eq!(shown("https://ann:pw@h.example/mcp?key=1#x"), "https://h.example/mcp?…");
         assert_eq!(shown("http://127.0.0.1:1/mcp"), "http://127.0.0.1:1/mcp");
         assert_eq!(shown("no address?key=1"), "no address");

@@ -1,4 +1,4 @@
-//! Servers over HTTP: how one is reached, and in words why it was not.
+//! Servers over HTTP: how they are reached.
 
 use std::time::Duration;
 
@@ -8,60 +8,63 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 
 use crate::config::ServerConfig;
 use crate::upstream::transport::error_text::chain;
-use crate::upstream::transport::oversized_response::OversizedResponses;
+use crate::upstream::transport::http_client::HttpClient;
 
-/// How long a connection may take; how long an answer may take is each call's own limit.
+/// How long a connection may take; each call has its own limit for the response.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What speaks HTTP with a server, with the headers a person set for it.
+/// The HTTP client for a server, with the headers of its entry.
 ///
 /// # Errors
-/// A sentence: the address or a header cannot be used as it is written.
+/// The URL or a header of the entry is not valid.
 pub fn client(config: &ServerConfig) -> Result<reqwest::Client, String> {
     let url = config.url.as_deref().unwrap_or_default();
-    let address = reqwest::Url::parse(url).map_err(|error| format!("`url` is no address ({error}): correct it"))?;
-    if !matches!(address.scheme(), "http" | "https") {
-        return Err(format!("`url` begins with `{}:`, expected `https:` or `http:`", address.scheme()));
+    let url = reqwest::Url::parse(url).map_err(|error| format!("`url` is not a valid URL ({error}): correct it"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("`url` begins with `{}:`, expected `https:` or `http:`", url.scheme()));
     }
     let mut headers = reqwest::header::HeaderMap::new();
     for (name, value) in &config.headers {
-        let named = reqwest::header::HeaderName::from_bytes(name.as_bytes());
+        let parsed = reqwest::header::HeaderName::from_bytes(name.as_bytes());
         let mut value = reqwest::header::HeaderValue::from_str(value)
-            .map_err(|_| format!("header `{name}`: its value has a character that no header can carry"))?;
+            .map_err(|_| format!("the value of header `{name}` contains a character that headers cannot carry"))?;
         value.set_sensitive(true);
-        headers.insert(named.map_err(|_| format!("`{name}` is no name of a header"))?, value);
+        headers.insert(parsed.map_err(|_| format!("`{name}` is not a valid header name"))?, value);
     }
-    // Redirects are not followed: the headers are for this address and for nobody it points to.
-    let mut client = reqwest::Client::builder()
-        .user_agent(concat!("mcpproxy/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
-        .default_headers(headers);
-    if is_of_this_computer(&address) {
-        client = client.no_proxy();
-    }
-    client.build().map_err(|error| format!("HTTP cannot be used here: {}", chain(&error)))
+    let client = builder(&url).connect_timeout(CONNECT).default_headers(headers);
+    client.build().map_err(|error| format!("could not set up HTTP: {}", chain(&error)))
 }
 
-/// The way to a server; `manager` puts the token in where somebody has signed in.
+/// A client for requests to this URL. Redirects are not followed: headers and tokens are meant for this URL alone. Loopback never goes
+/// through a proxy, for calls as for sign-ins.
+pub fn builder(url: &reqwest::Url) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("mcpproxy/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(url) { client.no_proxy() } else { client }
+}
+
+/// The transport to a server; `manager` adds the token of a signed-in user.
 pub fn transport(
     config: &ServerConfig,
     client: reqwest::Client,
     manager: AuthorizationManager,
-) -> StreamableHttpClientTransport<OversizedResponses<AuthClient<reqwest::Client>>> {
+) -> StreamableHttpClientTransport<AuthClient<HttpClient>> {
     let url = config.url.as_deref().unwrap_or_default();
-    let setting = StreamableHttpClientTransportConfig::with_uri(url);
-    StreamableHttpClientTransport::with_client(OversizedResponses(AuthClient::new(client, manager)), setting)
+    let settings = StreamableHttpClientTransportConfig::with_uri(url);
+    let client = HttpClient::new(client, &config.name);
+    StreamableHttpClientTransport::with_client(AuthClient::new(client, manager), settings)
 }
 
-fn is_of_this_computer(address: &reqwest::Url) -> bool {
-    match address.host_str().unwrap_or_default().trim_matches(['[', ']']) {
+/// Whether a URL points to this computer.
+pub fn is_loopback(url: &reqwest::Url) -> bool {
+    match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
         "localhost" => true,
         host => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
     }
 }
 
-/// The TLS that outgoing connections use, made once: on Linux the library is told which cryptography to take.
+/// Selects the cryptography for outgoing TLS connections, once per process; on macOS and Windows the system provides it.
 pub fn prepare() {
     #[cfg(not(any(windows, target_os = "macos")))]
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -80,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_said() {
+    fn an_entry_that_cannot_be_used_is_explained() {
         prepare();
-        let said = |config: ServerConfig| client(&config).err().unwrap_or_default();
-        assert!(said(server("mcp.example", &[])).contains("no address"));
-        assert!(said(server("file:///etc", &[])).contains("expected `https:`"));
-        assert!(said(server("http://h/", &[("A b", "x")])).contains("`A b` is no name"));
-        let value = said(server("http://h/", &[("X", "se\ncret")]));
+        let error = |config: ServerConfig| client(&config).err().unwrap_or_default();
+        assert!(error(server("mcp.example", &[])).contains("not a valid URL"));
+        assert!(error(server("file:///etc", &[])).contains("expected `https:`"));
+        assert!(error(server("http://h/", &[("A b", "x")])).contains("`A b` is not a valid header name"));
+        let value = error(server("http://h/", &[("X", "se\ncret")]));
         assert!(value.contains("header `X`") && !value.contains("cret"), "{value}");
     }
 }

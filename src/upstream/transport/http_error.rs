@@ -1,4 +1,4 @@
-//! What went wrong with a server over HTTP, and what to do.
+//! Explains errors of servers over HTTP, and what to do.
 
 use std::error::Error;
 
@@ -17,12 +17,14 @@ pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Conne
     let url = || shown(config.url.as_deref().unwrap_or_default());
     match error {
         ClientInitializeError::TransportError { error, .. } => explained(config, error.error.as_ref()),
-        ClientInitializeError::ConnectionClosed(said) => format!("`{}` closed the connection: {said}", url()).into(),
-        other => format!("`{}` is no MCP server that can be used: {other}", url()).into(),
+        ClientInitializeError::ConnectionClosed(reason) => {
+            format!("`{}` closed the connection: {reason}", url()).into()
+        }
+        other => format!("`{}` did not respond like an MCP server: {other}", url()).into(),
     }
 }
 
-/// Whether a server answered that it does not take such a request.
+/// Whether a server rejected the request itself, and not its sender.
 pub fn is_refusal(error: &ClientInitializeError) -> bool {
     let ClientInitializeError::TransportError { error, .. } = error else { return false };
     let status = match error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
@@ -40,30 +42,30 @@ pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> ConnectError {
     }
 }
 
-/// What it means that a server's stream is over.
-pub fn ended(config: &ServerConfig, said: &str) -> ConnectError {
-    format!("`{}` is gone: {said}", shown(config.url.as_deref().unwrap_or_default())).into()
+/// Why a server's stream is over.
+pub fn ended(config: &ServerConfig, reason: &str) -> ConnectError {
+    format!("`{}` is gone: {reason}", shown(config.url.as_deref().unwrap_or_default())).into()
 }
 
 /// The status with which a request was refused, if it was.
 pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
-        Some(StreamableHttpError::UnexpectedServerResponse(said)) => status_of(said),
+        Some(StreamableHttpError::UnexpectedServerResponse(text)) => status_of(text),
         _ => None,
     }
 }
 
-/// What an error of the library means to a person.
+/// Explains a transport error, and what to do.
 pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> ConnectError {
     let url = shown(config.url.as_deref().unwrap_or_default());
     let of_status = |url: &str, status| of_status(config.protocol, url, status);
     let sentence = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
-        Some(StreamableHttpError::AuthRequired(said)) if !has_own(config) => {
-            return ConnectError::SignIn(Some(said.www_authenticate_header.clone()));
+        Some(StreamableHttpError::AuthRequired(challenge)) if !has_own(config) => {
+            return ConnectError::SignIn(Some(challenge.www_authenticate_header.clone()));
         }
-        Some(StreamableHttpError::InsufficientScope(said)) if !has_own(config) => {
-            return ConnectError::SignIn(Some(said.www_authenticate_header.clone()));
+        Some(StreamableHttpError::InsufficientScope(challenge)) if !has_own(config) => {
+            return ConnectError::SignIn(Some(challenge.www_authenticate_header.clone()));
         }
         Some(StreamableHttpError::Auth(error)) if is_unknown_client(error) => return ConnectError::SignIn(None),
         Some(StreamableHttpError::Auth(AuthError::AuthorizationRequired)) => return ConnectError::SignIn(None),
@@ -72,11 +74,11 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Connec
         Some(StreamableHttpError::InsufficientScope(_)) => of_status(&url, 403),
         Some(StreamableHttpError::SessionExpired) => of_status(&url, 404),
         Some(StreamableHttpError::HttpStatus(error)) => of_status(&url, error.status),
-        Some(StreamableHttpError::UnexpectedServerResponse(said)) => match status_of(said) {
-            // Without a word on how to sign in; some servers say it at their well-known address only.
+        Some(StreamableHttpError::UnexpectedServerResponse(text)) => match status_of(text) {
+            // No challenge: some servers name the way to sign in only at their well-known URL.
             Some(401) if !has_own(config) => return ConnectError::SignIn(None),
             Some(status) => of_status(&url, status),
-            None => format!("`{url}` does not answer as an MCP server does: {}", first_line(said)),
+            None => format!("`{url}` did not respond like an MCP server: {}", first_line(text)),
         },
         Some(StreamableHttpError::Client(error)) => of_connection(config.protocol, &url, error),
         Some(other) => format!("`{url}`: {}", first_line(&chain(other))),
@@ -86,47 +88,46 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Connec
 }
 
 fn of_connection(protocol: Protocol, url: &str, error: &reqwest::Error) -> String {
-    let said = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
     match error.status() {
         Some(status) => of_status(protocol, url, status.as_u16()),
         None if error.is_timeout() => {
-            format!("`{url}` does not answer in time: is the server busy, or the network slow?")
+            format!("`{url}` did not answer in time. Check the network, or try again later")
         }
         None if error.is_connect() => {
-            format!("`{url}` cannot be reached ({said}): is the server running, and the address right?")
+            format!("could not connect to `{url}`: {cause}. Check that the server runs and that `url` is right")
         }
-        None => format!("`{url}` broke off ({said})"),
+        None => format!("the connection to `{url}` broke: {cause}"),
     }
 }
 
-/// The status in the library's words for an answer that it cannot use: `HTTP 404 Not Found: …`.
-fn status_of(said: &str) -> Option<u16> {
-    said.strip_prefix("HTTP ")?.split([' ', ':']).next()?.parse().ok()
+/// The status in an error text such as `HTTP 404 Not Found: …`.
+fn status_of(text: &str) -> Option<u16> {
+    text.strip_prefix("HTTP ")?.split([' ', ':']).next()?.parse().ok()
 }
 
 fn of_status(protocol: Protocol, url: &str, status: u16) -> String {
     match status {
         401 | 403 => format!(
-            "`{url}` wants to know who asks ({status}): set what it expects in `headers`, for example another `Authorization`; \
-             without one you can sign in by a browser"
+            "`{url}` requires authentication ({status}): set another `Authorization` in `headers`, or remove it to sign in with \
+             your browser"
         ),
         404 | 405 => match protocol {
             Protocol::Sse => format!(
-                "`{url}` has no MCP endpoint of the older HTTP+SSE kind ({status}): correct `url`, or set `protocol` to \
-                 `streamable-http` if it is one of today"
+                "`{url}` has no legacy HTTP+SSE endpoint ({status}): correct `url`, or set `protocol` to `streamable-http`"
             ),
             Protocol::Auto => format!(
-                "`{url}` has no MCP endpoint over streamable HTTP ({status}), nor one of the older HTTP+SSE kind: correct `url`"
+                "`{url}` has neither a streamable HTTP nor a legacy HTTP+SSE endpoint ({status}): correct `url`"
             ),
             _ => format!(
-                "`{url}` has no MCP endpoint over streamable HTTP ({status}): correct `url`, or set `protocol` to `sse` if it \
-                 is of the older HTTP+SSE kind"
+                "`{url}` has no streamable HTTP endpoint ({status}): correct `url`, or set `protocol` to `sse` for a legacy \
+                 HTTP+SSE server"
             ),
         },
-        300..=399 => format!("`{url}` points elsewhere ({status}): write the new address as `url`"),
-        429 => format!("`{url}` gets too many requests ({status}): it is tried again more slowly"),
-        500..=599 => format!("`{url}` has a problem of its own ({status}): it is tried again"),
-        other => format!("`{url}` refuses ({other})"),
+        300..=399 => format!("`{url}` redirects ({status}): set `url` to the new address"),
+        429 => format!("`{url}` receives too many requests ({status}); retrying more slowly"),
+        500..=599 => format!("`{url}` returned a server error ({status}); retrying"),
+        other => format!("`{url}` refused the request ({other})"),
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_found_in_the_librarys_words() {
+    fn the_status_is_found_in_an_error_text() {
         assert_eq!(status_of("HTTP 404 Not Found: <!DOCTYPE html>"), Some(404));
         assert_eq!(status_of("could not parse JSON body"), None);
     }
@@ -144,11 +145,11 @@ mod tests {
     fn each_status_says_what_to_do() {
         for (protocol, status, word) in [
             (Protocol::Auto, 401, "headers"),
-            (Protocol::Auto, 404, "nor one of the older"),
+            (Protocol::Auto, 404, "neither"),
             (Protocol::Sse, 404, "set `protocol` to `streamable-http`"),
             (Protocol::StreamableHttp, 405, "set `protocol` to `sse`"),
             (Protocol::Sse, 308, "new address"),
-            (Protocol::Http, 503, "tried again"),
+            (Protocol::Http, 503, "retrying"),
         ] {
             assert!(of_status(protocol, "u", status).contains(word), "{status}");
         }

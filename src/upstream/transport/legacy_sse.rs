@@ -1,74 +1,67 @@
-//! Servers over the older HTTP+SSE transport (MCP, revision 2024-11-05): everything they say comes on one event stream, whose
-//! first event names the address that messages are sent to.
+//! Legacy HTTP+SSE transport (MCP 2024-11-05): the server sends everything on one event stream, whose first event names the URL that
+//! messages are posted to.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream};
-use futures_util::{Stream, StreamExt};
-use hyper::body::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use reqwest::Url;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use rmcp::model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId};
 use rmcp::service::{RoleClient, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::auth::{AuthClient, AuthorizationManager};
 use rmcp::transport::streamable_http_client::{
-    AuthRequiredError, HttpStatusError, InsufficientScopeError, SseError, StreamableHttpClient, StreamableHttpError,
-    StreamableHttpPostResponse,
+    HttpStatusError, SseError, StreamableHttpClient, StreamableHttpPostResponse,
 };
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::ServerConfig;
-use crate::os::sse::Parser;
-use crate::upstream::transport::error_text::causes;
-use crate::upstream::transport::error_text::first_line;
-use crate::upstream::transport::legacy_sse_events::{Heard, endpoint, heard, refusal, taken};
-use crate::upstream::transport::limits::LONGEST_ANSWER;
-use crate::upstream::transport::stdio::{BURST, LONG_REST, REST};
+use crate::upstream::session::in_flight::{InFlightRequests, Match};
+use crate::upstream::transport::error_text::{causes, first_line};
+use crate::upstream::transport::event_stream::events;
+use crate::upstream::transport::http_client::{Error, send};
+use crate::upstream::transport::legacy_sse_events::{Content, content, endpoint, oversized, sse};
 
-/// How long a server may take to acknowledge what needs no answer. A request has its own limit: some acknowledge it only
-/// when they have answered it.
+/// How long a server may take to acknowledge a message that needs no response. A request has its own limit: some servers
+/// acknowledge it only together with the response.
 const ACKNOWLEDGE: Duration = Duration::from_secs(30);
-/// How long it may still take once it has answered on the stream, or nobody waits any more.
+/// How long the acknowledgement may still take once the response has arrived, or is no longer needed.
 const AFTERWARDS: Duration = Duration::from_secs(10);
-/// What of an acknowledgement is read, so that its connection can be used again.
+/// Bytes of an acknowledgement that are read to keep its connection usable.
 const ACKNOWLEDGEMENT: usize = 64 << 10;
-/// Bytes read between two rests, where a server says more than others can be kept waiting for.
-const SLICE: usize = 16 << 10;
-/// A server that says nothing for so long has paused.
-const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a message did not reach the server, or its stream was not opened: what the library has of HTTP.
-pub type Error = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
 type Events = BoxStream<'static, Result<sse_stream::Sse, SseError>>;
 
-/// An open event stream, and the address for messages.
+/// An open event stream, and the URL for messages.
 pub struct SseTransport {
-    client: AuthClient<Plain>,
+    client: AuthClient<LegacyClient>,
     endpoint: Arc<str>,
     server: String,
-    /// None when it has ended.
+    /// `None` once it has ended.
     events: Option<Events>,
-    /// Requests that are being sent, to be told when that does not matter any more.
+    /// Messages that arrived together with one that was passed on.
+    ready: VecDeque<RxJsonRpcMessage<RoleClient>>,
+    in_flight: InFlightRequests,
+    /// Requests being posted; notified when their acknowledgement no longer matters.
     posts: HashMap<RequestId, oneshot::Sender<()>>,
-    /// A malformed event was logged: it is not to fill the disk.
-    complained: bool,
+    /// A malformed event was logged; further ones are not, to keep the log small.
+    warned: bool,
     over: CancellationToken,
     _over: DropGuard,
     ended: Option<oneshot::Sender<String>>,
 }
 
-/// Opens a server's event stream and waits for its first event; `manager` puts the token in where somebody has signed in. With
-/// it comes the place where the end of the stream is told, in words.
+/// Opens a server's event stream and waits for its first event. `manager` adds the token of a signed-in user. Returns also where
+/// the end of the stream is reported, as text.
 ///
 /// # Errors
-/// [`Error`]: it cannot be opened, or says no address that may be used.
+/// [`Error`]: the stream could not be opened, or names no URL that may be used.
 pub async fn open(
     config: &ServerConfig,
     client: reqwest::Client,
@@ -77,16 +70,16 @@ pub async fn open(
     let url = config.url.as_deref().unwrap_or_default();
     let unusable = |why: String| Error::UnexpectedServerResponse(why.into());
     let address = Url::parse(url).map_err(|error| unusable(error.to_string()))?;
-    let client = AuthClient::new(Plain(client), manager);
+    let client = AuthClient::new(LegacyClient(client), manager);
     let mut events = client.get_stream(url.into(), None, None, None, Headers::new()).await?;
     let endpoint = loop {
         let Some(event) = events.next().await else {
-            return Err(unusable("its event stream ended before it said where it takes messages".to_owned()));
+            return Err(unusable("its event stream ended before it named a URL for messages".to_owned()));
         };
-        if let Heard::Endpoint(said) = heard(event?) {
-            break endpoint(&address, &said).map_err(unusable)?;
+        if let Content::Endpoint(url) = content(event?) {
+            break endpoint(&address, &url).map_err(unusable)?;
         }
-        tracing::debug!(server = config.name, "it says something before it says where it takes messages");
+        tracing::debug!(server = config.name, "ignored an event before the URL for messages");
     };
     let over = CancellationToken::new();
     let (ended, end) = oneshot::channel();
@@ -95,8 +88,10 @@ pub async fn open(
         endpoint: endpoint.as_str().into(),
         server: config.name.clone(),
         events: Some(events),
+        ready: VecDeque::new(),
+        in_flight: InFlightRequests::default(),
         posts: HashMap::new(),
-        complained: false,
+        warned: false,
         _over: over.clone().drop_guard(),
         over,
         ended: Some(ended),
@@ -105,11 +100,12 @@ pub async fn open(
 }
 
 impl SseTransport {
-    /// Notes a request that is sent; gives what becomes ready when its acknowledgement does not matter any more.
+    /// Notes a request that is sent; returns what becomes ready when its acknowledgement no longer matters.
     fn note_sent(&mut self, message: &TxJsonRpcMessage<RoleClient>) -> Option<oneshot::Receiver<()>> {
         match message {
             JsonRpcMessage::Request(sent) => {
                 self.posts.retain(|_, post| !post.is_closed());
+                self.in_flight.begin_unattributed(sent.id.clone());
                 let (over, is_over) = oneshot::channel();
                 self.posts.insert(sent.id.clone(), over);
                 return Some(is_over);
@@ -119,6 +115,7 @@ impl SseTransport {
                     && let Some(id) = &cancelled.params.request_id
                 {
                     self.posts.remove(id);
+                    self.in_flight.end(id);
                 }
             }
             _ => {}
@@ -126,9 +123,49 @@ impl SseTransport {
         None
     }
 
+    /// Gives a response the id of its request; `None` if it belongs to none.
+    fn matched(&mut self, mut message: RxJsonRpcMessage<RoleClient>) -> Option<RxJsonRpcMessage<RoleClient>> {
+        let id = match &message {
+            JsonRpcMessage::Response(response) => Some(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            _ => return Some(message),
+        };
+        let Match::Request(id) = self.in_flight.find(id) else {
+            tracing::debug!(server = self.server, "dropped a response that belongs to no request");
+            return None;
+        };
+        self.in_flight.end(&id);
+        self.posts.remove(&id);
+        match &mut message {
+            JsonRpcMessage::Response(response) => response.id = id,
+            JsonRpcMessage::Error(error) => error.id = Some(id),
+            _ => {}
+        }
+        Some(message)
+    }
+
+    fn take(&mut self, event: sse_stream::Sse) {
+        match content(event) {
+            Content::Messages(messages) => {
+                for message in messages {
+                    let matched = self.matched(message);
+                    self.ready.extend(matched);
+                }
+            }
+            Content::Malformed(reason) if !std::mem::replace(&mut self.warned, true) => {
+                tracing::warn!(
+                    server = self.server,
+                    "ignored an event that is not a message, and will ignore more: {reason}"
+                );
+            }
+            Content::Endpoint(_) => tracing::debug!(server = self.server, "ignored another endpoint"),
+            Content::Malformed(_) | Content::Other => {}
+        }
+    }
+
     fn end(&mut self, why: String) {
         self.events = None;
-        // Told first: whoever hears that nothing can be sent any more may ask why.
+        // First the reason: a failed send may ask for it.
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(why);
         }
@@ -171,30 +208,14 @@ impl Transport<RoleClient> for SseTransport {
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
+            }
             match self.events.as_mut()?.next().await {
-                Some(Ok(event)) => match heard(event) {
-                    Heard::Message(message) => {
-                        match message.as_ref() {
-                            JsonRpcMessage::Response(answer) => drop(self.posts.remove(&answer.id)),
-                            JsonRpcMessage::Error(error) => {
-                                drop(error.id.as_ref().and_then(|id| self.posts.remove(id)));
-                            }
-                            _ => {}
-                        }
-                        return Some(*message);
-                    }
-                    Heard::Malformed(why) if !std::mem::replace(&mut self.complained, true) => {
-                        tracing::warn!(
-                            server = self.server,
-                            "an event that is no message is passed over, as any more are: {why}"
-                        );
-                    }
-                    Heard::Endpoint(_) => tracing::debug!(server = self.server, "another endpoint is passed over"),
-                    Heard::Malformed(_) | Heard::Other => {}
-                },
+                Some(Ok(event)) => self.take(event),
                 Some(Err(error)) => {
-                    let said = causes(&error).last().map(ToString::to_string).unwrap_or_default();
-                    self.end(format!("its event stream broke off ({})", first_line(&said)));
+                    let reason = causes(&error).last().map(ToString::to_string).unwrap_or_default();
+                    self.end(format!("its event stream broke ({})", first_line(&reason)));
                     return None;
                 }
                 None => {
@@ -211,11 +232,11 @@ impl Transport<RoleClient> for SseTransport {
     }
 }
 
-/// HTTP as such servers speak it: an answer to a message acknowledges it and says nothing.
+/// HTTP as such servers speak it: the response to a POST only acknowledges it.
 #[derive(Clone)]
-struct Plain(reqwest::Client);
+struct LegacyClient(reqwest::Client);
 
-impl StreamableHttpClient for Plain {
+impl StreamableHttpClient for LegacyClient {
     type Error = reqwest::Error;
 
     async fn post_message(
@@ -227,7 +248,7 @@ impl StreamableHttpClient for Plain {
         _headers: Headers,
     ) -> Result<StreamableHttpPostResponse, Error> {
         let request = self.0.post(uri.as_ref()).header(CONTENT_TYPE, "application/json");
-        let mut response = answered(request.body(serde_json::to_vec(&message)?), token).await?;
+        let mut response = successful(send(request.body(serde_json::to_vec(&message)?), token).await?)?;
         let mut read = 0;
         while let Ok(Some(piece)) = response.chunk().await {
             read += piece.len();
@@ -256,114 +277,32 @@ impl StreamableHttpClient for Plain {
         token: Option<String>,
         _headers: Headers,
     ) -> Result<Events, Error> {
-        let response = answered(self.0.get(uri.as_ref()).header(ACCEPT, "text/event-stream"), token).await?;
+        let request = self.0.get(uri.as_ref()).header(ACCEPT, "text/event-stream");
+        let response = successful(send(request, token).await?)?;
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream") {
-            return Err(Error::UnexpectedServerResponse("it answers with something else than an event stream".into()));
+            return Err(Error::UnexpectedServerResponse("its response is not an event stream".into()));
         }
-        Ok(events(response).boxed())
+        let events = events(response).filter_map(async |event| match event {
+            Ok(Ok(event)) => Some(Ok(sse(event))),
+            Ok(Err(long)) => {
+                let error = oversized(&long);
+                if error.is_none() {
+                    tracing::warn!("dropped an event that is too long and whose id is unknown");
+                }
+                error.map(Ok)
+            }
+            Err(error) => Some(Err(error)),
+        });
+        Ok(events.boxed())
     }
 }
 
-/// Sends a request; anything but success is an error, as the library has it for streamable HTTP.
-async fn answered(request: RequestBuilder, token: Option<String>) -> Result<Response, Error> {
-    let request = match token {
-        Some(token) => request.bearer_auth(token),
-        None => request,
-    };
-    // What is logged of an error must not have the address, which may hold a secret.
-    let response = request.send().await.map_err(reqwest::Error::without_url)?;
+fn successful(response: reqwest::Response) -> Result<reqwest::Response, Error> {
     let status = response.status();
-    let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|said| said.to_str().ok()).map(str::to_owned);
-    match (status, challenge) {
-        _ if status.is_success() => Ok(response),
-        (StatusCode::UNAUTHORIZED, Some(said)) => Err(Error::AuthRequired(AuthRequiredError::new(said))),
-        (StatusCode::FORBIDDEN, Some(said)) => Err(Error::InsufficientScope(InsufficientScopeError::new(said, None))),
-        // Without a word on how to sign in, which may be said at a well-known address.
-        (StatusCode::UNAUTHORIZED, None) => Err(Error::UnexpectedServerResponse("HTTP 401".into())),
-        _ => Err(HttpStatusError::new(status.as_u16(), None).into()),
+    if status.is_success() {
+        Ok(response)
+    } else {
+        Err(HttpStatusError::new(status.as_u16(), None).into())
     }
-}
-
-/// A stream that is read. Of an event that is too long little is kept, and whoever waits for it is told as soon as that is known.
-struct Reading {
-    response: Response,
-    /// What of it came and was not looked at.
-    unread: Bytes,
-    parser: Parser,
-    /// Whoever waits for the event that comes in was told that it is too long.
-    told: bool,
-    /// Bytes read since it last paused, and since we last rested.
-    unpaused: usize,
-    unrested: usize,
-    /// Events were given since then.
-    gave: bool,
-}
-
-impl Reading {
-    /// The next event; none when the stream has ended.
-    async fn next(&mut self) -> Option<Result<sse_stream::Sse, SseError>> {
-        loop {
-            match self.parser.next_event() {
-                Some(Ok(event)) => {
-                    self.gave = true;
-                    return Some(Ok(taken(event)));
-                }
-                Some(Err(long)) => {
-                    if !std::mem::take(&mut self.told) {
-                        match refusal(&long) {
-                            Some(refusal) => return Some(Ok(refusal)),
-                            None => tracing::warn!("an event is too long to be taken, and says not whose answer it is"),
-                        }
-                    }
-                    continue;
-                }
-                None => {}
-            }
-            if let Some(refusal) = self.parser.beyond_limit().filter(|_| !self.told).and_then(refusal) {
-                self.told = true;
-                return Some(Ok(refusal));
-            }
-            // Whatever it floods us with, others go on in between.
-            if self.unpaused > BURST && self.unrested >= SLICE {
-                let rest = if std::mem::take(&mut self.gave) { LONG_REST } else { REST };
-                self.unrested = 0;
-                tokio::time::sleep(rest).await;
-            }
-            if self.unread.is_empty() {
-                let asked = Instant::now();
-                match self.response.chunk().await {
-                    Ok(Some(piece)) => self.unread = piece,
-                    Ok(None) => return None,
-                    Err(error) => return Some(Err(SseError::Body(Box::new(error.without_url())))),
-                }
-                if asked.elapsed() > PAUSE {
-                    self.unpaused = 0;
-                }
-            }
-            let length = self.unread.len().min(SLICE);
-            self.parser.push(&self.unread.split_to(length));
-            self.unpaused = self.unpaused.saturating_add(length);
-            self.unrested += length;
-        }
-    }
-}
-
-/// The events of a stream as they come; its end, or an error, is the last of it.
-fn events(response: Response) -> impl Stream<Item = Result<sse_stream::Sse, SseError>> + Send {
-    let reading = Reading {
-        response,
-        unread: Bytes::new(),
-        parser: Parser::new(LONGEST_ANSWER),
-        told: false,
-        unpaused: 0,
-        unrested: 0,
-        gave: false,
-    };
-    stream::unfold(Some(reading), |reading| async {
-        let mut reading = reading?;
-        let event = reading.next().await?;
-        let goes_on = event.is_ok();
-        Some((event, goes_on.then_some(reading)))
-    })
 }

@@ -1,72 +1,99 @@
-//! What the events of a server over the older HTTP+SSE transport mean (MCP, revision 2024-11-05).
+//! Reads the events of a server over legacy HTTP+SSE (MCP 2024-11-05).
 
 use reqwest::Url;
 use rmcp::ErrorData;
+use rmcp::model::ServerResult;
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use sse_stream::Sse;
 
 use crate::os::sse::{Event, TooLong};
+use crate::upstream::session::in_flight::Answer;
 use crate::upstream::transport::limits::{LONGEST_ANSWER, too_long};
-use crate::upstream::transport::oversized_line::id_between;
+use crate::upstream::transport::message::{self, Body, Message};
 
-/// The longest part of a foreign address that is shown.
-const BRIEF: usize = 100;
+/// The longest part of a foreign URL that is shown.
+const LONGEST_ORIGIN: usize = 100;
 
-/// One event of such a server.
+/// The content of one event.
 #[derive(Debug)]
-pub enum Heard {
-    /// Where it takes messages.
+pub enum Content {
+    /// The URL for messages.
     Endpoint(String),
-    Message(Box<RxJsonRpcMessage<RoleClient>>),
-    /// What is no message, in words.
+    Messages(Vec<RxJsonRpcMessage<RoleClient>>),
+    /// Not a message; the reason.
     Malformed(String),
-    /// Of a kind that the transport does not know, such as a sign of life.
+    /// A kind that the transport does not define, such as a keep-alive.
     Other,
 }
 
-/// What an event says.
-pub fn heard(event: Sse) -> Heard {
+/// Reads an event.
+pub fn content(event: Sse) -> Content {
     let data = event.data.unwrap_or_default();
     match event.event.as_deref().unwrap_or("message") {
-        "endpoint" => Heard::Endpoint(data),
-        "message" => match serde_json::from_str(&data) {
-            Ok(message) => Heard::Message(Box::new(message)),
-            Err(error) => Heard::Malformed(error.to_string()),
+        "endpoint" => Content::Endpoint(data),
+        "message" => match messages(&data) {
+            Ok(messages) => Content::Messages(messages),
+            Err(reason) => Content::Malformed(reason),
         },
-        _ => Heard::Other,
+        _ => Content::Other,
     }
 }
 
-/// An event as the library has it.
-pub fn taken(event: Event) -> Sse {
+fn messages(data: &str) -> Result<Vec<RxJsonRpcMessage<RoleClient>>, String> {
+    let mut read = Vec::new();
+    for message in message::read_all(data.as_bytes()) {
+        read.push(match message {
+            Message::Request(text) | Message::Notification(text) => {
+                serde_json::from_str(&text).map_err(|error| error.to_string())?
+            }
+            Message::Response(response) => match (response.body, response.id) {
+                (Body::Result(result), Some(id)) => match serde_json::from_str::<ServerResult>(result.get()) {
+                    Ok(result) => RxJsonRpcMessage::<RoleClient>::response(result, id),
+                    Err(error) => failure(format!("could not read the server's response: {error}"), Some(id)),
+                },
+                (Body::Result(_), None) => failure("the server's response has no id".to_owned(), None),
+                (Body::Error(error), id) => RxJsonRpcMessage::<RoleClient>::error(Answer::error_of(&error), id),
+            },
+            Message::Unreadable(unreadable) if !unreadable.is_request => {
+                failure(format!("could not read the server's response: {}", unreadable.reason), unreadable.id)
+            }
+            Message::Unreadable(unreadable) => return Err(format!("{}: {}", unreadable.reason, unreadable.start)),
+            Message::Noise => return Err(message::start_of(data.as_bytes())),
+        });
+    }
+    Ok(read)
+}
+
+fn failure(text: String, id: Option<rmcp::model::RequestId>) -> RxJsonRpcMessage<RoleClient> {
+    RxJsonRpcMessage::<RoleClient>::error(ErrorData::internal_error(text, None), id)
+}
+
+/// An event in the library's type.
+pub fn sse(event: Event) -> Sse {
     Sse::default().event(event.name).data(event.data)
 }
 
-/// The error for whoever waits for what is too long to be taken; none, where its id is not found.
-pub fn refusal(long: &TooLong) -> Option<Sse> {
-    let id = serde_json::from_value(id_between(&long.start, &long.end)?).ok()?;
-    let error = ErrorData::internal_error(too_long(LONGEST_ANSWER), None);
-    let answer = RxJsonRpcMessage::<RoleClient>::error(error, Some(id));
-    Some(Sse::default().data(serde_json::to_string(&answer).ok()?))
+/// The error for the caller of a response that is too long; `None` if its id is not found.
+pub fn oversized(long: &TooLong) -> Option<Sse> {
+    let id = message::id_between(&long.start, &long.end)?;
+    Some(Sse::default().data(serde_json::to_string(&failure(too_long(LONGEST_ANSWER), Some(id))).ok()?))
 }
 
-/// The address that takes messages, as the server at `address` says it. The entry's headers go there, so it has to be a place
-/// of the same origin.
+/// The URL for messages, as the server at `address` names it. The entry's headers go there, so it must have the same origin.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub fn endpoint(address: &Url, said: &str) -> Result<Url, String> {
-    let said = said.trim();
-    if said.is_empty() {
-        return Err("it does not say where it takes messages".to_owned());
+/// The URL is missing, not valid, or of another origin.
+pub fn endpoint(address: &Url, named: &str) -> Result<Url, String> {
+    let named = named.trim();
+    if named.is_empty() {
+        return Err("it names no URL for messages".to_owned());
     }
-    let mut endpoint =
-        address.join(said).map_err(|error| format!("where it takes messages is no address ({error})"))?;
+    let mut endpoint = address.join(named).map_err(|error| format!("its URL for messages is not valid ({error})"))?;
     if endpoint.origin() != address.origin() {
-        let other: String = endpoint.origin().ascii_serialization().chars().take(BRIEF).collect();
-        return Err(format!("it wants messages sent to another place (`{other}`), which is refused"));
+        let other: String = endpoint.origin().ascii_serialization().chars().take(LONGEST_ORIGIN).collect();
+        return Err(format!("its URL for messages has another origin (`{other}`), which is refused"));
     }
-    // Who somebody is there is for the entry to say.
+    // The credentials are those of the entry, not of the server.
     let _ = endpoint.set_username(address.username());
     let _ = endpoint.set_password(address.password());
     Ok(endpoint)
@@ -78,31 +105,31 @@ mod tests {
 
     use super::*;
 
-    fn of(said: &str) -> Result<String, String> {
+    fn of(named: &str) -> Result<String, String> {
         let address = Url::parse("https://h.example/a/sse?key=1").unwrap();
-        endpoint(&address, said).map(String::from)
+        endpoint(&address, named).map(String::from)
     }
 
-    fn event(name: &str, data: &str) -> Heard {
-        heard(Sse::default().event(name).data(data))
+    fn event(name: &str, data: &str) -> Content {
+        content(Sse::default().event(name).data(data))
     }
 
     #[test]
     fn the_endpoint_is_relative_to_the_stream_or_whole() {
-        for (said, expected) in [
+        for (named, expected) in [
             ("/messages/?session_id=7", "https://h.example/messages/?session_id=7"),
             ("message?sessionId=7", "https://h.example/a/message?sessionId=7"),
             ("?sessionId=7", "https://h.example/a/sse?sessionId=7"),
             (" https://H.example:443/m ", "https://h.example/m"),
             ("https://ann:pw@h.example/m", "https://h.example/m"),
         ] {
-            assert_eq!(of(said).as_deref(), Ok(expected), "{said}");
+            assert_eq!(of(named).as_deref(), Ok(expected), "{named}");
         }
     }
 
     #[test]
     fn an_endpoint_of_another_origin_is_refused() {
-        for said in [
+        for named in [
             "http://h.example/m",
             "https://h.example:444/m",
             "https://evil.example/m",
@@ -113,40 +140,40 @@ mod tests {
             "javascript:alert(1)",
             "data:,x",
         ] {
-            assert!(of(said).is_err_and(|why| why.contains("another place")), "{said}");
+            assert!(of(named).is_err_and(|why| why.contains("another origin")), "{named}");
         }
-        assert!(of("https://[").is_err_and(|why| why.contains("no address")));
-        assert!(of(" ").is_err_and(|why| why.contains("does not say")));
+        assert!(of("https://[").is_err_and(|why| why.contains("is not valid")));
+        assert!(of(" ").is_err_and(|why| why.contains("names no URL")));
         let long = of(&format!("https://{}.example/", "x".repeat(60).as_str().to_owned() + &".y".repeat(100)));
         assert!(long.is_err_and(|why| why.len() < 200));
     }
 
     #[test]
-    fn messages_are_read_and_what_is_none_is_passed_over() {
+    fn messages_are_read_and_anything_else_is_malformed() {
         let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-        assert!(matches!(event("message", answer), Heard::Message(_)));
-        assert!(matches!(heard(Sse::default().data(answer)), Heard::Message(_)), "the kind may be left out");
+        assert!(matches!(event("message", answer), Content::Messages(_)));
+        assert!(matches!(content(Sse::default().data(answer)), Content::Messages(_)), "the kind is optional");
         for data in ["", "{", "[]", "{}"] {
-            assert!(matches!(event("message", data), Heard::Malformed(_)), "{data}");
+            assert!(matches!(event("message", data), Content::Malformed(_)), "{data}");
         }
-        assert!(matches!(event("ping", "{}"), Heard::Other));
-        assert!(matches!(event("endpoint", "/m"), Heard::Endpoint(said) if said == "/m"));
+        assert!(matches!(event("ping", "{}"), Content::Other));
+        assert!(matches!(event("endpoint", "/m"), Content::Endpoint(url) if url == "/m"));
     }
 
     #[test]
-    fn whoever_waits_for_a_long_answer_is_told() {
+    fn the_caller_of_an_oversized_response_receives_an_error() {
         let long = |start: &str, end: &str| {
-            refusal(&TooLong {
+            oversized(&TooLong {
                 start: start.into(),
                 end: end.into(),
             })
         };
-        for told in [
+        for error in [
             long(r#"{"jsonrpc":"2.0","id":7,"result":"x"#, "xx"),
             long(r#"{"result":"x"#, r#"","id":7}"#),
         ] {
-            let Heard::Message(message) = heard(told.unwrap()) else { panic!("no message") };
-            let JsonRpcMessage::Error(error) = *message else { panic!("no error") };
+            let Content::Messages(messages) = content(error.unwrap()) else { panic!("no message") };
+            let [JsonRpcMessage::Error(error)] = messages.as_slice() else { panic!("no error") };
             assert_eq!(error.id, Some(NumberOrString::Number(7)));
             assert!(error.error.message.contains("16 MiB"));
         }

@@ -1,11 +1,15 @@
 //! How bytes reach a server: stdio, streamable HTTP and legacy HTTP+SSE, each with its limits.
 
 pub mod error_text;
+pub mod event_stream;
 pub mod http;
+pub mod http_client;
 pub mod http_error;
 pub mod legacy_sse;
 pub mod legacy_sse_events;
 pub mod limits;
-pub mod oversized_line;
-pub mod oversized_response;
+pub mod message;
+pub mod repair;
 pub mod stdio;
+pub mod stdio_reader;
+pub mod throttle;

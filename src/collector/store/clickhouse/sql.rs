@@ -19,8 +19,8 @@ pub const TABLES: [&str; 4] = [
         version LowCardinality(String),
         clients Array(LowCardinality(String)),
         unknown Array(LowCardinality(String)),
-        carried UInt8
-    ) ENGINE = ReplacingMergeTree(carried) ORDER BY (id, hash, received)
+        generation UInt16
+    ) ENGINE = ReplacingMergeTree(generation) ORDER BY (id, hash, received)
     SETTINGS old_parts_lifetime = 30",
     "CREATE TABLE IF NOT EXISTS opt_outs(id FixedString(16), received SimpleAggregateFunction(min, Int64))
     ENGINE = AggregatingMergeTree ORDER BY id SETTINGS old_parts_lifetime = 30",
@@ -109,4 +109,4 @@ pub fn span() -> String {
 /// The columns of [`super::Arrival`], in its order.
 pub const ARRIVAL: &str = "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
     toString(version) AS version, arrayMap(client -> toString(client), clients) AS clients,
-    arrayMap(path -> toString(path), unknown) AS unknown, carried";
+    arrayMap(path -> toString(path), unknown) AS unknown, generation";

@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::super::codec::{Words, pack_bodies, pack_summary, unpack_bodies};
 use super::super::{Entry, Position, StoreError};
+use super::database::{SqliteStore, read_words};
 use super::machines::{Lookup, MachineCache};
-use super::{SqliteStore, read_words};
+
 use crate::collector::identity::{belonging, machine_of};
 use crate::collector::installation::summarise;
 use crate::collector::repeat::{Arrival, Kept, arrive};
@@ -170,6 +171,7 @@ impl<'a> Writing<'a> {
 
     fn opt_out(&mut self, id: Id, received: Moment) -> Result<(), StoreError> {
         self.load(id)?;
+        self.latest = self.latest.max(received);
         let no = self.row(id)?;
         let changed = self
             .connection

@@ -1,141 +1,16 @@
 //! Reports in one SQLite file: a row for each id with all its bodies packed, and a row for each installation with its summary.
 
 mod apply;
+mod database;
 mod machines;
 mod read;
-pub mod upkeep;
+mod upkeep;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+pub use database::{SCHEMA, SqliteStore, form};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
-
-use super::codec::Words;
 use super::{Entry, Ledger, Position, Store, StoreError, Stored};
 use crate::collector::installation::Installation;
 use crate::collector::report::{Day, Id};
-use machines::MachineCache;
-
-/// The form of the tables; `migrate` brings an older one to it.
-pub const SCHEMA: i64 = 1;
-
-const TABLES: &str = "
-CREATE TABLE ids(
-    no INTEGER PRIMARY KEY,
-    id BLOB NOT NULL UNIQUE,
-    bodies BLOB NOT NULL,
-    opted_out INTEGER
-);
-CREATE TABLE machines(no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
-CREATE TABLE links(machine INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(machine, id)) WITHOUT ROWID;
-CREATE TABLE installations(
-    key INTEGER PRIMARY KEY,
-    first_day INTEGER NOT NULL,
-    last_day INTEGER NOT NULL,
-    summary BLOB NOT NULL
-);
-CREATE TABLE words(no INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
-CREATE TABLE counted(day INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(day, name)) WITHOUT ROWID;
-CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-";
-
-/// The SQLite database.
-pub struct SqliteStore {
-    connection: Connection,
-    path: PathBuf,
-    words: Words,
-    machines: MachineCache,
-}
-
-impl SqliteStore {
-    /// Opens the database for reading and writing, and creates it if it is not there. `cache` is in MiB.
-    ///
-    /// # Errors
-    /// What SQLite says, or that the tables are of another version.
-    pub fn open(path: &Path, cache: u32) -> Result<SqliteStore, StoreError> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        // The mode must be set before the first table is there.
-        connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "cache_size", -1024 * i64::from(cache))?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
-        if schema(&connection)? == 0 {
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
-        }
-        SqliteStore::checked(connection, path)
-    }
-
-    /// Opens an existing database for reading.
-    ///
-    /// # Errors
-    /// What SQLite says, or that the tables are of another version.
-    pub fn open_for_reading(path: &Path) -> Result<SqliteStore, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.pragma_update(None, "cache_size", -8 * 1024)?;
-        SqliteStore::checked(connection, path)
-    }
-
-    fn checked(connection: Connection, path: &Path) -> Result<SqliteStore, StoreError> {
-        match schema(&connection)? {
-            SCHEMA => {}
-            other => {
-                return Err(StoreError::Other(format!(
-                    "the database has form {other}, and this program writes form {SCHEMA}: run `mcpproxy-collector migrate`"
-                )));
-            }
-        }
-        connection.set_prepared_statement_cache_capacity(32);
-        let mut store = SqliteStore {
-            connection,
-            path: path.to_path_buf(),
-            words: Words::default(),
-            machines: MachineCache::default(),
-        };
-        store.read_words()?;
-        Ok(store)
-    }
-
-    fn read_words(&mut self) -> Result<(), StoreError> {
-        read_words(&self.connection, &mut self.words)
-    }
-
-    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
-        Ok(statement.query_row([name], |row| row.get(0)).optional()?)
-    }
-}
-
-/// Reads the words that another connection may have added.
-fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached("SELECT no, word FROM words WHERE no >= ?1 ORDER BY no")?;
-    let mut rows = statement.query([words.len() as u64])?;
-    while let Some(row) = rows.next()? {
-        let (number, word): (u64, String) = (row.get(0)?, row.get(1)?);
-        if words.number(&word) != number {
-            return Err(StoreError::Other("the table of words is damaged: restore a backup".to_owned()));
-        }
-    }
-    words.all_stored();
-    Ok(())
-}
-
-/// The form of the tables of a file.
-///
-/// # Errors
-/// What SQLite says.
-pub fn form(path: &Path) -> Result<i64, StoreError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    schema(&connection)
-}
-
-fn schema(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
-}
 
 impl Store for SqliteStore {
     fn apply(&mut self, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError> {

@@ -4,8 +4,8 @@ use rusqlite::OptionalExtension;
 
 use super::super::codec::unpack_summary;
 use super::super::{Ledger, StoreError, Stored};
-use super::SqliteStore;
 use super::apply::unpack;
+use super::database::SqliteStore;
 use super::machines::Lookup;
 use crate::collector::identity::belonging;
 use crate::collector::installation::{Installation, summarise};
@@ -33,7 +33,7 @@ pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Re
 
 /// Every installation as it was at the end of a day.
 pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
-    recomputed(store, &mut |_, bodies| {
+    recomputed(store, |_, bodies| {
         let past = bodies.iter().filter(|body| body.day() <= until);
         if let Some(installation) = summarise(past) {
             each(&installation);
@@ -45,7 +45,7 @@ pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation
 /// Calls `each` with the key of every installation and its bodies, which are read from the ids, not from the summaries.
 pub fn recomputed(
     store: &SqliteStore,
-    each: &mut dyn FnMut(i64, &[Kept]) -> Result<(), StoreError>,
+    mut each: impl FnMut(i64, &[Kept]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let lookup = lookup(store);
     let mut statement = store.connection.prepare("SELECT no, bodies FROM ids ORDER BY no")?;

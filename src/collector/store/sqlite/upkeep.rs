@@ -6,12 +6,13 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::super::codec::unpack_summary;
-use super::super::{Store, StoreError};
+use super::super::{Entry, Store, StoreError};
 use super::apply::Writing;
-use super::{SqliteStore, read, read_words};
+use super::database::{SqliteStore, read_words};
+use super::read;
 use crate::collector::installation::summarise;
-use crate::collector::repeat::Kept;
 use crate::collector::report::{Day, Id, Moment};
+use crate::collector::retention::without_old;
 
 /// Deletes bodies of before a day; see [`Store::purge`].
 pub fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreError> {
@@ -58,30 +59,9 @@ fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, S
     }
     writing.flush()?;
     transaction.commit()?;
-    let entries: Vec<_> = gone.into_iter().map(|id| super::Entry::Forget { id, at: Moment::now() }).collect();
+    let entries: Vec<_> = gone.into_iter().map(|id| Entry::Forget { id, at: Moment::now() }).collect();
     store.apply(&entries, None)?;
     Ok(deleted)
-}
-
-/// The bodies without those of before a day, but with the first, which then says what all of those together said. `None` if no
-/// later body is there.
-pub fn without_old(bodies: Vec<Kept>, before: Day) -> Option<Vec<Kept>> {
-    let (old, mut rest): (Vec<Kept>, Vec<Kept>) = bodies.into_iter().partition(|body| body.day() < before);
-    if rest.is_empty() {
-        return None;
-    }
-    let mut old = old.into_iter();
-    if let Some(mut first) = old.next() {
-        for body in old {
-            first.facts.reached = first.facts.reached.and(body.facts.reached);
-            first.facts.clients.extend(body.facts.clients);
-            first.machine = first.machine.or(body.machine);
-        }
-        first.facts.clients.sort_unstable();
-        first.facts.clients.dedup();
-        rest.insert(0, first);
-    }
-    Some(rest)
 }
 
 /// The number of rows of each table, and whether SQLite finds the file sound.
@@ -145,7 +125,7 @@ impl SqliteStore {
         self.read_words()?;
         let (mut right, mut wrong) = (0, 0);
         let mut statement = self.connection.prepare("SELECT summary FROM installations WHERE key = ?1")?;
-        read::recomputed(self, &mut |key, bodies| {
+        read::recomputed(self, |key, bodies| {
             let blob: Option<Vec<u8>> =
                 rusqlite::OptionalExtension::optional(statement.query_row([key], |row| row.get(0)))?;
             let stored = blob.and_then(|blob| unpack_summary(&blob, &self.words).ok());
@@ -166,10 +146,5 @@ impl SqliteStore {
     pub fn close(self) -> Result<(), StoreError> {
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")?;
         self.connection.close().map_err(|(_, error)| StoreError::Sqlite(error))
-    }
-
-    /// The path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }

@@ -1,0 +1,50 @@
+//! How a command ends, and how it speaks.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What went wrong, and what helps.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: String,
+    pub help: String,
+}
+
+impl Failure {
+    /// A failure without help.
+    pub fn new(error: impl Into<String>) -> Failure {
+        Failure {
+            error: error.into(),
+            help: String::new(),
+        }
+    }
+
+    /// The same with what helps.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Failure {
+        self.help = help.into();
+        self
+    }
+}
+
+impl From<String> for Failure {
+    fn from(error: String) -> Failure {
+        Failure::new(error)
+    }
+}
+
+/// How a command ends.
+pub type Outcome = Result<ExitCode, Failure>;
+
+/// Writes a line to standard output.
+pub fn say(line: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(format!("could not write to standard output: {error}")))
+}
+
+/// Writes a line to standard error, which may be closed.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

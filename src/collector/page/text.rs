@@ -1,0 +1,52 @@
+//! Numbers and words as the page writes them.
+
+use serde_json::Value;
+
+/// A text of the figures.
+pub fn text(figures: &Value, pointer: &str) -> String {
+    escape(figures.pointer(pointer).and_then(Value::as_str).unwrap_or("–"))
+}
+
+/// A number as a person reads it; one that is not public is `hidden`.
+pub fn number(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Number(number)) => grouped(number.as_u64().unwrap_or(0)),
+        Some(Value::Null) => "hidden".to_owned(),
+        _ => "–".to_owned(),
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + 4);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share in per cent, or a dash where one of the two is hidden or there is nothing to divide by.
+pub fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
+    match (part.and_then(Value::as_u64), whole.and_then(Value::as_u64)) {
+        (Some(part), Some(whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        _ => "–".to_owned(),
+    }
+}
+
+/// A text as HTML writes it.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}

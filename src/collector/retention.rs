@@ -1,0 +1,25 @@
+//! What stays of old reports.
+
+use crate::collector::repeat::Kept;
+use crate::collector::report::Day;
+
+/// The bodies without those of before a day, but with the first, which then says what all of those together said. `None` if no
+/// later body is there.
+pub fn without_old(bodies: Vec<Kept>, before: Day) -> Option<Vec<Kept>> {
+    let (old, mut rest): (Vec<Kept>, Vec<Kept>) = bodies.into_iter().partition(|body| body.day() < before);
+    if rest.is_empty() {
+        return None;
+    }
+    let mut old = old.into_iter();
+    if let Some(mut first) = old.next() {
+        for body in old {
+            first.facts.reached = first.facts.reached.and(body.facts.reached);
+            first.facts.clients.extend(body.facts.clients);
+            first.machine = first.machine.or(body.machine);
+        }
+        first.facts.clients.sort_unstable();
+        first.facts.clients.dedup();
+        rest.insert(0, first);
+    }
+    Some(rest)
+}

@@ -1,0 +1,323 @@
+//! The review as a value: what a server entry will run and send, which parts of it deserve a second look, and a fingerprint
+//! to which an approval is bound.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::config::document::MASK;
+use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::upstream::health::ToolApproval;
+use crate::upstream::snapshot::Snapshot;
+use crate::upstream::transport::error_text::shown;
+
+/// Keys of an entry that do not decide what runs or what is sent.
+const BOOKKEEPING: [&str; 8] = [
+    "quarantined",
+    "enabled",
+    "enabled_tools",
+    "disabled_tools",
+    "created",
+    "updated",
+    "added_by",
+    "approved_at",
+];
+/// Keys that the review shows by themselves.
+const SHOWN: [&str; 7] = ["name", "command", "args", "working_dir", "url", "env", "headers"];
+/// Settings for all servers that decide how each runs.
+const GLOBAL: [&str; 2] = ["docker_isolation", "environment"];
+/// Variables that change which code a program runs, or where it downloads it from.
+const CODE_VARIABLES: [&str; 26] = [
+    "PATH",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "LD_AUDIT",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PYTHONHOME",
+    "PERL5OPT",
+    "PERL5LIB",
+    "RUBYOPT",
+    "RUBYLIB",
+    "BASH_ENV",
+    "ENV",
+    "JAVA_TOOL_OPTIONS",
+    "_JAVA_OPTIONS",
+    "CLASSPATH",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "GIT_SSH_COMMAND",
+    "COMSPEC",
+];
+
+/// What decides how a server runs: its entry, and the settings for all servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReviewedEntry {
+    entry: Map<String, Value>,
+    global: Map<String, Value>,
+}
+
+impl ReviewedEntry {
+    /// `document` is the whole configuration.
+    pub fn new(entry: &Map<String, Value>, document: impl Fn(&str) -> Option<Value>) -> ReviewedEntry {
+        let global = GLOBAL.iter().filter_map(|key| Some(((*key).to_owned(), document(key)?)));
+        ReviewedEntry {
+            entry: entry.clone(),
+            global: global.collect(),
+        }
+    }
+
+    /// SHA-256 of everything that decides what runs and what leaves the machine, in hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        let entry: Map<String, Value> = self.decisive().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let text = sorted(&json!([entry, self.global])).to_string();
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn decisive(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.entry.iter().filter(|(key, _)| !BOOKKEEPING.contains(&key.as_str()))
+    }
+
+    fn is_set(&self, key: &str) -> bool {
+        self.entry.get(key) == Some(&Value::Bool(true))
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.entry.get(key).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// The review of this entry, with the tools of the server if it runs.
+    pub fn review(&self, snapshot: Option<&Snapshot>) -> Review {
+        let args = self.entry.get("args").and_then(Value::as_array).into_iter().flatten();
+        let args: Vec<String> = args.map(|arg| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned)).collect();
+        let (env, headers) = (values(self.entry.get("env")), values(self.entry.get("headers")));
+        let other = self.decisive().filter(|(key, _)| !SHOWN.contains(&key.as_str()));
+        let tools = snapshot.map(|snapshot| snapshot.tool_approvals().into_iter().map(tool).collect());
+        Review {
+            name: self.text("name").unwrap_or_default(),
+            fingerprint: self.fingerprint(),
+            needs_approval: self.is_set("quarantined"),
+            enabled: self.entry.get("enabled") != Some(&Value::Bool(false)),
+            connected: snapshot.is_some_and(Snapshot::is_connected),
+            command: self.text("command"),
+            working_dir: self.text("working_dir"),
+            url: self.text("url").as_deref().map(shown),
+            warnings: warnings(&args, &env, &headers),
+            args,
+            env,
+            headers,
+            other: other.map(|(key, value)| (key.clone(), masked(key, value))).collect(),
+            added_by: self.text("added_by"),
+            created: self.text("created"),
+            tools: tools.unwrap_or_default(),
+            offers: Vec::new(),
+        }
+    }
+
+    /// The differences from `before`, with secrets masked.
+    pub fn changes_since(&self, before: &ReviewedEntry) -> Vec<ReviewChange> {
+        let all = |this: &ReviewedEntry| -> Map<String, Value> {
+            let entry = this.decisive().map(|(key, value)| (key.clone(), value.clone()));
+            entry.chain(this.global.clone()).collect()
+        };
+        let (before, after) = (all(before), all(self));
+        let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+        changed
+            .map(|key| ReviewChange {
+                field: key.clone(),
+                before: before.get(key).map(|value| masked(key, value)),
+                after: after.get(key).map(|value| masked(key, value)),
+            })
+            .collect()
+    }
+}
+
+fn tool(shown: ToolApproval<'_>) -> ReviewTool {
+    let changes = shown.before.map(|before| shown.fingerprint.differences(before)).unwrap_or_default();
+    ReviewTool {
+        name: shown.tool.name.to_string(),
+        fingerprint: shown.fingerprint.hash(&shown.tool.name),
+        approval: shown.approval.word().to_owned(),
+        disabled: shown.disabled,
+        definition: serde_json::to_value(shown.tool).unwrap_or_default(),
+        previous_description: shown.before.map(|before| before.description.clone()),
+        changes: changes.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+fn values(map: Option<&Value>) -> Vec<ReviewValue> {
+    let map = map.and_then(Value::as_object).into_iter().flatten();
+    map.map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let (value, references) = references_in_clear(&text);
+        ReviewValue {
+            name: name.clone(),
+            value,
+            references,
+        }
+    })
+    .collect()
+}
+
+/// A text with its references in clear and everything else masked, and the references.
+fn references_in_clear(text: &str) -> (String, Vec<String>) {
+    let (mut written, mut references, mut rest) = (String::new(), Vec::new(), text);
+    let literal = |text: &str, written: &mut String| {
+        if matches!(text.trim(), "" | "Bearer" | "Basic" | "token") {
+            written.push_str(text);
+        } else {
+            written.push_str(MASK);
+        }
+    };
+    while let Some(start) = rest.find("${") {
+        let Some(end) = rest.get(start..).and_then(|from| from.find('}')) else { break };
+        let (before, from) = rest.split_at(start);
+        let (reference, after) = from.split_at(end + 1);
+        literal(before, &mut written);
+        written.push_str(reference);
+        references.push(reference.to_owned());
+        rest = after;
+    }
+    literal(rest, &mut written);
+    (written, references)
+}
+
+/// A value of an entry's key as it may be shown.
+fn masked(key: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(_) if matches!(key, "env" | "headers") => {
+            values(Some(value)).into_iter().map(|value| (value.name, Value::String(value.value))).collect()
+        }
+        Value::String(url) if key == "url" => Value::String(shown(url)),
+        Value::String(text) if is_secret(key) => Value::String(references_in_clear(text).0),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), masked(key, value))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
+}
+
+fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue]) -> Vec<ReviewWarning> {
+    let mut found = Vec::new();
+    let mut warn = |rule: &str, field: String, quote: &str, reason: &str| {
+        found.push(ReviewWarning {
+            rule: rule.to_owned(),
+            field,
+            quote: quote.to_owned(),
+            reason: reason.to_owned(),
+            confirm: true,
+        });
+    };
+    for (kind, values) in [("env", env), ("headers", headers)] {
+        for value in values {
+            for reference in &value.references {
+                let reason = "the server receives this secret or variable of yours";
+                warn("reference_to_secret", format!("{kind}.{}", value.name), reference, reason);
+            }
+        }
+    }
+    for value in env {
+        let name = value.name.to_uppercase();
+        let is_code = CODE_VARIABLES.contains(&name.as_str())
+            || ["DYLD_", "NPM_CONFIG_"].iter().any(|prefix| name.starts_with(prefix));
+        if is_code {
+            let reason = "this variable changes which code the server runs";
+            warn("code_changing_variable", format!("env.{}", value.name), &value.name, reason);
+        }
+    }
+    for arg in args {
+        for reference in references_in_clear(arg).1 {
+            let reason =
+                "the value of a reference in `args` is visible to every user of this computer; use `env` instead";
+            warn("reference_in_arguments", "args".to_owned(), &reference, reason);
+        }
+    }
+    found
+}
+
+/// The same value with sorted keys.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            fields.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
+        }
+        Value::Array(values) => values.iter().map(sorted).collect(),
+        plain => plain.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(value: Value) -> ReviewedEntry {
+        ReviewedEntry::new(value.as_object().unwrap(), |_| None)
+    }
+
+    #[test]
+    fn the_fingerprint_covers_every_key_that_decides_what_runs() {
+        let before = json!({"name": "a", "command": "npx", "args": ["x"], "env": {"A": "1", "B": "2"}});
+        let same = json!({"env": {"B": "2", "A": "1"}, "args": ["x"], "command": "npx", "name": "a", "enabled": false,
+            "quarantined": true, "updated": "now"});
+        assert_eq!(entry(before.clone()).fingerprint(), entry(same).fingerprint());
+        for (key, value) in [
+            ("command", json!("bash")),
+            ("args", json!(["y"])),
+            ("args", json!(["x", "y"])),
+            ("env", json!({"A": "1", "B": "3"})),
+            ("env", json!({"A": "1", "B": "2", "LD_PRELOAD": "/x"})),
+            ("working_dir", json!("/tmp")),
+            ("url", json!("https://h.example")),
+            ("headers", json!({"A": "${env:B}"})),
+            ("isolation", json!({"enabled": false})),
+            ("trust_mode", json!("auto")),
+            ("a_key_of_tomorrow", json!(1)),
+        ] {
+            let mut changed = before.clone();
+            changed[key] = value;
+            let (before, after) = (entry(before.clone()), entry(changed));
+            assert_ne!(before.fingerprint(), after.fingerprint(), "{key}");
+            let changes: Vec<String> = after.changes_since(&before).into_iter().map(|change| change.field).collect();
+            assert_eq!(changes, [key]);
+        }
+        let isolated = ReviewedEntry::new(before.as_object().unwrap(), |key| {
+            (key == "docker_isolation").then(|| json!({"enabled": true}))
+        });
+        assert_ne!(isolated.fingerprint(), entry(before).fingerprint(), "the settings for all servers count, too");
+    }
+
+    #[test]
+    fn references_are_shown_and_values_are_not() {
+        let review = entry(json!({"name": "a", "url": "https://h.example",
+            "headers": {"Authorization": "Bearer ${env:AWS_SECRET_ACCESS_KEY}", "X-Key": "hunter2"},
+            "env": {"TOKEN": "sk-${keyring:K}-x", "NODE_OPTIONS": "--require /tmp/x"}, "args": ["--key", "${env:K}"]}))
+        .review(None);
+        let text = serde_json::to_string(&review).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains("sk-") && !text.contains("/tmp/x"), "{text}");
+        assert_eq!(review.headers[0].value, "Bearer ${env:AWS_SECRET_ACCESS_KEY}");
+        assert_eq!(review.env[0].value, "••••${keyring:K}••••");
+        let rules: Vec<(&str, &str)> =
+            review.warnings.iter().map(|warning| (warning.rule.as_str(), warning.field.as_str())).collect();
+        assert_eq!(
+            rules,
+            [
+                ("reference_to_secret", "env.TOKEN"),
+                ("reference_to_secret", "headers.Authorization"),
+                ("code_changing_variable", "env.NODE_OPTIONS"),
+                ("reference_in_arguments", "args"),
+            ]
+        );
+        assert_eq!(review.args, ["--key", "${env:K}"], "arguments are shown in full");
+    }
+}

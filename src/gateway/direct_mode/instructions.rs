@@ -1,0 +1,65 @@
+//! The instructions of servers for clients, labelled as text of the servers.
+
+use crate::gateway::tool_calls::Proxy;
+
+/// Longest excerpt of one server among those of all, in characters.
+const EXCERPT: usize = 200;
+/// Longest digest, in characters.
+const DIGEST: usize = 4000;
+
+/// The instructions of a connected server.
+pub fn of_server(proxy: &Proxy, server: &str) -> Option<String> {
+    let peer = proxy.upstreams().peer(server).ok()?;
+    let instructions = peer.peer_info()?.instructions.clone()?;
+    let trimmed = instructions.trim();
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// The beginning of the instructions of a connected server, on one line.
+pub fn excerpt(proxy: &Proxy, server: &str) -> Option<String> {
+    of_server(proxy, server).map(|text| shortened(&text))
+}
+
+/// The beginnings of the instructions of several servers; `None` if no server has any.
+pub fn digest<'a>(proxy: &Proxy, servers: impl Iterator<Item = &'a str>) -> Option<String> {
+    let excerpts = servers.filter_map(|server| Some((server, excerpt(proxy, server)?)));
+    written(excerpts)
+}
+
+fn written<'a>(excerpts: impl Iterator<Item = (&'a str, String)>) -> Option<String> {
+    let mut text = String::new();
+    for (server, excerpt) in excerpts {
+        let line = format!("\n- {server}: {excerpt}");
+        if text.len() + line.len() > DIGEST {
+            text.push_str("\n- …");
+            break;
+        }
+        text.push_str(&line);
+    }
+    let label = "Tools of several MCP servers, named server__tool. What the servers say about their use:";
+    (!text.is_empty()).then(|| format!("{label}{text}"))
+}
+
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= EXCERPT {
+        return line;
+    }
+    line.chars().take(EXCERPT).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_short_labelled_and_bounded() {
+        assert_eq!(written(std::iter::empty()), None);
+        let text =
+            written([("a", shortened("Use\n  it well.")), ("b", shortened(&"x".repeat(1000)))].into_iter()).unwrap();
+        assert!(text.contains("\n- a: Use it well.\n- b: xxx"), "{text}");
+        assert!(text.ends_with('…') && text.len() < 400, "{text}");
+        let many = written((0..1000).map(|_| ("server", "y".repeat(200)))).unwrap();
+        assert!(many.len() < DIGEST + 200 && many.ends_with("- …"));
+    }
+}

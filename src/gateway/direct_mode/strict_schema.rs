@@ -1,0 +1,203 @@
+//! Tool schemas as strict clients and model APIs accept them: one odd schema must not cost a client all tools.
+//!
+//! The official TypeScript client and the model APIs want an object at the top level, an object for each property, no
+//! `null`, and no `anyOf`, `oneOf` or `allOf` at the top level. The rest of a schema is kept.
+
+use std::sync::Arc;
+
+use rmcp::model::{JsonObject, Tool};
+use serde_json::{Map, Value, json};
+
+/// Keywords whose values are data: nothing in them is a schema.
+const DATA: [&str; 4] = ["default", "const", "enum", "examples"];
+/// Keywords that hold a schema for each key.
+const SCHEMAS_BY_KEY: [&str; 5] = [
+    "properties",
+    "patternProperties",
+    "$defs",
+    "definitions",
+    "dependentSchemas",
+];
+/// Keywords that hold an array of schemas.
+const SCHEMA_LISTS: [&str; 4] = ["anyOf", "oneOf", "allOf", "prefixItems"];
+/// Keywords that hold one schema; `true` and `false` are common there and accepted by all.
+const SCHEMAS: [&str; 9] = [
+    "items",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "propertyNames",
+    "additionalProperties",
+    "unevaluatedProperties",
+];
+/// Deepest schema that is repaired.
+const MAX_DEPTH: usize = 64;
+
+/// Repairs the schemas of a tool, where that is needed.
+pub fn repair(tool: &mut Tool) {
+    let repaired = strict(&tool.input_schema);
+    if repaired != *tool.input_schema {
+        tool.input_schema = Arc::new(repaired);
+    }
+    if let Some(output) = &tool.output_schema {
+        let is_object = output.get("type").is_none_or(|kind| kind == "object") || output.contains_key("$ref");
+        tool.output_schema = is_object.then(|| Arc::new(strict(output)));
+    }
+}
+
+/// The schema with an object at the top level.
+fn strict(schema: &JsonObject) -> JsonObject {
+    let mut schema = clean(schema, 0);
+    inline_reference(&mut schema);
+    merge_alternatives(&mut schema);
+    schema.insert("type".to_owned(), json!("object"));
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    if !properties.is_object() {
+        *properties = json!({});
+    }
+    if let Some(required) = schema.get("required") {
+        let names = required.as_array().into_iter().flatten().filter(|name| name.is_string()).cloned();
+        let names: Vec<Value> = names.collect();
+        if names.is_empty() {
+            schema.shift_remove("required");
+        } else {
+            schema.insert("required".to_owned(), Value::Array(names));
+        }
+    }
+    schema
+}
+
+/// A schema without `null` and without `true` or `false` where properties have schemas.
+fn clean(schema: &JsonObject, depth: usize) -> JsonObject {
+    if depth > MAX_DEPTH {
+        return JsonObject::new();
+    }
+    let mut cleaned = JsonObject::new();
+    for (key, value) in schema {
+        let value = match (key.as_str(), value) {
+            (key, value) if DATA.contains(&key) => value.clone(),
+            (_, Value::Null) => continue,
+            (key, Value::Object(map)) if SCHEMAS_BY_KEY.contains(&key) => {
+                map.iter().map(|(key, schema)| (key.clone(), as_object(schema, depth))).collect()
+            }
+            (key, Value::Array(list)) if SCHEMA_LISTS.contains(&key) || key == "items" => {
+                list.iter().map(|schema| as_object(schema, depth)).collect()
+            }
+            (key, Value::Object(schema)) if SCHEMAS.contains(&key) => Value::Object(clean(schema, depth + 1)),
+            (_, value) => value.clone(),
+        };
+        cleaned.insert(key.clone(), value);
+    }
+    cleaned
+}
+
+fn as_object(schema: &Value, depth: usize) -> Value {
+    match schema {
+        Value::Object(schema) => Value::Object(clean(schema, depth + 1)),
+        Value::Bool(false) => json!({"not": {}}),
+        _ => json!({}),
+    }
+}
+
+/// Puts a definition of the schema itself in the place of a `$ref` at the top level.
+fn inline_reference(schema: &mut JsonObject) {
+    let Some(Value::String(reference)) = schema.get("$ref") else { return };
+    let target = reference.strip_prefix('#').and_then(|path| Value::Object(schema.clone()).pointer(path).cloned());
+    if let Some(Value::Object(target)) = target {
+        schema.shift_remove("$ref");
+        for (key, value) in target {
+            if key != "$ref" {
+                schema.entry(key).or_insert(value);
+            }
+        }
+    }
+}
+
+/// Puts the properties of `allOf`, `anyOf` and `oneOf` at the top level into the schema itself. Only the names
+/// that `allOf` requires stay required; the server still checks the rest.
+fn merge_alternatives(schema: &mut JsonObject) {
+    for key in ["allOf", "anyOf", "oneOf"] {
+        let Some(Value::Array(parts)) = schema.shift_remove(key) else { continue };
+        let mut required: Vec<Value> = Vec::new();
+        for part in parts.iter().filter_map(Value::as_object) {
+            let mut part = part.clone();
+            if let Some(Value::String(reference)) = part.get("$ref") {
+                let target = reference.strip_prefix('#').map(|path| path.to_owned());
+                let target = target.and_then(|path| Value::Object(schema.clone()).pointer(&path).cloned());
+                part = target.and_then(|target| target.as_object().cloned()).unwrap_or_default();
+            }
+            if let (Some(Value::Object(more)), Some(properties)) = (
+                part.get("properties"),
+                schema.entry("properties").or_insert_with(|| Value::Object(Map::new())).as_object_mut(),
+            ) {
+                for (name, schema) in more {
+                    properties.entry(name.clone()).or_insert_with(|| schema.clone());
+                }
+            }
+            if key == "allOf" {
+                required.extend(part.get("required").and_then(Value::as_array).into_iter().flatten().cloned());
+            }
+        }
+        if let Some(all) = schema.entry("required").or_insert_with(|| json!([])).as_array_mut() {
+            for name in required {
+                if !all.contains(&name) {
+                    all.push(name);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repaired(schema: Value) -> Value {
+        Value::Object(strict(schema.as_object().unwrap()))
+    }
+
+    #[test]
+    fn a_good_schema_is_not_changed() {
+        let good = json!({"type": "object", "properties": {"a": {"type": ["string", "null"], "default": null,
+            "enum": ["x", null]}, "b": {"type": "object", "additionalProperties": false}}, "required": ["a"],
+            "additionalProperties": false});
+        assert_eq!(repaired(good.clone()), good);
+    }
+
+    #[test]
+    fn odd_schemas_become_ones_that_strict_clients_accept() {
+        let empty = json!({"type": "object", "properties": {}});
+        for odd in [
+            json!({}),
+            json!({"type": null}),
+            json!({"type": "string"}),
+            json!({"type": ["object", "null"]}),
+            json!({"type": "object", "properties": null, "required": null}),
+            json!({"type": "object", "properties": [], "required": "a"}),
+            json!({"type": "object", "required": [1, null]}),
+        ] {
+            let result = repaired(odd.clone());
+            assert_eq!((&result["type"], &result["properties"]), (&empty["type"], &empty["properties"]), "{odd}");
+            assert!(result.get("required").is_none(), "{odd}");
+        }
+        let odd = json!({"type": "object", "properties": {"a": true, "b": null, "c": false,
+            "d": {"anyOf": [true, {"type": "string", "description": null}]}, "e": {"properties": {"f": true}}}});
+        assert_eq!(
+            repaired(odd)["properties"],
+            json!({"a": {}, "b": {}, "c": {"not": {}}, "d": {"anyOf": [{}, {"type": "string"}]},
+                "e": {"properties": {"f": {}}}})
+        );
+    }
+
+    #[test]
+    fn references_and_alternatives_at_the_top_become_one_object() {
+        let by_reference = json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {}}}}});
+        assert_eq!(repaired(by_reference)["properties"], json!({"a": {}}));
+        let alternatives = json!({"anyOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}}]});
+        assert_eq!(repaired(alternatives), json!({"properties": {"a": {}, "b": {}}, "type": "object"}));
+        let all = json!({"allOf": [{"properties": {"a": {}}, "required": ["a"]}]});
+        assert_eq!(repaired(all)["required"], json!(["a"]));
+    }
+}

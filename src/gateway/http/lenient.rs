@@ -1,0 +1,64 @@
+//! Compatibility with clients that take HTTP literally.
+
+use axum::extract::Request;
+use axum::http::header::{ACCEPT, ALLOW};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// The media types of MCP, as the library wants to see them.
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// The methods of an MCP endpoint.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
+
+/// Reads `Accept` as HTTP means it, and answers as HTTP wants it.
+pub async fn lenient(mut request: Request, next: Next) -> Response {
+    if accepts_anything(request.headers()) {
+        request.headers_mut().insert(ACCEPT, BOTH);
+    }
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    match response.status() {
+        // Clients take 202 for a failure to end the session.
+        StatusCode::ACCEPTED if method == Method::DELETE => StatusCode::NO_CONTENT.into_response(),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            response.headers_mut().entry(ALLOW).or_insert(METHODS);
+            response
+        }
+        _ => response,
+    }
+}
+
+/// Whether a request accepts every media type: `*/*`, or no `Accept` at all.
+fn accepts_anything(headers: &HeaderMap) -> bool {
+    let mut given = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    if given.peek().is_none() {
+        return true;
+    }
+    let is_any = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        parts.next() == Some("*/*") && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    };
+    given.flat_map(|value| value.split(',')).any(is_any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_media_type_includes_both_of_mcp() {
+        for (accept, expected) in [
+            (Some("*/*"), true),
+            (Some("text/html, */*;q=0.8"), true),
+            (Some("application/json, */*"), true),
+            (Some("*/*;q=0"), false),
+            (Some("application/json"), false),
+            (Some("text/html"), false),
+            (None, true),
+        ] {
+            let headers = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept)));
+            assert_eq!(accepts_anything(&HeaderMap::from_iter(headers)), expected, "{accept:?}");
+        }
+    }
+}

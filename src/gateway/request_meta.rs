@@ -1,0 +1,39 @@
+//! The `_meta` of requests: what belongs to one connection stays there, everything else reaches the server.
+
+use rmcp::model::RequestMetaObject;
+
+/// Whether a key is about the connection between two programs: each connection has its own.
+pub fn is_of_connection(key: &str) -> bool {
+    key == "progressToken"
+        || key.strip_prefix("io.modelcontextprotocol/").is_some_and(|key| {
+            matches!(key, "protocolVersion" | "clientInfo" | "clientCapabilities" | "logLevel" | "subscriptionId")
+        })
+}
+
+/// The part of a client's `_meta` that goes on to the server.
+pub fn forwarded(meta: &RequestMetaObject) -> RequestMetaObject {
+    let mut forwarded = meta.clone();
+    forwarded.0.0.retain(|key, _| !is_of_connection(key));
+    forwarded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_context_and_vendor_keys_go_on() {
+        let meta = serde_json::json!({"progressToken": 1, "traceparent": "00-a-b-01", "vendor.example/key": {"a": 1},
+            "io.modelcontextprotocol/clientInfo": {}, "io.modelcontextprotocol/related-task": {"taskId": "1"}});
+        let meta = forwarded(&serde_json::from_value(meta).unwrap());
+        let keys: Vec<&str> = meta.0.0.keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "traceparent",
+                "vendor.example/key",
+                "io.modelcontextprotocol/related-task"
+            ]
+        );
+    }
+}

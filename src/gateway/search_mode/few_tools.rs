@@ -1,0 +1,108 @@
+//! Serves the servers' own tools on `/mcp` while they are few: a search would then cost a client more tokens than it saves.
+//!
+//! `docs/search-quality.md` derives the limit.
+
+use std::sync::Arc;
+
+use rmcp::model::{JsonObject, Tool};
+use serde_json::{Value, json};
+
+use crate::catalog::call_variant::Intent;
+use crate::catalog::tool_id;
+use crate::gateway::direct_mode::qualified_name::offered;
+use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::direct_mode::strict_schema;
+use crate::gateway::search_mode::schema::pruned;
+use crate::gateway::tool_calls::Proxy;
+use crate::upstream::snapshot::Phase;
+
+/// Bytes of a tool's definition per token, measured with o200k on 1,228 tools.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// The servers' tools by server.
+pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
+
+/// Returns the tools to serve directly; `None` while there are none, too many, or servers are still starting.
+pub fn lists(proxy: &Proxy, most_tokens: usize) -> Option<ToolLists> {
+    if most_tokens == 0 || proxy.upstreams().snapshots().iter().any(|server| server.phase == Phase::Connecting) {
+        return None;
+    }
+    let lists = Scope::of(proxy, None).ok()?.tool_lists();
+    is_few(&lists, most_tokens).then_some(lists)
+}
+
+/// Returns the definitions of the tools, under their names in direct mode.
+pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<Tool> {
+    let of = |(server, tools): &(String, Arc<Vec<Tool>>)| {
+        let served = |tool: &Tool| {
+            let mut served = tool.clone();
+            let description = tool.description.as_deref().unwrap_or_default();
+            served.input_schema = Arc::new(pruned(&tool.input_schema, description));
+            served.name = offered(server, &tool.name, &is_server).into();
+            strict_schema::repair(&mut served);
+            served
+        };
+        tools.iter().map(served).collect::<Vec<_>>()
+    };
+    lists.iter().flat_map(of).collect()
+}
+
+fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
+    let mut room = most_tokens * BYTES_PER_TOKEN;
+    let mut any = false;
+    for tool in lists.iter().flat_map(|(_, tools)| tools.iter()) {
+        any = true;
+        let length = serde_json::to_string(tool).map_or(0, |text| text.len());
+        match room.checked_sub(length) {
+            Some(left) => room = left,
+            None => return false,
+        }
+    }
+    any
+}
+
+/// Translates a call of `server__tool` into a call of the call tool that fits it. Works whatever the list shows now, since a
+/// client may have an older list.
+pub fn as_call(proxy: &Proxy, name: String, arguments: JsonObject) -> (String, JsonObject) {
+    let scope = Scope::of(proxy, None).unwrap_or_default();
+    let meant = scope.tool_of(&name).and_then(|(server, tool)| {
+        let found = proxy.upstreams().tool(server, tool).ok()?;
+        Some((tool_id::join(server, tool), Intent::recommended(found.annotations.as_ref())))
+    });
+    match meant {
+        Some((id, intent)) => {
+            let call = JsonObject::from_iter([
+                ("name".to_owned(), json!(id)),
+                ("args".to_owned(), Value::Object(arguments)),
+            ]);
+            (intent.tool().to_owned(), call)
+        }
+        None => (name, arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(descriptions: &[String]) -> ToolLists {
+        let tool = |text: &String| Tool::new("t", text.clone(), JsonObject::new());
+        vec![
+            ("empty".to_owned(), Arc::default()),
+            ("s".to_owned(), Arc::new(descriptions.iter().map(tool).collect())),
+        ]
+    }
+
+    #[test]
+    fn few_are_as_many_as_fit_into_the_tokens() {
+        assert!(!is_few(&lists(&[]), 1500), "without tools there is nothing to serve");
+        assert!(is_few(&lists(&["x".repeat(5000)]), 1500));
+        assert!(!is_few(&lists(&["x".repeat(3000), "x".repeat(3000)]), 1500));
+    }
+
+    #[test]
+    fn tools_are_served_under_the_names_of_direct_mode() {
+        let served = definitions(&lists(&["Says".to_owned()]), |name| name == "s");
+        assert_eq!(served.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["s__t"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Counts how many searches of AI clients led to a call. Only counts are kept: no queries and no names.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use crate::contract::api::SearchCounts;
+
+/// How long a search waits for a call, and how many wait at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 60);
+const MOST_WAITING: usize = 64;
+/// How many of the best tools count as the first.
+const FIRST: usize = 5;
+
+/// The searches since the start, and those that still wait for a call.
+#[derive(Debug, Default)]
+pub struct SearchOutcomes {
+    counts: SearchCounts,
+    waiting: VecDeque<Search>,
+}
+
+/// A search that has not led to a call yet.
+#[derive(Debug)]
+struct Search {
+    at: Instant,
+    /// Hashes of the tools it returned, best first.
+    tools: Vec<u64>,
+}
+
+impl SearchOutcomes {
+    /// Notes a search and the tools it returned, best first, each as server and name.
+    pub fn searched<'a>(&mut self, tools: impl Iterator<Item = (&'a str, &'a str)>, now: Instant) {
+        self.counts.searches += 1;
+        if self.waiting.len() >= MOST_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Search {
+            at: now,
+            tools: tools.map(hash).collect(),
+        });
+    }
+
+    /// Notes a call: it counts for the latest search that returned the tool.
+    pub fn called(&mut self, server: &str, tool: &str, now: Instant) {
+        self.waiting.retain(|search| now.duration_since(search.at) <= LONGEST_WAIT);
+        let called = hash((server, tool));
+        let latest = self.waiting.iter().enumerate().rev().find_map(|(at, search)| {
+            let place = search.tools.iter().position(|tool| *tool == called)?;
+            Some((at, place))
+        });
+        let Some((at, place)) = latest else { return };
+        self.waiting.remove(at);
+        self.counts.led_to_call += 1;
+        self.counts.called_best += u64::from(place == 0);
+        self.counts.called_first_five += u64::from(place < FIRST);
+    }
+
+    /// Returns the counts since the start.
+    pub fn counts(&self) -> SearchCounts {
+        self.counts.clone()
+    }
+}
+
+fn hash(tool: (&str, &str)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tool.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_counts_for_the_latest_search_that_returned_the_tool() {
+        let mut outcomes = SearchOutcomes::default();
+        let start = Instant::now();
+        outcomes.searched([("s", "a"), ("s", "b")].into_iter(), start);
+        outcomes.searched([("s", "c"), ("s", "b")].into_iter(), start);
+        outcomes.called("s", "b", start);
+        outcomes.called("s", "b", start);
+        outcomes.called("s", "b", start);
+        outcomes.called("t", "a", start);
+        let counts = outcomes.counts();
+        assert_eq!((counts.searches, counts.led_to_call), (2, 2));
+        assert_eq!((counts.called_best, counts.called_first_five), (0, 2));
+    }
+
+    #[test]
+    fn a_search_does_not_wait_for_ever() {
+        let mut outcomes = SearchOutcomes::default();
+        let start = Instant::now();
+        outcomes.searched([("s", "a")].into_iter(), start);
+        outcomes.called("s", "a", start + LONGEST_WAIT + Duration::from_secs(1));
+        for _ in 0..2 * MOST_WAITING {
+            outcomes.searched([("s", "a")].into_iter(), start);
+        }
+        assert_eq!(outcomes.waiting.len(), MOST_WAITING);
+        assert_eq!(outcomes.counts().led_to_call, 0);
+        outcomes.called("s", "a", start);
+        assert_eq!((outcomes.counts().called_best, outcomes.counts().searches), (1, 1 + 2 * MOST_WAITING as u64));
+    }
+}

@@ -1,0 +1,193 @@
+//! Why a server's program could not be started, and what to do. The checks read the file system and decide nothing else.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::config::ServerConfig;
+
+/// Replaces a leading `~` by the home directory, as a shell would.
+pub fn expand_home(text: &str, home: Option<&Path>) -> Option<String> {
+    let rest = text.strip_prefix('~')?;
+    if !rest.is_empty() && !rest.starts_with(['/', '\\']) {
+        return None;
+    }
+    Some(format!("{}{rest}", home?.to_str()?))
+}
+
+/// The entry with `~` expanded in its program, its arguments and its working directory. No shell does that for a server.
+pub fn with_home(mut config: ServerConfig, home: Option<&Path>) -> ServerConfig {
+    let expand = |text: &mut String| {
+        if let Some(expanded) = expand_home(text, home) {
+            *text = expanded;
+        }
+    };
+    config.command.iter_mut().for_each(expand);
+    config.args.iter_mut().for_each(expand);
+    if let Some(directory) = &mut config.working_dir
+        && let Some(expanded) = directory.to_str().and_then(|text| expand_home(text, home))
+    {
+        *directory = PathBuf::from(expanded);
+    }
+    config
+}
+
+/// Why a server cannot start, as far as its working directory and the path of its program show.
+pub fn precheck(config: &ServerConfig) -> Option<String> {
+    if let Some(directory) = &config.working_dir {
+        let shown = directory.display();
+        match std::fs::metadata(directory) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Some(format!("`working_dir` is not a directory: `{shown}`")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Some(format!(
+                    "`working_dir` does not exist: `{shown}`. Create it, or correct the server's entry"
+                ));
+            }
+            Err(error) => return Some(format!("could not use `working_dir` `{shown}`: {error}")),
+        }
+    }
+    let name = config.command.as_deref().unwrap_or_default();
+    if !name.contains(['/', std::path::MAIN_SEPARATOR]) {
+        return None;
+    }
+    let path = config.working_dir.as_deref().unwrap_or(Path::new("")).join(name);
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => Some(format!("`{name}` is a directory; `command` must be a program")),
+        Ok(metadata) if !may_run(&metadata) => {
+            Some(format!("`{name}` is not executable. Run: chmod +x {}", path.display()))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(unix)]
+fn may_run(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn may_run(_metadata: &std::fs::Metadata) -> bool {
+    true
+}
+
+/// The error for a program that is in no directory of `PATH`.
+pub fn not_found(name: &str) -> String {
+    format!("`{name}` not found. Install it, or use its full path in `command`")
+}
+
+/// Explains the system's refusal to start a program.
+pub fn explain(name: &str, program: &Path, error: &io::Error) -> String {
+    /// Not an executable file; on Windows: not a valid application for this system.
+    const WRONG_FORMAT: [i32; 2] = if cfg!(windows) { [193, 216] } else { [8, 86] };
+    let start = first_bytes(program);
+    let interpreter = interpreter(&start);
+    match error.kind() {
+        io::ErrorKind::NotFound if let Some(interpreter) = interpreter => {
+            format!("could not start `{name}`: its interpreter `{interpreter}` (first line of the file) does not exist")
+        }
+        io::ErrorKind::NotFound if start.starts_with(b"\x7fELF") => {
+            format!("could not start `{name}`: the loader it was built for is missing; it was built for another system")
+        }
+        io::ErrorKind::NotFound => not_found(name),
+        io::ErrorKind::PermissionDenied => {
+            format!("could not start `{name}`: no permission to execute it. Run: chmod +x {}", program.display())
+        }
+        _ if error.raw_os_error().is_some_and(|code| WRONG_FORMAT.contains(&code)) => {
+            if start.starts_with(b"\x7fELF") || start.starts_with(b"MZ") || is_mach(&start) {
+                format!("could not start `{name}`: it was built for another processor or system")
+            } else {
+                format!("could not start `{name}`: it is not a program; a script needs a first line like `#!/bin/sh`")
+            }
+        }
+        _ => format!("could not start `{name}`: {error}"),
+    }
+}
+
+fn is_mach(start: &[u8]) -> bool {
+    [&b"\xcf\xfa\xed\xfe"[..], b"\xca\xfe\xba\xbe"].iter().any(|magic| start.starts_with(magic))
+}
+
+fn first_bytes(program: &Path) -> Vec<u8> {
+    let mut start = Vec::new();
+    // A program that cannot be read says nothing about itself.
+    let _ = std::fs::File::open(program).and_then(|file| file.take(256).read_to_end(&mut start));
+    start
+}
+
+/// The interpreter that a script's first line names.
+fn interpreter(start: &[u8]) -> Option<String> {
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    // A carriage return belongs to the name: it is why the interpreter is not found.
+    let name = line.trim_start_matches(' ').split([' ', '\t']).next().filter(|name| !name.is_empty())?;
+    Some(name.escape_debug().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(command: &str, directory: Option<&Path>) -> ServerConfig {
+        ServerConfig {
+            command: Some(command.to_owned()),
+            working_dir: directory.map(Path::to_path_buf),
+            ..ServerConfig::default()
+        }
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_directory_only_at_the_start_of_a_path() {
+        let home = Some(Path::new("/home/u"));
+        let expanded = |text| expand_home(text, home);
+        assert_eq!(expanded("~").as_deref(), Some("/home/u"));
+        assert_eq!(expanded("~/bin/x").as_deref(), Some("/home/u/bin/x"));
+        assert_eq!((expanded("~other/x"), expanded("a~/x"), expand_home("~/x", None)), (None, None, None));
+        let entry = ServerConfig {
+            args: vec!["~/notes".into(), "--x".into()],
+            ..config("~/bin/server", Some(Path::new("~/work")))
+        };
+        let entry = with_home(entry, home);
+        assert_eq!(entry.command.as_deref(), Some("/home/u/bin/server"));
+        assert_eq!(
+            (entry.args, entry.working_dir),
+            (vec!["/home/u/notes".into(), "--x".into()], Some("/home/u/work".into()))
+        );
+    }
+
+    #[test]
+    fn a_missing_working_directory_is_not_a_missing_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let gone = directory.path().join("gone");
+        let error = precheck(&config("sh", Some(&gone))).unwrap();
+        assert!(error.contains("`working_dir` does not exist") && error.contains("gone"), "{error}");
+        std::fs::write(&gone, "").unwrap();
+        assert!(precheck(&config("sh", Some(&gone))).unwrap().contains("not a directory"));
+        assert_eq!(precheck(&config("sh", Some(directory.path()))), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn each_reason_not_to_start_has_its_own_words() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &[u8], mode: u32| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let explained = |path: &Path| {
+            let error = std::process::Command::new(path).spawn().unwrap_err();
+            explain("x", path, &error)
+        };
+        let plain = file("plain", b"#!/bin/sh\n", 0o644);
+        assert!(precheck(&config(plain.to_str().unwrap(), None)).unwrap().contains("chmod +x"));
+        assert!(explained(&plain).contains("chmod +x"));
+        assert!(explained(&file("script", b"#!/no/such/python3 -u\n", 0o755)).contains("`/no/such/python3`"));
+        assert!(explained(&file("dos", b"#!/bin/sh\r\n", 0o755)).contains("`/bin/sh\\r`"));
+        assert!(explained(&file("elf", b"\x7fELF\x02\x01\x01 not for here", 0o755)).contains("another processor"));
+        assert!(explained(&directory.path().join("none")).contains("not found"));
+        assert!(precheck(&config(directory.path().to_str().unwrap(), None)).unwrap().contains("is a directory"));
+    }
+}

@@ -1,0 +1,136 @@
+//! The last lines a server wrote to its standard error: they usually say why it does not work.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use crate::os::sync::lock;
+
+/// Lines that are kept.
+const LINES: usize = 5;
+/// Longest part of a line that is kept, in characters.
+const LONGEST: usize = 300;
+
+/// The last lines, shared by the task that reads them and the one that explains a failure.
+#[derive(Debug, Clone, Default)]
+pub struct StderrTail(Arc<Mutex<Tail>>);
+
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    /// A line whose end has not come.
+    open: Vec<u8>,
+}
+
+impl PartialEq for StderrTail {
+    /// Whether both belong to the same process.
+    fn eq(&self, other: &StderrTail) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl StderrTail {
+    /// Takes the next bytes.
+    pub fn push(&self, bytes: &[u8]) {
+        let mut tail = lock(&self.0);
+        // Only the last lines are ever shown.
+        let bytes = bytes.get(bytes.len().saturating_sub(8 << 10)..).unwrap_or_default();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = (LONGEST * 4).saturating_sub(tail.open.len());
+            let kept = piece.get(..piece.len().min(room)).unwrap_or_default();
+            tail.open.extend_from_slice(kept);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut tail.open);
+                tail.keep(&line);
+            }
+        }
+    }
+
+    /// The last lines, oldest first, safe to show in a terminal.
+    pub fn lines(&self) -> Vec<String> {
+        let tail = lock(&self.0);
+        let open = shown(&tail.open);
+        tail.lines.iter().cloned().chain((!open.is_empty()).then_some(open)).collect()
+    }
+
+    /// An error with the last lines behind it.
+    pub fn explain(&self, error: &str) -> String {
+        let lines = self.lines();
+        let Some((last, before)) = lines.split_last() else { return error.to_owned() };
+        let before: String = before.iter().map(|line| format!("\n  {line}")).collect();
+        if before.is_empty() {
+            format!("{error}: {last}")
+        } else {
+            format!("{error}: {last}\nIts last output:{before}\n  {last}")
+        }
+    }
+}
+
+impl Tail {
+    fn keep(&mut self, line: &[u8]) {
+        let line = shown(line);
+        if line.is_empty() {
+            return;
+        }
+        if self.lines.len() == LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
+
+/// A line without escape sequences, control characters and marks that change the direction of text.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut shown = String::new();
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        if c == '\u{1b}' && characters.next_if_eq(&'[').is_some() {
+            // A control sequence ends with a letter.
+            while characters.next_if(|c| !c.is_ascii_alphabetic()).is_some() {}
+            characters.next();
+        } else if c == '\t' {
+            shown.push(' ');
+        } else if !c.is_control() && !is_invisible(c) {
+            shown.push(c);
+        }
+    }
+    let shown = shown.trim_end();
+    match shown.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", shown.get(..end).unwrap_or_default()),
+        None => shown.to_owned(),
+    }
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_explains_an_error_and_a_few_more_follow() {
+        let tail = StderrTail::default();
+        assert_eq!(tail.explain("it exited"), "it exited");
+        tail.push(b"Traceback\n\n  File \"x.py\"\nKeyErr");
+        tail.push(b"or: 'API_TOKEN'\n");
+        let explained = tail.explain("it exited");
+        assert!(explained.starts_with("it exited: KeyError: 'API_TOKEN'\n"), "{explained}");
+        assert!(explained.contains("\n  Traceback\n    File"));
+        for number in 0..9 {
+            tail.push(format!("line {number}\n").as_bytes());
+        }
+        assert_eq!(tail.lines(), ["line 4", "line 5", "line 6", "line 7", "line 8"]);
+    }
+
+    #[test]
+    fn what_is_shown_cannot_control_a_terminal() {
+        let tail = StderrTail::default();
+        tail.push("\u{1b}[31mred\u{1b}[0m \u{202e}x\u{7}\t.\n".as_bytes());
+        tail.push(&b"y".repeat(100_000));
+        let lines = tail.lines();
+        assert_eq!(lines[0], "red x .");
+        assert_eq!(lines[1].chars().count(), LONGEST + 1);
+    }
+}

@@ -1,0 +1,658 @@
+//! Reads a server's standard output: finds the messages, gives responses of the fast path to their callers and everything else
+//! to the library.
+//!
+//! A server that writes something else than one clean message per line is tolerated as far as its meaning is clear. A response
+//! that cannot be read fails the one call it can belong to at once; otherwise a warning names the server and the reason.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+use futures_util::future::poll_immediate;
+use rmcp::ErrorData;
+use rmcp::model::{ErrorCode, RequestId, ServerResult};
+use rmcp::service::{RoleClient, RxJsonRpcMessage};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::os::block_in_place::block_in_place_if_large;
+use crate::os::sse::TooLong;
+use crate::os::sync::lock;
+use crate::upstream::session::in_flight::{Answer, Match, SharedInFlight};
+use crate::upstream::session::rate_limit::{Decision, RateLimit};
+use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
+use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable, line_of};
+use crate::upstream::transport::repair::Scanner;
+use crate::upstream::transport::throttle::{self, Throttle};
+
+/// Bytes read at once.
+const CHUNK: usize = 16 << 10;
+/// A server may send this much before it has listed its tools: until then it is of no use, and one that fails at it is restarted
+/// ever more rarely.
+const FIRST_BURST: usize = LONGEST_ANSWER;
+/// How long a message over several lines may pause; then it counts as cut off.
+const BETWEEN_LINES: Duration = Duration::from_millis(500);
+
+/// A server's standard output.
+pub struct Reader<R> {
+    server: String,
+    output: R,
+    in_flight: SharedInFlight,
+    /// Carries responses to the server's pings and to requests that cannot be read.
+    outbox: mpsc::Sender<Vec<u8>>,
+    chunk: Vec<u8>,
+    /// The part of the chunk that has not been looked at.
+    unread: Range<usize>,
+    /// The start of a line whose end has not come.
+    line: Vec<u8>,
+    /// The line is too long to be kept.
+    oversized: Option<Oversized>,
+    /// A message that goes on over several lines, and when it counts as cut off.
+    scanner: Scanner,
+    cut_off_at: Option<Instant>,
+    ready: VecDeque<RxJsonRpcMessage<RoleClient>>,
+    throttle: Throttle,
+    warnings: RateLimit,
+    ended: bool,
+}
+
+struct Oversized {
+    ends: TooLong,
+    /// Its caller has received an error.
+    answered: bool,
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// The next message for the library; `None` at the end of the output. Loses nothing if dropped before it is done.
+    pub async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
+        loop {
+            // One line at a time: the library takes what came before a response before its caller receives the response.
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
+            }
+            if !self.unread.is_empty() {
+                self.take_line();
+                continue;
+            }
+            if self.ended {
+                return None;
+            }
+            let burst = self.burst();
+            self.throttle.rest(burst).await;
+            self.read_chunk().await;
+        }
+    }
+
+    async fn read_chunk(&mut self) {
+        let read = match poll_immediate(self.output.read(&mut self.chunk)).await {
+            Some(read) => read,
+            None => {
+                self.throttle.note_pause();
+                let read = self.output.read(&mut self.chunk);
+                match self.cut_off_at {
+                    None => read.await,
+                    Some(at) => match tokio::time::timeout_at(at, read).await {
+                        Ok(read) => read,
+                        Err(_) => {
+                            self.give_up_multi_line();
+                            return;
+                        }
+                    },
+                }
+            }
+        };
+        match read {
+            Ok(length @ 1..) => {
+                self.unread = 0..length;
+                self.throttle.note_read(length);
+            }
+            _ => self.end(),
+        }
+    }
+}
+
+impl<R> Reader<R> {
+    /// Reads `output`; `outbox` feeds the server's standard input.
+    pub fn new(server: &str, output: R, in_flight: SharedInFlight, outbox: mpsc::Sender<Vec<u8>>) -> Reader<R> {
+        Reader {
+            server: server.to_owned(),
+            output,
+            in_flight,
+            outbox,
+            chunk: vec![0; CHUNK],
+            unread: 0..0,
+            line: Vec::new(),
+            oversized: None,
+            scanner: Scanner::default(),
+            cut_off_at: None,
+            ready: VecDeque::new(),
+            throttle: Throttle::default(),
+            warnings: RateLimit::for_warnings(),
+            ended: false,
+        }
+    }
+
+    fn burst(&self) -> usize {
+        let opening = self.throttle.unpaused() > throttle::BURST && lock(&self.in_flight).is_opening();
+        if opening { FIRST_BURST } else { throttle::BURST }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        let rest = std::mem::take(&mut self.line);
+        self.take_text(&rest);
+        if self.scanner.is_incomplete() {
+            self.give_up_multi_line();
+        }
+        lock(&self.in_flight).close();
+    }
+
+    /// Looks at the next line of the chunk, or at its start.
+    fn take_line(&mut self) {
+        let chunk = std::mem::take(&mut self.chunk);
+        let unread = chunk.get(self.unread.clone()).unwrap_or_default();
+        let end = memchr::memchr(b'\n', unread).map(|at| at + 1);
+        let piece = unread.get(..end.unwrap_or(unread.len())).unwrap_or_default();
+        self.unread.start += piece.len();
+        if self.oversized.is_some() {
+            self.take_oversized(piece, end.is_some());
+        } else if end.is_some() && self.line.is_empty() {
+            self.take_text(piece);
+        } else {
+            self.line.extend_from_slice(piece);
+            if end.is_some() {
+                let mut line = std::mem::take(&mut self.line);
+                self.take_text(&line);
+                // The memory of a large line is not kept.
+                line.clear();
+                line.shrink_to(CHUNK);
+                self.line = line;
+            } else if self.line.len() > LONGEST_ANSWER {
+                let line = std::mem::take(&mut self.line);
+                self.oversized = Some(Oversized {
+                    ends: TooLong::default(),
+                    answered: false,
+                });
+                self.take_oversized(&line, false);
+            }
+        }
+        self.chunk = chunk;
+    }
+
+    /// Keeps the ends of a line that is too long, and fails its caller as soon as that is known.
+    fn take_oversized(&mut self, piece: &[u8], is_end: bool) {
+        let Some(mut oversized) = self.oversized.take() else { return };
+        oversized.ends.take(piece);
+        if !oversized.answered {
+            let tail = if is_end { oversized.ends.end.as_slice() } else { &[] };
+            let id = message::id_between(&oversized.ends.start, tail);
+            if id.is_some() || is_end {
+                oversized.answered = true;
+                let unreadable = Unreadable {
+                    id,
+                    reason: too_long(LONGEST_ANSWER),
+                    start: message::start_of(&oversized.ends.start),
+                    is_request: memchr::memmem::find(&oversized.ends.start, b"\"method\"").is_some(),
+                };
+                self.fail(&unreadable, &too_long(LONGEST_ANSWER));
+            }
+        }
+        if !is_end {
+            self.oversized = Some(oversized);
+        }
+    }
+
+    /// Takes one line.
+    fn take_text(&mut self, line: &[u8]) {
+        let text = line.trim_ascii();
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        if self.scanner.is_incomplete() {
+            if !is_whole_message(text) {
+                self.scan(line);
+                return;
+            }
+            self.give_up_multi_line();
+        }
+        if text.is_empty() {
+            return;
+        }
+        match block_in_place_if_large(text.len(), || message::read_clean(text)) {
+            Some(message) => self.take_message(message, text),
+            None if matches!(text.first(), Some(b'{' | b'[')) => self.scan(line),
+            None => self.note_noise(text),
+        }
+    }
+
+    /// Takes a line that holds a damaged message, a part of one or several.
+    fn scan(&mut self, line: &[u8]) {
+        block_in_place_if_large(line.len(), || self.scanner.push(line));
+        while let Some(value) = self.scanner.next_text() {
+            for message in message::read_value(&value) {
+                self.take_message(message, value.as_bytes());
+            }
+        }
+        self.cut_off_at = self.scanner.is_incomplete().then(|| Instant::now() + BETWEEN_LINES);
+        if self.scanner.len() > LONGEST_ANSWER {
+            self.give_up_multi_line();
+        }
+    }
+
+    /// A message over several lines does not go on.
+    fn give_up_multi_line(&mut self) {
+        self.cut_off_at = None;
+        let rest = self.scanner.abandon();
+        self.take_message(message::unreadable(&rest, "it is cut off"), &rest);
+    }
+
+    fn take_message(&mut self, message: Message<'_>, text: &[u8]) {
+        match message {
+            Message::Response(response) => self.take_response(response, text),
+            Message::Request(text) => self.take_request(&text),
+            Message::Notification(text) => self.take_notification(&text),
+            Message::Unreadable(unreadable) => {
+                let reason = format!("could not read the server's response: {}", unreadable.reason);
+                self.fail(&unreadable, &reason);
+            }
+            Message::Noise => self.note_noise(text),
+        }
+    }
+
+    fn take_response(&mut self, response: Response<'_>, text: &[u8]) {
+        let found = lock(&self.in_flight).find(response.id.as_ref());
+        let id = match found {
+            Match::Request(id) => id,
+            Match::Late => {
+                tracing::debug!(server = self.server, "dropped the response to a request that has ended");
+                return;
+            }
+            Match::Unknown => {
+                self.warn("dropped a response that belongs to no request", text);
+                return;
+            }
+        };
+        if !lock(&self.in_flight).is_fast(&id) {
+            let message = block_in_place_if_large(text.len(), || for_library(response.body, id));
+            self.pass_on(message);
+            return;
+        }
+        let answer = match response.body {
+            Body::Result(result) => Answer::Result(result.into_owned()),
+            Body::Error(error) => Answer::Error(error.into_owned()),
+        };
+        self.answer_fast(&id, answer);
+    }
+
+    fn answer_fast(&self, id: &RequestId, answer: Answer) {
+        let waiting = lock(&self.in_flight).answered(id);
+        if let Some(waiting) = waiting {
+            // A caller that has left does not receive it.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    fn take_request(&mut self, text: &str) {
+        if let Some(id) = ping_id(text) {
+            // Not through the library: a flood of pings would pile up in its tasks.
+            self.reply(&json!({"jsonrpc": "2.0", "id": id, "result": {}}));
+            return;
+        }
+        match read_typed(text) {
+            Ok(message) => self.pass_on(message),
+            Err(error) => {
+                let id =
+                    serde_json::from_str::<Value>(text).ok().and_then(|mut value| Some(value.get_mut("id")?.take()));
+                let error =
+                    ErrorData::new(ErrorCode::INVALID_REQUEST, format!("could not read the request: {error}"), None);
+                self.reply(&json!({"jsonrpc": "2.0", "id": id, "error": error}));
+                self.warn("could not read a request", text.as_bytes());
+            }
+        }
+    }
+
+    /// A server that does not read its input loses replies.
+    fn reply(&self, reply: &Value) {
+        if let Some(line) = line_of(reply) {
+            let _ = self.outbox.try_send(line);
+        }
+    }
+
+    fn take_notification(&mut self, text: &str) {
+        if text.len() > LONGEST_NOTIFICATION {
+            self.warn(&format!("dropped a notification of {} bytes", text.len()), text.as_bytes());
+            return;
+        }
+        match read_typed(text) {
+            Ok(message) => self.pass_on(message),
+            Err(error) => self.warn(&format!("could not read a notification ({error})"), text.as_bytes()),
+        }
+    }
+
+    fn pass_on(&mut self, message: RxJsonRpcMessage<RoleClient>) {
+        self.throttle.note_message();
+        self.ready.push_back(message);
+    }
+
+    /// Fails the one call that a response can belong to, and warns.
+    fn fail(&mut self, unreadable: &Unreadable, reason: &str) {
+        self.warn(&unreadable.reason, unreadable.start.as_bytes());
+        if unreadable.is_request {
+            return;
+        }
+        let found = lock(&self.in_flight).find(unreadable.id.as_ref());
+        let Match::Request(id) = found else { return };
+        let error = ErrorData::internal_error(reason.to_owned(), None);
+        if !lock(&self.in_flight).is_fast(&id) {
+            self.pass_on(RxJsonRpcMessage::<RoleClient>::error(error, Some(id)));
+        } else if let Some(answer) = Answer::failure(&error) {
+            self.answer_fast(&id, answer);
+        }
+    }
+
+    fn note_noise(&mut self, text: &[u8]) {
+        if !text.is_empty() {
+            self.warn("wrote something else than an MCP message to standard output", text);
+        }
+    }
+
+    /// Warns about the server's output, unless it gives too much reason to.
+    fn warn(&mut self, what: &str, text: &[u8]) {
+        let start = message::start_of(text);
+        if self.warnings.take(Instant::now(), start.len()) == Decision::Pass {
+            tracing::warn!(server = self.server, "{what}: {start}");
+        }
+    }
+}
+
+impl<R> Drop for Reader<R> {
+    fn drop(&mut self) {
+        lock(&self.in_flight).close();
+    }
+}
+
+/// Whether a line is a message of its own, and not a part of one over several lines.
+fn is_whole_message(text: &[u8]) -> bool {
+    text.starts_with(b"{")
+        && memchr::memmem::find(text, b"\"jsonrpc\"").is_some()
+        && serde_json::from_slice::<&RawValue>(text).is_ok()
+}
+
+/// A response as the library has it.
+fn for_library(body: Body<'_>, id: RequestId) -> RxJsonRpcMessage<RoleClient> {
+    let error = match body {
+        Body::Error(error) => Answer::error_of(&error),
+        Body::Result(result) => match serde_json::from_str::<ServerResult>(result.get()) {
+            Ok(result) => return RxJsonRpcMessage::<RoleClient>::response(result, id),
+            Err(error) => ErrorData::internal_error(format!("could not read the server's response: {error}"), None),
+        },
+    };
+    RxJsonRpcMessage::<RoleClient>::error(error, Some(id))
+}
+
+/// Reads a request or notification; one without `jsonrpc` is taken, too.
+fn read_typed(text: &str) -> Result<RxJsonRpcMessage<RoleClient>, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| {
+        let mut value: Value = serde_json::from_str(text)?;
+        match value.as_object_mut() {
+            Some(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => {
+                fields.insert("jsonrpc".into(), "2.0".into())
+            }
+            _ => return Err(error),
+        };
+        serde_json::from_value(value)
+    })
+}
+
+/// The id of a ping.
+fn ping_id(text: &str) -> Option<&RawValue> {
+    #[derive(serde::Deserialize)]
+    struct Ping<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+        #[serde(borrow)]
+        method: std::borrow::Cow<'a, str>,
+    }
+    let ping: Ping<'_> = serde_json::from_str(text).ok()?;
+    (ping.method == "ping").then_some(ping.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::upstream::session::in_flight::FIRST_FAST_ID;
+
+    struct Server {
+        output: DuplexStream,
+        reader: Reader<DuplexStream>,
+        replies: mpsc::Receiver<Vec<u8>>,
+        in_flight: SharedInFlight,
+    }
+
+    fn server() -> Server {
+        let (output, input) = duplex(1 << 20);
+        let (outbox, replies) = mpsc::channel(8);
+        let in_flight = SharedInFlight::default();
+        Server {
+            output,
+            reader: Reader::new("s", input, in_flight.clone(), outbox),
+            replies,
+            in_flight,
+        }
+    }
+
+    impl Server {
+        fn fast(&self, number: u32) -> oneshot::Receiver<Answer> {
+            lock(&self.in_flight).begin_own((FIRST_FAST_ID + number).into_id()).unwrap()
+        }
+
+        fn library(&self, number: u32) {
+            lock(&self.in_flight).begin_unattributed(number.into_id());
+        }
+
+        /// Its output, to be written while it is read.
+        fn detach(&mut self) -> DuplexStream {
+            std::mem::replace(&mut self.output, duplex(1).0)
+        }
+
+        async fn write(&mut self, bytes: &[u8]) {
+            self.output.write_all(bytes).await.unwrap();
+        }
+
+        /// Reads until the fast-path caller has its response.
+        async fn until(&mut self, mut answer: oneshot::Receiver<Answer>) -> Value {
+            let answer = tokio::select! {
+                biased;
+                message = self.reader.next() => panic!("{message:?}"),
+                answer = &mut answer => answer.unwrap(),
+            };
+            match answer {
+                Answer::Result(result) => serde_json::from_str(result.get()).unwrap(),
+                Answer::Error(error) => json!({"error": serde_json::from_str::<Value>(error.get()).unwrap()}),
+            }
+        }
+
+        async fn next(&mut self) -> Value {
+            serde_json::to_value(self.reader.next().await.unwrap()).unwrap()
+        }
+    }
+
+    trait IntoId {
+        fn into_id(self) -> RequestId;
+    }
+
+    impl IntoId for u32 {
+        fn into_id(self) -> RequestId {
+            rmcp::model::NumberOrString::Number(self.into())
+        }
+    }
+
+    /// Outputs that hold the response `{"t": …}` to request `ID`, damaged or oddly written, and what the caller receives.
+    fn odd_responses() -> Vec<(Vec<u8>, Value)> {
+        let mut odd: Vec<(Vec<u8>, Value)> = [
+            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut \ud83d"}}"#, json!("cut \u{fffd}")),
+            ("{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"a\tb\"}}", json!("a\tb")),
+            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":NaN}}"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":-Infinity}}"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":1e400}}"#, json!(f64::MAX)),
+            (r#"{"jsonrpc":"2.0","id":"ID","result":{"t":1}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":ID.0,"result":{"t":1}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":null,"result":{"t":1}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","result":{"t":1}}"#, json!(1)),
+            (r#"{"id":ID,"result":{"t":1},"error":null}"#, json!(1)),
+            ("{\n  \"jsonrpc\": \"2.0\",\n  \"id\": ID,\n  \"result\": {\n    \"t\": 1\n  }\n}", json!(1)),
+            ("{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"a\nb\"}}", json!("a\nb")),
+            (r#"{"jsonrpc":"2.0","method":"notifications/x"}{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
+            (r#"[{"jsonrpc":"2.0","id":ID,"result":{"t":1}}]"#, json!(1)),
+            ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}", json!(1)),
+        ]
+        .into_iter()
+        .map(|(text, expected)| (text.as_bytes().to_vec(), expected))
+        .collect();
+        odd.push((b"{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"caf\xe9\"}}".to_vec(), json!("caf\u{fffd}")));
+        odd
+    }
+
+    /// Outputs that hold no response that could be read: the caller receives an error.
+    fn broken_responses() -> Vec<String> {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        vec![
+            r#"{"jsonrpc":"2.0","id":ID}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":ID,"result":null}"#.to_owned(),
+            format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":{deep}}}}}"#),
+            r#"{"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#.to_owned(),
+            r#"{"jsonrpc":"2.0","result":{'t': 1}}"#.to_owned(),
+            format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":"{}"}}}}"#, "x".repeat(LONGEST_ANSWER)),
+        ]
+    }
+
+    fn with_id(text: &[u8], id: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut rest = text;
+        while let Some(at) = memchr::memmem::find(rest, b"ID") {
+            bytes.extend_from_slice(&rest[..at]);
+            bytes.extend_from_slice(id.to_string().as_bytes());
+            rest = &rest[at + 2..];
+        }
+        bytes.extend_from_slice(rest);
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn is_notification(value: &Value) -> bool {
+        value["method"] == "notifications/x"
+    }
+
+    #[tokio::test]
+    async fn an_odd_response_reaches_its_caller_the_same_on_both_paths() {
+        for (text, expected) in odd_responses() {
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            let mut server = server();
+            let mut answer = server.fast(0);
+            server.write(&with_id(&text, FIRST_FAST_ID)).await;
+            let fast = loop {
+                tokio::select! {
+                    biased;
+                    message = server.reader.next() => assert!(is_notification(&serde_json::to_value(message).unwrap())),
+                    answer = &mut answer => break answer.unwrap(),
+                }
+            };
+            let Answer::Result(fast) = fast else { panic!("{shown}: {fast:?}") };
+            let fast: Value = serde_json::from_str(fast.get()).unwrap();
+            assert_eq!(fast["t"], expected, "{shown}");
+
+            let mut server = self::server();
+            server.library(3);
+            server.write(&with_id(&text, 3)).await;
+            let mut library = server.next().await;
+            if is_notification(&library) {
+                library = server.next().await;
+            }
+            assert_eq!((&library["id"], &library["result"]), (&json!(3), &fast), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_response_fails_its_caller_at_once_on_both_paths() {
+        for text in broken_responses() {
+            let shown: String = text.chars().take(100).collect();
+            let mut server = server();
+            let answer = server.fast(0);
+            let mut output = server.detach();
+            let bytes = with_id(text.as_bytes(), FIRST_FAST_ID);
+            let (fast, written) = tokio::join!(server.until(answer), output.write_all(&bytes));
+            written.unwrap();
+            assert_eq!(fast["error"]["code"], -32603, "{shown}: {fast}");
+
+            let mut server = self::server();
+            server.library(3);
+            let mut output = server.detach();
+            let bytes = with_id(text.as_bytes(), 3);
+            let (library, written) = tokio::join!(server.reader.next(), output.write_all(&bytes));
+            written.unwrap();
+            let library = serde_json::to_value(library.unwrap()).unwrap();
+            assert_eq!((&library["id"], &library["error"]), (&json!(3), &fast["error"]), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_message_does_not_take_the_next_one_with_it() {
+        let mut server = server();
+        let (first, second) = (server.fast(0), server.fast(1));
+        let cut = with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#, FIRST_FAST_ID);
+        let whole = with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":2}}"#, FIRST_FAST_ID + 1);
+        server.write(&[cut, whole].concat()).await;
+        assert!(server.until(first).await["error"]["message"].as_str().unwrap().contains("cut off"));
+        assert_eq!(server.until(second).await["t"], 2);
+    }
+
+    #[tokio::test]
+    async fn log_output_fails_no_call() {
+        let mut server = server();
+        let answer = server.fast(0);
+        server.write(b"Listening on stdio\n{\"level\":\"info\"}\n{ host: 'x' }\n[INFO] ready\n").await;
+        server.write(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID)).await;
+        assert_eq!(server.until(answer).await["t"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_response_that_may_belong_to_several_calls_goes_to_none() {
+        let mut server = server();
+        let (first, mut second) = (server.fast(0), server.fast(1));
+        server.write(b"{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":{\"t\":0}}\n").await;
+        server.write(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID)).await;
+        assert_eq!(server.until(first).await["t"], 1);
+        assert!(second.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn pings_are_answered_and_requests_that_cannot_be_read_are_refused() {
+        let mut server = server();
+        server.write(b"{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"ping\"}\n").await;
+        server.write(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":7}\n").await;
+        server.write(b"{\"id\":8,\"method\":\"roots/list\"}\n").await;
+        let passed_on = server.next().await;
+        assert_eq!((&passed_on["id"], &passed_on["method"]), (&json!(8), &json!("roots/list")));
+        let pong: Value = serde_json::from_slice(&server.replies.recv().await.unwrap()).unwrap();
+        assert_eq!(pong, json!({"jsonrpc": "2.0", "id": "a", "result": {}}));
+        let refusal: Value = serde_json::from_slice(&server.replies.recv().await.unwrap()).unwrap();
+        assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&json!(7), &json!(-32600)));
+    }
+
+    #[tokio::test]
+    async fn large_notifications_are_dropped_unread() {
+        let mut server = server();
+        let large = "x".repeat(LONGEST_NOTIFICATION);
+        let notification = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"level\":\"info\",\"data\":\"{large}\"}}}}\n"
+        );
+        server.write(notification.as_bytes()).await;
+        server.write(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n").await;
+        assert_eq!(server.next().await["method"], "notifications/tools/list_changed");
+    }
+}

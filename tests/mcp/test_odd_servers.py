@@ -1,0 +1,225 @@
+"""Servers that write something else than the protocol says: every call is answered at once, and every failure is explained.
+
+Run by `scripts/test mcp`.
+"""
+
+import http.server
+import json
+import sys
+import threading
+import time
+import unittest
+
+from test_stays_up import Client
+from world import World, main, wait_for
+
+# Answers `initialize` and lists one tool per oddity, with an empty cursor at the end, one malformed tool and one duplicate.
+ODD = r"""
+import json, sys
+
+ODD = {
+    "surrogate": br'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"cut \ud83d"}]}}',
+    "latin": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"caf\xe9"}]}}',
+    "tab": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"a\tb"}]}}',
+    "nan": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"nan"}],"structuredContent":{"mean":NaN}}}',
+    "huge": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"huge"}],"structuredContent":{"n":1e400}}}',
+    "two": b'{"jsonrpc":"2.0","method":"notifications/x"}{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"two"}]}}',
+    "lines": b'{\n "jsonrpc": "2.0",\n "id": ID,\n "result": {"content": [\n  {"type": "text", "text": "lines"}\n ]}\n}',
+    "text-id": b'{"jsonrpc":"2.0","id":"ID","result":{"content":[{"type":"text","text":"text-id"}]}}',
+    "null-id": b'{"jsonrpc":"2.0","id":null,"result":{"content":[{"type":"text","text":"null-id"}]}}',
+    "noise": b'Debugger attached.\n{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"noise"}]}}',
+    "deep": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[],"structuredContent":' + b'{"a":' * 200 + b'1' + b'}' * 200 + b'}}',
+    "cut": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"cut',
+    "empty": b'{"jsonrpc":"2.0","id":ID}',
+}
+
+def write(data):
+    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.flush()
+
+for line in sys.stdin:
+    message = json.loads(line)
+    id, method = message.get("id"), message.get("method")
+    if method == "initialize":
+        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "odd", "version": "1"}}
+    elif method == "tools/list":
+        tools = [{"name": name, "description": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}} for name in ODD]
+        result = {"tools": tools + [{"name": 7}, tools[0]], "nextCursor": ""}
+    elif method == "tools/call":
+        write(ODD[message["params"]["name"]].replace(b"ID", str(id).encode()))
+        continue
+    elif id is None:
+        continue
+    else:
+        result = {}
+    answer = {"jsonrpc": "2.0", "id": str(id) if "text-ids" in sys.argv else id, "result": result}
+    write(json.dumps(answer).encode())
+"""
+
+TEXTS = {
+    "surrogate": "cut \ufffd", "latin": "caf\ufffd", "tab": "a\tb", "nan": "nan", "huge": "huge", "two": "two", "lines": "lines",
+    "text-id": "text-id", "null-id": "null-id", "noise": "noise",
+}
+ERRORS = {"deep": "levels deep", "cut": "cut off", "empty": "neither a result nor an error"}
+
+
+def stdio(name, directory, text, *arguments, **more):
+    script = directory / f"{name}.py"
+    script.write_text(text)
+    return {"name": name, "command": sys.executable, "args": [str(script), *arguments], "enabled": True, **more}
+
+
+class OddHttp(http.server.BaseHTTPRequestHandler):
+    """A server over HTTP whose tools answer with odd statuses and ids."""
+
+    protocol_version = "HTTP/1.1"
+    sessions, refusals, calls = [], 0, 0
+
+    def do_GET(self):
+        self.reply(405, b"")
+
+    def do_DELETE(self):
+        self.reply(200, b"")
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        id, method = message.get("id"), message.get("method")
+        if method == "initialize":
+            self.sessions.append(f"session-{len(self.sessions)}")
+            result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "odd", "version": "1"}}
+            self.reply(200, self.message(id, result=result), {"Mcp-Session-Id": self.sessions[-1]})
+        elif id is None:
+            self.reply(202, b"")
+        elif self.headers["Mcp-Session-Id"] != self.sessions[-1]:
+            error = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+            self.reply(400, self.message(None, error=error))
+        elif method == "tools/list":
+            names = ("plain", "null-error", "other-id", "sign-in", "lose-session")
+            tools = [{"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}} for name in names]
+            self.reply(200, self.message(id, result={"tools": [*tools, {"name": 7}], "nextCursor": ""}))
+        elif method == "tools/call":
+            type(self).calls += 1
+            getattr(self, message["params"]["name"].replace("-", "_"))(id)
+        else:
+            self.reply(200, self.message(id, result={}))
+
+    def text(self, id, text):
+        self.reply(200, self.message(id, result={"content": [{"type": "text", "text": text}]}))
+
+    def plain(self, id):
+        self.text(id, f"plain in {self.headers['Mcp-Session-Id']}")
+
+    def null_error(self, id):
+        self.reply(400, self.message(None, error={"code": -32602, "message": "the arguments are wrong"}))
+
+    def other_id(self, id):
+        self.text("another", "other id")
+
+    def sign_in(self, id):
+        self.reply(401, b"", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    def lose_session(self, id):
+        self.sessions.append("lost")
+        self.text(id, "lost")
+
+    def message(self, id, **more):
+        return json.dumps({"jsonrpc": "2.0", "id": id, **more}).encode()
+
+    def reply(self, status, body, headers=None):
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class OddServers(unittest.TestCase):
+    def timed(self, client, tool):
+        began = time.monotonic()
+        text = client.call(tool)
+        self.assertLess(time.monotonic() - began, 2, f"{tool} hung: {text}")
+        return text
+
+    def test_stdio(self):
+        """odd output of a stdio server reaches its caller, repaired or as an error, on the first call of a session as on later ones"""
+        with World(config={}) as world:
+            world.write_config({"mcpServers": [stdio("odd", world.directory, ODD), stdio("texts", world.directory, ODD, "text-ids")]})
+            world.start_core()
+            world.wait_connected("odd")
+            world.wait_connected("texts")
+            self.assertEqual(world.server("odd")["tool_count"], len(TEXTS) + len(ERRORS), "one tool is malformed and one is there twice")
+            for tool, expected in {**TEXTS, **ERRORS}.items():
+                client = Client(world.port)
+                for call in ("first", "later"):
+                    text = self.timed(client, f"odd:{tool}")
+                    with self.subTest(tool=tool, call=call):
+                        if tool in TEXTS:
+                            self.assertEqual(text, expected)
+                        else:
+                            self.assertIn(expected, text)
+            self.assertEqual(self.timed(Client(world.port), "texts:noise"), "noise")
+
+    def test_http(self):
+        """a response over HTTP ends its call whatever its id or status; a lost session is opened again; a 401 asks for a sign-in"""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OddHttp)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with World(config={"mcpServers": [{"name": "odd", "url": f"http://127.0.0.1:{server.server_port}/mcp", "enabled": True}]}) as world:
+                world.start_core()
+                world.wait_connected("odd")
+                self.assertEqual(world.server("odd")["tool_count"], 5, "the malformed tool hides no other")
+                client = Client(world.port)
+                self.assertIn("the arguments are wrong", self.timed(client, "odd:null-error"))
+                self.assertEqual(self.timed(client, "odd:other-id"), "other id")
+                self.assertEqual(self.timed(client, "odd:lose-session"), "lost")
+                before = OddHttp.calls
+                self.assertRegex(self.timed(client, "odd:plain"), "plain in session-")
+                self.assertEqual(OddHttp.calls - before, 1, "the call ran once")
+                self.assertIn("requires sign-in", self.timed(client, "odd:sign-in"))
+                wait_for("the sign-in is needed", lambda: world.server("odd")["health"]["action"] == "login")
+        finally:
+            server.shutdown()
+            server.server_close()
+
+    def failed(self, world, name, *texts):
+        def found():
+            error = (world.server(name) or {}).get("last_error") or ""
+            return all(text in error for text in texts)
+
+        wait_for(f"{name}: {texts}, not {(world.server(name) or {}).get('last_error')}", found, 30)
+
+    def test_failures_are_explained(self):
+        """a server that does not start is explained as what it is, and stays explained while it is tried again"""
+        with World(config={}) as world:
+            home = world.directory
+            crash = "import os, sys; os.environ['API_TOKEN']"
+            plain = home / "plain.sh"
+            plain.write_text("#!/bin/sh\n")
+            script = home / "script.sh"
+            script.write_text("#!/no/such/interpreter\n")
+            script.chmod(0o755)
+            servers = [
+                stdio("crash", home, crash),
+                {"name": "silent", "command": "cat", "enabled": True, "init_timeout": "2s"},
+                {"name": "directory", "command": "cat", "working_dir": str(home / "gone"), "enabled": True},
+                {"name": "plain", "command": str(plain), "enabled": True},
+                {"name": "script", "command": str(script), "enabled": True},
+                {"name": "missing", "command": "no-such-program", "enabled": True},
+            ]
+            world.write_config({"mcpServers": servers})
+            world.start_core()
+            self.failed(world, "crash", "the server exited during startup (exit status: 1): KeyError: 'API_TOKEN'", "attempts failed")
+            self.failed(world, "silent", "no reply to `initialize` within 2 s (is this an MCP server?)")
+            self.failed(world, "directory", "`working_dir` does not exist", "gone")
+            self.failed(world, "plain", "is not executable. Run: chmod +x")
+            self.failed(world, "script", "its interpreter `/no/such/interpreter`")
+            self.failed(world, "missing", "`no-such-program` not found")
+            findings = {error["server_name"] for error in world.get("/api/v1/diagnostics").data["upstream_errors"]}
+            self.assertEqual(findings, {server["name"] for server in servers})
+
+
+if __name__ == "__main__":
+    main()
