@@ -48,7 +48,7 @@ const REST: Duration = Duration::from_millis(50);
 /// How long a server may take to exit by itself, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Starts a stdio server that was prepared; its standard error goes to `log`.
+/// Starts a stdio server; its standard error goes to `log`.
 ///
 /// # Errors
 /// Why the program could not be started, and what to do.
@@ -61,15 +61,13 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> 
     if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
     }
+    let container = launch.container;
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
-    #[cfg(unix)]
-    restore_limits(&mut command);
     #[cfg(target_os = "linux")]
     if let Some(rules) = launch.landlock {
         shut_off(&mut command, rules);
     }
-    let container = launch.container;
     let mut command = CommandWrap::from(command);
     command.wrap(KillOnDrop);
     #[cfg(unix)]

@@ -78,7 +78,7 @@ class ProbedWorld(World):
 
 
 class Variables(unittest.TestCase):
-    def test_a_server_receives_no_secret_of_the_session_but_what_it_names(self):
+    def test_variables(self):
         with ProbedWorld(env={"OWN": "own"}, inherit_env=["WANTED"]) as world:
             world.start_core()
             world.wait_connected("probe")
@@ -116,7 +116,7 @@ class Limits(unittest.TestCase):
 
 
 class Sandbox(unittest.TestCase):
-    def test_a_sandboxed_server_cannot_read_keys_or_our_data(self):
+    def test_sandbox(self):
         with ProbedWorld(isolation="sandbox") as world:
             world.start_core()
             world.wait_connected("probe")
@@ -141,13 +141,13 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(world.probe("read", world.directory / ".ssh/id_rsa"), "PermissionError")
             self.assertEqual(world.probe("read", world.config_file), "PermissionError")
 
-    def test_what_cannot_be_enforced_is_said_and_does_not_start(self):
+    def test_unenforceable(self):
         with ProbedWorld(isolation={"mode": "sandbox", "network": "loopback"}) as world:
             world.start_core()
             failed = lambda: (world.server("probe") or {}).get("last_error")
             self.assertIn("could not limit the network", wait_for("the server failed", failed))
 
-    def test_a_path_with_docker_in_it_is_isolated_like_any_other(self):
+    def test_docker_in_a_path(self):
         with ProbedWorld(isolation="sandbox") as world:
             place = world.directory / "docker"
             place.mkdir()
@@ -215,7 +215,7 @@ class Containers(unittest.TestCase):
         listed = self.podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
         return [name for name in listed if name.startswith("mcpproxy-probe-")]
 
-    def test_a_server_in_a_container_sees_what_its_arguments_name_and_leaves_nothing_behind(self):
+    def test_container(self):
         with self.world() as world:
             core = world.start_core()
             world.wait_connected("probe")

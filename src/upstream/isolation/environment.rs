@@ -197,7 +197,6 @@ const CHANGES_CODE: &[&str] = &[
     "BROWSER",
     "DOCKER_HOST",
     "CONTAINER_HOST",
-    "MCPPROXY_*",
 ];
 
 /// Whether setting this variable changes which code runs.
@@ -350,7 +349,7 @@ mod tests {
     fn the_key_of_this_proxy_is_never_passed_on() {
         let entry = r#"{"name": "s", "inherit_env": ["MCPPROXY_API_KEY", "MCPPROXY_LAUNCHED_BY", "NOPE"]}"#;
         let all = received(entry, r#"{"allowed_system_vars": ["*"]}"#);
-        assert!(all.iter().all(|one| !one.starts_with("MCPPROXY_")), "{all:?}");
+        assert!(all.iter().all(|one| !one.starts_with("MCPPROXY")), "{all:?}");
         assert!(all.iter().any(|one| one.starts_with("AWS_")), "{all:?}");
         let config: ServerConfig = serde_json::from_str(entry).unwrap();
         let variables = for_server(&config, SESSION.iter().copied(), false);
