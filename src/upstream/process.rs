@@ -64,6 +64,8 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> 
     let container = launch.container;
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
+    #[cfg(unix)]
+    restore_limits(&mut command);
     #[cfg(target_os = "linux")]
     if let Some(rules) = launch.landlock {
         shut_off(&mut command, rules);
