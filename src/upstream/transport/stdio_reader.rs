@@ -163,20 +163,20 @@ impl<R> Reader<R> {
             self.take_text(piece);
         } else {
             self.line.extend_from_slice(piece);
-            if end.is_some() {
+            if self.line.len() > LONGEST_ANSWER {
+                let line = std::mem::take(&mut self.line);
+                self.oversized = Some(Oversized {
+                    ends: TooLong::default(),
+                    answered: false,
+                });
+                self.take_oversized(&line, end.is_some());
+            } else if end.is_some() {
                 let mut line = std::mem::take(&mut self.line);
                 self.take_text(&line);
                 // The memory of a large line is not kept.
                 line.clear();
                 line.shrink_to(CHUNK);
                 self.line = line;
-            } else if self.line.len() > LONGEST_ANSWER {
-                let line = std::mem::take(&mut self.line);
-                self.oversized = Some(Oversized {
-                    ends: TooLong::default(),
-                    answered: false,
-                });
-                self.take_oversized(&line, false);
             }
         }
         self.chunk = chunk;
