@@ -121,8 +121,9 @@ fn parse(text: &str) -> Result<Value, ParseError> {
     let trimmed = text.trim();
     let as_json = json::value(trimmed);
     match (&as_json, trimmed.chars().next()) {
-        (Ok(_), Some('{' | '[')) => return as_json,
-        (_, Some('{')) => return as_json,
+        // Also behind a comment.
+        (Ok(value), _) if value.is_object() || value.is_array() => return as_json,
+        (_, Some('{' | '/')) => return as_json,
         // `"name": {…}`, as copied from the middle of a file.
         (_, Some('"')) => return json::value(&format!("{{{trimmed}}}")),
         (_, None) => return Err(ParseError::of("is empty")),

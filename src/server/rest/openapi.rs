@@ -298,7 +298,7 @@ mod tests {
             let mut quoted = route.split('"');
             let path = quoted.nth(1).unwrap();
             let handlers = quoted.next().unwrap().split("\n").next().unwrap();
-            for method in ["get", "post", "patch", "delete"] {
+            for method in ["get", "post", "put", "patch", "delete"] {
                 if handlers.contains(&format!("{method}(")) {
                     found.push((method.to_owned(), path.to_owned()));
                 }
