@@ -129,7 +129,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates, paths or modules that only some files may use: the rest of a path, and the starts of the files' names.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("rmcp", &["upstream/", "catalog/", "gateway/", "control/review", "control/scan_tools.rs", "fuzzing.rs"]),
+    (
+        "rmcp",
+        &[
+            "upstream/",
+            "catalog/",
+            "gateway/",
+            "control/review",
+            "control/scan_tools.rs",
+            "fuzzing.rs",
+        ],
+    ),
     (
         "axum",
         &[

@@ -7,8 +7,8 @@ use crate::cli::args::Arguments;
 /// The topics and their commands, in display order.
 const TOPICS: [(&str, &[&str]); 4] = [
     ("Get started", &["import", "connect", "disconnect", "status", "doctor"]),
-    ("Servers and tools", &["upstream", "tools", "call", "activity", "logs"]),
-    ("Settings", &["config", "secrets", "telemetry"]),
+    ("Servers and tools", &["upstream", "tools", "call", "scan", "profile", "activity", "logs"]),
+    ("Settings", &["config", "secrets", "telemetry", "migrate", "trust-cert"]),
     ("Program", &["serve", "stdio", "update", "completion", "version"]),
 ];
 

@@ -27,6 +27,7 @@ pub mod received;
 pub mod scan;
 pub mod secrets;
 pub mod server_path;
+pub mod settings_args;
 pub mod status;
 pub mod stdio;
 pub mod telemetry;

@@ -72,14 +72,14 @@ pub fn warnings<'a>(profiles: &[ProfileConfig], servers: impl Iterator<Item = &'
     warnings
 }
 
-/// What was chosen, where; the first of these decides.
+/// The choices of a profile, in order of precedence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Choices<'a> {
-    /// What the client's token is limited to.
+    /// The profile that the client's token is limited to.
     pub token: Option<&'a str>,
     /// `/mcp/p/NAME`.
     pub url: Option<&'a str>,
-    /// What `set_profile` chose for the session.
+    /// The session's choice with `set_profile`.
     pub session: Option<&'a str>,
     /// `active_profile`.
     pub default: Option<&'a str>,

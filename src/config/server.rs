@@ -61,7 +61,7 @@ pub struct ServerConfig {
     /// New and changed tools of this server need no approval.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
-    /// Who approves new and changed tools: `auto` (nobody), `scan` or `manual` (you). Outranks the two older keys.
+    /// Approval of new and changed tools: `auto` (none needed), `scan` (clean tools need none) or `manual`. Outranks the two older keys.
     #[serde(default, deserialize_with = "string_or_none")]
     pub trust_mode: Option<String>,
     /// If not empty, only these tools are on.
@@ -164,7 +164,7 @@ impl ServerConfig {
         self.trust() == Trust::Auto
     }
 
-    /// Who approves new and changed tools of this server.
+    /// How new and changed tools of this server are approved.
     pub fn trust(&self) -> Trust {
         Trust::effective(self.trust_mode.as_deref(), self.auto_approve_tool_changes, self.skip_quarantine)
     }

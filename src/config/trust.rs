@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who approves new and changed tools of a server.
+/// How new and changed tools of a server are approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {

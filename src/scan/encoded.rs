@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-/// What was decoded, and the bytes of the original it stands in.
+/// Decoded text, and its range in the original.
 pub struct Decoded {
     pub text: String,
     pub range: std::ops::Range<usize>,

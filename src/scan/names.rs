@@ -92,7 +92,7 @@ pub fn mixes_alphabets(name: &str) -> bool {
     latin && name.chars().any(|char| !char.is_ascii() && fold(char).is_ascii_alphabetic())
 }
 
-/// What a name looks like at a glance.
+/// A name reduced to how it looks at a glance.
 fn look(name: &str) -> String {
     let folded: String = name.chars().flat_map(char::to_lowercase).map(fold).collect();
     let folded = folded.replace("rn", "m").replace("vv", "w");

@@ -9,7 +9,7 @@ use super::finding::Severity::{self, Danger, Warning};
 pub struct PhraseRule {
     pub id: &'static str,
     pub severity: Severity,
-    /// What it means for the person who decides, one sentence.
+    /// The reason shown to the user, one sentence.
     pub reason: &'static str,
     /// One of these patterns is enough.
     pub patterns: &'static [&'static str],

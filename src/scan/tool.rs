@@ -181,7 +181,7 @@ impl Scan {
         }
     }
 
-    /// What an encoded text says counts as if it stood there, and that it is encoded makes it worse.
+    /// Encoded text is scanned like plain text, and the encoding itself raises the severity.
     fn encoded(&mut self, location: &str, text: &str) {
         for decoded in encoded::decode(text) {
             let found = phrases::find(&NormalText::of(&decoded.text));

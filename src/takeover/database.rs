@@ -7,7 +7,7 @@ use std::path::Path;
 use super::plan::Database;
 use super::records::{self, ReadError};
 
-/// What to do while another process has the database open for writing.
+/// Behaviour while another process has the database open for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InUse {
     /// Its contents may change any moment, so nothing is taken from it.

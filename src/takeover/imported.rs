@@ -79,7 +79,7 @@ impl ImportedApprovals {
     }
 }
 
-/// What is known of one server's tools.
+/// The imported approvals of one server's tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedServer {
     /// The database could not be read: no tool of this server is open, whatever its trust mode.

@@ -13,7 +13,7 @@ use super::records::{Activation, Records, Status, ToolRecord};
 use super::settings::{self, Unused};
 use crate::config::trust::Trust;
 
-/// What is known of `config.db`.
+/// The contents of `config.db`, or why they are unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// There is none.
@@ -23,20 +23,20 @@ pub enum Database {
     Read(Records),
 }
 
-/// What becomes of a data directory.
+/// The plan for a data directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Why `config.db` could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
     pub servers: Vec<ServerPlan>,
-    /// What changes beyond single servers, and what is not taken over; one sentence each.
+    /// Changes beyond single servers, and what is not taken over; one sentence each.
     pub notices: Vec<String>,
     /// Settings that have no effect here.
     pub unused: Vec<Unused>,
 }
 
-/// What becomes of a server.
+/// The plan for a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerPlan {
     pub name: String,
@@ -59,7 +59,7 @@ pub enum ServerState {
     Quarantined,
 }
 
-/// What becomes of a tool.
+/// The plan for a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolPlan {
     pub name: String,
@@ -67,7 +67,7 @@ pub struct ToolPlan {
     pub why: String,
 }
 
-/// What a client can do with a tool.
+/// The availability of a tool for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolState {

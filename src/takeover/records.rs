@@ -49,7 +49,7 @@ pub struct ToolRecord {
     pub disabled: bool,
 }
 
-/// What a record keeps of a definition.
+/// The part of a tool definition that a record contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     pub description: String,

@@ -14,7 +14,7 @@ pub struct Unused {
 /// The values that a new installation of the Go core writes.
 const GO_DEFAULTS: &str = include_str!("go_defaults.json");
 
-/// Keys that this core acts on, or that need no action. What is below such a key counts, too.
+/// Keys that this core uses, or that need no action. Everything below such a key is included.
 const IN_EFFECT: &[&str] = &[
     "listen",
     "enable_socket",
@@ -84,7 +84,7 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "source_registry_provenance",
 ];
 
-/// What happens instead, by the key or what it is in.
+/// The behaviour instead, by the key or its parent.
 const WHY: &[(&str, &str)] = &[
     ("activity_", "calls are recorded, but not by these limits"),
     (
@@ -170,7 +170,7 @@ fn why(path: &str) -> String {
     known.map_or("this core does not know the setting", |(_, why)| why).to_owned()
 }
 
-/// What changes through settings that do have an effect; one sentence each.
+/// Changes caused by settings that do have an effect; one sentence each.
 pub fn notices(document: &Value) -> Vec<String> {
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut notices = Vec::new();

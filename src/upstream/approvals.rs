@@ -74,7 +74,7 @@ impl ToolFingerprint {
         }
     }
 
-    /// What the Go core approved under a tool's name, as far as it differs from the tool as it is now.
+    /// The definition that the Go core approved under a tool's name, where it differs from the current one.
     fn imported(tool: &Tool, import: &ImportedServer) -> Option<ToolFingerprint> {
         let description = tool.description.as_deref().unwrap_or_default();
         let now = GoTool::new(&tool.name, description, &tool.input_schema, tool.output_schema.as_deref());

@@ -1,4 +1,4 @@
-//! How many calls a server, or all servers together, run at once; who waits, and who is told to come back later.
+//! Limits how many calls run at once, for a server and for all servers: others wait, or are refused with a time to retry.
 //!
 //! [`Queue`] is the decision as a value. [`Gate`] is what a call waits at.
 
@@ -40,7 +40,7 @@ pub struct Busy {
     pub retry_in: Duration,
 }
 
-/// What becomes of a call that arrives.
+/// The decision on a call that arrives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival<T> {
     Run,
@@ -163,7 +163,7 @@ impl PartialEq for Ticket {
     }
 }
 
-/// What calls wait at until it is their turn.
+/// The queue in which calls wait for their turn.
 #[derive(Debug)]
 pub struct Gate<S> {
     inner: Mutex<Inner<S>>,
@@ -292,7 +292,7 @@ impl<S: Eq + Hash> Place<'_, S> {
         if self.gate.inner().queue.withdraw(&ticket) {
             return false;
         }
-        // What is told after this is told to nobody, and `wake` sees that.
+        // A wake-up sent after this has no receiver; `wake` notices that.
         self.turn.close();
         self.turn.try_recv().is_ok()
     }

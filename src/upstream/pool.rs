@@ -95,7 +95,7 @@ impl UpstreamPool {
         &self.admission
     }
 
-    /// What clients may see has changed, although no server has.
+    /// Signals that the visible tools have changed although no server has.
     pub fn announce(&self) {
         self.changes.send_modify(|changes| *changes += 1);
     }

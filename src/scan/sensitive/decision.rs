@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::find::find;
 use super::value::Sensitive;
 
-/// What to do about sensitive data.
+/// An action on sensitive data.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -23,17 +23,17 @@ pub enum Action {
     Block,
 }
 
-/// What to do in each direction.
+/// The action for each direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Policy {
-    /// What the AI client sends to the server.
+    /// For arguments, from the AI client to the server.
     pub arguments: Action,
-    /// What the server sends back.
+    /// For results, from the server.
     pub results: Action,
 }
 
-/// What becomes of one text.
+/// The decision on one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Nothing was found, or nothing was looked for.

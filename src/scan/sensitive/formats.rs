@@ -9,11 +9,11 @@ use super::value::{Kind, Sensitive, joined_to_word, run};
 /// How the tokens of one kind look.
 pub struct Format {
     pub rule: &'static str,
-    /// What they begin with, upper and lower case as it is.
+    /// The prefix, case-sensitive.
     prefix: &'static str,
     /// Fewest characters after that, and most.
     length: (usize, usize),
-    /// What those characters are.
+    /// The characters that may follow.
     of: fn(u8) -> bool,
 }
 
@@ -140,7 +140,7 @@ pub fn find(text: &str, found: &mut Vec<Sensitive>) {
     }
 }
 
-/// What a table of prefixes and lengths cannot say.
+/// Formats that a table of prefixes and lengths cannot express.
 fn plausible(rule: &str, token: &str) -> bool {
     let digits = token.bytes().filter(u8::is_ascii_digit).count();
     match rule {

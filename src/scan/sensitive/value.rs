@@ -1,10 +1,10 @@
-//! What the rules for sensitive data find, and what they share.
+//! Findings of the rules for sensitive data, and helpers that the rules share.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of data was found.
+/// The kind of data that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {

@@ -9,7 +9,7 @@ use super::machine::{Engine, EngineKind};
 use super::paths::Grants;
 use crate::config::isolation::{Isolation, Network};
 
-/// What the containers of one installation have in common.
+/// Settings that the containers of one installation share.
 pub const LABEL_INSTALLATION: &str = "io.mcpproxy.installation";
 pub const LABEL_SERVER: &str = "io.mcpproxy.server";
 
@@ -30,7 +30,7 @@ pub struct Container {
     /// Variables of the engine's own process; those that the server receives are taken from there, so that no value is
     /// part of a command line.
     pub variables: BTreeMap<String, String>,
-    /// The directory that serves as the cache, where it is no volume.
+    /// The directory used as the cache if it is not a volume.
     pub cache_directory: Option<PathBuf>,
     pub mounts: Vec<Mount>,
     pub network: String,
@@ -43,7 +43,7 @@ pub struct Mount {
     pub write: bool,
 }
 
-/// What is started in a container.
+/// The server to start in a container.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch<'a> {
     pub server: &'a str,

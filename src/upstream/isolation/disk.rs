@@ -1,17 +1,17 @@
-//! What the planning of paths asks of the file system.
+//! Questions about the file system that the planning of paths needs.
 
 use std::path::{Path, PathBuf};
 
-/// What is at a path.
+/// The kind of file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     File,
     Directory,
 }
 
-/// What the planning asks of the file system.
+/// Questions that the planning asks about the file system.
 pub trait Disk {
-    /// What is at a path, links followed; none if nothing is.
+    /// The kind of file at a path, with links followed; `None` if there is none.
     fn kind(&self, path: &Path) -> Option<Kind>;
     /// The entries of a directory.
     fn children(&self, path: &Path) -> Vec<PathBuf>;

@@ -167,7 +167,7 @@ fn not_pulled(image: &str, said: &str) -> String {
     format!("could not pull `{image}`: {cause}. {help}")
 }
 
-/// What the end of a container means; none where the server itself ended. `said` is the end of its standard error.
+/// Explains the exit of a container; `None` if the server itself exited. `said` is the end of its standard error.
 pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) -> Option<String> {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));

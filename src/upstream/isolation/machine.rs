@@ -1,4 +1,4 @@
-//! What a machine offers for isolation, as values. [`super::engine`] and [`super::landlock`] find them out.
+//! The isolation that a machine offers, as values. [`super::engine`] and [`super::landlock`] find them out.
 
 use std::path::PathBuf;
 
@@ -66,7 +66,7 @@ pub struct NoEngine {
     pub message: String,
 }
 
-/// What a machine offers.
+/// The isolation that a machine offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     pub system: System,

@@ -16,7 +16,7 @@ pub struct Grants {
     pub refused: BTreeSet<PathBuf>,
 }
 
-/// What an entry says about files.
+/// The files that an entry names.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a> {
     pub program: &'a Path,
@@ -247,7 +247,7 @@ impl<'a, D: Disk> Granting<'a, D> {
         }
     }
 
-    /// What the entry itself names.
+    /// The paths that the entry itself names.
     fn entry(&mut self, named: &Named<'_>) {
         for (index, argument) in named.arguments.iter().enumerate() {
             self.argument(argument, index, named);

@@ -45,7 +45,7 @@ pub struct StartedContainer {
     pub engine: Engine,
     pub name: String,
     pub image: String,
-    /// What runs inside, as the entry calls it.
+    /// The command that runs inside, as in the entry.
     pub command: String,
 }
 

@@ -8,7 +8,7 @@ use super::machine::System;
 use super::paths::Grants;
 use crate::config::isolation::Network;
 
-/// What a sandboxed server may do. Everything that is not named here is closed.
+/// The permissions of a sandboxed server. Everything not listed here is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
     pub read: BTreeSet<PathBuf>,
