@@ -303,15 +303,18 @@ impl ServerControl {
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// The prompts and resource templates of a running server; those of a server that does not list them are left out.
-    async fn offers_of(&self, name: &str) -> Vec<Offer> {
+    /// The prompts and resource templates of a running server. A kind that could not be listed is left out: nothing is known
+    /// of it, which is not the same as an empty list.
+    async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
         let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
-        let listed = async {
-            let (prompts, templates) = tokio::join!(offers::prompts(&peer), offers::templates(&peer));
-            let templates: Vec<Offer> = templates.unwrap_or_default().iter().map(Offer::template).collect();
-            prompts.unwrap_or_default().iter().map(Offer::prompt).chain(templates).collect()
+        let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
+        let Ok((prompts, templates)) = tokio::time::timeout(LIST_LIMIT, listed).await else {
+            return Vec::new();
         };
-        tokio::time::timeout(LIST_LIMIT, listed).await.unwrap_or_default()
+        let prompts = prompts.ok().map(|prompts| (OfferKind::Prompt, prompts.iter().map(Offer::prompt).collect()));
+        let templates =
+            templates.ok().map(|templates| (OfferKind::Template, templates.iter().map(Offer::template).collect()));
+        prompts.into_iter().chain(templates).collect()
     }
 
     async fn review_offers(&self, name: &str) -> Vec<ReviewOffer> {
@@ -319,8 +322,7 @@ impl ServerControl {
         let (approvals, server) = (self.offers.clone(), name.to_owned());
         let checked = tokio::task::spawn_blocking(move || {
             let mut reviewed = Vec::new();
-            for kind in [OfferKind::Prompt, OfferKind::Template] {
-                let offers: Vec<Offer> = listed.iter().filter(|offer| offer.kind == kind).cloned().collect();
+            for (kind, offers) in listed {
                 let approved = approvals.check(&server, kind, &offers);
                 reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
                     ReviewOffer {
@@ -346,7 +348,7 @@ impl ServerControl {
         if shown.is_empty() {
             return Ok(Vec::new());
         }
-        let listed = self.offers_of(name).await;
+        let listed: Vec<Offer> = self.offers_of(name).await.into_iter().flat_map(|(_, offers)| offers).collect();
         let is_current = |(key, fingerprint): (&String, &String)| {
             listed.iter().any(|offer| offer.key() == *key && offer.fingerprint() == *fingerprint)
         };
