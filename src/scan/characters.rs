@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Severity::{self, Danger, Warning};
+use super::finding::Severity::{self, Danger, Warning};
 use super::finding::is_invisible;
 
 /// A rule about characters.

@@ -1,6 +1,6 @@
 //! Finds parameters whose names ask for what a tool has no business with.
 
-use super::Severity::{self, Danger, Warning};
+use super::finding::Severity::{self, Danger, Warning};
 use super::normal_text::identifier_words;
 
 /// A rule about the names of parameters.

@@ -3,7 +3,7 @@
 //! `<name>` in a pattern stands for a class below. `tests/data/scan/phrase_rules.jsonl` has texts that each rule must
 //! find and texts that it must not.
 
-use super::Severity::{self, Danger, Warning};
+use super::finding::Severity::{self, Danger, Warning};
 
 /// A rule about wording.
 pub struct PhraseRule {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 
-use super::Severity;
+use super::finding::Severity;
 use super::normal_text::NormalText;
 use super::phrase_rules::{CLASSES, PHRASE_RULES, PhraseRule};
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::Severity::{self, Danger, Info, Warning};
 use super::characters::CHARACTER_RULES;
 use super::encoded;
+use super::finding::Severity::{self, Danger, Info, Warning};
 use super::finding::{Finding, finding};
 pub use super::names::{NeighbourTool, Neighbours};
 use super::names::{Relation, mixes_alphabets};

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Sensitive, find};
+use super::matches::Sensitive;
+use super::search::find;
 
 /// What to do about sensitive data.
 #[derive(
