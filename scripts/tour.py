@@ -59,7 +59,7 @@ def tour(person, pictures, python):
     command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
     added = person.run(CORE, "upstream", "add", "everything", "--", *command)
     assert added.returncode == 0, added.stderr
-    approved = person.run(CORE, "upstream", "approve", "everything")
+    approved = person.run(CORE, "upstream", "approve", "everything", "--yes")
     assert approved.returncode == 0, approved.stderr
     person.wait_connected("everything", 180)
     say(f"mcpproxy upstream add everything -- {' '.join(command)}, and approve everything", person.run(CORE, "upstream", "list").stdout)

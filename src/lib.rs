@@ -26,6 +26,9 @@ pub mod config;
 /// Configuration files of other programs (Claude Code, Cursor, …): finding them and adding or removing our entry.
 pub mod ai_clients;
 
+/// Takes over a data directory of the Go core: reads its database, plans what becomes of it.
+pub mod takeover;
+
 /// MCP towards servers: transports, sessions, OAuth, approvals.
 pub mod upstream;
 

@@ -53,6 +53,17 @@ fn the_figures_are_the_true_ones() {
     assert_eq!(quality["clock_untrusted"], truth["clock_untrusted"]);
     assert_eq!(quality["unknown_fields"], truth["unknown_fields"]);
     assert_eq!(store.position().unwrap().map(|position| position.segment), Some(1));
+    let revision = store.revision().unwrap();
+    store
+        .apply(
+            &[Entry::OptOut {
+                id: Id([7; 16]),
+                received: Moment(1_767_571_200_000),
+            }],
+            None,
+        )
+        .unwrap();
+    assert_ne!(store.revision().unwrap(), revision);
     // A batch that is sent again after a failure changes nothing, not even what is only counted.
     let counts = store.ledger().unwrap().counts;
     let again = events();

@@ -15,6 +15,10 @@ pub struct Proxy {
     pub key: Option<String>,
     /// The program that a client without URL support starts.
     pub bridge: Bridge,
+    /// The profile whose servers the client is to see; `None` for the usual endpoint.
+    pub profile: Option<String>,
+    /// Whether the address is served with HTTPS.
+    pub is_encrypted: bool,
 }
 
 impl Proxy {
@@ -25,12 +29,28 @@ impl Proxy {
             listen: listen.to_owned(),
             key: key.filter(|key| requires_key && !key.is_empty()).map(str::to_owned),
             bridge,
+            profile: None,
+            is_encrypted: false,
         }
+    }
+
+    /// The same, served with HTTPS or not.
+    #[must_use]
+    pub fn encrypted(self, is_encrypted: bool) -> Proxy {
+        Proxy { is_encrypted, ..self }
     }
 
     /// The URL that a client connects to.
     pub fn url(&self) -> String {
-        mcp_url(&self.listen)
+        let url = mcp_url(&self.listen);
+        let url = match url.strip_prefix("http://") {
+            Some(rest) if self.is_encrypted => format!("https://{rest}"),
+            _ => url,
+        };
+        match &self.profile {
+            None => url,
+            Some(name) => format!("{}{}/{name}", url.trim_end_matches(names::MCP_PATH), names::MCP_PROFILE_PATH),
+        }
     }
 
     /// Whether an entry of any shape points to this proxy.
@@ -101,6 +121,16 @@ mod tests {
         ] {
             assert!(!contains_proxy_url(text, "127.0.0.1:8080"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_url_names_the_profile_and_the_encryption() {
+        let mut proxy = Proxy::new(":8080", false, None, Bridge::sample());
+        assert_eq!(proxy.url(), "http://127.0.0.1:8080/mcp");
+        proxy.profile = Some("work".into());
+        assert_eq!(proxy.url(), "http://127.0.0.1:8080/mcp/p/work");
+        assert_eq!(proxy.encrypted(true).url(), "https://127.0.0.1:8080/mcp/p/work");
+        assert!(contains_proxy_url("https://localhost:8080/mcp/p/work", ":8080"));
     }
 
     #[test]

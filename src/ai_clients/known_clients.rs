@@ -261,6 +261,12 @@ impl Client {
     /// A sentence that says why it cannot be built.
     pub fn entry(&self, proxy: &Proxy) -> Result<Map<String, Value>, String> {
         let Entry::Url { fixed, url, headers } = self.entry else {
+            // It starts a program that serves the usual endpoint: it must not see more than it was given.
+            if proxy.profile.is_some() {
+                let problem = "this client starts MCPProxy as a program, for which no profile can be chosen; choose the \
+                    profile of all such clients with `mcpproxy profile use`";
+                return Err(problem.to_owned());
+            }
             return proxy.bridge.entry();
         };
         let mut entry = Map::new();

@@ -242,7 +242,7 @@ fn where_our_program_cannot_be_found_a_client_that_starts_it_is_left_alone() {
     let refused = connect(named("claude-desktop"), &lost, Some(b"{}"), None, true);
     assert!(matches!(refused, Err(Refusal::NoEntry(reason)) if reason.contains("it is gone")));
     assert!(connect(named("cursor"), &lost, Some(b"{}"), None, false).is_ok());
-    // What was connected before can still be taken back.
+    // An entry from an earlier connect can still be removed.
     let text = connected(named("claude-desktop"), "{}");
     assert!(disconnect(named("claude-desktop"), &lost, Some(text.as_bytes()), None, &[]).is_ok());
 }

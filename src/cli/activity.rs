@@ -2,14 +2,14 @@
 
 use crate::cli::args::ActivityCommand;
 use crate::cli::context::Context;
-use crate::cli::core_link::{CoreLink, no_core};
+use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::cli::output::{pairs, print, rows};
 use crate::client::path_segment;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary};
 
 pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -> Result<(), CliError> {
-    let client = link.running().ok_or_else(no_core)?;
+    let client = link.require()?;
     match command {
         ActivityCommand::List { server, status, limit } => {
             let mut path = format!("/api/v1/activity?type=tool_call&limit={limit}");

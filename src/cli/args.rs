@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::cli::output::Format;
+use crate::cli::format::Format;
 
 /// Connect all your AI clients to all your MCP servers through one local endpoint
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ pub struct Globals {
     /// Same as `-o json`
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
+    /// Only print errors and requested data
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
 }
 
 impl Globals {
@@ -45,6 +48,9 @@ impl Globals {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show the help and the status: `mcpproxy` at a terminal
+    #[command(name = "overview", hide = true)]
+    Help,
     /// Run the proxy in the foreground (the default if no command is given)
     Serve(ServeArguments),
     /// Show whether MCPProxy is running, where it listens, and its servers
@@ -70,10 +76,23 @@ pub enum Command {
     /// Bridge a stdio-only AI client to the running proxy
     Stdio,
     /// Add MCPProxy to an AI client's configuration
+    #[command(
+        after_help = "Examples:\n  mcpproxy connect --list\n  mcpproxy connect cursor --dry-run\n  mcpproxy connect --all"
+    )]
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Show or finish the takeover of a previous MCPProxy's data directory
+    Migrate(crate::cli::migrate::MigrateArguments),
+    /// Show how to make this computer trust the certificate of `tls.enabled`
+    TrustCert,
+    /// List, choose and change profiles: named sets of servers
+    #[command(subcommand)]
+    Profile(crate::cli::profile::ProfileCommand),
     /// Import servers from AI clients, files or pasted text
+    #[command(
+        after_help = "Examples:\n  mcpproxy import --all\n  mcpproxy import --from cursor --only github --dry-run\n  mcpproxy import .mcp.json\n  pbpaste | mcpproxy import -\n  mcpproxy import --all --move    # once approved: remove them from the clients"
+    )]
     Import(ImportArguments),
     /// Store secrets in the system keychain, for `${keyring:NAME}` in a server's entry
     #[command(subcommand)]
@@ -81,7 +100,7 @@ pub enum Command {
     /// View or change anonymous usage reporting
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
-    /// Show the format of the configuration file
+    /// Show, check or edit the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a shell completion script
@@ -128,11 +147,26 @@ pub struct StatusArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum UpstreamCommand {
-    /// Add a server: `mcpproxy upstream add NAME -- npx -y @scope/server`, or NAME URL
+    /// Add a server
+    #[command(
+        after_help = "Examples:\n  mcpproxy upstream add fs -- npx -y @modelcontextprotocol/server-filesystem ~\n  mcpproxy upstream add sentry https://mcp.sentry.dev/mcp\n  mcpproxy upstream add api https://example.com/mcp --header 'Authorization: Bearer ${keyring:api}'"
+    )]
     Add(AddArguments),
+    /// Add a server from a JSON entry, as other programs write it
+    #[command(
+        after_help = "Examples:\n  mcpproxy upstream add-json github '{\"url\": \"https://api.githubcopilot.com/mcp/\"}'"
+    )]
+    AddJson(AddJsonArguments),
+    /// Change settings of a server
+    #[command(
+        after_help = "Examples:\n  mcpproxy upstream set fs --env LOG_LEVEL=debug\n  mcpproxy upstream set fs --timeout 2m -- npx -y @modelcontextprotocol/server-filesystem ~"
+    )]
+    Set(SetArguments),
     /// List the servers
+    #[command(visible_alias = "ls")]
     List,
     /// Remove a server
+    #[command(visible_alias = "rm")]
     Remove(RemoveArguments),
     /// Start a server that was disabled
     Enable(ServerName),
@@ -149,6 +183,9 @@ pub enum UpstreamCommand {
     /// Show a server's log (its stderr)
     Logs(ServerLogsArguments),
     /// Approve a new server, or its new or changed tools (all, or those named)
+    #[command(
+        after_help = "Shows what will run and asks. Without a terminal, use --yes.\n\nExamples:\n  mcpproxy upstream approve fs\n  mcpproxy upstream approve fs read_file --yes\n  mcpproxy upstream approve --all"
+    )]
     Approve(ApproveArguments),
 }
 
@@ -271,10 +308,18 @@ pub struct ServerName {
 
 #[derive(Debug, Args)]
 pub struct ApproveArguments {
-    pub name: String,
+    /// Server to approve
+    #[arg(required_unless_present = "all")]
+    pub name: Option<String>,
     /// Tools to approve (default: all that need approval)
     #[arg(value_name = "TOOL")]
     pub tools: Vec<String>,
+    /// All servers and tools that need approval
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+    /// Approve without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -304,6 +349,51 @@ pub struct AddArguments {
     /// Approve immediately: run it and show its tools without review
     #[arg(long)]
     pub no_quarantine: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AddJsonArguments {
+    /// Server name: 1-64 letters, digits, `-` or `_`
+    pub name: String,
+    /// The entry: `{"command": …, "args": …}` or `{"url": …}`; `-` reads standard input
+    #[arg(value_name = "JSON")]
+    pub entry: String,
+    /// Approve immediately: run it and show its tools without review
+    #[arg(long)]
+    pub no_quarantine: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SetArguments {
+    /// Server to change
+    pub name: String,
+    /// Set an environment variable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Remove an environment variable
+    #[arg(long, value_name = "NAME")]
+    pub unset_env: Vec<String>,
+    /// Set an HTTP header
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// Remove an HTTP header
+    #[arg(long, value_name = "NAME")]
+    pub unset_header: Vec<String>,
+    /// Replace the arguments of the command; repeat for each
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, conflicts_with = "command")]
+    pub arg: Vec<String>,
+    /// Replace the URL
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Replace the working directory
+    #[arg(long, value_name = "DIR")]
+    pub working_dir: Option<PathBuf>,
+    /// Maximum duration of the start, such as `90s` or `2m`
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Replace the command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -374,6 +464,9 @@ pub struct ConnectArguments {
     /// Name of the entry (default: mcpproxy)
     #[arg(long, value_name = "NAME", conflicts_with = "list")]
     pub name: Option<String>,
+    /// Show the client only the servers of this profile
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["list", "undo"])]
+    pub profile: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -396,13 +489,23 @@ pub struct DisconnectArguments {
 pub enum ConfigCommand {
     /// Print a JSON Schema of the configuration file, for editors
     Schema,
+    /// Print the path of the configuration file
+    Path,
+    /// Check the configuration file for errors
+    Validate,
+    /// Open the configuration file in $VISUAL or $EDITOR, and check it afterwards
+    Edit,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
     /// Store a secret, read from standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
     Set(SecretName),
+    /// List the secrets that servers use, and whether they are stored
+    #[command(visible_alias = "ls")]
+    List,
     /// Delete a secret
+    #[command(visible_alias = "rm")]
     Remove(SecretName),
 }
 

@@ -16,8 +16,9 @@ use crate::cli::output::{print, rows};
 use crate::contract::api::{AiClient, ConnectResult, Status};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
+use crate::server::encryption;
 
-/// What happened, or would happen, to a client's file.
+/// The result of an edit, or of its dry run.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(flatten)]
@@ -35,7 +36,15 @@ struct Request {
 }
 
 pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArguments) -> Result<ExitCode, CliError> {
-    let (homes, proxy) = (homes()?, proxy(context, link).await?);
+    let (homes, mut proxy) = (homes()?, proxy(context, link).await?);
+    if let Some(name) = &options.profile {
+        let config = context.store.load().map_err(|error| config_error(&error))?;
+        if !config.profiles.iter().any(|profile| profile.name == *name) {
+            let error = CliError::new("INVALID_INPUT", format!("unknown profile `{name}`"));
+            return Err(error.guided("see `mcpproxy profile list`"));
+        }
+        proxy.profile = Some(name.clone());
+    }
     if options.list {
         let list = edit::list(&homes, &proxy);
         return print(context.format, &list, |list| table(list)).map(|()| ExitCode::Clean);
@@ -139,7 +148,8 @@ pub async fn proxy(context: &Context, link: &CoreLink) -> Result<Proxy, CliError
         None => context.environment.non_empty(names::ENV_LISTEN).unwrap_or(&config.listen).to_owned(),
     };
     let key = context.environment.non_empty(names::ENV_API_KEY).or(config.api_key.as_deref());
-    Ok(Proxy::new(&listen, config.require_mcp_auth, key, edit::bridge(&context.root)))
+    let proxy = Proxy::new(&listen, config.require_mcp_auth, key, edit::bridge(&context.root));
+    Ok(proxy.encrypted(encryption::wanted(&config, &context.environment).enabled))
 }
 
 /// The directories of this user's clients.

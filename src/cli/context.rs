@@ -1,6 +1,6 @@
 //! The input that every command shares.
 
-use crate::cli::output::Format;
+use crate::cli::format::Format;
 use crate::config::store::ConfigStore;
 use crate::contract::instance_root::InstanceRoot;
 use crate::os::environment::Environment;
@@ -10,5 +10,7 @@ pub struct Context {
     pub root: InstanceRoot,
     pub store: ConfigStore,
     pub format: Format,
+    /// Only print errors and requested data.
+    pub quiet: bool,
     pub environment: Environment,
 }

@@ -1,5 +1,8 @@
 //! Finds the running core for a command, or edits the configuration file when none runs.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::client::{CallError, Client};
@@ -17,7 +20,15 @@ use crate::server::startup_error::cannot_write;
 /// The connection to the core, if one runs.
 pub struct CoreLink {
     local: LocalAddress,
-    client: Option<Client>,
+    core: Core,
+}
+
+/// Whether a core runs.
+enum Core {
+    Running(Box<Client>),
+    /// Something accepts connections, but does not answer like a core of this instance.
+    NotResponding(CallError),
+    NotRunning,
 }
 
 impl CoreLink {
@@ -39,22 +50,57 @@ impl CoreLink {
                 });
             }
         }
+        let mut problem = None;
         for endpoint in endpoints {
+            let is_local = matches!(endpoint, Endpoint::Local(_));
             let client = Client::new(endpoint, "cli", env!("CARGO_PKG_VERSION"));
             // Not `/ready`, which another program or another instance may answer over TCP without the key.
-            if client.get::<crate::contract::api::Status>("/api/v1/status").await.is_ok() {
-                return CoreLink {
-                    local,
-                    client: Some(client),
-                };
+            match client.get::<crate::contract::api::Status>("/api/v1/status").await {
+                Ok(_) => {
+                    let core = Core::Running(Box::new(client));
+                    return CoreLink { local, core };
+                }
+                // Over TCP, another program may use the port. The local address belongs to this instance.
+                Err(error) if is_local && !error.is_not_running() => problem = Some(error),
+                Err(_) => {}
             }
         }
-        CoreLink { local, client: None }
+        let core = problem.map_or(Core::NotRunning, Core::NotResponding);
+        CoreLink { local, core }
     }
 
     /// The running core.
     pub fn running(&self) -> Option<&Client> {
-        self.client.as_ref()
+        match &self.core {
+            Core::Running(client) => Some(client),
+            Core::NotResponding(_) | Core::NotRunning => None,
+        }
+    }
+
+    /// Why a core that runs does not answer.
+    pub fn problem(&self) -> Option<&CallError> {
+        match &self.core {
+            Core::NotResponding(error) => Some(error),
+            Core::Running(_) | Core::NotRunning => None,
+        }
+    }
+
+    /// The running core, for a command that needs one.
+    ///
+    /// # Errors
+    /// [`CliError`]: none runs, or it does not respond.
+    pub fn require(&self) -> Result<&Client, CliError> {
+        match &self.core {
+            Core::Running(client) => Ok(client),
+            Core::NotResponding(error) => {
+                Err(CliError::new("TIMEOUT", format!("MCPProxy is running but not responding: {error}"))
+                    .guided("see `mcpproxy logs`, or restart MCPProxy"))
+            }
+            Core::NotRunning => {
+                Err(CliError::new("DAEMON_NOT_RUNNING", "MCPProxy is not running, so its servers aren't either")
+                    .guided("start the MCPProxy app, or run `mcpproxy serve`"))
+            }
+        }
     }
 
     /// The instance's local address.
@@ -62,7 +108,8 @@ impl CoreLink {
         &self.local
     }
 
-    /// Edits the configuration file while no core runs.
+    /// Edits the configuration file. Commands that edit at the same time wait for each other; a core that starts meanwhile
+    /// reads the result.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -77,16 +124,28 @@ impl CoreLink {
             source,
         };
         files::create_private_dir(context.root.path()).map_err(failed)?;
-        let _no_core = match Lock::attempt(&context.root.core_lock()).map_err(failed)? {
-            Attempt::Held(lock) => lock,
-            Attempt::Taken { .. } => {
-                let text = "MCPProxy is running but not responding; try again in a moment";
-                return Err(failed(std::io::Error::other(text)));
-            }
-        };
+        let _alone = wait_for_lock(&context.root.path().join(EDIT_LOCK)).map_err(failed)?;
         context.store.load_or_create()?;
         context.store.edit(change)?;
         Ok(())
+    }
+}
+
+/// The lock of commands that edit the configuration file. Not the core's own lock, which would keep a core from starting.
+const EDIT_LOCK: &str = "edit.lock";
+/// How long to wait for other commands.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn wait_for_lock(path: &Path) -> std::io::Result<Lock> {
+    let started = Instant::now();
+    loop {
+        if let Attempt::Held(lock) = Lock::attempt(path)? {
+            return Ok(lock);
+        }
+        if started.elapsed() > LOCK_TIMEOUT {
+            return Err(std::io::Error::other("another command has been editing it for 30 s"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -117,12 +176,6 @@ pub fn missing(error: CallError, name: &str) -> CliError {
             .guided(format!("see its tools with `mcpproxy upstream inspect {name}`")),
         _ => error.into(),
     }
-}
-
-/// The error of a command that needs a running core.
-pub fn no_core() -> CliError {
-    CliError::new("DAEMON_NOT_RUNNING", "MCPProxy is not running, so its servers aren't either")
-        .guided("start the MCPProxy app, or run `mcpproxy serve`")
 }
 
 /// The error for a server that does not exist.

@@ -1,7 +1,7 @@
 //! `mcpproxy doctor`: problems and how to fix them.
 
 use crate::cli::context::Context;
-use crate::cli::core_link::{CoreLink, config_error, no_core};
+use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::contract::api::Diagnostics;
@@ -11,7 +11,7 @@ pub async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> 
     let Some(client) = link.running() else {
         // An invalid configuration is the most likely reason that no core runs.
         context.store.load().map_err(|error| config_error(&error))?;
-        return Err(no_core());
+        return link.require().map(|_| ());
     };
     let found: Diagnostics = client.get("/api/v1/diagnostics").await?;
     print(context.format, &found, table)

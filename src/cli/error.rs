@@ -26,6 +26,14 @@ impl CliError {
         }
     }
 
+    /// An error in how the command was called; exits with 2.
+    pub fn usage(code: &'static str, message: impl Into<String>) -> CliError {
+        CliError {
+            exit: ExitCode::Usage,
+            ..CliError::new(code, message)
+        }
+    }
+
     /// The error with a line that says what to do next.
     pub fn guided(self, guidance: impl Into<String>) -> CliError {
         CliError {

@@ -6,31 +6,42 @@
 )]
 
 pub mod activity;
+pub mod add;
+pub mod approve;
 pub mod args;
+pub mod config;
 pub mod connect;
 pub mod context;
 pub mod core_link;
 pub mod doctor;
 pub mod error;
+pub mod format;
+pub mod help;
 pub mod import;
 pub mod logs;
+pub mod migrate;
 pub mod output;
+pub mod profile;
 pub mod prompt;
 pub mod received;
 pub mod scan;
 pub mod secrets;
+pub mod server_path;
 pub mod status;
 pub mod stdio;
 pub mod telemetry;
 pub mod tools;
+pub mod trust_cert;
 pub mod update;
 pub mod upstream;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::config::store::ConfigStore;
+use crate::contract::endpoint::mcp_url;
 use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
@@ -42,24 +53,26 @@ use args::{Arguments, Command, ConfigCommand, Globals, UpstreamCommand};
 use context::Context;
 use core_link::CoreLink;
 use error::CliError;
-use output::Format;
+use format::Format;
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let environment = Environment::read(names::is_declared);
-    let arguments = match Arguments::try_parse() {
+    let parsed = help::command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to standard output; they are not errors.
             let _ = error.print();
-            return std::process::ExitCode::from(if error.use_stderr() { 1 } else { 0 });
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Clean };
+            return code.code().into();
         }
     };
     let format = arguments.globals.format(environment.non_empty(names::ENV_OUTPUT));
     match format.map_err(|message| (Format::Table, message)).map(|format| run(arguments, format, environment)) {
         Ok(Ok(code)) => code.code().into(),
         Ok(Err((format, error))) => report(format, &error),
-        Err((format, message)) => report(format, &CliError::new("INVALID_OUTPUT_FORMAT", message)),
+        Err((format, message)) => report(format, &CliError::usage("INVALID_OUTPUT_FORMAT", message)),
     }
 }
 
@@ -69,12 +82,20 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
     let failed = |error: CliError| (format, error);
     let root = instance_root(&arguments.globals, &environment).map_err(failed)?;
     let config = arguments.globals.config.clone();
-    match arguments.command.unwrap_or_default() {
+    let quiet = arguments.globals.quiet;
+    // Programs that start `mcpproxy` without a command expect the core. A person at a terminal gets help.
+    let command = match arguments.command {
+        None if std::io::stdout().is_terminal() => Command::Help,
+        None => Command::default(),
+        Some(command) => command,
+    };
+    match command {
         Command::Serve(options) => run_serve(ServeOptions {
             root,
             config,
             listen: options.listen,
             environment,
+            on_ready: announce,
         }),
         Command::Version => {
             output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
@@ -107,6 +128,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
                 store: ConfigStore::new(config.unwrap_or_else(|| root.config())),
                 root,
                 format,
+                quiet,
                 environment,
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -118,12 +140,18 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
 
 async fn run_command(command: Command, context: &Context) -> Result<ExitCode, CliError> {
     if let Command::Secrets(command) = command {
-        return secrets::run(command).await.map(|()| ExitCode::Clean);
+        return secrets::run(context, command).await.map(|()| ExitCode::Clean);
+    }
+    if let Command::Config(command) = command {
+        return config::run(context, &command).map(|()| ExitCode::Clean);
     }
     let link = CoreLink::find(context).await;
     match command {
-        Command::Status(options) => status::status(context, &link, &options).await,
-        Command::Upstream(UpstreamCommand::Add(options)) => upstream::add(context, &link, options).await,
+        Command::Help => status::help_and_line(&link).await,
+        Command::Status(options) => return status::status(context, &link, &options).await,
+        Command::Upstream(UpstreamCommand::Add(options)) => add::add(context, &link, options).await,
+        Command::Upstream(UpstreamCommand::AddJson(options)) => add::add_json(context, &link, options).await,
+        Command::Upstream(UpstreamCommand::Set(options)) => add::set(context, &link, options).await,
         Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
         Command::Upstream(UpstreamCommand::Remove(options)) => upstream::remove(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Enable(server)) => {
@@ -132,10 +160,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Disable(server)) => {
             upstream::act(context, &link, &server.name, "disable").await
         }
-        Command::Upstream(UpstreamCommand::Inspect(server)) => upstream::inspect(context, &link, &server.name).await,
-        Command::Upstream(UpstreamCommand::Approve(options)) => {
-            upstream::approve(context, &link, &options.name, &options.tools).await
-        }
+        Command::Upstream(UpstreamCommand::Inspect(server)) => approve::inspect(context, &link, &server.name).await,
+        Command::Upstream(UpstreamCommand::Approve(options)) => approve::approve(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
@@ -151,6 +177,9 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
             upstream::act(context, &link, &server.name, "logout").await
         }
         Command::Stdio => stdio::stdio(&link).await,
+        Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
+        Command::TrustCert => trust_cert::trust_cert(context),
+        Command::Profile(command) => profile::run(context, &link, command).await,
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
@@ -189,6 +218,14 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
     }
 }
 
+/// Tells a person who started the core at a terminal where it listens and what to do next.
+fn announce(address: &str) {
+    if std::io::stdout().is_terminal() {
+        println!("MCPProxy is running at {}", mcp_url(address));
+        println!("Next: mcpproxy import, mcpproxy connect --all, mcpproxy status. Press Ctrl-C to stop.");
+    }
+}
+
 fn instance_root(globals: &Globals, environment: &Environment) -> Result<InstanceRoot, CliError> {
     let home = home_directory();
     let named = globals.data_dir.as_deref().map(|path| path.to_string_lossy().into_owned());
@@ -207,9 +244,9 @@ fn report(format: Format, error: &CliError) -> std::process::ExitCode {
     if format != Format::Table {
         let _ = output::print(format, error, |_| String::new());
     }
-    eprintln!("error: {}", error.message);
+    output::say(&format!("error: {}", error.message));
     if let Some(guidance) = &error.guidance {
-        eprintln!("help: {guidance}");
+        output::say(&format!("help: {guidance}"));
     }
     error.exit.code().into()
 }

@@ -2,39 +2,55 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::format::Format;
 use crate::contract::api::ServerTool;
+use crate::contract::visible_text::{self, one_line};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Table,
-    Json,
-    Yaml,
-}
-
-impl Format {
-    /// Reads `table`, `json` or `yaml`, in any case.
-    pub fn from_name(name: &str) -> Result<Format, String> {
-        match name.trim().to_ascii_lowercase().as_str() {
-            "table" => Ok(Format::Table),
-            "json" => Ok(Format::Json),
-            "yaml" => Ok(Format::Yaml),
-            _ => Err(format!("unknown output format `{name}` (use table, json or yaml)")),
-        }
-    }
-}
-
-/// Prints a value. `table` renders it for people.
+/// Prints a value. `table` renders it for people. Whatever a server's text contains, the terminal is safe.
 pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<(), CliError> {
     let failed = |error: String| CliError::new("OPERATION_FAILED", format!("could not format the answer: {error}"));
     let text = match format {
-        Format::Table => table(value),
-        Format::Json => serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))?,
-        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(error.to_string()))?,
+        Format::Table => visible_text::lines(&table(value)),
+        Format::Json => {
+            let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))?;
+            visible_text::json(&text)
+        }
+        Format::Yaml => {
+            let mut value = serde_json::to_value(value).map_err(|error| failed(error.to_string()))?;
+            escape_strings(&mut value);
+            serde_saphyr::to_string(&value).map_err(|error| failed(error.to_string()))?
+        }
     };
-    println!("{}", text.trim_end());
+    if !text.trim().is_empty() {
+        println!("{}", text.trim_end());
+    }
     Ok(())
+}
+
+/// Prints the result of a change. With `--quiet`, the sentence for people is left out.
+pub fn report<T: Serialize>(context: &Context, value: &T, sentence: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+    if context.quiet && context.format == Format::Table {
+        return Ok(());
+    }
+    print(context.format, value, sentence)
+}
+
+/// Prints a line for people on standard error.
+pub fn say(text: &str) {
+    eprintln!("{}", visible_text::lines(text));
+}
+
+fn escape_strings(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = visible_text::lines(text),
+        Value::Array(items) => items.iter_mut().for_each(escape_strings),
+        Value::Object(fields) => fields.values_mut().for_each(escape_strings),
+        _ => {}
+    }
 }
 
 /// Rows under headings, without borders; `empty` where there are none.
@@ -61,23 +77,20 @@ pub fn state(tool: &ServerTool) -> &str {
     if tool.disabled { "off" } else { &tool.approval_status }
 }
 
-/// Escapes control characters: text from a server must not drive the terminal.
-pub fn one_line(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_read_in_any_case() {
-        assert_eq!(Format::from_name("JSON"), Ok(Format::Json));
-        assert!(Format::from_name("xml").unwrap_err().contains("use table, json or yaml"));
+    fn an_empty_table_says_so() {
+        assert_eq!(rows(&["A"], Vec::new(), "None yet."), "None yet.");
+        assert!(rows(&["A"], vec![vec!["x\u{1b}".to_owned()]], "").contains("x\\u{1b}"));
     }
 
     #[test]
-    fn a_servers_text_cannot_drive_the_terminal() {
-        assert_eq!(one_line("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\n");
+    fn yaml_hides_nothing() {
+        let mut value = serde_json::json!({"a": ["\u{202e}b\n"]});
+        escape_strings(&mut value);
+        assert_eq!(value["a"][0], "\\u{202e}b\n");
     }
 }

@@ -1,14 +1,14 @@
 //! `mcpproxy scan`: tools that look like attacks.
 
 use crate::cli::context::Context;
-use crate::cli::core_link::{CoreLink, no_core};
+use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::client::path_segment;
 use crate::contract::scan::{ScanReport, ScannedTool, Severity};
 
 pub async fn scan(context: &Context, link: &CoreLink, server: Option<String>) -> Result<(), CliError> {
-    let client = link.running().ok_or_else(no_core)?;
+    let client = link.require()?;
     let path = match &server {
         Some(server) => format!("/api/v1/scan?server={}", path_segment(server)),
         None => "/api/v1/scan".to_owned(),

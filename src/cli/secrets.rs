@@ -1,16 +1,23 @@
 //! `mcpproxy secrets`: the values behind `${keyring:NAME}`. Uses the keychain directly, without a running core.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
+use serde::Serialize;
+
 use crate::cli::args::SecretsCommand;
+use crate::cli::context::Context;
+use crate::cli::core_link::config_error;
 use crate::cli::error::CliError;
+use crate::cli::output::{print, rows};
+use crate::config::references::{self, Kind};
 use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
 
 /// Largest secret that the keychain of every system accepts, in bytes (Windows: 2560 bytes of UTF-16).
 const MAX_LENGTH: u64 = 1280;
 
-/// Stores or deletes a secret.
-pub async fn run(command: SecretsCommand) -> Result<(), CliError> {
+/// Stores, lists or deletes secrets.
+pub async fn run(context: &Context, command: SecretsCommand) -> Result<(), CliError> {
     match command {
         SecretsCommand::Set(secret) => {
             check(&secret.name)?;
@@ -20,6 +27,7 @@ pub async fn run(command: SecretsCommand) -> Result<(), CliError> {
             eprintln!("Saved. Use it in a server's entry as ${{keyring:{}}}", secret.name);
             Ok(())
         }
+        SecretsCommand::List => list(context).await,
         SecretsCommand::Remove(secret) => {
             let name = secret.name.clone();
             match keychain::ask(move || SystemKeychain.remove(&name)).await.map_err(refused)? {
@@ -28,6 +36,48 @@ pub async fn run(command: SecretsCommand) -> Result<(), CliError> {
             }
         }
     }
+}
+
+/// A secret that servers use.
+#[derive(Serialize)]
+struct ListedSecret {
+    name: String,
+    used_by: Vec<String>,
+    /// Absent if the keychain cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<bool>,
+}
+
+/// Lists the secrets in the entries. A keychain cannot be searched for secrets that no entry uses.
+async fn list(context: &Context) -> Result<(), CliError> {
+    let config = context.store.load().map_err(|error| config_error(&error))?;
+    let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for server in &config.servers {
+        for name in references::names(server, Kind::Secret) {
+            used.entry(name).or_default().push(server.name.clone());
+        }
+    }
+    let mut listed = Vec::new();
+    for (name, used_by) in used {
+        let wanted = name.clone();
+        let stored = keychain::ask(move || SystemKeychain.read(&wanted)).await.ok().map(|secret| secret.is_some());
+        listed.push(ListedSecret { name, used_by, stored });
+    }
+    print(context.format, &listed, |listed| {
+        let row = |secret: &ListedSecret| {
+            let stored = match secret.stored {
+                Some(true) => "yes",
+                Some(false) => "no: mcpproxy secrets set NAME",
+                None => "unknown",
+            };
+            vec![secret.name.clone(), secret.used_by.join(", "), stored.to_owned()]
+        };
+        rows(
+            &["NAME", "USED BY", "STORED"],
+            listed.iter().map(row).collect(),
+            "No server uses a secret of the keychain.",
+        )
+    })
 }
 
 fn check(name: &str) -> Result<(), CliError> {

@@ -6,15 +6,18 @@ use crate::cli::args::StatusArguments;
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
+use crate::cli::help;
 use crate::cli::output::{pairs, print};
 use crate::contract::api::{Info, Status, Update};
 use crate::contract::endpoint::mcp_url;
+use crate::contract::exit_code::ExitCode;
+use crate::contract::visible_text;
 use crate::server::run_facts::Facts;
 
 /// `status -o json`: the shape of the existing CLI, plus facts about this run.
 #[derive(Debug, Serialize)]
 struct StatusReport {
-    /// `Running` or `Not running`.
+    /// `Running`, `Not responding` or `Not running`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
@@ -47,7 +50,25 @@ struct Counts {
     tools: u32,
 }
 
-pub async fn status(context: &Context, link: &CoreLink, options: &StatusArguments) -> Result<(), CliError> {
+/// The help, and one line on the state of MCPProxy.
+pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
+    println!("{}", help::command().render_help());
+    let line = match (link.running(), link.problem()) {
+        (Some(client), _) => {
+            let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
+            let stats = &status.upstream_stats;
+            let servers = format!("{} of {} servers connected", stats.connected_servers, stats.total_servers);
+            format!("MCPProxy is running at {} ({servers}).", mcp_url(&status.listen_addr))
+        }
+        (None, Some(error)) => format!("MCPProxy is running but not responding: {error}"),
+        (None, None) => "MCPProxy is not running. Start it with the app or `mcpproxy serve`.".to_owned(),
+    };
+    println!("\n{}", visible_text::one_line(&line));
+    Ok(())
+}
+
+/// Shows the state. Exits with 1 if MCPProxy runs but does not respond.
+pub async fn status(context: &Context, link: &CoreLink, options: &StatusArguments) -> Result<ExitCode, CliError> {
     let config = context.store.load().map_err(|error| config_error(&error));
     let key = config.as_ref().ok().and_then(|config| config.api_key.clone()).unwrap_or_default();
     let api_key = if options.show_key { key } else { masked(&key) };
@@ -83,7 +104,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
             // Without a core only the configuration can be shown, so an error in it is the answer.
             let listen = config?.listen;
             StatusReport {
-                state: "Not running",
+                state: if link.problem().is_some() { "Not responding" } else { "Not running" },
                 version: None,
                 mcp_url: mcp_url(&listen),
                 listen_addr: format!("{listen} (configured)"),
@@ -93,13 +114,14 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                 pid: None,
                 launched_by: None,
                 servers: None,
-                configuration: None,
+                configuration: link.problem().map(ToString::to_string),
                 update: None,
                 facts: None,
             }
         }
     };
-    print(context.format, &report, table)
+    print(context.format, &report, table)?;
+    Ok(if link.problem().is_some() { ExitCode::General } else { ExitCode::Clean })
 }
 
 fn table(shown: &StatusReport) -> String {
@@ -122,7 +144,12 @@ fn table(shown: &StatusReport) -> String {
     }
     lines.push(("Socket", shown.socket_path.clone()));
     lines.push(("Configuration", shown.config_path.clone()));
-    lines.extend(shown.configuration.as_ref().map(|sentence| ("Config error", sentence.clone())));
+    lines.extend(
+        shown
+            .configuration
+            .as_ref()
+            .map(|sentence| (if shown.state == "Running" { "Config error" } else { "Problem" }, sentence.clone())),
+    );
     pairs(&lines)
 }
 

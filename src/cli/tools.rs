@@ -10,7 +10,7 @@ use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
 use crate::cli::args::{CallArguments, CallCommand, ToolsCommand};
 use crate::cli::context::Context;
-use crate::cli::core_link::{CoreLink, config_error, missing, no_core};
+use crate::cli::core_link::{CoreLink, config_error, missing};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, rows, state};
 use crate::client::path_segment;
@@ -21,7 +21,7 @@ use crate::contract::exit_code::ExitCode;
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> Result<(), CliError> {
-    let client = || link.running().ok_or_else(no_core);
+    let client = || link.require();
     match command {
         ToolsCommand::Enable(options) => switch(context, link, &options.tools, true).await,
         ToolsCommand::Disable(options) => switch(context, link, &options.tools, false).await,
@@ -135,7 +135,7 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
         CallCommand::Destructive(options) => (Intent::Destructive, options),
     };
     let arguments = arguments(options)?;
-    let client = link.running().ok_or_else(no_core)?.clone().with_answer_limit(LONGEST_CALL);
+    let client = link.require()?.clone().with_answer_limit(LONGEST_CALL);
     if std::io::stderr().is_terminal() {
         eprintln!("Calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
     }

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::events::EventStream;
 use crate::contract::api::{Envelope, Ready};
 use crate::contract::endpoint::Endpoint;
+use crate::contract::lenient;
 use crate::contract::names;
 use crate::os::local_stream;
 
@@ -106,6 +107,14 @@ impl Client {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
+    /// The `data` of a PUT.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, CallError> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     /// The `data` of a DELETE.
     ///
     /// # Errors
@@ -147,7 +156,7 @@ impl Client {
                 message: error_text(&body).unwrap_or_else(|| format!("the core answered {status}")),
             });
         }
-        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(|error| self.garbage(error))?;
+        let envelope: Envelope<T> = lenient::from_slice(&body).map_err(|error| self.garbage(error))?;
         match envelope {
             Envelope {
                 success: true,

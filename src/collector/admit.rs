@@ -216,7 +216,7 @@ const UNKNOWN_USUAL: u32 = 50_000;
 const NEVER_A_FLOOD: u32 = 100;
 
 impl FloodWatch {
-    /// What earlier runs counted.
+    /// Adds a count of an earlier run.
     pub fn remember(&mut self, hour: u32, new_ids: u32) {
         *self.hours.entry(hour).or_default() += new_ids;
     }

@@ -6,7 +6,7 @@ use crate::collector::installation::Installation;
 use crate::collector::report::{KINDS, SYSTEMS, System, kind_index};
 use crate::contract::run_facts::EnvKind;
 
-/// What decides whether an installation belongs to an audience. Every installation has exactly one, so figures of segments add up.
+/// The attributes that decide whether an installation belongs to an audience. Every installation has exactly one, so figures of segments add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segment {
     kind: u8,

@@ -1,4 +1,4 @@
-//! What a report of any schema may contain: the sender's own rules, and the fields that later schemas of the Go core add.
+//! The fields that a report of any schema may contain: the sender's own rules, and the fields that later schemas of the Go core add.
 
 use crate::contract::run_facts::EnvMarkers;
 use crate::telemetry::payload::HeartbeatPayload;

@@ -83,7 +83,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Figures of nobody.
+    /// Figures without installations.
     pub fn new(first: Day, last: Day) -> Figures {
         let days = usize::from(last.since(first)) + 1;
         Figures {

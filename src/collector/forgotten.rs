@@ -23,7 +23,7 @@ impl Forgotten {
     /// Reads the list of a data directory; a directory without one gets a key.
     ///
     /// # Errors
-    /// What the system says, or that a file is damaged.
+    /// The system's error, or that a file is damaged.
     pub fn open(directory: &Path) -> io::Result<Forgotten> {
         let key = secret(&directory.join("forgotten.key"))?;
         let path = directory.join("forgotten.list");
@@ -44,7 +44,7 @@ impl Forgotten {
     /// Adds an id; when this returns, the list is on the disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn add(&mut self, id: Id) -> io::Result<()> {
         let mark = self.mark(id);
         if self.marks.contains(&mark) {
@@ -105,7 +105,7 @@ fn parse_mark(line: &str) -> Option<[u8; 16]> {
 /// Reads a secret of 32 bytes, written as 64 hexadecimal digits; makes a random one where there is no file.
 ///
 /// # Errors
-/// What the system says, or that the file holds something else.
+/// The system's error, or that the file holds something else.
 pub fn secret(path: &Path) -> io::Result<[u8; 32]> {
     match crate::os::files::read_bounded(path, 1024) {
         Ok(bytes) => {

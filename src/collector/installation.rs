@@ -14,7 +14,7 @@ pub struct ActiveDay {
     pub launch: LaunchSource,
 }
 
-/// What the figures need to know about one installation.
+/// The facts about one installation that the figures need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     /// The kind on most of its days; a tie goes to the kind seen last.

@@ -22,7 +22,7 @@ fn segment_path(directory: &Path, number: u64) -> PathBuf {
 /// The numbers of the segments that are there, in order.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn segments(directory: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -48,7 +48,7 @@ impl Writer {
     /// Begins a new segment behind all that are there.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn open(directory: &Path) -> io::Result<Writer> {
         crate::os::files::create_private_dir(directory)?;
         let number = segments(directory)?.last().map_or(1, |last| last + 1);
@@ -58,7 +58,7 @@ impl Writer {
     /// Begins a new segment, with a number of at least `number`.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn open_after(directory: &Path, position: Option<Position>) -> io::Result<Writer> {
         crate::os::files::create_private_dir(directory)?;
         let last = segments(directory)?.last().copied().max(position.map(|position| position.segment));
@@ -90,7 +90,7 @@ impl Writer {
     /// Writes records and brings them to the disk; when this returns, no crash loses them.
     ///
     /// # Errors
-    /// What the system says; then none of the records is in the journal.
+    /// The system's error; then none of the records is in the journal.
     pub fn append(&mut self, records: &[Vec<Entry>]) -> io::Result<Position> {
         if self.torn || self.end.offset >= SEGMENT {
             *self = Writer::begin(&self.directory, self.end.segment + 1)?;
@@ -106,7 +106,7 @@ impl Writer {
         }
         let result = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
         if let Err(error) = result {
-            // What was written of it must not be read: its senders are told that it was not accepted.
+            // A partly written record must not be read: its senders receive an error.
             self.torn = true;
             self.file.set_len(self.end.offset)?;
             self.file.seek(SeekFrom::Start(self.end.offset))?;
@@ -121,7 +121,7 @@ impl Writer {
     /// Begins a new segment, unless this one is empty; whether it did.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn rotate(&mut self) -> io::Result<bool> {
         if self.end.offset == 0 {
             return Ok(false);
@@ -156,7 +156,7 @@ impl Reader {
     /// The next records up to `end`, together at most about `most` entries; the position behind them.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn batch(&mut self, end: Position, most: usize) -> io::Result<(Vec<Entry>, Position)> {
         let mut entries = Vec::new();
         while self.next < end && entries.len() < most {
@@ -247,7 +247,7 @@ fn read_whole(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 /// The end of everything that an earlier process wrote: the first position of a segment after the last one.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn end_of_all(directory: &Path) -> io::Result<Position> {
     Ok(Position {
         segment: segments(directory)?.last().map_or(0, |last| last + 1),
@@ -258,7 +258,7 @@ pub fn end_of_all(directory: &Path) -> io::Result<Position> {
 /// Deletes the segments that lie wholly before a position.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn delete_before(directory: &Path, position: Position) -> io::Result<()> {
     for number in segments(directory)?.into_iter().filter(|number| *number < position.segment) {
         fs::remove_file(segment_path(directory, number))?;
@@ -269,7 +269,7 @@ pub fn delete_before(directory: &Path, position: Position) -> io::Result<()> {
 /// Bytes of the journal that the database does not have yet.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn backlog(directory: &Path, position: Position) -> io::Result<u64> {
     let mut bytes = 0;
     for number in segments(directory)?.into_iter().filter(|number| *number >= position.segment) {

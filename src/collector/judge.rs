@@ -16,7 +16,7 @@ const DEEPEST: usize = 32;
 /// The most paths of one report that are counted.
 const MOST_PATHS: usize = 32;
 
-/// What a body is.
+/// The kind of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Report(Box<Judged>),

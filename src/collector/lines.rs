@@ -17,7 +17,7 @@ pub struct Line {
     pub received_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Of the body before it was reduced, as 16 hexadecimal digits.
+    /// Hash of the body before it was reduced, as 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -39,7 +39,7 @@ pub struct Counted {
     pub count: u64,
 }
 
-/// Why a line is no report. It is not stored, and not counted either: a broken file is not a sender's mistake.
+/// Why a line is not a report. It is not stored, and not counted either: a broken file is not a sender's mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     #[error("it is not JSON with `received_at` and `body`")]

@@ -26,7 +26,7 @@ impl Place {
     /// The place with this directory; `store` is nothing, a path or `clickhouse://…`.
     ///
     /// # Errors
-    /// What is wrong with `store`.
+    /// A description of the error in `store`.
     pub fn new(directory: &Path, store: Option<&str>) -> Result<Place, String> {
         let store = match store {
             None => StoreAddress::Sqlite(directory.join("collector.db")),
@@ -44,7 +44,7 @@ impl Place {
     /// Makes the directory, for this user only.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn create(&self) -> io::Result<()> {
         files::create_private_dir(&self.directory)
     }
@@ -67,7 +67,7 @@ impl Place {
     /// Opens the database for reading and writing, and creates it if it is not there. `cache` is in MiB.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn open_store(&self, cache: u32) -> Result<Box<dyn Store>, String> {
         match &self.store {
             StoreAddress::Sqlite(path) => {
@@ -80,7 +80,7 @@ impl Place {
     /// Opens the database for reading.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn open_for_reading(&self) -> Result<Box<dyn Store>, String> {
         match &self.store {
             StoreAddress::Sqlite(path) => {

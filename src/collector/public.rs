@@ -1,4 +1,4 @@
-//! What anyone may see: the figures without the cells that are small enough to point to someone.
+//! The public figures: those without the cells that are small enough to point to someone.
 //!
 //! A cell from 1 to 9 is hidden. Where a sum would reveal it, because it is the only hidden part of that sum, a second part is
 //! hidden too, until no sum reveals anything.
@@ -202,7 +202,7 @@ fn blank_others(value: &mut Value) {
     }
 }
 
-/// Of the quality of the data, only counts of ids can point to someone.
+/// Hides small counts of ids in the quality of the data: only these can point to someone.
 fn blank_quality(figures: &mut Value) {
     for pointer in ["/quality/opt_outs", "/quality/suspect_installs"] {
         if let Some(value) = figures.pointer_mut(pointer)

@@ -29,7 +29,7 @@ pub fn hash(bytes: &[u8]) -> String {
 /// The number of the newest document; 0 if there is none.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn newest(directory: &Path) -> io::Result<u32> {
     let mut newest = 0;
     for entry in std::fs::read_dir(directory)? {
@@ -43,7 +43,7 @@ pub fn newest(directory: &Path) -> io::Result<u32> {
 /// Signs and writes a document.
 ///
 /// # Errors
-/// What the system or the key says.
+/// The error of the system or of the key.
 pub fn write(directory: &Path, number: u32, bytes: &[u8]) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
     let pair = keys(directory)?;
@@ -81,7 +81,7 @@ fn keys(directory: &Path) -> Result<minisign::KeyPair, String> {
 /// How many documents there are, and how many of them are not signed or do not name the one before.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn verify(directory: &Path) -> io::Result<(u32, u32)> {
     if !directory.is_dir() {
         return Ok((0, 0));

@@ -64,7 +64,7 @@ impl Kept {
     }
 }
 
-/// What an arrival changed.
+/// The change that an arrival made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     New,
@@ -160,7 +160,7 @@ mod tests {
                 (report(1, 72).received, 0)
             ]
         );
-        // What joins two chains leaves one.
+        // An arrival that joins two chains leaves one.
         assert_eq!(arrive(&mut bodies, &report(1, 48)), Arrival::Repeat);
         assert_eq!(bodies.len(), 2);
     }

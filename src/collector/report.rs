@@ -253,7 +253,7 @@ impl Reached {
     pub const CLIENT: Reached = Reached(4);
     pub const RETRIEVE: Reached = Reached(8);
 
-    /// Both together. Whoever connected a server has configured one.
+    /// Both together. A connected server is also configured.
     #[must_use]
     pub fn and(self, other: Reached) -> Reached {
         let both = self.0 | other.0;
@@ -289,7 +289,7 @@ impl<'de> Deserialize<'de> for Client {
     }
 }
 
-/// What one report says, reduced to what the figures need.
+/// The contents of one report, reduced to what the figures need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub kind: EnvKind,

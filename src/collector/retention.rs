@@ -1,9 +1,9 @@
-//! What stays of old reports.
+//! Decides which part of old reports stays.
 
 use crate::collector::repeat::Kept;
 use crate::collector::report::Day;
 
-/// The bodies without those of before a day, but with the first, which then says what all of those together said. `None` if no
+/// The bodies without those received before a day, but with the first, which then has the flags of all of them. `None` if no
 /// later body is there.
 pub fn without_old(bodies: Vec<Kept>, before: Day) -> Option<Vec<Kept>> {
     let (old, mut rest): (Vec<Kept>, Vec<Kept>) = bodies.into_iter().partition(|body| body.day() < before);

@@ -26,11 +26,11 @@ pub struct Stats {
 /// Takes the figures of a store at the end of `until`, or of the last day with a report.
 ///
 /// # Errors
-/// What the database says.
+/// The database's error.
 pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreError> {
     let ledger = store.ledger()?;
     let (first, last_body) = ledger.span.unwrap_or((Day(0), Day(0)));
-    // A day on which only repeats, opt-outs or rejected bodies arrived is a day on which nobody was active.
+    // A day on which only repeats, opt-outs or rejected bodies arrived is a day without active installations.
     let arrivals = ledger.latest.map(Day::of).into_iter().chain(ledger.counts.keys().map(|(day, _)| *day));
     let newest = match ledger.span {
         None => last_body,
@@ -49,7 +49,7 @@ pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreErr
 }
 
 impl Stats {
-    /// What is counted, by name, over all days up to the one that was asked for.
+    /// Counts by name, over all days up to the requested one.
     pub fn counts(&self) -> BTreeMap<&str, u64> {
         let mut sums = BTreeMap::new();
         for ((day, name), count) in &self.ledger.counts {

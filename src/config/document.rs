@@ -171,6 +171,34 @@ impl Document {
         Ok(())
     }
 
+    /// Merges a part into the entry of an upstream server: objects are merged, `null` removes a key.
+    ///
+    /// # Errors
+    /// [`EditError::Unknown`], [`EditError::Shape`].
+    pub fn merge_in_server(&mut self, name: &str, part: &Map<String, Value>) -> Result<(), EditError> {
+        let entry = self.server(name)?;
+        for (key, value) in part {
+            match (entry.get_mut(key), value) {
+                (_, Value::Null) => {
+                    entry.shift_remove(key);
+                }
+                (Some(Value::Object(fields)), Value::Object(changes)) => {
+                    fields.extend(changes.clone());
+                    fields.retain(|_, value| !value.is_null());
+                }
+                (_, Value::Object(changes)) => {
+                    let kept = changes.iter().filter(|(_, value)| !value.is_null());
+                    let kept = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+                    entry.insert(key.clone(), Value::Object(kept));
+                }
+                (_, value) => {
+                    entry.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The value of a key of an upstream server.
     ///
     /// # Errors
@@ -323,6 +351,18 @@ mod tests {
         let merged: Value = serde_json::from_str(&document.text()).unwrap();
         assert_eq!(merged["alpha"], json!({"x": [1.5], "y": 1}));
         assert_eq!((&merged["zebra"], &merged["telemetry"]["enabled"]), (&json!(2), &json!(false)));
+    }
+
+    #[test]
+    fn a_part_of_an_entry_is_merged_and_null_removes() {
+        let text = r#"{"mcpServers": [{"name": "a", "env": {"A": "1", "B": "2"}, "mine": 1, "url": "http://h/"}]}"#;
+        let mut document = Document::parse(text).unwrap();
+        let part = json!({"env": {"A": null, "C": "3"}, "headers": {"X": "1", "Y": null}, "url": null, "args": ["x"]});
+        document.merge_in_server("a", part.as_object().unwrap()).unwrap();
+        let expected =
+            json!({"name": "a", "env": {"B": "2", "C": "3"}, "mine": 1, "headers": {"X": "1"}, "args": ["x"]});
+        assert_eq!(Value::Object(document.entries().remove(0).1), expected);
+        assert_eq!(document.merge_in_server("b", &Map::new()), Err(EditError::Unknown("b".into())));
     }
 
     #[test]

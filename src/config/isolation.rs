@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none};
 
-/// What shuts a server off.
+/// The kind of isolation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Nothing: it runs as any other program of yours.
@@ -140,7 +140,7 @@ pub struct IsolationKeys {
     pub write: Vec<PathBuf>,
 }
 
-/// What holds for one server, both places taken into account.
+/// The isolation of one server, with its own and the global settings taken into account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Isolation {
     pub mode: Mode,
@@ -164,7 +164,7 @@ pub struct Isolation {
 }
 
 impl IsolationKeys {
-    /// What an entry's own keys and those for all servers come to.
+    /// Combines the keys of an entry with those for all servers.
     pub fn within(&self, all: &IsolationKeys) -> Isolation {
         let either = |own: &Option<String>, all: &Option<String>| own.clone().or_else(|| all.clone());
         Isolation {

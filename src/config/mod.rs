@@ -5,13 +5,17 @@
 
 mod deserialize;
 pub mod document;
+mod edit_profiles;
 pub mod environment_filter;
 pub mod isolation;
+pub mod profiles;
 pub mod references;
 pub mod schema;
 pub mod server;
+pub mod serving;
 pub mod store;
 pub mod switches;
+pub mod trust;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,10 +23,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::config::deserialize::{null_as_default, optional_duration, yes};
+use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::IsolationKeys;
+use crate::config::profiles::ProfileConfig;
 use crate::config::server::servers;
+use crate::config::serving::{Concurrency, RoutingMode, TlsConfig};
 use crate::contract::names;
 use crate::updates::policy::UpdateCheck;
 
@@ -105,6 +111,35 @@ pub struct Config {
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<EnvironmentFilter>")]
     pub environment: EnvironmentFilter,
+    /// Named sets of servers, each with an endpoint of its own: `/mcp/p/NAME`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<ProfileConfig>>")]
+    pub profiles: Vec<ProfileConfig>,
+    /// The profile of sessions that choose none.
+    #[serde(default, deserialize_with = "string_or_none")]
+    pub active_profile: Option<String>,
+    /// What `/mcp` offers: `retrieve_tools` (search) or `direct` (every tool).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub routing_mode: RoutingMode,
+    /// HTTPS on the TCP address.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<TlsConfig>")]
+    pub tls: TlsConfig,
+    /// How many calls of all servers together run at once. 0 means any number.
+    #[serde(default)]
+    pub max_concurrent_requests: Option<usize>,
+    /// How many calls wait if that many run. The next is refused.
+    #[serde(default)]
+    pub queue_size: Option<usize>,
+    /// Longest wait of a call, such as `30s`.
+    #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
+    pub queue_timeout: Option<Duration>,
+    /// The same limits for each server whose entry does not set them.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Concurrency>")]
+    pub server_concurrency_defaults: Concurrency,
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
@@ -195,7 +230,7 @@ impl Config {
         })?;
         if !config.quarantines() {
             for server in &mut config.servers {
-                server.auto_approve_tool_changes = Some(true);
+                server.trust_mode = Some("auto".to_owned());
             }
         }
         for server in &mut config.servers {
@@ -216,6 +251,15 @@ impl Config {
         }
     }
 
+    /// The limits of all servers' calls together.
+    pub fn concurrency(&self) -> Concurrency {
+        Concurrency {
+            max_concurrent_requests: self.max_concurrent_requests,
+            queue_size: self.queue_size,
+            queue_timeout: self.queue_timeout,
+        }
+    }
+
     /// The settings that differ and take effect only after a restart.
     pub fn needs_restart(&self, started: &Config) -> Vec<&'static str> {
         let differ = [
@@ -225,6 +269,8 @@ impl Config {
             ("api_key", self.api_key != started.api_key),
             ("require_mcp_auth", self.require_mcp_auth != started.require_mcp_auth),
             ("trusted_hosts", self.trusted_hosts != started.trusted_hosts),
+            ("routing_mode", self.routing_mode != started.routing_mode),
+            ("tls", self.tls != started.tls),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -239,6 +285,9 @@ impl Config {
                 names::DEFAULT_LISTEN
             );
             return Some((quoted(&self.listen), problem));
+        }
+        if let Some((name, problem)) = profiles::mistake(&self.profiles) {
+            return Some((quoted(&name), problem));
         }
         let mut seen = std::collections::BTreeSet::new();
         for server in &self.servers {
@@ -357,6 +406,9 @@ mod tests {
         let both = server(r#","skip_quarantine":true,"auto_approve_tool_changes":false"#);
         assert!(!trusts(&format!("{{{both}}}")));
         assert!(trusts(&format!(r#"{{"quarantine_enabled":false,{both}}}"#)));
+        let newest = server(r#","trust_mode":"manual","auto_approve_tool_changes":true"#);
+        assert!(!trusts(&format!("{{{newest}}}")));
+        assert!(trusts(&format!(r#"{{"quarantine_enabled":false,{newest}}}"#)));
     }
 
     #[test]
@@ -411,6 +463,8 @@ mod tests {
         assert!(parse(r#"{"mcpServers":[{"name":"a:b","command":"x"}]}"#).is_err());
         assert!(parse(r#"{"mcpServers":[{"name":"a"}]}"#).is_err());
         assert!(parse(r#"{"listen":"nonsense"}"#).is_err());
+        let error = parse("{\"profiles\": [{\"name\": \"a\"},\n {\"name\": \"all\"}]}").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 11), "{error}");
         assert!(parse(r#"{"call_tool_timeout":"soon"}"#).is_err());
     }
 }

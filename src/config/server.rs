@@ -13,6 +13,8 @@ use crate::config::deserialize::{null_as_default, optional_duration, string_or_n
 use crate::config::document::servers_as_array;
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::{Isolation, IsolationKeys, keys_or_word};
+use crate::config::serving::Concurrency;
+use crate::config::trust::Trust;
 
 /// A server. Either `command` or `url` is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -59,6 +61,9 @@ pub struct ServerConfig {
     /// New and changed tools of this server need no approval.
     #[serde(default)]
     pub auto_approve_tool_changes: Option<bool>,
+    /// Who approves new and changed tools: `auto` (nobody), `scan` or `manual` (you). Outranks the two older keys.
+    #[serde(default, deserialize_with = "string_or_none")]
+    pub trust_mode: Option<String>,
     /// If not empty, only these tools are on.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Vec<String>>")]
@@ -89,6 +94,16 @@ pub struct ServerConfig {
     #[serde(default, deserialize_with = "optional_duration")]
     #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
+    /// How many of its calls run at once. 0 means any number.
+    #[serde(default)]
+    pub max_concurrent_requests: Option<usize>,
+    /// How many of its calls wait if that many run. The next is refused.
+    #[serde(default)]
+    pub queue_size: Option<usize>,
+    /// Longest wait of a call, such as `30s`.
+    #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
+    pub queue_timeout: Option<Duration>,
 }
 
 /// A client that you registered at the authorization server, and what to request.
@@ -146,7 +161,22 @@ impl Protocol {
 impl ServerConfig {
     /// Whether new and changed tools of this server need no approval.
     pub fn trusts_changes(&self) -> bool {
-        self.auto_approve_tool_changes.unwrap_or(self.skip_quarantine)
+        self.trust() == Trust::Auto
+    }
+
+    /// Who approves new and changed tools of this server.
+    pub fn trust(&self) -> Trust {
+        Trust::effective(self.trust_mode.as_deref(), self.auto_approve_tool_changes, self.skip_quarantine)
+    }
+
+    /// The limits of its calls, in a configuration with these defaults.
+    pub fn concurrency(&self, default: &Concurrency) -> Concurrency {
+        let own = Concurrency {
+            max_concurrent_requests: self.max_concurrent_requests,
+            queue_size: self.queue_size,
+            queue_timeout: self.queue_timeout,
+        };
+        own.or(default)
     }
 
     /// The entry with the legacy SSE transport, if the protocol is to be detected.

@@ -74,6 +74,17 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?)
     }
 
+    /// The file as a value with every key; `None` without a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn value(&self) -> Result<Option<serde_json::Value>, StoreError> {
+        let Some(text) = self.read()? else { return Ok(None) };
+        Config::parse(&self.path, &text)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Ok(Some(serde_json::from_str(text).unwrap_or_default()))
+    }
+
     /// Reads the file for a running core. A missing or empty file is an error: it is being written, or was lost.
     ///
     /// # Errors
@@ -102,6 +113,7 @@ impl ConfigStore {
             return self.load();
         };
         let config = Config::parse(&self.path, &text)?;
+        self.make_private();
         if config.api_key.as_deref().is_some_and(|key| !key.is_empty()) {
             return Ok(config);
         }
@@ -156,6 +168,21 @@ impl ConfigStore {
         }
     }
 
+    /// Takes other users' permissions away: the file holds the API key and may hold secrets of servers.
+    fn make_private(&self) {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&self.path).map_or(0, |file| file.permissions().mode());
+            let private = std::fs::Permissions::from_mode(mode & 0o700);
+            if mode & 0o077 != 0
+                && let Err(error) = std::fs::set_permissions(&self.path, private)
+            {
+                tracing::warn!("could not make `{}` private: {error}", self.path.display());
+            }
+        }
+    }
+
     fn write(&self, before: Option<&str>, document: &Document) -> Result<Replaced, StoreError> {
         files::replace_private_if(&self.path, before.map(str::as_bytes), document.text().as_bytes())
             .map_err(|source| self.failed("write", source))
@@ -206,6 +233,18 @@ mod tests {
         assert_eq!((error.line, error.column), (2, 1));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_read_becomes_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        std::fs::write(store.path(), "{\"api_key\": \"k\"}").unwrap();
+        std::fs::set_permissions(store.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        store.load_or_create().unwrap();
+        assert_eq!(std::fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
     #[test]
     fn an_edit_starts_from_what_is_on_disk_now() {
         let directory = tempfile::tempdir().unwrap();
@@ -235,7 +274,7 @@ mod tests {
         let names: Vec<&str> = config.servers.iter().map(|server| server.name.as_str()).collect();
         assert_eq!(names, ["by-hand", "by-rest"]);
         assert_eq!(store.load().unwrap(), config);
-        // Somebody who never stops is not fought with.
+        // Gives up if another program never stops writing.
         let contended = store.edit(|document| {
             saves.set(saves.get() + 1);
             std::fs::write(store.path(), format!("{{\"api_key\":\"{}\"}}", saves.get())).unwrap();

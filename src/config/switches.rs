@@ -121,7 +121,10 @@ mod tests {
         assert_eq!(switched(without.clone(), "t", true).unwrap()["enabled_tools"], json!(["u", "t"]));
         assert!(matches!(switched(without, "u", false), Err(EditError::LastOne(_))));
         let twice = json!({"name": "s", "enabled_tools": ["t", "t"]});
-        assert!(matches!(switched(twice, "t", false), Err(EditError::LastOne(_))), "no list would let in all");
+        assert!(
+            matches!(switched(twice, "t", false), Err(EditError::LastOne(_))),
+            "an empty array would turn all tools on"
+        );
         assert!(matches!(switched(json!({"name": "s", "disabled_tools": 7}), "t", true), Err(EditError::Shape(_))));
         assert!(matches!(switched(json!({"name": "o"}), "t", true), Err(EditError::Unknown(_))));
     }

@@ -10,14 +10,16 @@ pub enum ExitCode {
     Clean = 0,
     /// Anything without a class of its own.
     General = 1,
-    /// The TCP address is taken.
-    PortInUse = 2,
+    /// The command line is invalid. Only `mcpproxy` itself ends with this code.
+    Usage = 2,
     /// Another core holds this instance root.
     StoreLocked = 3,
     /// `mcp_config.json` cannot be used as it is.
     Configuration = 4,
     /// The instance root, the socket or the port is forbidden to this user.
     Permission = 5,
+    /// The TCP address is in use. The existing core ends with 2 then.
+    PortInUse = 6,
 }
 
 impl ExitCode {
@@ -25,7 +27,8 @@ impl ExitCode {
     pub const fn from_code(code: i32) -> ExitCode {
         match code {
             0 => ExitCode::Clean,
-            2 => ExitCode::PortInUse,
+            // From a core that a program started, 2 is the existing core's code for a port in use.
+            2 | 6 => ExitCode::PortInUse,
             3 => ExitCode::StoreLocked,
             4 => ExitCode::Configuration,
             5 => ExitCode::Permission,
@@ -55,6 +58,7 @@ mod tests {
         ] {
             assert_eq!(ExitCode::from_code(i32::from(code.code())), code);
         }
+        assert_eq!(ExitCode::from_code(2), ExitCode::PortInUse);
         assert_eq!(ExitCode::from_code(139), ExitCode::General);
     }
 }

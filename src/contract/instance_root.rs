@@ -59,6 +59,26 @@ impl InstanceRoot {
         self.path.join("tool-approvals.json")
     }
 
+    /// `config.db`: the Go core's database, which is read once and never written.
+    pub fn go_database(&self) -> PathBuf {
+        self.path.join("config.db")
+    }
+
+    /// `takeover.json`: what became of the Go core's data directory.
+    pub fn takeover(&self) -> PathBuf {
+        self.path.join("takeover.json")
+    }
+
+    /// `takeover-approvals.json`: approvals of the Go core whose servers have not listed their tools yet.
+    pub fn takeover_approvals(&self) -> PathBuf {
+        self.path.join("takeover-approvals.json")
+    }
+
+    /// `mcp-session-profiles.json`: the profile that each session chose.
+    pub fn session_profiles(&self) -> PathBuf {
+        self.path.join("mcp-session-profiles.json")
+    }
+
     /// `offer-approvals.json`: the approved prompts and resource templates of each server.
     pub fn offer_approvals(&self) -> PathBuf {
         self.path.join("offer-approvals.json")

@@ -37,6 +37,12 @@ pub const ENV_TRAY_SKIP_CORE: &str = "MCPPROXY_TRAY_SKIP_CORE";
 pub const ENV_API_KEY: &str = "MCPPROXY_API_KEY";
 /// Non-empty: the TCP address, instead of the configured one.
 pub const ENV_LISTEN: &str = "MCPPROXY_LISTEN";
+/// `true` or `1`: HTTPS on the TCP address, whatever the configuration says. The existing core's variable.
+pub const ENV_TLS_ENABLED: &str = "MCPPROXY_TLS_ENABLED";
+/// `true` or `1`: clients need a certificate. The existing core's variable.
+pub const ENV_TLS_REQUIRE_CLIENT_CERT: &str = "MCPPROXY_TLS_REQUIRE_CLIENT_CERT";
+/// Directory of certificates and keys. The existing core's variable.
+pub const ENV_CERTS_DIR: &str = "MCPPROXY_CERTS_DIR";
 /// CLI output format: `table`, `json` or `yaml`.
 pub const ENV_OUTPUT: &str = "MCPPROXY_OUTPUT";
 /// Our own telemetry switch: 0, false, no, off, disabled.
@@ -61,6 +67,12 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 pub const MCP_PATH: &str = "/mcp";
 /// Path of the MCP endpoint that shows every server's own tools; `/{server}` after it shows one server's.
 pub const MCP_ALL_PATH: &str = "/mcp/all";
+/// `/mcp` with the search tools, whatever the routing mode; the existing core's path.
+pub const MCP_CALL_PATH: &str = "/mcp/call";
+/// The existing core's path for code execution, which does not exist here: the same as [`MCP_CALL_PATH`].
+pub const MCP_CODE_PATH: &str = "/mcp/code";
+/// `/mcp` for the servers of one profile, whose name comes next.
+pub const MCP_PROFILE_PATH: &str = "/mcp/p";
 
 /// Every variable of our own, and the two that are not ours but that we obey.
 const DECLARED: &[&str] = &[
@@ -73,6 +85,9 @@ const DECLARED: &[&str] = &[
     ENV_TRAY_SKIP_CORE,
     ENV_API_KEY,
     ENV_LISTEN,
+    ENV_TLS_ENABLED,
+    ENV_TLS_REQUIRE_CLIENT_CERT,
+    ENV_CERTS_DIR,
     ENV_OUTPUT,
     ENV_TELEMETRY,
     ENV_DO_NOT_TRACK,

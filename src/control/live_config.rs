@@ -67,6 +67,11 @@ impl LiveConfig {
         &self.store
     }
 
+    /// The configuration at startup.
+    pub fn at_start(&self) -> &Config {
+        &self.at_start
+    }
+
     /// What someone who edits the file should know: an error in it, or settings that need a restart.
     pub fn notice(&self) -> Option<String> {
         if let Some(error) = self.error.borrow().as_deref() {
@@ -80,6 +85,7 @@ impl LiveConfig {
     pub async fn start_servers(&self) {
         let _one_at_a_time = self.edits.lock().await;
         let config = self.current();
+        self.pool.admission().configure(&config);
         self.pool.apply(&config.servers).await;
     }
 
@@ -180,9 +186,12 @@ impl LiveConfig {
         self.set_error(None);
         (self.on_telemetry)(&config.telemetry);
         let before = self.current.send_replace(config.clone());
+        self.pool.admission().configure(&config);
         // Settings that concern no server, such as those of telemetry, do not touch the servers.
         if before.servers != config.servers {
             self.pool.apply(&config.servers).await;
+        } else if (&before.profiles, &before.active_profile) != (&config.profiles, &config.active_profile) {
+            self.pool.announce();
         }
     }
 }

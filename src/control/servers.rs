@@ -407,6 +407,21 @@ impl ServerControl {
         edit.await
     }
 
+    /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again unless a
+    /// person asks.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn merge_entry(&self, name: &str, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
+        let holds = self.config.current().quarantines() && !origin.may_approve();
+        let name = name.to_owned();
+        let edit = self.config.edit(move |document| {
+            document.merge_in_server(&name, &part)?;
+            if holds { document.set_in_server(&name, "quarantined", json!(true)) } else { Ok(()) }
+        });
+        edit.await
+    }
+
     /// Enables or disables one tool of a server.
     ///
     /// # Errors
@@ -465,7 +480,7 @@ mod tests {
         let store = ConfigStore::new(path.join("mcp_config.json"));
         let config = Arc::new(store.load_or_create().unwrap());
         let tokens = TokenStore::load(&path.join("tokens"), None, Arc::default());
-        let pool = Arc::new(UpstreamPool::new(path, Approvals::load(&path.join("approvals")), tokens));
+        let pool = Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens));
         let live = Arc::new(LiveConfig::new(store, config, pool.clone(), Box::new(|_| ())));
         Core {
             control: ServerControl::new(live, pool, Arc::new(OfferApprovals::load(&path.join("offers")))),

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::catalog::call_variant::Intent;
+use crate::config::profiles::ProfileScope;
 use crate::contract::json_rpc::is_raw_id;
 use crate::gateway::call_arguments::UpstreamCall;
 use crate::gateway::call_log::Ended;
@@ -29,6 +30,7 @@ use crate::gateway::fast_path_messages::{
     Cancelled, Message, ResultHead, ToolCall, is_invalid_arguments, is_readable, respond, respond_error, respond_result,
 };
 use crate::gateway::http::headers::{PROTOCOL_VERSION, SESSION_ID, is_json, text};
+use crate::gateway::profile::Origin;
 use crate::gateway::request_meta::is_of_connection;
 use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::search_mode::own_tools::asks_no_server;
@@ -193,7 +195,8 @@ impl FastPath {
             meta.iter().filter(|(key, _)| !is_of_connection(key)).map(|(key, value)| (key.as_ref(), *value)).collect();
         let mut registration = self.sessions.calls().register(known.id, id.get())?;
         known.record_use();
-        if let Some(result) = self.call_own(&call.name, call.arguments) {
+        let scope = self.proxy.profile_scope(&Origin::of_parts(parts));
+        if let Some(result) = self.call_own(&call.name, call.arguments, &scope) {
             self.proxy.requested();
             return Some(Outcome::Answered(respond_result(id, result)));
         }
@@ -204,9 +207,10 @@ impl FastPath {
         };
         let mut sent = match self.mode {
             Mode::Direct => {
-                self.send_direct(known, only_server(&parts.uri).as_deref(), &call.name, call.arguments, &options)?
+                let only = only_server(&parts.uri);
+                self.send_direct(known, only.as_deref(), &call.name, call.arguments, &options, &scope)?
             }
-            Mode::Search => self.send_from_search(known, &call.name, call.arguments?, &options)?,
+            Mode::Search => self.send_from_search(known, &call.name, call.arguments?, &options, &scope)?,
         };
         self.proxy.requested();
         self.proxy.upstream_called();
@@ -233,12 +237,12 @@ impl FastPath {
     }
 
     /// Answers a call of a tool of `/mcp` that asks no server.
-    fn call_own(&self, name: &str, arguments: Option<&RawValue>) -> Option<CallToolResult> {
+    fn call_own(&self, name: &str, arguments: Option<&RawValue>, scope: &ProfileScope) -> Option<CallToolResult> {
         if self.mode == Mode::Direct || !asks_no_server(name) {
             return None;
         }
         let arguments = arguments.map_or(Some(JsonObject::new()), |given| serde_json::from_str(given.get()).ok())?;
-        self.proxy.call_own(name, &arguments)
+        self.proxy.call_own(name, &arguments, scope)
     }
 
     /// Sends a call of a tool of `/mcp/all`.
@@ -249,6 +253,7 @@ impl FastPath {
         name: &str,
         arguments: Option<&RawValue>,
         options: &CallOptions<'_>,
+        scope: &ProfileScope,
     ) -> Option<SentCall> {
         let arguments = arguments.filter(|arguments| arguments.get() != "null");
         if arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
@@ -259,7 +264,7 @@ impl FastPath {
             Some(server) => (server, name),
             None => qualified_name::split(name, |server| pool.has(server))?,
         };
-        let server_path = fast(pool.route(server, tool, |_| true)?)?;
+        let server_path = fast(self.proxy.route(server, tool, scope, |_| true)?)?;
         SentCall::new(known, &server_path, server, tool, arguments, options)
     }
 
@@ -270,13 +275,14 @@ impl FastPath {
         name: &str,
         arguments: &RawValue,
         options: &CallOptions<'_>,
+        scope: &ProfileScope,
     ) -> Option<SentCall> {
         let intent = Intent::of_tool(name)?;
         let call = UpstreamCall::parse(arguments.get()).ok()?;
         let (server, tool) = call.target();
         let strict = self.proxy.is_strict();
         let fits = |tool: &rmcp::model::Tool| !strict || intent.check(call.id(), tool.annotations.as_ref()).is_ok();
-        let server_path = fast(self.proxy.upstreams().route(server, tool, fits)?)?;
+        let server_path = fast(self.proxy.route(server, tool, scope, fits)?)?;
         let sent = SentCall::new(known, &server_path, server, tool, call.raw_arguments(), options)?;
         self.proxy.tool_called(intent);
         Some(sent)

@@ -7,6 +7,7 @@ pub mod fast_path;
 mod fast_path_messages;
 pub mod http;
 pub mod input_required;
+pub mod profile;
 pub mod relay;
 pub mod request_meta;
 pub mod search_mode;

@@ -1,12 +1,13 @@
 //! What a client's tool call does: search, or check the call and pass it on. Independent of the transport.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock, ErrorCode,
-    Extensions, InputResponses, JsonObject, ResultType, ServerResult,
+    Extensions, InputResponses, JsonObject, ResultType, ServerResult, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
@@ -16,11 +17,13 @@ use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
+use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Activity, Call, Ended};
 use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
+use crate::gateway::profile::{Origin, SessionProfiles, View};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal, unreadable_call};
 use crate::gateway::search_mode::manage_servers;
@@ -30,7 +33,7 @@ use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::error::CallError;
 use crate::upstream::offers::OfferApprovals;
-use crate::upstream::pool::UpstreamPool;
+use crate::upstream::pool::{Route, UpstreamPool};
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::pending::Started;
 
@@ -38,6 +41,7 @@ use crate::upstream::session::pending::Started;
 pub struct Proxy {
     upstreams: Arc<UpstreamPool>,
     own: OwnTools,
+    session_profiles: SessionProfiles,
     offers: Arc<OfferApprovals>,
     config: watch::Receiver<Arc<Config>>,
     recorder: Recorder,
@@ -58,6 +62,7 @@ impl Proxy {
         let activity = Arc::<Activity>::default();
         Proxy {
             own: OwnTools::new(upstreams.clone(), config.clone(), recorder.clone(), counts.clone(), activity.clone()),
+            session_profiles: SessionProfiles::default(),
             upstreams,
             offers,
             config,
@@ -84,8 +89,47 @@ impl Proxy {
     }
 
     /// Answers a call of a tool that asks no server; `None` when it is another.
-    pub fn call_own(&self, name: &str, arguments: &JsonObject) -> Option<CallToolResult> {
-        self.own.call(name, arguments)
+    pub fn call_own(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
+        self.own.call(name, arguments, scope)
+    }
+
+    /// Remembers the profiles that sessions choose in this file.
+    pub fn with_session_profiles(mut self, path: PathBuf) -> Proxy {
+        self.session_profiles = SessionProfiles::load(path);
+        self
+    }
+
+    /// The servers that a request may know of.
+    pub fn profile_scope(&self, origin: &Origin) -> ProfileScope {
+        self.session_profiles.scope(&self.config.borrow(), origin)
+    }
+
+    /// The names of all profiles.
+    pub fn profiles(&self) -> Vec<String> {
+        self.config.borrow().profiles.iter().map(|profile| profile.name.clone()).collect()
+    }
+
+    /// Whether a profile exists.
+    pub fn has_profile(&self, name: &str) -> bool {
+        self.config.borrow().profiles.iter().any(|profile| profile.name == name)
+    }
+
+    /// Answers a call of `set_profile`.
+    pub fn set_profile(&self, origin: &Origin, arguments: &JsonObject) -> CallToolResult {
+        let config = self.config.borrow().clone();
+        self.session_profiles.call(&config, origin, arguments)
+    }
+
+    /// How a tool within a scope is reached. With a limit on its server's calls not past the library: they may wait.
+    pub fn route(
+        &self,
+        server: &str,
+        tool: &str,
+        scope: &ProfileScope,
+        fits: impl FnOnce(&Tool) -> bool,
+    ) -> Option<Route> {
+        let route = scope.allows(server).then(|| self.upstreams.route(server, tool, fits))??;
+        Some(if self.upstreams.admission().limits(server) { Route::Library } else { route })
     }
 
     /// How many tools a search looks through.
@@ -214,12 +258,14 @@ impl Proxy {
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
     ) -> Option<Result<ToolAnswer, ErrorData>> {
-        if let Some(result) = self.call_own(name, arguments) {
+        let scope = asking.as_ref().map(|asking| self.profile_scope(&Origin::of(&asking.context.extensions)));
+        let scope = scope.unwrap_or_default();
+        if let Some(result) = self.call_own(name, arguments, &scope) {
             return Some(Ok(result.into()));
         }
         let intent = Intent::of_tool(name)?;
         self.tool_called(intent);
-        Some(self.call_upstream(intent, arguments, asking).await)
+        Some(self.call_upstream(intent, arguments, asking, &scope).await)
     }
 
     async fn call_upstream(
@@ -227,11 +273,12 @@ impl Proxy {
         intent: Intent,
         arguments: &JsonObject,
         asking: Option<CallerContext<'_>>,
+        scope: &ProfileScope,
     ) -> Result<ToolAnswer, ErrorData> {
         let text = serde_json::to_string(arguments).unwrap_or_default();
         let call = match UpstreamCall::parse(&text) {
             Ok(call) => call,
-            Err(error) => return Ok(self.refused(intent, &error).into()),
+            Err(error) => return Ok(self.refused(intent, &error, scope).into()),
         };
         let (server, tool_name) = call.target();
         let noting = CallRecorder {
@@ -240,7 +287,7 @@ impl Proxy {
             server,
             tool: tool_name,
         };
-        let tool = match self.upstreams.tool(server, tool_name) {
+        let tool = match View::new(&self.upstreams, scope).tool(server, tool_name) {
             Ok(tool) => tool,
             Err(error) => {
                 let mut told = refusal(&error, server, tool_name);
@@ -260,6 +307,15 @@ impl Proxy {
             self.note_as(noting, Ended::Blocked(&sentence));
             return Ok(failed(&sentence).into());
         }
+        let session = asking.as_ref().map_or_else(|| self.upstreams.new_session(), |asking| asking.session);
+        let _admitted = match self.upstreams.admission().enter(server, session).await {
+            Ok(admitted) => admitted,
+            Err(busy) => {
+                let told = refusal(&busy, server, tool_name);
+                self.note(noting, &Err(busy));
+                return Ok(told.into());
+            }
+        };
         self.counts.add(Counter::UpstreamCalls);
         let answer = match asking {
             None => self
@@ -288,9 +344,9 @@ impl Proxy {
     }
 
     /// Why a call was not made, with the schema that its arguments must fit.
-    fn refused(&self, intent: Intent, error: &CallArgumentsError) -> CallToolResult {
+    fn refused(&self, intent: Intent, error: &CallArgumentsError, scope: &ProfileScope) -> CallToolResult {
         let found = error.id.as_deref().and_then(|id| tool_id::split(id).ok());
-        let tool = found.and_then(|(server, tool)| self.upstreams.tool(server, tool).ok());
+        let tool = found.and_then(|(server, tool)| View::new(&self.upstreams, scope).tool(server, tool).ok());
         unreadable_call(intent, error, tool.as_ref().map(|tool| tool.input_schema.as_ref()))
     }
 

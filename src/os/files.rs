@@ -60,6 +60,23 @@ pub fn remedy(path: &Path, error: &io::Error) -> String {
     }
 }
 
+/// Closes a file of ours to other users.
+///
+/// # Errors
+/// What the system says.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    fs::metadata(path)?;
+    Ok(())
+}
+
 /// Replaces a file as a whole (0600 on Unix): a reader or a crash finds the old content or the new one.
 ///
 /// A symbolic link stays; the file it points to is replaced.

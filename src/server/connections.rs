@@ -31,8 +31,27 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves until `stop`; then lets the requests in flight finish. `limit` is the most connections at once.
-pub async fn serve<L: Listener>(mut listener: L, router: Router, limit: usize, stop: CancellationToken) {
+/// The limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most connections at once.
+    connections: usize,
+    /// How long a request's headers may take, and how long a connection may be idle.
+    headers: Duration,
+}
+
+impl Limits {
+    /// The usual timeouts, with so many connections at once.
+    pub fn of_connections(connections: usize) -> Limits {
+        Limits {
+            connections,
+            headers: HEADER_TIMEOUT,
+        }
+    }
+}
+
+/// Serves until `stop`; then lets the requests in flight finish.
+pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Limits, stop: CancellationToken) {
     let open = Arc::new(Open::default());
     let tasks = TaskTracker::new();
     loop {
@@ -42,16 +61,16 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, limit: usize, s
         };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = open.make_room(limit) => {}
+            () = open.make_room(limits.connections) => {}
         }
-        tasks.spawn(connection(stream, router.clone(), open.clone(), stop.clone()));
+        tasks.spawn(connection(stream, router.clone(), open.clone(), limits.headers, stop.clone()));
     }
     drop(listener);
     tasks.close();
     tasks.wait().await;
 }
 
-async fn connection<S>(stream: S, router: Router, open: Arc<Open>, stop: CancellationToken)
+async fn connection<S>(stream: S, router: Router, open: Arc<Open>, headers: Duration, stop: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -66,7 +85,7 @@ where
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.timer(TokioTimer::new()).header_read_timeout(headers);
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let outcome = tokio::select! {
         outcome = served.as_mut() => outcome,
@@ -244,13 +263,13 @@ mod tests {
     use super::*;
 
     /// A server with this limit, and where it listens.
-    async fn server(limit: usize) -> (std::net::SocketAddr, CancellationToken) {
+    async fn server(connections: usize, headers: Duration) -> (std::net::SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let router = Router::new()
             .route("/", axum::routing::get(|| async { "here" }).post(|body: String| async { body }))
             .route("/slow", axum::routing::get(|| async { std::future::pending::<()>().await }));
-        tokio::spawn(serve(listener, router, limit, stop.clone()));
+        tokio::spawn(serve(listener, router, Limits { connections, headers }, stop.clone()));
         (address, stop)
     }
 
@@ -268,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn idle_connections_do_not_lock_anybody_out() {
-        let (address, _stop) = server(8).await;
+        let (address, _stop) = server(8, HEADER_TIMEOUT).await;
         // Connections that send nothing, half a request line, or half a body.
         let mut idle = Vec::new();
         for number in 0..40 {
@@ -289,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_in_flight_is_not_given_up_for_a_new_connection() {
-        let (address, stop) = server(2).await;
+        let (address, stop) = server(2, HEADER_TIMEOUT).await;
         let mut slow = open(address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let mut other = open(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert!(answer(&mut other).await.ends_with("here"));
@@ -302,9 +321,9 @@ mod tests {
         stop.cancel();
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_connection_that_sends_no_request_is_closed() {
-        let (address, _stop) = server(8).await;
+        let (address, _stop) = server(8, Duration::from_millis(50)).await;
         let mut idle = open(address, "GET / HT").await;
         assert_eq!(answer(&mut idle).await, "");
     }

@@ -1,6 +1,7 @@
 //! The running core: start, router, REST, events, background jobs. Does not know that a tray exists.
 
 pub mod connections;
+pub mod encryption;
 pub mod event_log;
 pub mod heartbeat;
 pub mod jobs;
@@ -12,3 +13,6 @@ pub mod run;
 pub mod run_facts;
 pub mod startup_error;
 pub mod state;
+pub mod take_over;
+#[cfg(target_os = "linux")]
+pub mod tls;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,10 +22,12 @@ use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
 use crate::os::environment::{Environment, user_name};
+use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
 use crate::os::local_stream::{BindError, LocalListener};
 use crate::os::process::raise_file_limit;
-use crate::server::connections::serve as serve_connections;
+use crate::server::connections::{Limits, serve as serve_connections};
+use crate::server::encryption;
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
@@ -37,6 +40,7 @@ use crate::server::router::Routes;
 use crate::server::run_facts::RunFacts;
 use crate::server::startup_error::{ServeError, lock_instance, unbound, unusable_config};
 use crate::server::state::App;
+use crate::server::take_over::{self, TakeOverError, take_over};
 use crate::telemetry::payload::AnonymousId;
 use crate::upstream::approvals::Approvals;
 use crate::upstream::oauth::token_store::TokenStore;
@@ -52,6 +56,8 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The variables named in the contract.
     pub environment: Environment,
+    /// Called with the TCP address once the core serves.
+    pub on_ready: fn(&str),
 }
 
 /// How long open requests may take to finish once the core is to stop.
@@ -65,7 +71,17 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let root = options.root.clone();
     let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
     let _instance = lock_instance(&root)?;
+    let now = jiff::Timestamp::now();
+    let taken_over = take_over(&root, &store, now.to_string()).map_err(|error| not_taken_over(&error))?;
+    report(&taken_over);
     let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
+    let tls = encryption::wanted(&config, &options.environment);
+    let certificate = encryption::certificate(&tls, root.path(), now.as_second());
+    let certificate = certificate.map_err(|(sentence, help)| ServeError {
+        code: ExitCode::Configuration,
+        sentence,
+        help,
+    })?;
     let listen = options
         .listen
         .clone()
@@ -78,9 +94,11 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let core = Core::new(&options, store, config, address, local.as_ref().map(|(address, _)| address));
     let isolator = core.app.upstreams.isolator();
     tokio::spawn(async move { isolator.remove_orphans().await });
+    carry_over_activation(&core.app);
     core.app.config.start_servers().await;
-    let serving = core.listen(tcp, local.map(|(_, listener)| listener));
+    let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
+    (options.on_ready)(&address.to_string());
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
@@ -139,6 +157,7 @@ impl Core {
         let trusted_hosts = config.trusted_hosts.clone();
         let facts = Arc::new(RunFacts::new(&options.root, &options.environment));
         let approvals = Approvals::load(&options.root.tool_approvals());
+        let approvals = approvals.with_imported(&options.root.takeover_approvals());
         let keychain: Option<Arc<dyn Keychain>> = match options.environment.non_empty(names::ENV_KEYRING_WRITE) {
             Some("0" | "false") => None,
             _ => Some(Arc::new(SystemKeychain)),
@@ -154,8 +173,8 @@ impl Core {
         let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone(), offers.clone()));
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
-        let proxy =
-            Arc::new(Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts()));
+        let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());
+        let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
         let stop = CancellationToken::new();
         let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
@@ -183,21 +202,24 @@ impl Core {
     }
 
     /// Serves both listeners until the core stops.
-    fn listen(&self, tcp: TcpListener, local: Option<LocalListener>) -> Vec<tokio::task::JoinHandle<()>> {
-        // A response is several small writes; gathered by the system, each would wait 40 ms for an acknowledgement.
-        let tcp = tcp.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let limit = max_tcp_connections(raise_file_limit());
-        let mut serving = vec![tokio::spawn(serve_connections(
+    fn listen(
+        &self,
+        tcp: TcpListener,
+        certificate: Option<ServedCertificate>,
+        local: Option<LocalListener>,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        let limits = Limits::of_connections(max_tcp_connections(raise_file_limit()));
+        let stop = self.app.stop.clone();
+        let mut serving = vec![serve_tcp(
             tcp,
+            certificate,
             self.routes.router(Listener::Tcp),
-            limit,
-            self.app.stop.clone(),
-        ))];
+            limits,
+            stop,
+        )];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limit, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
         }
         serving
     }
@@ -206,6 +228,86 @@ impl Core {
 /// Most TCP connections at once, so that most file descriptors stay for the local socket and for servers.
 fn max_tcp_connections(files: u64) -> usize {
     usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(32, 1024)
+}
+
+#[cfg(target_os = "linux")]
+type ServedCertificate = Arc<crate::server::tls::Certificate>;
+#[cfg(not(target_os = "linux"))]
+type ServedCertificate = std::convert::Infallible;
+
+/// Serves the TCP address, with HTTPS where there is a certificate.
+fn serve_tcp(
+    tcp: TcpListener,
+    certificate: Option<ServedCertificate>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) -> tokio::task::JoinHandle<()> {
+    match certificate {
+        #[cfg(target_os = "linux")]
+        Some(certificate) => {
+            let clock = || jiff::Timestamp::now().as_second();
+            tokio::spawn(stop.clone().run_until_cancelled_owned(certificate.clone().keep_valid(clock)));
+            tokio::spawn(async move {
+                match crate::server::tls::TlsListener::new(tcp, certificate) {
+                    Ok(listener) => serve_connections(listener, router, limits, stop).await,
+                    Err(error) => {
+                        tracing::error!("could not serve HTTPS: {error}");
+                        stop.cancel();
+                    }
+                }
+            })
+        }
+        #[cfg(not(target_os = "linux"))]
+        Some(impossible) => match impossible {},
+        None => {
+            // A response is several small writes; gathered by the system, each would wait 40 ms for an acknowledgement.
+            let tcp = tcp.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
+            tokio::spawn(serve_connections(tcp, router, limits, stop))
+        }
+    }
+}
+
+/// Writes to the log what became of the Go core's data directory, until a person has been told.
+fn report(taken_over: &take_over::State) {
+    let take_over::State::Done(record) = taken_over else { return };
+    if record.shown && record.complete {
+        return;
+    }
+    tracing::warn!("{} See `mcpproxy migrate`.", record.plan.summary());
+    for server in record.plan.servers.iter().filter(|server| server.hold_all.is_some()) {
+        tracing::warn!(
+            server = server.name,
+            "every tool needs approval: {}",
+            server.hold_all.as_deref().unwrap_or_default()
+        );
+    }
+}
+
+/// Has telemetry take up what the Go core had noted, as soon as it may note anything.
+fn carry_over_activation(app: &App) {
+    let recorder = app.facts.recorder();
+    let record = take_over::read_record(&app.root).filter(|record| record.complete && !record.carried_over);
+    let Some(mut record) = record.filter(|_| recorder.is_on()) else { return };
+    let Some(memory) = take_over::activation(&app.root) else { return };
+    recorder.carry_over(&memory);
+    record.carried_over = true;
+    if let Err(error) = take_over::write_record(&app.root, &record) {
+        tracing::warn!("{error}");
+    }
+}
+
+fn not_taken_over(error: &TakeOverError) -> ServeError {
+    match error {
+        TakeOverError::Config(error) => unusable_config(error),
+        TakeOverError::Io { path, source } => ServeError {
+            code: ExitCode::Permission,
+            sentence: format!("could not take over the data directory of the previous version: {error}"),
+            help: files::remedy(path, source),
+        },
+    }
 }
 
 async fn bind_local(

@@ -77,7 +77,7 @@ impl App {
                 last_updated: format!("{now:.0}"),
                 process_pid: std::process::id(),
             },
-            routing_mode: "retrieve_tools".to_owned(),
+            routing_mode: self.config.at_start().routing_mode.word().to_owned(),
             timestamp: now.as_second(),
             env_kind: facts.env_kind,
             env_markers: facts.env_markers,

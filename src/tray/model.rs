@@ -200,7 +200,9 @@ pub fn needs_attention(server: &Server) -> bool {
     }
     let asks =
         server.health.as_ref().and_then(|health| health.action.as_deref()).is_some_and(|action| !action.is_empty());
-    asks || server.quarantined || server.status == "error"
+    // The Go core calls a server with new or changed tools healthy.
+    let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
+    asks || held || server.quarantined || server.status == "error"
 }
 
 /// A server's state in a few words.

@@ -162,6 +162,7 @@ async fn start(
         Err(error) => {
             let stderr = process.stderr().clone();
             let status = process.end().await;
+            stderr.complete().await;
             Err(with_stderr(error, &status, &stderr))
         }
     }

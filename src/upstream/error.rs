@@ -36,6 +36,8 @@ pub enum CallError {
         "tool `{tool}` of server `{server}` is disabled; the user can enable it with `mcpproxy tools enable {server}:{tool}`"
     )]
     SwitchedOff { server: String, tool: String },
+    #[error("server `{server}` is busy: retry in {} s", retry_in.as_secs())]
+    Busy { server: String, retry_in: Duration },
     #[error("server `{server}` did not answer within {} s", limit.as_secs())]
     Timeout { server: String, limit: Duration },
     #[error("server `{server}` ended during the call and is restarting")]

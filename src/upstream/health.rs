@@ -11,7 +11,7 @@ use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::{first_line, shown};
 
 /// A start that takes longer is reported.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How well a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -278,7 +278,7 @@ mod tests {
         let attempt = Attempt::new(Duration::from_secs(180), stderr.clone());
         let since = attempt.since;
         server.attempt = Some(attempt);
-        assert_eq!(server.startup_trouble(since + Duration::from_secs(9)), None);
+        assert_eq!(server.startup_trouble(since + Duration::from_secs(7)), None);
         let expected = "no reply to `initialize` for 35 s (attempt 1, gives up after 180 s)";
         assert_eq!(server.startup_trouble(since + Duration::from_secs(35)).as_deref(), Some(expected));
         stderr.push(b"downloading\n");

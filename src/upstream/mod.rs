@@ -1,6 +1,8 @@
 //! MCP towards servers: starts or reaches each one, keeps its session and lists what it offers.
 
+pub mod admission;
 pub mod approvals;
+pub mod concurrency;
 pub mod connect;
 pub mod connect_error;
 pub mod error;

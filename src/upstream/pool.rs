@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServerConfig;
 use crate::os::memory;
 use crate::os::sync::{lock, read, write};
+use crate::upstream::admission::Admission;
 use crate::upstream::approvals::{Approvals, PendingTool};
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::error::{ApproveError, CallError, not_answered};
@@ -45,6 +46,7 @@ pub struct UpstreamPool {
     broadcasts: broadcast::Sender<Broadcast>,
     subscriptions: Arc<Mutex<Subscriptions>>,
     sessions: AtomicU64,
+    admission: Admission,
     starts: Arc<Semaphore>,
 }
 
@@ -83,8 +85,19 @@ impl UpstreamPool {
             broadcasts: broadcast::Sender::new(BROADCASTS_KEPT),
             subscriptions: Arc::default(),
             sessions: AtomicU64::new(0),
+            admission: Admission::default(),
             starts: Arc::new(Semaphore::new(CONCURRENT_STARTS)),
         }
+    }
+
+    /// Which calls run now.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// What clients may see has changed, although no server has.
+    pub fn announce(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// The approved tools.
@@ -148,7 +161,9 @@ impl UpstreamPool {
         }
         self.changes.send_modify(|changes| *changes += 1);
         end(gone).await;
-        self.tokens.forget_others(&configs.iter().map(|config| config.name.as_str()).collect::<Vec<_>>());
+        let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
+        self.tokens.forget_others(&names);
+        self.approvals.forget_imports_of_others(&names);
         let mut servers = write(&self.servers);
         for config in configs {
             if servers.get(&config.name).is_none_or(|server| server.task.is_none()) {
@@ -484,7 +499,7 @@ done
     fn pool(directory: &Path) -> UpstreamPool {
         let approvals = Approvals::load(&directory.join("approvals.json"));
         let tokens = TokenStore::load(&directory.join("tokens.json"), None, Arc::default());
-        UpstreamPool::new(directory, approvals, tokens)
+        UpstreamPool::new(directory, directory, approvals, tokens)
     }
 
     fn shell(name: &str, script: &str) -> ServerConfig {

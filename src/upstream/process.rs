@@ -10,10 +10,14 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
+#[cfg(unix)]
+use crate::os::process::restore_file_limit;
+#[cfg(target_os = "linux")]
+use crate::upstream::isolation::landlock;
+#[cfg(target_os = "linux")]
+use crate::upstream::isolation::limits;
 use crate::upstream::isolation::prepare::StartedContainer;
 use crate::upstream::isolation::{Launch, engine};
-#[cfg(target_os = "linux")]
-use crate::upstream::isolation::{landlock, limits};
 use crate::upstream::start_error;
 use crate::upstream::stderr_tail::StderrTail;
 
@@ -49,10 +53,10 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// Why the program could not be started, and what to do.
 pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> {
-    let program = launch.program;
+    let program = launch.program.clone();
     let mut command = Command::new(&program);
     command.args(&launch.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Which variables it receives was decided before: it inherits none.
+    // Its variables were chosen before: it inherits none of this program's.
     command.env_clear().envs(&launch.variables);
     if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
@@ -60,6 +64,8 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> 
     let container = launch.container;
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
+    #[cfg(unix)]
+    restore_limits(&mut command);
     #[cfg(target_os = "linux")]
     if let Some(rules) = launch.landlock {
         shut_off(&mut command, rules);
@@ -105,13 +111,32 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> 
 /// input closes; on Windows its job object ends it.
 #[cfg(target_os = "linux")]
 fn end_with_us(command: &mut Command) {
-    let ask = || {
-        crate::os::process::restore_file_limit()?;
-        Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
-    };
-    // SAFETY: between fork and exec only prlimit(2) and prctl(2) are called, which take no lock and no memory.
+    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+    // SAFETY: between fork and exec only prctl(2) is called, which takes no lock and allocates nothing.
     unsafe {
         command.pre_exec(ask);
+    }
+}
+
+/// Gives the server the limits that this program was started with.
+#[cfg(unix)]
+fn restore_limits(command: &mut Command) {
+    // SAFETY: between fork and exec only setrlimit(2) is called, which takes no lock and allocates nothing.
+    unsafe {
+        command.pre_exec(restore_file_limit);
+    }
+}
+
+/// Shuts the server off before its first instruction. If the kernel refuses, it does not start.
+#[cfg(target_os = "linux")]
+fn shut_off(command: &mut Command, mut rules: landlock::Prepared) {
+    let apply = move || {
+        limits::of_sandbox();
+        rules.apply()
+    };
+    // SAFETY: everything was prepared before; between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(apply);
     }
 }
 
@@ -121,20 +146,21 @@ impl Process {
         &self.stderr
     }
 
-    /// An exit status as text; for a container what it means.
-    fn explained(&self, status: std::process::ExitStatus) -> String {
-        let explained = self.container.as_ref().and_then(|container| {
-            engine::explain_end(status.code(), &container.image, &container.command, &self.stderr.lines().join("\n"))
-        });
-        explained.unwrap_or_else(|| status.to_string())
-    }
-
     /// Waits for the process to end by itself; returns its exit status as text.
     pub async fn ended(&mut self) -> String {
-        match self.child.wait().await {
-            Ok(status) => self.explained(status),
-            Err(error) => error.to_string(),
-        }
+        let status = match self.child.wait().await {
+            Ok(status) => status,
+            Err(error) => return error.to_string(),
+        };
+        let explained = match &self.container {
+            Some(container) => {
+                self.stderr.complete().await;
+                let output = self.stderr.lines().join("\n");
+                engine::explain_end(status.code(), &container.image, &container.command, &output)
+            }
+            None => None,
+        };
+        explained.unwrap_or_else(|| status.to_string())
     }
 
     /// Ends the process and everything it started: its input is already closed, so it has 2 s to exit; then SIGTERM and 2 s more;
@@ -142,7 +168,7 @@ impl Process {
     pub async fn end(mut self) -> String {
         let exited = tokio::time::timeout(GRACE, self.child.wait()).await;
         let status = match &exited {
-            Ok(Ok(status)) => self.explained(*status),
+            Ok(Ok(status)) => status.to_string(),
             _ => String::new(),
         };
         if exited.is_err() {
@@ -166,26 +192,16 @@ impl Process {
     }
 }
 
-/// Shuts the server off before its first instruction. If the kernel refuses, it does not start.
-#[cfg(target_os = "linux")]
-fn shut_off(command: &mut Command, mut rules: landlock::Prepared) {
-    let apply = move || {
-        limits::of_sandbox();
-        rules.apply()
-    };
-    // SAFETY: everything was prepared before; between fork and exec only system calls are made.
-    unsafe {
-        command.pre_exec(apply);
-    }
-}
-
 /// Drains standard error as long as the server lives: a full pipe would block it.
 async fn copy_to_log(mut stderr: ChildStderr, path: std::path::PathBuf, tail: StderrTail) {
     let mut log = Log::open(&path).await;
     let mut output = Vec::with_capacity(AT_ONCE);
     let mut since_rest = 0;
     loop {
-        let Ok(1..) = stderr.read_buf(&mut output).await else { return };
+        let Ok(1..) = stderr.read_buf(&mut output).await else {
+            tail.close();
+            return;
+        };
         // Whatever else is there already goes into the same write.
         while output.len() == output.capacity() && output.len() < SLICE {
             output.reserve(output.len());

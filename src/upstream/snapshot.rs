@@ -54,7 +54,7 @@ pub struct Snapshot {
     pub last_failure: Option<String>,
     /// The attempt to connect that is running.
     pub attempt: Option<Attempt>,
-    /// How it was isolated when it was last started; none before that.
+    /// The isolation of its last start; `None` before the first.
     pub isolation: Option<Choice>,
 }
 

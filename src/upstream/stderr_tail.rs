@@ -2,17 +2,25 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::os::sync::lock;
 
 /// Lines that are kept.
 const LINES: usize = 5;
+/// How long the output of a process that has exited may take to arrive.
+const AFTER_EXIT: Duration = Duration::from_millis(500);
 /// Longest part of a line that is kept, in characters.
 const LONGEST: usize = 300;
 
 /// The last lines, shared by the task that reads them and the one that explains a failure.
 #[derive(Debug, Clone, Default)]
-pub struct StderrTail(Arc<Mutex<Tail>>);
+pub struct StderrTail {
+    tail: Arc<Mutex<Tail>>,
+    closed: CancellationToken,
+}
 
 #[derive(Debug, Default)]
 struct Tail {
@@ -24,14 +32,14 @@ struct Tail {
 impl PartialEq for StderrTail {
     /// Whether both belong to the same process.
     fn eq(&self, other: &StderrTail) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.tail, &other.tail)
     }
 }
 
 impl StderrTail {
     /// Takes the next bytes.
     pub fn push(&self, bytes: &[u8]) {
-        let mut tail = lock(&self.0);
+        let mut tail = lock(&self.tail);
         // Only the last lines are ever shown.
         let bytes = bytes.get(bytes.len().saturating_sub(8 << 10)..).unwrap_or_default();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -45,9 +53,19 @@ impl StderrTail {
         }
     }
 
+    /// Notes that no more bytes come.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits until everything was read that a process wrote before its exit. Not forever: its children may keep the pipe open.
+    pub async fn complete(&self) {
+        let _ = tokio::time::timeout(AFTER_EXIT, self.closed.cancelled()).await;
+    }
+
     /// The last lines, oldest first, safe to show in a terminal.
     pub fn lines(&self) -> Vec<String> {
-        let tail = lock(&self.0);
+        let tail = lock(&self.tail);
         let open = shown(&tail.open);
         tail.lines.iter().cloned().chain((!open.is_empty()).then_some(open)).collect()
     }

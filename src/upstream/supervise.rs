@@ -83,9 +83,11 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
             Err(phase) => Next::WaitFor(phase),
             Ok(resolved) => {
                 handles.state.send_modify(|state| state.phase = Phase::Connecting);
+                // Nothing has changed but the time: clients and the tray show now that it takes long.
+                let slow = || handles.state.send_modify(|_| {});
                 let attempt = tokio::select! {
                     () = handles.stop.cancelled() => return,
-                    attempt = with_slot(&handles.starts, connect(&resolved, &log, &handles)) => attempt,
+                    attempt = with_slot(&handles.starts, connect(&resolved, &log, &handles), slow) => attempt,
                 };
                 handles.state.send_modify(|state| state.attempt = None);
                 Next::after(match attempt {
@@ -125,14 +127,15 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
     }
 }
 
-/// Runs an attempt in one of the slots for starting servers, and gives the slot back when the attempt takes long.
-async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
+/// Runs an attempt in one of the slots for starting servers. If it takes long, gives the slot back and reports it.
+async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>, slow: impl FnOnce()) -> T {
     let slot = slots.acquire().await;
     let mut attempt = std::pin::pin!(attempt);
     match tokio::time::timeout(START_SLOT, &mut attempt).await {
         Ok(outcome) => outcome,
         Err(_) => {
             drop(slot);
+            slow();
             attempt.await
         }
     }
@@ -280,6 +283,7 @@ async fn exit_of(process: Option<&mut Process>) -> ConnectError {
     match process {
         Some(process) => {
             let status = process.ended().await;
+            process.stderr().complete().await;
             process.stderr().explain(&format!("the server exited ({status})")).into()
         }
         None => std::future::pending().await,
@@ -313,7 +317,7 @@ async fn ping(
 
 /// Publishes the approved tools and holds back the others.
 fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) {
-    let (open, pending) = if config.trusts_changes() {
+    let (open, pending) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
         handles.approvals.part(&config.name, tools)
@@ -367,8 +371,8 @@ mod tests {
     async fn at_most_so_many_servers_start_at_the_same_time() {
         let slots = Semaphore::new(1);
         let (done, wait) = oneshot::channel::<()>();
-        let first = with_slot(&slots, wait);
-        let second = with_slot(&slots, std::future::ready(()));
+        let first = with_slot(&slots, wait, || {});
+        let second = with_slot(&slots, std::future::ready(()), || {});
         let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
         assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
         done.send(()).unwrap();

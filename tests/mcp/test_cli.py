@@ -4,10 +4,33 @@ With the official TypeScript server. Run by `scripts/test mcp`.
 """
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import unittest
 
 from world import CHANGING_SERVER, CORE, World, everything, main, wait_for
+
+
+HIDING_SERVER = '''
+import json, sys
+TEXT = "a\\x1b[31mb\\x7f\\x9bc\\u202ed\\u200be"
+for line in sys.stdin:
+    message = json.loads(line)
+    method, answer = message.get("method"), {}
+    if "id" not in message:
+        continue
+    if method == "initialize":
+        answer = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "hide", "version": "1"}}
+    elif method == "tools/list":
+        answer = {"tools": [{"name": "hide", "description": TEXT, "inputSchema": {"type": "object"},
+                             "annotations": {"readOnlyHint": True}}]}
+    elif method == "tools/call":
+        answer = {"content": [{"type": "text", "text": TEXT}]}
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": answer}), flush=True)
+'''
 
 
 def said(here, *arguments, code=0, **options):
@@ -118,6 +141,74 @@ class CommandLine(unittest.TestCase):
             here.start_core()
             here.wait_connected("fine")
             self.assertIn("No problems found.", said(here, "doctor"))
+
+
+class Manners(unittest.TestCase):
+    def test_usage(self):
+        """a usage error exits with 2; a question without a terminal fails and names the flag; `-q` is quiet"""
+        with World(config={}) as here:
+            for words in (["nonsense"], ["upstream", "add", "a b", "--", "x"], ["upstream", "add", "a", "htp://h/"], ["status", "-o", "xml"]):
+                self.assertIn("error: ", said(here, *words, code=2))
+            said(here, "upstream", "add", "a", "--", "x")
+            self.assertIn("--yes", said(here, "upstream", "remove", "a", code=1))
+            self.assertIn("--yes", said(here, "upstream", "approve", "a", code=1))
+            self.assertTrue(here.config()["mcpServers"][0]["quarantined"])
+            self.assertEqual(said(here, "-q", "upstream", "rm", "a", "--yes"), "")
+            self.assertIn("No servers yet", said(here, "upstream", "ls"))
+
+    def test_entries(self):
+        """entries are changed key by key, added from any shape, and the file is checked, with and without a core"""
+        for running in (False, True):
+            with World(config={"mcpServers": []}) as here:
+                if running:
+                    here.start_core()
+                entry = json.dumps({"command": ["x", "y"], "environment": {"A": "1"}, "disabled": True})
+                said(here, "upstream", "add-json", "a", entry)
+                said(here, "upstream", "set", "a", "--env", "B=2", "--unset-env", "A", "--timeout", "90s", "--", "z", "w")
+                server = here.config()["mcpServers"][0]
+                self.assertEqual((server["command"], server["args"], server["env"]), ("z", ["w"], {"B": "2"}))
+                self.assertEqual((server["init_timeout"], server["enabled"], server["quarantined"]), ("90s", False, True))
+                self.assertIn("no server is named `b`", said(here, "upstream", "set", "b", "--env", "A=1", code=1))
+                said(here, "upstream", "set", "a", code=2)
+                self.assertEqual(said(here, "config", "path").strip(), str(here.config_file))
+                self.assertIn("is valid", said(here, "config", "validate"))
+        with World(config={}) as here:
+            here.config_file.write_text("{ nonsense")
+            self.assertIn("line 1", said(here, "config", "validate", code=4))
+
+    def test_at_once(self):
+        """commands that edit at once wait for each other, and a core that starts meanwhile starts"""
+        with World(config={"mcpServers": []}) as here:
+            command = [str(CORE), "upstream", "add", "--no-quarantine"]
+            options = {"env": here.environment(), "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+            adding = [subprocess.Popen([*command, f"s{number}", "http://127.0.0.1:1/"], **options) for number in range(20)]
+            here.start_core()
+            for one in adding:
+                self.assertEqual((one.wait(60), one.stderr.read()), (0, b""))
+                one.stderr.close()
+            self.assertEqual(len(here.config()["mcpServers"]), 20)
+
+    def test_hidden_characters(self):
+        """nothing that a server says drives the terminal or hides text, in any format"""
+        with World(config={}) as here:
+            here.start_core()
+            said(here, "upstream", "add", "a", "--no-quarantine", "--", sys.executable, "-c", HIDING_SERVER)
+            here.wait_connected("a")
+            for words in (["tools", "list"], ["upstream", "inspect", "a"], ["call", "tool-read", "-t", "a:hide"]):
+                for form in ("table", "json", "yaml"):
+                    text = said(here, *words, "-o", form)
+                    self.assertFalse(set(text) & set("\x1b\x7f\x9b\u202e\u200b"), f"{words} {form}: {text!r}")
+
+    def test_silent_core(self):
+        """`status` does not say that nothing runs where a core does not answer"""
+        with World(config={}) as here:
+            core = here.start_core()
+            os.kill(core.pid, signal.SIGSTOP)
+            try:
+                told = json.loads(here.run(CORE, "status", "-o", "json", seconds=60).stdout)
+            finally:
+                os.kill(core.pid, signal.SIGCONT)
+            self.assertEqual(told["state"], "Not responding")
 
 
 if __name__ == "__main__":

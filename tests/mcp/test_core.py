@@ -260,7 +260,7 @@ class TheCommandLine(unittest.TestCase):
             self.assertEqual([one.program for one in world.processes()], ["mcpproxy"])
             refused = call(world, "call_tool_read", {"name": "everything:echo", "args": {"message": "hello"}})
             self.assertIn("approval", text_of(refused))
-            self.assertEqual(world.run(CORE, "upstream", "approve", "everything").returncode, 0)
+            self.assertEqual(world.run(CORE, "upstream", "approve", "everything", "--yes").returncode, 0)
             world.wait_connected("everything")
             self.assertEqual(world.config()["theirs"], config["theirs"])
             for form, read in [("json", json.loads), ("yaml", str), ("table", str)]:
@@ -283,7 +283,7 @@ class TheCommandLine(unittest.TestCase):
             self.assertEqual(added.returncode, 0, added.stderr)
             self.assertEqual(world.config()["mcpServers"][0]["name"], "everything")
             self.assertTrue(world.config()["mcpServers"][0]["quarantined"])
-            approved = world.run(CORE, "upstream", "approve", "everything")
+            approved = world.run(CORE, "upstream", "approve", "everything", "--yes")
             self.assertEqual(approved.returncode, 0, approved.stderr)
             world.start_core()
             world.wait_connected("everything")
@@ -454,12 +454,12 @@ class WhenThingsBreak(unittest.TestCase):
                 self.assertEqual(world.config_file.read_text(), text)
 
     def test_port_taken(self):
-        """a taken port ends the core with 2 and the address"""
+        """a taken port ends the core with 6 and the address"""
         with World(config={}) as world, socket.socket() as taken:
             taken.bind(("127.0.0.1", world.port))
             taken.listen()
             ended = world.run(CORE, "serve")
-            self.assertEqual(ended.returncode, 2, ended.stderr)
+            self.assertEqual(ended.returncode, 6, ended.stderr)
             self.assertIn(f"127.0.0.1:{world.port}", ended.stderr)
 
     def test_second_core(self):
@@ -548,7 +548,7 @@ class Approval(unittest.TestCase):
             self.assertEqual(world.post(f"{path}/approve", body={}).status, 400)
             self.assertEqual(world.post(f"{path}/approve", body={"tools": ["nothing"]}).status, 404)
 
-            approved = world.run(CORE, "upstream", "approve", "changing", "add")
+            approved = world.run(CORE, "upstream", "approve", "changing", "add", "--yes")
             self.assertEqual(approved.returncode, 0, approved.stderr)
             self.assertIn("ran: one", text_of(call(world, "call_tool_read", add)))
             described = json.loads(text_of(call(world, "describe_tool", {"tool_ids": ["changing:add"]})))

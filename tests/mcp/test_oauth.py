@@ -354,7 +354,7 @@ class SignIn(unittest.TestCase):
             redirect = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)["redirect_uri"][0]
             wrong = fetch(f"{redirect}?code=stolen&state=guessed")
             self.assertEqual(wrong.status, 400)
-            self.assertIn("does not belong to the sign-in", wrong.text)
+            self.assertIn("does not belong to the pending sign-in", wrong.text)
             self.assertEqual(fetch(redirect.replace("/callback", "/favicon.ico")).status, 404)
             self.assertEqual(world.server("site")["oauth_status"], "pending")
             denied = browse(address)
@@ -482,7 +482,7 @@ class SignIn(unittest.TestCase):
             self.failed(world, "requires sign-in")
             refused = world.post("/api/v1/servers/site/login")
             self.assertEqual(refused.status, 400)
-            self.assertIn("set what the server expects in `headers`", refused.json["message"])
+            self.assertIn("set an `Authorization` header", refused.json["message"])
 
 
 if __name__ == "__main__":

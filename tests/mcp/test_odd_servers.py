@@ -179,7 +179,7 @@ class OddServers(unittest.TestCase):
                 self.assertRegex(self.timed(client, "odd:plain"), "plain in session-")
                 self.assertEqual(OddHttp.calls - before, 1, "the call ran once")
                 self.assertIn("requires sign-in", self.timed(client, "odd:sign-in"))
-                wait_for("the sign-in is needed", lambda: world.server("odd")["health"]["action"] == "login")
+                wait_for("the sign-in is needed", lambda: world.server("odd")["health"].get("action") == "login")
         finally:
             server.shutdown()
             server.server_close()

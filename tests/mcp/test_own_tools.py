@@ -456,7 +456,7 @@ class Management(unittest.TestCase):
             self.assertIn("mcpproxy upstream enable", text)
             self.assertEqual(world.server("added")["status"], "quarantined")
 
-            approved = world.run(CORE, "upstream", "approve", "added")
+            approved = world.run(CORE, "upstream", "approve", "added", "--yes")
             self.assertEqual(approved.returncode, 0, approved.stderr)
             world.wait_connected("added")
             self.assertFalse(ask("call_tool_read", name="added:echo", args={"message": "x"})[0])

@@ -44,6 +44,8 @@ class Documents(unittest.TestCase):
             def printed(command):
                 words = shlex.split(command)
                 self.assertEqual(words[0], "mcpproxy", command)
+                # At a terminal it shows the review and asks; there is no terminal here.
+                words += ["--yes"] if words[1:3] == ["upstream", "approve"] else []
                 wait_for("every server is connected", lambda: self.settled(world), DOWNLOAD_SECONDS)
                 done = world.run(CORE, *words[1:])
                 self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")

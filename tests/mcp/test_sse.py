@@ -164,7 +164,7 @@ class OverSse(unittest.TestCase):
             world.start(sys.executable, script, port)
             world.write_config({"mcpServers": [{"name": "guarded", "protocol": "sse", "url": f"http://127.0.0.1:{port}/sse", "enabled": True}]})
             world.start_core()
-            failed(world, "guarded", "sign in from the tray's menu or with `mcpproxy upstream login guarded`")
+            failed(world, "guarded", "run `mcpproxy upstream login guarded`")
 
     def test_gone_and_back(self):
         """a server that nobody calls older is found out; killed during a call, the call fails within a second; back again it is connected"""
@@ -255,7 +255,7 @@ class AskedOverSse(unittest.TestCase):
             async with ann.at(self.world, "sse") as first, ben.at(self.world, "sse") as second:
                 held = asyncio.create_task(first.call("hold"))
                 await ann.until("progress")
-                self.assertIn("2 clients have requests under way", await second.call("ask"))
+                self.assertIn("2 clients have requests in flight", await second.call("ask"))
                 self.assertEqual((ann.asked, ben.asked), ([], []))
                 await second.call("release")
                 self.assertEqual(await held, "held")

@@ -249,7 +249,7 @@ class Asked(unittest.TestCase):
         said, asked, others = self.run_with(lambda: work("http"))
         self.assertEqual((said, asked, len(others)), ("Ben thinks of Ben", [], 2))
         said, asked, others = self.run_with(lambda: work("stdio"))
-        self.assertIn("2 clients have requests under way", said)
+        self.assertIn("2 clients have requests in flight", said)
         self.assertEqual((asked, others), ([], []))
 
     def test_without_a_session(self):

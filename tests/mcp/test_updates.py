@@ -65,7 +65,7 @@ class NewerRelease(unittest.TestCase):
             here.start_core()
             said = here.run(CORE, "update")
             self.assertEqual(said.returncode, 1)
-            self.assertIn("names no place that tells of releases: update_check.manifest can", said.stderr)
+            self.assertIn("no update source configured (set update_check.manifest)", said.stderr)
 
     def test_not_believed(self):
         """what is not signed by the key, is no list, is too long or not there, is told of in words and changes nothing"""
@@ -88,9 +88,9 @@ class NewerRelease(unittest.TestCase):
             releases.key = releases.new_key("third")
             here.write_config({"mcpServers": [], **releases.settings()})
             for text, why in [
-                ("not JSON", "no list of this program's releases"),
+                ("not JSON", "not a list of MCPProxy releases"),
                 ('{"product":"another","releases":[]}', "its product is `another`"),
-                ('{"product":"mcpproxy","releases":[{"version":"next","url":"https://a"}]}', "no list"),
+                ('{"product":"mcpproxy","releases":[{"version":"next","url":"https://a"}]}', "not a list"),
                 ('{"product":"mcpproxy","releases":[{"version":"9.0.0","url":"file:///bin/sh"}]}', "no https address"),
             ]:
                 releases.sign(text)

@@ -121,8 +121,9 @@ fn parse(text: &str) -> Result<Value, ParseError> {
     let trimmed = text.trim();
     let as_json = json::value(trimmed);
     match (&as_json, trimmed.chars().next()) {
-        (Ok(_), Some('{' | '[')) => return as_json,
-        (_, Some('{')) => return as_json,
+        // Also behind a comment.
+        (Ok(value), _) if value.is_object() || value.is_array() => return as_json,
+        (_, Some('{' | '/')) => return as_json,
         // `"name": {…}`, as copied from the middle of a file.
         (_, Some('"')) => return json::value(&format!("{{{trimmed}}}")),
         (_, None) => return Err(ParseError::of("is empty")),
@@ -162,7 +163,7 @@ fn locate(root: &Value, origin: &str) -> Result<Source, ParseError> {
     };
     match bare {
         Some(servers) => Ok(source("mcp-json", "MCP servers (JSON)", servers, Syntax::Shell)),
-        // A client's configuration without any servers is no error.
+        // A client's configuration may have no servers.
         None if root.as_object().is_some_and(|fields| !fields.values().any(is_entry)) => {
             Ok(source("unknown", "unknown format", Vec::new(), Syntax::References))
         }

@@ -301,13 +301,13 @@ fn the_same_server_is_imported_once_and_a_conflict_gets_a_suffix() {
 fn names_are_chosen_renamed_and_made_valid() {
     let text = r#"{"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}, "ß:ü": {"command": "z"}}}"#;
     let selection = Selection {
-        only: vec!["b".to_owned(), "nobody".to_owned(), "ß:ü".to_owned()],
+        only: vec!["b".to_owned(), "missing".to_owned(), "ß:ü".to_owned()],
         rename: [("b".to_owned(), "c".to_owned())].into(),
     };
     let plan = planned(&[source(text, None)], &[], &selection);
     let names: Vec<&str> = plan.imported.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["c", "server"]);
-    assert_eq!(plan.warnings, ["no server is named `nobody`"]);
+    assert_eq!(plan.warnings, ["no server is named `missing`"]);
     let long = json!({"mcpServers": {("n".repeat(80)): {"command": "x"}, ("n".repeat(81)): {"command": "y"}}});
     let plan = all(&long.to_string(), None);
     assert_eq!(plan.imported[1].name, format!("{}-2", "n".repeat(62)));

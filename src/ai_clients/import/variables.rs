@@ -24,7 +24,7 @@ pub struct Input {
     pub is_password: bool,
 }
 
-/// What variables are replaced with.
+/// The values that replace variables.
 pub struct Values<'a> {
     /// The home directory.
     pub home: &'a str,

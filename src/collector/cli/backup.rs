@@ -23,7 +23,7 @@ use crate::collector::store::{Entry, Store};
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 
-/// What is written beside a backup once it was restored and counted.
+/// The record beside a backup that was restored and counted.
 #[derive(Debug, Serialize, Deserialize)]
 struct Checked {
     at: Moment,
@@ -197,7 +197,7 @@ pub fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
             .and_then(SqliteStore::close)
             .map_err(|error| failed("close the old database", &error))?;
         fs::rename(path, &aside).map_err(|error| failed("put the old database aside", &error))?;
-        say(&format!("The database of before is {}.", aside.display()))?;
+        say(&format!("The previous database is {}.", aside.display()))?;
     }
     fs::rename(&next, path).map_err(|error| failed("put the restored database in place", &error))?;
     say(&format!(

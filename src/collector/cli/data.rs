@@ -200,6 +200,6 @@ pub fn purge(place: &Place, keep_days: u16) -> Outcome {
     let before = Day::of(Moment::now()).minus(keep_days);
     let deleted =
         store.purge(before).map_err(|error| Failure::new(format!("could not write to the database: {error}")))?;
-    say(&format!("Deleted {deleted} reports of before {before}."))?;
+    say(&format!("Deleted {deleted} reports from before {before}."))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-/// What went wrong, and what helps.
+/// An error, and help for it.
 #[derive(Debug)]
 pub struct Failure {
     pub error: String,

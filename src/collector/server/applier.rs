@@ -12,7 +12,7 @@ use crate::collector::store::{Position, Store};
 /// Opens the database again after a failure.
 pub type OpenStore = Box<dyn Fn() -> Result<Box<dyn Store>, String> + Send>;
 
-/// What the thread works with.
+/// The parts that the thread uses.
 pub struct Applier {
     pub directory: PathBuf,
     pub open: OpenStore,

@@ -70,7 +70,7 @@ impl Desk {
     /// The figures as they are, or as they were a moment ago while taking them takes long. Blocks.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
         let latest = locked(&self.latest).clone();
         if let Some(snapshot) = &latest
@@ -101,15 +101,15 @@ impl Desk {
     /// The figures at the end of a past day. Blocks.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn as_of(&self, until: Day) -> Result<Stats, String> {
         self.with_store(|store| stats::take(store, Some(until)).map_err(|error| error.to_string()))
     }
 
-    /// What is kept of an id. Blocks.
+    /// The stored reports of an id. Blocks.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn stored(&self, id: Id) -> Result<Stored, String> {
         self.with_store(|store| store.stored(id).map_err(|error| error.to_string()))
     }

@@ -28,7 +28,7 @@ pub type Answer = Response<Full<Bytes>>;
 const CONNECTIONS: usize = 1024;
 /// How long the head of a request, or the TLS handshake, may take.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a connection may live: whoever sends a report a day needs no longer.
+/// How long a connection may live: a client that sends a report a day needs no longer.
 const LIFE: Duration = Duration::from_secs(300);
 /// The longest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 << 10;
@@ -36,7 +36,7 @@ const HEAD_SIZE: usize = 16 << 10;
 /// Reads a certificate chain and its key, both PEM.
 ///
 /// # Errors
-/// What is wrong with the files.
+/// A description of the error in the files.
 pub fn tls(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -128,7 +128,7 @@ where
         .serve_connection(stream, service);
     tokio::pin!(connection);
     tokio::select! {
-        // What a sender does wrong is its own concern.
+        // Errors of a sender do not matter here.
         _ = connection.as_mut() => {}
         _ = stop.changed() => {
             connection.as_mut().graceful_shutdown();

@@ -192,7 +192,7 @@ impl Running {
     /// The addresses of the two listeners.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.public.local_addr()?, self.admin.local_addr()?))
     }
@@ -228,7 +228,7 @@ impl Running {
     }
 }
 
-/// What is done every hour: deleting what is old, and publishing the figures of a new day.
+/// Deletes old reports every hour.
 async fn upkeep(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     loop {
         let worker = Arc::clone(&service);

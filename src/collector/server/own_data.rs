@@ -1,4 +1,4 @@
-//! What someone may ask about their own id: to see what is stored, and to delete it.
+//! Requests about one's own id: show what is stored, and delete it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::collector::lines;
 use crate::collector::report::{Id, Moment};
 use crate::collector::store::{Entry, Stored};
 
-/// What someone asks about their own id.
+/// A request about one's own id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
     Mine,
@@ -115,7 +115,7 @@ async fn forget(service: Arc<Service>, id: Id) -> Answer {
     }
 }
 
-/// Waits a moment for the database to have what was accepted before, so that whoever sent a report sees it.
+/// Waits a moment for the database to have what was accepted before, so that a sender sees its own report.
 pub async fn settle(service: &Service) {
     let end = match service.journal.flush_counts().await {
         Some(position) => position,

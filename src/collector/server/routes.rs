@@ -51,7 +51,7 @@ async fn public_page(service: Arc<Service>, request: &Request<Incoming>, path: &
 
 /// Answers a request to the operator's listener, which is for this computer only.
 pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-    // A web page of someone else, opened in a browser here, must not read the figures by a name that leads to this computer.
+    // A web page of someone else, opened in a browser here, must not read the figures by a name that resolves to this computer.
     if !is_own_host(&request) {
         return error(StatusCode::FORBIDDEN, "host", "host");
     }

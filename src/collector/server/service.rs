@@ -1,4 +1,4 @@
-//! What every answer needs: the journal, the limits, the figures, and the counts of answers.
+//! The service that every answer uses: the journal, the limits, the figures, and the counts of answers.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::collector::journal;
 use crate::collector::place::Place;
 use crate::collector::report::Moment;
 
-/// What `serve` is told.
+/// The options of `serve`.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub place: Place,

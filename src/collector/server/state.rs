@@ -1,4 +1,4 @@
-//! What the parts of the running service share: how far the journal and the database are, and what failed.
+//! Shared state of the running service: how far the journal and the database are, and what failed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};

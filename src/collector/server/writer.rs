@@ -24,7 +24,7 @@ const COUNTS_WAIT: Duration = Duration::from_secs(1);
 pub enum JournalError {
     /// More arrives than the disk takes.
     Full,
-    /// What the system said.
+    /// The system's error.
     Failed(String),
 }
 
@@ -153,7 +153,7 @@ impl Thread {
             }
         }
         for answer in answers {
-            // Whoever asked may have gone.
+            // The requester may have gone.
             let _ = answer.send(result.clone());
         }
     }

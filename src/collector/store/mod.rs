@@ -56,7 +56,7 @@ pub struct Position {
     pub offset: u64,
 }
 
-/// What is counted beside the reports.
+/// The counts beside the reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// First and last day of receipt of any report; `None` while there is none.
@@ -93,55 +93,55 @@ pub trait Store: Send {
     /// stored in the same transaction.
     ///
     /// # Errors
-    /// What the database says; nothing of the batch is then stored, or it can be added again.
+    /// The database's error; nothing of the batch is then stored, or it can be added again.
     fn apply(&mut self, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError>;
 
     /// The last position that was stored.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn position(&mut self) -> Result<Option<Position>, StoreError>;
 
     /// A number that changes with the data.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn revision(&mut self) -> Result<u64, StoreError>;
 
     /// Calls `each` with every installation, as it was at the end of `until`.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn installations(&mut self, until: Option<Day>, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError>;
 
-    /// What is counted beside the reports.
+    /// The counts beside the reports.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn ledger(&mut self) -> Result<Ledger, StoreError>;
 
     /// Everything that came from one id.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn stored(&mut self, id: Id) -> Result<Stored, StoreError>;
 
     /// Calls `each` with everything that came from every id.
     ///
     /// # Errors
-    /// What the database says, or `each`.
+    /// The database's error, or that of `each`.
     fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
     /// Calls `each` with every id that sent something.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError>;
 
     /// Deletes bodies that were received before `before`. What an installation has ever reached, and its first day, stay as long
     /// as it has later bodies; an id without any is deleted.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     fn purge(&mut self, before: Day) -> Result<u64, StoreError>;
 }

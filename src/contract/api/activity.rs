@@ -47,6 +47,7 @@ pub struct ActivityRecord {
 
 /// `data` of `GET /api/v1/activity/summary`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ActivitySummary {
     pub period: String,
     pub total_count: usize,
@@ -61,6 +62,7 @@ pub struct ActivitySummary {
 
 /// How often something was called.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ActivityCount {
     pub name: String,
     pub count: u64,

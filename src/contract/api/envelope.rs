@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Body of every JSON answer: `{"success":true,"data":…}` or `{"success":false,"error":"…"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope<T> {
+    #[serde(default = "yes")]
     pub success: bool,
     #[serde(default = "none::<T>", skip_serializing_if = "Option::is_none")]
     pub data: Option<T>,
@@ -15,6 +16,11 @@ pub struct Envelope<T> {
 
 fn none<T>() -> Option<T> {
     None
+}
+
+/// A response without the field is judged by its status code.
+fn yes() -> bool {
+    true
 }
 
 impl<T> Envelope<T> {

@@ -11,6 +11,7 @@ mod import;
 mod lenient;
 mod servers;
 mod status;
+mod takeover;
 mod tools;
 
 pub use activity::*;
@@ -21,6 +22,7 @@ pub use events::*;
 pub use import::*;
 pub use servers::*;
 pub use status::*;
+pub use takeover::*;
 pub use tools::*;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::lenient::{activation_or_none, known_or_none};
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
 
 /// `data` of `GET /api/v1/status`, and of the SSE event `status`.
@@ -26,19 +27,23 @@ pub struct Status {
     /// Unix seconds.
     #[serde(default)]
     pub timestamp: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub env_kind: Option<EnvKind>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub env_markers: Option<EnvMarkers>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub launch_source: Option<LaunchSource>,
     /// `null` where the tray has not said.
     #[serde(default)]
     pub autostart_enabled: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "activation_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub activation: Option<Activation>,
     /// Absent in the existing core.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryState>,
     /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]

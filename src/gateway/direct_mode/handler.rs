@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, ClientRequest, CompleteRequest, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, DiscoverResult, GetPromptRequest, GetPromptRequestParams,
+    CompleteResult, CustomRequest, CustomResult, DiscoverResult, Extensions, GetPromptRequest, GetPromptRequestParams,
     GetPromptResponse, GetPromptResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
     ReadResourceRequest, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResultType,
@@ -27,6 +27,7 @@ use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::Fingerprint;
+use crate::gateway::profile::Origin;
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
 use crate::gateway::tool_calls::{CallRecorder, Proxy, tool_answer};
@@ -78,7 +79,8 @@ impl DirectHandler {
         if let Some(client) = context.client_info() {
             self.proxy.client_seen(Some(&client.name));
         }
-        Scope::of(&self.proxy, only(&context.extensions).as_deref())
+        let profile = self.proxy.profile_scope(&Origin::of(&context.extensions));
+        Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)
     }
 
     /// The way of a request, and of what the server says meanwhile back.
@@ -115,13 +117,15 @@ impl DirectHandler {
     }
 
     /// The instructions for clients of this endpoint.
-    fn instructions(&self, only: Option<&str>) -> Option<String> {
-        let scope = Scope::of(&self.proxy, only).ok()?;
-        match only {
-            Some(server) => instructions::of_server(&self.proxy, server),
+    fn instructions(&self, extensions: &Extensions) -> Option<String> {
+        let only = only(extensions);
+        let profile = self.proxy.profile_scope(&Origin::of(extensions));
+        let scope = Scope::of(&self.proxy, only.as_deref(), &profile).ok()?;
+        match &only {
+            Some(server) => instructions::of_server(self.pool(), server),
             None => {
                 let servers = scope.servers().iter().map(|server| server.config.name.as_str());
-                instructions::digest(&self.proxy, servers)
+                instructions::digest(self.pool(), servers)
             }
         }
     }
@@ -172,20 +176,20 @@ impl ServerHandler for DirectHandler {
         context.peer.set_peer_info(request.clone());
         self.session.place.open();
         let mut result = self.negotiate_initialize(&request)?;
-        result.instructions = self.instructions(only(&context.extensions).as_deref());
+        result.instructions = self.instructions(&context.extensions);
         Ok(result)
     }
 
     async fn discover(&self, context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
         let versions = self.supported_protocol_versions().into_owned();
         let mut result = DiscoverResult::from_server_info(versions, self.get_info());
-        result.instructions = self.instructions(only(&context.extensions).as_deref());
+        result.instructions = self.instructions(&context.extensions);
         Ok(result)
     }
 
     /// Tells the client what the servers announce, for as long as it is there.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&context.extensions));
+        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &context.extensions);
         // Not the session itself: its end is what ends this.
         let over = self.session.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
@@ -249,6 +253,8 @@ impl ServerHandler for DirectHandler {
             state: request.request_state,
             answers: request.input_responses,
         };
+        let admitted = self.pool().admission().enter(server, self.session.id).await;
+        let _admitted = admitted.map_err(in_words)?;
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
@@ -375,7 +381,7 @@ impl ServerHandler for DirectHandler {
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;
-        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, only(&request.extensions));
+        let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &request.extensions);
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
             let server = listing::owner(&self.proxy, &scope, uri).await?;
             self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;

@@ -1,6 +1,6 @@
 //! The instructions of servers for clients, labelled as text of the servers.
 
-use crate::gateway::tool_calls::Proxy;
+use crate::upstream::pool::UpstreamPool;
 
 /// Longest excerpt of one server among those of all, in characters.
 const EXCERPT: usize = 200;
@@ -8,21 +8,21 @@ const EXCERPT: usize = 200;
 const DIGEST: usize = 4000;
 
 /// The instructions of a connected server.
-pub fn of_server(proxy: &Proxy, server: &str) -> Option<String> {
-    let peer = proxy.upstreams().peer(server).ok()?;
+pub fn of_server(pool: &UpstreamPool, server: &str) -> Option<String> {
+    let peer = pool.peer(server).ok()?;
     let instructions = peer.peer_info()?.instructions.clone()?;
     let trimmed = instructions.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
 /// The beginning of the instructions of a connected server, on one line.
-pub fn excerpt(proxy: &Proxy, server: &str) -> Option<String> {
-    of_server(proxy, server).map(|text| shortened(&text))
+pub fn excerpt(pool: &UpstreamPool, server: &str) -> Option<String> {
+    of_server(pool, server).map(|text| shortened(&text))
 }
 
 /// The beginnings of the instructions of several servers; `None` if no server has any.
-pub fn digest<'a>(proxy: &Proxy, servers: impl Iterator<Item = &'a str>) -> Option<String> {
-    let excerpts = servers.filter_map(|server| Some((server, excerpt(proxy, server)?)));
+pub fn digest<'a>(pool: &UpstreamPool, servers: impl Iterator<Item = &'a str>) -> Option<String> {
+    let excerpts = servers.filter_map(|server| Some((server, excerpt(pool, server)?)));
     written(excerpts)
 }
 

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    LoggingMessageNotification, PromptListChangedNotification, ResourceListChangedNotification,
+    Extensions, LoggingMessageNotification, PromptListChangedNotification, ResourceListChangedNotification,
     ResourceUpdatedNotification, ServerNotification, Tool, ToolListChangedNotification,
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use crate::gateway::direct_mode::qualified_name::join;
+use crate::gateway::direct_mode::route::only;
 use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::profile::Origin;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::router::{Broadcast, BroadcastKind};
@@ -22,6 +24,8 @@ pub struct Notifications {
     session: SessionId,
     /// The one server that the session's address names.
     only: Option<String>,
+    /// What decides the session's profile, which may change meanwhile.
+    origin: Origin,
     changes: watch::Receiver<u64>,
     news: broadcast::Receiver<Broadcast>,
     shown: Shown,
@@ -31,8 +35,8 @@ pub struct Notifications {
 struct Shown(Vec<(String, Arc<Vec<Tool>>)>);
 
 impl Shown {
-    fn now(proxy: &Proxy, only: Option<&str>) -> Shown {
-        Shown(Scope::of(proxy, only).unwrap_or_default().tool_lists())
+    fn now(proxy: &Proxy, only: Option<&str>, origin: &Origin) -> Shown {
+        Shown(Scope::of(proxy, only, &proxy.profile_scope(origin)).unwrap_or_default().tool_lists())
     }
 
     fn servers(&self) -> impl Iterator<Item = &str> {
@@ -54,14 +58,16 @@ impl Shown {
 
 impl Notifications {
     /// Notifications from now on.
-    pub fn new(proxy: Arc<Proxy>, session: SessionId, only: Option<String>) -> Notifications {
+    pub fn new(proxy: Arc<Proxy>, session: SessionId, request: &Extensions) -> Notifications {
+        let (only, origin) = (only(request), Origin::of(request));
         Notifications {
             changes: proxy.upstreams().changes(),
             news: proxy.upstreams().broadcasts(),
-            shown: Shown::now(&proxy, only.as_deref()),
+            shown: Shown::now(&proxy, only.as_deref(), &origin),
             proxy,
             session,
             only,
+            origin,
         }
     }
 
@@ -89,7 +95,7 @@ impl Notifications {
     }
 
     fn changed(&mut self) -> Vec<ServerNotification> {
-        let now = Shown::now(&self.proxy, self.only.as_deref());
+        let now = Shown::now(&self.proxy, self.only.as_deref(), &self.origin);
         let before = std::mem::replace(&mut self.shown, now);
         let mut found = Vec::new();
         if !before.has_tools_of(&self.shown) {
@@ -105,6 +111,7 @@ impl Notifications {
     fn heard(&self, Broadcast { server, what }: Broadcast) -> Option<ServerNotification> {
         if self.only.as_deref().is_some_and(|only| *only != *server)
             || !self.shown.servers().any(|name| *name == *server)
+            || !self.proxy.profile_scope(&self.origin).allows(&server)
         {
             return None;
         }

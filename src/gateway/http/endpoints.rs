@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodFilter, on_service};
+use axum::routing::{MethodFilter, any, on_service};
 use rmcp::transport::streamable_http_server::session::SessionStore;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::serving::RoutingMode;
 use crate::contract::names;
 use crate::control::servers::ServerControl;
 use crate::gateway::direct_mode::handler::DirectHandler;
@@ -19,6 +20,7 @@ use crate::gateway::fast_path::{FastPath, Mode, fast_path_middleware};
 use crate::gateway::http::empty_event_compat::without_priming;
 use crate::gateway::http::json_rpc_errors::explain;
 use crate::gateway::http::lenient::lenient;
+use crate::gateway::http::paths::{known_profile, unknown_path};
 use crate::gateway::http::raw_results::raw_results;
 use crate::gateway::http::session_store::PersistentSessions;
 use crate::gateway::search_mode::handler::Handler;
@@ -94,10 +96,21 @@ impl Endpoints {
                 .route_layer(from_fn_with_state(fast_path, fast_path_middleware))
                 .route_layer(from_fn(lenient))
         };
-        let (own, all_path) = (names::MCP_PATH, names::MCP_ALL_PATH);
-        let search = routes(&[own.to_owned(), format!("{own}/")], on_service(methods, mcp), search);
-        let direct_paths = ["", "/", "/{server}", "/{server}/"].map(|end| format!("{all_path}{end}"));
-        search.merge(routes(&direct_paths, on_service(methods, all), direct))
+        let with_slash = |path: &str| [path.to_owned(), format!("{path}/")];
+        let profile = format!("{}/{{profile}}", names::MCP_PROFILE_PATH);
+        let mut search_paths = [names::MCP_CALL_PATH, names::MCP_CODE_PATH, &profile].map(with_slash).concat();
+        let one = format!("{}/{{server}}", names::MCP_ALL_PATH);
+        let mut direct_paths = [names::MCP_ALL_PATH, &one, &format!("{profile}/all")].map(with_slash).concat();
+        let own = if self.control.config().at_start().routing_mode == RoutingMode::Direct {
+            &mut direct_paths
+        } else {
+            &mut search_paths
+        };
+        own.extend(with_slash(names::MCP_PATH));
+        let all_routes = routes(&search_paths, on_service(methods, mcp), search)
+            .merge(routes(&direct_paths, on_service(methods, all), direct))
+            .route_layer(from_fn_with_state(self.proxy.clone(), known_profile));
+        all_routes.route("/mcp/{*rest}", any(unknown_path))
     }
 }
 

@@ -6,5 +6,6 @@ pub mod headers;
 pub mod invalid_request;
 pub mod json_rpc_errors;
 pub mod lenient;
+pub mod paths;
 pub mod raw_results;
 pub mod session_store;

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use crate::catalog::annotations::{Filter, Filters, Hints};
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
+use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::{filters, flag};
 use crate::gateway::search_mode::definitions::{MOST_CHECKED, MOST_DESCRIBED};
 use crate::gateway::search_mode::retrieve_tools::definition;
 use crate::upstream::error::CallError;
-use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 /// What is asked.
@@ -69,7 +69,7 @@ fn once_each(ids: Vec<String>) -> Vec<String> {
 }
 
 /// Answers.
-pub fn answer(asked: &Asked, upstreams: &UpstreamPool, index: &ToolIndex) -> Value {
+pub fn answer(asked: &Asked, upstreams: View<'_>, index: &ToolIndex) -> Value {
     match asked.check {
         None => definitions(&asked.ids, upstreams, index),
         Some(filters) => {
@@ -94,7 +94,7 @@ pub fn answer(asked: &Asked, upstreams: &UpstreamPool, index: &ToolIndex) -> Val
     }
 }
 
-fn definitions(ids: &[String], upstreams: &UpstreamPool, index: &ToolIndex) -> Value {
+fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value {
     let (mut definitions, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
         let found = tool_id::split(id).map_err(|sentence| ("not_found", sentence)).and_then(|(server, tool)| {

@@ -81,6 +81,9 @@ fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
         CallError::Ended { .. } => {
             format!("It may have completed part of the call: check before you call again in a few seconds. {log}")
         }
+        CallError::Busy { retry_in, .. } => {
+            format!("Too many calls are running or waiting. Nothing was done; call again in {} s.", retry_in.as_secs())
+        }
         CallError::Other { .. } => log,
         CallError::UnknownServer { .. }
         | CallError::Disabled(_)

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
+use crate::config::profiles::ProfileScope;
 use crate::gateway::direct_mode::qualified_name::offered;
 use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::direct_mode::strict_schema;
+use crate::gateway::profile::View;
 use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Phase;
@@ -23,11 +25,12 @@ const BYTES_PER_TOKEN: usize = 4;
 pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
 
 /// Returns the tools to serve directly; `None` while there are none, too many, or servers are still starting.
-pub fn lists(proxy: &Proxy, most_tokens: usize) -> Option<ToolLists> {
-    if most_tokens == 0 || proxy.upstreams().snapshots().iter().any(|server| server.phase == Phase::Connecting) {
+pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Option<ToolLists> {
+    let servers = View::new(proxy.upstreams(), profile).snapshots();
+    if most_tokens == 0 || servers.iter().any(|server| server.phase == Phase::Connecting) {
         return None;
     }
-    let lists = Scope::of(proxy, None).ok()?.tool_lists();
+    let lists = Scope::of(proxy, None, profile).ok()?.tool_lists();
     is_few(&lists, most_tokens).then_some(lists)
 }
 
@@ -63,8 +66,8 @@ fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
 
 /// Translates a call of `server__tool` into a call of the call tool that fits it. Works whatever the list shows now, since a
 /// client may have an older list.
-pub fn as_call(proxy: &Proxy, name: String, arguments: JsonObject) -> (String, JsonObject) {
-    let scope = Scope::of(proxy, None).unwrap_or_default();
+pub fn as_call(proxy: &Proxy, name: String, arguments: JsonObject, profile: &ProfileScope) -> (String, JsonObject) {
+    let scope = Scope::of(proxy, None, profile).unwrap_or_default();
     let meant = scope.tool_of(&name).and_then(|(server, tool)| {
         let found = proxy.upstreams().tool(server, tool).ok()?;
         Some((tool_id::join(server, tool), Intent::recommended(found.annotations.as_ref())))

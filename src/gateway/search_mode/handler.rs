@@ -10,9 +10,11 @@ use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::profiles::ProfileScope;
 use crate::control::servers::ServerControl;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
+use crate::gateway::profile::{self, Origin, SET_PROFILE, always_searches};
 use crate::gateway::search_mode::definitions::{INSTRUCTIONS, definitions, read_cache};
 use crate::gateway::search_mode::{few_tools, manage_servers};
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
@@ -50,8 +52,8 @@ impl Handler {
     }
 
     /// The servers' own tools, while they are few.
-    fn few_tools(&self) -> Option<few_tools::ToolLists> {
-        few_tools::lists(&self.proxy, self.control.config().current().direct_up_to_tokens)
+    fn few_tools(&self, scope: &ProfileScope) -> Option<few_tools::ToolLists> {
+        few_tools::lists(&self.proxy, self.control.config().current().direct_up_to_tokens, scope)
     }
 
     /// A client of the protocol without `initialize` names itself in each request's `_meta`, and is noted once.
@@ -84,8 +86,12 @@ impl ServerHandler for Handler {
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let mut changes = self.proxy.upstreams().changes();
         let (proxy, control) = (self.proxy.clone(), self.control.clone());
-        let few = move || few_tools::lists(&proxy, control.config().current().direct_up_to_tokens);
-        let mut shown = self.few_tools();
+        let origin = Origin::of(&context.extensions);
+        let mut shown = self.few_tools(&self.proxy.profile_scope(&origin));
+        let few = move || {
+            let most_tokens = control.config().current().direct_up_to_tokens;
+            few_tools::lists(&proxy, most_tokens, &proxy.profile_scope(&origin))
+        };
         let over = self.over.0.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
             while changes.changed().await.is_ok() {
@@ -115,16 +121,20 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         self.proxy.requested();
         self.see_client(&context);
-        let mut tools = match self.few_tools() {
+        let config = self.control.config().current();
+        let scope = self.proxy.profile_scope(&Origin::of(&context.extensions));
+        let few = if always_searches(&context.extensions) { None } else { self.few_tools(&scope) };
+        let mut tools = match few {
             Some(few) => [
                 few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
                 vec![read_cache()],
             ]
             .concat(),
-            None => definitions(self.control.config().current().tools_limit),
+            None => definitions(config.tools_limit),
         };
         let requested = manage_servers::is_requested(&context.extensions);
-        tools.extend(manage_servers::definitions(&self.control.config().current(), requested));
+        tools.extend(manage_servers::definitions(&config, requested));
+        tools.extend(profile::definition(&config));
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -147,12 +157,20 @@ impl ServerHandler for Handler {
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
+        let origin = Origin::of(&context.extensions);
+        if request.name == SET_PROFILE {
+            let chosen = self.proxy.set_profile(&origin, &arguments);
+            // Other tools may be few enough to be listed themselves.
+            let _ = context.peer.notify_tool_list_changed().await;
+            return Ok(chosen.into());
+        }
+        let scope = self.proxy.profile_scope(&origin);
         let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
-        if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments).await {
+        if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments, &scope).await {
             self.proxy.server_tool_called(&request.name);
             return Ok(result.into());
         }
-        let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments);
+        let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments, &scope);
         let asking = asking(request.request_state, request.input_responses);
         match self.proxy.call(&name, &arguments, Some(asking)).await {
             Some(answer) => Ok(answer?.respond(&context.extensions)),

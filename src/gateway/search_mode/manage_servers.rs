@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use rmcp::model::{CallToolResult, ContentBlock, Extensions, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use crate::config::profiles::ProfileScope;
 use crate::config::{Config, ServerConfig};
 use crate::control::servers::{Origin, ServerControl};
 use crate::gateway::http::headers::query;
+use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
 use crate::gateway::search_mode::error_results::failed;
@@ -127,7 +129,13 @@ fn quarantine_security() -> Tool {
 }
 
 /// Answers a call of one of the two; `None` when it is of another tool.
-pub async fn call(control: &ServerControl, client: &str, tool: &str, arguments: &JsonObject) -> Option<CallToolResult> {
+pub async fn call(
+    control: &ServerControl,
+    client: &str,
+    tool: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Option<CallToolResult> {
     if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY) {
         return None;
     }
@@ -136,10 +144,14 @@ pub async fn call(control: &ServerControl, client: &str, tool: &str, arguments: 
         return Some(failed("the configuration does not allow models to manage servers"));
     }
     let operation = arguments.get("operation").and_then(Value::as_str).unwrap_or_default();
-    let outcome = if tool == UPSTREAM_SERVERS {
-        manage(control, &config, client, operation, arguments).await
-    } else {
-        look(control, operation, arguments).await
+    let outside = arguments.get("name").and_then(Value::as_str).filter(|name| !scope.allows(name));
+    let outcome = match outside {
+        Some(name) => Err(format!(
+            "there is no server `{name}` in the profile `{}`, and no other can be added or changed from there",
+            scope.name().unwrap_or_default()
+        )),
+        None if tool == UPSTREAM_SERVERS => manage(control, &config, client, operation, arguments, scope).await,
+        None => look(control, operation, arguments, scope).await,
     };
     Some(match outcome {
         Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.to_string())]),
@@ -153,9 +165,10 @@ async fn manage(
     client: &str,
     operation: &str,
     arguments: &JsonObject,
+    scope: &ProfileScope,
 ) -> Result<Value, String> {
     if operation == "list" {
-        let servers: Vec<Value> = control.pool().snapshots().iter().map(listed).collect();
+        let servers: Vec<Value> = View::new(control.pool(), scope).snapshots().iter().map(listed).collect();
         return Ok(json!({"servers": servers, "total": servers.len()}));
     }
     if !OPERATIONS.contains(&operation) {
@@ -233,10 +246,15 @@ async fn tail_log(control: &ServerControl, name: &str, lines: Option<usize>) -> 
     Ok(json!({"server": name, "warning": UNTRUSTED_LOG, "count": lines.len(), "untrusted_log": lines}))
 }
 
-async fn look(control: &ServerControl, operation: &str, arguments: &JsonObject) -> Result<Value, String> {
+async fn look(
+    control: &ServerControl,
+    operation: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Result<Value, String> {
     match operation {
         "list_quarantined" => {
-            let servers = control.pool().snapshots();
+            let servers = View::new(control.pool(), scope).snapshots();
             let closed: Vec<Value> = servers.iter().filter(|server| server.config.quarantined).map(listed).collect();
             let waiting = servers.iter().filter(|server| !server.pending_tools().is_empty());
             let waiting: Vec<Value> = waiting

@@ -10,8 +10,11 @@ use tokio::sync::watch;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
+use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::gateway::call_log::Activity;
+use crate::gateway::direct_mode::instructions;
+use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::failed;
 use crate::gateway::search_mode::result_cache::ResultCache;
@@ -26,11 +29,16 @@ use crate::upstream::pool::UpstreamPool;
 /// A server's name, its tools if it is connected, its pending tools, and why they or all of them are unavailable.
 type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Unavailable>);
 
+/// Most servers whose instructions a search result quotes.
+const INSTRUCTED_SERVERS: usize = 2;
+
 /// The tools that ask no server, with what they search and remember.
 pub struct OwnTools {
     upstreams: Arc<UpstreamPool>,
     index: RwLock<Arc<ToolIndex>>,
     locked: RwLock<Arc<UnavailableTools>>,
+    /// The same for profiles that were searched since.
+    of_profiles: Mutex<ProfileCatalogs>,
     /// Inputs of both indexes. Kept alive because they are compared by pointer: a new list must not reuse a freed address.
     indexed: Mutex<Vec<Indexed>>,
     config: watch::Receiver<Arc<Config>>,
@@ -54,6 +62,7 @@ impl OwnTools {
             upstreams,
             index: RwLock::new(Arc::new(ToolIndex::empty())),
             locked: RwLock::new(Arc::new(UnavailableTools::none())),
+            of_profiles: Mutex::default(),
             indexed: Mutex::default(),
             config,
             recorder,
@@ -101,6 +110,7 @@ impl OwnTools {
         *self.locked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(locked);
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
         *self.indexed.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The tools that a search looks through now.
@@ -108,17 +118,36 @@ impl OwnTools {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Answers a call of one of these tools; `None` when it is another.
-    pub fn call(&self, name: &str, arguments: &JsonObject) -> Option<CallToolResult> {
+    /// What a search within a scope looks through. A profile has a catalog of its own, so that nothing of another server
+    /// shows in it, not even in its ranking.
+    fn catalog(&self, scope: &ProfileScope) -> Catalog {
+        if scope.is_unlimited() {
+            return (self.index(), self.locked.read().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        let found = self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).get(scope);
+        let generation = match found {
+            Ok(catalog) => return catalog,
+            Err(generation) => generation,
+        };
+        let servers = View::new(&self.upstreams, scope).snapshots();
+        let approvals = self.upstreams.approvals();
+        let made = (Arc::new(ToolIndex::of(&servers)), Arc::new(UnavailableTools::of(&servers, &approvals)));
+        let mut kept = self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.keep(scope.clone(), made.clone(), generation);
+        made
+    }
+
+    /// Answers a call of one of these tools within a scope; `None` when it is another.
+    pub fn call(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         match name {
-            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments)),
-            DESCRIBE_TOOL => Some(self.describe_tool(arguments)),
-            READ_CACHE => Some(self.read_cache(arguments)),
+            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments, scope)),
+            DESCRIBE_TOOL => Some(self.describe_tool(arguments, scope)),
+            READ_CACHE => Some(self.read_cache(arguments, scope)),
             _ => None,
         }
     }
 
-    fn retrieve_tools(&self, arguments: &JsonObject) -> CallToolResult {
+    fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         let now = jiff::Timestamp::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.add(Counter::RetrieveTools);
@@ -134,19 +163,39 @@ impl OwnTools {
             Ok(asked) => asked,
             Err(sentence) => return failed(&sentence),
         };
-        let index = self.index();
-        let locked = self.locked.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        let (index, locked) = self.catalog(scope);
+        let mut answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        self.add_instructions(&mut answer, usual.room);
         let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
         self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
         CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
     }
 
-    fn describe_tool(&self, arguments: &JsonObject) -> CallToolResult {
+    /// Adds the beginnings of the instructions of the best servers, as text of the servers, if there is room for them.
+    fn add_instructions(&self, answer: &mut retrieve_tools::Answer, room: usize) {
+        let mut excerpts = JsonObject::new();
+        for (server, _) in &answer.found {
+            if excerpts.len() < INSTRUCTED_SERVERS
+                && !excerpts.contains_key(server)
+                && let Some(excerpt) = instructions::excerpt(&self.upstreams, server)
+            {
+                excerpts.insert(server.clone(), json!(excerpt));
+            }
+        }
+        let length = answer.value.to_string().len() + json!(excerpts).to_string().len() + 40;
+        if !excerpts.is_empty()
+            && (room == 0 || length <= room)
+            && let Some(value) = answer.value.as_object_mut()
+        {
+            value.insert("instructions_of_servers".into(), json!(excerpts));
+        }
+    }
+
+    fn describe_tool(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         match describe_tool::Asked::read(arguments) {
             Ok(asked) => {
-                let answer = describe_tool::answer(&asked, &self.upstreams, &self.index());
+                let answer = describe_tool::answer(&asked, View::new(&self.upstreams, scope), &self.catalog(scope).0);
                 CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
             }
             Err(sentence) => failed(&sentence),
@@ -209,7 +258,7 @@ impl OwnTools {
         )
     }
 
-    fn read_cache(&self, arguments: &JsonObject) -> CallToolResult {
+    fn read_cache(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         let Some(key) = arguments.get("key").and_then(Value::as_str) else {
             return failed("read_cache needs `key`: it stands at the end of the result that was cut");
         };
@@ -222,7 +271,8 @@ impl OwnTools {
             return failed(&format!("`limit` must be between 1 and {MOST_RECORDS}"));
         };
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key, Instant::now());
-        let Some(kept) = kept else {
+        // What another profile may see is not there at all.
+        let Some(kept) = kept.filter(|kept| scope.allows(&kept.server)) else {
             return failed("no result is kept under this key: it is wrong or too old; call the tool again");
         };
         if let Err(error) = self.upstreams.tool(&kept.server, &kept.tool)

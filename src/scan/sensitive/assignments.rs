@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::keys::is_placeholder;
-use super::matches::{Kind, Sensitive, run};
+use super::value::{Kind, Sensitive, run};
 
 pub const PASSWORD: &str = "password";
 pub const HIGH_ENTROPY: &str = "high-entropy-secret";

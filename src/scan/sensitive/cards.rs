@@ -1,6 +1,6 @@
 //! Payment card numbers: the length and first digits of a card scheme, and a right check digit (Luhn).
 
-use super::matches::{Kind, Sensitive, byte_before};
+use super::value::{Kind, Sensitive, byte_before};
 
 pub const CARD_NUMBER: &str = "card-number";
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::matches::Sensitive;
-use super::search::find;
+use super::find::find;
+use super::value::Sensitive;
 
 /// What to do about sensitive data.
 #[derive(

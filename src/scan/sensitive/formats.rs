@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::matches::{Kind, Sensitive, joined_to_word, run};
+use super::value::{Kind, Sensitive, joined_to_word, run};
 
 /// How the tokens of one kind look.
 pub struct Format {

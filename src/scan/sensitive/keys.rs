@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::matches::{Kind, Sensitive, run};
+use super::value::{Kind, Sensitive, run};
 
 pub const PRIVATE_KEY: &str = "private-key";
 pub const URL_PASSWORD: &str = "url-password";

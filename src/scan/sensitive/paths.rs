@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::matches::{Kind, Sensitive, byte_before, run};
+use super::value::{Kind, Sensitive, byte_before, run};
 
 /// A file, or all files of a folder, that hold credentials.
 pub struct CredentialPath {

@@ -117,8 +117,12 @@ fn not_done(refused: &ClientEditError) -> Response {
 async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
     let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
     let require_mcp_auth = app.config.current().require_mcp_auth;
+    let is_encrypted = app.config.at_start().tls.enabled;
     let acted = tokio::task::spawn_blocking(move || match edit::homes() {
-        Some(homes) => act(&homes, &Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root))),
+        Some(homes) => {
+            let proxy = Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root));
+            act(&homes, &proxy.encrypted(is_encrypted))
+        }
         None => failed(StatusCode::SERVICE_UNAVAILABLE, "this user has no home directory"),
     });
     acted.await.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))

@@ -4,17 +4,52 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::Value;
 
-use crate::config::references;
+use crate::config::{Config, profiles, references};
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
 use crate::server::rest::response::ok;
 use crate::server::state::App;
+use crate::server::take_over;
+use crate::takeover::record::Record;
+use crate::takeover::settings;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     let now = format!("{:.0}", jiff::Timestamp::now());
-    ok(diagnose(&app.upstreams.snapshots(), app.status().configuration, now))
+    let mut found = diagnose(&app.upstreams.snapshots(), app.status().configuration, now);
+    let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
+    let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
+    let (record, document) = read.await.unwrap_or_default();
+    found.runtime_warnings.extend(notices(&config, record.as_ref(), document.as_ref()));
+    found.total_issues = issues(&found);
+    ok(found)
+}
+
+/// What a person should know of the settings, and of a takeover that is not complete.
+fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -> Vec<String> {
+    let mut notices = Vec::new();
+    if let Some(reason) = record.filter(|record| !record.complete).and_then(|record| record.plan.unreadable.as_ref()) {
+        notices.push(format!("the previous version's approvals could not be read ({reason}): run `mcpproxy migrate`"));
+    }
+    notices.extend(config.routing_mode.warning().map(str::to_owned));
+    let servers = config.servers.iter().map(|server| server.name.as_str());
+    notices.extend(profiles::warnings(&config.profiles, servers));
+    if let Some(name) =
+        config.active_profile.as_ref().filter(|name| !config.profiles.iter().any(|one| one.name == **name))
+    {
+        notices.push(format!("the profile `{name}` does not exist, so clients see no servers: `mcpproxy profile use`"));
+    }
+    let unused = document.map(settings::unused).unwrap_or_default();
+    notices.extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {}", setting.key, setting.why)));
+    notices
+}
+
+fn issues(found: &Diagnostics) -> u32 {
+    let issues = found.upstream_errors.len() + found.oauth_required.len();
+    let issues = issues + found.missing_secrets.len() + found.runtime_warnings.len();
+    u32::try_from(issues).unwrap_or(u32::MAX)
 }
 
 /// What gives a server, or other users of this computer, more than it needs.
@@ -74,8 +109,6 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
             ));
         }
     }
-    let issues = found.upstream_errors.len() + found.oauth_required.len();
-    let issues = issues + found.missing_secrets.len() + found.runtime_warnings.len();
-    found.total_issues = u32::try_from(issues).unwrap_or(u32::MAX);
+    found.total_issues = issues(&found);
     found
 }

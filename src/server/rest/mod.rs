@@ -8,9 +8,11 @@ pub mod diagnostics;
 pub mod events;
 pub mod import;
 pub mod openapi;
+mod profiles;
 pub mod response;
 pub mod scan;
 pub mod servers;
+mod takeover;
 pub mod telemetry;
 pub mod tools;
 pub mod views;
@@ -39,7 +41,7 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/info", get(info))
         .route("/api/v1/servers", get(servers::list).post(servers::add))
-        .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove))
+        .route("/api/v1/servers/{name}", axum::routing::delete(servers::remove).patch(servers::patch))
         .route("/api/v1/servers/{name}/review", get(servers::review))
         .route("/api/v1/servers/{name}/tools", get(servers::tools))
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
@@ -66,6 +68,11 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/connect/{client}/preview", get(connect::preview))
         .route("/api/v1/connect/{client}/undo", post(connect::undo))
         .route("/api/v1/telemetry/payload", get(telemetry::payload))
+        .route("/api/v1/profiles", get(profiles::list))
+        .route("/api/v1/profiles/active", get(profiles::active).put(profiles::set_active))
+        .route("/api/v1/profiles/{name}", axum::routing::put(profiles::set).delete(profiles::remove))
+        .route("/api/v1/routing", get(profiles::routing))
+        .route("/api/v1/takeover", get(takeover::show).post(takeover::change))
         .route("/api/v1/telemetry/received", get(telemetry::received))
         .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))

@@ -7,13 +7,15 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview, ConnectResult,
-    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools, Info, LoginStarted,
-    Ping, Ready, ServerAction, ServerTools, Servers, ServersChanged, Status,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
+    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
+    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
+    ServersChanged, Status, Takeover,
 };
 use crate::contract::scan::ScanReport;
 
 use crate::contract::review::{ApproveServer, ApproveTools, Review};
+use crate::server::rest::import::{ImportFile, ImportText};
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
 
@@ -130,6 +132,10 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/servers", "All servers", data::<Servers>),
     post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
     by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
+    by(
+        "patch",
+        post("/api/v1/servers/{name}", "Changes keys of a server's entry", Some(any_object), data::<ServerAction>),
+    ),
     get("/api/v1/servers/{name}/review", "What to look at before approving a server or its tools", data::<Review>),
     get(
         "/api/v1/servers/{name}/tools",
@@ -150,6 +156,29 @@ const OPERATIONS: &[Operation] = &[
         "enable, disable, restart, quarantine, unquarantine, approve or logout; an approval carries the review's fingerprint",
         Some(approve_server),
         data::<ServerAction>,
+    ),
+    get("/api/v1/servers/import/paths", "The configuration files of AI clients", data::<ImportPaths>),
+    asking(
+        post("/api/v1/servers/import", "Imports an uploaded configuration", Some(any_object), data::<ImportResult>),
+        &["preview", "format", "server_names"],
+    ),
+    asking(
+        post(
+            "/api/v1/servers/import/json",
+            "Imports a configuration as text",
+            Some(bare::<ImportText>),
+            data::<ImportResult>,
+        ),
+        &["preview"],
+    ),
+    asking(
+        post(
+            "/api/v1/servers/import/path",
+            "Imports a configuration file on this computer",
+            Some(bare::<ImportFile>),
+            data::<ImportResult>,
+        ),
+        &["preview"],
     ),
     asking(
         get("/api/v1/activity", "The latest tool calls", data::<ActivityList>),
@@ -179,6 +208,22 @@ const OPERATIONS: &[Operation] = &[
     by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
     post("/api/v1/connect/{client}/undo", "Restores the file as it was before", Some(undo), data::<ConnectResult>),
     get("/api/v1/telemetry/payload", "What the next report would say", object),
+    get("/api/v1/profiles", "The profiles, each with its servers", data::<ProfileList>),
+    by(
+        "put",
+        post(
+            "/api/v1/profiles/{name}",
+            "Adds a profile or replaces its servers",
+            Some(any_object),
+            data::<ProfileList>,
+        ),
+    ),
+    by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
+    get("/api/v1/profiles/active", "The profile of sessions that choose none", data::<ActiveProfile>),
+    by("put", post("/api/v1/profiles/active", "Chooses it", Some(any_object), data::<ActiveProfile>)),
+    get("/api/v1/routing", "The routing mode and the endpoints", object),
+    get("/api/v1/takeover", "What became of a previous MCPProxy's data directory", data::<Takeover>),
+    post("/api/v1/takeover", "Notes that a person was told, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
     post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),
@@ -253,7 +298,7 @@ mod tests {
             let mut quoted = route.split('"');
             let path = quoted.nth(1).unwrap();
             let handlers = quoted.next().unwrap().split("\n").next().unwrap();
-            for method in ["get", "post", "patch", "delete"] {
+            for method in ["get", "post", "put", "patch", "delete"] {
                 if handlers.contains(&format!("{method}(")) {
                     found.push((method.to_owned(), path.to_owned()));
                 }

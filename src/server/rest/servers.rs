@@ -48,6 +48,25 @@ pub async fn add(
     }
 }
 
+/// Changes keys of an entry: objects are merged, `null` removes a key. Approval and name have their own routes.
+pub async fn patch(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Response {
+    let Ok(Json(Value::Object(part))) = body else {
+        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: keys of the server's entry");
+    };
+    if let Some(key) = ["name", "quarantined", "added_by"].iter().find(|key| part.contains_key(**key)) {
+        return failed(StatusCode::BAD_REQUEST, format!("`{key}` cannot be changed here"));
+    }
+    match app.control.merge_entry(&name, part, &origin(&headers)).await {
+        Ok(()) => done(&name, "patch"),
+        Err(error) => refused(&error),
+    }
+}
+
 pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.control.remove(&name).await {
         Ok(()) => done(&name, "remove"),

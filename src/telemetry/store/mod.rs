@@ -109,6 +109,27 @@ impl Memory {
         true
     }
 
+    /// Adds what another memory of the same installation has; false when nothing is new.
+    pub(crate) fn carry_over(&mut self, other: &Memory) -> bool {
+        let before = self.clone();
+        self.connected_server |= other.connected_server;
+        self.mcp_client |= other.mcp_client;
+        self.retrieve_tools_call |= other.retrieve_tools_call;
+        for client in &other.clients {
+            self.note_client(Some(client));
+        }
+        for (own, other) in [
+            (&mut self.retrieve_tools_calls, other.retrieve_tools_calls),
+            (&mut self.tokens_saved, other.tokens_saved),
+        ] {
+            if own.start == 0 {
+                *own = other;
+            }
+        }
+        self.installer = self.installer.max(other.installer);
+        *self != before
+    }
+
     /// The funnel as it stands at `now`.
     pub fn activation(&self, now: i64) -> Activation {
         Activation {
@@ -202,6 +223,27 @@ mod tests {
         assert_eq!(memory.clients.len(), CLIENTS_KEPT);
         assert_eq!(memory.clients.last().map(String::as_str), Some("client-15"));
         assert!(memory.activation(0).first_mcp_client_ever);
+    }
+
+    #[test]
+    fn what_another_core_remembered_is_added_and_nothing_is_taken_back() {
+        let mut memory = Memory {
+            mcp_client: true,
+            clients: vec!["cursor".into()],
+            tokens_saved: Window { count: 5, start: 7 },
+            ..Memory::default()
+        };
+        let other = Memory {
+            connected_server: true,
+            clients: vec!["claude-code".into(), "cursor".into()],
+            retrieve_tools_calls: Window { count: 1, start: 9 },
+            tokens_saved: Window { count: 1, start: 9 },
+            ..Memory::default()
+        };
+        assert!(memory.carry_over(&other) && !memory.carry_over(&other));
+        assert!(memory.connected_server && memory.mcp_client && !memory.retrieve_tools_call);
+        assert_eq!(memory.clients, ["cursor", "claude-code"]);
+        assert_eq!((memory.retrieve_tools_calls.count, memory.tokens_saved.count), (1, 5));
     }
 
     #[test]

@@ -186,6 +186,11 @@ impl Recorder {
         self.note(false, |memory| std::mem::replace(&mut memory.configured_ides, count) != count);
     }
 
+    /// What another core remembered of this installation: its flags are added to ours, and nothing of ours is taken back.
+    pub fn carry_over(&self, other: &Memory) {
+        self.note(true, |memory| memory.carry_over(other));
+    }
+
     /// An installer started the tray that started this core. The mark is set once in an installation's life.
     pub fn installer_started_us(&self) {
         self.note(true, |memory| {

@@ -7,12 +7,18 @@ use tokio::sync::mpsc::Sender;
 
 use super::Input;
 use crate::client::{CallError, Client, path_segment};
-use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status};
+use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status, Takeover};
+use crate::contract::lenient;
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
 
 /// How long what the core says of itself is taken for true.
 const INFO_STAYS: Duration = Duration::from_secs(6 * 3600);
+
+/// How long after an event of the Go core its servers are asked for again.
+const SERVERS_AGAIN: Duration = Duration::from_secs(1);
+/// How often the Go core is asked whether it still serves.
+const READY_EVERY: Duration = Duration::from_secs(3);
 
 /// Tries to reach a core.
 pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
@@ -45,36 +51,80 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     list
 }
 
+/// What became of a previous MCPProxy's data, until a person has been told.
+async fn takeover(client: &Client) -> Option<String> {
+    let takeover: Takeover = client.get("/api/v1/takeover").await.ok()?;
+    if takeover.taken_over_at.is_none() || takeover.shown {
+        return None;
+    }
+    let shown = serde_json::json!({"shown": true});
+    client.post::<Takeover>("/api/v1/takeover", Some(&shown)).await.ok()?;
+    Some(format!("{} Details: mcpproxy migrate", takeover.summary))
+}
+
 /// Tells what the core tells, until it ends.
 pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
     // Opened before the lists are read: a change in between is then in the stream.
     let mut events = client.events().await?;
-    tell(Input::Info(Box::new(client.get("/api/v1/info").await?))).await;
+    let info: Info = client.get("/api/v1/info").await?;
+    // The Go core waits for our stream to end before it ends itself, and so would run for minutes longer.
+    let is_ours = info.implementation.is_some();
+    let mut look = tokio::time::interval(READY_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tell(Input::Info(Box::new(info))).await;
+    let mut again: Option<tokio::time::Instant> = None;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(Input::Clients(ai_clients(client).await)).await;
-    while let Some(event) = events.next().await {
+    if is_ours && let Some(sentence) = takeover(client).await {
+        tell(Input::Hint(sentence)).await;
+    }
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)), if again.is_some() => {
+                again = None;
+                tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                continue;
+            }
+            _ = look.tick(), if !is_ours => {
+                if !matches!(client.ready().await, Ok(true)) {
+                    return Ok(());
+                }
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
         match event.name.as_str() {
             api::EVENT_STATUS => {
-                if let Ok(status) = serde_json::from_str::<Status>(&event.data) {
+                if let Ok(status) = lenient::from_slice::<Status>(event.data.as_bytes()) {
+                    let is_ending = matches!(status.status.phase.as_str(), "Stopping" | "Stopped");
                     tell(Input::Status(Box::new(status))).await;
+                    if is_ending && !is_ours {
+                        return Ok(());
+                    }
                 }
             }
             api::EVENT_SERVERS_CHANGED => {
                 // The existing core leaves the list out when it takes too long to make.
                 let told = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
                     body.payload.get("servers")?.as_array()?;
-                    serde_json::from_value::<Servers>(body.payload).ok()
+                    lenient::from_value::<Servers>(body.payload).ok()
                 });
                 let servers = match told {
                     Some(servers) => servers,
                     None => client.get("/api/v1/servers").await?,
                 };
                 tell(Input::Servers(servers)).await;
+                // The Go core tells of a server before it has listed the server's tools, and not again after it.
+                again = (!is_ours).then(|| tokio::time::Instant::now() + SERVERS_AGAIN);
             }
             api::EVENT_PING => {
                 tell(Input::Pinged).await;
+                if !is_ours {
+                    tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                }
                 // The existing core has no event for a newer release.
                 if asked.elapsed() > INFO_STAYS {
                     asked = Instant::now();

@@ -56,7 +56,7 @@ impl Failure {
             ExitCode::StoreLocked => Kind::Locked,
             ExitCode::Configuration => Kind::Configuration,
             ExitCode::Permission => Kind::Permission,
-            ExitCode::Clean | ExitCode::General => Kind::Crash,
+            ExitCode::Clean | ExitCode::General | ExitCode::Usage => Kind::Crash,
         };
         let said = last_words(stderr).unwrap_or_else(|| match (kind, code) {
             (Kind::Port, _) => "another program is using the core's port".to_owned(),

@@ -1,6 +1,6 @@
-//! Limits of a sandboxed server's resources.
+//! Resource limits of a sandboxed server.
 
-/// No core dumps, which hold secrets, and an end to fork bombs. Only system calls: it runs between fork and exec.
+/// Limits of a sandboxed server: no core dumps, which hold its secrets, and an end to fork bombs.
 pub fn of_sandbox() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const PROCESSES: u64 = 4096;

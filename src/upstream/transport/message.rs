@@ -69,7 +69,7 @@ struct Head<'a> {
 /// Reads one JSON text that holds one message. `None` if it has to be repaired or is not one JSON text.
 pub fn read_clean(text: &[u8]) -> Option<Message<'_>> {
     let text = std::str::from_utf8(text).ok()?;
-    let head = serde_json::from_str::<Head<'_>>(text).ok()?;
+    let head = head_of(text).ok()?;
     match repair::inspect(text) {
         Ok(()) => Some(classify(text, &head)),
         Err(repair::Defect::TooDeep) => Some(too_deep(&head, text)),
@@ -100,13 +100,21 @@ pub fn read_value(text: &str) -> Vec<Message<'static>> {
 
 /// Reads a text that has been repaired: what is still wrong with it stays wrong.
 fn read_text(text: &str) -> Message<'_> {
-    match serde_json::from_str::<Head<'_>>(text) {
+    match head_of(text) {
         Ok(head) => match repair::inspect(text) {
             Err(repair::Defect::TooDeep) => too_deep(&head, text),
             _ => classify(text, &head),
         },
         Err(error) => unreadable(text.as_bytes(), &format!("it is not a JSON-RPC message ({error})")),
     }
+}
+
+fn head_of(text: &str) -> Result<Head<'_>, serde_json::Error> {
+    // Serde also reads an array as a struct, member by member.
+    if !text.trim_start().starts_with('{') {
+        return Err(serde::de::Error::custom("it is not an object"));
+    }
+    serde_json::from_str(text)
 }
 
 fn classify<'a>(text: &'a str, head: &Head<'a>) -> Message<'a> {

@@ -13,7 +13,7 @@ impl ClickHouseAddress {
     /// Reads `clickhouse://[user:password@]host[:port][/database]`; `clickhouses://` speaks TLS.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the error.
     pub fn parse(text: &str) -> Result<ClickHouseAddress, String> {
         let wrong = || "expected clickhouse://[user:password@]host[:port][/database]".to_owned();
         let (scheme, rest, port) = match text.strip_prefix("clickhouse://") {

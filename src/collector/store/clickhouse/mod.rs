@@ -39,7 +39,7 @@ impl ClickHouseStore {
     /// Connects, and creates what is not there. `collector` keeps the journals of several collectors apart.
     ///
     /// # Errors
-    /// What ClickHouse says.
+    /// ClickHouse's error.
     pub fn open(address: &ClickHouseAddress, collector: &str) -> Result<ClickHouseStore, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -181,7 +181,7 @@ impl Store for ClickHouseStore {
     fn revision(&mut self) -> Result<u64, StoreError> {
         // Merging changes these numbers too, which costs no more than taking the figures once more.
         self.one::<u64>(
-            "SELECT cityHash64((SELECT count() FROM arrivals), (SELECT count() FROM opt_outs), (SELECT count() FROM counted))",
+            "SELECT assumeNotNull(cityHash64((SELECT count() FROM arrivals), (SELECT count() FROM opt_outs), (SELECT count() FROM counted)))",
         )
     }
 
@@ -295,7 +295,7 @@ impl Store for ClickHouseStore {
             }
             Ok(())
         })?;
-        // What stays is written again first, then what was there before is deleted: a failure in between loses nothing.
+        // The rows that stay are written again first, then the old ones are deleted: a failure in between loses nothing.
         self.insert("arrivals", &rows)?;
         self.delete(&gone)?;
         for ids in shorter.chunks(500) {

@@ -47,7 +47,7 @@ fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -
             Entry::OptOut { id, received } => writing.opt_out(*id, *received)?,
             Entry::Count { day, name, count, .. } => writing.count(*day, name, *count)?,
             Entry::Forget { id, .. } => {
-                // What came before it must be in the tables first.
+                // Earlier entries must be in the tables first.
                 writing.flush()?;
                 writing.forget(*id)?;
                 forgot = true;

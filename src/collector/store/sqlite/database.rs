@@ -43,7 +43,7 @@ impl SqliteStore {
     /// Opens the database for reading and writing, and creates it if it is not there. `cache` is in MiB.
     ///
     /// # Errors
-    /// What SQLite says, or that the tables are of another version.
+    /// SQLite's error, or that the tables are of another version.
     pub fn open(path: &Path, cache: u32) -> Result<SqliteStore, StoreError> {
         create_private(path)?;
         let connection = Connection::open(path)?;
@@ -64,7 +64,7 @@ impl SqliteStore {
     /// Opens an existing database for reading.
     ///
     /// # Errors
-    /// What SQLite says, or that the tables are of another version.
+    /// SQLite's error, or that the tables are of another version.
     pub fn open_for_reading(path: &Path) -> Result<SqliteStore, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -131,7 +131,7 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
 /// The form of the tables of a file.
 ///
 /// # Errors
-/// What SQLite says.
+/// SQLite's error.
 pub fn form(path: &Path) -> Result<i64, StoreError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     schema(&connection)

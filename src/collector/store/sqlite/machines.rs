@@ -48,7 +48,7 @@ impl Lookup<'_> {
     /// The number of a machine; a new machine gets one.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn number_or_new(&self, machine: Id) -> Result<u64, StoreError> {
         if let Some(number) = self.cache.0.borrow().numbers.get(&machine) {
             return Ok(*number);

@@ -83,7 +83,7 @@ fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
     value.as_blob().unwrap_or_default()
 }
 
-/// What is counted beside the reports.
+/// The counts beside the reports.
 pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let connection = &store.connection;
     let (first, last): (Option<u16>, Option<u16>) =

@@ -14,7 +14,7 @@ use crate::collector::installation::summarise;
 use crate::collector::report::{Day, Id, Moment};
 use crate::collector::retention::without_old;
 
-/// Deletes bodies of before a day; see [`Store::purge`].
+/// Deletes bodies received before a day; see [`Store::purge`].
 pub fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreError> {
     let mut stale = Vec::new();
     store.export(&mut |id, stored| {
@@ -78,7 +78,7 @@ impl SqliteStore {
     /// Copies the database into a new file while others may write.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn back_up(&self, to: &Path) -> Result<(), StoreError> {
         let mut target = Connection::open(to)?;
         let backup = rusqlite::backup::Backup::new(&self.connection, &mut target)?;
@@ -92,7 +92,7 @@ impl SqliteStore {
     /// Counts the rows, after SQLite's own check of the file.
     ///
     /// # Errors
-    /// What SQLite says, or what its check found.
+    /// SQLite's error, or what its check found.
     pub fn inventory(&mut self) -> Result<Inventory, StoreError> {
         let found: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if found != "ok" {
@@ -120,7 +120,7 @@ impl SqliteStore {
     /// Summarises every installation again; the number of summaries that were right, and of those that were not.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn verify(&mut self) -> Result<(u64, u64), StoreError> {
         self.read_words()?;
         let (mut right, mut wrong) = (0, 0);
@@ -142,7 +142,7 @@ impl SqliteStore {
     /// Brings the log into the file and closes it.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn close(self) -> Result<(), StoreError> {
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")?;
         self.connection.close().map_err(|(_, error)| StoreError::Sqlite(error))

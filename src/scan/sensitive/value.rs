@@ -1,4 +1,4 @@
-//! What was found, and how the rules look at a text.
+//! What the rules for sensitive data find, and what they share.
 
 use std::ops::Range;
 

@@ -1,0 +1,148 @@
+//! `mcpproxy profile`: named sets of servers, each with an endpoint of its own.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::error::CliError;
+use crate::cli::output::print;
+use crate::client::path_segment;
+use crate::config::profiles::check_name;
+use crate::contract::api::{ActiveProfile, Profile, ProfileList};
+use crate::contract::names;
+
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Show the profiles
+    List,
+    /// Choose the profile of clients that choose none; without a name, remove the limit
+    Use { name: Option<String> },
+    /// Add a profile, or replace the servers of one
+    #[command(alias = "add")]
+    Create(ProfileServers),
+    /// Remove a profile
+    Remove { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileServers {
+    /// Lower-case letters, digits, `-` and `_`
+    pub name: String,
+    /// The servers in it
+    pub servers: Vec<String>,
+}
+
+pub async fn run(context: &Context, link: &CoreLink, command: ProfileCommand) -> Result<(), CliError> {
+    match command {
+        ProfileCommand::List => list(context, link).await,
+        ProfileCommand::Use { name } => choose(context, link, name.as_deref().unwrap_or_default()).await,
+        ProfileCommand::Create(options) => create(context, link, &options).await,
+        ProfileCommand::Remove { name } => remove(context, link, &name).await,
+    }
+}
+
+async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    let (profiles, active) = match link.running() {
+        Some(client) => {
+            let list: ProfileList = client.get("/api/v1/profiles").await?;
+            let active: ActiveProfile = client.get("/api/v1/profiles/active").await?;
+            (list, active.active_profile)
+        }
+        None => {
+            let config = context.store.load().map_err(|error| config_error(&error))?;
+            let profiles = config.profiles.into_iter().map(|profile| Profile {
+                name: profile.name,
+                servers: profile.servers,
+                tool_count: 0,
+            });
+            let profiles = ProfileList {
+                profiles: profiles.collect(),
+            };
+            (profiles, config.active_profile.unwrap_or_default())
+        }
+    };
+    print(context.format, &profiles, |profiles| table(profiles, &active))
+}
+
+fn table(list: &ProfileList, active: &str) -> String {
+    if list.profiles.is_empty() {
+        return "No profiles yet. Add one: mcpproxy profile create NAME SERVER…".to_owned();
+    }
+    let line = |profile: &Profile| {
+        let mark = if profile.name == active { "*" } else { " " };
+        let servers = if profile.servers.is_empty() {
+            "no servers".to_owned()
+        } else {
+            profile.servers.join(", ")
+        };
+        format!("{mark} {}  {}/{}  {servers}", profile.name, names::MCP_PROFILE_PATH, profile.name)
+    };
+    list.profiles.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+async fn choose(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
+    let active = match link.running() {
+        Some(client) => client.put("/api/v1/profiles/active", &json!({"profile": name})).await?,
+        None => {
+            let config = context.store.load().map_err(|error| config_error(&error))?;
+            if !name.is_empty() && !config.profiles.iter().any(|profile| profile.name == name) {
+                return Err(unknown(name));
+            }
+            let edited = context.store.edit(|document| document.merge_active_profile(name));
+            edited.map_err(|error| config_error(&error))?;
+            ActiveProfile {
+                active_profile: name.to_owned(),
+            }
+        }
+    };
+    print(context.format, &active, |active: &ActiveProfile| match active.active_profile.as_str() {
+        "" => "Clients that choose no profile see every server.".to_owned(),
+        name => format!("Clients that choose no profile see the servers of `{name}` only."),
+    })
+}
+
+async fn create(context: &Context, link: &CoreLink, options: &ProfileServers) -> Result<(), CliError> {
+    let ProfileServers { name, servers } = options;
+    check_name(name).map_err(|problem| CliError::new("INVALID_INPUT", problem))?;
+    match link.running() {
+        Some(client) => {
+            let path = format!("/api/v1/profiles/{}", path_segment(name));
+            let _: ProfileList = client.put(&path, &json!({"servers": servers})).await?;
+        }
+        None => {
+            let config = context.store.load().map_err(|error| config_error(&error))?;
+            if let Some(other) = servers.iter().find(|name| !config.servers.iter().any(|server| server.name == **name))
+            {
+                return Err(CliError::new("SERVER_NOT_FOUND", format!("no server is named `{other}`")));
+            }
+            let edited = context.store.edit(|document| document.set_profile(name, servers));
+            edited.map_err(|error| config_error(&error))?;
+        }
+    }
+    let created = json!({"name": name, "servers": servers, "path": format!("{}/{name}", names::MCP_PROFILE_PATH)});
+    print(context.format, &created, |_| {
+        format!("Saved the profile `{name}`. Its endpoint is {}/{name}", names::MCP_PROFILE_PATH)
+    })
+}
+
+async fn remove(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
+    match link.running() {
+        Some(client) => {
+            let _: ProfileList = client.delete(&format!("/api/v1/profiles/{}", path_segment(name))).await?;
+        }
+        None => {
+            let config = context.store.load().map_err(|error| config_error(&error))?;
+            if !config.profiles.iter().any(|profile| profile.name == name) {
+                return Err(unknown(name));
+            }
+            let edited = context.store.edit(|document| document.remove_profile(name));
+            edited.map_err(|error| config_error(&error))?;
+        }
+    }
+    print(context.format, &json!({"name": name, "removed": true}), |_| format!("Removed the profile `{name}`."))
+}
+
+fn unknown(name: &str) -> CliError {
+    CliError::new("INVALID_INPUT", format!("unknown profile `{name}`")).guided("see `mcpproxy profile list`")
+}

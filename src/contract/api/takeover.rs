@@ -1,0 +1,51 @@
+//! Profiles, and what became of a previous MCPProxy's data directory.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::api::lenient::null_as_default;
+
+/// `data` of `GET /api/v1/profiles`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProfileList {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub profiles: Vec<Profile>,
+}
+
+/// A named set of servers, in [`ProfileList`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Profile {
+    #[serde(default)]
+    pub name: String,
+    /// Those that exist.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub servers: Vec<String>,
+    #[serde(default)]
+    pub tool_count: u32,
+}
+
+/// `data` of `GET /api/v1/profiles/active`: the profile of sessions that choose none; empty for no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActiveProfile {
+    #[serde(default)]
+    pub active_profile: String,
+}
+
+/// `data` of `GET /api/v1/takeover`: what became of the Go core's data directory; empty if there was none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Takeover {
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_over_at: Option<String>,
+    /// Whether the Go core's database was read.
+    pub complete: bool,
+    /// Whether a person has been told.
+    pub shown: bool,
+    /// One sentence.
+    pub summary: String,
+    /// The whole, for a person.
+    pub text: String,
+    /// The same as a value.
+    pub plan: serde_json::Value,
+}

@@ -1,0 +1,79 @@
+//! Text from outside as it may be shown: characters that drive a terminal, or that hide or reorder text, become escapes.
+
+/// Whether a character is invisible, reorders text or drives a terminal.
+pub fn is_hidden(c: char) -> bool {
+    // Variation selectors 15 and 16 only choose how a symbol looks.
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text on one line: line breaks are escaped, too.
+pub fn one_line(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+/// The text with its line breaks and tabs.
+pub fn lines(text: &str) -> String {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+fn escaped(text: &str, keeps: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if keeps(c) || !is_hidden(c) => shown.push(c),
+            '\n' | '\r' | '\t' => shown.extend(c.escape_default()),
+            c => shown.extend(c.escape_unicode()),
+        }
+    }
+    shown
+}
+
+/// JSON with hidden characters in its strings escaped; it means the same.
+pub fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_hidden(c) {
+            shown.push(c);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            shown.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drives_a_terminal_or_hides_text_is_escaped() {
+        for (text, expected) in [
+            ("a\u{1b}[31mb\n", "a\\u{1b}[31mb\\n"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("a\u{7f}b", "a\\u{7f}b"),
+            ("a\u{202e}b\u{2066}c", "a\\u{202e}b\\u{2066}c"),
+            ("a\u{200b}b\u{feff}", "a\\u{200b}b\\u{feff}"),
+            ("a\u{e0041}", "a\\u{e0041}"),
+            ("Grüße 値 ⚠\u{fe0f}", "Grüße 値 ⚠\u{fe0f}"),
+        ] {
+            assert_eq!(one_line(text), expected);
+        }
+        assert_eq!(lines("a\n\tb\r\u{1b}"), "a\n\tb\\r\\u{1b}");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let value = serde_json::json!({"a\u{202e}": "\u{9b}\u{7f}\u{e0041}\u{1b}\n ü"});
+        let text = json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}

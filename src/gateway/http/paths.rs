@@ -1,0 +1,39 @@
+//! Paths below `/mcp` that lead nowhere: a client must be told why, and not be asked to sign in.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::gateway::profile::of_url;
+use crate::gateway::tool_calls::Proxy;
+
+/// Answers a request for a profile that does not exist.
+pub async fn known_profile(State(proxy): State<Arc<Proxy>>, request: Request, next: Next) -> Response {
+    match of_url(request.uri()).filter(|name| !proxy.has_profile(name)) {
+        None => next.run(request).await,
+        Some(name) => {
+            let known = proxy.profiles();
+            let sentence = match known.as_slice() {
+                [] => format!("unknown profile `{name}`: no profiles are configured"),
+                known => format!("unknown profile `{name}`; there are: {}", known.join(", ")),
+            };
+            let body = json!({"success": false, "error": sentence, "available": known});
+            (StatusCode::NOT_FOUND, Json(body)).into_response()
+        }
+    }
+}
+
+/// Answers a request for any other path.
+pub async fn unknown_path(uri: Uri) -> Response {
+    let sentence = format!(
+        "`{}` is not an MCP endpoint; there are: /mcp, /mcp/call, /mcp/all, /mcp/all/SERVER, /mcp/p/PROFILE, \
+         /mcp/p/PROFILE/all",
+        uri.path()
+    );
+    (StatusCode::NOT_FOUND, Json(json!({"success": false, "error": sentence}))).into_response()
+}

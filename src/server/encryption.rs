@@ -1,0 +1,128 @@
+//! Whether the TCP address is served with HTTPS. Where that was asked for and is not possible, nothing is served.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::config::serving::TlsConfig;
+use crate::contract::names;
+use crate::os::environment::Environment;
+
+/// What the configuration and the environment ask for; the environment decides, as in the Go core.
+pub fn wanted(config: &Config, environment: &Environment) -> TlsConfig {
+    let switch = |name: &str| environment.non_empty(name).map(|value| matches!(value, "1" | "true"));
+    TlsConfig {
+        enabled: switch(names::ENV_TLS_ENABLED).unwrap_or(config.tls.enabled),
+        require_client_cert: switch(names::ENV_TLS_REQUIRE_CLIENT_CERT).unwrap_or(config.tls.require_client_cert),
+        certs_dir: environment
+            .non_empty(names::ENV_CERTS_DIR)
+            .map(PathBuf::from)
+            .or_else(|| config.tls.certs_dir.clone()),
+    }
+}
+
+/// The certificate to serve with; `None` for plain HTTP.
+///
+/// # Errors
+/// HTTPS was asked for and is not possible: what happened, and what to do.
+#[cfg(target_os = "linux")]
+pub fn certificate(
+    tls: &TlsConfig,
+    root: &Path,
+    now: i64,
+) -> Result<Option<std::sync::Arc<crate::server::tls::Certificate>>, (String, String)> {
+    if !tls.enabled {
+        return Ok(None);
+    }
+    if tls.require_client_cert {
+        return Err(no_client_certificates());
+    }
+    let loaded = crate::server::tls::Certificate::load(&tls.directory(root), now);
+    loaded.map(Some).map_err(|error| {
+        let help = "repair or remove that file, or set `tls.enabled` to false to serve without encryption".to_owned();
+        (format!("could not serve HTTPS: {error}"), help)
+    })
+}
+
+/// The same where HTTPS is not built in.
+///
+/// # Errors
+/// HTTPS was asked for.
+#[cfg(not(target_os = "linux"))]
+pub fn certificate(
+    tls: &TlsConfig,
+    _root: &Path,
+    _now: i64,
+) -> Result<Option<std::convert::Infallible>, (String, String)> {
+    match tls {
+        TlsConfig { enabled: false, .. } => Ok(None),
+        TlsConfig {
+            require_client_cert: true,
+            ..
+        } => Err(no_client_certificates()),
+        TlsConfig { .. } => Err((
+            "could not serve HTTPS: `tls.enabled` is set, and this system's build has no HTTPS".to_owned(),
+            "set `tls.enabled` to false: only programs on this computer reach a loopback address".to_owned(),
+        )),
+    }
+}
+
+/// The certificate authority's certificate, created where it is missing.
+///
+/// # Errors
+/// A sentence.
+#[cfg(target_os = "linux")]
+pub fn authority(tls: &TlsConfig, root: &Path, now: i64) -> Result<PathBuf, String> {
+    crate::server::tls::certificates::authority(&tls.directory(root), now).map_err(|error| error.to_string())
+}
+
+/// The same where HTTPS is not built in.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn authority(_tls: &TlsConfig, _root: &Path, _now: i64) -> Result<PathBuf, String> {
+    Err("this system's build has no HTTPS, so it has no certificate".to_owned())
+}
+
+fn no_client_certificates() -> (String, String) {
+    (
+        "could not serve HTTPS: `tls.require_client_cert` is set, and client certificates are not checked here"
+            .to_owned(),
+        "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead"
+            .to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tls(text: &str, environment: &[(&str, &str)]) -> TlsConfig {
+        let config = Config::parse(Path::new("/c.json"), text).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        wanted(&config, &environment)
+    }
+
+    #[test]
+    fn the_environment_decides_before_the_file() {
+        assert!(!tls("{}", &[]).enabled && tls(r#"{"tls":{"enabled":true}}"#, &[]).enabled);
+        assert!(tls(r#"{"tls":null}"#, &[(names::ENV_TLS_ENABLED, "true")]).enabled);
+        assert!(!tls(r#"{"tls":{"enabled":true}}"#, &[(names::ENV_TLS_ENABLED, "false")]).enabled);
+        let elsewhere = tls(r#"{"tls":{"certs_dir":"/a"}}"#, &[(names::ENV_CERTS_DIR, "/b")]);
+        assert_eq!(elsewhere.directory(Path::new("/root")), Path::new("/b"));
+        assert_eq!(tls(r#"{"tls":{"certs_dir":""}}"#, &[]).directory(Path::new("/r")), Path::new("/r/certs"));
+    }
+
+    #[test]
+    fn what_cannot_be_encrypted_as_asked_is_not_served_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let asked = tls(r#"{"tls":{"enabled":true,"require_client_cert":true}}"#, &[]);
+        let (sentence, help) = certificate(&asked, directory.path(), 0).err().unwrap();
+        assert!(sentence.contains("require_client_cert") && help.contains("require_mcp_auth"));
+        let plain = tls(r#"{"tls":{"enabled":false,"require_client_cert":true}}"#, &[]);
+        assert!(certificate(&plain, directory.path(), 0).unwrap().is_none());
+        std::fs::create_dir(directory.path().join("certs")).unwrap();
+        std::fs::write(directory.path().join("certs/localhost.pem"), "no").unwrap();
+        assert!(certificate(&tls(r#"{"tls":{"enabled":true}}"#, &[]), directory.path(), 0).is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! `/api/v1/profiles`: list, add, change and remove profiles, and the one of sessions that choose none.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::config::profiles;
+use crate::config::store::StoreError;
+use crate::contract::api::{ActiveProfile, Profile, ProfileList};
+use crate::server::rest::response::{failed, ok};
+use crate::server::state::App;
+
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    let config = app.config.current();
+    let servers = app.upstreams.snapshots();
+    let profile = |profile: &profiles::ProfileConfig| {
+        let known = servers.iter().filter(|server| profile.servers.contains(&server.config.name));
+        let (names, counts): (Vec<String>, Vec<usize>) =
+            known.map(|server| (server.config.name.clone(), server.tools().len())).unzip();
+        Profile {
+            name: profile.name.clone(),
+            servers: names,
+            tool_count: u32::try_from(counts.iter().sum::<usize>()).unwrap_or(u32::MAX),
+        }
+    };
+    ok(ProfileList {
+        profiles: config.profiles.iter().map(profile).collect(),
+    })
+}
+
+/// Adds a profile, or replaces the servers of one.
+pub async fn set(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Response {
+    let names =
+        body.ok().and_then(|Json(body)| serde_json::from_value::<Vec<String>>(body.get("servers")?.clone()).ok());
+    let Some(names) = names else {
+        return failed(StatusCode::BAD_REQUEST, "expected `{\"servers\": [\"NAME\", …]}`");
+    };
+    if let Err(problem) = profiles::check_name(&name) {
+        return failed(StatusCode::BAD_REQUEST, problem);
+    }
+    let unknown = {
+        let config = app.config.current();
+        names.iter().find(|name| !config.servers.iter().any(|server| server.name == **name)).cloned()
+    };
+    if let Some(unknown) = unknown {
+        return failed(StatusCode::NOT_FOUND, format!("no server is named `{unknown}`"));
+    }
+    match app.config.edit(move |document| document.set_profile(&name, &names)).await {
+        Ok(()) => list(State(app)).await,
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    if !app.proxy.has_profile(&name) {
+        return unknown_profile(&name);
+    }
+    match app.config.edit(move |document| document.remove_profile(&name)).await {
+        Ok(()) => list(State(app)).await,
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn active(State(app): State<Arc<App>>) -> Response {
+    let active_profile = app.config.current().active_profile.clone().unwrap_or_default();
+    ok(ActiveProfile { active_profile })
+}
+
+/// Chooses the profile of sessions that choose none; an empty name removes the limit.
+pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+    let body = body.map(|Json(body)| body).unwrap_or_default();
+    let name = body.get("profile").or_else(|| body.get("active_profile")).and_then(Value::as_str).map(str::trim);
+    let Some(name) = name else {
+        return failed(StatusCode::BAD_REQUEST, "expected `{\"profile\": \"NAME\"}`");
+    };
+    if !name.is_empty() && !app.proxy.has_profile(name) {
+        return unknown_profile(name);
+    }
+    let name = name.to_owned();
+    match app.config.edit(move |document| document.merge_active_profile(&name)).await {
+        Ok(()) => active(State(app)).await,
+        Err(error) => refused(&error),
+    }
+}
+
+fn unknown_profile(name: &str) -> Response {
+    failed(StatusCode::NOT_FOUND, format!("unknown profile `{name}`"))
+}
+
+fn refused(error: &StoreError) -> Response {
+    let status = match error {
+        StoreError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::CONFLICT,
+    };
+    failed(status, error.to_string())
+}
+
+/// Which tools each endpoint offers, in the Go core's shape.
+pub async fn routing(State(app): State<Arc<App>>) -> Response {
+    let mode = app.config.at_start().routing_mode;
+    ok(json!({
+        "routing_mode": mode.word(),
+        "description": mode.warning().unwrap_or(match mode {
+            crate::config::serving::RoutingMode::Direct => "every server's tools, under their own names",
+            _ => "a search, and tools that call what it finds",
+        }),
+        "endpoints": {"default": "/mcp", "direct": "/mcp/all", "retrieve_tools": "/mcp/call", "code_execution": "/mcp/code"},
+        "available_modes": ["retrieve_tools", "direct"],
+    }))
+}

@@ -1,0 +1,77 @@
+//! `/api/v1/takeover`: what became of the Go core's data directory, and another attempt at what could not be read.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::contract::api::Takeover;
+use crate::server::rest::response::{failed, ok};
+use crate::server::state::App;
+use crate::server::take_over::{self, State as TakeOverState};
+use crate::takeover::record::Record;
+
+pub async fn show(State(app): State<Arc<App>>) -> Response {
+    let root = app.root.clone();
+    let record = tokio::task::spawn_blocking(move || take_over::read_record(&root)).await;
+    ok(shown(record.ok().flatten().as_ref()))
+}
+
+/// `{"shown": true}`: a person has been told. `{"retry": true}`: try again what could not be read.
+pub async fn change(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+    let body = body.map(|Json(body)| body).unwrap_or_default();
+    let is = |key: &str| body.get(key).and_then(Value::as_bool) == Some(true);
+    let outcome = match (is("shown"), is("retry")) {
+        (true, _) => note_shown(&app).await,
+        (false, true) => retry(&app).await,
+        (false, false) => {
+            return failed(StatusCode::BAD_REQUEST, "expected `{\"shown\": true}` or `{\"retry\": true}`");
+        }
+    };
+    match outcome {
+        Ok(record) => ok(shown(record.as_ref())),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}
+
+async fn note_shown(app: &Arc<App>) -> Result<Option<Record>, String> {
+    let root = app.root.clone();
+    let noted = tokio::task::spawn_blocking(move || {
+        let Some(mut record) = take_over::read_record(&root) else { return Ok(None) };
+        record.shown = true;
+        take_over::write_record(&root, &record).map(|()| Some(record))
+    });
+    noted.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+async fn retry(app: &Arc<App>) -> Result<Option<Record>, String> {
+    let (root, store) = (app.root.clone(), app.config.store().clone());
+    let now = jiff::Timestamp::now().to_string();
+    let taken = tokio::task::spawn_blocking(move || take_over::take_over(&root, &store, now));
+    let state = taken.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let TakeOverState::Done(record) = state else { return Ok(None) };
+    if record.complete {
+        // The servers are listed anew: what is known of their tools now is not what they were judged by.
+        app.upstreams.approvals().import_again(&app.root.takeover_approvals());
+        app.config.reload().await;
+        for server in &record.plan.servers {
+            app.upstreams.restart(&server.name);
+        }
+    }
+    Ok(Some(*record))
+}
+
+fn shown(record: Option<&Record>) -> Takeover {
+    record.map_or_else(Takeover::default, |record| Takeover {
+        taken_over_at: Some(record.taken_over_at.clone()),
+        complete: record.complete,
+        shown: record.shown,
+        summary: record.plan.summary(),
+        text: record.plan.text(),
+        plan: json!(record.plan),
+    })
+}

@@ -1,0 +1,226 @@
+//! Takes over the Go core's data directory: before any server starts, once, and again for what could not be read then.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::document::EditError;
+use crate::config::store::{ConfigStore, StoreError};
+use crate::contract::instance_root::InstanceRoot;
+use crate::os::files;
+use crate::takeover::database::{self, InUse};
+use crate::takeover::imported::ImportedApprovals;
+use crate::takeover::plan::{Database, Edit, Takeover, plan};
+use crate::takeover::record::Record;
+use crate::takeover::records::Activation;
+use crate::telemetry::store::{InstallerMark, Memory, Window};
+
+/// A record is some kilobytes for each server.
+const LARGEST: u64 = 16 << 20;
+
+/// Why a data directory was not taken over. Nothing may be served then: what must not be open could be.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    #[error("{0}")]
+    Config(#[from] StoreError),
+    #[error("could not write `{}`: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// Where a takeover stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// There is nothing to take over.
+    Nothing,
+    /// It was done, now or before.
+    Done(Box<Record>),
+}
+
+/// Takes over what is not taken over yet.
+///
+/// # Errors
+/// [`TakeOverError`].
+pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Result<State, TakeOverError> {
+    let before = read_record(root);
+    if let Some(record) = before.as_ref().filter(|record| record.complete) {
+        return Ok(State::Done(Box::new(record.clone())));
+    }
+    let database = database::read(&root.go_database(), InUse::Refuse);
+    if database == Database::Missing && before.is_none() {
+        return Ok(State::Nothing);
+    }
+    let Some(document) = store.value()? else { return Ok(State::Nothing) };
+    let takeover = plan(&document, &database);
+    let is_as_before = before.as_ref().is_some_and(|before| before.plan.unreadable == takeover.plan.unreadable);
+    if let (Database::Unreadable(_), Some(before), true) = (&database, &before, is_as_before) {
+        return Ok(State::Done(Box::new(before.clone())));
+    }
+    carry_out(root, store, &takeover)?;
+    let record = Record {
+        taken_over_at: now,
+        complete: !matches!(database, Database::Unreadable(_)),
+        transaction: match &database {
+            Database::Read(records) => records.transaction,
+            _ => 0,
+        },
+        shown: false,
+        carried_over: false,
+        plan: takeover.plan,
+    };
+    write_record(root, &record)?;
+    Ok(State::Done(Box::new(record)))
+}
+
+/// What a takeover would do now. A database in use is read as it is at this moment.
+///
+/// # Errors
+/// The configuration cannot be read.
+pub fn preview(root: &InstanceRoot, store: &ConfigStore) -> Result<Option<Takeover>, TakeOverError> {
+    let database = database::read(&root.go_database(), InUse::Read);
+    match (store.value()?, &database) {
+        (None, _) | (_, Database::Missing) => Ok(None),
+        (Some(document), _) => Ok(Some(plan(&document, &database))),
+    }
+}
+
+/// First what keeps tools closed, then the record that it was done: an interrupted takeover is done again.
+fn carry_out(root: &InstanceRoot, store: &ConfigStore, takeover: &Takeover) -> Result<(), TakeOverError> {
+    let path = root.takeover_approvals();
+    ImportedApprovals::write(&path, &takeover.approvals).map_err(|source| TakeOverError::Io { path, source })?;
+    if !takeover.edits.is_empty() {
+        store.edit(|document| {
+            for edit in &takeover.edits {
+                match edit {
+                    Edit::TurnOff { server, tool } => document.switch_tool(server, tool, false)?,
+                    Edit::Disable { server } => document.set_in_server(server, "enabled", false.into())?,
+                    Edit::HidePrompts { server } => document.set_in_server(server, "expose_prompts", false.into())?,
+                }
+            }
+            Ok::<(), EditError>(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The record of a takeover; one that cannot be read counts as none, so the takeover is done again.
+pub fn read_record(root: &InstanceRoot) -> Option<Record> {
+    let bytes = files::read_bounded(&root.takeover(), LARGEST).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Replaces the record.
+///
+/// # Errors
+/// What the system says.
+pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOverError> {
+    let path = root.takeover();
+    let written = serde_json::to_vec_pretty(record).map_err(io::Error::from);
+    written
+        .and_then(|bytes| files::replace_private(&path, &bytes))
+        .map_err(|source| TakeOverError::Io { path, source })
+}
+
+/// The Go core's activation, if the database can be read.
+pub fn activation(root: &InstanceRoot) -> Option<Memory> {
+    match database::read(&root.go_database(), InUse::Read) {
+        Database::Read(records) => Some(memory(records.activation)),
+        _ => None,
+    }
+}
+
+fn memory(activation: Activation) -> Memory {
+    let window = |(count, start): (u64, i64)| Window { count, start };
+    Memory {
+        connected_server: activation.connected_server,
+        mcp_client: activation.mcp_client,
+        retrieve_tools_call: activation.retrieve_tools_call,
+        clients: activation.clients,
+        retrieve_tools_calls: window(activation.retrieve_tools_calls),
+        tokens_saved: window(activation.tokens_saved),
+        installer: if activation.installer_pending { InstallerMark::Pending } else { InstallerMark::None },
+        ..Memory::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, InstanceRoot, ConfigStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full/dot-mcpproxy");
+        for file in ["config.db", "mcp_config.json"] {
+            std::fs::copy(recorded.join(file), directory.path().join(file)).unwrap();
+        }
+        let root = InstanceRoot::resolve(Path::new("/home/ann"), directory.path().to_str());
+        let store = ConfigStore::new(root.config());
+        (directory, root, store)
+    }
+
+    fn done(state: State) -> Record {
+        let State::Done(record) = state else { panic!("nothing was taken over") };
+        *record
+    }
+
+    fn document(root: &InstanceRoot) -> Value {
+        serde_json::from_slice(&std::fs::read(root.config()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_home_is_taken_over_once_and_what_the_go_core_needs_stays_as_it_was() {
+        let (_directory, root, store) = home();
+        let (database, before) = (std::fs::read(root.go_database()).unwrap(), document(&root));
+        let record = done(take_over(&root, &store, "now".into()).unwrap());
+        assert!(record.complete && record.transaction == 139);
+        let mut after = document(&root);
+        assert_eq!(after["mcpServers"][2]["disabled_tools"], serde_json::json!(["echo", "get-sum"]));
+        after["mcpServers"][2].as_object_mut().unwrap().remove("disabled_tools");
+        assert_eq!(after, before);
+        assert_eq!(std::fs::read(root.go_database()).unwrap(), database);
+        // A person turns a tool on again: it stays on.
+        store.edit(|document| document.switch_tool("everything", "echo", true)).unwrap();
+        assert_eq!(done(take_over(&root, &store, "later".into()).unwrap()), record);
+        assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["get-sum"]));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_held_and_taken_over_when_it_can_be() {
+        let (_directory, root, store) = home();
+        let held = std::fs::File::options().read(true).write(true).open(root.go_database()).unwrap();
+        held.lock().unwrap();
+        let record = done(take_over(&root, &store, "now".into()).unwrap());
+        assert!(!record.complete && record.plan.unreadable.is_some());
+        let imported = ImportedApprovals::load(&root.takeover_approvals()).unwrap();
+        assert!(imported.holds_all("everything") && imported.holds_all("auto"));
+        // Told once is enough, as long as nothing changes.
+        write_record(&root, &Record { shown: true, ..record }).unwrap();
+        assert!(done(take_over(&root, &store, "later".into()).unwrap()).shown);
+        drop(held);
+        let record = done(take_over(&root, &store, "at last".into()).unwrap());
+        assert!(record.complete && !record.shown);
+        assert!(!ImportedApprovals::load(&root.takeover_approvals()).unwrap().holds_all("everything"));
+        assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["echo", "get-sum"]));
+    }
+
+    #[test]
+    fn a_new_installation_has_nothing_to_take_over() {
+        let (_directory, root, store) = home();
+        std::fs::remove_file(root.go_database()).unwrap();
+        assert_eq!(take_over(&root, &store, "now".into()).unwrap(), State::Nothing);
+        assert!(!root.takeover().exists());
+        std::fs::remove_file(root.config()).unwrap();
+        assert_eq!(take_over(&root, &store, "now".into()).unwrap(), State::Nothing);
+        assert!(preview(&root, &store).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_activation_comes_along() {
+        let (_directory, root, _store) = home();
+        let memory = activation(&root).unwrap();
+        assert!(memory.connected_server && memory.mcp_client && memory.retrieve_tools_call);
+        assert_eq!((memory.clients, memory.tokens_saved.count), (vec!["claude-code".to_owned()], 2400));
+    }
+}

@@ -1,0 +1,399 @@
+"""A data directory of the Go core is taken over without opening anything; profiles, routing modes, HTTPS and limits.
+
+Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`; its servers are played by a script.
+"""
+
+import concurrent.futures
+import fcntl
+import http.client
+import itertools
+import json
+import pathlib
+import re
+import shutil
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import unittest
+
+from world import CORE, PROJECT, World, main, wait_for
+
+HOMES = PROJECT / "tests/data/go-homes"
+RECORDED = json.loads((HOMES / "full/rest-v0.60.json").read_text())
+
+# Lists the tools in a file, and says what it was called with; `slow` takes a while.
+SERVER = """
+import json, sys, threading, time
+tools = json.load(open(sys.argv[1]))
+lock = threading.Lock()
+def write(message):
+    with lock:
+        print(json.dumps(message), flush=True)
+def call(message):
+    name = message["params"]["name"]
+    if name == "slow":
+        time.sleep(0.5)
+    write({"jsonrpc": "2.0", "id": message["id"], "result": {"content": [{"type": "text", "text": "ran " + name}],
+        **({"structuredContent": {"temperature": 1, "conditions": "x", "humidity": 1}} if name == "get-structured-content" else {})}})
+for line in sys.stdin:
+    message = json.loads(line)
+    method, number = message.get("method"), message.get("id")
+    if number is None:
+        continue
+    if method == "initialize":
+        result = {"protocolVersion": message["params"]["protocolVersion"],
+            "capabilities": {"tools": {"listChanged": True}, "prompts": {}, "resources": {}},
+            "serverInfo": {"name": "played", "version": "1"}}
+    elif method == "tools/list":
+        result = {"tools": tools}
+    elif method == "prompts/list":
+        result = {"prompts": [{"name": "ask-" + sys.argv[2]}]}
+    elif method == "prompts/get":
+        result = {"messages": []}
+    elif method == "resources/list":
+        result = {"resources": [{"uri": "x://" + sys.argv[2], "name": sys.argv[2]}]}
+    elif method == "resources/templates/list":
+        result = {"resourceTemplates": []}
+    elif method == "resources/read":
+        result = {"contents": [{"uri": message["params"]["uri"], "text": "secret of " + sys.argv[2]}]}
+    elif method == "tools/call":
+        threading.Thread(target=call, args=(message,), daemon=True).start()
+        continue
+    else:
+        result = {}
+    write({"jsonrpc": "2.0", "id": number, "result": result})
+"""
+
+
+def tool(name, description="A tool", **more):
+    return {"name": name, "description": description, "inputSchema": {"type": "object", "properties": {}}, **more}
+
+
+class Client:
+    """One MCP session over HTTP."""
+
+    def __init__(self, world, path="/mcp"):
+        self.world, self.path, self.numbers, self.session = world, path, itertools.count(1), None
+        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {},
+                                "clientInfo": {"name": "test", "version": "1"}})
+        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def send(self, message, path=None):
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        if self.session:
+            headers["Mcp-Session-Id"] = self.session
+        request = urllib.request.Request(f"http://127.0.0.1:{self.world.port}{path or self.path}",
+                                         json.dumps(message).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            self.session = answer.headers.get("Mcp-Session-Id") or self.session
+            return answer.read().decode()
+
+    def ask(self, method, params=None, path=None):
+        number = next(self.numbers)
+        text = self.send({"jsonrpc": "2.0", "id": number, "method": method, "params": params or {}}, path)
+        lines = [line[5:] for line in text.splitlines() if line.startswith("data:")] or [text]
+        return next(m for m in map(json.loads, filter(str.strip, lines)) if m.get("id") == number)
+
+    def call(self, tool, path=None, /, **arguments):
+        return self.ask("tools/call", {"name": tool, "arguments": arguments}, path)
+
+    def text(self, tool, path=None, /, **arguments):
+        answer = self.call(tool, path, **arguments)
+        if "error" in answer:
+            return answer["error"]["message"]
+        return "\n".join(block["text"] for block in answer["result"]["content"])
+
+    def tools(self, path=None):
+        return sorted(tool["name"] for tool in self.ask("tools/list", path=path)["result"]["tools"])
+
+
+def stop(process):
+    process.terminate()
+    process.wait(20)
+
+
+def played(world, name, tools, **entry):
+    """An entry for a server that has these tools."""
+    script, listed = world.directory / "played.py", world.directory / f"{name}.json"
+    script.write_text(SERVER)
+    listed.write_text(json.dumps(tools))
+    return {"name": name, "protocol": "stdio", "command": sys.executable,
+            "args": [str(script), str(listed), name], "enabled": True, **entry}
+
+
+def everything_tools(database):
+    tools = []
+    for one in RECORDED["GET /api/v1/servers/everything/tools"]["body"]["data"]["tools"]:
+        tools.append({"name": one["name"], "description": one["description"], "inputSchema": one["schema"]})
+        if one["name"] == "get-structured-content":
+            record = re.search(rb'everything:get-structured-content(\{.*?"current_output_schema":"(?:[^"\\]|\\.)*")', database)
+            tools[-1]["outputSchema"] = json.loads(json.loads(record.group(1) + b"}")["current_output_schema"])
+    return tools
+
+
+def go_home(world, **changes):
+    """Copies the recorded data directory into a world, with servers that exist there."""
+    world.root.mkdir(mode=0o700)
+    shutil.copy(HOMES / "full/dot-mcpproxy/config.db", world.root / "config.db")
+    config = json.loads((HOMES / "full/dot-mcpproxy/mcp_config.json").read_text())
+    database = (world.root / "config.db").read_bytes()
+    told = json.loads((HOMES / "tools.json").read_text())
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+    changing = [{"name": name, "description": text, "inputSchema": schema} for name, text in told.items()]
+    for entry in config["mcpServers"]:
+        is_changing = "changing.py" in str(entry.get("args"))
+        tools = changing if is_changing else everything_tools(database)
+        entry.update({key: value for key, value in played(world, entry["name"], tools).items()
+                      if key in ("command", "args")})
+    config.update({"listen": f"127.0.0.1:{world.port}", "api_key": "key-of-the-test", "data_dir": str(world.root)})
+    config.update(changes)
+    world.config_file.write_text(json.dumps(config, indent=2))
+    world.config_file.chmod(0o600)
+
+
+def state_of(world, server):
+    """The server's tools by their state, once it has listed them."""
+    def listed():
+        tools = world.get(f"/api/v1/servers/{server}/tools").data["tools"]
+        return tools or None
+    found = {}
+    for one in wait_for(f"the tools of {server}", listed, 20):
+        found.setdefault("off" if one.get("disabled") else one["approval_status"], []).append(one["name"])
+    return {state: sorted(names) for state, names in found.items()}
+
+
+class TakeOver(unittest.TestCase):
+    def test_nothing_is_opened_and_the_go_core_can_have_it_back(self):
+        with World() as world:
+            go_home(world)
+            database, config = (world.root / "config.db").read_bytes(), world.config()
+            shown = world.run(CORE, "migrate", "--dry-run")
+            self.assertIn("needs approval: add (changed since it was approved), mul (new, not approved yet)", shown.stdout)
+            self.assertEqual(world.config(), config)
+            self.assertFalse((world.root / "takeover.json").exists())
+            world.start_core()
+            self.assertEqual(len(state_of(world, "everything")["approved"]), 11)
+            self.assertEqual(state_of(world, "everything")["off"], ["echo", "get-sum"])
+            for server in ("changing", "manual"):
+                self.assertEqual(state_of(world, server), {"approved": ["sub"], "changed": ["add"], "pending": ["mul"]})
+            self.assertEqual(state_of(world, "auto"), {"approved": ["add", "mul", "sub"]})
+            servers = {one["name"]: one for one in world.get("/api/v1/servers").data["servers"]}
+            self.assertFalse(servers["off"]["enabled"])
+            self.assertTrue(servers["waiting"]["quarantined"])
+            client = Client(world)
+            self.assertIn("ran sub", client.text("call_tool_write", name="changing:sub", args={}))
+            for name in ("changing:add", "changing:mul", "manual:add", "everything:echo", "everything:get-sum"):
+                for variant in ("read", "write", "destructive"):
+                    self.assertNotIn("ran ", client.text(f"call_tool_{variant}", name=name, args={}), name)
+            direct = Client(world, "/mcp/all").tools()
+            self.assertNotIn("changing__add", direct)
+            self.assertIn("changing__sub", direct)
+            activation = world.get("/api/v1/status").data["activation"]
+            self.assertTrue(activation["first_connected_server_ever"])
+            self.assertIn("claude-code", activation["mcp_clients_seen_ever"])
+            doctor = world.run(CORE, "doctor").stdout
+            self.assertIn("`activity_retention_days` has no effect", doctor)
+            takeover = world.get("/api/v1/takeover").data
+            self.assertTrue(takeover["complete"])
+            self.assertFalse(takeover["shown"])
+            # What the Go core needs is as it was, but for the tools that are off.
+            self.assertEqual((world.root / "config.db").read_bytes(), database)
+            after = world.config()
+            everything = next(one for one in after["mcpServers"] if one["name"] == "everything")
+            self.assertEqual(everything.pop("disabled_tools"), ["echo", "get-sum"])
+            self.assertEqual(after, config)
+
+    def test_a_database_that_cannot_be_read_opens_nothing_until_a_person_approves(self):
+        for damage in ("truncated", "garbage", "newer"):
+            with self.subTest(damage), World() as world:
+                go_home(world)
+                path = world.root / "config.db"
+                content = bytearray(path.read_bytes())
+                if damage == "truncated":
+                    content = content[:100_000]
+                elif damage == "garbage":
+                    content[8192:] = b"\xa5" * (len(content) - 8192)
+                else:
+                    content[20], content[4096 + 20] = 3, 3
+                path.write_bytes(content)
+                world.start_core()
+                for server in ("everything", "changing", "auto"):
+                    self.assertEqual(set(state_of(world, server)), {"pending"}, server)
+                self.assertIn("could not be read", world.run(CORE, "doctor").stdout)
+                self.assertEqual(Client(world, "/mcp/all").tools(), [])
+
+    def test_a_database_in_use_is_taken_over_later(self):
+        with World() as world:
+            go_home(world)
+            with open(world.root / "config.db", "rb") as database:
+                fcntl.flock(database, fcntl.LOCK_EX)
+                world.start_core()
+                self.assertEqual(set(state_of(world, "auto")), {"pending"})
+                self.assertIn("needs your approval once", world.run(CORE, "migrate").stdout)
+            self.assertIn("4 tools that need approval", world.run(CORE, "migrate").stdout)
+            wait_for("the approvals", lambda: state_of(world, "everything").get("off") == ["echo", "get-sum"], 20)
+            wait_for("the open tools", lambda: state_of(world, "auto") == {"approved": ["add", "mul", "sub"]}, 20)
+            self.assertEqual(state_of(world, "manual"), {"approved": ["sub"], "changed": ["add"], "pending": ["mul"]})
+
+
+class Profiles(unittest.TestCase):
+    def world(self, **config):
+        world = World()
+        world.root.mkdir(mode=0o700)
+        servers = [played(world, "inside", [tool("open-door", "Opens a door")]),
+                   played(world, "outside", [tool("launch-rocket", "Launches a rocket")])]
+        profiles = [{"name": "work", "servers": ["inside", "nosuch"]}, {"name": "empty", "servers": []}]
+        world.write_config({"mcpServers": servers, "profiles": profiles, **config})
+        world.start_core()
+        for server in ("inside", "outside"):
+            state_of(world, server)
+        return world
+
+    def test_every_way_around_a_profile_is_closed(self):
+        with self.world() as world:
+            client = Client(world, "/mcp/p/work")
+            self.assertIn("inside:open-door", client.text("retrieve_tools", query="open door"))
+            for query in ("launch rocket", "outside", "tool"):
+                told = client.text("retrieve_tools", query=query, include_disabled=True, debug=True,
+                                   explain_tool="outside:launch-rocket")
+                self.assertNotIn("Launches", told)
+            self.assertNotIn("Launches", client.text("describe_tool", tool_ids=["outside:launch-rocket"]))
+            for _ in range(3):  # the first by the library, the next on the fast path
+                self.assertIn("ran open-door", client.text("call_tool_write", name="inside:open-door", args={}))
+                self.assertNotIn("ran", client.text("call_tool_write", name="outside:launch-rocket", args={}))
+            self.assertNotIn("outside", client.text("upstream_servers", operation="list"))
+            self.assertIn("no server `outside`", client.text("upstream_servers", operation="tail_log", name="outside"))
+            direct = Client(world, "/mcp/p/work/all")
+            self.assertEqual(direct.tools(), ["inside__open-door"])
+            for _ in range(3):
+                self.assertIn("ran open-door", direct.text("inside__open-door"))
+                self.assertNotIn("ran", direct.text("outside__launch-rocket"))
+            prompts = direct.ask("prompts/list")["result"]["prompts"]
+            self.assertEqual([one["name"] for one in prompts], ["inside__ask-inside"])
+            self.assertIn("error", direct.ask("prompts/get", {"name": "outside__ask-outside"}))
+            resources = direct.ask("resources/list")["result"]["resources"]
+            self.assertEqual([one["uri"] for one in resources], ["x://inside"])
+            # A resource of the only server in reach is asked of that server; the other never hears of it.
+            self.assertNotIn("secret of outside", json.dumps(direct.ask("resources/read", {"uri": "x://outside"})))
+            self.assertEqual(Client(world, "/mcp/p/empty/all").tools(), [])
+            self.assertNotIn("open-door", Client(world, "/mcp/p/empty").text("retrieve_tools", query="open door"))
+
+    def test_a_session_chooses_its_profile_and_keeps_it(self):
+        with self.world() as world:
+            client, other = Client(world), Client(world)
+            chosen = json.loads(client.text("set_profile", profile="work"))
+            self.assertEqual(chosen, {"active_profile": "work", "servers": ["inside"]})
+            for _ in range(3):
+                self.assertNotIn("ran", client.text("call_tool_write", name="outside:launch-rocket", args={}))
+                self.assertIn("ran", other.text("call_tool_write", name="outside:launch-rocket", args={}))
+            self.assertIn("unknown profile `nosuch`", client.text("set_profile", profile="nosuch"))
+            stop(world.started[-1])
+            world.start_core()
+            state_of(world, "outside")
+            self.assertNotIn("ran", client.text("call_tool_write", name="outside:launch-rocket", args={}))
+            self.assertEqual(world.run(CORE, "profile", "remove", "work").returncode, 0)
+            self.assertNotIn("ran", client.text("call_tool_write", name="inside:open-door", args={}), "deleted: nothing")
+            self.assertEqual(json.loads(client.text("set_profile", profile=""))["servers"], ["inside", "outside"])
+
+    def test_profiles_from_the_command_line_and_unknown_paths(self):
+        with self.world() as world:
+            self.assertIn("/mcp/p/play", world.run(CORE, "profile", "create", "play", "outside").stdout)
+            self.assertEqual(Client(world, "/mcp/p/play/all").tools(), ["outside__launch-rocket"])
+            self.assertNotEqual(world.run(CORE, "profile", "create", "all", "outside").returncode, 0)
+            self.assertNotEqual(world.run(CORE, "profile", "create", "play", "nosuch").returncode, 0)
+            self.assertIn("`work` only", world.run(CORE, "profile", "use", "work").stdout)
+            wait_for("the default", lambda: Client(world, "/mcp/all").tools() == ["inside__open-door"])
+            self.assertEqual(world.get("/api/v1/profiles/active").data, {"active_profile": "work"})
+            world.run(CORE, "profile", "use")
+            wait_for("no default", lambda: len(Client(world, "/mcp/all").tools()) == 2)
+            self.assertIn("the server `nosuch`, which does not exist", world.run(CORE, "doctor").stdout)
+            for path in ("/mcp/p/gone", "/mcp/nosuch", "/mcp/p/work/more/of/it"):
+                with self.assertRaises(urllib.error.HTTPError) as refused:
+                    Client(world, path)
+                self.assertEqual(refused.exception.code, 404, path)
+                self.assertIn("there are", json.loads(refused.exception.read())["error"])
+
+    def test_names_that_cannot_be_used_are_refused_with_their_place(self):
+        for name in ("all", "Work", "a b"):
+            with World() as world:
+                world.write_config({"profiles": [{"name": name, "servers": []}]})
+                ended = world.run(CORE, "serve")
+                self.assertEqual(ended.returncode, 4, ended.stderr)
+                self.assertIn(name, ended.stderr)
+
+
+class Serving(unittest.TestCase):
+    def test_direct_mode_serves_the_tools_at_mcp_and_the_search_at_mcp_call(self):
+        with World() as world:
+            world.root.mkdir(mode=0o700)
+            servers = [played(world, "one", [tool("open-door")])]
+            world.write_config({"mcpServers": servers, "routing_mode": "direct"})
+            world.start_core()
+            state_of(world, "one")
+            self.assertEqual(Client(world).tools(), ["one__open-door"])
+            self.assertIn("retrieve_tools", Client(world, "/mcp/call").tools())
+            self.assertEqual(world.get("/api/v1/routing").data["routing_mode"], "direct")
+
+    def test_code_execution_is_served_as_a_search_and_told(self):
+        with World() as world:
+            world.root.mkdir(mode=0o700)
+            world.write_config({"routing_mode": "code_execution"})
+            world.start_core()
+            self.assertIn("retrieve_tools", Client(world).tools())
+            self.assertIn("retrieve_tools", Client(world, "/mcp/code").tools())
+            self.assertIn("`code_execution`, which does not exist here", world.run(CORE, "doctor").stdout)
+
+    def test_https_is_served_where_it_was_asked_for_and_nothing_else(self):
+        with World() as world:
+            world.root.mkdir(mode=0o700)
+            world.write_config({"tls": {"enabled": True}})
+            core = world.start(CORE, "serve")
+            certificates = world.root / "certs"
+            wait_for("the certificate", (certificates / "localhost.pem").exists, 20)
+            self.assertEqual((certificates / "localhost.key").stat().st_mode & 0o777, 0o600)
+            trusting = ssl.create_default_context(cafile=certificates / "ca.pem")
+
+            def ready():
+                try:
+                    return urllib.request.urlopen(f"https://localhost:{world.port}/ready", context=trusting, timeout=5)
+                except OSError:
+                    return None
+
+            self.assertEqual(wait_for("HTTPS", ready, 20).status, 200)
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                urllib.request.urlopen(f"http://127.0.0.1:{world.port}/ready", timeout=5).read()
+            stop(core)
+            (certificates / "localhost.pem").write_text("no certificate")
+            refused = world.run(CORE, "serve")
+            self.assertEqual(refused.returncode, 4)
+            self.assertIn("could not serve HTTPS", refused.stderr)
+
+    def test_a_burst_runs_within_the_limits_and_leaves_other_servers_alone(self):
+        with World() as world:
+            world.root.mkdir(mode=0o700)
+            limited = {"max_concurrent_requests": 4, "queue_size": 8, "queue_timeout": "10s"}
+            servers = [played(world, "busy", [tool("slow")], **limited), played(world, "free", [tool("quick")])]
+            world.write_config({"mcpServers": servers})
+            world.start_core()
+            for server in ("busy", "free"):
+                state_of(world, server)
+            clients = [Client(world) for _ in range(8)]
+            with concurrent.futures.ThreadPoolExecutor(200) as pool:
+                calls = [pool.submit(clients[n % 8].text, "call_tool_write", name="busy:slow", args={}) for n in range(200)]
+                time.sleep(0.1)
+                since = time.monotonic()
+                self.assertIn("ran quick", Client(world).text("call_tool_write", name="free:quick", args={}))
+                self.assertLess(time.monotonic() - since, 5)
+                answers = [call.result() for call in calls]
+            ran = sum("ran slow" in answer for answer in answers)
+            refused = [answer for answer in answers if "ran slow" not in answer]
+            self.assertGreaterEqual(ran, 12)
+            self.assertTrue(refused)
+            self.assertTrue(all("is busy: retry in" in answer for answer in refused), refused[0])
+
+
+if __name__ == "__main__":
+    main()
