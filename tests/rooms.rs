@@ -169,6 +169,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "server/logging.rs",
             "server/rest/import.rs",
             "server/jobs/watch_config.rs",
+            "upstream/isolation/disk.rs",
             "collector/",
         ],
     ),

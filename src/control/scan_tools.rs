@@ -1,6 +1,7 @@
 //! Scans the tools of servers as they are known now: approved, pending and disabled ones.
 
-use rmcp::model::Tool;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::contract::scan::{ScanReport, ScannedTool};
 use crate::scan::{NeighbourTool, Neighbours, scan_tool};
@@ -8,28 +9,28 @@ use crate::upstream::snapshot::Snapshot;
 
 /// The findings in the tools of one server, or of all. A pure function.
 pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
-    let neighbours = Neighbours::of(servers.iter().flat_map(|server| {
-        tools_of(server).map(|(tool, _)| NeighbourTool {
+    let all: Vec<(&Snapshot, Vec<Known>)> = servers.iter().map(|server| (server, tools_of(server))).collect();
+    let neighbours = Neighbours::of(all.iter().flat_map(|(server, tools)| {
+        tools.iter().map(|tool| NeighbourTool {
             server: server.config.name.clone(),
-            name: tool.name.to_string(),
-            description: tool.description.as_deref().unwrap_or_default().to_owned(),
+            name: tool.text("name").to_owned(),
+            description: tool.text("description").to_owned(),
         })
     }));
     let mut report = ScanReport::default();
-    for server in servers.iter().filter(|server| only.is_none_or(|only| only == server.config.name)) {
+    for (server, tools) in all.iter().filter(|(server, _)| only.is_none_or(|only| only == server.config.name)) {
         let name = &server.config.name;
-        if tools_of(server).next().is_none() {
+        if tools.is_empty() {
             report.without_tools.push(name.clone());
         }
-        for (tool, state) in tools_of(server) {
+        for tool in tools {
             report.scanned += 1;
-            let definition = serde_json::to_value(tool).unwrap_or_default();
-            let findings = scan_tool(name, &definition, &neighbours);
+            let findings = scan_tool(name, &tool.definition, &neighbours);
             if !findings.is_empty() {
                 report.tools.push(ScannedTool {
                     server: name.clone(),
-                    tool: tool.name.to_string(),
-                    state: state.to_owned(),
+                    tool: tool.text("name").to_owned(),
+                    state: tool.state.to_owned(),
                     findings,
                 });
             }
@@ -38,10 +39,29 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     report
 }
 
-/// The tools of a server, each with its state.
-fn tools_of(server: &Snapshot) -> impl Iterator<Item = (&Tool, &'static str)> {
-    let approved = server.tools().iter().map(|tool| (tool, "approved"));
-    let pending = server.pending_tools().iter().map(|pending| (&pending.tool, "pending"));
-    let off = server.off.approved.iter().chain(server.off.pending.iter().map(|pending| &pending.tool));
-    approved.chain(pending).chain(off.map(|tool| (tool, "disabled")))
+/// A tool as its server defines it.
+struct Known {
+    definition: Value,
+    state: &'static str,
+}
+
+impl Known {
+    fn of(tool: &impl Serialize, state: &'static str) -> Known {
+        Known {
+            definition: serde_json::to_value(tool).unwrap_or_default(),
+            state,
+        }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.definition.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+fn tools_of(server: &Snapshot) -> Vec<Known> {
+    let approved = server.tools().iter().map(|tool| Known::of(tool, "approved"));
+    let pending = server.pending_tools().iter().map(|pending| Known::of(&pending.tool, "pending"));
+    let off = server.off.approved.iter().map(|tool| Known::of(tool, "disabled"));
+    let off_pending = server.off.pending.iter().map(|pending| Known::of(&pending.tool, "disabled"));
+    approved.chain(pending).chain(off).chain(off_pending).collect()
 }

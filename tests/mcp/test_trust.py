@@ -47,7 +47,8 @@ class Approvals(unittest.TestCase):
         self.tools.write_text(json.dumps(tools))
 
     def add(self, **more):
-        entry = {"name": "s", "command": sys.executable, "args": [str(self.script), str(self.tools)], **more}
+        # These tests watch what a server does to this world; isolation has tests of its own.
+        entry = {"name": "s", "command": sys.executable, "args": [str(self.script), str(self.tools)], "isolation": "none", **more}
         self.world.post("/api/v1/servers", body=entry).data
 
     def review(self):

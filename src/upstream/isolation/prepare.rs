@@ -103,8 +103,11 @@ impl Isolator {
         let (launch, container) = tokio::task::spawn_blocking(prepared).await.map_err(|error| error.to_string())??;
         if let Some((container, limit)) = container {
             let mark = self.containers_mark();
-            let marked = tokio::task::spawn_blocking(move || mark_containers(&mark)).await;
-            marked.map_err(|error| error.to_string())??;
+            let directory = self.data_directory.join("isolation");
+            let created = tokio::task::spawn_blocking(move || create_private(&directory)).await;
+            created.map_err(|error| error.to_string())??;
+            let written = tokio::fs::write(&mark, b"").await;
+            written.map_err(|error| format!("could not write `{}`: {error}", mark.display()))?;
             engine::provide_image(&container.engine, &container.image, limit, log).await?;
         }
         Ok(launch)
@@ -151,13 +154,6 @@ impl Isolator {
         *known = Some((Instant::now(), found.clone()));
         Ok(found)
     }
-}
-
-fn mark_containers(mark: &Path) -> Result<(), String> {
-    if let Some(directory) = mark.parent() {
-        create_private(directory)?;
-    }
-    std::fs::write(mark, b"").map_err(|error| format!("could not write `{}`: {error}", mark.display()))
 }
 
 fn landlock_version() -> Option<u32> {
