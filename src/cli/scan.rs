@@ -18,7 +18,7 @@ pub async fn scan(context: &Context, link: &CoreLink, server: Option<String>) ->
 }
 
 fn text(report: &ScanReport) -> String {
-    let tools = report.tools.iter().map(|tool| of_tool(tool));
+    let tools = report.tools.iter().map(of_tool);
     let unread = report.without_tools.iter().map(|server| format!("{server} has not listed its tools yet."));
     let dangers = report.tools.iter().filter(|tool| tool.findings.iter().any(|one| one.severity == Severity::Danger));
     let total = format!("{} tools scanned, {} look like an attack.", report.scanned, dangers.count());

@@ -25,7 +25,7 @@ pub const CHARACTER_RULES: &[CharacterRule] = &[
         id: "invisible-characters",
         severity: Danger,
         reason: "It has invisible characters inside of words, which hide text from people and from filters.",
-        find: |text| first(text, |before, char, after| zero_width(before, char, after)),
+        find: |text| first(text, zero_width),
     },
     CharacterRule {
         id: "text-direction",

@@ -222,7 +222,7 @@ impl Scan {
         if let Some(location) = self.too_large.take() {
             self.add(&TOO_LARGE, TOO_LARGE.severity, &location, "", 0..0);
         }
-        self.findings.sort_by(|one, other| other.severity.cmp(&one.severity));
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         self.findings.dedup_by(|one, other| one.rule == other.rule && one.location == other.location);
         self.findings
     }

@@ -167,7 +167,7 @@ mod tests {
             while now < session.end {
                 match next(&progress, now, 1.0) {
                     Next::Send(wait) if wait.is_zero() => {
-                        if random() % 8 == 0 {
+                        if random().is_multiple_of(8) {
                             progress.failures += 1;
                             progress.last_failure = now;
                         } else {

@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn pages_are_joined_in_order_and_an_empty_cursor_is_the_end() {
         let listed =
-            listed(|at| (vec![at.to_string()], Some((at < 3).then(|| at.to_string()).unwrap_or_default()))).await;
+            listed(|at| (vec![at.to_string()], Some(if at < 3 { at.to_string() } else { String::new() }))).await;
         assert_eq!((listed.items, listed.incomplete), (vec!["1".into(), "2".into(), "3".into()], None));
     }
 

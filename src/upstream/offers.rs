@@ -4,6 +4,7 @@
 //! until a person approves it, like a tool.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -107,8 +108,8 @@ impl OfferApprovals {
         // Stands for the kind itself, so that an empty first list counts, too.
         let listed = format!("{}s", kind.word());
         let known = approved.entry(server.to_owned()).or_default();
-        if !known.contains_key(&listed) {
-            known.insert(listed, String::new());
+        if let Entry::Vacant(first) = known.entry(listed) {
+            first.insert(String::new());
             known.extend(offers.iter().map(|offer| (offer.key(), offer.fingerprint())));
             if let Err(error) = self.save(&approved) {
                 tracing::error!("could not write `{}`: {error}", self.path.display());

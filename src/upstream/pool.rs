@@ -513,6 +513,7 @@ done
     }
 
     /// Waits for a state of a server.
+    #[expect(clippy::expect_used, reason = "a test that cannot go on should fail where it stands")]
     async fn until(pool: &UpstreamPool, name: &str, reached: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let mut changes = pool.changes();
         let wait = async {
@@ -520,11 +521,11 @@ done
                 changes.mark_unchanged();
                 match pool.snapshot(name) {
                     Some(snapshot) if reached(&snapshot) => return snapshot,
-                    _ => changes.changed().await.unwrap(),
+                    _ => changes.changed().await.expect("the pool is gone"),
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the state was not reached")
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -481,7 +481,7 @@ class ClaudeDesktop(unittest.TestCase):
         refused = world.post(self.path)
         self.assertEqual((refused.status, refused.json["success"]), (500, False))
         self.assertIn("could not connect Claude Desktop", refused.json["error"])
-        self.assertIn("start it again", world.get(self.path + "/preview").data["connect_refusal"])
+        self.assertIn("restart it", world.get(self.path + "/preview").data["connect_refusal"])
         self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
         self.assertEqual(world.post("/api/v1/connect/cursor").status, 200)
 

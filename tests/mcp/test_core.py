@@ -438,7 +438,7 @@ class WhenThingsBreak(unittest.TestCase):
         """a broken configuration ends the core with 4, file, line and column, and is not touched"""
         for text, line, column, word in [
             ('{\n  "listen": "127.0.0.1:1",\n  "mcpServers": [,]\n}', 3, 18, ""),
-            ('{\n  "mcpServers": {}\n}', 2, None, "array|sequence"),
+            ('{\n  "mcpServers": 7\n}', 2, None, "array"),
             ('{"listen": 8080}', 1, None, "string"),
             ('{"mcpServers": [{"name": "a", "command": "x", "protocol": "carrier-pigeon"}]}', 1, None, "stdio"),
             ('{"mcpServers": [{"name": "a", "command": "x"', 1, None, ""),

@@ -65,7 +65,7 @@ class OverHttp(unittest.TestCase):
             shown += "".join(log.read_text() for log in (world.root / "logs").glob("*.log"))
             self.assertNotIn("of-the-test", shown)
             refused = world.run(CORE, "upstream", "add", "third", "http://127.0.0.1:1/", "--header", "no colon, a secret")
-            self.assertEqual(refused.returncode, 1)
+            self.assertEqual(refused.returncode, 2)
             self.assertNotIn("secret", refused.stderr)
 
     def test_gone_and_back(self):

@@ -7,6 +7,9 @@ use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::import::bridge::{remote, without_shell};
 use crate::ai_clients::import::variables::{Expanded, Syntax, Values, expand};
 
+/// Program, arguments and environment of a local server.
+type LocalCommand = (Option<String>, Vec<String>, Map<String, Value>);
+
 /// An entry for our configuration, without its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalized {
@@ -184,7 +187,7 @@ impl Reader<'_> {
     }
 
     /// Command, arguments and environment. The command may be a string, an array or an object.
-    fn command(&mut self) -> Result<(Option<String>, Vec<String>, Map<String, Value>), Unusable> {
+    fn command(&mut self) -> Result<LocalCommand, Unusable> {
         let mut env = Map::new();
         let mut words: Vec<String> = Vec::new();
         match self.take("command").or_else(|| self.take("cmd")) {

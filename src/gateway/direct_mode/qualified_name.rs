@@ -15,7 +15,7 @@ pub fn join(server: &str, name: &str) -> String {
 }
 
 /// The server and its tool that a name means: the longest server name that fits.
-pub fn split<'n>(name: &'n str, is_server: impl Fn(&str) -> bool) -> Option<(&'n str, &'n str)> {
+pub fn split(name: &str, is_server: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
     (0..name.len()).rev().find_map(|at| {
         let (server, rest) = (name.get(..at)?, name.get(at..)?);
         let tool = rest.strip_prefix(SEPARATOR)?;

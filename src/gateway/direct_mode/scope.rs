@@ -18,6 +18,8 @@ pub struct Scope {
     servers: Vec<Snapshot>,
     /// The names of all servers of the configuration: a tool's name does not depend on which of them are connected.
     configured: BTreeSet<String>,
+    /// The servers that the profile allows, connected or not.
+    allowed: BTreeSet<String>,
     qualified: bool,
 }
 
@@ -31,6 +33,7 @@ impl Scope {
         // With all of them: a name means the same in every profile.
         let configured: BTreeSet<String> = servers.iter().map(|server| server.config.name.clone()).collect();
         servers.retain(|server| profile.allows(&server.config.name));
+        let allowed = servers.iter().map(|server| server.config.name.clone()).collect();
         if let Some(only) = only {
             servers.retain(|server| server.config.name == only);
             if servers.is_empty() {
@@ -44,6 +47,7 @@ impl Scope {
         Ok(Scope {
             servers,
             configured,
+            allowed,
             qualified: only.is_none(),
         })
     }
@@ -109,7 +113,8 @@ impl Scope {
         let is_offered = |(server, tool): &(&str, &str)| {
             self.servers.iter().any(|known| known.config.name == *server && known.has_tool(tool))
         };
-        plain.filter(is_offered).or_else(|| self.by_short_form(name)).or(plain)
+        let is_allowed = |(server, _): &(&str, &str)| self.allowed.contains(*server);
+        plain.filter(is_offered).or_else(|| self.by_short_form(name)).or(plain.filter(is_allowed))
     }
 
     fn by_short_form(&self, name: &str) -> Option<(&str, &str)> {

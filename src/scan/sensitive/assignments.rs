@@ -95,7 +95,7 @@ pub fn is_random(value: &str) -> bool {
     if !(16..=256).contains(&value.len()) || is_placeholder(value) || looks_like_code(value) {
         return false;
     }
-    let of = |kind: fn(&u8) -> bool| value.bytes().filter(|byte| kind(byte)).count();
+    let of = |kind: fn(&u8) -> bool| value.bytes().filter(kind).count();
     let (digits, letters) = (of(u8::is_ascii_digit), of(u8::is_ascii_alphabetic));
     let hex = of(u8::is_ascii_hexdigit) == value.len();
     let needed = if hex { 3.0 } else { 3.4 };

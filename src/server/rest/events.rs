@@ -39,12 +39,16 @@ pub async fn events(
 /// Tells what is different whenever the number of changes rises, until the core stops.
 pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     let mut ready = app.ready.clone();
+    // Settings that concern no server, and an edit with an error, change only the status.
+    let (mut config, mut config_error) = (app.config.subscribe(), app.config.errors());
     let (mut status, mut servers) = (app.status(), app.servers());
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
             changed = changes.changed() => if changed.is_err() { return },
             changed = ready.changed() => if changed.is_err() { return },
+            changed = config.changed() => if changed.is_err() { return },
+            changed = config_error.changed() => if changed.is_err() { return },
         }
         let servers_now = app.servers();
         if servers_now != servers {

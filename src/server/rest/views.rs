@@ -63,7 +63,6 @@ pub fn tool(server: &str, shown: ToolApproval<'_>) -> ServerTool {
         previous_description: before.map(|before| before.description.clone()),
         changes: changes.into_iter().map(str::to_owned).collect(),
         disabled,
-        ..ServerTool::default()
     }
 }
 

@@ -78,8 +78,10 @@ pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result
         "token_endpoint_auth_method": "none",
         "application_type": "native",
     });
-    if !scopes.is_empty() {
-        request["scope"] = scopes.join(" ").into();
+    if !scopes.is_empty()
+        && let Some(request) = request.as_object_mut()
+    {
+        request.insert("scope".to_owned(), scopes.join(" ").into());
     }
     let client = http::builder(&url).timeout(TIMEOUT).build().map_err(|error| chain(&error))?;
     let request = client.post(url).header("content-type", "application/json").body(request.to_string());

@@ -340,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_logs_is_limited_by_number_and_by_bytes() {
-        let mut routed = routed((0..1000).map(|number| log(number)));
+        let mut routed = routed((0..1000).map(log));
         assert!(routed.transport.receive().await.is_none());
         let mut received = 0;
         while routed.broadcasts.try_recv().is_ok() {
