@@ -25,7 +25,7 @@ async fn said(
     let text = serde_json::json!({ "mcpServers": [entry] }).to_string();
     let text = text.replace(r#""name":"probe""#, &format!(r#""name":"probe","isolation":{isolation}"#));
     let config = mcpproxy::config::Config::parse(Path::new("c.json"), &text).unwrap();
-    let config: &ServerConfig = &config.servers[0];
+    let config: &ServerConfig = config.servers.first().unwrap();
     let log = data.join("probe.log");
     let launch = Isolator::new(data).prepare(config, &log).await?;
     let mut spawned = spawn("probe", launch, &log)?;

@@ -146,12 +146,8 @@ impl Process {
         &self.stderr
     }
 
-    /// Waits for the process to end by itself; returns its exit status as text.
-    pub async fn ended(&mut self) -> String {
-        let status = match self.child.wait().await {
-            Ok(status) => status,
-            Err(error) => return error.to_string(),
-        };
+    /// An exit status as text; for a container, what it means.
+    async fn explained(&self, status: std::process::ExitStatus) -> String {
         let explained = match &self.container {
             Some(container) => {
                 self.stderr.complete().await;
@@ -163,12 +159,20 @@ impl Process {
         explained.unwrap_or_else(|| status.to_string())
     }
 
+    /// Waits for the process to end by itself; returns its exit status as text.
+    pub async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => self.explained(status).await,
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Ends the process and everything it started: its input is already closed, so it has 2 s to exit; then SIGTERM and 2 s more;
     /// then the whole tree is killed. Returns the exit status of a process that exited by itself.
     pub async fn end(mut self) -> String {
         let exited = tokio::time::timeout(GRACE, self.child.wait()).await;
         let status = match &exited {
-            Ok(Ok(status)) => status.to_string(),
+            Ok(Ok(status)) => self.explained(*status).await,
             _ => String::new(),
         };
         if exited.is_err() {

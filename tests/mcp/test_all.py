@@ -104,7 +104,10 @@ class PassThrough(unittest.TestCase):
             templated = await client.read_resource("demo://resource/dynamic/text/1")
             return resources, templates, listed, templated
 
-        resources, templates, listed, templated = self.client(work)
+        # Both servers have the same resources: only the endpoint of one of them says which is meant.
+        with self.assertRaisesRegex(mcp.MCPError, "ambiguous.*/mcp/all/one"):
+            self.client(work)
+        resources, templates, listed, templated = self.client(work, path="/mcp/all/one")
         self.assertTrue(resources and templates)
         self.assertTrue(listed.contents[0].text)
         self.assertIn("1", templated.contents[0].text)
