@@ -120,7 +120,7 @@ class AiClients(unittest.TestCase):
             person.wait_ready()
             icon.wait_menu("Cursor", ticked=False)
             icon.click("Cursor")
-            icon.wait_menu("✓ Cursor is connected")
+            icon.wait_menu("✓ Added MCPProxy to Cursor")
             icon.wait_menu("Cursor", ticked=True)
             self.assertTrue(self.connected(person, "cursor"))
             self.assertIn(f"http://127.0.0.1:{person.port}/mcp", file.read_text())
@@ -175,7 +175,7 @@ class GoCore(unittest.TestCase):
                 clients[0]["connected"] = True
                 asked.find("button", "Replace").press()
                 icon.wait_menu("Cursor", ticked=True)
-                icon.wait_menu("✓ Cursor is connected")
+                icon.wait_menu("✓ Added MCPProxy to Cursor")
                 bodies = [body for line, body in core.bodies if line == "POST /api/v1/connect/cursor"]
                 self.assertEqual([body["force"] for body in bodies], [False, True])
                 clients[0]["connected"] = False
