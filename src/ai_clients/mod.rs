@@ -1,9 +1,9 @@
 //! Connects AI clients: adds an entry for this proxy to their own configuration files, and removes it.
 //!
-//! Decisions are pure functions on values: [`known_clients`] lists the clients and where their files are, [`entry`] and
-//! [`stdio_entry`] build our entry, [`format`] edits a file's text, [`plan`] decides what to change, and [`preview`] and
-//! [`dry_run_diff`] show the change without secrets. [`import`] reads other servers from these files.
-//! Only [`edit`], [`backups`] and [`import::files`] touch the disk.
+//! Decisions are pure functions on values: `known_clients` lists the clients and where their files are, `entry` and
+//! `stdio_entry` build our entry, `format` edits a file's text, `plan` decides what to change, and `preview` and
+//! `dry_run_diff` show the change without secrets. `import` reads other servers from these files.
+//! Only `edit`, `backups` and `import::files` touch the disk.
 
 pub mod backups;
 pub mod dry_run_diff;

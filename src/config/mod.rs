@@ -1,6 +1,6 @@
 //! `mcp_config.json`, in the format of the existing core (contract: cli-config-telemetry §3).
 //!
-//! Only the settings that this core uses have types. All other keys stay in the [`document`] and are written back
+//! Only the settings that this core uses have types. All other keys stay in the `document` and are written back
 //! unchanged.
 
 mod deserialize;

@@ -39,7 +39,7 @@ pub struct UpstreamError {
 pub struct OauthRequired {
     #[serde(default)]
     pub server_name: String,
-    /// As `oauth_status` of [`Server`].
+    /// As `oauth_status` of `Server`.
     #[serde(default)]
     pub state: String,
     #[serde(default)]

@@ -150,7 +150,7 @@ pub struct Info {
     pub launched_by: String,
     #[serde(default)]
     pub pid: u32,
-    /// Which program answers: [`names::IMPLEMENTATION`](super::names::IMPLEMENTATION) for this one; absent in the existing core.
+    /// Which program answers: `names::IMPLEMENTATION` for this one; absent in the existing core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implementation: Option<String>,
     /// Whether `POST /api/v1/shutdown` is there; absent in the existing core.

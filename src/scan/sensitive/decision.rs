@@ -40,7 +40,7 @@ pub enum Decision {
     Pass,
     /// Pass it unchanged and mark the call.
     Mark(Vec<Sensitive>),
-    /// Pass the text with these places replaced: [`redact_json`] or [`redact`].
+    /// Pass the text with these places replaced: [`redact_json`] or `redact`.
     Redact(Vec<Sensitive>),
     /// Refuse the call.
     Refuse(Vec<Sensitive>),

@@ -2,7 +2,7 @@
 //! refused, and which request a response belongs to.
 //!
 //! A clean message is passed on as the bytes that the server wrote. A damaged one is repaired if its meaning is clear
-//! (see [`repair`](super::repair)); otherwise its caller receives an error at once instead of waiting for a timeout.
+//! (see `repair`); otherwise its caller receives an error at once instead of waiting for a timeout.
 
 use std::borrow::Cow;
 
