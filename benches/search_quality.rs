@@ -63,6 +63,9 @@ const KNOBS: [Knob; 15] = [
 /// Smallest gain for which a weight is changed.
 const LEAST_GAIN: f64 = 0.0003;
 
+/// A change of a query.
+type Change = fn(&str) -> String;
+
 fn objective(quality: &[Quality]) -> f64 {
     mean(quality, Quality::objective)
 }
@@ -177,7 +180,7 @@ fn mistyped(query: &str) -> String {
 const SHORT: usize = 8;
 
 fn typos(sets: &[Set]) {
-    let changes: [(&str, fn(&str) -> String); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("as it is", str::to_owned),
         ("one typing mistake", mistyped),
         ("camelCase", |query| joined(query, |word| word[..1].to_uppercase() + &word[1..])),

@@ -31,6 +31,7 @@ fn read(path: impl AsRef<Path>) -> String {
     text.replace("\r\n", "\n")
 }
 
+#[expect(clippy::disallowed_methods, reason = "a switch of this test, not of the programs")]
 fn generating() -> bool {
     std::env::vars_os().any(|(name, value)| name == "GENERATE" && !value.is_empty())
 }
