@@ -91,7 +91,7 @@ class NewerRelease(unittest.TestCase):
                 ("not JSON", "not a list of MCPProxy releases"),
                 ('{"product":"another","releases":[]}', "its product is `another`"),
                 ('{"product":"mcpproxy","releases":[{"version":"next","url":"https://a"}]}', "not a list"),
-                ('{"product":"mcpproxy","releases":[{"version":"9.0.0","url":"file:///bin/sh"}]}', "no https address"),
+                ('{"product":"mcpproxy","releases":[{"version":"9.0.0","url":"file:///bin/sh"}]}', "is not https"),
             ]:
                 releases.sign(text)
                 self.assertIn(why, said())
