@@ -47,7 +47,7 @@ pub fn asks_for_engine(config: &ServerConfig, system: System, landlock: Option<u
 /// How a server is isolated.
 ///
 /// # Errors
-/// The server must not start: what it asks for cannot be enforced. What to do is part of the sentence.
+/// The server must not start, because its isolation cannot be enforced. The message says how to fix it.
 pub fn choose(config: &ServerConfig, machine: &Machine, is_engine: bool) -> Result<Choice, String> {
     if config.effective_protocol() != Protocol::Stdio {
         return Ok(Choice::Remote);
