@@ -1,5 +1,6 @@
 //! Names, types and rules that two programs and an installer share. Values only: no I/O.
 
+pub mod activity_kind;
 pub mod api;
 pub mod endpoint;
 pub mod exit_code;

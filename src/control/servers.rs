@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::activity::Change;
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
+use crate::contract::activity_kind::TOOL_QUARANTINE_CHANGE;
 use crate::contract::review::{ApproveTools, Review, ReviewConflict, ReviewOffer};
+use crate::control::actor;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::error::{ApproveError, SignInError};
@@ -210,6 +213,14 @@ impl ServerControl {
         Ok(review)
     }
 
+    /// The same review, for a page that approves nothing: it does not count as shown.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn peek(&self, name: &str) -> Result<Review, StoreError> {
+        Ok(self.entry(name).await?.review(self.pool.snapshot(name).as_ref()))
+    }
+
     async fn current(&self, name: &str) -> Result<(ReviewedEntry, Review), StoreError> {
         let entry = self.entry(name).await?;
         let mut review = entry.review(self.pool.snapshot(name).as_ref());
@@ -300,7 +311,24 @@ impl ServerControl {
             None if request.approve_all => pool.approve(&server, None),
             None => pool.approve(&server, Some(&request.tools)),
         });
-        approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+        let approved: Result<Vec<String>, ApproveError> =
+            approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
+        if let Ok(tools) = &approved
+            && !tools.is_empty()
+        {
+            self.report_approval(name, tools);
+        }
+        approved
+    }
+
+    fn report_approval(&self, name: &str, tools: &[String]) {
+        self.config.activity().change(Change {
+            kind: TOOL_QUARANTINE_CHANGE,
+            by: actor::current(),
+            server: name.to_owned(),
+            details: Some(json!({"action": "approved", "tools": tools})),
+            ..Change::default()
+        });
     }
 
     /// The prompts and resource templates of a running server. A kind that could not be listed is left out: nothing is known
@@ -359,10 +387,11 @@ impl ServerControl {
             return Err(ApproveError::Changed { server, tools: changed });
         }
         let chosen: Vec<Offer> = listed.into_iter().filter(|offer| shown.contains_key(&offer.key())).collect();
-        let keys = chosen.iter().map(Offer::key).collect();
+        let keys: Vec<String> = chosen.iter().map(Offer::key).collect();
         let (approvals, server) = (self.offers.clone(), name.to_owned());
         let approved = tokio::task::spawn_blocking(move || approvals.approve(&server, &chosen)).await;
         approved.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
+        self.report_approval(name, &keys);
         Ok(keys)
     }
 

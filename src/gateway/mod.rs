@@ -2,6 +2,7 @@
 
 pub mod call_arguments;
 pub mod call_log;
+pub mod call_record;
 pub mod direct_mode;
 pub mod fast_path;
 mod fast_path_messages;
@@ -11,7 +12,9 @@ pub mod profile;
 pub mod relay;
 pub mod request_meta;
 pub mod search_mode;
+mod sensitive_data;
 pub mod session_registry;
+pub mod tool_answer;
 pub mod tool_calls;
 
 pub use http::endpoints::Endpoints;

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::ActivityLog;
 use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState, Update};
+use crate::contract::endpoint::client_host;
 use crate::contract::instance_root::InstanceRoot;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
 use crate::server::event_log::EventLog;
+use crate::server::page::access::Access;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
@@ -30,16 +33,26 @@ pub struct App {
     pub candidate_id: AnonymousId,
     /// The key TCP callers must show.
     pub api_key: String,
+    /// The tickets and sessions of the web UI.
+    pub access: Access,
     /// The address really listened on.
     pub listen_addr: String,
     pub local_addr: String,
     pub ready: watch::Receiver<bool>,
+    /// The record of calls, decisions and changes.
+    pub activity: ActivityLog,
     /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,
 }
 
 impl App {
+    /// The address of the web UI.
+    pub fn web_ui_url(&self) -> String {
+        let scheme = if self.config.at_start().tls.enabled { "https" } else { "http" };
+        format!("{scheme}://{}/ui/", client_host(&self.listen_addr))
+    }
+
     /// Sleeps; returns false if the core stops meanwhile.
     pub async fn pause(&self, duration: std::time::Duration) -> bool {
         tokio::select! {

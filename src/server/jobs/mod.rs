@@ -3,4 +3,5 @@
 pub mod check_for_updates;
 pub mod reindex;
 pub mod send_heartbeats;
+pub mod tell_activity;
 pub mod watch_config;

@@ -9,7 +9,9 @@ use axum::response::Response;
 use subtle::ConstantTimeEq;
 
 use crate::contract::names;
+use crate::control::actor::acting;
 use crate::server::rest::response::failed;
+use crate::server::rest::servers::origin;
 use crate::server::state::App;
 
 /// The way a request came in.
@@ -25,7 +27,8 @@ pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Req
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
     app.facts.counts().add_rest_request(client);
     if door == Listener::Local || shows_key(request.headers(), &app.api_key) {
-        return next.run(request).await;
+        let actor = origin(request.headers()).to_string();
+        return acting(actor, next.run(request)).await;
     }
     let sentence =
         format!("Invalid or missing API key: send the configuration's `api_key` as header `{}`", names::HEADER_API_KEY);

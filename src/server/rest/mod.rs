@@ -29,7 +29,7 @@ use serde::Deserialize;
 pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
-use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::contract::api::{Endpoints, Envelope, Info, Ready, UiTicket};
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
 use crate::server::rest::response::{failed, ok};
@@ -53,6 +53,9 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/servers/import/path", post(import::path))
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/activity/summary", get(activity::summary))
+        .route("/api/v1/activity/usage", get(activity::usage))
+        .route("/api/v1/activity/export", get(activity::export))
+        .route("/api/v1/activity/purge", post(activity::purge))
         .route("/api/v1/activity/{id}", get(activity::one))
         .route("/api/v1/tools", get(tools::list))
         .route("/api/v1/tools/call", post(tools::call))
@@ -78,8 +81,8 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {
-        // Only a program of the same user may end the core.
-        Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
+        // Only a program of the same user may end the core or open the web UI without the key.
+        Listener::Local => api.route("/api/v1/shutdown", post(shutdown)).route("/api/v1/ui/ticket", post(ui_ticket)),
         Listener::Tcp => api,
     };
     // An unknown path is 404 for every caller: clients take 401 for an invitation to sign in.
@@ -123,7 +126,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
     }
     ok(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        web_ui_url: String::new(),
+        web_ui_url: app.web_ui_url(),
         listen_addr: app.listen_addr.clone(),
         endpoints: Endpoints {
             http: app.listen_addr.clone(),
@@ -142,6 +145,14 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
     tracing::info!("asked to stop over the local socket");
     app.stop.cancel();
     (StatusCode::ACCEPTED, Json(Envelope::ok(serde_json::json!({"stopping": true})))).into_response()
+}
+
+/// A link that opens the web UI in a browser, once and within half a minute.
+async fn ui_ticket(State(app): State<Arc<App>>) -> Response {
+    let ticket = app.access.issue_ticket(std::time::Instant::now());
+    ok(UiTicket {
+        url: format!("{}open?ticket={ticket}", app.web_ui_url()),
+    })
 }
 
 async fn unknown_route() -> Response {

@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
-    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
-    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
-    ServersChanged, Status, Takeover,
+    ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, AiClient, AllTools,
+    Approved, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope,
+    EventBody, FoundTools, ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction,
+    ServerTools, Servers, ServersChanged, Status, Takeover, UiTicket,
 };
 use crate::contract::scan::ScanReport;
 
@@ -18,6 +18,25 @@ use crate::contract::review::{ApproveServer, ApproveTools, Review};
 use crate::server::rest::import::{ImportFile, ImportText};
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
+
+/// Query parameters of requests for activity.
+const ACTIVITY_FILTERS: &[&str] = &[
+    "type",
+    "server",
+    "tool",
+    "status",
+    "client",
+    "session_id",
+    "sensitive_data",
+    "start_time",
+    "end_time",
+    "q",
+    "before",
+    "exclude_payloads",
+    "limit",
+    "offset",
+    "format",
+];
 
 /// One operation.
 struct Operation {
@@ -180,14 +199,17 @@ const OPERATIONS: &[Operation] = &[
         ),
         &["preview"],
     ),
+    asking(get("/api/v1/activity", "The activity log, newest first", data::<ActivityList>), ACTIVITY_FILTERS),
+    asking(get("/api/v1/activity/summary", "Tool calls in numbers", data::<ActivitySummary>), ACTIVITY_FILTERS),
     asking(
-        get("/api/v1/activity", "The latest tool calls", data::<ActivityList>),
-        &["type", "server", "status", "limit", "offset"],
+        get("/api/v1/activity/usage", "Tool calls by tool and over time", data::<ActivityUsage>),
+        &["window", "top"],
     ),
-    get("/api/v1/activity/summary", "The latest tool calls in numbers", data::<ActivitySummary>),
+    asking(get("/api/v1/activity/export", "The activity log as JSON lines or CSV", any_object), ACTIVITY_FILTERS),
+    post("/api/v1/activity/purge", "Deletes the activity log", None, data::<ActivityPurged>),
     get(
         "/api/v1/activity/{id}",
-        "One call, under `activity`",
+        "One record, under `activity`",
         data::<std::collections::BTreeMap<String, ActivityRecord>>,
     ),
     asking(get("/api/v1/scan", "Tools that look like attacks, and why", data::<ScanReport>), &["server"]),
@@ -231,6 +253,12 @@ const OPERATIONS: &[Operation] = &[
         "/events",
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
         events,
+    ),
+    post(
+        "/api/v1/ui/ticket",
+        "A link that opens the web UI once, within 30 s; over the local socket only",
+        None,
+        data::<UiTicket>,
     ),
     post("/api/v1/shutdown", "Ends the core; over the local socket only", None, object),
 ];

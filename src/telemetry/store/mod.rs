@@ -1,7 +1,6 @@
 //! How far this installation has come: one-way flags, client names and 24 h windows. Values only; the store is
 //! [`crate::telemetry::store::recorder`].
 
-pub mod open;
 pub mod recorder;
 
 use crate::contract::run_facts::{Activation, LaunchSource, TokensSavedBucket};

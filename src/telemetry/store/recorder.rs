@@ -13,13 +13,16 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::contract::run_facts::{Activation, LaunchSource};
-use crate::telemetry::store::open::{OpenError, open_store};
+use crate::os::redb_file::{OpenError, open_store};
 use crate::telemetry::store::{InstallerMark, Memory, Window};
 
 /// Flags (1), counts, and times in Unix seconds, by name.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("telemetry_numbers");
 /// Client names by the order of their first visit.
 const CLIENTS: TableDefinition<'_, u64, &str> = TableDefinition::new("telemetry_clients");
+
+/// The store holds some hundred bytes: more cache would only be memory of an idle core.
+const CACHE_BYTES: usize = 256 * 1024;
 
 /// Counts are written down at most this often: a busy hour must not be a busy disk.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
@@ -108,7 +111,7 @@ impl Recorder {
                 state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
             }
         }
-        let mut opened = open_store(&self.shared.path, today).map_err(RememberError::from);
+        let mut opened = open_store(&self.shared.path, today, CACHE_BYTES).map_err(RememberError::from);
         let mut memory = Memory::default();
         if let Ok(store) = &opened {
             match guarded(|| read(&store.database)) {

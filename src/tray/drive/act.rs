@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Driver, Input, Order, Where, follow};
 use crate::client::{CallError, path_segment};
-use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
+use crate::contract::api::{ConnectResult, LoginStarted, Status, UiTicket, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::os::{browser, files};
@@ -209,13 +209,21 @@ impl Driver {
         self.shown = None;
     }
 
+    /// Opens the web UI, signed in by a ticket. The Go core has no tickets: its address holds its key.
     fn open_dashboard(&self) {
         let Some(address) = self.model.dashboard.clone() else { return };
-        let inputs = self.inputs.clone();
-        tokio::task::spawn_blocking(move || {
-            // The address holds the key: the error must not repeat it.
-            let done = open::that(address).map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
-            let _ = inputs.blocking_send(Input::Done(done));
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let ticket = client.post::<UiTicket>("/api/v1/ui/ticket", None).await;
+            let address = ticket.map_or(address, |ticket| ticket.url);
+            // The address may hold a secret: the error must not repeat it.
+            let opened = tokio::task::spawn_blocking(move || open::that(address).map_err(|error| error.kind())).await;
+            let done = match opened {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(kind)) => Err(format!("Could not open the web UI: {kind}")),
+                Err(error) => Err(format!("Could not open the web UI: {error}")),
+            };
+            let _ = inputs.send(Input::Done(done)).await;
         });
     }
 

@@ -1,4 +1,4 @@
-//! Opens `state.redb`, and sets a corrupt one aside under a dated name: the core starts, and nothing is overwritten.
+//! Opens a redb file, and sets a corrupt one aside under a dated name: the core starts, and nothing is overwritten.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use redb::{Builder, Database, DatabaseError, StorageError};
 
 use crate::os::files;
-
-/// The store holds some hundred bytes: more cache would only be memory of an idle core.
-const CACHE_BYTES: usize = 256 * 1024;
 
 /// Up to this length every page is verified when the file is opened: a plain open trusts the pages and may panic later.
 const VERIFIED_BYTES: u64 = 16 * 1024 * 1024;
@@ -40,12 +37,12 @@ enum Refusal {
     Other(OpenError),
 }
 
-/// Opens the store at `path`, or creates it (0600, in a directory of 0700). `today` is `YYYY-MM-DD` and names a corrupt
+/// Opens the store at `path` with a cache of `cache` bytes, or creates it (0600, in a directory of 0700). `today` is `YYYY-MM-DD` and names a corrupt
 /// file that is set aside as `<path>.corrupt-<today>`.
 ///
 /// # Errors
 /// [`OpenError`] when another process has it, or when the system refuses; the file is then left as it is.
-pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
+pub fn open_store(path: &Path, today: &str, cache: usize) -> Result<Opened, OpenError> {
     let refused = |reason: String| OpenError::System {
         path: path.to_path_buf(),
         reason,
@@ -53,7 +50,7 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
     if let Some(directory) = path.parent() {
         files::create_private_dir(directory).map_err(|error| refused(error.to_string()))?;
     }
-    match open(path) {
+    match open(path, cache) {
         Ok(database) => Ok(Opened {
             database,
             set_aside: None,
@@ -63,7 +60,7 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
             let aside = set_aside(path, today).map_err(|error| refused(format!("{reason}; set aside: {error}")))?;
             tracing::error!(store = %path.display(), kept_as = %aside.display(), %reason,
                 "the store is corrupt: it was set aside and a new one is begun");
-            match open(path) {
+            match open(path, cache) {
                 Ok(database) => Ok(Opened {
                     database,
                     set_aside: Some(aside),
@@ -75,7 +72,7 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
     }
 }
 
-fn open(path: &Path) -> Result<Database, Refusal> {
+fn open(path: &Path, cache: usize) -> Result<Database, Refusal> {
     let system = |error: io::Error| {
         Refusal::Other(OpenError::System {
             path: path.to_path_buf(),
@@ -92,7 +89,7 @@ fn open(path: &Path) -> Result<Database, Refusal> {
         Err(error) => return Err(system(error)),
     };
     let opening = catch_unwind(AssertUnwindSafe(|| {
-        Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(length <= VERIFIED_BYTES).create(path)
+        Builder::new().set_cache_size(cache).set_check_integrity_on_open(length <= VERIFIED_BYTES).create(path)
     }));
     match opening {
         Ok(Ok(database)) => Ok(database),
