@@ -93,7 +93,7 @@ impl ServerCommand {
         ServerCommand::ViewLog,
     ];
 
-    /// The word for it in menu ids and in the path of the REST request.
+    /// The name of the command in menu ids and in the path of the REST request.
     pub const fn word(self) -> &'static str {
         match self {
             ServerCommand::Enable => "enable",

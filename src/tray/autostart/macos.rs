@@ -1,4 +1,4 @@
-//! What the location of the bundle means for `SMAppService`.
+//! The restrictions that `SMAppService` places on the location of the bundle.
 
 use std::path::Path;
 
