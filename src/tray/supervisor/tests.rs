@@ -253,7 +253,11 @@ fn an_older_core_that_a_tray_started_is_replaced_once() {
     let effects = life.on(ready(versioned("1.1.0", "tray")));
     assert!(matches!(effects[..], [Effect::AskToEnd { pid: 7, .. }, _, Effect::AwaitEnd { pid: 7 }]), "{effects:?}");
     assert_eq!(life.on(exited(0)), [Effect::Probe]);
-    assert_eq!(life.on(ready(versioned("1.1.0", "tray"))), [Effect::Follow], "another program keeps starting it, so the tray does not replace it again");
+    assert_eq!(
+        life.on(ready(versioned("1.1.0", "tray"))),
+        [Effect::Follow],
+        "another program keeps starting it, so the tray does not replace it again"
+    );
 }
 
 #[test]
