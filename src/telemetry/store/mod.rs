@@ -3,6 +3,7 @@
 
 pub mod open;
 pub mod recorder;
+mod tables;
 
 use crate::contract::run_facts::{Activation, LaunchSource, TokensSavedBucket};
 use crate::telemetry::payload::client_name;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Input, Order, Where, follow};
+use super::input::{Input, Order, Where};
+use super::{Driver, follow};
 use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;

@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::contract::exit_code::ExitCode;
 use crate::tray::supervisor::{Core, Failure, Whose};
