@@ -190,14 +190,14 @@ impl Menu {
         let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
         let configuration = model.configuration.as_ref().map(|sentence| format!("⚠ {sentence}"));
         let hint = model.hint.as_ref().map(|hint| format!("✓ {hint}"));
-        let told = [
+        let messages = [
             Some(model.summary()),
             model.advice().map(str::to_owned),
             trouble,
             configuration,
             hint,
         ];
-        items.extend(told.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
+        items.extend(messages.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
         if model.serving() {
             items.push(Item::Separator);
             items.extend(attention(model));

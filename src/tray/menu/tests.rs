@@ -107,7 +107,7 @@ Quit
 }
 
 #[test]
-fn a_bad_configuration_says_what_is_wrong_and_where_to_mend_it() {
+fn a_bad_configuration_shows_the_error_and_how_to_open_the_file() {
     let mut model = model(Whose::Child);
     let stderr = "error: `mcp_config.json` line 3: expected a string";
     model.set_core(&State::Failed(Failure::of_exit(ExitCode::Configuration, Some(4), stderr)));
@@ -118,13 +118,13 @@ fn a_bad_configuration_says_what_is_wrong_and_where_to_mend_it() {
 }
 
 #[test]
-fn anothers_core_cannot_be_stopped_here() {
+fn a_foreign_core_has_no_stop_command() {
     let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
     assert!(drawn.contains("started outside this app") && !drawn.contains("Stop core"));
 }
 
 #[test]
-fn what_waits_for_a_person_offers_what_helps() {
+fn a_server_that_needs_attention_offers_the_fix() {
     let asks = |action: &str| Server {
         health: Some(crate::contract::api::Health {
             action: Some(action.into()),
@@ -153,7 +153,7 @@ fn what_waits_for_a_person_offers_what_helps() {
 }
 
 #[test]
-fn a_taken_address_offers_another_and_an_old_core_its_replacement() {
+fn a_port_in_use_offers_another_and_an_old_core_its_replacement() {
     let mut taken = model(Whose::Child);
     taken.set_core(&State::Failed(Failure::of_exit(ExitCode::PortInUse, Some(2), "")));
     taken.other_address = Some("127.0.0.1:8081".into());
@@ -170,7 +170,7 @@ fn a_taken_address_offers_another_and_an_old_core_its_replacement() {
 }
 
 #[test]
-fn the_clients_that_are_here_have_a_tick() {
+fn installed_clients_have_a_checkmark() {
     let client = |name: &str, exists, connected, supported| AiClient {
         name: name.into(),
         exists,
