@@ -249,7 +249,7 @@ impl ToolIndex {
             let meanings = self.meanings(word, words.len());
             let top = meanings.iter().map(|meaning| meaning.worth).fold(0.0, f32::max);
             most += top;
-            // Of a word and its synonyms, only the best match counts for each tool.
+            // For each tool, only the best match among a word and its synonyms counts.
             for meaning in meanings {
                 let Some(term) = self.terms.term(meaning.id) else { continue };
                 for posting in &term.postings {

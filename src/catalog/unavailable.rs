@@ -1,7 +1,7 @@
 //! Known tools that cannot be used now: tools of disabled or quarantined servers, tools that need approval, and
 //! disabled tools.
 //!
-//! Of a tool that is not approved, only the name is kept, in harmless characters, because a model may see it.
+//! The index keeps only the name of a tool that is not approved, in harmless characters, because a model may see it.
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,7 @@ pub struct EnvMarkers {
     pub has_display: bool,
 }
 
-/// What started this core.
+/// The program or event that started this core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchSource {
