@@ -59,9 +59,9 @@ pub struct Position {
 /// The counts beside the reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// First and last day of receipt of any report; `None` while there is none.
-    pub span: Option<(Day, Day)>,
-    /// The latest receipt of a report or an opt-out.
+    /// The first day of receipt of any report; `None` while there is none.
+    pub first: Option<Day>,
+    /// The latest receipt of a report or an opt-out, which may have been deleted since.
     pub latest: Option<Moment>,
     /// Ids that sent the opt-out message.
     pub opt_outs: u64,
