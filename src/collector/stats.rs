@@ -71,8 +71,9 @@ impl Stats {
         let mut json = self.census.figures(audience).to_json();
         if let Value::Object(map) = &mut json {
             map.insert("audience".into(), json!(audience.to_string()));
-            map.insert("first_day".into(), json!(first.to_string()));
-            map.insert("last_day".into(), json!(last.to_string()));
+            let day = |day: Day| (!self.empty).then(|| day.to_string());
+            map.insert("first_day".into(), json!(day(first)));
+            map.insert("last_day".into(), json!(day(last)));
             map.insert("opt_outs".into(), json!(self.ledger.opt_outs));
             map.insert("quality".into(), self.quality());
         }

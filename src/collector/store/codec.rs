@@ -239,9 +239,8 @@ fn unpack_body(
         0 => None,
         _ => Some(machines.machine(reader.number()?).ok_or(Damaged)?),
     };
-    let clients = (0..reader.number()?)
-        .map(|_| reader.number().map(|number| words.client(number)))
-        .collect::<Result<_, _>>()?;
+    let clients =
+        (0..reader.number()?).map(|_| reader.number().map(|number| words.client(number))).collect::<Result<_, _>>()?;
     let (mut unknown, mut receipts) = (Vec::new(), vec![received]);
     if bits & 1 << 15 != 0 {
         for _ in 0..reader.number()? {

@@ -89,8 +89,7 @@ fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
 /// The counts beside the reports.
 pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let connection = &store.connection;
-    let first: Option<u16> =
-        connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
+    let first: Option<u16> = connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
     let mut ledger = Ledger {
         first: first.map(Day),
         opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,
