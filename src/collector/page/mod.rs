@@ -37,7 +37,10 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
     filters(&mut html, audience);
     html.push_str("</header><main>");
     if is_empty {
-        html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>; a client sends its first report five minutes after it starts.</p>");
+        html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>; a client sends its first report some minutes after it starts.</p>");
+    }
+    if !is_empty && figures["installs"] == 0 && audience != Audience::EVERYTHING {
+        html.push_str("<p class=\"note\">No installation belongs to this audience. <a href=\"/?who=all\">Everything</a> counts all of them.</p>");
     }
     if is_public {
         html.push_str("<p class=\"note\">Numbers from 1 to 9 (&lt;10) are hidden, and so are others if a sum would reveal one.</p>");

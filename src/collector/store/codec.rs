@@ -1,6 +1,6 @@
 //! Packs bodies and summaries: small numbers in few bytes, strings as numbers of a table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::collector::installation::{ActiveDay, Installation};
 use crate::collector::repeat::Kept;
