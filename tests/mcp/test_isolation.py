@@ -1,6 +1,6 @@
-"""What a server sees of this computer: its variables, its files, in the sandbox and in a container of Podman.
+"""What a server can access on this computer: its variables and files, in the sandbox and in a Podman container.
 
-Run by `scripts/test mcp`. The container tests are skipped where Podman cannot run one.
+Run by `scripts/test mcp`. The container tests are skipped if Podman cannot run a container.
 """
 
 import json
@@ -14,7 +14,7 @@ import unittest
 
 from world import CORE, World, main, processes, wait_for
 
-# A server without any package: it answers what its one tool is asked, and names its process.
+# A server without dependencies. Its only tool tries an access and returns the result.
 PROBE = r"""
 import json, os, pathlib, sys
 def attempt(what, argument):
@@ -51,14 +51,14 @@ for line in sys.stdin:
         print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
 """
 
-# Not a shim of a version manager, which is a shell script with files of its own.
+# Not a version manager's shim, which is a shell script that needs files of its own.
 PYTHON = "/usr/bin/python3"
 
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "aws-secret", "GITHUB_TOKEN": "gh-secret", "WANTED": "wanted-value"}
 
 
 class ProbedWorld(World):
-    """A world with a server that can be asked what it sees."""
+    """A world with a server that reports what it can access."""
 
     def __init__(self, variables=None, **entry):
         super().__init__(variables={**SECRETS, **(variables or {})})
@@ -170,7 +170,7 @@ runtime = "runc"
 
 
 def small_root(place):
-    """A root file system of a shell and Python, copied from this computer."""
+    """Creates a root file system with a shell and Python, copied from this computer."""
     programs = ["/bin/sh", "/bin/mkdir", "/bin/cat", os.path.realpath("/usr/bin/python3")]
     modules = next(pathlib.Path("/usr/lib").glob("python3.*"))
     shutil.copytree(modules, place / modules.relative_to("/"), ignore=shutil.ignore_patterns("test", "config-*", "__pycache__"))
@@ -235,7 +235,7 @@ class Containers(unittest.TestCase):
 
     def test_containers_of_a_core_that_was_killed_are_removed_by_the_next(self):
         with self.world() as world:
-            # One that outlives the end of its input.
+            # A process that ignores the end of its input.
             script = world.directory / "srv/probe.py"
             script.write_text(PROBE + "\nimport time\ntime.sleep(600)\n")
             core = world.start_core()

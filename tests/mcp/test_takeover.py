@@ -1,6 +1,6 @@
-"""A data directory of the Go core is taken over without opening anything; profiles, routing modes, HTTPS and limits.
+"""Taking over a data directory of the Go core never makes a tool available; also profiles, routing modes, HTTPS and limits.
 
-Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`; its servers are played by a script.
+Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`; a script simulates its servers.
 """
 
 import concurrent.futures
@@ -24,7 +24,7 @@ from world import CORE, PROJECT, World, main, wait_for
 HOMES = PROJECT / "tests/data/go-homes"
 RECORDED = json.loads((HOMES / "full/rest-v0.60.json").read_text())
 
-# Lists the tools in a file, and says what it was called with; `slow` takes a while.
+# Lists the tools in a file, and returns what it was called with; `slow` takes half a second.
 SERVER = """
 import json, sys, threading, time
 tools = json.load(open(sys.argv[1]))
@@ -116,7 +116,7 @@ def stop(process):
 
 
 def played(world, name, tools, **entry):
-    """An entry for a server that has these tools."""
+    """Returns an entry for a server with these tools."""
     script, listed = world.directory / "played.py", world.directory / f"{name}.json"
     script.write_text(SERVER)
     listed.write_text(json.dumps(tools))
@@ -155,7 +155,7 @@ def go_home(world, **changes):
 
 
 def state_of(world, server):
-    """The server's tools by their state, once it has listed them."""
+    """Returns the server's tools by state, once it has listed them."""
     def listed():
         tools = world.get(f"/api/v1/servers/{server}/tools").data["tools"]
         return tools or None
@@ -199,7 +199,7 @@ class TakeOver(unittest.TestCase):
             takeover = world.get("/api/v1/takeover").data
             self.assertTrue(takeover["complete"])
             self.assertFalse(takeover["shown"])
-            # What the Go core needs is as it was, but for the tools that are off.
+            # Everything that the Go core needs is unchanged, except for the disabled tools.
             self.assertEqual((world.root / "config.db").read_bytes(), database)
             after = world.config()
             everything = next(one for one in after["mcpServers"] if one["name"] == "everything")
@@ -261,7 +261,7 @@ class Profiles(unittest.TestCase):
                                    explain_tool="outside:launch-rocket")
                 self.assertNotIn("Launches", told)
             self.assertNotIn("Launches", client.text("describe_tool", tool_ids=["outside:launch-rocket"]))
-            for _ in range(3):  # the first by the library, the next on the fast path
+            for _ in range(3):  # the first call takes the library path, the next ones the fast path
                 self.assertIn("ran open-door", client.text("call_tool_write", name="inside:open-door", args={}))
                 self.assertNotIn("ran", client.text("call_tool_write", name="outside:launch-rocket", args={}))
             self.assertNotIn("outside", client.text("upstream_servers", operation="list"))
@@ -276,7 +276,7 @@ class Profiles(unittest.TestCase):
             self.assertIn("error", direct.ask("prompts/get", {"name": "outside__ask-outside"}))
             resources = direct.ask("resources/list")["result"]["resources"]
             self.assertEqual([one["uri"] for one in resources], ["x://inside"])
-            # A resource of the only server in reach is asked of that server; the other never hears of it.
+            # A resource of the only visible server is requested from that server; the other server gets no request.
             self.assertNotIn("secret of outside", json.dumps(direct.ask("resources/read", {"uri": "x://outside"})))
             self.assertEqual(Client(world, "/mcp/p/empty/all").tools(), [])
             self.assertNotIn("open-door", Client(world, "/mcp/p/empty").text("retrieve_tools", query="open door"))
