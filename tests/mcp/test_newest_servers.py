@@ -1,6 +1,5 @@
 """Servers that only support 2026-07-28, which has no `initialize`: the official Python server, restricted to that version.
 
-
 Run by `scripts/test mcp`.
 """
 

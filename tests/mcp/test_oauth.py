@@ -443,8 +443,7 @@ class SignIn(unittest.TestCase):
             self.assertEqual({asked["secret"] for asked in site.asked("token")}, {"secret-of-the-client"})
 
     def test_by_hand(self):
-        """a manually registered client signs in with its ID, secret and redirect URI, and requests the configured scopes; neither ID nor
-        secret is shown"""
+        """a manually registered client signs in with its ID, secret, redirect URI and scopes; neither ID nor secret is shown"""
         with self.world() as world:
             address = f"http://127.0.0.1:{free_port()}/back"
             site = Site(world, life=1, no_registration=True, by_hand=address)

@@ -167,6 +167,7 @@ def state_of(world, server):
 
 class TakeOver(unittest.TestCase):
     def test_nothing_is_opened_and_the_go_core_can_have_it_back(self):
+        """the takeover makes no blocked tool available, and leaves everything that the Go core needs"""
         with World() as world:
             go_home(world)
             database, config = (world.root / "config.db").read_bytes(), world.config()
@@ -207,6 +208,7 @@ class TakeOver(unittest.TestCase):
             self.assertEqual(after, config)
 
     def test_a_database_that_cannot_be_read_opens_nothing_until_a_person_approves(self):
+        """with an unreadable database every tool needs approval"""
         for damage in ("truncated", "garbage", "newer"):
             with self.subTest(damage), World() as world:
                 go_home(world)
@@ -226,6 +228,7 @@ class TakeOver(unittest.TestCase):
                 self.assertEqual(Client(world, "/mcp/all").tools(), [])
 
     def test_a_database_in_use_is_taken_over_later(self):
+        """a locked database is read later, when it is free"""
         with World() as world:
             go_home(world)
             with open(world.root / "config.db", "rb") as database:
@@ -253,6 +256,7 @@ class Profiles(unittest.TestCase):
         return world
 
     def test_every_way_around_a_profile_is_closed(self):
+        """a profile hides other servers in every tool, list and endpoint, on both paths"""
         with self.world() as world:
             client = Client(world, "/mcp/p/work")
             self.assertIn("inside:open-door", client.text("retrieve_tools", query="open door"))
@@ -282,6 +286,7 @@ class Profiles(unittest.TestCase):
             self.assertNotIn("open-door", Client(world, "/mcp/p/empty").text("retrieve_tools", query="open door"))
 
     def test_a_session_chooses_its_profile_and_keeps_it(self):
+        """a session selects its profile and keeps it across restarts; a deleted profile shows nothing"""
         with self.world() as world:
             client, other = Client(world), Client(world)
             chosen = json.loads(client.text("set_profile", profile="work"))
@@ -299,6 +304,7 @@ class Profiles(unittest.TestCase):
             self.assertEqual(json.loads(client.text("set_profile", profile=""))["servers"], ["inside", "outside"])
 
     def test_profiles_from_the_command_line_and_unknown_paths(self):
+        """the command line manages profiles, and unknown MCP paths return 404"""
         with self.world() as world:
             self.assertIn("/mcp/p/play", world.run(CORE, "profile", "create", "play", "outside").stdout)
             self.assertEqual(Client(world, "/mcp/p/play/all").tools(), ["outside__launch-rocket"])
@@ -317,6 +323,7 @@ class Profiles(unittest.TestCase):
                 self.assertIn("there are", json.loads(refused.exception.read())["error"])
 
     def test_names_that_cannot_be_used_are_refused_with_their_place(self):
+        """invalid profile names in the configuration are an error that names them"""
         for name in ("all", "Work", "a b"):
             with World() as world:
                 world.write_config({"profiles": [{"name": name, "servers": []}]})
@@ -327,6 +334,7 @@ class Profiles(unittest.TestCase):
 
 class Serving(unittest.TestCase):
     def test_direct_mode_serves_the_tools_at_mcp_and_the_search_at_mcp_call(self):
+        """in direct mode, /mcp lists the tools of the servers, and /mcp/call the search tools"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             servers = [played(world, "one", [tool("open-door")])]
@@ -338,6 +346,7 @@ class Serving(unittest.TestCase):
             self.assertEqual(world.get("/api/v1/routing").data["routing_mode"], "direct")
 
     def test_code_execution_is_served_as_a_search_and_told(self):
+        """the routing mode code_execution behaves like the search mode, with a warning"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             world.write_config({"routing_mode": "code_execution"})
@@ -347,6 +356,7 @@ class Serving(unittest.TestCase):
             self.assertIn("`code_execution`, which does not exist here", world.run(CORE, "doctor").stdout)
 
     def test_https_is_served_where_it_was_asked_for_and_nothing_else(self):
+        """with TLS enabled the core only serves HTTPS, and does not start with an invalid certificate"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             world.write_config({"tls": {"enabled": True}})
@@ -372,6 +382,7 @@ class Serving(unittest.TestCase):
             self.assertIn("could not serve HTTPS", refused.stderr)
 
     def test_a_burst_runs_within_the_limits_and_leaves_other_servers_alone(self):
+        """a burst of calls obeys the limits of its server, and does not delay other servers"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             limited = {"max_concurrent_requests": 4, "queue_size": 8, "queue_timeout": "10s"}
