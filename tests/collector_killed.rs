@@ -1,4 +1,5 @@
-//! Ten `kill -9` under 500 reports a second: every report that was answered with 204 is counted, once, and no other.
+//! Ten `kill -9` at 500 reports a second: every report that was answered with 204 is counted once, and no refused one
+//! is.
 
 #![cfg(all(feature = "collector", unix))]
 #![expect(
@@ -24,7 +25,7 @@ use mcpproxy::collector::store::Store;
 use mcpproxy::collector::store::sqlite::SqliteStore;
 use service::{Collector, body, new_id};
 
-/// Ids whose report was answered with 204, and ids whose report got no answer, so that it may be there or not.
+/// IDs of reports that were answered with 204, and of reports without a response, which may or may not be stored.
 #[derive(Default)]
 struct Sent {
     accepted: BTreeSet<String>,
@@ -41,7 +42,7 @@ fn ten_kills_lose_and_duplicate_nothing() {
         let senders: Vec<_> = (0..5)
             .map(|_| {
                 let (address, stop, sent) = (collector.public, Arc::clone(&stop), Arc::clone(&sent));
-                // Five senders of a hundred a second.
+                // Five senders with a hundred reports a second each.
                 std::thread::spawn(move || send(address, &stop, &sent, Duration::from_millis(10)))
             })
             .collect();
@@ -72,11 +73,11 @@ fn ten_kills_lose_and_duplicate_nothing() {
         |texts: &BTreeSet<String>| -> BTreeSet<Id> { texts.iter().map(|text| Id::from_uuid(text).unwrap()).collect() };
     let (accepted, unanswered) = (ids(&sent.accepted), ids(&sent.unanswered));
     assert_eq!(accepted.difference(&stored).count(), 0, "an accepted report is lost");
-    assert!(stored.difference(&accepted).all(|id| unanswered.contains(id)), "a report is there that was refused");
+    assert!(stored.difference(&accepted).all(|id| unanswered.contains(id)), "a refused report is stored");
     assert_eq!(store.verify().unwrap().1, 0);
 }
 
-/// Sends at a fixed pace over one connection, until it breaks or `stop` is set.
+/// Sends at a fixed rate over one connection, until it breaks or `stop` is set.
 fn send(address: SocketAddr, stop: &AtomicBool, sent: &Mutex<Sent>, pace: Duration) {
     let Ok(mut stream) = TcpStream::connect(address) else { return };
     let began = Instant::now();
