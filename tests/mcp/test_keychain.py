@@ -140,7 +140,7 @@ class Keychain(unittest.TestCase):
             self.assertEqual(SignIn.adds(self, world), "3")
             self.assertEqual(len(site.asked("authorize")), 1)
             self.assertEqual(world.run(CORE, "upstream", "logout", "site").returncode, 0)
-            wait_for("nobody is signed in", lambda: json.loads(file.read_text())["servers"] == [])
+            wait_for("the tokens are deleted", lambda: json.loads(file.read_text())["servers"] == [])
 
     # Helpers of the sign-in tests that `signed_in` needs.
     needed, login = SignIn.needed, SignIn.login

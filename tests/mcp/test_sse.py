@@ -322,7 +322,7 @@ class HostileOverSse(unittest.TestCase):
             told = world.run(CORE, "call", "tool-read", "-t", "older:long", "-j", "{}", seconds=90)
             self.assertEqual(told.returncode, 1)
             self.assertIn("exceeds 16 MiB", told.stdout)
-            self.assertGreater(server.left, 16, "it is told before all of it came")
+            self.assertGreater(server.left, 16, "the error must arrive before the complete result")
             wait_for("all of it came", lambda: server.left == 0, 60)
             print(f"       {memory(core)[1] - before:.0f} MiB more at most", flush=True)
             self.assertLess(memory(core)[1] - before, 64)

@@ -148,7 +148,7 @@ class LongAnswers(unittest.TestCase):
                     self.assertLess(took, 15, way)
                     self.assertLess(memory(core)[1] - before, 80, way)
                 self.assertEqual(client.call("endless:short"), "short")
-                self.assertEqual(world.server("endless")["reconnect_count"], 0, "it was connected anew")
+                self.assertEqual(world.server("endless")["reconnect_count"], 0, "the server was reconnected")
         finally:
             server.shutdown()
             server.server_close()
@@ -283,7 +283,7 @@ class Lists(unittest.TestCase):
             world.write_config({"mcpServers": [entry]})
             world.start_core()
             world.wait_connected("says")
-            wait_for("its second list is taken up", lambda: world.server("says")["tool_count"] == 2)
+            wait_for("its second list is used", lambda: world.server("says")["tool_count"] == 2)
             log = world.root / "logs" / "server-says.log"
             wait_for("it was asked once more", lambda: log.read_text().count("listed") == 3)
             client = Client(world.port)
