@@ -1,6 +1,6 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
+//! The heartbeat, version 3: a typed allow-list without a free `String`.
 //!
-//! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
+//! Names and values match the Go core, because one collector reads both: `os` and `arch` use Go's names
 //! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do
 //! not apply to this core are empty (`rest_endpoint_calls`, `doctor_checks`) or zero.
 //!
@@ -100,7 +100,7 @@ impl Allowed for Version {
     });
 }
 
-/// The language runtime: `rust1.95` here, `go1.24.3` in the existing core.
+/// The language runtime: `rust1.95` here, `go1.24.3` in the Go core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RuntimeVersion(String);
@@ -532,7 +532,7 @@ impl From<&Activation> for ActivationReport {
     }
 }
 
-/// Requests by route. This core counts none; the routes of the existing core must match a closed vocabulary.
+/// Requests by route. This core counts none; the routes of the Go core must match a closed vocabulary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct EndpointCalls(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -670,7 +670,7 @@ impl Allowed for EndpointCalls {
     };
 }
 
-/// Results of the existing core's self-checks. This core runs none.
+/// Results of the Go core's self-checks. This core runs none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DoctorChecks(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -718,7 +718,7 @@ allowed_object! {
         pub os: Os,
         /// Processor. Example: `"amd64"`.
         pub arch: Arch,
-        /// Language runtime, under the existing core's name for it. Example: `"rust1.95"`.
+        /// Language runtime, under the Go core's name for it. Example: `"rust1.95"`.
         pub go_version: RuntimeVersion,
         /// Configured upstream servers. Example: `4`.
         pub server_count: Count,
@@ -776,7 +776,7 @@ allowed_object! {
 }
 
 allowed_object! {
-    /// The heartbeat, schema version 2, frozen: the existing core sent it before version 3.
+    /// The heartbeat, schema version 2, frozen: the Go core sent it before version 3.
     pub struct HeartbeatV2 {
         pub anonymous_id: AnonymousId,
         pub version: Version,
