@@ -62,7 +62,7 @@ class Document(unittest.TestCase):
                     break
             connection = http.client.HTTPConnection("127.0.0.1", world.port)
             connection.request("GET", "/api/v1/openapi.json")
-            self.assertEqual(connection.getresponse().status, 401, "over TCP it asks for the key, as all of it does")
+            self.assertEqual(connection.getresponse().status, 401, "like every route, it requires the key over TCP")
             connection.close()
 
 

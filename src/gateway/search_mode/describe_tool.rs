@@ -418,7 +418,7 @@ mod tests {
             read(json!({"tool_ids": ids, "check": check, "filters": filters})).unwrap_err()
         };
         assert!(error(json!(false), json!({})).contains("needs `check`"));
-        assert!(error(json!(true), json!({"read_only": true})).contains("no member `read_only`"));
+        assert!(error(json!(true), json!({"read_only": true})).contains("unknown member `read_only`"));
         assert!(error(json!(true), json!({"read_only_only": "yes"})).contains("true or false"));
         assert!(error(json!(true), json!([])).contains("an object"));
         assert!(error(json!("true"), json!({})).contains("`check` must be"));
