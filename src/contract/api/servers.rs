@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::api::diagnostics::Diagnostic;
+use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
@@ -73,6 +75,12 @@ pub struct Server {
     /// `none`, `pending`, `authenticated` or `error`; absent where signing in is not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<String>,
+    /// The stable code of what is wrong with it; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// What is wrong with it, and what to do; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<Diagnostic>,
 }
 
 /// How many tools of a server wait, in [`Server`].
@@ -95,24 +103,6 @@ pub struct Approved {
     pub tools: Vec<String>,
     #[serde(default)]
     pub message: String,
-}
-
-/// A server's health, and the one action that helps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
-    /// `healthy`, `degraded` or `unhealthy`.
-    #[serde(default)]
-    pub level: String,
-    /// `enabled`, `disabled` or `quarantined`.
-    #[serde(default)]
-    pub admin_state: String,
-    #[serde(default)]
-    pub summary: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
