@@ -8,7 +8,7 @@ use crate::cli::core_link::{CoreLink, config_error, not_found};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, report, rows};
 use crate::cli::server_path::server_path;
-use crate::client::call::{CallError, Client};
+use crate::client::{CallError, Client};
 use crate::contract::api::{
     Diagnostic, Diagnostics, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Waiting,
 };
@@ -123,7 +123,13 @@ fn list_codes(context: &Context, code: Option<&str>) -> Result<(), CliError> {
         .collect();
     print(context.format, &list, |list| {
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let row = |value: &Value| vec![text(value, "code"), text(value, "severity"), text(value, "user_message")];
+        let row = |value: &Value| {
+            vec![
+                text(value, "code"),
+                text(value, "severity"),
+                text(value, "user_message"),
+            ]
+        };
         rows(&["CODE", "SEVERITY", "MEANING"], list.iter().map(row).collect(), "")
     })
 }
@@ -178,7 +184,8 @@ fn chosen(entry: &Entry, key: Option<&str>) -> Result<(Fixer, bool), CliError> {
     };
     let fixer = Fixer::of_key(key).and_then(|fixer| Some((fixer, entry.destructive(fixer)?)));
     fixer.ok_or_else(|| {
-        let keys: Vec<&str> = Fixer::ALL.into_iter().filter(|fixer| entry.destructive(*fixer).is_some()).map(Fixer::key).collect();
+        let keys: Vec<&str> =
+            Fixer::ALL.into_iter().filter(|fixer| entry.destructive(*fixer).is_some()).map(Fixer::key).collect();
         CliError::usage("INVALID_INPUT", format!("`{key}` is not a fix of {name}"))
             .guided(format!("use {}", keys.join(" or ")))
     })
@@ -218,7 +225,8 @@ mod tests {
             seconds: 40,
             limit_seconds: Some(120),
         };
-        let expected = "db: `query` has waited 40 s for the server's response (since 2026-11-30T02:00:00Z, at most 120 s)";
+        let expected =
+            "db: `query` has waited 40 s for the server's response (since 2026-11-30T02:00:00Z, at most 120 s)";
         assert_eq!(waiting(&wait), expected);
         let found = Diagnostics {
             waiting: vec![wait],

@@ -88,7 +88,8 @@ impl ServerControl {
         let path = self.pool().log_of(server);
         let shown = path.display().to_string();
         let read = tokio::task::spawn_blocking(move || files::last_lines(&path, LOG_LINES)).await;
-        let lines = read.map_err(|error| error.to_string())?.map_err(|error| format!("could not read `{shown}`: {error}"))?;
+        let lines =
+            read.map_err(|error| error.to_string())?.map_err(|error| format!("could not read `{shown}`: {error}"))?;
         if lines.is_empty() {
             return Err(format!("the log of `{server}` is empty: the server has written nothing"));
         }

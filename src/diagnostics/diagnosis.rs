@@ -162,9 +162,7 @@ fn fill(text: &str, values: &Values) -> String {
 
 /// A command whose placeholders are quoted for a shell where that is necessary.
 fn fill_command(text: &str, values: &Values, platform: Platform) -> String {
-    replaced(text, |name| {
-        values.iter().find(|(known, _)| *known == name).map(|(_, value)| quoted(value, platform))
-    })
+    replaced(text, |name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| quoted(value, platform)))
 }
 
 /// A text with each placeholder replaced. What is not a placeholder, such as `${keyring:NAME}`, stays.

@@ -8,37 +8,74 @@ use crate::diagnostics::code::Code;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The program is in no directory of the PATH that the server gets.
-    CommandNotFound { command: String, path: String },
-    NotExecutable { program: String },
+    CommandNotFound {
+        command: String,
+        path: String,
+    },
+    NotExecutable {
+        program: String,
+    },
     /// The program was built for another processor or system, or is not a program.
-    WrongFormat { program: String },
+    WrongFormat {
+        program: String,
+    },
     /// The first line of a script names an interpreter that does not exist.
-    InterpreterMissing { program: String, interpreter: String },
-    WorkingDirectory { directory: String },
+    InterpreterMissing {
+        program: String,
+        interpreter: String,
+    },
+    WorkingDirectory {
+        directory: String,
+    },
     /// The process ended before the session was open.
-    ExitedAtStart { status: Option<i32> },
+    ExitedAtStart {
+        status: Option<i32>,
+    },
     /// The server closed its output before the session was open.
     ClosedAtStart,
     /// The process ended although the session was open.
-    Exited { status: Option<i32> },
+    Exited {
+        status: Option<i32>,
+    },
     /// No reply to `initialize`.
-    NoReply { seconds: u64, over_http: bool },
+    NoReply {
+        seconds: u64,
+        over_http: bool,
+    },
     /// The reply is not one of an MCP server.
-    NotMcp { over_http: bool },
+    NotMcp {
+        over_http: bool,
+    },
     ProtocolVersion,
     InitializeRejected,
     ListFailed,
     /// A connected server no longer replies to a ping.
     NoPong,
-    Http { status: u16 },
-    Dns { host: String },
-    Tls { host: String },
-    Refused { host: String },
-    HttpTimeout { host: String },
-    Lost { host: String },
-    Offline { host: String },
+    Http {
+        status: u16,
+    },
+    Dns {
+        host: String,
+    },
+    Tls {
+        host: String,
+    },
+    Refused {
+        host: String,
+    },
+    HttpTimeout {
+        host: String,
+    },
+    Lost {
+        host: String,
+    },
+    Offline {
+        host: String,
+    },
     /// The connection failed, and an HTTP proxy is set for it.
-    Proxy { proxy: String },
+    Proxy {
+        proxy: String,
+    },
     LoginRequired,
     ReauthRequired,
     RefreshExpired,
@@ -51,14 +88,22 @@ pub enum Fault {
     /// A container engine, an image or a container; the code says which.
     Container(Code),
     IsolationRefused,
-    MissingVariable { variable: String },
-    MissingSecret { secret: String },
+    MissingVariable {
+        variable: String,
+    },
+    MissingSecret {
+        secret: String,
+    },
     InvalidEntry,
     KeychainLocked,
     KeychainUnavailable,
     PendingApproval,
-    ToolsPending { count: usize },
-    ToolsChanged { count: usize },
+    ToolsPending {
+        count: usize,
+    },
+    ToolsChanged {
+        count: usize,
+    },
     Unclassified,
 }
 

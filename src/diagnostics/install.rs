@@ -17,7 +17,13 @@ impl Manager {
     /// Those that a system may have, the best one first.
     pub const fn of(platform: Platform) -> &'static [Manager] {
         match platform {
-            Platform::Linux => &[Manager::Apt, Manager::Dnf, Manager::Pacman, Manager::Zypper, Manager::Brew],
+            Platform::Linux => &[
+                Manager::Apt,
+                Manager::Dnf,
+                Manager::Pacman,
+                Manager::Zypper,
+                Manager::Brew,
+            ],
             Platform::MacOs => &[Manager::Brew],
             Platform::Windows => &[Manager::Winget],
             Platform::Other => &[],

@@ -8,12 +8,13 @@ use crate::diagnostics::diagnosis::{PLACEHOLDERS, replaced};
 
 /// The page in Markdown.
 pub fn markdown(entry: &Entry) -> String {
-    let mut page = format!("# {}\n\n{}\n\n", entry.code.name(), general(entry.what));
-    let _ = writeln!(page, "Severity: {}.\n\n## Why\n", entry.code.severity().word());
-    for sentence in sentences(&general(entry.why)) {
-        let _ = writeln!(page, "{sentence}");
-    }
-    let _ = writeln!(page, "\n## What to do\n\n{}\n", general(entry.remedy));
+    let mut page = format!("# {}\n\n", entry.code.name());
+    add_sentences(&mut page, entry.what);
+    let _ = writeln!(page, "\nSeverity: {}.\n\n## Why\n", entry.code.severity().word());
+    add_sentences(&mut page, entry.why);
+    page.push_str("\n## What to do\n\n");
+    add_sentences(&mut page, entry.remedy);
+    page.push('\n');
     for step in entry.steps {
         let label = general(step.label);
         let on = step.on.map(|on| format!(" ({})", system(on))).unwrap_or_default();
@@ -24,7 +25,7 @@ pub fn markdown(entry: &Entry) -> String {
                 let (name, key) = (entry.code.name(), fixer.key());
                 let run = if destructive { " --execute" } else { "" };
                 let fix = format!("mcpproxy doctor fix {name} --server NAME --fixer {key}{run}");
-                writeln!(page, "- {label}: in the tray's *Fix issues* menu, or `{fix}`")
+                writeln!(page, "- {label}, in the tray's *Fix issues* menu or with this command:\n  `{fix}`")
             }
         };
     }
@@ -48,7 +49,10 @@ const fn system(platform: Platform) -> &'static str {
     }
 }
 
-/// Each sentence by itself.
-fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive(". ").map(str::trim_end)
+/// Adds a text with each sentence on a line of its own.
+fn add_sentences(page: &mut String, text: &str) {
+    for sentence in general(text).split_inclusive(". ") {
+        page.push_str(sentence.trim_end());
+        page.push('\n');
+    }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
-use crate::gateway::request_meta::forwarded;
+use crate::gateway::request_meta::{for_client, forwarded};
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
@@ -282,14 +282,18 @@ impl<'a> Relay<'a> {
             answer,
             withdrawn,
         } = question;
-        let mut asked =
-            match self.context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
-                Ok(asked) => asked,
-                Err(error) => {
-                    let _ = answer.send(Err(not_answered(error)));
-                    return;
-                }
-            };
+        let mut asked = match self
+            .context
+            .peer
+            .send_cancellable_request(for_client(request), PeerRequestOptions::no_options())
+            .await
+        {
+            Ok(asked) => asked,
+            Err(error) => {
+                let _ = answer.send(Err(not_answered(error)));
+                return;
+            }
+        };
         let over = over.clone();
         questions.spawn(async move {
             let reason = tokio::select! {

@@ -163,13 +163,8 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(
-            options.root.path(),
-            &options.root.logs(),
-            approvals,
-            tokens,
-            facts.counts(),
-        ));
+        let upstreams =
+            Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens, facts.counts()));
         let on_telemetry = {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))

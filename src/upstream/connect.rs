@@ -278,7 +278,7 @@ async fn http_client(
     config: &ServerConfig,
     handles: &ServerHandles,
 ) -> Result<(reqwest::Client, AuthorizationManager), ConnectError> {
-    let client = http::client(config)?;
+    let client = http::client(config).map_err(|text| ConnectError::failed(Fault::InvalidEntry, text))?;
     let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
     handles.state.send_modify(|state| state.sign_in.provider = provider);
     Ok((client, manager))

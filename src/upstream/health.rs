@@ -225,7 +225,9 @@ impl Snapshot {
                 (Level::Degraded, "Waiting for you to sign in (browser)".to_owned(), Some(Action::Login))
             }
             Phase::SignInNeeded(_) => (Level::Unhealthy, "Sign-in needed".to_owned(), Some(Action::Login)),
-            Phase::Failed(error) => (Level::Unhealthy, first_line(&self.with_attempts(&error.text)), Some(Action::Restart)),
+            Phase::Failed(error) => {
+                (Level::Unhealthy, first_line(&self.with_attempts(&error.text)), Some(Action::Restart))
+            }
             Phase::Misconfigured(error) => (Level::Unhealthy, first_line(&error.text), Some(Action::Configure)),
             Phase::MissingEnvVar(variable) => {
                 (Level::Unhealthy, format!("`{variable}` is not set"), Some(Action::SetSecret))

@@ -78,7 +78,13 @@ pub enum Route {
 
 impl UpstreamPool {
     /// An empty pool; server logs go to `logs`.
-    pub fn new(data_directory: &Path, logs: &Path, approvals: Approvals, tokens: TokenStore, counts: Arc<UsageCounts>) -> UpstreamPool {
+    pub fn new(
+        data_directory: &Path,
+        logs: &Path,
+        approvals: Approvals,
+        tokens: TokenStore,
+        counts: Arc<UsageCounts>,
+    ) -> UpstreamPool {
         UpstreamPool {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),

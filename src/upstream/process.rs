@@ -10,14 +10,14 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
+use crate::diagnostics::fault::Failure;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
+use crate::upstream::exit::Exit;
 #[cfg(target_os = "linux")]
 use crate::upstream::isolation::landlock;
 #[cfg(target_os = "linux")]
 use crate::upstream::isolation::limits;
-use crate::diagnostics::fault::Failure;
-use crate::upstream::exit::Exit;
 use crate::upstream::isolation::prepare::StartedContainer;
 use crate::upstream::isolation::{Launch, engine};
 use crate::upstream::start_error;

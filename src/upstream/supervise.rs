@@ -15,8 +15,8 @@ use crate::diagnostics::fault::{ConnectFailure, Failure, Fault};
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::connect::{FIRST_ANSWER, Session, connect};
 use crate::upstream::connect_error::ConnectError;
-use crate::upstream::list::list_tools;
 use crate::upstream::exit::Stage;
+use crate::upstream::list::list_tools;
 use crate::upstream::process::Process;
 use crate::upstream::resolve::{inactive_phase, resolved};
 use crate::upstream::server_handles::{Connection, ServerHandles};
@@ -237,7 +237,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles)
             listed = &mut new_list => {
                 match listed {
                     Ok(Ok(tools)) => take_tools(tools, config, handles),
-                    Ok(Err(error)) => break Some(error.into()),
+                    Ok(Err(error)) => break Some(ConnectError::failed(Fault::ListFailed, error)),
                     Err(_) => tracing::warn!(
                         server = config.name,
                         "reported changed tools, but did not list them within {} s",

@@ -50,7 +50,9 @@ pub const ENTRIES: &[Entry] = &[
         steps: &[
             run_on(Platform::Linux, "Show what kind of file it is", "file {program}"),
             run_on(Platform::MacOs, "Show what kind of file it is", "file {program}"),
-            advice("Start a script through its interpreter: use `python3` or `node` as `command`, and the script as an argument"),
+            advice(
+                "Start a script through its interpreter: use `python3` or `node` as `command`, and the script as an argument",
+            ),
             RETRY,
         ],
     },
@@ -182,7 +184,11 @@ pub const ENTRIES: &[Entry] = &[
         what: "This user may not use Docker.",
         why: "Docker's socket belongs to the group `docker`, and this user is not a member.",
         remedy: "Join the group and sign in to the computer again, or use Podman.",
-        steps: &[run_on(Platform::Linux, "Join the group", "sudo usermod -aG docker $USER"), advice("Sign out and in again"), RETRY],
+        steps: &[
+            run_on(Platform::Linux, "Join the group", "sudo usermod -aG docker $USER"),
+            advice("Sign out and in again"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::DockerMissing,
@@ -214,7 +220,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "Docker was installed as a snap, which forbids what isolation needs.",
         why: "The confinement of the snap keeps containers from the directories that a server needs.",
         remedy: "Install Docker from docker.com or your distribution, or Podman, and remove the snap.",
-        steps: &[run_on(Platform::Linux, "Remove the snap", "sudo snap remove docker"), RETRY],
+        steps: &[
+            run_on(Platform::Linux, "Remove the snap", "sudo snap remove docker"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::IsolationRefused,

@@ -11,28 +11,40 @@ pub const ENTRIES: &[Entry] = &[
         what: "The server requires you to sign in.",
         why: "This is the first time, or you signed out.",
         remedy: "Sign in with your browser.",
-        steps: &[SIGN_IN, run("Sign in from a terminal", "mcpproxy upstream login {server}")],
+        steps: &[
+            SIGN_IN,
+            run("Sign in from a terminal", "mcpproxy upstream login {server}"),
+        ],
     },
     Entry {
         code: Code::ReauthRequired,
         what: "The server no longer accepts your sign-in.",
         why: "The token expired or was revoked, or the server has forgotten MCPProxy.",
         remedy: "Sign in again.",
-        steps: &[SIGN_IN_AGAIN, run("Sign in from a terminal", "mcpproxy upstream login {server}")],
+        steps: &[
+            SIGN_IN_AGAIN,
+            run("Sign in from a terminal", "mcpproxy upstream login {server}"),
+        ],
     },
     Entry {
         code: Code::RefreshExpired,
         what: "Your sign-in has expired and cannot be renewed.",
         why: "The refresh token has expired, because it was not used for a long time.",
         remedy: "Sign in again.",
-        steps: &[SIGN_IN_AGAIN, run("Sign in from a terminal", "mcpproxy upstream login {server}")],
+        steps: &[
+            SIGN_IN_AGAIN,
+            run("Sign in from a terminal", "mcpproxy upstream login {server}"),
+        ],
     },
     Entry {
         code: Code::RefreshRefused,
         what: "The authorization server refused to renew your sign-in.",
         why: "Somebody revoked the access, or the refresh token was used elsewhere.",
         remedy: "Sign in again.",
-        steps: &[SIGN_IN_AGAIN, run("Sign in from a terminal", "mcpproxy upstream login {server}")],
+        steps: &[
+            SIGN_IN_AGAIN,
+            run("Sign in from a terminal", "mcpproxy upstream login {server}"),
+        ],
     },
     Entry {
         code: Code::DiscoveryFailed,
@@ -59,7 +71,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "The sign-in was not completed: the browser did not return.",
         why: "The page was closed or waited for too long, or the browser runs on another computer.",
         remedy: "Sign in again.",
-        steps: &[SIGN_IN_AGAIN, run("Sign in from a terminal", "mcpproxy upstream login {server}")],
+        steps: &[
+            SIGN_IN_AGAIN,
+            run("Sign in from a terminal", "mcpproxy upstream login {server}"),
+        ],
     },
     Entry {
         code: Code::CallbackMismatch,
@@ -73,7 +88,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "The sign-in failed.",
         why: "You or the authorization server refused it; the reason is below.",
         remedy: "Sign in again, with an account that may use the server.",
-        steps: &[SIGN_IN_AGAIN, run("Sign in from a terminal", "mcpproxy upstream login {server}")],
+        steps: &[
+            SIGN_IN_AGAIN,
+            run("Sign in from a terminal", "mcpproxy upstream login {server}"),
+        ],
     },
     Entry {
         code: Code::DnsFailed,
@@ -116,7 +134,10 @@ pub const ENTRIES: &[Entry] = &[
         why: "The account or token lacks a permission, or the server refuses this network.",
         remedy: "Use an account or token with the permission that the server asks for.",
         steps: &[
-            run("Set another token", "mcpproxy upstream set {server} --header \"Authorization: Bearer ${keyring:NAME}\""),
+            run(
+                "Set another token",
+                "mcpproxy upstream set {server} --header \"Authorization: Bearer ${keyring:NAME}\"",
+            ),
             RETRY,
         ],
     },
@@ -136,7 +157,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "`{url}` refused the request ({status}).",
         why: "The server expects another path, header or protocol version.",
         remedy: "Check the URL and the headers in the documentation of the server.",
-        steps: &[run("Correct the URL", "mcpproxy upstream set {server} --url URL"), RETRY],
+        steps: &[
+            run("Correct the URL", "mcpproxy upstream set {server} --url URL"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::Http429,
@@ -157,21 +181,30 @@ pub const ENTRIES: &[Entry] = &[
         what: "`{url}` has moved ({status}).",
         why: "MCPProxy does not follow redirects, because headers and tokens are meant for one address.",
         remedy: "Set `url` to the new address.",
-        steps: &[run("Set the new URL", "mcpproxy upstream set {server} --url URL"), RETRY],
+        steps: &[
+            run("Set the new URL", "mcpproxy upstream set {server} --url URL"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::HttpTimeout,
         what: "`{url}` does not answer in time.",
         why: "The server or the network is slow or down, or a firewall drops the connection.",
         remedy: "Check the network, or give the server more time.",
-        steps: &[RETRY, button("Give it twice the time to start", Fixer::RaiseTimeout, true)],
+        steps: &[
+            RETRY,
+            button("Give it twice the time to start", Fixer::RaiseTimeout, true),
+        ],
     },
     Entry {
         code: Code::ConnectionRefused,
         what: "No program accepts connections at `{host}` on that port.",
         why: "The server is not running, or listens on another port.",
         remedy: "Start the server, or correct the URL.",
-        steps: &[run("Correct the URL", "mcpproxy upstream set {server} --url URL"), RETRY],
+        steps: &[
+            run("Correct the URL", "mcpproxy upstream set {server} --url URL"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::ConnectionLost,
@@ -185,7 +218,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "`{url}` answers, but not like an MCP server.",
         why: "The URL is that of a web page or another API.",
         remedy: "Correct the URL, as in the documentation of the server.",
-        steps: &[run("Correct the URL", "mcpproxy upstream set {server} --url URL"), RETRY],
+        steps: &[
+            run("Correct the URL", "mcpproxy upstream set {server} --url URL"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::ProxyMisconfigured,

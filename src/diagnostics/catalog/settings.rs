@@ -18,7 +18,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "MCPProxy could not read its configuration file.",
         why: "The file is not valid JSON, or a value has the wrong type. MCPProxy uses the previous settings.",
         remedy: "Correct the file; the message names the line.",
-        steps: &[run("Check the file", "mcpproxy config validate"), run("Edit the file", "mcpproxy config edit")],
+        steps: &[
+            run("Check the file", "mcpproxy config validate"),
+            run("Edit the file", "mcpproxy config edit"),
+        ],
     },
     Entry {
         code: Code::MissingSecret,
@@ -36,7 +39,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "The server's entry has a value that MCPProxy cannot use.",
         why: "The message below names the key and what is expected.",
         remedy: "Correct the entry.",
-        steps: &[run("Edit the entry", "mcpproxy config edit"), run("Check the file", "mcpproxy config validate")],
+        steps: &[
+            run("Edit the entry", "mcpproxy config edit"),
+            run("Check the file", "mcpproxy config validate"),
+        ],
     },
     Entry {
         code: Code::DeprecatedField,
@@ -69,7 +75,10 @@ pub const ENTRIES: &[Entry] = &[
         what: "The system's keychain cannot be used.",
         why: "There is none in this session (for example over SSH), or it returned an error.",
         remedy: "Sign in to the desktop, or use `${env:NAME}` in place of `${keyring:NAME}`.",
-        steps: &[advice("On Linux, install and start a keychain such as GNOME Keyring or KWallet"), RETRY],
+        steps: &[
+            advice("On Linux, install and start a keychain such as GNOME Keyring or KWallet"),
+            RETRY,
+        ],
     },
     Entry {
         code: Code::PendingApproval,

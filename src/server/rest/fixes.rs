@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_destructive_fix_needs_a_mode_and_a_harmless_one_runs() {
-        let status = |code, key, mode| wanted(&request(code, key, mode)).map(|wanted| wanted.execute).map_err(|(s, _)| s);
+        let status =
+            |code, key, mode| wanted(&request(code, key, mode)).map(|wanted| wanted.execute).map_err(|(s, _)| s);
         let show = "stdio_show_last_logs";
         assert_eq!(status("MCPX_STDIO_EXIT_NONZERO", show, None), Ok(true));
         assert_eq!(status("mcpx_stdio_exit_nonzero", show, Some("dry_run")), Ok(false));

@@ -73,10 +73,7 @@ fn unusable(kind: EngineKind, program: &Path, said: &str) -> NoEngine {
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let (code, message) = if program.starts_with("/snap") || has(&["snap-confine", "snap/docker"]) {
         let help = "Install Docker from docker.com or your distribution, or Podman, and remove the snap";
-        (
-            Code::DockerSnap,
-            format!("could not use Docker: its snap package forbids what isolation needs. {help}"),
-        )
+        (Code::DockerSnap, format!("could not use Docker: its snap package forbids what isolation needs. {help}"))
     } else if has(&["permission denied", "access is denied"]) {
         let help = "Add yourself to its group (`sudo usermod -aG docker $USER`) and sign in again, or install Podman";
         (Code::DockerDenied, format!("could not use {name}: no permission for its socket. {help}"))
@@ -97,10 +94,7 @@ fn unusable(kind: EngineKind, program: &Path, said: &str) -> NoEngine {
         };
         (Code::DockerDown, format!("could not use {name}: it is not running. {help}"))
     } else if has(&["did not answer"]) {
-        (
-            Code::DockerDown,
-            format!("could not use {name}: it did not answer within {} s. Restart it", ANSWER.as_secs()),
-        )
+        (Code::DockerDown, format!("could not use {name}: it did not answer within {} s. Restart it", ANSWER.as_secs()))
     } else {
         let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it gave no reason");
         (Code::DockerRuntime, format!("could not use {name}: {last}. Run `{} info` to see more", kind.program()))

@@ -299,12 +299,9 @@ impl<'a> Preparing<'a> {
             choice: Choice::Sandbox,
             container: None,
             #[cfg(target_os = "linux")]
-            landlock: Some(
-                super::landlock::prepare(&sandbox, self.machine.landlock.unwrap_or(1))
-                    .map_err(|error| {
-                        Failure::new(Fault::IsolationRefused, format!("could not enforce the sandbox: {error}"))
-                    })?,
-            ),
+            landlock: Some(super::landlock::prepare(&sandbox, self.machine.landlock.unwrap_or(1)).map_err(
+                |error| Failure::new(Fault::IsolationRefused, format!("could not enforce the sandbox: {error}")),
+            )?),
         })
     }
 

@@ -153,7 +153,9 @@ fn callback(mut query: HashMap<String, String>) -> Result<Callback, Failure> {
         };
         return Err(Failure::new(Fault::SignInFailed, text));
     }
-    let code = query.remove("code").ok_or_else(|| Failure::new(Fault::SignInFailed, "the authorization server sent no code"))?;
+    let code = query
+        .remove("code")
+        .ok_or_else(|| Failure::new(Fault::SignInFailed, "the authorization server sent no code"))?;
     Ok(Callback {
         code,
         issuer: query.remove("iss"),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use rmcp::transport::auth::{AuthError, AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest};
+use rmcp::transport::auth::{
+    AuthError, AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest,
+};
 use serde::Deserialize;
 use serde_json::json;
 

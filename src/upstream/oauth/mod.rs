@@ -124,11 +124,7 @@ pub struct Begun {
 ///
 /// # Errors
 /// Why the sign-in could not begin.
-pub async fn begin(
-    config: &ServerConfig,
-    challenge: Option<&str>,
-    tokens: &Arc<TokenStore>,
-) -> Result<Begun, Failure> {
+pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<TokenStore>) -> Result<Begun, Failure> {
     let url = config.url.as_deref().unwrap_or_default();
     let begun = tokio::time::timeout(PREPARE, prepare(config, url, challenge, tokens)).await;
     let failed = |why: &str| format!("could not begin the sign-in to `{}`: {why}", shown(url));

@@ -16,7 +16,9 @@ pub fn of_request(error: &reqwest::Error, url: &str, proxy: Option<String>) -> F
     let parsed = Url::parse(url).ok();
     let host = parsed.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned();
     if let Some(status) = error.status() {
-        return Fault::Http { status: status.as_u16() };
+        return Fault::Http {
+            status: status.as_u16(),
+        };
     }
     if error.is_connect()
         && let Some(proxy) = proxy
