@@ -175,6 +175,9 @@ pub struct FixResult {
     /// A page to open in the browser, to complete the fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_url: Option<String>,
+    /// The core has opened that page.
+    #[serde(default)]
+    pub browser_opened: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_msg: Option<String>,
 }

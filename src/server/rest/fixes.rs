@@ -90,11 +90,10 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
     };
     ok(match outcome {
         Ok(fixed) => {
-            if let Some(url) = &fixed.open_url {
-                // Without a browser here, the caller opens the page.
-                let _ = browser::open_page(url);
-            }
+            // Without a browser here, the caller opens the page.
+            let opened = fixed.open_url.as_ref().is_some_and(|url| browser::open_page(url).is_ok());
             FixResult {
+                browser_opened: opened,
                 preview: Some(fixed.preview),
                 open_url: fixed.open_url,
                 ..result
