@@ -6,8 +6,11 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+pub mod fix_limiter;
+pub mod fixes;
 pub mod import;
 pub mod openapi;
+pub mod problems;
 mod profiles;
 pub mod response;
 pub mod scan;
@@ -60,6 +63,9 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/scan", get(scan::scan))
         .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
         .route("/api/v1/doctor", get(diagnostics::diagnostics))
+        .route("/api/v1/diagnostics/codes", get(fixes::codes))
+        .route("/api/v1/diagnostics/fix", post(fixes::fix))
+        .route("/api/v1/servers/{name}/diagnostics", get(fixes::of_server))
         .route("/api/v1/servers/{name}/login", post(servers::login))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", get(config::show).patch(config::patch))

@@ -5,6 +5,7 @@
 mod act;
 mod carry_out;
 mod desktop;
+mod fix;
 mod follow;
 mod input;
 pub mod system;
