@@ -20,6 +20,9 @@ pub mod scan;
 /// The persistent record of calls, decisions and changes: values, filters, summaries, and the store.
 pub mod activity;
 
+/// What is wrong with a server: typed failures, stable codes, remedies.
+pub mod diagnostics;
+
 /// The signed list of releases and the rules for reporting a newer one.
 pub mod updates;
 

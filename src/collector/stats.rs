@@ -1,4 +1,4 @@
-//! The figures of a store: what the CLI, the page and `/v1/stats` all show.
+//! The figures of a store, for the CLI, the page and `/v1/stats`.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,32 @@ use crate::collector::census::Census;
 use crate::collector::report::Day;
 use crate::collector::store::{Ledger, Store, StoreError};
 
-/// The longest series of days: what is older is deleted.
+/// Maximum number of days; older data is deleted.
 pub const LONGEST_SPAN: u16 = 400;
 
-/// A census with what is counted beside the reports.
+/// A census, and the counts beside the reports.
 #[derive(Debug, Clone)]
 pub struct Stats {
     pub census: Census,
     pub ledger: Ledger,
-    /// Whether there is any report at all.
+    /// Whether there are no reports.
     pub empty: bool,
-    /// The last day that was asked for.
+    /// The last requested day.
     until: Option<Day>,
 }
 
-/// Takes the figures of a store at the end of `until`, or of the last day with a report.
+/// Computes the figures of a store at the end of `until`, or of the last day with a report.
 ///
 /// # Errors
 /// The database's error.
 pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreError> {
     let ledger = store.ledger()?;
-    let (first, last_body) = ledger.span.unwrap_or((Day(0), Day(0)));
+    let first = ledger.first.unwrap_or(Day(0));
     // A day on which only repeats, opt-outs or rejected bodies arrived is a day without active installations.
     let arrivals = ledger.latest.map(Day::of).into_iter().chain(ledger.counts.keys().map(|(day, _)| *day));
-    let newest = match ledger.span {
-        None => last_body,
-        Some(_) => arrivals.fold(last_body, Day::max),
+    let newest = match ledger.first {
+        None => first,
+        Some(_) => arrivals.fold(first, Day::max),
     };
     let last = until.map_or(newest, |until| until.max(first));
     let mut census = Census::new(first.max(last.minus(LONGEST_SPAN - 1)), last);
@@ -42,7 +42,7 @@ pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreErr
     store.installations(past, &mut |installation| census.add(installation))?;
     Ok(Stats {
         census,
-        empty: ledger.span.is_none(),
+        empty: ledger.first.is_none(),
         until,
         ledger,
     })
@@ -60,26 +60,27 @@ impl Stats {
         sums
     }
 
-    /// Counts whose name begins with `prefix`, without it.
+    /// Counts whose name begins with `prefix`, by the rest of their name.
     pub fn counts_of(&self, prefix: &str) -> BTreeMap<&str, u64> {
         self.counts().into_iter().filter_map(|(name, count)| Some((name.strip_prefix(prefix)?, count))).collect()
     }
 
-    /// The figures of one audience, with the data behind them, as JSON.
+    /// The figures of one audience and the data behind them, as JSON.
     pub fn to_json(&self, audience: Audience) -> Value {
         let (first, last) = self.census.span();
         let mut json = self.census.figures(audience).to_json();
         if let Value::Object(map) = &mut json {
             map.insert("audience".into(), json!(audience.to_string()));
-            map.insert("first_day".into(), json!(first.to_string()));
-            map.insert("last_day".into(), json!(last.to_string()));
+            let day = |day: Day| (!self.empty).then(|| day.to_string());
+            map.insert("first_day".into(), json!(day(first)));
+            map.insert("last_day".into(), json!(day(last)));
             map.insert("opt_outs".into(), json!(self.ledger.opt_outs));
             map.insert("quality".into(), self.quality());
         }
         json
     }
 
-    /// How good the data are: every drop with its reason.
+    /// The data quality: every dropped value with its reason.
     pub fn quality(&self) -> Value {
         let all = self.census.figures(Audience::EVERYTHING);
         let (values, fields): (Vec<_>, Vec<_>) = all.unknown.iter().partition(|(path, _)| path.ends_with(":value"));

@@ -1,4 +1,4 @@
-//! The life of the core: take the instance, read the configuration, bind both doors, serve, drain.
+//! The life of the core: locks the data directory, reads the configuration, opens both listeners, serves, and drains.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ use crate::server::jobs::reindex::follow;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::tell_activity::tell_activity;
 use crate::server::jobs::watch_config::watch_config;
-use crate::server::listeners::{LocalDoor, bind_tcp, is_loopback};
+use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
 use crate::server::page::access::Access;
 use crate::server::rest;
 use crate::server::rest::Listener;
@@ -54,20 +54,20 @@ use crate::upstream::pool::UpstreamPool;
 /// Options of `mcpproxy serve`.
 pub struct ServeOptions {
     pub root: InstanceRoot,
-    /// Another file than the root's `mcp_config.json`.
+    /// Another configuration file than `mcp_config.json` in the data directory.
     pub config: Option<PathBuf>,
-    /// Outranks the environment and the configuration.
+    /// TCP address, instead of the one in the environment or configuration.
     pub listen: Option<String>,
-    /// The variables named in the contract.
+    /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address once the core serves.
+    /// Called with the TCP address when the core is ready.
     pub on_ready: fn(&str),
 }
 
-/// How long open requests may take to finish once the core is to stop.
+/// How long requests in flight may take to finish when the core stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Serves until it is asked to stop.
+/// Serves until the core is asked to stop.
 ///
 /// # Errors
 /// [`ServeError`], before anything is served.
@@ -118,7 +118,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             let _ = listener.await;
         }
     };
-    // Calls in flight need their servers and their sessions; those that take longer are aborted.
+    // Calls in flight need their servers and sessions; slower calls are aborted.
     core.routes.drain(DRAIN).await;
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.routes.save_sessions();
@@ -130,7 +130,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The start or the end of the core, for the activity log.
+/// Describes the start or the end of the core for the activity log.
 fn system_change(kind: &'static str) -> Change {
     Change {
         kind,
@@ -139,7 +139,7 @@ fn system_change(kind: &'static str) -> Change {
     }
 }
 
-/// Tells a person at a terminal what is sent, once, and remembers that it did.
+/// Shows the telemetry notice at a terminal once, and remembers it.
 #[expect(
     clippy::print_stderr,
     reason = "the notice of a core that no tray started is for the person at the terminal"
@@ -148,7 +148,7 @@ async fn show_notice(app: &App) {
     if notice_due(app) {
         eprintln!("{NOTICE}");
         if let Err(error) = app.config.edit_telemetry(vec![("notice_shown", true.into())]).await {
-            tracing::warn!("that the notice was shown is not remembered, so nothing is sent: {error}");
+            tracing::warn!("could not record that the telemetry notice was shown, so nothing is sent: {error}");
         }
     }
 }
@@ -180,7 +180,8 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens));
+        let upstreams =
+            Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens, facts.counts()));
         let on_telemetry = {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
@@ -212,10 +213,11 @@ impl Core {
             ready: ready_seen,
             activity,
             access: Access::default(),
+            fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });
-        tokio::spawn(rest::tell_changes(app.clone(), changes));
+        tokio::spawn(rest::log_changes(app.clone(), changes));
         tokio::spawn(tell_activity(app.clone()));
         Core {
             routes: Routes::new(app.clone(), is_loopback(address), trusted_hosts),
@@ -242,13 +244,18 @@ impl Core {
         )];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(
+                LocalStreamListener(local),
+                router,
+                limits,
+                self.app.stop.clone(),
+            )));
         }
         serving
     }
 }
 
-/// Most TCP connections at once, so that most file descriptors stay for the local socket and for servers.
+/// Returns the maximum number of TCP connections. Most file descriptors stay free for the local socket and for servers.
 fn max_tcp_connections(files: u64) -> usize {
     usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(32, 1024)
 }
@@ -258,7 +265,7 @@ type ServedCertificate = Arc<crate::server::tls::Certificate>;
 #[cfg(not(target_os = "linux"))]
 type ServedCertificate = std::convert::Infallible;
 
-/// Serves the TCP address, with HTTPS where there is a certificate.
+/// Serves the TCP address, with HTTPS if there is a certificate.
 fn serve_tcp(
     tcp: TcpListener,
     certificate: Option<ServedCertificate>,
@@ -284,7 +291,7 @@ fn serve_tcp(
         #[cfg(not(target_os = "linux"))]
         Some(impossible) => match impossible {},
         None => {
-            // A response is several small writes; gathered by the system, each would wait 40 ms for an acknowledgement.
+            // A response consists of several small writes. Nagle's algorithm would delay each of them by 40 ms.
             let tcp = tcp.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
@@ -293,7 +300,7 @@ fn serve_tcp(
     }
 }
 
-/// Writes to the log what became of the Go core's data directory, until a person has been told.
+/// Logs the result of taking over the Go core's data directory, until the user has seen it.
 fn report(taken_over: &take_over::State) {
     let take_over::State::Done(record) = taken_over else { return };
     if record.shown && record.complete {
@@ -309,7 +316,7 @@ fn report(taken_over: &take_over::State) {
     }
 }
 
-/// Has telemetry take up what the Go core had noted, as soon as it may note anything.
+/// Copies the Go core's activation milestones to telemetry, as soon as telemetry may record anything.
 fn carry_over_activation(app: &App) {
     let recorder = app.facts.recorder();
     let record = take_over::read_record(&app.root).filter(|record| record.complete && !record.carried_over);
@@ -347,7 +354,7 @@ async fn bind_local(
     let address = LocalAddress::of(Platform::HOST, &options.root, &user_name(), overrides);
     match LocalListener::bind(&address).await {
         Ok(listener) => Ok(Some((address, listener))),
-        // A core without our lock answers there: the existing one. Two on one root would fight over its files.
+        // A core that does not use our lock answers here: the Go core. Two cores would overwrite each other's files.
         Err(error @ BindError::InUse(_)) => Err(ServeError {
             code: ExitCode::StoreLocked,
             sentence: error.to_string(),

@@ -1,8 +1,9 @@
-//! The tray app: model → menu, icon and tooltip as one value; supervisor, launch at login, first run.
+//! The tray app: computes menu, icon and tooltip from the model as one value; also supervisor, launch at login and
+//! first run.
 //!
-//! Two threads. The main thread draws (`render`) and forwards clicks. The driver thread (`drive`) decides: it holds the
-//! model, steps the supervisor and carries out the effects. They exchange `drive::Input` and `drive::Order` and share
-//! no state.
+//! It has two threads. The main thread draws (`render`) and forwards clicks. The driver thread (`drive`) decides: it
+//! holds the model, steps the supervisor and carries out the effects. They exchange `drive::Input` and `drive::Order`
+//! and share no state.
 
 pub mod another_port;
 pub mod autostart;
@@ -14,10 +15,12 @@ mod display;
 mod drive;
 mod event_loop;
 pub mod first_run;
+pub mod fix_issues;
 mod host;
 pub mod icon;
 pub mod journal;
 pub mod label;
+mod launch;
 pub mod menu;
 pub mod message;
 pub mod model;
@@ -47,18 +50,16 @@ use std::process::ExitCode;
 
 use crate::contract::names;
 use commands::{add_to_path, quit, unregister};
+use launch::launch;
 use options::Request;
-use start::{StartError, Started, start};
+use start::{StartError, Started};
 pub use world::World;
-use world::{print, say};
+use world::{VERSION, print, say};
 
-/// This program's version.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The entry point of the tray program: does what the command line asks for.
+/// The entry point of the tray program: runs the command from the command line.
 pub fn run(world: World) -> ExitCode {
     match Request::read(world.arguments.iter().map(String::as_str)) {
-        Request::Run { autostart } => match start(world, autostart) {
+        Request::Run { autostart } => match launch(world, autostart) {
             Ok(Started::ElsewhereAlready(sentence)) => {
                 say(&sentence);
                 ExitCode::SUCCESS

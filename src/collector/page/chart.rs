@@ -1,28 +1,32 @@
-//! Charts as SVG. Each has a title for those who do not see it, and a table with the same numbers beside it.
+//! Charts as SVG. Each has a title for screen readers and a table with the same numbers.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 200.0;
+/// The width of a phone: what is legible there is legible everywhere.
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 44.0;
-const BOTTOM: f64 = 22.0;
+const BOTTOM: f64 = 20.0;
+/// Where bars begin, behind their labels, and what stays free for their numbers.
+const LABELS: f64 = 136.0;
+const NUMBERS: f64 = 50.0;
 const TOP: f64 = 8.0;
 
-/// A line of a chart: its name, its class, and its numbers; a hidden one leaves a gap.
+/// A line of a chart: its name, its class and its numbers. A hidden number leaves a gap.
 pub struct Series<'a> {
     pub name: &'a str,
     pub class: &'a str,
     pub values: Vec<Option<u64>>,
 }
 
-/// Reads an array of figures.
+/// Converts an array of figures.
 pub fn values(array: Option<&Value>) -> Vec<Option<u64>> {
     array.and_then(Value::as_array).map(|items| items.iter().map(Value::as_u64).collect()).unwrap_or_default()
 }
 
-/// Draws lines over days. `title` says what they are.
+/// Draws lines over days. `title` describes them.
 pub fn lines(html: &mut String, title: &str, from: &str, to: &str, all: &[Series<'_>]) {
     let highest = all.iter().flat_map(|series| series.values.iter().flatten()).copied().max().unwrap_or(0).max(1);
     let top = round_up(highest);
@@ -35,7 +39,7 @@ pub fn lines(html: &mut String, title: &str, from: &str, to: &str, all: &[Series
         let at = height_of(value, top);
         let _ = write!(
             html,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>",
+            "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>",
             LEFT - 6.0,
             at + 4.0
         );
@@ -64,7 +68,7 @@ fn line(html: &mut String, series: &Series<'_>, top: u64) {
         let command = if pen_is_down { 'L' } else { 'M' };
         let _ = write!(path, "{command}{across:.0} {:.0}", height_of(*value, top));
         if !pen_is_down {
-            // A single day between two gaps is still a dot.
+            // A single day between two gaps becomes a dot.
             let _ = write!(path, "h.1");
         }
         pen_is_down = true;
@@ -76,7 +80,7 @@ fn line(html: &mut String, series: &Series<'_>, top: u64) {
     );
 }
 
-/// Draws a bar for each row: its label, its part and its whole.
+/// Draws a bar for each row: its label, its part and its total.
 pub fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
     let most = rows.iter().filter_map(|(_, value)| *value).max().unwrap_or(0).max(1);
     let height = 26.0 * rows.len() as f64 + 4.0;
@@ -86,13 +90,13 @@ pub fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
     );
     for (index, (label, value)) in rows.iter().enumerate() {
         let at = 26.0 * index as f64 + 4.0;
-        let width = (WIDTH - 240.0) * value.unwrap_or(0) as f64 / most as f64;
+        let width = (WIDTH - LABELS - NUMBERS) * value.unwrap_or(0) as f64 / most as f64;
         let shown = value.map_or("hidden".to_owned(), |value| value.to_string());
         let _ = write!(
             html,
-            "<text x=\"0\" y=\"{:.0}\">{label}</text><rect class=\"f1\" x=\"170\" y=\"{at:.0}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/><text x=\"{:.0}\" y=\"{:.0}\">{shown}</text>",
+            "<text x=\"0\" y=\"{:.0}\">{label}</text><rect class=\"f1\" x=\"{LABELS}\" y=\"{at:.0}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/><text x=\"{:.0}\" y=\"{:.0}\">{shown}</text>",
             at + 13.0,
-            176.0 + width,
+            LABELS + 6.0 + width,
             at + 13.0
         );
     }
@@ -103,7 +107,7 @@ fn height_of(value: u64, top: u64) -> f64 {
     HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value as f64 / top as f64
 }
 
-/// The next number of the form 4, 8, 20, 40, 80, 200 …, which four lines divide evenly.
+/// Rounds up to the next of 4, 8, 20, 40, 80, 200 …, which four grid lines divide evenly.
 fn round_up(value: u64) -> u64 {
     let mut unit = 4_u64;
     loop {

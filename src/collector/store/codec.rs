@@ -1,6 +1,6 @@
-//! How bodies and summaries are packed: small numbers in few bytes, words as numbers of a table.
+//! Packs bodies and summaries: small numbers in few bytes, strings as numbers of a table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::collector::installation::{ActiveDay, Installation};
 use crate::collector::repeat::Kept;
@@ -8,22 +8,25 @@ use crate::collector::report::{
     Client, Day, Facts, Id, KINDS, LAUNCHES, Moment, Reached, SYSTEMS, kind_index, launch_index,
 };
 
-/// The most words that are kept apart: version numbers and paths come from outside, and further ones are [`OVERFLOW`].
+/// Maximum number of distinct strings. Version numbers and paths come from outside, and further ones become
+/// [`OVERFLOW`].
 pub const MOST_WORDS: usize = 4096;
-/// Stands for a word that found no room.
+/// Replaces a string that did not fit into the table.
 pub const OVERFLOW: &str = "other";
 
-/// Version numbers, client names and paths, by number. Numbers never change their word.
+/// Version numbers, client names and paths by number. A number never changes its string.
 #[derive(Debug, Default)]
 pub struct Words {
     numbers: HashMap<String, u64>,
     words: Vec<String>,
-    /// Words of this number and above are not in the database yet.
+    /// Each string, read as the name of a client.
+    clients: Vec<Client>,
+    /// Strings with this number and above are not in the database yet.
     pub stored: usize,
 }
 
 impl Words {
-    /// The number of a word; a new word gets one.
+    /// The number of a string. A new string gets one.
     pub fn number(&mut self, word: &str) -> u64 {
         if let Some(number) = self.numbers.get(word) {
             return *number;
@@ -35,43 +38,50 @@ impl Words {
         let number = self.words.len() as u64;
         self.numbers.insert(word.to_owned(), number);
         self.words.push(word.to_owned());
+        self.clients.push(Client::new(word));
         number
     }
 
-    /// The word of a number.
+    /// The string of a number.
     pub fn word(&self, number: u64) -> &str {
         usize::try_from(number).ok().and_then(|number| self.words.get(number)).map_or(OVERFLOW, String::as_str)
     }
 
-    /// The words that are not in the database yet, with their numbers.
+    /// The client of a number.
+    pub fn client(&self, number: u64) -> Client {
+        let known = usize::try_from(number).ok().and_then(|number| self.clients.get(number)).copied();
+        known.unwrap_or_else(|| Client::new(OVERFLOW))
+    }
+
+    /// The strings that are not in the database yet, with their numbers.
     pub fn new_words(&self) -> impl Iterator<Item = (usize, &str)> {
         self.words.iter().enumerate().skip(self.stored).map(|(number, word)| (number, word.as_str()))
     }
 
-    /// Marks all words as stored.
+    /// Marks all strings as stored.
     pub fn all_stored(&mut self) {
         self.stored = self.words.len();
     }
 
-    /// Forgets the words from `count` on: a transaction with them failed.
+    /// Drops the strings from `count` on, because their transaction failed.
     pub fn truncate(&mut self, count: usize) {
         for word in self.words.drain(count.min(self.words.len())..) {
             self.numbers.remove(&word);
         }
+        self.clients.truncate(self.words.len());
     }
 
-    /// How many there are.
+    /// Number of strings.
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 }
 
-/// Machines by number, in both directions; the store fills it with those it needs.
+/// Machines by number, in both directions. The store fills it on demand.
 pub trait Machines {
     /// The number of a machine, from 1 on.
     fn number(&self, machine: Id) -> u64;
@@ -79,7 +89,7 @@ pub trait Machines {
     fn machine(&self, number: u64) -> Option<Id>;
 }
 
-/// The blob is not what this program writes.
+/// The blob was not written by this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the database has a damaged entry: restore a backup, or run `mcpproxy-collector verify`")]
 pub struct Damaged;
@@ -229,9 +239,8 @@ fn unpack_body(
         0 => None,
         _ => Some(machines.machine(reader.number()?).ok_or(Damaged)?),
     };
-    let clients = (0..reader.number()?)
-        .map(|_| reader.number().map(|number| Client::new(words.word(number))))
-        .collect::<Result<_, _>>()?;
+    let clients =
+        (0..reader.number()?).map(|_| reader.number().map(|number| words.client(number))).collect::<Result<_, _>>()?;
     let (mut unknown, mut receipts) = (Vec::new(), vec![received]);
     if bits & 1 << 15 != 0 {
         for _ in 0..reader.number()? {
@@ -304,43 +313,47 @@ pub fn pack_summary(installation: &Installation, words: &mut Words) -> Vec<u8> {
 /// # Errors
 /// [`Damaged`].
 pub fn unpack_summary(blob: &[u8], words: &Words) -> Result<Installation, Damaged> {
+    let mut installation = Installation::default();
+    unpack_summary_into(blob, words, &mut installation)?;
+    Ok(installation)
+}
+
+/// The same into an installation that was unpacked before, whose memory is used again.
+///
+/// # Errors
+/// [`Damaged`]; the installation is then half of each.
+pub fn unpack_summary_into(blob: &[u8], words: &Words, installation: &mut Installation) -> Result<(), Damaged> {
     let mut reader = Reader(blob);
     if reader.byte()? != FORM {
         return Err(Damaged);
     }
     let bits = reader.number()?;
-    let schemas = (reader.byte()?, reader.byte()?);
-    let version = words.word(reader.number()?).to_owned();
-    let [bodies, repeats, skewed, badly_skewed] = [reader.small()?, reader.small()?, reader.small()?, reader.small()?];
-    let calls = reader.number()?;
-    let clients = (0..reader.number()?)
-        .map(|_| reader.number().map(|number| Client::new(words.word(number))))
-        .collect::<Result<_, _>>()?;
-    let mut unknown = BTreeMap::new();
+    installation.kind = *KINDS.get((bits & 7) as usize).ok_or(Damaged)?;
+    installation.system = *SYSTEMS.get((bits >> 3 & 3) as usize).ok_or(Damaged)?;
+    installation.suspect = bits & 1 << 5 != 0;
+    installation.reached = Reached((bits >> 6 & 15) as u8);
+    installation.schemas = (reader.byte()?, reader.byte()?);
+    installation.version.clear();
+    installation.version.push_str(words.word(reader.number()?));
+    installation.bodies = reader.small()?;
+    installation.repeats = reader.small()?;
+    installation.skewed = reader.small()?;
+    installation.badly_skewed = reader.small()?;
+    installation.calls = reader.number()?;
+    installation.clients.clear();
+    for _ in 0..reader.number()? {
+        installation.clients.push(words.client(reader.number()?));
+    }
+    installation.unknown.clear();
     for _ in 0..reader.number()? {
         let path = words.word(reader.number()?).to_owned();
-        *unknown.entry(path).or_default() += reader.small::<u32>()?;
+        *installation.unknown.entry(path).or_default() += reader.small::<u32>()?;
     }
-    Ok(Installation {
-        kind: *KINDS.get((bits & 7) as usize).ok_or(Damaged)?,
-        system: *SYSTEMS.get((bits >> 3 & 3) as usize).ok_or(Damaged)?,
-        version,
-        suspect: bits & 1 << 5 != 0,
-        reached: Reached((bits >> 6 & 15) as u8),
-        clients,
-        bodies,
-        repeats,
-        skewed,
-        badly_skewed,
-        unknown,
-        schemas,
-        calls,
-        days: unpack_days(&mut reader)?,
-    })
+    unpack_days(&mut reader, &mut installation.days)
 }
 
-fn unpack_days(reader: &mut Reader<'_>) -> Result<Vec<ActiveDay>, Damaged> {
-    let mut days = Vec::with_capacity(reader.0.len() / 2);
+fn unpack_days(reader: &mut Reader<'_>, days: &mut Vec<ActiveDay>) -> Result<(), Damaged> {
+    days.clear();
     let mut before = Day(0);
     while !reader.0.is_empty() {
         before = before.plus(reader.small()?);
@@ -351,5 +364,5 @@ fn unpack_days(reader: &mut Reader<'_>) -> Result<Vec<ActiveDay>, Damaged> {
             launch: *LAUNCHES.get(bits >> 3 & 7).ok_or(Damaged)?,
         });
     }
-    Ok(days)
+    Ok(())
 }

@@ -14,13 +14,13 @@ use crate::contract::api::ActivityPurged;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// How many records one response holds by default, and at most.
+/// Default and maximum number of records in one response.
 const USUAL: usize = 50;
 const MOST: usize = 1000;
 /// How much of an export is prepared while the client reads.
 const CHUNK: usize = 64 * 1024;
 
-/// Which records are requested.
+/// Query parameters.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ActivityQuery {
     /// Types, separated by commas.
@@ -101,7 +101,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ActivityQuery
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     with_log(&app, move |log| match log.get(&id) {
         Some(record) => ok(serde_json::json!({"activity": record})),
-        None => failed(StatusCode::NOT_FOUND, format!("no activity has the ID `{id}`: not found")),
+        None => failed(StatusCode::NOT_FOUND, format!("there is no activity with the ID `{id}`")),
     })
     .await
 }

@@ -1,50 +1,45 @@
-//! Keeps [`Memory`] in the store. Hooks change it in memory and return; a thread of its own writes it down.
+//! Stores [`Memory`] in the database. Hooks change it in memory and return; a writer thread saves it.
 //!
-//! A hook takes one short lock and never waits for the disk. What it noted is durable when the thread's next
-//! transaction is: at once for flags, names and marks, within a second for counts, and at [`Recorder::flush`]. Each
-//! transaction is one whole memory, so a kill leaves the former one or the new one; a flag that is true in the store is
-//! never written false.
+//! A hook takes one short lock and never waits for the disk. A change is durable after the thread's next transaction:
+//! immediately for flags, names and marks, within a second for counts, and after [`Recorder::flush`]. Each transaction
+//! writes the whole memory, so that a kill leaves either the old or the new one. The writer never resets a flag that is
+//! true in the store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::Database;
 
 use crate::contract::run_facts::{Activation, LaunchSource};
 use crate::os::redb_file::{OpenError, open_store};
-use crate::telemetry::store::{InstallerMark, Memory, Window};
+use crate::telemetry::store::{InstallerMark, Memory, tables};
 
-/// Flags (1), counts, and times in Unix seconds, by name.
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("telemetry_numbers");
-/// Client names by the order of their first visit.
-const CLIENTS: TableDefinition<'_, u64, &str> = TableDefinition::new("telemetry_clients");
-
-/// The store holds some hundred bytes: more cache would only be memory of an idle core.
+/// Cache size. The store has some hundred bytes; a larger cache would only cost memory.
 const CACHE_BYTES: usize = 256 * 1024;
 
-/// Counts are written down at most this often: a busy hour must not be a busy disk.
+/// Minimum interval between two writes of counts: heavy use must not mean heavy disk use.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
-/// After a failed transaction: a full disk is asked again, but not in a loop.
+/// Delay after a failed transaction, for example on a full disk.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a file may take to be closed before it is opened again.
+/// How long the previous writer may take to close the file.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Why something could not be remembered.
+/// Why data could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RememberError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("the store refused: {0}")]
+    #[error("could not use the store: {0}")]
     Store(String),
     #[error("the store did not finish in time")]
     Timeout,
 }
 
-/// The hooks of a running core, and what they have noted. While it is off it notes nothing, and touches no file.
+/// The hooks of a running core and the recorded data. While it is off it records nothing and opens no file.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -54,29 +49,29 @@ pub struct Recorder {
 struct Shared {
     path: PathBuf,
     state: Mutex<State>,
-    /// Signals the writer that there is something to do, and whoever flushes that it is done.
+    /// Signals new work to the writer, and completed writes to callers that flush.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None` while telemetry is off: nothing is noted and no file is open.
+    /// `None` while telemetry is off: nothing is recorded and no file is open.
     memory: Option<Memory>,
-    /// Tells one switching-on from the next, so that the writer of the former one ends.
+    /// Increases each time the recorder is switched on, so that the previous writer ends.
     generation: u64,
-    /// Raised by every change.
+    /// Increases with every change.
     version: u64,
-    /// The version that the store holds.
+    /// The version that the store contains.
     written: u64,
-    /// Whether the next write should not wait for more counts.
+    /// Whether the next write must not wait for more counts.
     urgent: bool,
     failure: Option<String>,
-    /// The writer thread has ended and the file is closed.
+    /// The writer thread has ended and closed the file.
     closed: bool,
 }
 
 impl Recorder {
-    /// A recorder for the store at `path`, switched off: the file is neither opened nor made.
+    /// A recorder for the store at `path`, switched off. Neither opens nor creates the file.
     pub fn new(path: &Path) -> Recorder {
         let state = State {
             closed: true,
@@ -91,14 +86,14 @@ impl Recorder {
         }
     }
 
-    /// Switches on: opens the store (`today` is `YYYY-MM-DD`, for a corrupt one) and reads what it remembers. Does
-    /// nothing when on already. Not for hot paths.
+    /// Switches on: opens the store and reads its content. `today` is `YYYY-MM-DD`, for the name of a corrupt file.
+    /// Does nothing if already on. Not for hot paths.
     ///
-    /// Returns where a corrupt store was set aside, if one was.
+    /// Returns the new path of a corrupt store, if there was one.
     ///
     /// # Errors
-    /// When the store cannot be opened. The recorder is then on all the same, with defaults and in memory only, so that
-    /// the core goes on.
+    /// If the store could not be opened. The recorder then works with defaults and in memory only, so that the core can
+    /// continue.
     pub fn switch_on(&self, today: &str) -> Result<Option<PathBuf>, RememberError> {
         {
             let deadline = Instant::now() + CLOSING;
@@ -106,7 +101,7 @@ impl Recorder {
             if state.memory.is_some() {
                 return Ok(None);
             }
-            // The writer of the former switching-on may still be closing the file.
+            // The previous writer may still be closing the file.
             while !state.closed && Instant::now() < deadline {
                 state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
             }
@@ -114,7 +109,7 @@ impl Recorder {
         let mut opened = open_store(&self.shared.path, today, CACHE_BYTES).map_err(RememberError::from);
         let mut memory = Memory::default();
         if let Ok(store) = &opened {
-            match guarded(|| read(&store.database)) {
+            match guarded(|| tables::read(&store.database)) {
                 Ok(read) => memory = read,
                 Err(reason) => opened = Err(RememberError::Store(reason)),
             }
@@ -142,7 +137,7 @@ impl Recorder {
         Ok(store.set_aside)
     }
 
-    /// Switches off at once: what was noted and not yet written is dropped, and the file is closed by its thread.
+    /// Switches off immediately: drops unsaved changes; the writer thread closes the file.
     pub fn switch_off(&self) {
         let mut state = self.lock();
         state.memory = None;
@@ -150,22 +145,22 @@ impl Recorder {
         self.shared.changed.notify_all();
     }
 
-    /// Whether it is on.
     pub fn is_on(&self) -> bool {
         self.lock().memory.is_some()
     }
 
-    /// An upstream server has connected.
+    /// Records that an upstream server has connected.
     pub fn server_connected(&self) {
         self.note(true, |memory| !std::mem::replace(&mut memory.connected_server, true));
     }
 
-    /// An MCP client has introduced itself, by `initialize` or by a request's `_meta`, with this name if it gave one.
+    /// Records that an MCP client has connected, through `initialize` or a request's `_meta`, with its name if it sent
+    /// one.
     pub fn client_seen(&self, name: Option<&str>) {
         self.note(true, |memory| memory.note_client(name));
     }
 
-    /// `retrieve_tools` was called, with whatever arguments. `now` is in Unix seconds.
+    /// Records a call of `retrieve_tools`. `now` is in Unix seconds.
     pub fn retrieve_tools_called(&self, now: i64) {
         let mut first = false;
         self.note_with(|memory| {
@@ -175,7 +170,7 @@ impl Recorder {
         });
     }
 
-    /// `retrieve_tools` answered with `returned` of `indexed` tools. `now` is in Unix seconds.
+    /// Records that `retrieve_tools` returned `returned` of `indexed` tools. `now` is in Unix seconds.
     pub fn tools_returned(&self, indexed: u64, returned: u64, now: i64) {
         let saved = crate::telemetry::store::tokens_saved(indexed, returned);
         self.note(false, |memory| {
@@ -184,17 +179,17 @@ impl Recorder {
         });
     }
 
-    /// How many AI clients on this computer are configured for this proxy.
+    /// Records how many AI clients on this computer are configured for this proxy.
     pub fn ides_configured(&self, count: u32) {
         self.note(false, |memory| std::mem::replace(&mut memory.configured_ides, count) != count);
     }
 
-    /// What another core remembered of this installation: its flags are added to ours, and nothing of ours is taken back.
+    /// Merges the data of another core for this installation: adds its flags and removes none of ours.
     pub fn carry_over(&self, other: &Memory) {
         self.note(true, |memory| memory.carry_over(other));
     }
 
-    /// An installer started the tray that started this core. The mark is set once in an installation's life.
+    /// Records that an installer started the tray that started this core. Set once per installation.
     pub fn installer_started_us(&self) {
         self.note(true, |memory| {
             let first = memory.installer == InstallerMark::None;
@@ -203,11 +198,11 @@ impl Recorder {
         });
     }
 
-    /// A heartbeat was accepted at `now` (Unix seconds); `source` is the launch source that it carried.
+    /// Records an accepted heartbeat at `now` (Unix seconds). `source` is the launch source in it.
     pub fn heartbeat_accepted(&self, source: LaunchSource, now: i64) {
         self.note(true, |memory| {
             if source == LaunchSource::Installer {
-                memory.installer = InstallerMark::Told;
+                memory.installer = InstallerMark::Reported;
             }
             memory.last_accepted = now;
             memory.blocked_in_a_row = 0;
@@ -215,7 +210,7 @@ impl Recorder {
         });
     }
 
-    /// The anonymity scan blocked a heartbeat.
+    /// Records that the anonymity scan blocked a heartbeat.
     pub fn heartbeat_blocked(&self) {
         self.note(true, |memory| {
             memory.anonymity_violations = memory.anonymity_violations.saturating_add(1);
@@ -224,20 +219,20 @@ impl Recorder {
         });
     }
 
-    /// The funnel at `now` (Unix seconds); the default while it is off. Looking changes nothing.
+    /// The activation state at `now` (Unix seconds); the default while off. Changes nothing.
     pub fn activation(&self, now: i64) -> Activation {
         self.lock().memory.as_ref().map(|memory| memory.activation(now)).unwrap_or_default()
     }
 
-    /// Everything it remembers; `None` while it is off.
+    /// Everything stored; `None` while off.
     pub fn memory(&self) -> Option<Memory> {
         self.lock().memory.clone()
     }
 
-    /// Waits until everything noted so far is durable, or for `limit`.
+    /// Waits until all changes so far are durable, at most for `limit`.
     ///
     /// # Errors
-    /// When there is no store, when it refuses, or when the time is up.
+    /// If there is no store, a write fails, or the time is up.
     pub fn flush(&self, limit: Duration) -> Result<(), RememberError> {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
@@ -253,7 +248,7 @@ impl Recorder {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if state.closed {
-                return Err(RememberError::Store("it is not open".into()));
+                return Err(RememberError::Store("the store is not open".into()));
             }
             if left.is_zero() {
                 return Err(RememberError::Timeout);
@@ -262,10 +257,10 @@ impl Recorder {
         }
     }
 
-    /// Flushes, switches off, and waits until the file is closed, or for `limit`: another process may then open it.
+    /// Flushes, switches off, and waits at most `limit` until the file is closed. Then another process may open it.
     pub fn close(&self, limit: Duration) {
         if let Err(error) = self.flush(limit) {
-            tracing::warn!(%error, "telemetry's memory is not fully written down");
+            tracing::warn!(%error, "could not save all telemetry data");
         }
         self.switch_off();
         let deadline = Instant::now() + limit;
@@ -279,7 +274,7 @@ impl Recorder {
         self.note_with(|memory| (change(memory), urgent));
     }
 
-    /// Applies a change that says whether it changed anything and whether that is urgent.
+    /// Applies a change that returns whether it changed anything and whether that is urgent.
     fn note_with(&self, change: impl FnOnce(&mut Memory) -> (bool, bool)) {
         let mut state = self.lock();
         let Some(memory) = &mut state.memory else { return };
@@ -288,7 +283,7 @@ impl Recorder {
             let idle = state.written == state.version;
             state.version += 1;
             state.urgent |= urgent;
-            // A writer that already waits for more counts need not be woken by each of them.
+            // A writer that already waits for more counts need not be woken again.
             if idle || urgent {
                 self.shared.changed.notify_all();
             }
@@ -302,7 +297,7 @@ impl Recorder {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can leave the memory half changed.
+        // No code that holds the lock can leave the memory in an inconsistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -310,7 +305,7 @@ impl Shared {
         self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The writer thread: until its generation is over, one transaction for whatever has changed.
+    /// The writer thread: one transaction for all changes at a time, until its generation ends.
     fn write_down(&self, generation: u64, database: Database) {
         let mut earliest = Instant::now();
         loop {
@@ -318,7 +313,7 @@ impl Shared {
             loop {
                 if state.generation != generation || state.memory.is_none() {
                     drop(state);
-                    // Closing writes to the file; a fault of the library must not take the process with it.
+                    // Closing writes to the file. A panic of the library must not end the process.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
                     self.lock().closed = true;
                     self.changed.notify_all();
@@ -336,7 +331,7 @@ impl Shared {
             let version = state.version;
             state.urgent = false;
             drop(state);
-            let outcome = guarded(|| write(&database, &memory));
+            let outcome = guarded(|| tables::write(&database, &memory));
             let mut state = self.lock();
             if state.generation == generation {
                 earliest = Instant::now() + if outcome.is_ok() { COUNTS_EVERY } else { RETRY_AFTER };
@@ -347,7 +342,7 @@ impl Shared {
                     }
                     Err(reason) => {
                         if state.failure.is_none() {
-                            tracing::warn!(%reason, "telemetry cannot write down what it notes; it will try again");
+                            tracing::warn!(%reason, "could not save telemetry data; trying again");
                         }
                         state.failure = Some(reason);
                     }
@@ -359,303 +354,13 @@ impl Shared {
     }
 }
 
-/// Runs a store operation; a panic of the library is an error like any other.
+/// Runs a store operation and turns a panic of the library into an error.
 fn guarded<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(operation)) {
         Ok(outcome) => outcome.map_err(|error| error.to_string()),
-        Err(_) => Err("the store's library gave up".into()),
+        Err(_) => Err("the database library panicked".into()),
     }
-}
-
-mod key {
-    pub(crate) const CONNECTED_SERVER: &str = "first_connected_server_ever";
-    pub(crate) const MCP_CLIENT: &str = "first_mcp_client_ever";
-    pub(crate) const RETRIEVE_TOOLS_CALL: &str = "first_retrieve_tools_call_ever";
-    pub(crate) const CALLS: &str = "retrieve_tools_calls_24h";
-    pub(crate) const CALLS_START: &str = "retrieve_tools_calls_24h_start";
-    pub(crate) const TOKENS: &str = "tokens_saved_24h";
-    pub(crate) const TOKENS_START: &str = "tokens_saved_24h_start";
-    pub(crate) const IDES: &str = "configured_ide_count";
-    pub(crate) const INSTALLER_PENDING: &str = "installer_pending";
-    pub(crate) const INSTALLER_TOLD: &str = "installer_told";
-    pub(crate) const LAST_ACCEPTED: &str = "last_accepted_heartbeat";
-    pub(crate) const VIOLATIONS: &str = "anonymity_violations";
-    pub(crate) const BLOCKED: &str = "blocked_in_a_row";
-}
-
-fn seconds(stored: u64) -> i64 {
-    i64::try_from(stored).unwrap_or(0)
-}
-
-fn stored(seconds: i64) -> u64 {
-    u64::try_from(seconds).unwrap_or(0)
-}
-
-fn read(database: &Database) -> Result<Memory, redb::Error> {
-    let transaction = database.begin_read()?;
-    let mut memory = Memory::default();
-    match transaction.open_table(NUMBERS) {
-        Ok(numbers) => {
-            let number = |name: &str| -> Result<u64, redb::Error> { Ok(numbers.get(name)?.map_or(0, |n| n.value())) };
-            memory.connected_server = number(key::CONNECTED_SERVER)? != 0;
-            memory.mcp_client = number(key::MCP_CLIENT)? != 0;
-            memory.retrieve_tools_call = number(key::RETRIEVE_TOOLS_CALL)? != 0;
-            let window = |count, start| -> Result<Window, redb::Error> {
-                Ok(Window {
-                    count: number(count)?,
-                    start: seconds(number(start)?),
-                })
-            };
-            memory.retrieve_tools_calls = window(key::CALLS, key::CALLS_START)?;
-            memory.tokens_saved = window(key::TOKENS, key::TOKENS_START)?;
-            memory.configured_ides = u32::try_from(number(key::IDES)?).unwrap_or(u32::MAX);
-            memory.installer = match (number(key::INSTALLER_PENDING)?, number(key::INSTALLER_TOLD)?) {
-                (_, 1..) => InstallerMark::Told,
-                (1.., 0) => InstallerMark::Pending,
-                (0, 0) => InstallerMark::None,
-            };
-            memory.last_accepted = seconds(number(key::LAST_ACCEPTED)?);
-            memory.anonymity_violations = number(key::VIOLATIONS)?;
-            memory.blocked_in_a_row = number(key::BLOCKED)?;
-        }
-        Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    match transaction.open_table(CLIENTS) {
-        Ok(clients) => {
-            for entry in clients.iter()? {
-                memory.clients.push(entry?.1.value().to_owned());
-            }
-            memory.clients.truncate(crate::telemetry::store::CLIENTS_KEPT);
-        }
-        Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(memory)
-}
-
-fn write(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut numbers = transaction.open_table(NUMBERS)?;
-        for (name, flag) in [
-            (key::CONNECTED_SERVER, memory.connected_server),
-            (key::MCP_CLIENT, memory.mcp_client),
-            (key::RETRIEVE_TOOLS_CALL, memory.retrieve_tools_call),
-            (key::INSTALLER_PENDING, memory.installer >= InstallerMark::Pending),
-            (key::INSTALLER_TOLD, memory.installer == InstallerMark::Told),
-        ] {
-            if flag {
-                numbers.insert(name, 1)?;
-            }
-        }
-        for (name, number) in [
-            (key::CALLS, memory.retrieve_tools_calls.count),
-            (key::CALLS_START, stored(memory.retrieve_tools_calls.start)),
-            (key::TOKENS, memory.tokens_saved.count),
-            (key::TOKENS_START, stored(memory.tokens_saved.start)),
-            (key::IDES, u64::from(memory.configured_ides)),
-            (key::LAST_ACCEPTED, stored(memory.last_accepted)),
-            (key::VIOLATIONS, memory.anonymity_violations),
-            (key::BLOCKED, memory.blocked_in_a_row),
-        ] {
-            numbers.insert(name, number)?;
-        }
-        let mut clients = transaction.open_table(CLIENTS)?;
-        for (index, name) in (0..).zip(&memory.clients) {
-            clients.insert(index, name.as_str())?;
-        }
-    }
-    transaction.commit()?;
-    Ok(())
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should fail where it stands"
-)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(20);
-    const DAY: &str = "2026-01-02";
-
-    fn on(path: &Path) -> Recorder {
-        let recorder = Recorder::new(path);
-        recorder.switch_on(DAY).unwrap();
-        recorder
-    }
-
-    #[test]
-    fn what_was_noted_is_remembered_after_a_restart() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.client_seen(Some("cursor"));
-        recorder.client_seen(Some("/home/ann/agent"));
-        recorder.retrieve_tools_called(1_000);
-        recorder.tools_returned(40, 15, 1_000);
-        recorder.installer_started_us();
-        recorder.heartbeat_blocked();
-        recorder.flush(SOON).unwrap();
-        let before = recorder.memory();
-        recorder.close(SOON);
-        assert_eq!(recorder.memory(), None);
-        let again = on(&path);
-        assert_eq!(again.memory(), before);
-        let activation = again.activation(1_001);
-        assert_eq!(activation.mcp_clients_seen_ever, ["cursor", "unknown"]);
-        assert_eq!(activation.retrieve_tools_calls_24h, 1);
-    }
-
-    #[test]
-    fn a_hundred_concurrent_calls_count_a_hundred() {
-        let directory = tempfile::tempdir().unwrap();
-        let recorder = on(&directory.path().join("state.redb"));
-        std::thread::scope(|scope| {
-            for _ in 0..100 {
-                scope.spawn(|| recorder.retrieve_tools_called(1_000));
-            }
-        });
-        assert_eq!(recorder.activation(1_000).retrieve_tools_calls_24h, 100);
-        recorder.close(SOON);
-        let again = on(&directory.path().join("state.redb"));
-        assert_eq!(again.activation(1_000).retrieve_tools_calls_24h, 100);
-    }
-
-    #[test]
-    fn while_it_is_off_nothing_is_noted_and_no_file_is_made() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("root/state.redb");
-        let recorder = Recorder::new(&path);
-        recorder.server_connected();
-        recorder.client_seen(Some("cursor"));
-        recorder.retrieve_tools_called(1);
-        recorder.installer_started_us();
-        assert_eq!(recorder.activation(1), Activation::default());
-        recorder.flush(SOON).unwrap();
-        assert!(!directory.path().join("root").exists());
-        recorder.switch_on(DAY).unwrap();
-        assert_eq!(recorder.memory(), Some(Memory::default()));
-    }
-
-    #[test]
-    fn switched_off_while_running_it_forgets_what_came_later() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.close(SOON);
-        recorder.retrieve_tools_called(1);
-        recorder.switch_on(DAY).unwrap();
-        let activation = recorder.activation(1);
-        assert!(activation.first_connected_server_ever && !activation.first_retrieve_tools_call_ever);
-    }
-
-    #[test]
-    fn switched_off_and_on_again_at_once_it_has_its_store() {
-        let directory = tempfile::tempdir().unwrap();
-        let recorder = on(&directory.path().join("state.redb"));
-        for now in 1..20 {
-            recorder.retrieve_tools_called(now);
-            recorder.switch_off();
-            recorder.switch_on(DAY).unwrap();
-            recorder.server_connected();
-            recorder.flush(SOON).unwrap();
-        }
-    }
-
-    #[test]
-    fn the_installers_mark_outlives_restarts_until_it_was_accepted_and_never_comes_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let told = |recorder: &Recorder, source| recorder.memory().unwrap().launch_source(source);
-        let first = on(&path);
-        first.installer_started_us();
-        first.close(SOON);
-        let second = on(&path);
-        assert_eq!(told(&second, LaunchSource::Tray), LaunchSource::Installer);
-        second.heartbeat_accepted(LaunchSource::Installer, 5_000);
-        assert_eq!(told(&second, LaunchSource::Installer), LaunchSource::Tray);
-        second.close(SOON);
-        let third = on(&path);
-        third.installer_started_us();
-        assert_eq!(told(&third, LaunchSource::Installer), LaunchSource::Tray);
-        assert_eq!(third.memory().unwrap().last_accepted, 5_000);
-    }
-
-    #[test]
-    fn a_corrupt_store_is_set_aside_and_never_overwritten() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.close(SOON);
-        let good = std::fs::read(&path).unwrap();
-        let mut cases: Vec<Vec<u8>> = vec![vec![0; 4096], b"not a store at all".to_vec(), vec![0xff; 100_000]];
-        cases.push(good[..good.len() / 2].to_vec());
-        cases.push(good[..100].to_vec());
-        cases.push([vec![0; 4096], good[4096..].to_vec()].concat());
-        for (number, bytes) in cases.iter().enumerate() {
-            std::fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).unwrap();
-            let recorder = Recorder::new(&path);
-            let aside = recorder.switch_on(DAY).unwrap_or_else(|error| panic!("case {number}: {error}"));
-            let aside = aside.unwrap_or_else(|| panic!("case {number} was not set aside"));
-            assert_eq!(&std::fs::read(&aside).unwrap(), bytes, "case {number}");
-            recorder.client_seen(None);
-            recorder.flush(SOON).unwrap();
-            recorder.close(SOON);
-        }
-        let kept = std::fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!(kept, cases.len() + 1, "each under a name of its own");
-    }
-
-    #[test]
-    fn a_flipped_bit_never_takes_the_core_down() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.client_seen(Some("cursor"));
-        recorder.close(SOON);
-        let good = std::fs::read(&path).unwrap();
-        for position in (0..good.len()).step_by((good.len() / 60).max(1)).chain(0..64) {
-            let mut bytes = good.clone();
-            bytes[position] ^= 1 << (position % 8);
-            std::fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, &bytes)).unwrap();
-            let recorder = Recorder::new(&path);
-            let _ = recorder.switch_on(DAY);
-            recorder.retrieve_tools_called(1);
-            let _ = recorder.flush(SOON);
-            assert_eq!(recorder.activation(1).retrieve_tools_calls_24h, 1);
-            recorder.close(SOON);
-        }
-    }
-
-    #[test]
-    fn a_store_that_another_holds_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let first = on(&path);
-        first.server_connected();
-        first.flush(SOON).unwrap();
-        let second = Recorder::new(&path);
-        assert!(matches!(second.switch_on(DAY), Err(RememberError::Open(OpenError::InUse(_)))));
-        second.client_seen(Some("cursor"));
-        assert!(second.activation(0).first_mcp_client_ever, "it goes on in memory");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_store_is_private() {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("root/state.redb");
-        on(&path).close(SOON);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-}
+mod tests;

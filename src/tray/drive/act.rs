@@ -1,16 +1,17 @@
-//! What a person's clicks do.
+//! The actions behind the user's clicks.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Input, Order, Where, follow};
+use super::input::{Input, Order, Where};
+use super::{Driver, follow};
 use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, UiTicket, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
-use crate::os::{browser, files};
-use crate::tray::autostart::{self, Move, on_click};
+use crate::os::files;
+use crate::tray::autostart::{Move, on_click};
 use crate::tray::decision::{Approval, Decision};
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::message::Message;
@@ -25,14 +26,14 @@ impl Driver {
             Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
-                let client = self.setting.client.clone();
+                let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
                 self.act(format!("Could not sign in to {name}"), async move {
                     let path = format!("/api/v1/servers/{}/login", path_segment(&name));
                     let started: LoginStarted = client.post(&path, None).await?;
-                    // A core without a desktop leaves the browser to us; an address of another kind would start programs.
+                    // If the core has no desktop, the tray opens the browser. Other URL schemes could start programs.
                     let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
                     if let Some(address) = started.auth_url.filter(is_page).filter(|_| !started.browser_opened)
-                        && let Err(error) = browser::open_page(&address)
+                        && let Err(error) = system.open_page(&address)
                     {
                         tracing::warn!("could not open the sign-in page of {name}: {error}");
                     }
@@ -46,6 +47,12 @@ impl Driver {
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
+            Command::Fix(fixer, name) => self.fix(fixer, name),
+            Command::CopyRemedy(number, name) => {
+                let done = self.copy_remedy(number, &name).map_err(|error| format!("Could not copy: {error}"));
+                self.take(Input::Done(done));
+            }
+            Command::Explain(name) => self.explain(&name),
             Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
                 let done = self.copy_address().map_err(|error| format!("Could not copy the MCP address: {error}"));
@@ -73,7 +80,7 @@ impl Driver {
         }
     }
 
-    /// Waits for a call to the core elsewhere, and tells what became of it.
+    /// Runs a request to the core in the background and reports its result.
     fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
@@ -82,7 +89,7 @@ impl Driver {
         });
     }
 
-    /// Asks the core what a server's approval would approve, and the person whether they want it.
+    /// Reads from the core what an approval would cover, then asks the user.
     fn review(&self, name: String) {
         let Some(server) = self.model.servers.iter().find(|server| server.name == name) else {
             return;
@@ -102,14 +109,14 @@ impl Driver {
             let path = format!("/api/v1/servers/{}/tools", path_segment(&approval.server));
             match client.get::<Value>(&path).await {
                 Ok(tools) => approval.read_tools(&tools),
-                // A server that is not connected has none to show yet.
-                Err(error) => tracing::info!("the tools of {}: {error}", approval.server),
+                // A server that is not connected has no tools to show yet.
+                Err(error) => tracing::info!("could not read the tools of {}: {error}", approval.server),
             }
             let _ = inputs.send(Input::Ask(Decision::Approve(approval))).await;
         });
     }
 
-    /// Does what the person was asked about and agreed to.
+    /// Carries out a decision that the user confirmed.
     pub(super) fn decided(&self, decision: Decision) {
         let client = self.setting.client.clone();
         match decision {
@@ -119,7 +126,7 @@ impl Driver {
                     if approval.quarantined {
                         client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
                     }
-                    // What was shown, and nothing that came since.
+                    // Approves only the tools that the window showed, not those added since.
                     let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
                     if !names.is_empty() {
                         let body = json!({"tools": names});
@@ -140,7 +147,7 @@ impl Driver {
         self.connect(chosen.id, chosen.name, !chosen.connected, false);
     }
 
-    /// Connects an AI client, or takes its entry back, and looks at all of them anew.
+    /// Connects or disconnects an AI client, then reads the state of all clients again.
     fn connect(&self, id: String, name: String, wanted: bool, force: bool) {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
         tokio::spawn(async move {
@@ -150,7 +157,7 @@ impl Driver {
             } else {
                 client.delete::<ConnectResult>(&path).await
             };
-            let told = match called {
+            let input = match called {
                 Ok(_) if wanted => Input::Hint(format!("Added MCPProxy to {name}. Restart {name} to use it.")),
                 Ok(_) => Input::Done(Ok(())),
                 Err(CallError::Status { code: 409, message }) if wanted && !force => {
@@ -162,12 +169,12 @@ impl Driver {
                 }
                 Err(error) => Input::Done(Err(format!("{name}: {error}"))),
             };
-            let _ = inputs.send(told).await;
+            let _ = inputs.send(input).await;
             let _ = inputs.send(Input::Clients(follow::ai_clients(&client).await)).await;
         });
     }
 
-    /// Starts the core at the free address, and writes that into the configuration once the core takes it.
+    /// Starts the core at the free address and saves the address once the core listens there.
     fn use_other_address(&mut self) {
         let Some(address) = self.model.other_address.take() else { return };
         self.setting.listen = Some(address);
@@ -175,7 +182,7 @@ impl Driver {
         self.happened(Event::Asked(Ask::Start));
     }
 
-    /// The configuration is the core's: it is told the address and writes it.
+    /// The core owns the configuration, so the tray sends it the address to write.
     pub(super) fn save_listen(&mut self) {
         let Some(address) = self.setting.listen.clone().filter(|_| self.listen_unsaved) else {
             return;
@@ -200,8 +207,8 @@ impl Driver {
         self.take(Input::Done(done));
     }
 
-    /// A tick was turned over by the system already, whatever came of it: the next view must be shown even if it equals
-    /// the last.
+    /// The system has already toggled the checkmark, whatever the outcome. Sends the next view even if it equals the
+    /// last.
     fn turned_over(&mut self, command: &Command, place: Where) {
         if place == Where::Menu {
             (self.orders)(Order::Untick(command.clone()));
@@ -212,12 +219,13 @@ impl Driver {
     /// Opens the web UI, signed in by a ticket. The Go core has no tickets: its address holds its key.
     fn open_dashboard(&self) {
         let Some(address) = self.model.dashboard.clone() else { return };
-        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        let (client, system, inputs) = (self.setting.client.clone(), self.setting.system.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let ticket = client.post::<UiTicket>("/api/v1/ui/ticket", None).await;
             let address = ticket.map_or(address, |ticket| ticket.url);
-            // The address may hold a secret: the error must not repeat it.
-            let opened = tokio::task::spawn_blocking(move || open::that(address).map_err(|error| error.kind())).await;
+            // The URL may contain a secret, so the error must not repeat it.
+            let opened =
+                tokio::task::spawn_blocking(move || system.open(address.as_ref()).map_err(|error| error.kind())).await;
             let done = match opened {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(kind)) => Err(format!("Could not open the web UI: {kind}")),
@@ -229,9 +237,9 @@ impl Driver {
 
     fn show_release(&self) {
         let Some((_, page)) = self.model.update.as_ref().and_then(Update::news) else { return };
-        let (page, inputs) = (page.to_owned(), self.inputs.clone());
+        let (page, system, inputs) = (page.to_owned(), self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
-            let done = open::that(&page).map_err(|error| format!("Could not open {page}: {error}"));
+            let done = system.open(page.as_ref()).map_err(|error| format!("Could not open {page}: {error}"));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
@@ -254,22 +262,20 @@ impl Driver {
         }
     }
 
-    fn copy_address(&mut self) -> Result<(), String> {
+    fn copy_address(&self) -> Result<(), String> {
         let listen = self.model.listen.as_deref().ok_or("no core is running")?;
-        if self.clipboard.is_none() {
-            self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
-        }
-        let clipboard = self.clipboard.as_mut().ok_or("no clipboard is available")?;
-        clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
+        self.setting.system.copy(mcp_url(listen))
     }
 
     fn open(&self, path: PathBuf) {
-        let inputs = self.inputs.clone();
+        let (system, inputs) = (self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
             let done = match path.try_exists() {
                 Ok(false) => Err(format!("`{}` does not exist yet", path.display())),
-                // The desktop's own opener says by its exit code whether it knew what to do.
-                _ => open::that(&path).map_err(|error| format!("Could not open `{}`: {error}", path.display())),
+                // The desktop's opener reports by its exit code whether it found a program for the file.
+                _ => system
+                    .open(path.as_os_str())
+                    .map_err(|error| format!("Could not open `{}`: {error}", path.display())),
             };
             let _ = inputs.blocking_send(Input::Done(done));
         });
@@ -277,11 +283,11 @@ impl Driver {
 
     fn toggle_autostart(&mut self, command: &Command, place: Where) {
         let system = &self.setting.autostart;
-        // Asked anew: the person may have changed it in the system since.
+        // Reads the state again: the user may have changed it in the system's settings since.
         let done = match (on_click(&system.status()), command.click()) {
             (Move::Enable, Some(click)) => system.enable(click).map(drop),
             (Move::Disable, Some(click)) => system.disable(click).map(drop),
-            (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
+            (Move::OpenSettings, _) => self.setting.system.open_login_settings().map_err(|error| error.to_string()),
             _ => Ok(()),
         };
         self.tell_autostart();
@@ -301,9 +307,9 @@ impl Driver {
             };
             let done = match outcome.await {
                 Ok(status) => {
-                    // An off in the environment wins over every tick.
-                    let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
-                    let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    // Telemetry disabled by the environment overrides the menu.
+                    let differing = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
+                    let done = differing.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
                     done
                 }
@@ -314,17 +320,17 @@ impl Driver {
         self.turned_over(command, place);
     }
 
-    /// Opens the next report as a file: the text that the core would send now.
+    /// Opens the next report, exactly as the core would send it now, as a file.
     fn show_report(&self) {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        let path = self.setting.root.logs().join("next-report.json");
+        let (system, path) = (self.setting.system.clone(), self.setting.root.logs().join("next-report.json"));
         tokio::spawn(async move {
             let outcome = async {
                 let report: serde_json::Value =
                     client.get("/api/v1/telemetry/payload").await.map_err(|error| error.to_string())?;
                 let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
                 files::replace_private(&path, text.as_bytes()).map_err(|error| error.to_string())?;
-                let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
+                let opened = tokio::task::spawn_blocking(move || system.open(path.as_os_str())).await;
                 opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             };
             let done = outcome.await.map_err(|error| format!("Could not show the report: {error}"));
@@ -333,9 +339,9 @@ impl Driver {
     }
 }
 
-/// The log of a server; the directory, where its name makes no file name.
+/// The log file of a server; the log directory if its name is not a valid file name.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    // The core's rule for file names.
+    // Must match the core's rule for file names.
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
     let name: String = name.chars().take(64).map(plain).collect();
     let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));

@@ -1,151 +1,80 @@
-//! The one loop that obeys: carries out what the supervisor and the menu ask for, and tells them what came of it.
+//! The tray's main loop: carries out what the supervisor and the menu request and reports the results back to them.
 //!
-//! It runs on a thread of its own. The main thread only draws and forwards.
+//! Runs on its own thread. The main thread only draws and forwards events.
 
 mod act;
+mod carry_out;
+mod desktop;
+mod fix;
 mod follow;
+mod input;
+pub mod system;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use semver::Version;
 use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::another_port;
-use super::autostart::{Autostart, Move, on_click, write_sidecar};
-use super::decision::Decision;
-use super::first_run::{self, Answer};
-use super::host;
+pub use input::{Input, Order, Where};
+use system::System;
+
+use super::autostart::Autostart;
 use super::journal::{self, Kind};
-use super::menu::Command;
-use super::message::Message;
 use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
 use super::session;
 use super::single_instance::InstanceRequest;
-use super::supervisor::{self, Ask, Effect, Event, Supervisor};
-use super::user_path;
+use super::supervisor::{self, Ask, Event, Supervisor};
 use super::view::View;
 use super::write_journal::Journal;
-use super::{start_core, write_state};
 use crate::client::Client;
-use crate::contract::api::{AiClient, Info, Servers, Status};
+use crate::contract::api::{Info, Status};
 use crate::contract::endpoint::LocalAddress;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
-use crate::os::{files, process};
 
-/// Views follow each other this slowly at least.
+/// Minimum interval between two views.
 const PACE: Duration = Duration::from_secs(1);
-/// A stream of events that ends sooner is not asked for again at once.
-const SHORTEST_STREAM: Duration = Duration::from_secs(2);
-/// How long a desktop may take to show its panel.
-const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
-
-/// The ticks of the AI clients are looked at again after this time.
+/// Maximum age of the AI clients' connection states.
 const CLIENTS_STAY: Duration = Duration::from_secs(5 * 60);
-/// How long a shell may take for each way of asking it.
-const SHELL_LIMIT: Duration = Duration::from_secs(4);
-/// A configuration that is longer is not looked into for an address.
-const LONGEST_CONFIGURATION: u64 = 8 << 20;
 
-/// Something that happened outside of the loop.
-#[derive(Debug)]
-pub enum Input {
-    /// A line was chosen in the icon's menu, or in the status window.
-    Chosen(Command, Where),
-    Answered(Answer),
-    /// The system's setting of launch at login may be another.
-    AutostartChanged,
-    IconBuilt,
-    IconFailed(String),
-    /// The icon is to be tried again.
-    IconDue,
-    HostSeen(bool),
-    /// The host has had its time to appear.
-    HostDue,
-    Happened(Event),
-    Asked(Ask),
-    Info(Box<Info>),
-    Status(Box<Status>),
-    /// The PATH for a core is known: it can be started.
-    PathKnown {
-        first: bool,
-        path: Vec<PathBuf>,
-    },
-    Servers(Servers),
-    Clients(Vec<AiClient>),
-    /// An action came to its end, and something is left for the person to do.
-    Hint(String),
-    /// The core still says something: a good moment to look at what nobody tells of.
-    Pinged,
-    /// Another start of this program has a wish.
-    InstanceRequested(InstanceRequest),
-    /// The person is to be asked once more.
-    Ask(Decision),
-    /// The person was asked, and agreed.
-    Decided(Decision),
-    /// An action of the person came to an end.
-    Done(Result<(), String>),
-    /// A view was held back for its pace.
-    Pace,
-}
-
-/// Where a line was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Where {
-    Menu,
-    StatusWindow,
-}
-
-/// Something the main thread has to do.
-#[derive(Debug, Clone)]
-pub enum Order {
-    Show(View),
-    BuildIcon(View),
-    /// The system has turned the tick of this line of the menu over by itself: the next view must put it right.
-    Untick(Command),
-    Ask(Decision),
-    Tell(Message),
-    /// Show the menu where it can be seen without a panel.
-    ShowStatus,
-    Leave {
-        /// The program to start in our place.
-        relaunch: Option<PathBuf>,
-    },
-}
-
-/// What the loop needs to know of this start.
+/// The settings of this start.
 pub struct Setting {
     pub root: InstanceRoot,
     pub home: PathBuf,
     pub start: TrayStart,
     pub may_start: bool,
     pub places: Vec<PathBuf>,
-    /// Version of the core that came with this tray, if one did.
+    /// Version of the bundled core, if there is one.
     pub bundled: Option<Version>,
-    /// Address that the core is told to listen on.
+    /// Address that the core gets on its command line.
     pub listen: Option<String>,
-    /// The environment names an address: it is never written into the configuration.
+    /// The environment sets the address, so the tray never writes it to the configuration.
     pub listen_is_named: bool,
     pub program: Option<Program>,
-    /// The PATH of this program.
+    /// PATH of this process.
     pub path: Vec<PathBuf>,
-    /// The shell that knows the person's PATH, if one is to be asked.
+    /// The shell that knows the user's PATH, if there is one.
     pub shell: Option<PathBuf>,
     /// Where a second start of this program reaches this one.
     pub single_instance: LocalAddress,
     pub client: Client,
+    pub system: Arc<dyn System>,
     pub autostart: Autostart,
     pub preferences: Preferences,
     pub journal: Journal,
 }
 
-/// Runs until the tray may end. `orders` reaches the main thread.
+/// Runs until the tray may exit. `orders` passes tasks to the main thread.
 pub async fn drive(
     setting: Setting,
     model: Model,
@@ -164,7 +93,6 @@ pub async fn drive(
         follower: None,
         shown: None,
         paced: false,
-        clipboard: None,
         icon_tries: 0,
         host_is_there: true,
         host_missing_told: false,
@@ -196,22 +124,20 @@ struct Driver {
     began: Instant,
     timer: Option<JoinHandle<()>>,
     follower: Option<JoinHandle<()>>,
-    /// The view that was sent last, and when.
+    /// The last view sent, and when.
     shown: Option<(View, Instant)>,
     paced: bool,
-    /// Kept: on X11 a copied text lives as long as its owner.
-    clipboard: Option<arboard::Clipboard>,
     icon_tries: u32,
     host_is_there: bool,
     host_missing_told: bool,
     notice_told: bool,
     promptness: session::Promptness,
-    /// Why a core is started or ended, for the journal.
+    /// Why a core starts or stops, for the journal.
     cause: &'static str,
     clients_looked_at: Instant,
-    /// The address in use is not the configured one, and is to be.
+    /// The address in use is not the configured one and must be saved.
     listen_unsaved: bool,
-    /// A new version of this program is to take over.
+    /// Exit to start a new version of this program.
     relaunch: bool,
     left: bool,
 }
@@ -276,12 +202,13 @@ impl Driver {
         }
     }
 
-    /// Nobody tells of an upgrade: it is looked for whenever the core has something to say, every 30 s at least.
+    /// Checks whether this program was upgraded. Upgrades send no notification, so each event of the core triggers the
+    /// check, at least every 30 s.
     fn look_at_program(&mut self) {
         self.model.updated = self.setting.program.as_ref().is_some_and(Program::is_another);
     }
 
-    /// Nobody tells of an AI client's own changes either.
+    /// Reads the AI clients' connection states again. Clients send no notification of their own changes.
     fn look_at_clients(&mut self) {
         if self.clients_looked_at.elapsed() > CLIENTS_STAY && self.model.serving() {
             self.clients_looked_at = Instant::now();
@@ -298,13 +225,13 @@ impl Driver {
         if self.model.serving() {
             self.model.statistics = status.telemetry;
             self.model.configuration = status.configuration;
-            // The existing core's status never says.
+            // The status of the Go core never contains an update.
             self.model.update = status.update.or(self.model.update.take());
             self.tell_notice();
         }
     }
 
-    /// Tells the core that the first-run window has said what is sent: it sends nothing before.
+    /// Reports to the core that the first-run window showed the telemetry notice; the core sends nothing before that.
     fn tell_notice(&mut self) {
         let due = self.model.statistics.as_ref().is_some_and(|state| state.enabled && !state.notice_shown);
         let answered = self.setting.preferences.first_run.answer.is_some();
@@ -363,209 +290,6 @@ impl Driver {
             && let Some(follower) = self.follower.take()
         {
             follower.abort();
-        }
-    }
-
-    fn other_address(&self) -> Option<String> {
-        let configuration = files::read_bounded(&self.setting.root.config(), LONGEST_CONFIGURATION).unwrap_or_default();
-        let taken = another_port::wanted(self.setting.listen.as_deref(), &configuration);
-        another_port::next_free(&taken, another_port::is_free)
-    }
-
-    fn carry_out(&mut self, effect: Effect) -> Option<Event> {
-        match effect {
-            Effect::Probe => {
-                let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
-                let bundled = self.setting.bundled.clone();
-                self.later_event(async move { Event::Probed(follow::probe(&client, bundled.as_ref()).await) });
-            }
-            Effect::Spawn { first } => self.ask_for_path(first),
-            Effect::Follow => {
-                let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-                let follower = tokio::spawn(async move {
-                    let began = Instant::now();
-                    if let Err(error) = follow::follow(&client, &inputs).await {
-                        tracing::warn!("the core's events: {error}");
-                    }
-                    tokio::time::sleep(SHORTEST_STREAM.saturating_sub(began.elapsed())).await;
-                    let _ = inputs.send(Input::Happened(Event::StreamEnded)).await;
-                });
-                if let Some(earlier) = self.follower.replace(follower) {
-                    earlier.abort();
-                }
-            }
-            Effect::AwaitEnd { pid } => self.later_event(async move {
-                while process::is_running(pid) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Event::Exited {
-                    pid,
-                    code: None,
-                    stderr: String::new(),
-                }
-            }),
-            Effect::AskToEnd { pid, by_call } => {
-                let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
-                tokio::spawn(async move {
-                    if by_call {
-                        match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
-                            Ok(_) => return,
-                            Err(error) => tracing::warn!("the core refused the request to stop: {error}"),
-                        }
-                    }
-                    process::ask_to_end(pid);
-                });
-            }
-            Effect::Terminate { pid } => process::ask_to_end(pid),
-            Effect::KillTree { pid } => {
-                tracing::warn!("the core did not stop in time: killing process {pid} and its children");
-                process::kill_tree(pid);
-            }
-            Effect::WakeAfter(pause) => {
-                let inputs = self.inputs.clone();
-                let timer = tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    let _ = inputs.send(Input::Happened(Event::Wake)).await;
-                });
-                if let Some(earlier) = self.timer.replace(timer) {
-                    earlier.abort();
-                }
-            }
-            Effect::Leave => self.left = true,
-        }
-        None
-    }
-
-    /// Asked anew for each core: a program that was just installed is found after *Restart core*.
-    fn ask_for_path(&self, first: bool) {
-        let Setting { shell, path, home, .. } = &self.setting;
-        let (shell, inherited, home, inputs) = (shell.clone(), path.clone(), home.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let captured = match &shell {
-                Some(shell) => user_path::capture(shell, &home, SHELL_LIMIT).await,
-                None => None,
-            };
-            let path = user_path::merged(&captured.unwrap_or_default(), &inherited, &home, |entry| entry.is_dir());
-            let _ = inputs.send(Input::PathKnown { first, path }).await;
-        });
-    }
-
-    fn path_known(&mut self, first: bool, path: &[PathBuf]) {
-        // Stop or Quit may have come while the shell was asked.
-        if matches!(self.supervisor.state, supervisor::State::Starting { pid: None, .. }) {
-            let event = self.spawn(first, path);
-            self.happened(event);
-        }
-    }
-
-    fn spawn(&mut self, first: bool, path: &[PathBuf]) -> Event {
-        // The core reads it when it starts.
-        self.tell_autostart();
-        let Setting {
-            places,
-            root,
-            home,
-            start,
-            listen,
-            ..
-        } = &self.setting;
-        match start_core::start(places, root, home, listen.as_deref(), path, *start, first) {
-            Ok(mut child) => {
-                let pid = child.id().unwrap_or_default();
-                let root = root.clone();
-                self.later_event(async move {
-                    let code = child.wait().await.ok().and_then(|status| status.code());
-                    Event::Exited {
-                        pid,
-                        code,
-                        stderr: start_core::last_words(&root),
-                    }
-                });
-                Event::Spawned { pid }
-            }
-            Err(failure) => {
-                tracing::warn!("{}", failure.sentence());
-                Event::SpawnFailed(failure)
-            }
-        }
-    }
-
-    fn answered(&mut self, answer: Answer) {
-        tracing::info!("first-run window: {answer:?}");
-        let preferences = &mut self.setting.preferences;
-        preferences.first_run = first_run::answered(preferences.first_run.clone(), answer);
-        // Stored first: an answer that cannot be kept would be asked for again, and must not take effect.
-        let done = write_state::preferences(&self.setting.root, preferences).and_then(|()| {
-            let system = &self.setting.autostart;
-            match (answer, answer.click()) {
-                (Answer::Continue { ticked: true }, Some(click)) => system.enable(click).map(drop),
-                // Off already, by us or by the person, is left as it is.
-                (Answer::Continue { ticked: false }, Some(click)) if on_click(&system.status()) == Move::Disable => {
-                    system.disable(click).map(drop)
-                }
-                _ => Ok(()),
-            }
-        });
-        self.tell_autostart();
-        self.tell_notice();
-        self.take(Input::Done(done));
-    }
-
-    /// Asks the system for the state of launch at login, and tells the menu and the core.
-    fn tell_autostart(&mut self) {
-        self.model.autostart = self.setting.autostart.status();
-        let root = &self.setting.root;
-        if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
-            self.take(Input::Done(Err(format!("could not write `{}`: {error}", root.sidecar().display()))));
-        }
-    }
-
-    /// Our own writes come back here, too: only another state is told.
-    fn autostart_changed(&mut self) {
-        if self.setting.autostart.status() != self.model.autostart {
-            tracing::info!("launch at login changed in the system's settings");
-            self.tell_autostart();
-        }
-    }
-
-    fn icon_failed(&mut self, error: &str) {
-        if self.icon_tries == 0 {
-            let told = format!(
-                "the tray icon cannot be shown yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
-                 it, and tries again"
-            );
-            tracing::warn!("{told}");
-            super::say(&told);
-        }
-        let pause = Duration::from_secs(1 << self.icon_tries.min(6)).min(Duration::from_secs(60));
-        self.icon_tries = self.icon_tries.saturating_add(1);
-        self.later(pause, Input::IconDue);
-    }
-
-    fn host_seen(&mut self, seen: bool) {
-        self.host_is_there = seen;
-        self.model.host_missing &= !seen;
-        if !seen {
-            // At login the panel may come after us.
-            self.later(PATIENCE_FOR_HOST, Input::HostDue);
-        }
-    }
-
-    fn host_due(&mut self) {
-        if self.host_is_there || std::mem::replace(&mut self.host_missing_told, true) {
-            return;
-        }
-        tracing::warn!("{}", host::MISSING);
-        super::say(host::MISSING);
-        self.model.host_missing = true;
-        // Whoever started it by hand looks for an icon that cannot come: shown the other way in, once for ever.
-        let preferences = &mut self.setting.preferences;
-        if self.setting.start != TrayStart::Login && !preferences.told_no_tray_host {
-            preferences.told_no_tray_host = true;
-            if let Err(error) = write_state::preferences(&self.setting.root, preferences) {
-                tracing::warn!("{error}");
-            }
-            (self.orders)(Order::ShowStatus);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Why there is no core, in a person's words, and what that person can do.
+//! Why there is no core, in words for the user, and what the user can do.
 
 use crate::contract::exit_code::ExitCode;
 use crate::tray::label::capitalised;
@@ -7,8 +7,8 @@ use crate::tray::label::capitalised;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     kind: Kind,
-    /// What the core, or the system, said.
-    said: String,
+    /// The message of the core or the system.
+    message: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,30 +26,30 @@ enum Kind {
 
 impl Failure {
     /// No core program was found.
-    pub fn no_program(said: String) -> Failure {
+    pub fn no_program(message: String) -> Failure {
         Failure {
             kind: Kind::NoProgram,
-            said,
+            message,
         }
     }
 
-    /// The system would not start the program.
-    pub fn not_started(said: String) -> Failure {
+    /// The system could not start the program.
+    pub fn not_started(message: String) -> Failure {
         Failure {
             kind: Kind::NotStarted,
-            said,
+            message,
         }
     }
 
-    /// A core listens and never answers.
-    pub fn silent(said: String) -> Failure {
+    /// A core listens but does not answer.
+    pub fn silent(message: String) -> Failure {
         Failure {
             kind: Kind::Silent,
-            said,
+            message,
         }
     }
 
-    /// A core ended that nobody asked to.
+    /// A core exited without a request.
     pub fn of_exit(class: ExitCode, code: Option<i32>, stderr: &str) -> Failure {
         let kind = match class {
             ExitCode::PortInUse => Kind::Port,
@@ -58,7 +58,7 @@ impl Failure {
             ExitCode::Permission => Kind::Permission,
             ExitCode::Clean | ExitCode::General | ExitCode::Usage => Kind::Crash,
         };
-        let said = last_words(stderr).unwrap_or_else(|| match (kind, code) {
+        let message = last_words(stderr).unwrap_or_else(|| match (kind, code) {
             (Kind::Port, _) => "another program is using the core's port".to_owned(),
             (Kind::Locked, _) => "another core is using the same data directory".to_owned(),
             (Kind::Configuration, _) => "the configuration is not valid".to_owned(),
@@ -66,7 +66,7 @@ impl Failure {
             (_, Some(code)) => format!("it exited with code {code} and no message"),
             (_, None) => "it was killed by a signal".to_owned(),
         });
-        Failure { kind, said }
+        Failure { kind, message }
     }
 
     /// The same crash, once too often.
@@ -76,7 +76,7 @@ impl Failure {
         self
     }
 
-    /// Whether the next try may succeed without a person.
+    /// Whether the next try may succeed without the user.
     pub fn may_pass(&self) -> bool {
         self.kind == Kind::Crash
     }
@@ -86,20 +86,20 @@ impl Failure {
         self.kind == Kind::Port
     }
 
-    /// What happened, for one line of the menu.
+    /// The problem, for one line of the menu.
     pub fn sentence(&self) -> String {
-        let said = &self.said;
+        let message = &self.message;
         match self.kind {
-            Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {said}"),
-            Kind::Silent => format!("The core is running but not responding: {said}"),
-            // The core's own sentence says it all.
-            Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(said),
-            Kind::Crash => format!("The core crashed: {said}"),
-            Kind::GivenUp => format!("The core keeps crashing: {said}"),
+            Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {message}"),
+            Kind::Silent => format!("The core is running but not responding: {message}"),
+            // The core's own message is complete.
+            Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(message),
+            Kind::Crash => format!("The core crashed: {message}"),
+            Kind::GivenUp => format!("The core keeps crashing: {message}"),
         }
     }
 
-    /// What to do about it.
+    /// The suggested fix.
     pub fn advice(&self) -> &'static str {
         match self.kind {
             Kind::NoProgram => "Install mcpproxy next to this program, or set MCPPROXY_CORE_PATH",
@@ -115,7 +115,7 @@ impl Failure {
     }
 }
 
-/// What a core's standard error says last: the text of its `error:` line, else the last line.
+/// The last message in a core's standard error: the text of its `error:` line, else its last line.
 fn last_words(stderr: &str) -> Option<String> {
     let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let error = lines.iter().rev().find_map(|line| {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_end_still_has_words() {
+    fn an_exit_without_output_still_has_a_message() {
         let failure = Failure::of_exit(ExitCode::General, None, "");
         assert_eq!(failure.sentence(), "The core crashed: it was killed by a signal");
         assert!(failure.may_pass() && !failure.given_up().may_pass());

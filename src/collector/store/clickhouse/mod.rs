@@ -1,4 +1,5 @@
-//! Reports in ClickHouse: a row for each receipt, from which every answer is made, so that adding rows again changes nothing.
+//! Stores reports in ClickHouse: one row per receipt, from which every result is computed, so that inserting rows again
+//! changes nothing.
 
 mod address;
 mod rows;
@@ -20,7 +21,7 @@ use crate::collector::repeat::{Kept, arrive};
 use crate::collector::report::{DAY_MS, Day, Id, Moment};
 use crate::collector::retention::without_old;
 
-/// How long a question may take.
+/// Time limit of a query.
 const LIMIT: Duration = Duration::from_secs(300);
 /// The ClickHouse database.
 pub struct ClickHouseStore {
@@ -36,7 +37,7 @@ impl From<clickhouse::error::Error> for StoreError {
 }
 
 impl ClickHouseStore {
-    /// Connects, and creates what is not there. `collector` keeps the journals of several collectors apart.
+    /// Connects and creates missing tables. `collector` keeps the journals of several collectors apart.
     ///
     /// # Errors
     /// ClickHouse's error.
@@ -156,7 +157,7 @@ impl Store for ClickHouseStore {
         self.insert("opt_outs", &opt_outs)?;
         self.insert("counted", &counts)?;
         self.delete(&gone)?;
-        // Last: a failure before this repeats the batch, which changes nothing.
+        // Comes last: after an earlier failure the batch is repeated, which changes nothing.
         if let Some(position) = position {
             let place = Place {
                 collector: self.collector.clone(),
@@ -179,7 +180,7 @@ impl Store for ClickHouseStore {
     }
 
     fn revision(&mut self) -> Result<u64, StoreError> {
-        // Merging changes these numbers too, which costs no more than taking the figures once more.
+        // Merges also change these numbers, which only means computing the figures once more.
         self.one::<u64>(
             "SELECT assumeNotNull(cityHash64((SELECT count() FROM arrivals), (SELECT count() FROM opt_outs), (SELECT count() FROM counted)))",
         )
@@ -197,7 +198,9 @@ impl Store for ClickHouseStore {
     }
 
     fn ledger(&mut self) -> Result<Ledger, StoreError> {
-        let (bodies, first, last, latest) = self.one::<(i64, i64, i64, i64)>(&sql::span())?;
+        let (rows, first, latest) = self.one::<(u64, i64, i64)>(
+            "SELECT toUInt64(count()), toInt64(min(received)), toInt64(max(received)) FROM arrivals",
+        )?;
         let (opt_outs, opted_out) =
             self.one::<(u64, i64)>("SELECT toUInt64(uniqExact(id)), toInt64(max(received)) FROM opt_outs")?;
         let ids = self.one::<u64>("SELECT toUInt64(uniqExact(id)) FROM arrivals")?;
@@ -210,8 +213,8 @@ impl Store for ClickHouseStore {
                 .fetch_all::<(u16, String, u64)>(),
         )?;
         Ok(Ledger {
-            span: (bodies > 0).then(|| (Day::of(Moment(first)), Day::of(Moment(last)))),
-            latest: (bodies > 0 || opt_outs > 0).then_some(Moment(latest.max(opted_out))),
+            first: (rows > 0).then(|| Day::of(Moment(first))),
+            latest: (rows > 0 || opt_outs > 0).then_some(Moment(latest.max(opted_out))),
             opt_outs,
             ids,
             counts: counts.into_iter().map(|(day, name, count)| ((Day(day), name), count)).collect(),
@@ -295,7 +298,7 @@ impl Store for ClickHouseStore {
             }
             Ok(())
         })?;
-        // The rows that stay are written again first, then the old ones are deleted: a failure in between loses nothing.
+        // Inserts the remaining rows first and then deletes the old ones: a failure in between loses nothing.
         self.insert("arrivals", &rows)?;
         self.delete(&gone)?;
         for ids in shorter.chunks(500) {

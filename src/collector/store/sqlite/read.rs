@@ -1,8 +1,8 @@
-//! Reads summaries, and what they were made from.
+//! Reads summaries and the bodies behind them.
 
 use rusqlite::OptionalExtension;
 
-use super::super::codec::unpack_summary;
+use super::super::codec::unpack_summary_into;
 use super::super::{Ledger, StoreError, Stored};
 use super::apply::unpack;
 use super::database::SqliteStore;
@@ -19,19 +19,22 @@ fn lookup(store: &SqliteStore) -> Lookup<'_> {
     }
 }
 
-/// Every installation as it is.
+/// Every installation in its current state.
 pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT summary FROM installations")?;
     let mut rows = statement.query([])?;
+    // One for all rows, so that a million of them need no memory of their own.
+    let mut installation = Installation::default();
     while let Some(row) = rows.next()? {
         let blob = row.get_ref(0)?.as_blob().map_err(|error| StoreError::Other(error.to_string()))?;
-        let installation = unpack_summary(blob, &store.words).map_err(|error| StoreError::Other(error.to_string()))?;
+        unpack_summary_into(blob, &store.words, &mut installation)
+            .map_err(|error| StoreError::Other(error.to_string()))?;
         each(&installation);
     }
     Ok(())
 }
 
-/// Every installation as it was at the end of a day.
+/// Every installation in its state at the end of a day.
 pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     recomputed(store, |_, bodies| {
         let past = bodies.iter().filter(|body| body.day() <= until);
@@ -42,7 +45,7 @@ pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation
     })
 }
 
-/// Calls `each` with the key of every installation and its bodies, which are read from the ids, not from the summaries.
+/// Calls `each` with the key of every installation and its bodies, read from the ids and not from the summaries.
 pub fn recomputed(
     store: &SqliteStore,
     mut each: impl FnMut(i64, &[Kept]) -> Result<(), StoreError>,
@@ -86,12 +89,9 @@ fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
 /// The counts beside the reports.
 pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let connection = &store.connection;
-    let (first, last): (Option<u16>, Option<u16>) =
-        connection.query_row("SELECT min(first_day), max(last_day) FROM installations", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+    let first: Option<u16> = connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
     let mut ledger = Ledger {
-        span: first.zip(last).map(|(first, last)| (Day(first), Day(last))),
+        first: first.map(Day),
         opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,
         ids: connection.query_row("SELECT count(*) FROM ids", [], |row| row.get(0))?,
         latest: store.meta("latest")?.and_then(|text| text.parse().ok()).map(Moment),
@@ -105,7 +105,7 @@ pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     Ok(ledger)
 }
 
-/// Everything that came from one id.
+/// Everything received under one id.
 pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT bodies, opted_out FROM ids WHERE id = ?1")?;
     let row: Option<(Vec<u8>, Option<i64>)> =
@@ -117,7 +117,7 @@ pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
     })
 }
 
-/// Everything that came from every id.
+/// Everything received under every id.
 pub fn export(
     store: &SqliteStore,
     each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>,
