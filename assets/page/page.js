@@ -18,12 +18,21 @@ function localTimes(root) {
   }
 }
 
-// Someone is typing, choosing, reading a result or has opened something: the page stays as it is.
+// Someone is typing, choosing or selecting text: the page stays as it is.
 function isBusy() {
   const focus = document.activeElement;
-  if (focus && live.contains(focus) && focus.matches("input, textarea, select, summary")) return true;
-  if (live.querySelector("details[open], dialog[open], [data-dirty]")) return true;
+  if (focus && live.contains(focus) && focus.matches("input, textarea, select")) return true;
+  if (live.querySelector("[data-dirty]")) return true;
   return String(getSelection()).length > 0;
+}
+
+const loaded = Date.now();
+
+// Tells the collapsed parts of a page apart: by the form or list entry that they are in, and their place.
+function pathOf(summary) {
+  const item = summary.closest("li, section, form");
+  const name = item && item.querySelector("strong, h2, h3, .name");
+  return `${name ? name.textContent : ""}|${summary.textContent}`;
 }
 
 function keyOf(element) {
@@ -49,7 +58,12 @@ async function refresh() {
     localTimes(fresh);
     if (fresh.innerHTML !== live.innerHTML) {
       const focused = live.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+      // The message about the last action stays for a while, and what was opened stays open.
+      const notice = Date.now() - loaded < 10000 ? live.querySelector("[data-flash]") : null;
+      const opened = [...live.querySelectorAll("details[open] > summary")].map(pathOf);
       live.replaceChildren(...fresh.childNodes);
+      if (notice) live.prepend(notice);
+      for (const summary of live.querySelectorAll("details > summary")) if (opened.includes(pathOf(summary))) summary.parentElement.open = true;
       if (focused) {
         const same = [...live.querySelectorAll("a, button, [tabindex]")].find((element) => keyOf(element) === focused);
         if (same) same.focus({ preventScroll: true });
@@ -101,7 +115,7 @@ function listen() {
 if (live) {
   localTimes(document);
   setInterval(() => localTimes(document), 30000);
-  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']")) live.dataset.still = "1";
+  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash])")) live.dataset.still = "1";
   listen();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   live.addEventListener("input", (event) => {

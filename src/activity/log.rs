@@ -66,6 +66,9 @@ struct State {
     /// Records that are not stored yet, the oldest first.
     unstored: VecDeque<(u64, Arc<ActivityRecord>)>,
     last_id: u64,
+    /// How many reports were taken, and how many of them readers see.
+    reported: u64,
+    shown: u64,
     /// Reports that were lost because too many waited.
     lost: u64,
     keep: Retention,
@@ -144,6 +147,7 @@ impl ActivityLog {
             return;
         }
         state.waiting_bytes += bytes;
+        state.reported += 1;
         state.waiting.push_back(report);
         let first = state.waiting.len() == 1;
         drop(state);
@@ -201,7 +205,9 @@ impl ActivityLog {
     fn reading(&self) -> (VecDeque<(u64, Arc<ActivityRecord>)>, Option<Store>) {
         let mut state = self.shared.lock();
         let deadline = Instant::now() + PATIENCE;
-        while !state.opened && Instant::now() < deadline {
+        let reported = state.reported;
+        // A reader sees every call that ended before it asked.
+        while !(state.opened && state.shown >= reported) && !state.ended && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
         (state.unstored.clone(), state.store.clone())
@@ -368,6 +374,7 @@ impl Shared {
     /// Gives records their IDs, from when on readers see them.
     fn show(&self, records: Vec<ActivityRecord>) {
         let mut state = self.lock();
+        state.shown += records.len() as u64;
         for mut record in records {
             let now = record.timestamp.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
             state.last_id = u64::try_from(now).unwrap_or_default().max(state.last_id + 1);
@@ -381,6 +388,7 @@ impl Shared {
         }
         let newest = state.last_id;
         drop(state);
+        self.changed.notify_all();
         self.newest.send_replace(newest);
     }
 

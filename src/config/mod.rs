@@ -153,7 +153,7 @@ pub struct Config {
     /// Largest size of the activity log, in MB. 0 means the default.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<u32>", extend("default" = 256))]
-    pub activity_max_mb: u32,
+    pub activity_max_size_mb: u32,
     /// Action on arguments or results that hold something like a secret.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Policy>")]
@@ -285,10 +285,10 @@ impl Config {
         let usual = Retention::default();
         Retention {
             days: if self.activity_retention_days == 0 { usual.days } else { self.activity_retention_days },
-            bytes: if self.activity_max_mb == 0 {
+            bytes: if self.activity_max_size_mb == 0 {
                 usual.bytes
             } else {
-                u64::from(self.activity_max_mb) << 20
+                u64::from(self.activity_max_size_mb) << 20
             },
         }
     }

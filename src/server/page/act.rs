@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
 
 use crate::config::schema::schema;
-use crate::contract::api::{ActivityPurged, ConnectResult, ImportResult, LoginStarted};
+use crate::contract::api::{ActivityPurged, ConnectResult, FixResult, ImportResult, LoginStarted};
 use crate::contract::review::ReviewConflict;
 use crate::server::page::access::Visitor;
 use crate::server::page::add::{Entered, Source};
@@ -66,6 +66,39 @@ pub async fn act_on_server(
     };
     let acted: Result<Value, ApiError> = pages.api.post(&format!("/api/v1/servers/{segment}/{action}"), None).await;
     pages.then(&visitor, acted.map(|_| done(plain)), &back)
+}
+
+/// Runs a fix of a server's problem, and shows its result.
+pub async fn fix_server(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let body =
+        json!({"server": name, "code": fields.text("code"), "fixer_key": fields.text("fixer"), "mode": "execute"});
+    let fixed: Result<FixResult, ApiError> = pages.api.post("/api/v1/diagnostics/fix", Some(body)).await;
+    let back = format!("/ui/servers/{}", encoded(&name));
+    let outcome = match fixed {
+        Ok(FixResult {
+            failure_msg: Some(message),
+            ..
+        }) => Err(ApiError {
+            status: 500,
+            message,
+            data: Value::Null,
+        }),
+        Ok(FixResult {
+            open_url: Some(url),
+            browser_opened: false,
+            ..
+        }) if url.starts_with("https://") || url.starts_with("http://") => {
+            return Redirect::to(&url).into_response();
+        }
+        Ok(result) => Ok(result.preview.unwrap_or_else(|| "Done.".to_owned())),
+        Err(error) => Err(error),
+    };
+    pages.then(&visitor, outcome, &back)
 }
 
 /// Enables or disables one tool.
@@ -373,6 +406,58 @@ pub async fn save_settings(
         }
         Err(error) => settings_page(&pages, &visitor, Some(&error.message)).await,
     }
+}
+
+/// Creates a profile.
+pub async fn create_profile(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let name = fields.text("name").to_owned();
+    set_profile(&pages, &visitor, &name, &fields).await
+}
+
+/// Saves the servers of a profile.
+pub async fn save_profile(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    set_profile(&pages, &visitor, &name, &fields).await
+}
+
+async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fields) -> Response {
+    let servers: Vec<&str> = fields.all("server").collect();
+    let path = format!("/api/v1/profiles/{}", encoded(name));
+    let saved: Result<Value, ApiError> = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
+    pages.then(visitor, saved.map(|_| format!("Saved the profile `{name}`.")), "/ui/profiles")
+}
+
+/// Removes a profile, or makes it the default.
+pub async fn act_on_profile(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((name, action)): Path<(String, String)>,
+) -> Response {
+    if action != "remove" {
+        return choose_default(&pages, &visitor, &name).await;
+    }
+    let path = format!("/api/v1/profiles/{}", encoded(&name));
+    let removed: Result<Value, ApiError> = pages.api.send(Method::DELETE, &path, None).await;
+    pages.then(&visitor, removed.map(|_| format!("Removed the profile `{name}`.")), "/ui/profiles")
+}
+
+/// Lets sessions that choose no profile see all servers.
+pub async fn no_default_profile(State(pages): Core, Extension(visitor): Who) -> Response {
+    choose_default(&pages, &visitor, "").await
+}
+
+async fn choose_default(pages: &Pages, visitor: &Visitor, name: &str) -> Response {
+    let body = json!({"profile": name});
+    let chosen: Result<Value, ApiError> = pages.api.send(Method::PUT, "/api/v1/profiles/active", Some(body)).await;
+    pages.then(visitor, chosen.map(|_| "Saved.".to_owned()), "/ui/profiles")
 }
 
 /// Turns usage reports on or off.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tower_service::Service as _;
 
 use crate::contract::names;
+use crate::server::rest::access::InProcess;
 
 /// No answer for a page comes near this.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -61,7 +62,7 @@ impl Api {
 
     /// The whole response of a GET.
     pub async fn pass(&self, path: &str) -> Response {
-        match Request::builder().uri(path).body(Body::empty()) {
+        match Request::builder().uri(path).extension(InProcess).body(Body::empty()) {
             Ok(request) => match self.routes.clone().call(request).await {
                 Ok(response) => response,
                 Err(impossible) => match impossible {},
@@ -86,6 +87,7 @@ impl Api {
             .uri(path)
             .header(names::HEADER_CLIENT, concat!("webui/", env!("CARGO_PKG_VERSION")))
             .header(header::CONTENT_TYPE, "application/json")
+            .extension(InProcess)
             .body(Body::from(content))
             .map_err(ApiError::other)?;
         let response = self.routes.clone().call(request).await.map_err(ApiError::other)?;

@@ -18,6 +18,9 @@ use crate::server::page::pages::Pages;
 /// Longest form: a pasted configuration of many servers.
 const LONGEST_FORM: usize = 4 << 20;
 
+/// How usage reports count a page.
+const SURFACE: &str = concat!("webui/", env!("CARGO_PKG_VERSION"));
+
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -66,6 +69,7 @@ pub async fn check_session(State(pages): State<Arc<Pages>>, request: Request, ne
             _ => (StatusCode::UNAUTHORIZED, sign_in_page(None)).into_response(),
         };
     };
+    pages.app.facts.counts().add_rest_request(Some(SURFACE));
     if request.method() == Method::GET || request.method() == Method::HEAD {
         let mut request = request;
         request.extensions_mut().insert(visitor);

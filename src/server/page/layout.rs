@@ -66,7 +66,7 @@ pub fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup
                 main #main tabindex="-1" {
                     div #live {
                         @if let Some(notice) = &frame.notice {
-                            div.notice.bad[notice.is_error].good[!notice.is_error] role=(if notice.is_error { "alert" } else { "status" }) {
+                            div.notice.bad[notice.is_error].good[!notice.is_error] role=(if notice.is_error { "alert" } else { "status" }) data-flash {
                                 (notice.text)
                             }
                         }

@@ -13,6 +13,7 @@ mod home;
 mod layout;
 mod pages;
 mod privacy;
+mod profiles;
 mod review;
 mod servers;
 mod settings;
@@ -52,6 +53,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/servers", get(show::show_servers))
         .route("/ui/servers/{name}", get(show::show_server))
         .route("/ui/servers/{name}/edit", post(act::edit_server))
+        .route("/ui/servers/{name}/fix", post(act::fix_server))
         .route("/ui/servers/{name}/{action}", post(act::act_on_server))
         .route("/ui/servers/{name}/tools/{tool}/{action}", post(act::switch_tool))
         .route("/ui/add", get(show::show_add))
@@ -70,6 +72,11 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/clients/{id}", get(show::show_client))
         .route("/ui/clients/{id}/{action}", post(act::act_on_client))
         .route("/ui/settings", get(show::show_settings).post(act::save_settings))
+        .route("/ui/profiles", get(show::show_profiles).post(act::create_profile))
+        .route("/ui/profiles/default", post(act::no_default_profile))
+        .route("/ui/profiles/{name}", post(act::save_profile))
+        .route("/ui/profiles/{name}/{action}", post(act::act_on_profile))
+        .route("/ui/secrets", get(show::show_secrets))
         .route("/ui/privacy", get(show::show_privacy))
         .route("/ui/privacy/reports", post(act::switch_reports))
         .route("/ui/privacy/activity", post(act::save_activity_settings))

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
 use crate::contract::api::{Diagnostics, Server, Servers};
+use crate::contract::endpoint::client_host;
+use crate::contract::names;
 use crate::server::page::access::{Notice, Visitor};
 use crate::server::page::api::{Api, ApiError};
 use crate::server::page::layout::{Frame, page};
@@ -43,6 +45,11 @@ impl Pages {
             problems: usize::try_from(problems).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// The URL of the MCP endpoint.
+    pub fn mcp_url(&self) -> String {
+        format!("{}://{}{}", self.scheme, client_host(&self.app.listen_addr), names::MCP_PATH)
     }
 
     /// Shows a message on the next page, which is `target`.

@@ -78,15 +78,22 @@ pub fn details(frame: &Frame, shown: &Shown) -> Markup {
         (what_runs(review))
         @if review.needs_approval { (approve_server(frame, review)) }
         @if !waiting.is_empty() { (tools(frame, shown, &waiting)) }
-        @else if !review.needs_approval && review.offers.iter().all(|offer| offer.approval == "approved") {
-            div.notice.good role="status" {
-                "Everything of this server is approved. "
-                a href={"/ui/servers/" (encoded(&review.name))} { "Go to the server" }
-            }
-        }
+        @else if !review.needs_approval { (approved(review)) }
         (offers(frame, review))
     };
     page(frame, "/ui/review", &review.name, &contents)
+}
+
+/// The state of a server that needs no approval.
+fn approved(review: &Review) -> Markup {
+    let link = html! { a href={"/ui/servers/" (encoded(&review.name))} { "Go to the server" } };
+    html! {
+        @if review.connected && review.offers.iter().all(|offer| offer.approval == "approved") {
+            div.notice.good role="status" { "Everything of this server is approved. " (link) }
+        } @else if !review.connected && review.enabled {
+            div.notice.warn role="status" { "The server is not connected yet. Its tools appear here for your review. " (link) }
+        }
+    }
 }
 
 fn conflict(shown: &Shown) -> Markup {

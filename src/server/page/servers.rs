@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::contract::api::{ActivityRecord, Server, ServerTool};
+use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Server, ServerTool};
 use crate::contract::review::Review;
 use crate::server::page::activity::row;
 use crate::server::page::home::fix;
@@ -85,12 +85,7 @@ pub fn details(frame: &Frame, details: &Details) -> Markup {
         p.crumbs { a href="/ui/servers" { "Servers" } }
         (heading(&foreign(&server.name), "", &actions))
         p.state { (badge(kind, word)) " " (summary(server)) }
-        @if let Some(error) = server.last_error.as_deref().filter(|_| server.enabled && !server.connected) {
-            div.notice.bad role="status" {
-                strong { "Why it does not work" } p { (foreign(error)) }
-                @if let Some(detail) = server.health.as_ref().and_then(|health| health.detail.as_deref()) { p { (foreign(detail)) } }
-            }
-        }
+        (problem(frame, &base, server))
         section aria-labelledby="tools" {
             h2 #tools { "Tools" @if !details.tools.is_empty() { " (" (details.tools.len()) ")" } }
             (tools(frame, &base, details))
@@ -112,6 +107,52 @@ pub fn details(frame: &Frame, details: &Details) -> Markup {
         (entry(frame, &base, details))
     };
     page(frame, "/ui/servers", &server.name, &contents)
+}
+
+/// The problem of a server, and the ways to fix it.
+fn problem(frame: &Frame, base: &str, server: &Server) -> Markup {
+    let error = server.last_error.as_deref().filter(|_| server.enabled && !server.connected);
+    html! {
+        @match (&server.diagnostic, error) {
+            (Some(found), _) => (diagnosis(frame, base, found)),
+            (None, Some(error)) => {
+                div.notice.bad role="status" {
+                    strong { "Why it does not work" } p { (foreign(error)) }
+                    @if let Some(detail) = server.health.as_ref().and_then(|health| health.detail.as_deref()) { p { (foreign(detail)) } }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn diagnosis(frame: &Frame, base: &str, found: &Diagnostic) -> Markup {
+    html! {
+        section.panel.problem aria-labelledby="problem" {
+            div.between { h2 #problem { (foreign(&found.user_message)) } code.quiet { (found.code) } }
+            @if let Some(cause) = &found.cause { p { (foreign(cause)) } }
+            @if let Some(help) = &found.remediation { p { strong { "What to do: " } (foreign(help)) } }
+            @if !found.why.is_empty() { p.quiet { (foreign(&found.why)) } }
+            div.actions { @for step in &found.fix_steps { (fix_step(frame, base, found, step)) } }
+        }
+    }
+}
+
+fn fix_step(frame: &Frame, base: &str, found: &Diagnostic, step: &FixStep) -> Markup {
+    html! {
+        @match (step.kind, &step.fixer_key, &step.command) {
+            (FixStepKind::Button, Some(fixer), _) => {
+                form.inline method="post" action={(base) "/fix"} data-confirm=[(step.destructive == Some(true)).then(|| format!("{}?", step.label))] {
+                    (token(frame))
+                    input type="hidden" name="code" value=(found.code);
+                    input type="hidden" name="fixer" value=(fixer);
+                    button type="submit" { (step.label) }
+                }
+            }
+            (FixStepKind::Command, _, Some(command)) => { span.step { (step.label) " " code { (foreign(command)) } } }
+            _ => { span.step { (step.label) } }
+        }
+    }
 }
 
 fn summary(server: &Server) -> String {

@@ -169,7 +169,8 @@ pub fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<String, Valu
 
 pub fn view(frame: &Frame, settings: &[Setting], path: &str, error: Option<&str>) -> Markup {
     let contents = html! {
-        (heading("Settings", "Changes apply at once, unless a setting says that it needs a restart.", &html! {}))
+        @let more = html! { a.button href="/ui/profiles" { "Profiles" } a.button href="/ui/secrets" { "Secrets" } };
+        (heading("Settings", "Changes apply at once, unless a setting says that it needs a restart.", &more))
         @if let Some(error) = error { div.notice.bad role="alert" { (error) } }
         p.quiet { "They are stored in " code { (foreign(path)) } ", which you can also edit with any editor." }
         form.search role="search" { label { span.hidden { "Find a setting" } input type="search" placeholder="Find a setting" data-filter=".setting" data-shortcut="/"; } }

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
-    ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools, ImportPaths, Server,
-    ServerTools, Status,
+    ActiveProfile, ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools,
+    ImportPaths, ProfileList, Server, ServerTools, Status,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -30,7 +31,7 @@ use crate::server::page::privacy::Privacy;
 use crate::server::page::review::Shown;
 use crate::server::page::servers::Details;
 use crate::server::page::tools::{Tools, Trial};
-use crate::server::page::{activity, add, clients, health, home, privacy, review, servers, settings, tools};
+use crate::server::page::{activity, add, clients, health, home, privacy, profiles, review, servers, settings, tools};
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
@@ -250,12 +251,7 @@ pub async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): 
 pub async fn show_clients(State(pages): Core, Extension(visitor): Who) -> Response {
     let shown = Clients {
         clients: ai_clients(&pages).await,
-        endpoint: format!(
-            "{}://{}{}",
-            pages.scheme,
-            crate::contract::endpoint::client_host(&pages.app.listen_addr),
-            crate::contract::names::MCP_PATH
-        ),
+        endpoint: pages.mcp_url(),
     };
     clients::list(&pages.frame(&visitor).await, &shown).into_response()
 }
@@ -281,6 +277,25 @@ pub async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let page = settings::view(&pages.frame(visitor).await, &found, &answer.config_path, error);
     (status, page).into_response()
+}
+
+pub async fn show_profiles(State(pages): Core, Extension(visitor): Who) -> Response {
+    let listed: ProfileList = pages.api.get("/api/v1/profiles").await.unwrap_or_default();
+    let active: ActiveProfile = pages.api.get("/api/v1/profiles/active").await.unwrap_or_default();
+    let servers = pages.servers().await;
+    let frame = pages.frame(&visitor).await;
+    profiles::list(&frame, &listed.profiles, &servers, &active.active_profile, &pages.mcp_url()).into_response()
+}
+
+pub async fn show_secrets(State(pages): Core, Extension(visitor): Who) -> Response {
+    let mut used: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for server in &pages.app.config.current().servers {
+        for name in references::names(server, Kind::Secret) {
+            used.entry(name).or_default().push(server.name.clone());
+        }
+    }
+    let used: Vec<(String, Vec<String>)> = used.into_iter().collect();
+    profiles::secrets(&pages.frame(&visitor).await, &used).into_response()
 }
 
 pub async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Response {

@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, AiClient, AllTools,
-    Approved, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope,
-    EventBody, FoundTools, ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction,
-    ServerTools, Servers, ServersChanged, Status, Takeover, UiTicket,
+    ACTIVITY_EVENTS, ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
+    AiClient, AllTools, Approved, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED,
+    EVENT_STATUS, Envelope, EventBody, FoundTools, ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList,
+    Ready, ServerAction, ServerTools, Servers, ServersChanged, Status, Takeover, UiTicket,
 };
 use crate::contract::scan::ScanReport;
 
@@ -67,16 +67,20 @@ fn any_object(_generator: &mut SchemaGenerator) -> Schema {
 
 /// Describes the stream as an array of its events, because this version of OpenAPI cannot describe a stream.
 fn events(generator: &mut SchemaGenerator) -> Schema {
-    let kinds = [
+    let mut kinds = vec![
         (EVENT_STATUS, bare::<Status>(generator)),
         (EVENT_SERVERS_CHANGED, bare::<EventBody<ServersChanged>>(generator)),
         (EVENT_PING, bare::<Ping>(generator)),
     ];
-    let kinds = kinds.map(|(name, data)| {
-        json_schema!({"type": "object", "required": ["event", "data"], "properties": {
+    kinds.extend(ACTIVITY_EVENTS.map(|name| (name, bare::<EventBody<ActivityRecord>>(generator))));
+    let kinds: Vec<Schema> = kinds
+        .into_iter()
+        .map(|(name, data)| {
+            json_schema!({"type": "object", "required": ["event", "data"], "properties": {
             "event": {"const": name}, "id": {"type": "string"}, "retry": {"type": "integer"},
             "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data}}})
-    });
+        })
+        .collect();
     json_schema!({"type": "array", "items": {"oneOf": kinds}})
 }
 

@@ -164,7 +164,7 @@ impl Snapshot {
             routing_mode: RoutingMode::RetrieveTools,
             feature_flags: FeatureFlags {
                 enable_socket: true,
-                enable_web_ui: false,
+                enable_web_ui: true,
                 enable_prompts: true,
                 require_mcp_auth: false,
                 enable_code_execution: false,
