@@ -93,14 +93,14 @@ impl FixStep {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FixStepKind {
-    /// Advice or a page to read.
-    #[default]
-    #[serde(other)]
-    Link,
     /// A command for the terminal.
     Command,
     /// Something that MCPProxy does.
     Button,
+    /// Advice or a page to read.
+    #[default]
+    #[serde(other)]
+    Link,
 }
 
 /// `data` of `GET /api/v1/servers/{name}/diagnostics`.
