@@ -33,7 +33,7 @@ use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
-use crate::server::listeners::{LocalDoor, bind_tcp, is_loopback};
+use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::router::Routes;
@@ -195,7 +195,7 @@ impl Core {
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });
-        tokio::spawn(rest::tell_changes(app.clone(), changes));
+        tokio::spawn(rest::log_changes(app.clone(), changes));
         Core {
             routes: Routes::new(app.clone(), is_loopback(address), trusted_hosts),
             app,
@@ -221,7 +221,12 @@ impl Core {
         )];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(
+                LocalStreamListener(local),
+                router,
+                limits,
+                self.app.stop.clone(),
+            )));
         }
         serving
     }

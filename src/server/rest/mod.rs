@@ -30,7 +30,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 pub use access::{Listener, check as check_access};
-pub use events::tell_changes;
+pub use events::log_changes;
 
 use crate::contract::api::{Endpoints, Envelope, Info, Ready};
 use crate::contract::names;
@@ -39,7 +39,7 @@ use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// All routes except `/mcp`, for one listener.
-pub fn router(app: Arc<App>, door: Listener) -> Router {
+pub fn router(app: Arc<App>, listener: Listener) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/info", get(info))
@@ -83,13 +83,13 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
-    let api = match door {
+    let api = match listener {
         // Only a program of the same user may stop the core.
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
     // Unknown paths return 404 even without a key: clients interpret 401 as a request to sign in.
-    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), listener), access::check))
         .merge(health_routes())
         .fallback(unknown_route)
         .with_state(app)
