@@ -286,7 +286,7 @@ pub struct CallArguments {
     pub sensitivity: Option<String>,
 }
 
-/// What names a shell completes.
+/// The kind of names that a shell completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Names {
     Servers,

@@ -52,7 +52,7 @@ fn table(found: &Diagnostics) -> String {
     parts.join("\n\n")
 }
 
-/// Who waits, for what, since when and until when.
+/// Servers and calls that wait: the step, the start and the deadline.
 fn waiting(wait: &Waiting) -> String {
     let who = match &wait.request {
         Some(request) => format!("{}: `{request}`", wait.server_name),

@@ -14,7 +14,7 @@ const LOG_LINES: usize = 20;
 /// The longest start timeout that a fix sets.
 const LONGEST_START: Duration = Duration::from_mins(30);
 
-/// What a fix did, or would do.
+/// The effect of a fix, done or planned.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fixed {
     pub preview: String,

@@ -483,7 +483,8 @@ mod tests {
         let store = ConfigStore::new(path.join("mcp_config.json"));
         let config = Arc::new(store.load_or_create().unwrap());
         let tokens = TokenStore::load(&path.join("tokens"), None, Arc::default());
-        let pool = Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens));
+        let pool =
+            Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens, Arc::default()));
         let live = Arc::new(LiveConfig::new(store, config, pool.clone(), Box::new(|_| ())));
         Core {
             control: ServerControl::new(live, pool, Arc::new(OfferApprovals::load(&path.join("offers")))),

@@ -78,7 +78,7 @@ pub struct Server {
     /// The stable code of what is wrong with it; absent when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// What is wrong with it, and what to do; absent when nothing is.
+    /// Its problem and the remedy; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostic: Option<Diagnostic>,
 }
