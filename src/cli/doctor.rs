@@ -4,7 +4,8 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::contract::api::Diagnostics;
+use crate::client::go_core;
+use crate::contract::api::{Diagnostics, Servers};
 
 /// Exits with 0 whatever it finds, like the existing CLI.
 pub async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> {
@@ -13,7 +14,11 @@ pub async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> 
         context.store.load().map_err(|error| config_error(&error))?;
         return link.require().map(|_| ());
     };
-    let found: Diagnostics = client.get("/api/v1/diagnostics").await?;
+    let mut found: Diagnostics = client.get("/api/v1/diagnostics").await?;
+    if !client.is_ours().await? {
+        let servers: Servers = client.get("/api/v1/servers").await?;
+        found.runtime_warnings.extend(go_core::attention(&servers.servers));
+    }
     print(context.format, &found, table)
 }
 

@@ -2,6 +2,7 @@
 
 mod call;
 mod events;
+pub mod go_core;
 mod message;
 
 pub use crate::os::sse::Event;

@@ -10,7 +10,7 @@ use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
-use crate::os::{browser, files};
+use crate::os::{browser, files, go_core_logs};
 use crate::tray::autostart::{self, Move, on_click};
 use crate::tray::decision::{Approval, Decision};
 use crate::tray::menu::{Command, ServerCommand};
@@ -23,7 +23,7 @@ impl Driver {
         tracing::info!("chosen: {}", command.id());
         self.model.hint = None;
         match command {
-            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
+            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
                 let client = self.setting.client.clone();
@@ -47,6 +47,10 @@ impl Driver {
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
+            Command::UseProfile(ref name) => {
+                self.use_profile(name.clone());
+                self.turned_over(&command, place);
+            }
             Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
                 let done = self.copy_address().map_err(|error| format!("Could not copy the MCP address: {error}"));
@@ -69,7 +73,7 @@ impl Driver {
                 self.happened(Event::Asked(Ask::Hand));
             }
             Command::OpenConfiguration => self.open(self.setting.root.config()),
-            Command::OpenLogs => self.open(self.setting.root.logs()),
+            Command::OpenLogs => self.open(self.logs()),
             Command::Quit => self.happened(Event::Asked(Ask::Leave)),
         }
     }
@@ -131,6 +135,27 @@ impl Driver {
             }
             Decision::ReplaceEntry { id, client, .. } => self.connect(id, client, true, true),
         }
+    }
+
+    /// Where the running core writes its logs.
+    fn logs(&self) -> PathBuf {
+        if self.model.is_go_core {
+            go_core_logs::of_config(&self.setting.root.config())
+        } else {
+            self.setting.root.logs()
+        }
+    }
+
+    /// Chooses the profile of clients that choose none; an empty name removes the limit.
+    fn use_profile(&self, name: String) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let called: Result<Value, CallError> =
+                client.put("/api/v1/profiles/active", &json!({"profile": name})).await;
+            let done = called.map(drop).map_err(|error| format!("Could not choose the profile: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+            let _ = inputs.send(follow::profiles(&client).await).await;
+        });
     }
 
     fn toggle_client(&mut self, id: &str, command: &Command, place: Where) {
@@ -253,7 +278,7 @@ impl Driver {
             self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
         }
         let clipboard = self.clipboard.as_mut().ok_or("no clipboard is available")?;
-        clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
+        clipboard.set_text(mcp_url(listen, self.model.is_https)).map_err(|error| error.to_string())
     }
 
     fn open(&self, path: PathBuf) {
@@ -297,7 +322,11 @@ impl Driver {
                     // Telemetry disabled by the environment overrides the menu.
                     let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
                     let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let of_go_core = if status.telemetry.is_none() { follow::go_settings(&client).await } else { None };
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
+                    if let Some(settings) = of_go_core {
+                        let _ = inputs.send(settings).await;
+                    }
                     done
                 }
                 Err(error) => Err(format!("Anonymous statistics: {error}")),
