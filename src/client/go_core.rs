@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{CallError, Client};
 use super::path_segment;
-use crate::contract::api::{Approved, Info, Profile, ProfileList, Server, ServerTool, ServerTools};
+use crate::contract::api::{Approved, Diagnostics, Info, Profile, ProfileList, Server, ServerTool, ServerTools};
 use crate::contract::lenient;
 use crate::contract::review::{Review, ReviewTool, ReviewValue};
 
@@ -132,8 +132,29 @@ fn is_current(tools: &ServerTools, (name, fingerprint): &(&String, &String)) -> 
     tools.tools.iter().any(|tool| tool.name == **name && tool.hash == **fingerprint)
 }
 
-/// Returns one sentence per server that needs the user. The Go core's diagnostics do not name these servers.
-pub fn attention(servers: &[Server]) -> Vec<String> {
+/// Returns one sentence per problem. The Go core's diagnostics do not name servers and tools that need approval.
+pub fn problems(found: &Diagnostics, servers: &[Server]) -> Vec<String> {
+    let failing = found.upstream_errors.iter().map(|one| {
+        let name = &one.server_name;
+        format!("{name} failed: {}\n  Its log: mcpproxy upstream logs {name}", one.error_message)
+    });
+    let sign_ins = found.oauth_required.iter().map(|one| {
+        let name = &one.server_name;
+        format!("{name} requires sign-in: {}\n  Sign in: mcpproxy upstream login {name}", one.message)
+    });
+    let missing = found
+        .missing_secrets
+        .iter()
+        .map(|one| format!("{}: the secret `{}` is not set", one.used_by.join(", "), one.secret_name));
+    failing
+        .chain(sign_ins)
+        .chain(missing)
+        .chain(found.runtime_warnings.iter().cloned())
+        .chain(waiting(servers))
+        .collect()
+}
+
+fn waiting(servers: &[Server]) -> Vec<String> {
     let of = |server: &Server| {
         let name = &server.name;
         if server.enabled && server.quarantined {
@@ -288,8 +309,12 @@ mod tests {
             {"name": "d", "enabled": false, "quarantined": true}
         ]))
         .unwrap();
+        let found: Diagnostics = serde_json::from_value(json!({
+            "upstream_errors": [{"server_name": "x", "error_message": "not found"}], "runtime_warnings": null}))
+        .unwrap();
+        assert!(problems(&found, &server)[0].starts_with("x failed: not found\n"));
         assert_eq!(
-            attention(&server),
+            waiting(&server),
             [
                 "a: 1 new tool and 2 changed tools need approval: mcpproxy upstream approve a",
                 "b needs approval: mcpproxy upstream approve b"

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod environment;
 pub mod files;
 pub mod go_core_logs;
+pub mod hidden_input;
 pub mod https;
 pub mod keychain;
 pub mod local_stream;

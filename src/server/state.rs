@@ -12,6 +12,7 @@ use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
 use crate::gateway::http::session_store::PersistentSessions;
 use crate::server::event_log::EventLog;
+use crate::server::rest::fix_limiter::FixLimiter;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
@@ -39,6 +40,8 @@ pub struct App {
     /// Whether the TCP address is served with HTTPS.
     pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
+    /// When each fix was last asked for.
+    pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,

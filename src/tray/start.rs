@@ -2,9 +2,11 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::autostart::Autostart;
 use super::drive::Setting;
+use super::drive::system::ThisSystem;
 use super::first_run::{self, Circumstances, Question};
 use super::journal::{self, Kind};
 use super::model::Model;
@@ -82,6 +84,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
         path: std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect(),
         shell: shell(environment),
         single_instance: LocalAddress::of_tray(Platform::HOST, root, &world.user),
+        system: Arc::new(ThisSystem::default()),
         client: Client::new(local_endpoint(world, root), "tray", VERSION),
         may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
         places: core_program::places(

@@ -96,37 +96,6 @@ allowed_object! {
 }
 
 allowed_object! {
-    /// The heartbeat, schema version 2, frozen: the existing core sent it before version 3.
-    pub struct HeartbeatV2 {
-        pub anonymous_id: AnonymousId,
-        pub version: Version,
-        pub edition: Edition,
-        pub os: Os,
-        pub arch: Arch,
-        pub go_version: RuntimeVersion,
-        pub server_count: Count,
-        pub connected_server_count: Count,
-        pub tool_count: Count,
-        pub uptime_hours: Count,
-        pub routing_mode: RoutingMode,
-        pub quarantine_enabled: bool,
-        pub timestamp: Moment,
-        pub schema_version: SchemaVersion,
-        pub anonymous_id_created_at?optional: Moment,
-        pub current_version: Version,
-        pub previous_version: Version,
-        pub last_startup_outcome: StartupOutcome,
-        pub surface_requests: SurfaceRequests,
-        pub builtin_tool_calls: BuiltinToolCalls,
-        pub upstream_tool_call_count_bucket: CallCountBucket,
-        pub rest_endpoint_calls: EndpointCalls,
-        pub feature_flags: FeatureFlags,
-        pub error_category_counts: ErrorCategoryCounts,
-        pub doctor_checks: DoctorChecks,
-    }
-}
-
-allowed_object! {
     /// The replacement after three blocked heartbeats: it contains no free text, so the scan cannot find anything in
     /// it.
     pub struct Skeleton {
@@ -246,33 +215,32 @@ impl Snapshot {
 impl HeartbeatPayload {
     /// Builds the heartbeat of a snapshot.
     pub fn of(snapshot: &Snapshot) -> HeartbeatPayload {
-        let v2 = HeartbeatV2::of(snapshot);
         HeartbeatPayload {
+            anonymous_id: snapshot.anonymous_id.clone(),
+            version: Version::new(&snapshot.version),
+            edition: Edition::Personal,
+            os: Os::this(),
+            arch: Arch::this(),
+            go_version: RuntimeVersion::this(),
+            server_count: snapshot.server_count.into(),
+            connected_server_count: snapshot.connected_server_count.into(),
+            tool_count: snapshot.tool_count.into(),
+            uptime_hours: (snapshot.uptime / 3600).into(),
+            routing_mode: snapshot.routing_mode,
+            quarantine_enabled: snapshot.feature_flags.quarantine_enabled,
+            timestamp: Moment::from_unix(snapshot.now),
             schema_version: SchemaVersion(3),
-            anonymous_id: v2.anonymous_id,
-            version: v2.version,
-            edition: v2.edition,
-            os: v2.os,
-            arch: v2.arch,
-            go_version: v2.go_version,
-            server_count: v2.server_count,
-            connected_server_count: v2.connected_server_count,
-            tool_count: v2.tool_count,
-            uptime_hours: v2.uptime_hours,
-            routing_mode: v2.routing_mode,
-            quarantine_enabled: v2.quarantine_enabled,
-            timestamp: v2.timestamp,
-            anonymous_id_created_at: v2.anonymous_id_created_at,
-            current_version: v2.current_version,
-            previous_version: v2.previous_version,
-            last_startup_outcome: v2.last_startup_outcome,
-            surface_requests: v2.surface_requests,
-            builtin_tool_calls: v2.builtin_tool_calls,
-            upstream_tool_call_count_bucket: v2.upstream_tool_call_count_bucket,
-            rest_endpoint_calls: v2.rest_endpoint_calls,
+            anonymous_id_created_at: snapshot.anonymous_id_created_at.clone(),
+            current_version: Version::new(&snapshot.version),
+            previous_version: Version::new(&snapshot.previous_version),
+            last_startup_outcome: snapshot.last_startup_outcome,
+            surface_requests: snapshot.surface_requests.clone(),
+            builtin_tool_calls: snapshot.builtin_tool_calls.clone(),
+            upstream_tool_call_count_bucket: CallCountBucket::of(snapshot.upstream_tool_calls),
+            rest_endpoint_calls: EndpointCalls::default(),
             feature_flags: snapshot.feature_flags.clone(),
-            error_category_counts: v2.error_category_counts,
-            doctor_checks: v2.doctor_checks,
+            error_category_counts: snapshot.errors.clone(),
+            doctor_checks: DoctorChecks::default(),
             server_protocol_counts: snapshot.server_protocols.clone(),
             server_docker_isolated_count: None,
             env_kind: snapshot.env_kind,
@@ -291,43 +259,6 @@ impl HeartbeatPayload {
             map.shift_insert(1, "title".into(), "MCPProxy heartbeat, schema version 3".into());
         }
         schema
-    }
-}
-
-impl HeartbeatV2 {
-    /// The version 2 heartbeat of a snapshot.
-    pub fn of(snapshot: &Snapshot) -> HeartbeatV2 {
-        HeartbeatV2 {
-            anonymous_id: snapshot.anonymous_id.clone(),
-            version: Version::new(&snapshot.version),
-            edition: Edition::Personal,
-            os: Os::this(),
-            arch: Arch::this(),
-            go_version: RuntimeVersion::this(),
-            server_count: snapshot.server_count.into(),
-            connected_server_count: snapshot.connected_server_count.into(),
-            tool_count: snapshot.tool_count.into(),
-            uptime_hours: (snapshot.uptime / 3600).into(),
-            routing_mode: snapshot.routing_mode,
-            quarantine_enabled: snapshot.feature_flags.quarantine_enabled,
-            timestamp: Moment::from_unix(snapshot.now),
-            schema_version: SchemaVersion(2),
-            anonymous_id_created_at: snapshot.anonymous_id_created_at.clone(),
-            current_version: Version::new(&snapshot.version),
-            previous_version: Version::new(&snapshot.previous_version),
-            last_startup_outcome: snapshot.last_startup_outcome,
-            surface_requests: snapshot.surface_requests.clone(),
-            builtin_tool_calls: snapshot.builtin_tool_calls.clone(),
-            upstream_tool_call_count_bucket: CallCountBucket::of(snapshot.upstream_tool_calls),
-            rest_endpoint_calls: EndpointCalls::default(),
-            // Version 2 did not have Docker's state.
-            feature_flags: FeatureFlags {
-                docker_available: None,
-                ..snapshot.feature_flags.clone()
-            },
-            error_category_counts: snapshot.errors.clone(),
-            doctor_checks: DoctorChecks::default(),
-        }
     }
 }
 

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_builds_version_says_nothing() {
+    fn the_version_of_a_private_build_is_empty() {
         for (text, kept) in [
             ("0.21.0", true),
             ("v1.2.3-rc.1", true),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patterns_hold_their_edges() {
+    fn the_patterns_accept_and_refuse_edge_cases() {
         assert!(
             is_runtime_version(RuntimeVersion::this().0.as_str())
                 && is_runtime_version("go1.24.3")

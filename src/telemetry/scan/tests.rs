@@ -27,7 +27,7 @@ fn an_honest_payload_passes() {
 }
 
 #[test]
-fn nobody_is_silenced_for_a_name_that_is_an_ordinary_word() {
+fn a_name_that_is_an_ordinary_word_blocks_no_report() {
     let words = "mac arch server docker web win linux data code tray cli mcp tool ray ted eve ken tim art pat mark \
         vscode client claude cursor container retrieve_tools interactive headless unknown installer \
         github google personal true null bool 2026 100 beef dead abc def \
@@ -49,7 +49,7 @@ fn nobody_is_silenced_for_a_name_that_is_an_ordinary_word() {
 }
 
 #[test]
-fn what_the_schema_does_not_know_is_caught_by_the_first_net() {
+fn values_outside_the_schema_are_caught_by_net_1() {
     let hit = |rule, field: &str| vec![(1, rule, field.to_owned())];
     assert_eq!(caught(r#"{"note":1}"#), hit("unknown_key", "note"));
     assert_eq!(caught(r#"{"env_kind":"desktop"}"#), hit("closed_set", "env_kind"));
@@ -76,7 +76,7 @@ fn what_the_schema_does_not_know_is_caught_by_the_first_net() {
 }
 
 #[test]
-fn who_is_behind_it_is_caught_by_the_second_net_wherever_it_stands() {
+fn identifying_text_is_caught_by_net_2_anywhere() {
     for text in [
         r#"{"note":"/Users/x"}"#,
         r#"{"note":"\u002fUsers\u002fx"}"#,
@@ -98,7 +98,7 @@ fn who_is_behind_it_is_caught_by_the_second_net_wherever_it_stands() {
 }
 
 #[test]
-fn an_id_that_is_the_machines_own_is_caught() {
+fn an_id_equal_to_the_machines_is_caught() {
     let mut identity = Identity::default();
     identity.add(IdentityKind::Machine, "7f9c24e83b124fef91e05d3c8a1b2c4d\n");
     let bytes = serde_json::to_vec(&HeartbeatPayload::of(&example())).unwrap();
@@ -114,7 +114,7 @@ fn an_id_that_is_the_machines_own_is_caught() {
 }
 
 #[test]
-fn disguised_leaks_are_seen_by_the_second_net() {
+fn encoded_leaks_are_found_by_net_2() {
     for text in [
         "C:\\Users\\x",
         "c:/users/x",
@@ -163,7 +163,7 @@ fn disguised_leaks_are_seen_by_the_second_net() {
 }
 
 #[test]
-fn innocent_text_is_none_of_the_second_nets_business() {
+fn innocent_text_has_no_hits_of_net_2() {
     for text in [
         "all servers connected",
         "std::fs::read",
@@ -194,21 +194,21 @@ fn innocent_text_is_none_of_the_second_nets_business() {
 }
 
 #[test]
-fn a_hit_never_says_what_it_found() {
+fn a_hit_never_contains_the_value() {
     for text in [
         r#"{"jdoe":{"x":"jdoe"}}"#,
         r#"{"ghp_0123456789abcdefghij":"Tr0ub4dor&3x"}"#,
         r#"{"/home/secretperson":1}"#,
     ] {
-        let said = serde_json::to_string(&verify(text.as_bytes(), &ann())).unwrap();
+        let hits = serde_json::to_string(&verify(text.as_bytes(), &ann())).unwrap();
         for secret in ["jdoe", "ghp_", "Tr0ub", "secretperson"] {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!hits.contains(secret), "{hits}");
         }
     }
 }
 
 #[test]
-fn after_three_blocks_a_skeleton_goes_and_never_before() {
+fn a_skeleton_is_sent_only_after_three_blocks() {
     // The random identifier equals a secret: the only way in which net 2 can catch a typed payload.
     let mut identity = Identity::default();
     identity.add(IdentityKind::Secret, example().anonymous_id.as_str());

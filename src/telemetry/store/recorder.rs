@@ -199,7 +199,7 @@ impl Recorder {
     pub fn heartbeat_accepted(&self, source: LaunchSource, now: i64) {
         self.note(true, |memory| {
             if source == LaunchSource::Installer {
-                memory.installer = InstallerMark::Told;
+                memory.installer = InstallerMark::Reported;
             }
             memory.last_accepted = now;
             memory.blocked_in_a_row = 0;

@@ -53,7 +53,7 @@ pub(super) fn read(database: &Database) -> Result<Memory, redb::Error> {
             memory.tokens_saved = window(key::TOKENS, key::TOKENS_START)?;
             memory.configured_ides = u32::try_from(number(key::IDES)?).unwrap_or(u32::MAX);
             memory.installer = match (number(key::INSTALLER_PENDING)?, number(key::INSTALLER_TOLD)?) {
-                (_, 1..) => InstallerMark::Told,
+                (_, 1..) => InstallerMark::Reported,
                 (1.., 0) => InstallerMark::Pending,
                 (0, 0) => InstallerMark::None,
             };
@@ -87,7 +87,7 @@ pub(super) fn write(database: &Database, memory: &Memory) -> Result<(), redb::Er
             (key::MCP_CLIENT, memory.mcp_client),
             (key::RETRIEVE_TOOLS_CALL, memory.retrieve_tools_call),
             (key::INSTALLER_PENDING, memory.installer >= InstallerMark::Pending),
-            (key::INSTALLER_TOLD, memory.installer == InstallerMark::Told),
+            (key::INSTALLER_TOLD, memory.installer == InstallerMark::Reported),
         ] {
             if flag {
                 numbers.insert(name, 1)?;

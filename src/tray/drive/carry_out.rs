@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::input::Input;
+use super::system::{Exit, StartedCore};
 use super::{Driver, Setting, follow};
-use crate::os::{files, process};
+use crate::os::files;
+use crate::tray::start_core::CoreStart;
 use crate::tray::supervisor::{Effect, Event, State};
-use crate::tray::{another_port, start_core, user_path};
+use crate::tray::{another_port, user_path};
 
 /// If an event stream ends sooner than this, the next attempt is delayed.
 const SHORTEST_STREAM: Duration = Duration::from_secs(2);
@@ -47,18 +49,22 @@ impl Driver {
                     earlier.abort();
                 }
             }
-            Effect::AwaitEnd { pid } => self.later_event(async move {
-                while process::is_running(pid) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Event::Exited {
-                    pid,
-                    code: None,
-                    stderr: String::new(),
-                }
-            }),
+            Effect::AwaitEnd { pid } => {
+                let system = self.setting.system.clone();
+                self.later_event(async move {
+                    while system.is_running(pid) {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    Event::Exited {
+                        pid,
+                        code: None,
+                        stderr: String::new(),
+                    }
+                });
+            }
             Effect::AskToEnd { pid, by_call } => {
                 let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
+                let system = self.setting.system.clone();
                 tokio::spawn(async move {
                     if by_call {
                         match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
@@ -66,13 +72,13 @@ impl Driver {
                             Err(error) => tracing::warn!("the core refused the request to stop: {error}"),
                         }
                     }
-                    process::ask_to_end(pid);
+                    system.ask_to_end(pid);
                 });
             }
-            Effect::Terminate { pid } => process::ask_to_end(pid),
+            Effect::Terminate { pid } => self.setting.system.ask_to_end(pid),
             Effect::KillTree { pid } => {
                 tracing::warn!("the core did not stop in time: killing process {pid} and its children");
-                process::kill_tree(pid);
+                self.setting.system.kill_tree(pid);
             }
             Effect::WakeAfter(pause) => {
                 let inputs = self.inputs.clone();
@@ -114,25 +120,21 @@ impl Driver {
     fn spawn(&mut self, first: bool, path: &[PathBuf]) -> Event {
         // The core reads the sidecar file when it starts.
         self.tell_autostart();
-        let Setting {
-            places,
-            root,
-            home,
-            start,
-            listen,
-            ..
-        } = &self.setting;
-        match start_core::start(places, root, home, listen.as_deref(), path, *start, first) {
-            Ok(mut child) => {
-                let pid = child.id().unwrap_or_default();
-                let root = root.clone();
+        let setting = &self.setting;
+        let started = setting.system.start_core(&CoreStart {
+            places: &setting.places,
+            root: &setting.root,
+            home: &setting.home,
+            listen: setting.listen.as_deref(),
+            path,
+            start: setting.start,
+            first,
+        });
+        match started {
+            Ok(StartedCore { pid, exit }) => {
                 self.later_event(async move {
-                    let code = child.wait().await.ok().and_then(|status| status.code());
-                    Event::Exited {
-                        pid,
-                        code,
-                        stderr: start_core::last_words(&root),
-                    }
+                    let Exit { code, stderr } = exit.await;
+                    Event::Exited { pid, code, stderr }
                 });
                 Event::Spawned { pid }
             }

@@ -54,12 +54,12 @@ impl Driver {
 
     pub(super) fn icon_failed(&mut self, error: &str) {
         if self.icon_tries == 0 {
-            let told = format!(
+            let message = format!(
                 "could not show the tray icon yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
                  it, and tries again"
             );
-            tracing::warn!("{told}");
-            say(&told);
+            tracing::warn!("{message}");
+            say(&message);
         }
         let pause = Duration::from_secs(1 << self.icon_tries.min(6)).min(Duration::from_secs(60));
         self.icon_tries = self.icon_tries.saturating_add(1);

@@ -134,11 +134,11 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
             }
             api::EVENT_SERVERS_CHANGED => {
                 // The Go core leaves the list out if it takes too long to build.
-                let told = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
+                let sent = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
                     body.payload.get("servers")?.as_array()?;
                     lenient::from_value::<Servers>(body.payload).ok()
                 });
-                let servers = match told {
+                let servers = match sent {
                     Some(servers) => servers,
                     None => client.get("/api/v1/servers").await?,
                 };

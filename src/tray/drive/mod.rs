@@ -5,11 +5,16 @@
 mod act;
 mod carry_out;
 mod desktop;
+mod fix;
 mod follow;
 mod input;
+pub mod system;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use semver::Version;
@@ -19,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use input::{Input, Order, Where};
+use system::System;
 
 use super::autostart::Autostart;
 use super::journal::{self, Kind};
@@ -62,6 +68,7 @@ pub struct Setting {
     /// Where a second start of this program reaches this one.
     pub single_instance: LocalAddress,
     pub client: Client,
+    pub system: Arc<dyn System>,
     pub autostart: Autostart,
     pub preferences: Preferences,
     pub journal: Journal,
@@ -86,7 +93,6 @@ pub async fn drive(
         follower: None,
         shown: None,
         paced: false,
-        clipboard: None,
         icon_tries: 0,
         host_is_there: true,
         host_missing_told: false,
@@ -121,8 +127,6 @@ struct Driver {
     /// The last view sent, and when.
     shown: Option<(View, Instant)>,
     paced: bool,
-    /// Kept for the lifetime of the driver: on X11 copied text disappears with its owner.
-    clipboard: Option<arboard::Clipboard>,
     icon_tries: u32,
     host_is_there: bool,
     host_missing_told: bool,

@@ -69,7 +69,7 @@ fn a_running_core_and_its_servers() {
 [MCPProxy 1.2.3 — running]
 [1 of 2 servers · 6 tools]
 --
-Needs attention (1) >
+Fix issues (1) >
   b: npx: not found — View log
 Servers (3) >
   ● a >
@@ -107,7 +107,7 @@ Quit
 }
 
 #[test]
-fn a_bad_configuration_says_what_is_wrong_and_where_to_mend_it() {
+fn a_bad_configuration_shows_the_error_and_how_to_open_the_file() {
     let mut model = model(Whose::Child);
     let stderr = "error: `mcp_config.json` line 3: expected a string";
     model.set_core(&State::Failed(Failure::of_exit(ExitCode::Configuration, Some(4), stderr)));
@@ -118,13 +118,13 @@ fn a_bad_configuration_says_what_is_wrong_and_where_to_mend_it() {
 }
 
 #[test]
-fn anothers_core_cannot_be_stopped_here() {
+fn a_foreign_core_has_no_stop_command() {
     let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
     assert!(drawn.contains("started outside this app") && !drawn.contains("Stop core"));
 }
 
 #[test]
-fn what_waits_for_a_person_offers_what_helps() {
+fn a_server_that_needs_attention_offers_the_fix() {
     let asks = |action: &str| Server {
         health: Some(crate::contract::api::Health {
             action: Some(action.into()),
@@ -153,7 +153,7 @@ fn what_waits_for_a_person_offers_what_helps() {
 }
 
 #[test]
-fn a_taken_address_offers_another_and_an_old_core_its_replacement() {
+fn a_port_in_use_offers_another_and_an_old_core_its_replacement() {
     let mut taken = model(Whose::Child);
     taken.set_core(&State::Failed(Failure::of_exit(ExitCode::PortInUse, Some(2), "")));
     taken.other_address = Some("127.0.0.1:8081".into());
@@ -170,7 +170,7 @@ fn a_taken_address_offers_another_and_an_old_core_its_replacement() {
 }
 
 #[test]
-fn the_clients_that_are_here_have_a_tick() {
+fn installed_clients_have_a_checkmark() {
     let client = |name: &str, exists, connected, supported| AiClient {
         name: name.into(),
         exists,
@@ -215,6 +215,9 @@ fn every_command_is_found_again_by_its_id() {
         Command::ToggleClient("claude-code".into()),
         Command::UseProfile(String::new()),
         Command::UseProfile("a:b".into()),
+        Command::Fix(Fixer::RaiseTimeout, "a:b".into()),
+        Command::CopyRemedy(2, "a:b".into()),
+        Command::Explain("a:b".into()),
     ] {
         assert_eq!(Command::from_id(&named.id()), Some(named));
     }
@@ -249,4 +252,35 @@ fn the_go_cores_version_profiles_and_waiting_tools_are_shown() {
     let profiles = "Profile: research >\n  _ All servers\n  x research (13 tools)\n  _ one (1 tool)\n";
     assert!(drawn.contains(profiles), "{drawn}");
     assert!(drawn.contains("  a: 1 new tool and 1 changed tool need approval — Review and approve…\n"), "{drawn}");
+}
+
+#[test]
+fn a_problem_offers_its_fix_and_its_explanation() {
+    use crate::contract::api::{Diagnostic, FixStep, FixStepKind};
+    let problem = Diagnostic {
+        code: "MCPX_STDIO_SPAWN_ENOENT".into(),
+        fix_steps: vec![
+            FixStep {
+                command: Some("sudo apt-get install nodejs npm".into()),
+                ..FixStep::new(FixStepKind::Command, "Install it")
+            },
+            FixStep {
+                fixer_key: Some("server_retry".into()),
+                ..FixStep::new(FixStepKind::Button, "Retry now")
+            },
+        ],
+        ..Diagnostic::default()
+    };
+    let mut model = model(Whose::Child);
+    model.servers = vec![Server {
+        connected: false,
+        status: "error".into(),
+        last_error: Some("`npx` not found".into()),
+        diagnostic: Some(problem),
+        ..named("fs")
+    }];
+    let drawn = drawn(&Menu::of(&model).items, 0);
+    assert!(drawn.contains("  fs: `npx` not found — Copy command: Install it\n"), "{drawn}");
+    assert!(drawn.contains("    What is wrong, and what to do…\n    Copy command: Install it\n"), "{drawn}");
+    assert!(!drawn.contains("Retry now"), "{drawn}");
 }

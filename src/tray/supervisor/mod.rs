@@ -282,7 +282,6 @@ impl Supervisor {
                     Whose::Adopted => self.start(now),
                     // A supervisor outside the tray may be about to restart it. Starting our own core would conflict
                     // with that.
-                    // that.
                     Whose::Foreign => self.absent(0),
                 }
             }

@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_path_and_one_that_ends_with_a_mark_gain_nothing_else() {
+    fn an_empty_path_and_one_with_a_trailing_separator_gain_only_the_folder() {
         assert_eq!(with("", OURS), Some(OURS.to_owned()));
         assert_eq!(with(r"C:\x;", OURS), Some(format!(r"C:\x;{OURS}")));
         assert_eq!(without(OURS, OURS), Some(String::new()));

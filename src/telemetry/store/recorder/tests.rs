@@ -12,7 +12,7 @@ fn on(path: &Path) -> Recorder {
 }
 
 #[test]
-fn what_was_noted_is_remembered_after_a_restart() {
+fn recorded_data_survives_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
     let recorder = on(&path);
@@ -50,7 +50,7 @@ fn a_hundred_concurrent_calls_count_a_hundred() {
 }
 
 #[test]
-fn while_it_is_off_nothing_is_noted_and_no_file_is_made() {
+fn while_off_nothing_is_recorded_and_no_file_is_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("root/state.redb");
     let recorder = Recorder::new(&path);
@@ -66,7 +66,7 @@ fn while_it_is_off_nothing_is_noted_and_no_file_is_made() {
 }
 
 #[test]
-fn switched_off_while_running_it_forgets_what_came_later() {
+fn changes_after_switching_off_are_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
     let recorder = on(&path);
@@ -79,7 +79,7 @@ fn switched_off_while_running_it_forgets_what_came_later() {
 }
 
 #[test]
-fn switched_off_and_on_again_at_once_it_has_its_store() {
+fn switching_off_and_on_again_keeps_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let recorder = on(&directory.path().join("state.redb"));
     for now in 1..20 {
@@ -92,21 +92,21 @@ fn switched_off_and_on_again_at_once_it_has_its_store() {
 }
 
 #[test]
-fn the_installers_mark_outlives_restarts_until_it_was_accepted_and_never_comes_back() {
+fn the_installers_mark_survives_restarts_until_accepted_and_never_returns() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
-    let told = |recorder: &Recorder, source| recorder.memory().unwrap().launch_source(source);
+    let reported = |recorder: &Recorder, source| recorder.memory().unwrap().launch_source(source);
     let first = on(&path);
     first.installer_started_us();
     first.close(SOON);
     let second = on(&path);
-    assert_eq!(told(&second, LaunchSource::Tray), LaunchSource::Installer);
+    assert_eq!(reported(&second, LaunchSource::Tray), LaunchSource::Installer);
     second.heartbeat_accepted(LaunchSource::Installer, 5_000);
-    assert_eq!(told(&second, LaunchSource::Installer), LaunchSource::Tray);
+    assert_eq!(reported(&second, LaunchSource::Installer), LaunchSource::Tray);
     second.close(SOON);
     let third = on(&path);
     third.installer_started_us();
-    assert_eq!(told(&third, LaunchSource::Installer), LaunchSource::Tray);
+    assert_eq!(reported(&third, LaunchSource::Installer), LaunchSource::Tray);
     assert_eq!(third.memory().unwrap().last_accepted, 5_000);
 }
 
@@ -159,7 +159,7 @@ fn a_flipped_bit_never_takes_the_core_down() {
 }
 
 #[test]
-fn a_store_that_another_holds_is_left_alone() {
+fn a_store_in_use_by_another_process_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
     let first = on(&path);
