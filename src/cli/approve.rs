@@ -45,8 +45,7 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     };
     let mut reviews = Vec::new();
     for name in &names {
-        let review: Review =
-            client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
+        let review = client.review(name).await.map_err(|error| missing(error, name))?;
         let subject = subject(&review, &options.tools)?;
         reviews.push((review, subject));
     }
@@ -85,7 +84,7 @@ async fn wait(context: &Context, client: &Client, names: &[String], seconds: u64
 /// The servers with something to approve.
 async fn waiting(client: &Client) -> Result<Vec<String>, CliError> {
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    let waits = servers.into_iter().filter(|server| server.quarantined || server.quarantine.is_some());
+    let waits = servers.into_iter().filter(|server| server.quarantined || server.waiting_tools().is_some());
     Ok(waits.map(|server| server.name).collect())
 }
 
@@ -151,9 +150,7 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
             })
         }
         Subject::Tools(fingerprints) => {
-            let body = json!({"fingerprints": fingerprints});
-            let path = format!("{}/tools/approve", server_path(name));
-            let done: Approved = client.post(&path, Some(&body)).await.map_err(failed)?;
+            let done: Approved = client.approve_tools(name, &fingerprints).await.map_err(failed)?;
             report(context, &done, |done| format!("{}.", done.message))
         }
         Subject::Nothing => Ok(()),
@@ -211,8 +208,7 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
             client.get(&format!("{}/tools", server_path(name))).await.map_err(|error| missing(error, name))?;
         return print(context.format, &tools, |_| String::new());
     }
-    let review: Review =
-        client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
+    let review = client.review(name).await.map_err(|error| missing(error, name))?;
     print(context.format, &review, |review| {
         let tools = review.tools.iter().map(|tool| tool_text(tool, true));
         let tools = tools.chain(review.offers.iter().map(offer_text)).collect::<Vec<_>>();

@@ -165,8 +165,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
-        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
-        Command::Logs(options) => logs::own(context, &options).await,
+        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &link, &options).await,
+        Command::Logs(options) => logs::own(context, &link, &options).await,
         Command::Scan(options) => scan::scan(context, &link, options.server).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
@@ -223,9 +223,9 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
 }
 
 /// Tells a person who started the core at a terminal where it listens and what to do next.
-fn announce(address: &str) {
+fn announce(address: &str, is_encrypted: bool) {
     if std::io::stdout().is_terminal() {
-        println!("MCPProxy is running at {}", mcp_url(address));
+        println!("MCPProxy is running at {}", mcp_url(address, is_encrypted));
         println!("Next: mcpproxy import, mcpproxy connect --all, mcpproxy status. Press Ctrl-C to stop.");
     }
 }

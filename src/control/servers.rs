@@ -38,7 +38,7 @@ pub enum Origin {
 
 impl Origin {
     /// Whether this origin may approve a server in the same request that adds it.
-    fn may_approve(&self) -> bool {
+    pub(super) fn may_approve(&self) -> bool {
         matches!(self, Origin::Person(_))
     }
 
@@ -156,17 +156,7 @@ impl ServerControl {
             if !holds || !part.contains_key("mcpServers") {
                 return Ok(());
             }
-            for name in document.server_names()? {
-                let known = entry_of(&mut before, &name).ok();
-                let same = known.is_some_and(|known| {
-                    entry_of(document, &name).is_ok_and(|now| now.fingerprint() == known.fingerprint())
-                });
-                let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
-                if !same || !was_approved {
-                    document.set_in_server(&name, "quarantined", json!(true))?;
-                }
-            }
-            Ok(())
+            hold_changed(&mut before, document)
         });
         edit.await
     }
@@ -454,6 +444,20 @@ impl ServerControl {
         let name = name.to_owned();
         self.config.edit(move |document| document.set_in_server(&name, key, value.clone())).await
     }
+}
+
+/// Makes every server need approval that is new, runs something else, or needed approval before.
+pub(super) fn hold_changed(before: &mut Document, document: &mut Document) -> Result<(), EditError> {
+    for name in document.server_names()? {
+        let known = entry_of(before, &name).ok();
+        let same = known
+            .is_some_and(|known| entry_of(document, &name).is_ok_and(|now| now.fingerprint() == known.fingerprint()));
+        let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
+        if !same || !was_approved {
+            document.set_in_server(&name, "quarantined", json!(true))?;
+        }
+    }
+    Ok(())
 }
 
 fn entry_of(document: &mut Document, name: &str) -> Result<ReviewedEntry, EditError> {

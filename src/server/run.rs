@@ -21,6 +21,7 @@ use crate::contract::platform::Platform;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
@@ -56,8 +57,8 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address when the core is ready.
-    pub on_ready: fn(&str),
+    /// Called with the TCP address, and whether it is served with HTTPS, when the core is ready.
+    pub on_ready: fn(&str, bool),
 }
 
 /// How long requests in flight may take to finish when the core stops.
@@ -98,7 +99,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
-    (options.on_ready)(&address.to_string());
+    (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
@@ -155,6 +156,7 @@ impl Core {
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted_hosts = config.trusted_hosts.clone();
+        let is_encrypted = encryption::wanted(&config, &options.environment).enabled;
         let facts = Arc::new(RunFacts::new(&options.root, &options.environment));
         let approvals = Approvals::load(&options.root.tool_approvals());
         let approvals = approvals.with_imported(&options.root.takeover_approvals());
@@ -185,11 +187,13 @@ impl Core {
             update,
             upstreams,
             proxy,
+            sessions: PersistentSessions::load(options.root.mcp_sessions()),
             facts,
             candidate_id: AnonymousId::random(),
             api_key,
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
+            is_encrypted,
             ready: ready_seen,
             fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),

@@ -4,6 +4,7 @@
 
 mod activity;
 mod clients;
+mod compatible;
 mod diagnostics;
 mod envelope;
 mod events;
@@ -18,6 +19,7 @@ mod tools;
 
 pub use activity::*;
 pub use clients::*;
+pub use compatible::*;
 pub use diagnostics::*;
 pub use envelope::*;
 pub use events::*;

@@ -83,6 +83,25 @@ pub struct Server {
     pub diagnostic: Option<Diagnostic>,
 }
 
+impl Server {
+    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    pub fn waiting_tools(&self) -> Option<String> {
+        let counts = self.quarantine.unwrap_or_default();
+        let tools = |count: u32, word: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {word} tool")),
+            many => Some(format!("{many} {word} tools")),
+        };
+        let parts = [
+            tools(counts.pending_count, "new"),
+            tools(counts.changed_count, "changed"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let one = counts.pending_count + counts.changed_count == 1;
+        (!parts.is_empty()).then(|| format!("{} need{} approval", parts.join(" and "), if one { "s" } else { "" }))
+    }
+}
+
 /// How many tools of a server need approval, in [`Server`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineCounts {
@@ -106,7 +125,8 @@ pub struct Approved {
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServerAction {
     pub server: String,
     pub action: String,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, Envelope, LoginStarted, ServerAction};
+use crate::contract::api::{Approved, BulkResult, Envelope, LoginStarted, ServerAction};
 use crate::contract::names;
 use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
 use crate::control::servers::{ApproveServerError, Origin};
@@ -284,6 +284,32 @@ pub async fn switch_tool(
 #[derive(serde::Deserialize)]
 pub struct Switch {
     enabled: bool,
+}
+
+/// Enables every server.
+pub async fn enable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(true).await)
+}
+
+/// Disables every server.
+pub async fn disable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(false).await)
+}
+
+/// Restarts every server that may run.
+pub async fn restart_all(State(app): State<Arc<App>>) -> Response {
+    all(Ok(app.control.restart_all()))
+}
+
+fn all(changed: Result<Vec<String>, StoreError>) -> Response {
+    match changed {
+        Ok(names) => ok(BulkResult {
+            total: names.len(),
+            successful: names.len(),
+            ..BulkResult::default()
+        }),
+        Err(error) => refused(&error),
+    }
 }
 
 fn done(server: &str, action: &str) -> Response {
