@@ -8,9 +8,13 @@ use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
-use crate::contract::review::{ApproveTools, Review, ReviewConflict, ReviewOffer};
+use crate::config::{Config, ServerConfig};
+use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewConflict, ReviewOffer};
+use crate::contract::review_text::{self, Subject};
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
+use crate::control::scan_tools::add_findings;
+use crate::upstream::approved_versions::{ApprovedVersions, Part};
 use crate::upstream::error::{ApproveError, SignInError};
 use crate::upstream::offers;
 use crate::upstream::offers::{Offer, OfferApprovals, OfferKind};
@@ -21,6 +25,7 @@ pub struct ServerControl {
     config: Arc<LiveConfig>,
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
+    versions: Arc<ApprovedVersions>,
     /// The versions of each server that people were shown.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
@@ -82,11 +87,28 @@ impl Shown {
     }
 }
 
+/// Something dangerous was not confirmed by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", sentence(&.0.unconfirmed))]
+pub struct Unconfirmed(pub Box<ReviewConflict>);
+
+fn sentence(unconfirmed: &[Confirmation]) -> String {
+    let keys: Vec<String> = unconfirmed.iter().map(|one| format!("`{}`", one.key)).collect();
+    format!("confirm what is dangerous by itself: name {} in `confirmed`", keys.join(", "))
+}
+
+/// The dangers that were not confirmed.
+fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
+    dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
+}
+
 /// Why a server was not approved.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveServerError {
     #[error("the server has changed since it was shown: review it again")]
     Changed(Box<ReviewConflict>),
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -95,8 +117,9 @@ impl ServerControl {
     pub fn new(config: Arc<LiveConfig>, pool: Arc<UpstreamPool>, offers: Arc<OfferApprovals>) -> ServerControl {
         ServerControl {
             config,
-            pool,
             offers,
+            versions: pool.approvals().versions(),
+            pool,
             shown: Mutex::default(),
         }
     }
@@ -150,6 +173,7 @@ impl ServerControl {
     /// [`StoreError`]
     pub async fn merge(&self, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let holds = self.config.current().quarantines() && !origin.may_approve();
+        let origin = origin.to_string();
         let edit = self.config.edit(move |document| {
             let mut before = document.clone();
             document.merge(part.clone())?;
@@ -165,6 +189,9 @@ impl ServerControl {
                 if !same || !was_approved {
                     document.set_in_server(&name, "quarantined", json!(true))?;
                 }
+                if !same {
+                    document.set_in_server(&name, "changed_by", json!(origin))?;
+                }
             }
             Ok(())
         });
@@ -176,8 +203,11 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`]
     pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let name = name.to_owned();
-        self.config.edit(move |document| document.remove_server(&name)).await
+        let server = name.to_owned();
+        self.config.edit(move |document| document.remove_server(&server)).await?;
+        let (versions, server) = (self.versions.clone(), name.to_owned());
+        let _ = tokio::task::spawn_blocking(move || versions.forget(&server)).await;
+        Ok(())
     }
 
     /// Starts or stops a server; its entry is kept.
@@ -211,10 +241,28 @@ impl ServerControl {
     }
 
     async fn current(&self, name: &str) -> Result<(ReviewedEntry, Review), StoreError> {
-        let entry = self.entry(name).await?;
+        let (entry, config) = self.entry(name).await?;
         let mut review = entry.review(self.pool.snapshot(name).as_ref());
         review.offers = self.review_offers(name).await;
-        Ok((entry, review))
+        if let Some(config) = config {
+            let (isolation, variables) = self.pool.isolator().facts(&config).await;
+            review.isolation = Some(isolation);
+            review.variables = variables;
+        }
+        let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
+        // Scanning and reading what was approved before take too long for this thread.
+        let completed = tokio::task::spawn_blocking(move || {
+            if let Some(before) = versions.read(&server, Part::Entry) {
+                review.changes = entry.changes_since(&before);
+            }
+            let before = versions.read(&server, Part::Tools).unwrap_or_default();
+            for tool in review.tools.iter_mut().filter(|tool| tool.previous_description.is_some()) {
+                tool.previous = before.get(&tool.name).cloned();
+            }
+            add_findings(&mut review, &servers);
+            (entry, review)
+        });
+        completed.await.map_err(|_| EditError::Shape("the review was aborted".to_owned()).into())
     }
 
     /// Remembers which definitions of a server's tools a person has been shown.
@@ -225,13 +273,24 @@ impl ServerControl {
     /// Approves a server as it was shown: `fingerprint` is that of the review. Without one, what was shown last counts.
     ///
     /// # Errors
-    /// [`ApproveServerError::Changed`]: it is not what was shown any more. Nothing is approved then.
-    pub async fn approve(&self, name: &str, fingerprint: Option<String>) -> Result<(), ApproveServerError> {
-        let expected = fingerprint.or_else(|| {
+    /// [`ApproveServerError::Changed`]: it is not what was shown any more. [`ApproveServerError::Unconfirmed`]: something
+    /// dangerous was not confirmed by itself. Nothing is approved then.
+    pub async fn approve(&self, name: &str, request: ApproveServer) -> Result<(), ApproveServerError> {
+        let expected = request.fingerprint.or_else(|| {
             let shown = self.shown();
             shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
         });
-        let (server, wanted) = (name.to_owned(), expected.clone());
+        // Decided on the entry that is approved: the edit below fails if it is another one by then.
+        let (entry, _) = self.entry(name).await?;
+        let fingerprint = entry.fingerprint();
+        let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
+        let dangers = review_text::confirmations(&entry.review(None), &Subject::Server);
+        let unconfirmed = missing(dangers, &request.confirmed);
+        if is_current && !unconfirmed.is_empty() {
+            return Err(self.unconfirmed(name, unconfirmed).await?.into());
+        }
+        let version = entry.version();
+        let (server, wanted) = (name.to_owned(), expected.clone().or(Some(fingerprint)));
         let edit = self.config.edit(move |document| {
             let entry = entry_of(document, &server)?;
             if wanted.as_ref().is_some_and(|wanted| entry.fingerprint() != *wanted) {
@@ -240,7 +299,10 @@ impl ServerControl {
             document.set_in_server(&server, "quarantined", json!(false))
         });
         match edit.await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.keep_version(name, version).await;
+                Ok(())
+            }
             Err(StoreError::Edit(EditError::Changed(_))) => {
                 let before = self.shown().get(name).and_then(|shown| {
                     let same = |(known, _): &&(String, ReviewedEntry)| Some(known) == expected.as_ref();
@@ -248,10 +310,32 @@ impl ServerControl {
                 });
                 // This does not count as shown: the window with what was shown before may still be open.
                 let (after, review) = self.current(name).await?;
-                let changes = before.map(|before| after.changes_since(&before)).unwrap_or_default();
-                Err(ApproveServerError::Changed(Box::new(ReviewConflict { changes, review })))
+                let changes = before.map(|before| after.changes_since(&before.version())).unwrap_or_default();
+                Err(ApproveServerError::Changed(Box::new(ReviewConflict {
+                    changes,
+                    review,
+                    ..ReviewConflict::default()
+                })))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn unconfirmed(&self, name: &str, unconfirmed: Vec<Confirmation>) -> Result<Unconfirmed, StoreError> {
+        let (_, review) = self.current(name).await?;
+        Ok(Unconfirmed(Box::new(ReviewConflict {
+            unconfirmed,
+            review,
+            ..ReviewConflict::default()
+        })))
+    }
+
+    /// Keeps what was approved, for the differences in a later review.
+    async fn keep_version(&self, name: &str, version: Map<String, Value>) {
+        let (versions, server) = (self.versions.clone(), name.to_owned());
+        let written = tokio::task::spawn_blocking(move || versions.write(&server, Part::Entry, version)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::warn!(server = name, "could not keep the approved version for later reviews: {error}");
         }
     }
 
@@ -303,6 +387,25 @@ impl ServerControl {
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
+    /// What looks like an attack in the tools that are to be approved, and was not confirmed by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn unconfirmed_tools(
+        &self,
+        name: &str,
+        request: &ApproveTools,
+    ) -> Result<Option<Unconfirmed>, StoreError> {
+        if self.pool.snapshot(name).is_none() {
+            return Ok(None);
+        }
+        let (_, review) = self.current(name).await?;
+        // What has changed since it was shown is refused for that reason.
+        let dangers = review_text::confirmations(&review, &requested(&review, request));
+        let unconfirmed = missing(dangers, &request.confirmed);
+        if unconfirmed.is_empty() { Ok(None) } else { Ok(Some(Unconfirmed(Box::new(ReviewConflict { unconfirmed, review, ..ReviewConflict::default() })))) }
+    }
+
     /// The prompts and resource templates of a running server. A kind that could not be listed is left out: nothing is known
     /// of it, which is not the same as an empty list.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
@@ -335,6 +438,7 @@ impl ServerControl {
                         key: offer.key(),
                         fingerprint: offer.fingerprint(),
                         definition: offer.definition,
+                        findings: Vec::new(),
                     }
                 }));
             }
@@ -366,9 +470,15 @@ impl ServerControl {
         Ok(keys)
     }
 
-    async fn entry(&self, name: &str) -> Result<ReviewedEntry, StoreError> {
+    /// The entry as it is in the file now, and as the core reads it.
+    async fn entry(&self, name: &str) -> Result<(ReviewedEntry, Option<ServerConfig>), StoreError> {
         let (store, name) = (self.config.store().clone(), name.to_owned());
-        let read = tokio::task::spawn_blocking(move || Ok(entry_of(&mut store.document()?, &name)?));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut document = store.document()?;
+            let entry = entry_of(&mut document, &name)?;
+            let config = Config::parse(store.path(), &document.text()).ok();
+            Ok((entry, config.and_then(|config| config.servers.into_iter().find(|server| server.name == name))))
+        });
         read.await.unwrap_or_else(|_| Err(EditError::Shape("reading the file was aborted".to_owned()).into()))
     }
 
@@ -389,8 +499,8 @@ impl ServerControl {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn patch(&self, name: &str, changes: Map<String, Value>) -> Result<(), StoreError> {
-        let before = self.entry(name).await?;
+    pub async fn patch(&self, name: &str, changes: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
+        let (before, _) = self.entry(name).await?;
         {
             let mut shown = self.shown();
             let shown = shown.entry(name.to_owned()).or_default();
@@ -399,11 +509,12 @@ impl ServerControl {
                 shown.remember(before);
             }
         }
-        let name = name.to_owned();
+        let (name, origin) = (name.to_owned(), origin.to_string());
         let edit = self.config.edit(move |document| {
             for (key, value) in &changes {
                 document.set_in_server(&name, key, value.clone())?;
             }
+            document.set_in_server(&name, "changed_by", json!(origin))?;
             document.set_in_server(&name, "quarantined", json!(true))
         });
         edit.await
@@ -416,9 +527,12 @@ impl ServerControl {
     /// [`StoreError`]
     pub async fn merge_entry(&self, name: &str, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let holds = self.config.current().quarantines() && !origin.may_approve();
-        let name = name.to_owned();
+        let (name, by) = (name.to_owned(), (!origin.may_approve()).then(|| origin.to_string()));
         let edit = self.config.edit(move |document| {
             document.merge_in_server(&name, &part)?;
+            if let Some(by) = &by {
+                document.set_in_server(&name, "changed_by", json!(by))?;
+            }
             if holds { document.set_in_server(&name, "quarantined", json!(true)) } else { Ok(()) }
         });
         edit.await
@@ -453,6 +567,22 @@ impl ServerControl {
         let name = name.to_owned();
         self.config.edit(move |document| document.set_in_server(&name, key, value.clone())).await
     }
+}
+
+/// The tools and offers that a request approves, as they are now.
+fn requested(review: &Review, request: &ApproveTools) -> Subject {
+    let all = match review_text::subject(&Review {
+        needs_approval: false,
+        ..review.clone()
+    }) {
+        Subject::Tools(all) => all,
+        Subject::Server | Subject::Nothing => BTreeMap::new(),
+    };
+    let named = |key: &String| match &request.fingerprints {
+        Some(shown) if request.tools.is_empty() => shown.contains_key(key),
+        _ => request.approve_all || request.tools.contains(key),
+    };
+    Subject::Tools(all.into_iter().filter(|(key, _)| named(key)).collect())
 }
 
 fn entry_of(document: &mut Document, name: &str) -> Result<ReviewedEntry, EditError> {
@@ -494,6 +624,13 @@ mod tests {
         value.as_object().unwrap().clone()
     }
 
+    fn approval(fingerprint: Option<String>) -> ApproveServer {
+        ApproveServer {
+            fingerprint,
+            ..ApproveServer::default()
+        }
+    }
+
     fn quarantined(core: &Core, name: &str) -> bool {
         core.control.config().current().servers.iter().any(|server| server.name == name && server.quarantined)
     }
@@ -505,18 +642,46 @@ mod tests {
         core.control.add("a", harmless, &Origin::Model("c".into())).await.unwrap();
         let shown = core.control.review("a").await.unwrap();
         assert_eq!((shown.needs_approval, shown.added_by.as_deref()), (true, Some("model in c")));
-        core.control.patch("a", entry(json!({"command": "rm"}))).await.unwrap();
+        core.control.patch("a", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
         // Neither the fingerprint of what was shown nor an approval without one runs the other program.
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
-            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", fingerprint).await else {
+            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await else {
                 panic!("approved what was not shown");
             };
             assert!(quarantined(&core, "a"));
             assert_eq!(conflict.changes.first().map(|change| change.field.as_str()), Some("command"));
         }
         let now = core.control.review("a").await.unwrap();
-        core.control.approve("a", Some(now.fingerprint)).await.unwrap();
+        core.control.approve("a", approval(Some(now.fingerprint))).await.unwrap();
         assert!(!quarantined(&core, "a"));
+    }
+
+    #[tokio::test]
+    async fn a_danger_is_confirmed_by_itself_unless_a_person_wrote_it() {
+        let core = core();
+        let dangerous = |name: &str| {
+            entry(json!({"name": name, "command": "true", "enabled": false, "env": {"K": "${env:AWS_SECRET_ACCESS_KEY}"}}))
+        };
+        core.control.add("a", dangerous("a"), &Origin::Model("c".into())).await.unwrap();
+        core.control.add("b", dangerous("b"), &Origin::Person("command line")).await.unwrap();
+        let shown = core.control.review("a").await.unwrap();
+        for fingerprint in [Some(shown.fingerprint.clone()), None] {
+            let Err(ApproveServerError::Unconfirmed(refused)) = core.control.approve("a", approval(fingerprint)).await else {
+                panic!("approved without a confirmation");
+            };
+            assert_eq!(refused.0.unconfirmed[0].key, "reference_to_secret:env.K");
+            assert!(quarantined(&core, "a"));
+        }
+        let (path, body) = review_text::approval(&shown, &Subject::Server).unwrap();
+        assert_eq!(path, "approve");
+        core.control.approve("a", serde_json::from_value(body).unwrap()).await.unwrap();
+        let shown = core.control.review("b").await.unwrap();
+        core.control.approve("b", approval(Some(shown.fingerprint))).await.unwrap();
+        assert!(!quarantined(&core, "a") && !quarantined(&core, "b"));
+        core.control.patch("b", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
+        let review = core.control.review("b").await.unwrap();
+        assert_eq!(review.changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["command"]);
+        assert!(review.warnings[0].confirm && review.changed_by.as_deref() == Some("model in c"));
     }
 
     #[tokio::test]
