@@ -1,4 +1,4 @@
-//! `logs/tray.log`: what the tray did, and why.
+//! Writes `logs/tray.log`: the tray's actions and their reasons.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,24 +8,24 @@ use std::sync::Mutex;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-/// A log longer than this is put aside; one older log is kept.
+/// Maximum size of the log in bytes. A larger log is rotated; one older log is kept.
 const LONGEST_LOG: u64 = 2 << 20;
 
 /// Sends everything this program logs to the file.
 ///
 /// # Errors
-/// What the system says about the file.
+/// The system's error about the file.
 pub fn begin(logs: &Path, filter: Option<&str>) -> io::Result<()> {
     let log = Log::open(logs.join("tray.log"), LONGEST_LOG)?;
     let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("mcpproxy", LevelFilter::INFO);
     let targets = filter.and_then(|filter| filter.parse::<Targets>().ok()).unwrap_or_else(usual);
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(log));
-    // A second subscriber is only asked for in tests: the first one stays.
+    // Only tests install a second subscriber; the first one stays.
     let _ = tracing_subscriber::registry().with(targets).with(layer).try_init();
     Ok(())
 }
 
-/// A file that makes way for a new one when it is long: a tray runs for months.
+/// A log file that rotates by size, because a tray runs for months.
 struct Log {
     path: PathBuf,
     file: File,
@@ -53,7 +53,7 @@ impl Log {
 }
 
 impl Write for Log {
-    /// One call is one whole line.
+    /// Each call writes one whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.length > self.longest {
             fs::rename(&self.path, self.path.with_extension("log.1"))?;
