@@ -15,5 +15,6 @@ pub mod review;
 pub mod review_text;
 pub mod run_facts;
 pub mod scan;
+pub mod server_log;
 pub mod sidecar;
 pub mod visible_text;

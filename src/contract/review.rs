@@ -115,6 +115,9 @@ pub struct ReviewTool {
     pub changes: Vec<String>,
     /// What the scanner found in it, the most severe first.
     pub findings: Vec<Finding>,
+    /// `scan` if this definition was approved without a person, because the scanner found nothing and `trust_mode` allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
 }
 
 /// Something dangerous that a person has to agree to by itself.

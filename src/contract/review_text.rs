@@ -158,6 +158,17 @@ pub fn whole_review(review: &Review) -> Vec<ReviewLine> {
     lines
 }
 
+/// What has changed since an earlier window, under a heading.
+pub fn news_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
+    let mut lines = vec![ReviewLine::new(Mark::Heading, "Changes since it was shown:")];
+    if changes.is_empty() {
+        lines.push(ReviewLine::new(Mark::Warning, "  The earlier version is not known any more."));
+    }
+    lines.extend(change_lines(changes));
+    lines.push(ReviewLine::new(Mark::Plain, ""));
+    lines
+}
+
 /// What has changed since something was shown.
 pub fn change_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     let mut lines = Vec::new();
@@ -245,7 +256,11 @@ fn variables(all: &[VariableFact]) -> Vec<String> {
 
 /// A tool with its whole definition and the differences from the approved one.
 pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
-    let state = if tool.disabled { "off" } else { tool.approval.as_str() };
+    let state = match (tool.disabled, tool.approved_by.as_deref()) {
+        (true, _) => "off".to_owned(),
+        (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who)),
+        (false, None) => tool.approval.clone(),
+    };
     let changed = match tool.changes.as_slice() {
         [] => String::new(),
         changes => format!(", changed: {}", changes.join(", ")),

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
-use crate::upstream::health::ToolApproval;
+use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
 
@@ -155,6 +155,12 @@ impl ReviewedEntry {
 fn digest(value: &Value) -> String {
     let text = sorted(value).to_string();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The tools of a server that need approval and are on.
+pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
+    let pending = server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
+    pending.map(tool).collect()
 }
 
 fn tool(shown: ToolApproval<'_>) -> ReviewTool {

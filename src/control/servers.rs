@@ -259,6 +259,11 @@ impl ServerControl {
             for tool in review.tools.iter_mut().filter(|tool| tool.previous_description.is_some()) {
                 tool.previous = before.get(&tool.name).cloned();
             }
+            let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
+            for tool in review.tools.iter_mut().filter(|tool| tool.approval == "approved") {
+                let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
+                tool.approved_by = by_scan.then(|| "scan".to_owned());
+            }
             add_findings(&mut review, &servers);
             (entry, review)
         });

@@ -69,14 +69,7 @@ impl Journal {
             bytes.extend(line);
             return files::replace_private(&self.path, &bytes);
         }
-        let mut options = File::options();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        options.open(&self.path)?.write_all(&line)?;
+        files::open_private(&self.path, File::options().append(true))?.write_all(&line)?;
         self.lines += 1;
         Ok(())
     }

@@ -150,7 +150,7 @@ impl Approvals {
         }
     }
 
-    /// What was approved, in full, for reviews.
+    /// The approved versions in full, for reviews.
     pub fn versions(&self) -> Arc<ApprovedVersions> {
         self.versions.clone()
     }
@@ -204,6 +204,14 @@ impl Approvals {
         }
         if self.save_current() {
             lock(&self.imported).remove(server);
+        }
+    }
+
+    /// Holds back the first list of a server that has none yet, for the scanner: nothing is approved with it.
+    pub fn hold_first(&self, server: &str) {
+        let is_imported = lock(&self.imported).get(server).is_some();
+        if !is_imported {
+            lock(&self.approved).servers.entry(server.to_owned()).or_default();
         }
     }
 
@@ -411,9 +419,9 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn tools_stay_closed_if_their_first_approval_cannot_be_saved() {
+    fn tools_stay_closed_if_not_saved() {
         let directory = tempfile::tempdir().unwrap();
-        // A directory in the file's place: the file cannot be replaced, whoever runs this test.
+        // A directory in the file's place: even root cannot replace the file.
         let path = directory.path().join("a.json");
         let approvals = Approvals::load(&path);
         std::fs::create_dir_all(path.join("in the way")).unwrap();

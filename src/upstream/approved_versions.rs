@@ -1,4 +1,4 @@
-//! What was approved of each server, in full, so that a review can show the differences.
+//! The approved version of each server in full: a review shows the differences from it.
 //!
 //! One file for each server and part, read only for a review. Nothing depends on it but what people are shown: approvals
 //! themselves are in [`crate::upstream::approvals`].
@@ -27,6 +27,8 @@ pub enum Part {
     Entry,
     /// The definitions of its tools, by name.
     Tools,
+    /// Fingerprints of the tools that the scanner approved, by name.
+    Scanned,
 }
 
 impl Part {
@@ -34,6 +36,7 @@ impl Part {
         match self {
             Part::Entry => "entry",
             Part::Tools => "tools",
+            Part::Scanned => "scanned",
         }
     }
 }
@@ -44,12 +47,12 @@ impl ApprovedVersions {
         ApprovedVersions { folder }
     }
 
-    /// What was approved last; `None` if nothing was, or it cannot be read. Blocks.
+    /// The version that was approved last; `None` if nothing was, or it cannot be read. Blocks.
     pub fn read(&self, server: &str, part: Part) -> Option<Map<String, Value>> {
         serde_json::from_slice(&files::read_bounded(&self.file(server, part), LARGEST).ok()?).ok()
     }
 
-    /// Replaces what was approved last. Blocks.
+    /// Replaces the version that was approved last. Blocks.
     ///
     /// # Errors
     /// The file could not be written.
@@ -74,7 +77,7 @@ impl ApprovedVersions {
 
     /// Deletes what is kept of a server that was removed. Blocks.
     pub fn forget(&self, server: &str) {
-        for part in [Part::Entry, Part::Tools] {
+        for part in [Part::Entry, Part::Tools, Part::Scanned] {
             let _ = std::fs::remove_file(self.file(server, part));
         }
     }

@@ -10,6 +10,7 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
+use crate::os::files;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
 #[cfg(target_os = "linux")]
@@ -233,7 +234,11 @@ struct Log {
 
 impl Log {
     async fn open(path: &Path) -> Log {
-        let opened = tokio::fs::File::options().append(true).create(true).open(path).await;
+        let own = path.to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || {
+            files::open_private(&own, std::fs::File::options().append(true))
+        });
+        let opened = opened.await.unwrap_or_else(|error| Err(io::Error::other(error))).map(tokio::fs::File::from_std);
         let file = opened.inspect_err(|error| tracing::warn!("could not write `{}`: {error}", path.display())).ok();
         let written = match &file {
             Some(file) => file.metadata().await.map(|metadata| metadata.len()).unwrap_or(0),

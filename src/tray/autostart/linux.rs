@@ -68,7 +68,7 @@ pub fn text(program: &str) -> String {
     )
 }
 
-/// What the system and the environment say about how this program was installed. The paths have no symbolic links.
+/// The facts about how this program was installed, from the system and the environment. The paths have no symbolic links.
 ///
 /// Programs started from an AppImage or a snap inherit its variables: an editor's terminal passes on those of the editor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct Surroundings {
     pub has_flatpak_info: bool,
 }
 
-/// What to register.
+/// The program to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     /// The program, or the AppImage that holds it.
