@@ -12,6 +12,7 @@ use crate::cli::output::{print, print_review, report, say_review};
 use crate::cli::prompt::confirm;
 use crate::cli::server_path::server_path;
 use crate::client::{CallError, Client};
+use crate::config::Config;
 use crate::contract::api::{Approved, ServerAction, ServerTools, Servers};
 use crate::contract::review::Review;
 use crate::contract::review_text::{
@@ -19,11 +20,12 @@ use crate::contract::review_text::{
 };
 use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
+use crate::upstream::isolation::Isolator;
 
 /// Shows the review and approves what it showed.
 pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
     let Some(client) = link.running() else {
-        return approve_in_file(context, link, options);
+        return approve_in_file(context, link, options).await;
     };
     let names = match &options.name {
         Some(name) => vec![name.clone()],
@@ -123,7 +125,7 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
 }
 
 /// Approves a new server in the file. Tools can only be approved while their server runs.
-fn approve_in_file(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
+async fn approve_in_file(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
     let document = context.store.document().map_err(|error| config_error(&error))?;
     let waits = |entry: &serde_json::Map<String, Value>| entry.get("quarantined") == Some(&json!(true));
     let entries = document.entries();
@@ -134,11 +136,19 @@ fn approve_in_file(context: &Context, link: &CoreLink, options: &ApproveArgument
     }
     let chosen =
         entries.iter().filter(|(name, entry)| waits(entry) && options.name.as_ref().is_none_or(|one| one == name));
-    let review = |(_, entry): &(String, serde_json::Map<String, Value>)| {
-        let reviewed = ReviewedEntry::new(entry, |key| document.get(key).cloned());
-        (reviewed.review(None), Subject::Server)
-    };
-    let reviews: Vec<(Review, Subject)> = chosen.map(review).collect();
+    let config = Config::parse(context.store.path(), &document.text()).ok();
+    let isolator = Isolator::new(context.root.path());
+    let mut reviews: Vec<(Review, Subject)> = Vec::new();
+    for (name, entry) in chosen {
+        let mut review = ReviewedEntry::new(entry, |key| document.get(key).cloned()).review(None);
+        let server = config.iter().flat_map(|config| &config.servers).find(|server| server.name == *name);
+        if let Some(server) = server {
+            let (isolation, variables) = isolator.facts(server).await;
+            review.isolation = Some(isolation);
+            review.variables = variables;
+        }
+        reviews.push((review, Subject::Server));
+    }
     if reviews.is_empty() || !options.tools.is_empty() {
         return link.require().map(|_| ());
     }

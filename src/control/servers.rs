@@ -88,13 +88,16 @@ impl Shown {
 }
 
 /// Something dangerous was not confirmed by itself.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", sentence(&.0.unconfirmed))]
+#[derive(Debug)]
 pub struct Unconfirmed(pub Box<ReviewConflict>);
 
-fn sentence(unconfirmed: &[Confirmation]) -> String {
-    let keys: Vec<String> = unconfirmed.iter().map(|one| format!("`{}`", one.key)).collect();
-    format!("confirm what is dangerous by itself: name {} in `confirmed`", keys.join(", "))
+impl std::error::Error for Unconfirmed {}
+
+impl std::fmt::Display for Unconfirmed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<String> = self.0.unconfirmed.iter().map(|one| format!("`{}`", one.key)).collect();
+        write!(formatter, "a danger needs a confirmation of its own: name {} in `confirmed`", keys.join(", "))
+    }
 }
 
 /// The dangers that were not confirmed.
@@ -408,7 +411,12 @@ impl ServerControl {
         // What has changed since it was shown is refused for that reason.
         let dangers = review_text::confirmations(&review, &requested(&review, request));
         let unconfirmed = missing(dangers, &request.confirmed);
-        if unconfirmed.is_empty() { Ok(None) } else { Ok(Some(Unconfirmed(Box::new(ReviewConflict { unconfirmed, review, ..ReviewConflict::default() })))) }
+        let conflict = || ReviewConflict {
+            unconfirmed: unconfirmed.clone(),
+            review,
+            ..ReviewConflict::default()
+        };
+        Ok((!unconfirmed.is_empty()).then(|| Unconfirmed(Box::new(conflict()))))
     }
 
     /// The prompts and resource templates of a running server. A kind that could not be listed is left out: nothing is known

@@ -291,6 +291,14 @@ pub fn open_private(path: &Path, options: &mut fs::OpenOptions) -> io::Result<Fi
     options.create(true).open(path)
 }
 
+/// Opens a file of ours like [`open_private`], to write at its end.
+///
+/// # Errors
+/// The file could not be opened.
+pub fn append_private(path: &Path) -> io::Result<File> {
+    open_private(path, File::options().append(true))
+}
+
 /// Start of the names of temporary files.
 const TEMPORARY: &str = ".mcpproxy-";
 /// A temporary file that does not say whose it is belongs to a program that has ended, if it is this old.
@@ -354,7 +362,7 @@ mod tests {
         let (victim, link) = (directory.path().join("victim"), directory.path().join("core.lock"));
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, &link).unwrap();
-        let mut file = open_private(&link, File::options().append(true)).unwrap();
+        let mut file = append_private(&link).unwrap();
         file.write_all(b"log").unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
         assert_eq!(fs::read(&link).unwrap(), b"log");

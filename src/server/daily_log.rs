@@ -40,7 +40,7 @@ impl DailyLog {
     /// The file could not be opened.
     pub fn open(folder: PathBuf, longest: u64, days: usize, today: fn() -> String) -> io::Result<DailyLog> {
         let date = today();
-        let file = files::open_private(&folder.join(format!("{PREFIX}{date}{SUFFIX}")), File::options().append(true))?;
+        let file = files::append_private(&folder.join(format!("{PREFIX}{date}{SUFFIX}")))?;
         let log = DailyLog {
             length: file.metadata()?.len(),
             folder,

@@ -1,6 +1,6 @@
 //! Appends to `tray-lifecycle.jsonl` and limits its length.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -69,7 +69,7 @@ impl Journal {
             bytes.extend(line);
             return files::replace_private(&self.path, &bytes);
         }
-        files::open_private(&self.path, File::options().append(true))?.write_all(&line)?;
+        files::append_private(&self.path)?.write_all(&line)?;
         self.lines += 1;
         Ok(())
     }

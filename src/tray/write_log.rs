@@ -38,7 +38,7 @@ struct Log {
 
 impl Log {
     fn open(path: PathBuf, longest: u64) -> io::Result<Log> {
-        let file = files::open_private(&path, File::options().append(true))?;
+        let file = files::append_private(&path)?;
         Ok(Log {
             length: file.metadata()?.len(),
             path,

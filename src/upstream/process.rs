@@ -235,10 +235,8 @@ struct Log {
 impl Log {
     async fn open(path: &Path) -> Log {
         let own = path.to_path_buf();
-        let opened = tokio::task::spawn_blocking(move || {
-            files::open_private(&own, std::fs::File::options().append(true))
-        });
-        let opened = opened.await.unwrap_or_else(|error| Err(io::Error::other(error))).map(tokio::fs::File::from_std);
+        let opened = tokio::task::spawn_blocking(move || files::append_private(&own)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error))).map(tokio::fs::File::from_std);
         let file = opened.inspect_err(|error| tracing::warn!("could not write `{}`: {error}", path.display())).ok();
         let written = match &file {
             Some(file) => file.metadata().await.map(|metadata| metadata.len()).unwrap_or(0),

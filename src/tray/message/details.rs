@@ -14,6 +14,8 @@ const HEIGHT: i32 = 420;
 /// Pixels of a line, and characters on one: only to guess whether everything fits.
 const LINE: i32 = 20;
 const CHARACTERS: usize = 100;
+/// Weight of bold text.
+const BOLD: i32 = 700;
 /// Pixels of the boxes to tick; more boxes scroll.
 const BOXES: i32 = 140;
 
@@ -119,17 +121,20 @@ fn text_view(lines: &[ReviewLine]) -> gtk::TextView {
     view.set_top_margin(6);
     view.set_bottom_margin(6);
     let Some(buffer) = view.buffer() else { return view };
-    for (mark, name) in MARKS {
-        buffer.create_tag(Some(name), style(mark));
+    let tags: Vec<(Mark, gtk::TextTag)> = MARKS.iter().map(|mark| (*mark, tag(*mark))).collect();
+    if let Some(table) = buffer.tag_table() {
+        for (_, tag) in &tags {
+            table.add(tag);
+        }
     }
     for (at, line) in lines.iter().enumerate() {
-        let mut end = buffer.end_iter();
         if at > 0 {
-            buffer.insert(&mut end, "\n");
+            buffer.insert(&mut buffer.end_iter(), "\n");
         }
-        match MARKS.iter().find(|(mark, _)| *mark == line.mark) {
-            Some((_, name)) => buffer.insert_with_tags_by_name(&mut end, &line.text, &[name]),
-            None => buffer.insert(&mut end, &line.text),
+        let start = buffer.end_iter().offset();
+        buffer.insert(&mut buffer.end_iter(), &line.text);
+        if let Some((_, tag)) = tags.iter().find(|(mark, _)| *mark == line.mark) {
+            buffer.apply_tag(tag, &buffer.iter_at_offset(start), &buffer.end_iter());
         }
     }
     // A screen reader reads the text itself; its name makes it known before that.
@@ -141,28 +146,19 @@ fn text_view(lines: &[ReviewLine]) -> gtk::TextView {
 }
 
 /// The marks that look different from plain text.
-const MARKS: [(Mark, &str); 5] = [
-    (Mark::Heading, "heading"),
-    (Mark::Removed, "removed"),
-    (Mark::Added, "added"),
-    (Mark::Warning, "warning"),
-    (Mark::Danger, "danger"),
-];
+const MARKS: [Mark; 5] = [Mark::Heading, Mark::Removed, Mark::Added, Mark::Warning, Mark::Danger];
 
 /// Foreground and background together, to be legible in a light and in a dark theme.
-fn style(mark: Mark) -> &'static [(&'static str, &'static dyn ToValue)] {
-    match mark {
-        Mark::Plain => &[],
-        Mark::Heading => &[("weight", &700)],
-        Mark::Removed => &[("foreground", &"#82071e"), ("paragraph-background", &"#ffebe9")],
-        Mark::Added => &[("foreground", &"#0a3622"), ("paragraph-background", &"#dafbe1")],
-        Mark::Warning => &[("foreground", &"#4d3800"), ("paragraph-background", &"#fff3c4")],
-        Mark::Danger => &[
-            ("foreground", &"#ffffff"),
-            ("paragraph-background", &"#b00020"),
-            ("weight", &700),
-        ],
-    }
+fn tag(mark: Mark) -> gtk::TextTag {
+    let (foreground, background) = match mark {
+        Mark::Plain | Mark::Heading => return gtk::TextTag::builder().weight(BOLD).build(),
+        Mark::Removed => ("#82071e", "#ffebe9"),
+        Mark::Added => ("#0a3622", "#dafbe1"),
+        Mark::Warning => ("#4d3800", "#fff3c4"),
+        Mark::Danger => ("#ffffff", "#b00020"),
+    };
+    let tag = gtk::TextTag::builder().foreground(foreground).paragraph_background(background);
+    if mark == Mark::Danger { tag.weight(BOLD).build() } else { tag.build() }
 }
 
 fn tick(text: &str) -> gtk::CheckButton {
