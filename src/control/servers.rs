@@ -1,23 +1,21 @@
-//! One function per action on a server, used by REST and by the tools for models.
+//! One function for each action on a server. REST and the tools for models call them.
+
+mod approve;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
 use crate::config::{Config, ServerConfig};
-use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewConflict, ReviewOffer};
-use crate::contract::review_text::{self, Subject};
+use crate::contract::review::ReviewConflict;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
-use crate::control::scan_tools::add_findings;
-use crate::upstream::approved_versions::{ApprovedVersions, Part};
-use crate::upstream::error::{ApproveError, SignInError};
-use crate::upstream::offers;
-use crate::upstream::offers::{Offer, OfferApprovals, OfferKind};
+use crate::upstream::approved_versions::ApprovedVersions;
+use crate::upstream::error::SignInError;
+use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 
 /// Changes servers.
@@ -26,23 +24,23 @@ pub struct ServerControl {
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
     versions: Arc<ApprovedVersions>,
-    /// The versions of each server that people were shown.
+    /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
 
 /// The origin of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// An AI client's model, with the client's name.
+    /// A model, with the name of its AI client.
     Model(String),
-    /// A person at the command line, the tray or the page.
+    /// The user, at the command line, in the tray or on the page.
     Person(&'static str),
-    /// Another program over REST.
+    /// Another program, over REST.
     Rest,
 }
 
 impl Origin {
-    /// Whether a server may be approved in the action that adds it.
+    /// Whether this origin may approve a server in the same request that adds it.
     fn may_approve(&self) -> bool {
         matches!(self, Origin::Person(_))
     }
@@ -62,17 +60,14 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A server that lists its prompts more slowly than this has none in a review.
-const LIST_LIMIT: Duration = Duration::from_secs(5);
-
-/// How many versions of an entry are remembered, to say what has changed since one was shown.
+/// Number of versions of an entry that are kept to show what has changed since the review.
 const REMEMBERED: usize = 8;
 
 #[derive(Default)]
 struct Shown {
-    /// Versions of the entry by fingerprint; the last one shown is at the back.
+    /// Versions of the entry by fingerprint, the most recently shown one last.
     entries: VecDeque<(String, ReviewedEntry)>,
-    /// Fingerprints of the tools, by name.
+    /// Fingerprints of the shown tools, by name.
     tools: Option<BTreeMap<String, String>>,
 }
 
@@ -100,11 +95,6 @@ impl std::fmt::Display for Unconfirmed {
     }
 }
 
-/// The dangers that were not confirmed.
-fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
-    dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
-}
-
 /// Why a server was not approved.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveServerError {
@@ -127,29 +117,29 @@ impl ServerControl {
         }
     }
 
-    /// The configuration in use.
+    /// Returns the configuration.
     pub fn config(&self) -> &LiveConfig {
         &self.config
     }
 
-    /// The running servers.
+    /// Returns the pool of upstream servers.
     pub fn pool(&self) -> &UpstreamPool {
         &self.pool
     }
 
-    /// Adds a server: `entry` is an entry of `mcpServers`, every key of which is kept. It needs approval unless the
-    /// configuration says otherwise, or a person says so in the same action.
+    /// Adds a server: `entry` is an entry of `mcpServers`, all keys of which are kept. The server needs approval unless
+    /// the configuration turns approvals off, or the user approves it in the same request.
     ///
     /// # Errors
-    /// [`StoreError`]; the name is taken, or the entry is not valid.
+    /// [`StoreError`], for example if the name exists already or the entry is invalid.
     pub async fn add(&self, name: &str, entry: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         self.add_all(vec![(name.to_owned(), entry)], origin).await
     }
 
-    /// Adds several servers like [`ServerControl::add`], in one edit: all of them or none.
+    /// Adds several servers like [`ServerControl::add`] in one edit: either all or none.
     ///
     /// # Errors
-    /// [`StoreError`]; a name is taken, or an entry is not valid.
+    /// [`StoreError`], for example if a name exists already or an entry is invalid.
     pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>, origin: &Origin) -> Result<(), StoreError> {
         let quarantines = self.config.current().quarantines();
         let prepared = |(name, mut entry): (String, Map<String, Value>)| {
@@ -169,8 +159,8 @@ impl ServerControl {
         edit.await
     }
 
-    /// Merges a part of a configuration: objects merge, everything else is replaced. A server that is new or runs something
-    /// else needs approval, unless a person says otherwise in the same action.
+    /// Merges a part of a configuration: objects are merged, other values replaced. A server that is new or runs
+    /// something else needs approval, unless the user approves it in the same request.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -213,7 +203,7 @@ impl ServerControl {
         Ok(())
     }
 
-    /// Starts or stops a server; its entry is kept.
+    /// Starts or stops a server. Its entry is kept.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -221,266 +211,12 @@ impl ServerControl {
         self.set(name, "enabled", json!(enabled)).await
     }
 
-    /// Stops a server until a person approves it again.
+    /// Stops a server until the user approves it again.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn quarantine(&self, name: &str) -> Result<(), StoreError> {
         self.set(name, "quarantined", json!(true)).await
-    }
-
-    /// The review that a person sees before approving a server or its tools. Remembers that it was shown.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn review(&self, name: &str) -> Result<Review, StoreError> {
-        let (entry, review) = self.current(name).await?;
-        let tools = review.tools.iter().map(|tool| (tool.name.clone(), tool.fingerprint.clone())).collect();
-        let mut shown = self.shown();
-        let shown = shown.entry(name.to_owned()).or_default();
-        shown.tools = Some(tools);
-        shown.remember(entry);
-        Ok(review)
-    }
-
-    async fn current(&self, name: &str) -> Result<(ReviewedEntry, Review), StoreError> {
-        let (entry, config) = self.entry(name).await?;
-        let mut review = entry.review(self.pool.snapshot(name).as_ref());
-        review.offers = self.review_offers(name).await;
-        if let Some(config) = config {
-            let (isolation, variables) = self.pool.isolator().facts(&config).await;
-            review.isolation = Some(isolation);
-            review.variables = variables;
-        }
-        let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
-        // Scanning and reading what was approved before take too long for this thread.
-        let completed = tokio::task::spawn_blocking(move || {
-            if let Some(before) = versions.read(&server, Part::Entry) {
-                review.changes = entry.changes_since(&before);
-            }
-            let before = versions.read(&server, Part::Tools).unwrap_or_default();
-            for tool in review.tools.iter_mut().filter(|tool| tool.previous_description.is_some()) {
-                tool.previous = before.get(&tool.name).cloned();
-            }
-            let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
-            for tool in review.tools.iter_mut().filter(|tool| tool.approval == "approved") {
-                let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
-                tool.approved_by = by_scan.then(|| "scan".to_owned());
-            }
-            add_findings(&mut review, &servers);
-            (entry, review)
-        });
-        completed.await.map_err(|_| EditError::Shape("the review was aborted".to_owned()).into())
-    }
-
-    /// Remembers which definitions of a server's tools a person has been shown.
-    pub fn record_tools_shown(&self, name: &str, tools: BTreeMap<String, String>) {
-        self.shown().entry(name.to_owned()).or_default().tools = Some(tools);
-    }
-
-    /// Approves a server as it was shown: `fingerprint` is that of the review. Without one, what was shown last counts.
-    ///
-    /// # Errors
-    /// [`ApproveServerError::Changed`]: it is not what was shown any more. [`ApproveServerError::Unconfirmed`]: something
-    /// dangerous was not confirmed by itself. Nothing is approved then.
-    pub async fn approve(&self, name: &str, request: ApproveServer) -> Result<(), ApproveServerError> {
-        let expected = request.fingerprint.or_else(|| {
-            let shown = self.shown();
-            shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
-        });
-        // Decided on the entry that is approved: the edit below fails if it is another one by then.
-        let (entry, _) = self.entry(name).await?;
-        let fingerprint = entry.fingerprint();
-        let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
-        let dangers = review_text::confirmations(&entry.review(None), &Subject::Server);
-        let unconfirmed = missing(dangers, &request.confirmed);
-        if is_current && !unconfirmed.is_empty() {
-            return Err(self.unconfirmed(name, unconfirmed).await?.into());
-        }
-        let version = entry.version();
-        let (server, wanted) = (name.to_owned(), expected.clone().or(Some(fingerprint)));
-        let edit = self.config.edit(move |document| {
-            let entry = entry_of(document, &server)?;
-            if wanted.as_ref().is_some_and(|wanted| entry.fingerprint() != *wanted) {
-                return Err(EditError::Changed(server.clone()));
-            }
-            document.set_in_server(&server, "quarantined", json!(false))
-        });
-        match edit.await {
-            Ok(()) => {
-                self.keep_version(name, version).await;
-                Ok(())
-            }
-            Err(StoreError::Edit(EditError::Changed(_))) => {
-                let before = self.shown().get(name).and_then(|shown| {
-                    let same = |(known, _): &&(String, ReviewedEntry)| Some(known) == expected.as_ref();
-                    shown.entries.iter().find(same).map(|(_, entry)| entry.clone())
-                });
-                // This does not count as shown: the window with what was shown before may still be open.
-                let (after, review) = self.current(name).await?;
-                let changes = before.map(|before| after.changes_since(&before.version())).unwrap_or_default();
-                Err(ApproveServerError::Changed(Box::new(ReviewConflict {
-                    changes,
-                    review,
-                    ..ReviewConflict::default()
-                })))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn unconfirmed(&self, name: &str, unconfirmed: Vec<Confirmation>) -> Result<Unconfirmed, StoreError> {
-        let (_, review) = self.current(name).await?;
-        Ok(Unconfirmed(Box::new(ReviewConflict {
-            unconfirmed,
-            review,
-            ..ReviewConflict::default()
-        })))
-    }
-
-    /// Keeps what was approved, for the differences in a later review.
-    async fn keep_version(&self, name: &str, version: Map<String, Value>) {
-        let (versions, server) = (self.versions.clone(), name.to_owned());
-        let written = tokio::task::spawn_blocking(move || versions.write(&server, Part::Entry, version)).await;
-        if let Err(error) = written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            tracing::warn!(server = name, "could not keep the approved version for later reviews: {error}");
-        }
-    }
-
-    /// Approves tools as they were shown. With `fingerprints`, exactly those definitions; without, the definitions that
-    /// were shown last, or those of now if none were.
-    ///
-    /// # Errors
-    /// [`ApproveError`]; nothing is approved then.
-    pub async fn approve_tools(&self, name: &str, mut request: ApproveTools) -> Result<Vec<String>, ApproveError> {
-        let is_offer = |key: &String| key.starts_with("prompt:") || key.starts_with("template:");
-        if let Some(fingerprints) = &mut request.fingerprints {
-            let offers: BTreeMap<String, String> = fingerprints.extract_if(.., |key, _| is_offer(key)).collect();
-            if !offers.is_empty() {
-                let mut approved = self.approve_offers(name, offers).await?;
-                if !request.fingerprints.as_ref().is_some_and(BTreeMap::is_empty) {
-                    approved.extend(Box::pin(self.approve_tools(name, request)).await?);
-                }
-                return Ok(approved);
-            }
-        }
-        let shown = self.shown().get(name).and_then(|shown| shown.tools.clone());
-        let named = |tool: &String| request.tools.contains(tool);
-        let wanted = match (request.fingerprints, shown) {
-            (Some(wanted), _) if request.tools.is_empty() => Some(wanted),
-            (Some(wanted), _) | (None, Some(wanted)) if !request.approve_all => {
-                if let Some(unseen) = request.tools.iter().find(|tool| !wanted.contains_key(*tool)) {
-                    let (server, tools) = (name.to_owned(), vec![format!("`{unseen}`")]);
-                    // A tool that there is not stays an error of its own.
-                    return match self.pool.snapshot(name) {
-                        Some(snapshot) if snapshot.has_tool(unseen) => Err(ApproveError::Changed { server, tools }),
-                        Some(_) => Err(ApproveError::UnknownTool {
-                            server,
-                            tool: unseen.clone(),
-                        }),
-                        None => Err(ApproveError::UnknownServer(server)),
-                    };
-                }
-                Some(wanted.into_iter().filter(|(tool, _)| named(tool)).collect())
-            }
-            (wanted, shown) => wanted.or(shown),
-        };
-        let (pool, server) = (self.pool.clone(), name.to_owned());
-        // An approval waits for the disk, which must not delay the tool calls on this thread.
-        let approved = tokio::task::spawn_blocking(move || match wanted {
-            Some(wanted) => pool.approve_exactly(&server, &wanted),
-            None if request.approve_all => pool.approve(&server, None),
-            None => pool.approve(&server, Some(&request.tools)),
-        });
-        approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
-    }
-
-    /// What looks like an attack in the tools that are to be approved, and was not confirmed by itself.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn unconfirmed_tools(
-        &self,
-        name: &str,
-        request: &ApproveTools,
-    ) -> Result<Option<Unconfirmed>, StoreError> {
-        if self.pool.snapshot(name).is_none() {
-            return Ok(None);
-        }
-        let (_, review) = self.current(name).await?;
-        // What has changed since it was shown is refused for that reason.
-        let dangers = review_text::confirmations(&review, &requested(&review, request));
-        let unconfirmed = missing(dangers, &request.confirmed);
-        let conflict = || ReviewConflict {
-            unconfirmed: unconfirmed.clone(),
-            review,
-            ..ReviewConflict::default()
-        };
-        Ok((!unconfirmed.is_empty()).then(|| Unconfirmed(Box::new(conflict()))))
-    }
-
-    /// The prompts and resource templates of a running server. A kind that could not be listed is left out: nothing is known
-    /// of it, which is not the same as an empty list.
-    async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
-        let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
-        let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
-        let Ok((prompts, templates)) = tokio::time::timeout(LIST_LIMIT, listed).await else {
-            return Vec::new();
-        };
-        let prompts = prompts.ok().map(|prompts| (OfferKind::Prompt, prompts.iter().map(Offer::prompt).collect()));
-        let templates =
-            templates.ok().map(|templates| (OfferKind::Template, templates.iter().map(Offer::template).collect()));
-        prompts.into_iter().chain(templates).collect()
-    }
-
-    async fn review_offers(&self, name: &str) -> Vec<ReviewOffer> {
-        let listed = self.offers_of(name).await;
-        let (approvals, server) = (self.offers.clone(), name.to_owned());
-        let checked = tokio::task::spawn_blocking(move || {
-            let mut reviewed = Vec::new();
-            for (kind, offers) in listed {
-                let approved = approvals.check(&server, kind, &offers);
-                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
-                    ReviewOffer {
-                        approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => "approved",
-                            (false, true) => "changed",
-                            (false, false) => "pending",
-                        }
-                        .to_owned(),
-                        key: offer.key(),
-                        fingerprint: offer.fingerprint(),
-                        definition: offer.definition,
-                        findings: Vec::new(),
-                    }
-                }));
-            }
-            reviewed
-        });
-        checked.await.unwrap_or_default()
-    }
-
-    /// Approves prompts and resource templates as they were shown, and returns their keys.
-    async fn approve_offers(&self, name: &str, shown: BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
-        if shown.is_empty() {
-            return Ok(Vec::new());
-        }
-        let listed: Vec<Offer> = self.offers_of(name).await.into_iter().flat_map(|(_, offers)| offers).collect();
-        let is_current = |(key, fingerprint): (&String, &String)| {
-            listed.iter().any(|offer| offer.key() == *key && offer.fingerprint() == *fingerprint)
-        };
-        let changed: Vec<String> =
-            shown.iter().filter(|shown| !is_current(*shown)).map(|(key, _)| format!("`{key}`")).collect();
-        if !changed.is_empty() {
-            let server = name.to_owned();
-            return Err(ApproveError::Changed { server, tools: changed });
-        }
-        let chosen: Vec<Offer> = listed.into_iter().filter(|offer| shown.contains_key(&offer.key())).collect();
-        let keys = chosen.iter().map(Offer::key).collect();
-        let (approvals, server) = (self.offers.clone(), name.to_owned());
-        let approved = tokio::task::spawn_blocking(move || approvals.approve(&server, &chosen)).await;
-        approved.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
-        Ok(keys)
     }
 
     /// The entry as it is in the file now, and as the core reads it.
@@ -499,7 +235,7 @@ impl ServerControl {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a server again.
+    /// Restarts a server.
     ///
     /// # Errors
     /// [`EditError::Unknown`]
@@ -507,8 +243,8 @@ impl ServerControl {
         known(name, self.pool.restart(name))
     }
 
-    /// Changes settings of a server. It needs approval again: what was approved was another program, or the same one
-    /// somewhere else.
+    /// Changes settings of a server. It needs approval again, because it may now run another program or run in another
+    /// place.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -517,7 +253,7 @@ impl ServerControl {
         {
             let mut shown = self.shown();
             let shown = shown.entry(name.to_owned()).or_default();
-            // An approval that does not say what was shown can only be for what there was before this change.
+            // An approval without a fingerprint must refer to the version before this change.
             if shown.entries.is_empty() {
                 shown.remember(before);
             }
@@ -533,8 +269,8 @@ impl ServerControl {
         edit.await
     }
 
-    /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again unless a
-    /// person asks.
+    /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again,
+    /// unless the user makes the change.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -560,7 +296,7 @@ impl ServerControl {
         self.config.edit(move |document| document.switch_tool(&name, &tool, enabled)).await
     }
 
-    /// Begins a sign-in; returns the URL of the page where the person continues.
+    /// Begins a sign-in. Returns the URL where the user continues.
     ///
     /// # Errors
     /// [`SignInError`]
@@ -582,22 +318,6 @@ impl ServerControl {
     }
 }
 
-/// The tools and offers that a request approves, as they are now.
-fn requested(review: &Review, request: &ApproveTools) -> Subject {
-    let all = match review_text::subject(&Review {
-        needs_approval: false,
-        ..review.clone()
-    }) {
-        Subject::Tools(all) => all,
-        Subject::Server | Subject::Nothing => BTreeMap::new(),
-    };
-    let named = |key: &String| match &request.fingerprints {
-        Some(shown) if request.tools.is_empty() => shown.contains_key(key),
-        _ => request.approve_all || request.tools.contains(key),
-    };
-    Subject::Tools(all.into_iter().filter(|(key, _)| named(key)).collect())
-}
-
 fn entry_of(document: &mut Document, name: &str) -> Result<ReviewedEntry, EditError> {
     let global = document.clone();
     Ok(ReviewedEntry::new(document.entry(name)?, |key| global.get(key).cloned()))
@@ -611,6 +331,8 @@ fn known(name: &str, found: bool) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::config::store::ConfigStore;
+    use crate::contract::review::ApproveServer;
+    use crate::contract::review_text::{self, Subject};
     use crate::upstream::approvals::Approvals;
     use crate::upstream::oauth::token_store::TokenStore;
 
@@ -656,7 +378,7 @@ mod tests {
         let shown = core.control.review("a").await.unwrap();
         assert_eq!((shown.needs_approval, shown.added_by.as_deref()), (true, Some("model in c")));
         core.control.patch("a", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
-        // Neither the fingerprint of what was shown nor an approval without one runs the other program.
+        // Neither the fingerprint of the reviewed version nor a missing fingerprint approves the other program.
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
             let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await else {
                 panic!("approved what was not shown");

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_log_makes_way_while_it_is_written_and_one_older_is_kept() {
+    fn a_long_log_is_rotated_and_one_older_log_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tray.log");
         let mut log = Log::open(path.clone(), 100).unwrap();
