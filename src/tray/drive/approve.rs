@@ -72,7 +72,10 @@ async fn is_go_core(client: &Client) -> Result<bool, CallError> {
 async fn review_of(client: &Client, name: &str) -> Result<Review, String> {
     let path = format!("/api/v1/servers/{}/review", path_segment(name));
     let review = client.get::<Value>(&path).await.map_err(|error| error.to_string())?;
-    Review::read(&review)
+    match Review::read(&review)? {
+        review if review.name == name => Ok(review),
+        _ => Err("the core answered with the review of another server".to_owned()),
+    }
 }
 
 /// The question about a review; `news` are the changes since an earlier window showed it.
