@@ -347,7 +347,7 @@ mod tests {
         let store = ConfigStore::new(path.join("mcp_config.json"));
         let config = Arc::new(store.load_or_create().unwrap());
         let tokens = TokenStore::load(&path.join("tokens"), None, Arc::default());
-        let pool = Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens));
+        let pool = Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens, Arc::default()));
         let live = Arc::new(LiveConfig::new(store, config, pool.clone(), Box::new(|_| ())));
         Core {
             control: ServerControl::new(live, pool, Arc::new(OfferApprovals::load(&path.join("offers")))),
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_approval_is_for_what_was_shown_and_nothing_else() {
+    async fn an_approval_covers_only_the_reviewed_version() {
         let core = core();
         let harmless = entry(json!({"name": "a", "command": "true", "enabled": false}));
         core.control.add("a", harmless, &Origin::Model("c".into())).await.unwrap();

@@ -1,4 +1,4 @@
-//! What must hold for the bytes of a usage report, whoever sent them.
+//! Checks the collector's decision for any bytes that arrive as a usage report.
 
 use std::net::IpAddr;
 

@@ -25,9 +25,9 @@ pub fn is_loopback(address: SocketAddr) -> bool {
 }
 
 /// Adapts the local socket or pipe to the HTTP server.
-pub struct LocalDoor(pub LocalListener);
+pub struct LocalStreamListener(pub LocalListener);
 
-impl Listener for LocalDoor {
+impl Listener for LocalStreamListener {
     type Io = ServerStream;
     type Addr = ();
 

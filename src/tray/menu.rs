@@ -4,7 +4,9 @@ use crate::contract::{
     api::{AiClient, Server, TelemetryState, Update},
     names,
 };
+use crate::diagnostics::catalog::Fixer;
 use crate::tray::autostart::{Click, Status};
+use crate::tray::fix_issues::{Remedy, remedies};
 use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
@@ -15,6 +17,8 @@ const MOST_SERVERS: usize = 50;
 const MOST_LINES: usize = 4;
 /// Maximum length, in characters, of a server's name in a menu.
 const LONGEST_NAME: usize = 40;
+/// Maximum length, in characters, of the label of a remedy.
+const LONGEST_LABEL: usize = 60;
 
 /// A whole menu. Equal menus look the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,12 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Server(ServerCommand, String),
+    /// Runs a fix for a server's problem.
+    Fix(Fixer, String),
+    /// Copies one of the commands that help a server: the one with this number among its remedies.
+    CopyRemedy(usize, String),
+    /// Shows everything about a server's problem.
+    Explain(String),
     /// Connects the AI client with this id to the core, or disconnects it.
     ToggleClient(String),
     CopyAddress,
@@ -155,6 +165,9 @@ impl Command {
     pub fn id(&self) -> String {
         match self {
             Command::Server(command, name) => format!("server.{}:{name}", command.word()),
+            Command::Fix(fixer, name) => format!("fix.{}:{name}", fixer.key()),
+            Command::CopyRemedy(number, name) => format!("copy-remedy.{number}:{name}"),
+            Command::Explain(name) => format!("explain:{name}"),
             Command::ToggleClient(id) => format!("client:{id}"),
             plain => Command::PLAIN.iter().find(|(_, command)| command == plain).map_or("", |(id, _)| *id).to_owned(),
         }
@@ -170,6 +183,15 @@ impl Command {
         if let Some((word, name)) = id.strip_prefix("server.").and_then(|rest| rest.split_once(':')) {
             let command = ServerCommand::ALL.into_iter().find(|command| command.word() == word)?;
             return Some(Command::Server(command, name.to_owned()));
+        }
+        if let Some((key, name)) = id.strip_prefix("fix.").and_then(|rest| rest.split_once(':')) {
+            return Some(Command::Fix(Fixer::of_key(key)?, name.to_owned()));
+        }
+        if let Some((number, name)) = id.strip_prefix("copy-remedy.").and_then(|rest| rest.split_once(':')) {
+            return Some(Command::CopyRemedy(number.parse().ok()?, name.to_owned()));
+        }
+        if let Some(name) = id.strip_prefix("explain:") {
+            return Some(Command::Explain(name.to_owned()));
         }
         if let Some(id) = id.strip_prefix("client:") {
             return Some(Command::ToggleClient(id.to_owned()));
@@ -264,6 +286,14 @@ fn server(server: &Server) -> Item {
     items.extend(
         commands.iter().map(|command| action(Command::Server(*command, server.name.clone()), command.label(), true)),
     );
+    if server.diagnostic.is_some() && needs_attention(server) {
+        items.push(Item::Separator);
+        items.push(action(Command::Explain(server.name.clone()), "What is wrong, and what to do…", true));
+        // Restart and sign-in have items of their own.
+        let has_own = |command: &Command| matches!(command, Command::Fix(Fixer::Retry | Fixer::SignIn, _));
+        let more = remedy_items(server).into_iter().filter(|(command, _)| !has_own(command));
+        items.extend(more.map(|(command, label)| action(command, &line(&label, LONGEST_LABEL), true)));
+    }
     let mark = if !server.enabled {
         "○"
     } else if needs_attention(server) {
@@ -303,6 +333,26 @@ fn clients(clients: &[AiClient]) -> Option<Item> {
     })
 }
 
+/// The command that most likely helps a server, and its label.
+fn best_remedy(server: &Server) -> (Command, String) {
+    let helps = ServerCommand::that_helps(server);
+    let name = server.name.clone();
+    let usual = || (Command::Server(helps, name.clone()), helps.label().to_owned());
+    if matches!(helps, ServerCommand::Approve | ServerCommand::SignIn | ServerCommand::Enable) {
+        return usual();
+    }
+    remedy_items(server).into_iter().next().unwrap_or_else(usual)
+}
+
+/// The remedies of a server's problem as commands with labels.
+fn remedy_items(server: &Server) -> Vec<(Command, String)> {
+    let item = |(number, remedy)| match remedy {
+        Remedy::Fix { fixer, label } => (Command::Fix(fixer, server.name.clone()), label),
+        Remedy::Copy { label, .. } => (Command::CopyRemedy(number, server.name.clone()), label),
+    };
+    remedies(server).into_iter().enumerate().map(item).collect()
+}
+
 fn attention(model: &Model) -> Option<Item> {
     let lines: Vec<Item> = model
         .servers
@@ -310,14 +360,14 @@ fn attention(model: &Model) -> Option<Item> {
         .filter(|server| needs_attention(server))
         .take(MOST_SERVERS)
         .map(|server| {
-            let helps = ServerCommand::that_helps(server);
+            let (command, label) = best_remedy(server);
             let name = line(&server.name, LONGEST_NAME / 2);
             let state = line(&server_state(server), LONGEST_NAME / 2);
-            action(Command::Server(helps, server.name.clone()), &format!("{name}: {state} — {}", helps.label()), true)
+            action(command, &format!("{name}: {state} — {label}"), true)
         })
         .collect();
     (!lines.is_empty()).then(|| Item::Submenu {
-        label: format!("Needs attention ({})", model.servers.iter().filter(|server| needs_attention(server)).count()),
+        label: format!("Fix issues ({})", model.servers.iter().filter(|server| needs_attention(server)).count()),
         items: lines,
     })
 }

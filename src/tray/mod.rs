@@ -15,6 +15,7 @@ mod display;
 mod drive;
 mod event_loop;
 pub mod first_run;
+pub mod fix_issues;
 mod host;
 pub mod icon;
 pub mod journal;

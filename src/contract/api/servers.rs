@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::api::problems::Diagnostic;
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +75,12 @@ pub struct Server {
     /// `none`, `pending`, `authenticated` or `error`; absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<String>,
+    /// The stable code of what is wrong with it; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// What is wrong with it, and what to do; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<Diagnostic>,
 }
 
 /// How many tools of a server need approval, in [`Server`].
@@ -95,24 +103,6 @@ pub struct Approved {
     pub tools: Vec<String>,
     #[serde(default)]
     pub message: String,
-}
-
-/// A server's health, and the one action that would improve it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
-    /// `healthy`, `degraded` or `unhealthy`.
-    #[serde(default)]
-    pub level: String,
-    /// `enabled`, `disabled` or `quarantined`.
-    #[serde(default)]
-    pub admin_state: String,
-    #[serde(default)]
-    pub summary: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.

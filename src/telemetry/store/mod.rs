@@ -14,7 +14,7 @@ pub const WINDOW_SECONDS: i64 = 86_400;
 /// Maximum number of client names; later ones are not stored.
 pub const CLIENTS_KEPT: usize = 16;
 
-/// Estimated tokens that one omitted tool saves in a prompt, as the existing core estimates it.
+/// Estimated tokens that one omitted tool saves in a prompt, as the Go core estimates it.
 const TOKENS_PER_TOOL: u64 = 150;
 
 /// A count that restarts 24 h after its first entry. Times are Unix seconds.

@@ -48,6 +48,12 @@ impl Driver {
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
+            Command::Fix(fixer, name) => self.fix(fixer, name),
+            Command::CopyRemedy(number, name) => {
+                let done = self.copy_remedy(number, &name).map_err(|error| format!("Could not copy: {error}"));
+                self.take(Input::Done(done));
+            }
+            Command::Explain(name) => self.explain(&name),
             Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
                 let done = self.copy_address().map_err(|error| format!("Could not copy the MCP address: {error}"));

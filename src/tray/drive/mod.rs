@@ -6,6 +6,7 @@ mod act;
 mod approve;
 mod carry_out;
 mod desktop;
+mod fix;
 mod follow;
 mod input;
 pub mod system;

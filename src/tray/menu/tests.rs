@@ -69,7 +69,7 @@ fn a_running_core_and_its_servers() {
 [MCPProxy 1.2.3 — running]
 [1 of 2 servers · 6 tools]
 --
-Needs attention (1) >
+Fix issues (1) >
   b: npx: not found — View log
 Servers (3) >
   ● a >
@@ -213,9 +213,43 @@ fn every_command_is_found_again_by_its_id() {
     for named in [
         Command::Server(ServerCommand::Restart, "a:b.c/ü\n".into()),
         Command::ToggleClient("claude-code".into()),
+        Command::Fix(Fixer::RaiseTimeout, "a:b".into()),
+        Command::CopyRemedy(2, "a:b".into()),
+        Command::Explain("a:b".into()),
     ] {
         assert_eq!(Command::from_id(&named.id()), Some(named));
     }
     assert_eq!(Command::from_id("server.nothing:x"), None);
     assert_eq!(Command::from_id("nothing"), None);
+}
+
+#[test]
+fn a_problem_offers_its_fix_and_its_explanation() {
+    use crate::contract::api::{Diagnostic, FixStep, FixStepKind};
+    let problem = Diagnostic {
+        code: "MCPX_STDIO_SPAWN_ENOENT".into(),
+        fix_steps: vec![
+            FixStep {
+                command: Some("sudo apt-get install nodejs npm".into()),
+                ..FixStep::new(FixStepKind::Command, "Install it")
+            },
+            FixStep {
+                fixer_key: Some("server_retry".into()),
+                ..FixStep::new(FixStepKind::Button, "Retry now")
+            },
+        ],
+        ..Diagnostic::default()
+    };
+    let mut model = model(Whose::Child);
+    model.servers = vec![Server {
+        connected: false,
+        status: "error".into(),
+        last_error: Some("`npx` not found".into()),
+        diagnostic: Some(problem),
+        ..named("fs")
+    }];
+    let drawn = drawn(&Menu::of(&model).items, 0);
+    assert!(drawn.contains("  fs: `npx` not found — Copy command: Install it\n"), "{drawn}");
+    assert!(drawn.contains("    What is wrong, and what to do…\n    Copy command: Install it\n"), "{drawn}");
+    assert!(!drawn.contains("Retry now"), "{drawn}");
 }
