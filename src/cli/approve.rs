@@ -1,5 +1,7 @@
 //! `mcpproxy upstream approve` and `inspect`: what a server runs, sends and offers, and the user's decision.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::cli::add::Change;
@@ -11,9 +13,10 @@ use crate::cli::format::Format;
 use crate::cli::output::{print, print_review, report, say_review};
 use crate::cli::prompt::confirm;
 use crate::cli::server_path::server_path;
+use crate::cli::wait::until_connected;
 use crate::client::{CallError, Client};
 use crate::config::Config;
-use crate::contract::api::{Approved, ServerAction, ServerTools, Servers};
+use crate::contract::api::{Approved, Server, ServerAction, ServerTools, Servers};
 use crate::contract::review::Review;
 use crate::contract::review_text::{
     self, Subject, approval, confirmations, named_tools, review_lines, whole_review,
@@ -24,6 +27,9 @@ use crate::upstream::isolation::Isolator;
 
 /// Shows the review and approves what it showed.
 pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
+    if options.wait.is_some() {
+        link.require()?;
+    }
     let Some(client) = link.running() else {
         return approve_in_file(context, link, options).await;
     };
@@ -45,10 +51,28 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     if !options.yes {
         ask(&reviews)?;
     }
+    let enabled = reviews.iter().filter(|(review, _)| review.enabled);
+    let started: Vec<String> = enabled.map(|(review, _)| review.name.clone()).collect();
     for (review, subject) in reviews {
         apply(context, client, &review, subject).await?;
     }
-    Ok(())
+    match options.wait {
+        Some(seconds) => wait(context, client, &started, seconds).await,
+        None => Ok(()),
+    }
+}
+
+/// Waits until approved servers are connected.
+async fn wait(context: &Context, client: &Client, names: &[String], seconds: u64) -> Result<(), CliError> {
+    let connected = until_connected(client, names, Duration::from_secs(seconds)).await?;
+    if context.format != Format::Table {
+        // The approvals were printed already.
+        return Ok(());
+    }
+    report(context, &connected, |connected| {
+        let line = |server: &Server| format!("`{}` is connected ({} tools).", server.name, server.tool_count);
+        connected.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// The servers with something to approve.

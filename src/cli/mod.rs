@@ -9,6 +9,7 @@ pub mod activity;
 pub mod add;
 pub mod approve;
 pub mod args;
+mod completion;
 pub mod config;
 pub mod connect;
 pub mod context;
@@ -35,6 +36,7 @@ pub mod tools;
 pub mod trust_cert;
 pub mod update;
 pub mod upstream;
+mod wait;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -102,10 +104,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
         }
         Command::Completion(options) => {
-            // Generated in memory because the library panics when its output is closed early.
-            let mut script = Vec::new();
-            clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &completion::script(options.shell));
             Ok(ExitCode::Clean)
         }
         Command::Config(ConfigCommand::Schema) => {
@@ -176,6 +175,10 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Logout(server)) => {
             upstream::act(context, &link, &server.name, "logout").await
+        }
+        Command::Names { kind } => {
+            completion::print_names(context, &link, kind).await;
+            Ok(())
         }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Migrate(options) => migrate::migrate(context, &link, &options).await,

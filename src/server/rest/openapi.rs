@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
-    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
-    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
-    ServersChanged, Status, Takeover,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, CatalogEntry,
+    ConnectPreview, ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody,
+    FixRequest, FixResult, FoundTools, ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready,
+    ServerAction, ServerDiagnostics, ServerTools, Servers, ServersChanged, Status, Takeover,
 };
 use crate::contract::scan::ScanReport;
 
@@ -197,6 +197,13 @@ const OPERATIONS: &[Operation] = &[
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same as `/api/v1/diagnostics`", data::<Diagnostics>),
+    get(
+        "/api/v1/diagnostics/codes",
+        "Every error code with its page, as the field `codes` of the data",
+        data::<std::collections::BTreeMap<String, Vec<CatalogEntry>>>,
+    ),
+    post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
+    get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),
     by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),

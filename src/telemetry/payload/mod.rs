@@ -1,6 +1,6 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String`.
+//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
 //!
-//! Names and values match the Go core, because one collector reads both: `os` and `arch` use Go's names
+//! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
 //! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do
 //! not apply to this core are empty (`rest_endpoint_calls`, `doctor_checks`) or zero.
 //!
@@ -38,7 +38,7 @@ allowed_object! {
         pub os: Os,
         /// Processor. Example: `"amd64"`.
         pub arch: Arch,
-        /// Language runtime, under the Go core's name for it. Example: `"rust1.95"`.
+        /// Language runtime, under the existing core's name for it. Example: `"rust1.95"`.
         pub go_version: RuntimeVersion,
         /// Configured upstream servers. Example: `4`.
         pub server_count: Count,
