@@ -32,6 +32,7 @@ use crate::server::encryption;
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
+use crate::server::jobs::scan_new_tools::scan_new_tools;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
 use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
@@ -179,6 +180,7 @@ impl Core {
         let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());
         let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
         let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(scan_new_tools(upstreams.clone())));
         let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
             root: options.root.clone(),

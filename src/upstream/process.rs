@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
 use crate::diagnostics::fault::Failure;
+use crate::os::files;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
 use crate::upstream::exit::Exit;
@@ -241,7 +242,9 @@ struct Log {
 
 impl Log {
     async fn open(path: &Path) -> Log {
-        let opened = tokio::fs::File::options().append(true).create(true).open(path).await;
+        let own = path.to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || files::append_private(&own)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error))).map(tokio::fs::File::from_std);
         let file = opened.inspect_err(|error| tracing::warn!("could not write `{}`: {error}", path.display())).ok();
         let written = match &file {
             Some(file) => file.metadata().await.map(|metadata| metadata.len()).unwrap_or(0),

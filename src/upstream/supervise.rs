@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ServerConfig;
+use crate::config::trust::Trust;
 use crate::diagnostics::fault::{ConnectFailure, Failure, Fault};
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::connect::{FIRST_ANSWER, Session, connect};
@@ -351,6 +352,9 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) 
     let (open, pending) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
+        if config.trust() == Trust::Scan {
+            handles.approvals.hold_first(&config.name);
+        }
         handles.approvals.part(&config.name, tools)
     };
     handles.state.send_if_modified(|state| state.take_tools(open, pending));

@@ -10,9 +10,14 @@ use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
+<<<<<<< HEAD
 use crate::os::{files, go_core_logs};
+=======
+use crate::contract::server_log;
+use crate::os::files;
+>>>>>>> trust
 use crate::tray::autostart::{Move, on_click};
-use crate::tray::decision::{Approval, Decision};
+use crate::tray::decision::Decision;
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::message::Message;
 use crate::tray::supervisor::{Ask, Event};
@@ -85,7 +90,7 @@ impl Driver {
     }
 
     /// Runs a request to the core in the background and reports its result.
-    fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
+    pub(super) fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let done = call.await.map_err(|error| format!("{what}: {error}"));
@@ -93,52 +98,11 @@ impl Driver {
         });
     }
 
-    /// Reads from the core what an approval would cover, then asks the user.
-    fn review(&self, name: String) {
-        let Some(server) = self.model.servers.iter().find(|server| server.name == name) else {
-            return;
-        };
-        let runs = match (&server.command, &server.url) {
-            (Some(command), _) => format!("{command} {}", server.args.join(" ")),
-            (None, url) => url.clone().unwrap_or_default(),
-        };
-        let mut approval = Approval {
-            quarantined: server.quarantined,
-            runs,
-            tools: Vec::new(),
-            server: name,
-        };
-        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let path = format!("/api/v1/servers/{}/tools", path_segment(&approval.server));
-            match client.get::<Value>(&path).await {
-                Ok(tools) => approval.read_tools(&tools),
-                // A server that is not connected has no tools to show yet.
-                Err(error) => tracing::info!("could not read the tools of {}: {error}", approval.server),
-            }
-            let _ = inputs.send(Input::Ask(Decision::Approve(approval))).await;
-        });
-    }
-
     /// Carries out a decision that the user confirmed.
     pub(super) fn decided(&self, decision: Decision) {
-        let client = self.setting.client.clone();
         match decision {
-            Decision::Approve(approval) => {
-                self.act(format!("Could not approve {}", approval.server), async move {
-                    let server = format!("/api/v1/servers/{}", path_segment(&approval.server));
-                    if approval.quarantined {
-                        client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
-                    }
-                    // Approves only the tools that the window showed, not those added since.
-                    let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
-                    if !names.is_empty() {
-                        let body = json!({"tools": names});
-                        client.post::<Value>(&format!("{server}/tools/approve"), Some(&body)).await?;
-                    }
-                    Ok(())
-                });
-            }
+            Decision::Approve(approval) => self.approve_at_go_core(approval),
+            Decision::ApproveReviewed(reviewed) => self.approve_reviewed(*reviewed),
             Decision::ReplaceEntry { id, client, .. } => self.connect(id, client, true, true),
         }
     }
@@ -276,7 +240,7 @@ impl Driver {
                 self.setting.root.path().display(),
                 env!("CARGO_PKG_LICENSE"),
             ),
-            confirm: None,
+            ..Message::default()
         }
     }
 
@@ -361,11 +325,8 @@ impl Driver {
     }
 }
 
-/// The log file of a server; the log directory if its name is not a valid file name.
+/// The log file of a server; the log directory if it has none yet.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    // Must match the core's rule for file names.
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let name: String = name.chars().take(64).map(plain).collect();
-    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    let file = logs.join(server_log::file_name(name));
     if file.is_file() { file } else { logs.to_path_buf() }
 }

@@ -3,6 +3,7 @@
 //! Runs on its own thread. The main thread only draws and forwards events.
 
 mod act;
+mod approve;
 mod carry_out;
 mod desktop;
 mod fix;
