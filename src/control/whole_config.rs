@@ -36,11 +36,12 @@ impl ServerControl {
     /// [`StoreError`]; nothing has changed then.
     pub async fn apply(&self, settings: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let holds = self.config().current().quarantines() && !origin.may_approve();
+        let origin = origin.to_string();
         let edit = self.config().edit(move |document| {
             let mut before = document.clone();
             replace(document, settings.clone())?;
             if holds && settings.contains_key("mcpServers") {
-                hold_changed(&mut before, document)?;
+                hold_changed(&mut before, document, &origin)?;
             }
             Ok(())
         });
