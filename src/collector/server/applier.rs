@@ -59,7 +59,7 @@ impl Applier {
             Some(open) => open,
             None => {
                 let mut open = (self.open)()?;
-                // What failed may have come after the batch was stored, which must not be stored again.
+                // If the error came after the batch was stored, the batch must not be stored again.
                 let stored = open.position().map_err(|error| error.to_string())?;
                 from = from.max(stored.unwrap_or_default());
                 if from >= end {
