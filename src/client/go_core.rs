@@ -25,9 +25,9 @@ impl Client {
     /// [`CallError`]; code 404 for a server that does not exist.
     pub async fn review(&self, name: &str) -> Result<Review, CallError> {
         let path = format!("/api/v1/servers/{}", path_segment(name));
-        match self.get(&format!("{path}/review")).await {
+        match self.get::<Value>(&format!("{path}/review")).await {
             Err(CallError::Status { code: 404, .. }) => {}
-            found => return found,
+            found => return Review::read(&found?).map_err(|problem| self.garbage(problem)),
         }
         let servers: Value = self.get("/api/v1/servers").await?;
         let servers = servers.get("servers").and_then(Value::as_array);
@@ -51,6 +51,7 @@ impl Client {
     }
 
     /// Approves tools, prompts and resource templates as a review showed them: `fingerprints` by key.
+    /// `request` is the body for this core; the Go core needs only the names.
     ///
     /// # Errors
     /// [`CallError`]; code 409 if one of them has changed since. Nothing is approved then.
@@ -58,10 +59,11 @@ impl Client {
         &self,
         name: &str,
         fingerprints: &BTreeMap<String, String>,
+        request: &Value,
     ) -> Result<Approved, CallError> {
         let path = format!("/api/v1/servers/{}/tools", path_segment(name));
         if self.is_ours().await? {
-            return self.post(&format!("{path}/approve"), Some(&json!({"fingerprints": fingerprints}))).await;
+            return self.post(&format!("{path}/approve"), Some(request)).await;
         }
         // The Go core approves what it has at that moment. Reading it again shortly before is the best there is.
         let now: ServerTools = self.get(&path).await?;
