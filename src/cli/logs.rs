@@ -9,10 +9,10 @@ use crate::cli::context::Context;
 use crate::cli::core_link::not_found;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
+use crate::contract::log_files::server_log;
 use crate::contract::visible_text::one_line;
 use crate::os::files;
 use crate::server::logging::newest_log;
-use crate::upstream::pool::log_file;
 
 /// How often `--follow` checks the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ pub async fn own(context: &Context, options: &LogsArguments) -> Result<(), CliEr
 
 /// A server's log.
 pub async fn of_server(context: &Context, options: &ServerLogsArguments) -> Result<(), CliError> {
-    let path = log_file(&context.root.logs(), &options.name);
+    let path = context.root.logs().join(server_log(&options.name));
     let known = path.exists()
         || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
     if !known {

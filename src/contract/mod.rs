@@ -3,11 +3,14 @@
 pub mod api;
 pub mod endpoint;
 pub mod exit_code;
+pub mod flag;
 pub mod instance_root;
 pub mod isolation;
 pub mod json_rpc;
 pub mod launch;
 pub mod lenient;
+pub mod log_files;
+pub mod loopback;
 pub mod names;
 pub mod platform;
 pub mod review;

@@ -1,8 +1,9 @@
 //! Small requests over HTTPS, or over HTTP on loopback: any other connection could be read and changed.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::contract::loopback::is_loopback_host;
 
 /// An `https://` URL, or an `http://` URL on loopback.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ impl Url {
         let authority = uri.authority()?;
         let secure = match uri.scheme_str()? {
             "https" => true,
-            "http" => is_loopback(authority.host()),
+            "http" => is_loopback_host(authority.host()),
             _ => false,
         };
         let plain = !authority.as_str().contains('@') && uri.query().is_none();
@@ -37,11 +38,6 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Makes requests to `url` that take at most `limit` altogether. Blocks: use it only on a thread that may.

@@ -1,7 +1,6 @@
 //! The two doors: TCP and the local stream, one router each.
 
 use std::io;
-use std::net::SocketAddr;
 
 use axum::serve::Listener;
 use tokio::net::TcpListener;
@@ -17,11 +16,6 @@ pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
         Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
         None => TcpListener::bind(address).await,
     }
-}
-
-/// Whether everyone who can reach the address is on this computer.
-pub fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().is_loopback()
 }
 
 /// The local stream as the HTTP server takes it.

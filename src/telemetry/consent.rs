@@ -2,6 +2,7 @@
 //!
 //! Any "off" wins, and nothing below turns it on again. CI is a class of machine and not an opt-out.
 
+use crate::contract::flag::is_on;
 use crate::telemetry::collector::Collector;
 
 /// Everything that the decision rests on.
@@ -52,7 +53,7 @@ pub enum Waiting {
 impl Consent {
     /// Decides. Asked at start, before each heartbeat, and whenever one of the switches moves.
     pub fn decide(switches: &Switches<'_>) -> Consent {
-        if switches.do_not_track.is_some_and(asks_not_to_track) {
+        if switches.do_not_track.is_some_and(is_on) {
             return Consent::Off(OptOut::DoNotTrack);
         }
         if let Some(reason) = switches.own_variable.and_then(own_opt_out) {
@@ -105,11 +106,6 @@ impl Consent {
             Consent::Send(_) => "On: one heartbeat a day goes to telemetry.endpoint.",
         }
     }
-}
-
-/// `DO_NOT_TRACK`: anything but empty, `0`, `false`, `no` and `off`.
-fn asks_not_to_track(value: &str) -> bool {
-    crate::telemetry::environment::vendors::on(value)
 }
 
 /// `MCPPROXY_TELEMETRY`: a word for off switches off, a word for on has no opinion, anything else is read as off.

@@ -12,11 +12,12 @@ use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
 use super::single_instance::{InstanceRequest, send_blocking};
-use super::world::{ENV_NO_FIRST_RUN, World, is_true, say};
+use super::world::{ENV_NO_FIRST_RUN, World, say};
 use super::write_journal::Journal;
 use super::{VERSION, core_program, display, session, user_path, write_log, write_state};
 use crate::client::Client;
 use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides};
+use crate::contract::flag::is_on;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::contract::names;
@@ -135,7 +136,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
         shell: shell(environment),
         single_instance: LocalAddress::of_tray(Platform::HOST, root, &world.user),
         client: Client::new(local_endpoint(world, root), "tray", VERSION),
-        may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
+        may_start: !environment.get(names::ENV_TRAY_SKIP_CORE).is_some_and(is_on),
         places: core_program::places(
             Platform::HOST,
             named_core,
@@ -168,8 +169,8 @@ fn first_question(
     };
     let seen = Circumstances {
         start,
-        ci: is_true(environment.get("CI")),
-        unwanted: is_true(environment.get(ENV_NO_FIRST_RUN)),
+        ci: environment.get("CI").is_some_and(is_on),
+        unwanted: environment.get(ENV_NO_FIRST_RUN).is_some_and(is_on),
         has_configuration: root.config().exists(),
         autostart: &model.autostart,
     };

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
+use crate::contract::log_files::server_log;
 use crate::os::memory;
 use crate::os::sync::{lock, read, write};
 use crate::upstream::admission::Admission;
@@ -378,7 +379,7 @@ impl UpstreamPool {
 
     /// The log file of a server.
     pub fn log_of(&self, server: &str) -> PathBuf {
-        log_file(&self.logs, server)
+        self.logs.join(server_log(server))
     }
 
     fn start(&self, config: ServerConfig) -> Upstream {
@@ -463,18 +464,6 @@ async fn end(servers: Vec<Upstream>) {
     }
     // Thousands of tools may have been freed.
     let _ = tokio::task::spawn_blocking(memory::give_back).await;
-}
-
-/// The log file of a server in this directory.
-pub fn log_file(logs: &Path, server: &str) -> PathBuf {
-    logs.join(format!("server-{}.log", file_name(server)))
-}
-
-/// A server's name as part of a file name: characters that could leave the directory or that Windows forbids become `_`.
-pub fn file_name(name: &str) -> String {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let text: String = name.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
-    text.trim_start_matches('.').to_owned()
 }
 
 #[cfg(all(test, unix))]

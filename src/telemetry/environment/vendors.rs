@@ -1,9 +1,10 @@
 //! Who announces itself in the environment: CI services, cloud IDEs and hosting platforms, as data.
 //!
-//! A flag counts when it is [`on`], an identifier when it is set to anything: `RUN_ID=0` is a valid run. Variables that
+//! A flag counts when it is [on](is_on), an identifier when it is set to anything: `RUN_ID=0` is a valid run. Variables that
 //! a *client* of a service carries (`CODER_URL`, `DAYTONA_API_KEY`, `E2B_API_KEY`, `DEVPOD_UI`) say nothing about where
 //! it runs and are not in the table.
 
+use crate::contract::flag::is_on;
 use crate::os::environment::Environment;
 
 /// What the vendor's variable says about the machine.
@@ -22,7 +23,7 @@ pub enum Role {
 /// How a vendor is recognised.
 #[derive(Debug, Clone, Copy)]
 pub enum Sign {
-    /// The variable is a flag and is [`on`].
+    /// The variable is a flag and is [on](is_on).
     On(&'static str),
     /// The variable is set to something.
     Set(&'static str),
@@ -50,12 +51,6 @@ pub struct Vendor {
     pub source: &'static str,
 }
 
-/// Whether a flag is on: anything but empty, `0`, `false`, `no` and `off`, trimmed, in any case.
-pub fn on(value: &str) -> bool {
-    let value = value.trim();
-    !value.is_empty() && !["0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
-}
-
 /// Environment variables of an observed machine, by the name rules of that machine's system.
 pub(crate) trait Variables {
     /// The value of a variable; `""` where it is set to nothing.
@@ -66,9 +61,9 @@ pub(crate) trait Variables {
         self.value(name).is_some_and(|value| !value.trim().is_empty())
     }
 
-    /// Whether the variable is a flag that is [`on`].
+    /// Whether the variable is a flag that is [on](is_on).
     fn flag(&self, name: &str) -> bool {
-        self.value(name).is_some_and(on)
+        self.value(name).is_some_and(is_on)
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Driver, Input, Order, Where, follow};
 use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
+use crate::contract::log_files;
 use crate::contract::names;
 use crate::os::{browser, files};
 use crate::tray::autostart::{self, Move, on_click};
@@ -327,9 +328,6 @@ impl Driver {
 
 /// The log of a server; the directory, where its name makes no file name.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    // The core's rule for file names.
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let name: String = name.chars().take(64).map(plain).collect();
-    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    let file = logs.join(log_files::server_log(name));
     if file.is_file() { file } else { logs.to_path_buf() }
 }

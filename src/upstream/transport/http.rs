@@ -7,6 +7,7 @@ use rmcp::transport::auth::{AuthClient, AuthorizationManager};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 
 use crate::config::ServerConfig;
+use crate::contract::loopback::is_loopback_host;
 use crate::upstream::transport::error_text::chain;
 use crate::upstream::transport::http_client::HttpClient;
 
@@ -58,10 +59,7 @@ pub fn transport(
 
 /// Whether a URL points to this computer.
 pub fn is_loopback(url: &reqwest::Url) -> bool {
-    match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
-        "localhost" => true,
-        host => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
-    }
+    url.host_str().is_some_and(is_loopback_host)
 }
 
 /// Selects the cryptography for outgoing TLS connections, once per process; on macOS and Windows the system provides it.
