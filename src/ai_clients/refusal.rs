@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::ai_clients::format::entries::ParseError;
 use crate::ai_clients::known_clients::Client;
 use crate::ai_clients::plan::{Action, Plan, Refusal};
-use crate::contract::api::ConnectResult;
+use crate::contract::api::{ConnectAction, ConnectResult};
 
 /// Why nothing was changed. `result` holds the message.
 #[derive(Debug)]
@@ -29,16 +29,16 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The `action` of the result (contract: core-http §7, extended).
-    fn word(self) -> &'static str {
+    fn action(self) -> ConnectAction {
         match self {
-            ErrorKind::BadName => "unsupported",
-            ErrorKind::Taken => "already_exists",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::Conflict => "conflict",
-            ErrorKind::Changed => "precondition_failed",
-            ErrorKind::Malformed => "malformed",
-            ErrorKind::Denied => "denied",
-            ErrorKind::Failed => "failed",
+            ErrorKind::BadName => ConnectAction::Unsupported,
+            ErrorKind::Taken => ConnectAction::AlreadyExists,
+            ErrorKind::NotFound => ConnectAction::NotFound,
+            ErrorKind::Conflict => ConnectAction::Conflict,
+            ErrorKind::Changed => ConnectAction::PreconditionFailed,
+            ErrorKind::Malformed => ConnectAction::Malformed,
+            ErrorKind::Denied => ConnectAction::Denied,
+            ErrorKind::Failed => ConnectAction::Failed,
         }
     }
 }
@@ -48,7 +48,7 @@ pub fn refused(result: &ConnectResult, why: ErrorKind, message: String) -> Clien
     ClientEditError {
         why,
         result: Box::new(ConnectResult {
-            action: why.word().to_owned(),
+            action: why.action(),
             message,
             ..result.clone()
         }),

@@ -17,6 +17,7 @@ use crate::client::{CallError, Client};
 use crate::contract::api::{Approved, ServerAction, ServerTools, Servers};
 use crate::contract::review::{Review, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::visible_text::one_line;
+use crate::contract::words::ApprovalStatus;
 use crate::control::review::ReviewedEntry;
 
 /// The part of a server that needs approval.
@@ -73,8 +74,8 @@ fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
     let fingerprint = |tool: &ReviewTool| (tool.name.clone(), tool.fingerprint.clone());
     if tools.is_empty() {
         let mut pending: BTreeMap<_, _> =
-            review.tools.iter().filter(|tool| tool.approval != "approved").map(fingerprint).collect();
-        let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
+            review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved).map(fingerprint).collect();
+        let offers = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved);
         pending.extend(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone())));
         return Ok(if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) });
     }
@@ -244,7 +245,7 @@ fn entry_text(review: &Review) -> String {
 
 /// A tool with its description, and its whole definition if `in_full`.
 fn tool_text(tool: &ReviewTool, in_full: bool) -> String {
-    let state = if tool.disabled { "off" } else { tool.approval.as_str() };
+    let state = if tool.disabled { "off" } else { tool.approval.word() };
     let changed = if tool.changes.is_empty() {
         String::new()
     } else {
@@ -295,7 +296,7 @@ mod tests {
         let tool = |name: &str, approval: &str| ReviewTool {
             name: name.to_owned(),
             fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
+            approval: approval.into(),
             definition: json!({"name": name, "description": "line 1\nline 2 \u{202e}", "inputSchema": {"type": "object"}}),
             ..ReviewTool::default()
         };

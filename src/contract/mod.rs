@@ -18,3 +18,4 @@ pub mod run_facts;
 pub mod scan;
 pub mod sidecar;
 pub mod visible_text;
+pub mod words;

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contract::words::ApprovalStatus;
+
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -48,8 +50,7 @@ pub struct ReviewOffer {
     pub key: String,
     /// Stands for the full definition; an approval carries it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub definition: Value,
 }
 
@@ -85,8 +86,7 @@ pub struct ReviewTool {
     pub name: String,
     /// Stands for the full definition; an approval carries it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub disabled: bool,
     /// The definition as the server sent it: description, schemas, annotations, icons and `_meta`.
     pub definition: Value,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
 use crate::contract::review::{ApproveTools, Review, ReviewConflict, ReviewOffer};
+use crate::contract::words::ApprovalStatus;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::error::{ApproveError, SignInError};
@@ -327,11 +328,10 @@ impl ServerControl {
                 reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
                     ReviewOffer {
                         approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => "approved",
-                            (false, true) => "changed",
-                            (false, false) => "pending",
-                        }
-                        .to_owned(),
+                            (true, _) => ApprovalStatus::Approved,
+                            (false, true) => ApprovalStatus::Changed,
+                            (false, false) => ApprovalStatus::Pending,
+                        },
                         key: offer.key(),
                         fingerprint: offer.fingerprint(),
                         definition: offer.definition,

@@ -1,7 +1,7 @@
 //! The menu as a value: what stands in it, and what each line asks for.
 
 use crate::contract::{
-    api::{AiClient, Server, TelemetryState, Update},
+    api::{AiClient, HealthAction, Server, TelemetryState, Update},
     names,
 };
 use crate::tray::autostart::{Click, Status};
@@ -119,12 +119,12 @@ impl ServerCommand {
 
     /// What helps a server that waits for a person; its log, where nothing else is known to help.
     fn that_helps(server: &Server) -> ServerCommand {
-        match server.health.as_ref().and_then(|health| health.action.as_deref()) {
+        match server.health.as_ref().and_then(|health| health.action.as_ref()) {
             _ if server.quarantined => ServerCommand::Approve,
-            Some("approve") => ServerCommand::Approve,
-            Some("login") => ServerCommand::SignIn,
-            Some("enable") => ServerCommand::Enable,
-            Some("restart") => ServerCommand::Restart,
+            Some(HealthAction::Approve) => ServerCommand::Approve,
+            Some(HealthAction::Login) => ServerCommand::SignIn,
+            Some(HealthAction::Enable) => ServerCommand::Enable,
+            Some(HealthAction::Restart) => ServerCommand::Restart,
             _ => ServerCommand::ViewLog,
         }
     }

@@ -1,6 +1,6 @@
 //! All that the tray knows. What a person sees is computed from this and from nothing else.
 
-use crate::contract::api::{AiClient, Server, Servers, TelemetryState, Update};
+use crate::contract::api::{AiClient, Server, ServerStatus, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -198,11 +198,14 @@ pub fn needs_attention(server: &Server) -> bool {
     if !server.enabled {
         return false;
     }
-    let asks =
-        server.health.as_ref().and_then(|health| health.action.as_deref()).is_some_and(|action| !action.is_empty());
+    let asks = server
+        .health
+        .as_ref()
+        .and_then(|health| health.action.as_ref())
+        .is_some_and(|action| !action.word().is_empty());
     // The Go core calls a server with new or changed tools healthy.
     let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
-    asks || held || server.quarantined || server.status == "error"
+    asks || held || server.quarantined || server.status == ServerStatus::Error
 }
 
 /// A server's state in a few words.
@@ -211,7 +214,7 @@ pub fn server_state(server: &Server) -> String {
         return "disabled".to_owned();
     }
     let summary = server.health.as_ref().map(|health| health.summary.trim()).unwrap_or_default();
-    match (server.status.as_str(), &server.last_error) {
+    match (server.status.word(), &server.last_error) {
         _ if server.quarantined => "needs approval".to_owned(),
         _ if server.connected => {
             let s = if server.tool_count == 1 { "" } else { "s" };

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::{AccessState, ConnectAction, FileFormat};
 
 /// One AI client of this computer, in the list that `GET /api/v1/connect` answers with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,9 +28,8 @@ pub struct AiClient {
     pub reason: Option<String>,
     #[serde(default)]
     pub config_path: String,
-    /// `unknown` (not read), `accessible`, `absent`, `malformed` or `denied`.
     #[serde(default)]
-    pub access_state: String,
+    pub access_state: AccessState,
     /// The name of our entry, where it is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
@@ -42,9 +42,8 @@ pub struct ConnectPreview {
     pub client: String,
     #[serde(default)]
     pub config_path: String,
-    /// `json`, `toml` or `yaml`.
     #[serde(default)]
-    pub format: String,
+    pub format: FileFormat,
     /// The key of the object that holds the client's servers.
     #[serde(default)]
     pub server_key: String,
@@ -63,9 +62,8 @@ pub struct ConnectPreview {
     /// Whether the entry would hold the key of the core.
     #[serde(default)]
     pub contains_api_key: bool,
-    /// `accessible`, `absent` or `malformed`.
     #[serde(default)]
-    pub access_state: String,
+    pub access_state: AccessState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_entry_summary: Option<EntrySummary>,
     /// Stands for the file and the request as they are: a POST with it writes nothing else, to nothing else.
@@ -108,10 +106,8 @@ pub struct ConnectResult {
     pub backup_path: Option<String>,
     #[serde(default)]
     pub server_name: String,
-    /// The outcome (`created`, `updated`, `already_exists`, `removed`, `restored`, `deleted`), or why nothing
-    /// (`already_exists`, `not_found`, `precondition_failed`, `conflict`, …).
     #[serde(default)]
-    pub action: String,
+    pub action: ConnectAction,
     /// A sentence for a person.
     #[serde(default)]
     pub message: String,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::SignInStatus;
 
 /// `data` of `GET /api/v1/diagnostics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +42,7 @@ pub struct OauthRequired {
     pub server_name: String,
     /// As `oauth_status` of `Server`.
     #[serde(default)]
-    pub state: String,
+    pub state: SignInStatus,
     #[serde(default)]
     pub message: String,
 }

@@ -3,6 +3,7 @@
 //! Reading is lenient: the existing core omits fields and writes `null` for empty arrays (contract: core-http).
 
 mod activity;
+mod answers;
 mod clients;
 mod diagnostics;
 mod envelope;
@@ -15,6 +16,7 @@ mod takeover;
 mod tools;
 
 pub use activity::*;
+pub use answers::*;
 pub use clients::*;
 pub use diagnostics::*;
 pub use envelope::*;
@@ -24,6 +26,8 @@ pub use servers::*;
 pub use status::*;
 pub use takeover::*;
 pub use tools::*;
+
+pub use crate::contract::words::*;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::{AdminState, HealthAction, HealthLevel, ServerProtocol, ServerStatus, SignInStatus};
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,12 +45,10 @@ pub struct Server {
     pub connected: bool,
     #[serde(default)]
     pub connecting: bool,
-    /// `stdio`, `http`, `sse`, `streamable-http` or `auto`.
     #[serde(default)]
-    pub protocol: String,
-    /// `disabled`, `quarantined`, `connecting`, `connected`, `error` or `disconnected`.
+    pub protocol: ServerProtocol,
     #[serde(default)]
-    pub status: String,
+    pub status: ServerStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,9 +69,9 @@ pub struct Server {
     /// The user has signed in to it in a browser.
     #[serde(default)]
     pub authenticated: bool,
-    /// `none`, `pending`, `authenticated` or `error`; absent where signing in is not asked for.
+    /// Absent where signing in is not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth_status: Option<String>,
+    pub oauth_status: Option<SignInStatus>,
 }
 
 /// How many tools of a server wait, in [`Server`].
@@ -100,19 +99,16 @@ pub struct Approved {
 /// A server's health, and the one action that helps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// `healthy`, `degraded` or `unhealthy`.
     #[serde(default)]
-    pub level: String,
-    /// `enabled`, `disabled` or `quarantined`.
+    pub level: HealthLevel,
     #[serde(default)]
-    pub admin_state: String,
+    pub admin_state: AdminState,
     #[serde(default)]
     pub summary: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub action: Option<HealthAction>,
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.

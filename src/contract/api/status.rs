@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::lenient::{activation_or_none, known_or_none};
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
+use crate::contract::words::{CorePhase, LaunchedBy, ReleaseChannel, RoutingMode, Sending, ServerProtocol, ServerStatus};
 
 /// `data` of `GET /api/v1/status`, and of the SSE event `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +24,7 @@ pub struct Status {
     #[serde(default, deserialize_with = "null_as_default")]
     pub status: CoreStatus,
     #[serde(default)]
-    pub routing_mode: String,
+    pub routing_mode: RoutingMode,
     /// Unix seconds.
     #[serde(default)]
     pub timestamp: i64,
@@ -58,9 +59,8 @@ pub struct Status {
 pub struct TelemetryState {
     /// It is not switched off.
     pub enabled: bool,
-    /// `on`, `off`, or `waiting` for what the reason says.
     #[serde(default)]
-    pub sending: String,
+    pub sending: Sending,
     /// A sentence for a person.
     #[serde(default)]
     pub reason: String,
@@ -92,7 +92,7 @@ pub struct UpstreamState {
     #[serde(default)]
     pub name: String,
     #[serde(default)]
-    pub state: String,
+    pub state: ServerStatus,
     #[serde(default)]
     pub connected: bool,
     #[serde(default)]
@@ -104,7 +104,7 @@ pub struct UpstreamState {
     #[serde(default)]
     pub tool_count: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
+    pub protocol: Option<ServerProtocol>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ pub struct CoreStatus {
     #[serde(default)]
     pub listen_addr: String,
     #[serde(default)]
-    pub phase: String,
+    pub phase: CorePhase,
     #[serde(default)]
     pub message: String,
     #[serde(default)]
@@ -145,9 +145,8 @@ pub struct Info {
     pub listen_addr: String,
     #[serde(default, deserialize_with = "null_as_default")]
     pub endpoints: Endpoints,
-    /// `tray`, `installer` or empty.
     #[serde(default)]
-    pub launched_by: String,
+    pub launched_by: LaunchedBy,
     #[serde(default)]
     pub pid: u32,
     /// Which program answers: `names::IMPLEMENTATION` for this one; absent in the existing core.
@@ -168,9 +167,8 @@ pub struct Info {
 pub struct UpdatePolicy {
     #[serde(default)]
     pub enabled: bool,
-    /// `stable` or `rc`.
     #[serde(default)]
-    pub channel: String,
+    pub channel: ReleaseChannel,
     /// The user does not want to be notified.
     #[serde(default)]
     pub nudges_suppressed: bool,

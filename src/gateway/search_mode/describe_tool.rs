@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::annotations::{Filter, Filters, Hints};
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
+use crate::contract::words::HealthAction;
 use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::{filters, flag};
 use crate::gateway::search_mode::definitions::{MOST_CHECKED, MOST_DESCRIBED};
@@ -283,7 +284,7 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
         return Checked::not(Reason::ServerNotConfigured, None, Some(format!("no server is called `{server}`")));
     };
     let of_server = |reason| {
-        Checked::not(reason, snapshot.health().action.map(|action| action.word().to_owned()), snapshot.last_error())
+        Checked::not(reason, snapshot.health().action.map(|action| HealthAction::from(action).to_string()), snapshot.last_error())
     };
     match &snapshot.phase {
         _ if snapshot.config.quarantined => Checked::not(Reason::ServerQuarantined, Some("approve".to_owned()), None),

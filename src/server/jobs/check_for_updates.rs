@@ -122,7 +122,7 @@ impl App {
     pub fn update_policy(&self) -> UpdatePolicy {
         UpdatePolicy {
             enabled: self.looks_for_updates(),
-            channel: self.config.current().update_check.channel.unwrap_or_default().word().to_owned(),
+            channel: self.config.current().update_check.channel.unwrap_or_default().word().into(),
             nudges_suppressed: false,
         }
     }

@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::document::MASK;
 use crate::config::store::StoreError;
+use crate::contract::api::{ChangedConfig, ShownConfig};
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::servers::origin;
 use crate::server::state::App;
@@ -19,7 +20,10 @@ use crate::server::state::App;
 pub async fn show(State(app): State<Arc<App>>) -> Response {
     let store = app.config.store();
     match store.masked() {
-        Ok(config) => ok(json!({"config": config, "config_path": store.path()})),
+        Ok(config) => ok(ShownConfig {
+            config,
+            config_path: store.path().display().to_string(),
+        }),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
@@ -43,12 +47,12 @@ pub async fn patch(
         Ok(()) => {
             let after = app.config.current();
             let restart = after.needs_restart(&before);
-            ok(json!({
-                "success": true,
-                "applied_immediately": restart.is_empty(),
-                "requires_restart": !restart.is_empty(),
-                "changed_fields": changed,
-            }))
+            ok(ChangedConfig {
+                success: true,
+                applied_immediately: restart.is_empty(),
+                requires_restart: !restart.is_empty(),
+                changed_fields: changed,
+            })
         }
         Err(error @ (StoreError::Unreadable { .. } | StoreError::Edit(_))) => {
             failed(StatusCode::BAD_REQUEST, error.to_string())

@@ -8,7 +8,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::ai_clients::edit;
 use crate::ai_clients::edit::Operation;
@@ -16,6 +15,7 @@ use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
 use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
+use crate::contract::api::ConnectRefused;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
@@ -93,7 +93,7 @@ async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked)
 fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, operation: &Operation) -> Response {
     match edit::apply(client, homes, proxy, asked.server_name.as_deref(), operation) {
         Ok(result) => {
-            tracing::info!(client = client.id, action = result.action, "an AI client's configuration was looked after");
+            tracing::info!(client = client.id, action = result.action.word(), "an AI client's configuration was looked after");
             ok(result)
         }
         Err(refused) => not_done(&refused),
@@ -108,9 +108,14 @@ fn not_done(refused: &ClientEditError) -> Response {
         ErrorKind::BadName | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
         ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let result = &refused.result;
-    let body = json!({"success": false, "data": result, "error": result.message, "action": result.action});
-    (status, Json::<Value>(body)).into_response()
+    let result = refused.result.as_ref().clone();
+    let body = ConnectRefused {
+        success: false,
+        error: result.message.clone(),
+        action: result.action.clone(),
+        data: result,
+    };
+    (status, Json(body)).into_response()
 }
 
 /// Does what reads and writes files, off the tasks.

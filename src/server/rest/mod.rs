@@ -29,7 +29,7 @@ use serde::Deserialize;
 pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
-use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping};
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
 use crate::server::rest::response::{failed, ok};
@@ -90,7 +90,7 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
 }
 
 fn health_routes() -> Router<Arc<App>> {
-    let alive = || async { Json(serde_json::json!({"status": "ok"})) };
+    let alive = || async { Json(Alive { status: "ok".to_owned() }) };
     Router::new()
         .route("/ready", get(ready))
         .route("/readyz", get(ready))
@@ -129,7 +129,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
             http: app.listen_addr.clone(),
             socket: app.local_addr.clone(),
         },
-        launched_by: app.facts.launched_by().to_owned(),
+        launched_by: app.facts.launched_by().into(),
         pid: std::process::id(),
         implementation: Some(names::IMPLEMENTATION.to_owned()),
         can_shut_down: true,
@@ -141,7 +141,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
 async fn shutdown(State(app): State<Arc<App>>) -> Response {
     tracing::info!("asked to stop over the local socket");
     app.stop.cancel();
-    (StatusCode::ACCEPTED, Json(Envelope::ok(serde_json::json!({"stopping": true})))).into_response()
+    (StatusCode::ACCEPTED, Json(Envelope::ok(Stopping { stopping: true }))).into_response()
 }
 
 async fn unknown_route() -> Response {

@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ChangedConfig, ConnectPreview,
     ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
-    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
-    ServersChanged, Status, Takeover,
+    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, Routing, ServerAction, ServerLogs,
+    ServerTools, Servers, ServersChanged, ShownConfig, Status, Stopping, Takeover,
 };
 use crate::contract::scan::ScanReport;
 
@@ -149,7 +149,7 @@ const OPERATIONS: &[Operation] = &[
         Some(switch),
         data::<ServerAction>,
     ),
-    asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", object), &["tail"]),
+    asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", data::<ServerLogs>), &["tail"]),
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",
@@ -196,8 +196,8 @@ const OPERATIONS: &[Operation] = &[
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "What needs a person's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same", data::<Diagnostics>),
-    get("/api/v1/config", "The configuration, without secrets", object),
-    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
+    get("/api/v1/config", "The configuration, without secrets", data::<ShownConfig>),
+    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), data::<ChangedConfig>)),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
@@ -221,7 +221,7 @@ const OPERATIONS: &[Operation] = &[
     by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
     get("/api/v1/profiles/active", "The profile of sessions that choose none", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Chooses it", Some(any_object), data::<ActiveProfile>)),
-    get("/api/v1/routing", "The routing mode and the endpoints", object),
+    get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
     get("/api/v1/takeover", "What became of a previous MCPProxy's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Notes that a person was told, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
@@ -232,7 +232,7 @@ const OPERATIONS: &[Operation] = &[
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
         events,
     ),
-    post("/api/v1/shutdown", "Ends the core; over the local socket only", None, object),
+    post("/api/v1/shutdown", "Ends the core; over the local socket only", None, data::<Stopping>),
 ];
 
 /// `GET /api/v1/openapi.json`

@@ -7,11 +7,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::config::profiles;
+use crate::config::{profiles, serving};
 use crate::config::store::StoreError;
-use crate::contract::api::{ActiveProfile, Profile, ProfileList};
+use crate::contract::api::{ActiveProfile, Profile, ProfileList, Routing, RoutingEndpoints, RoutingMode};
+use crate::contract::names;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
@@ -107,13 +108,19 @@ fn refused(error: &StoreError) -> Response {
 /// Which tools each endpoint offers, in the Go core's shape.
 pub async fn routing(State(app): State<Arc<App>>) -> Response {
     let mode = app.config.at_start().routing_mode;
-    ok(json!({
-        "routing_mode": mode.word(),
-        "description": mode.warning().unwrap_or(match mode {
-            crate::config::serving::RoutingMode::Direct => "every server's tools, under their own names",
-            _ => "a search, and tools that call what it finds",
-        }),
-        "endpoints": {"default": "/mcp", "direct": "/mcp/all", "retrieve_tools": "/mcp/call", "code_execution": "/mcp/code"},
-        "available_modes": ["retrieve_tools", "direct"],
-    }))
+    let description = mode.warning().unwrap_or(match mode {
+        serving::RoutingMode::Direct => "every server's tools, under their own names",
+        _ => "a search, and tools that call what it finds",
+    });
+    ok(Routing {
+        routing_mode: mode.word().into(),
+        description: description.to_owned(),
+        endpoints: RoutingEndpoints {
+            default: names::MCP_PATH.to_owned(),
+            direct: names::MCP_ALL_PATH.to_owned(),
+            retrieve_tools: names::MCP_CALL_PATH.to_owned(),
+            code_execution: names::MCP_CODE_PATH.to_owned(),
+        },
+        available_modes: vec![RoutingMode::RetrieveTools, RoutingMode::Direct],
+    })
 }

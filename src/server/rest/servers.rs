@@ -8,11 +8,11 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, Envelope, LoginStarted, ServerAction};
+use crate::contract::api::{Approved, Envelope, LoginFailed, LoginImpossible, LoginStarted, ServerAction, ServerLogs};
 use crate::contract::names;
 use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
 use crate::control::servers::{ApproveServerError, Origin};
@@ -152,14 +152,28 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
         Err(error @ SignInError::UnknownServer(_)) => return failed(StatusCode::NOT_FOUND, error.to_string()),
         // These two are the existing core's bare bodies (contract: core-http §5.3).
         Err(error @ SignInError::NotPossible(_)) => {
-            let body = json!({"success": false, "error_type": "validation_error", "server_name": name,
-                "message": error.to_string(), "suggestion": "", "correlation_id": correlation_id});
+            let body = LoginImpossible {
+                success: false,
+                error_type: "validation_error".to_owned(),
+                server_name: name,
+                message: error.to_string(),
+                suggestion: String::new(),
+                correlation_id,
+            };
             return (StatusCode::BAD_REQUEST, Json(body)).into_response();
         }
         Err(error @ SignInError::Failed(_)) => {
-            let body = json!({"success": false, "error_type": "flow_error", "error_code": "OAUTH_FLOW_FAILED",
-                "server_name": name, "correlation_id": correlation_id, "request_id": "", "message": error.to_string(),
-                "suggestion": "", "debug_hint": ""});
+            let body = LoginFailed {
+                success: false,
+                error_type: "flow_error".to_owned(),
+                error_code: "OAUTH_FLOW_FAILED".to_owned(),
+                server_name: name,
+                correlation_id,
+                request_id: String::new(),
+                message: error.to_string(),
+                suggestion: String::new(),
+                debug_hint: String::new(),
+            };
             return (StatusCode::BAD_REQUEST, Json(body)).into_response();
         }
     };
@@ -204,7 +218,11 @@ pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(a
     }
     let lines = asked.tail.unwrap_or(50).min(MOST_LINES);
     match files::last_lines(&app.upstreams.log_of(&name), lines) {
-        Ok(logs) => ok(json!({"server_name": name, "count": logs.len(), "logs": logs})),
+        Ok(logs) => ok(ServerLogs {
+            server_name: name,
+            count: logs.len(),
+            logs,
+        }),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("its log cannot be read: {error}")),
     }
 }

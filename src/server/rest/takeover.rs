@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::contract::api::Takeover;
 use crate::server::rest::response::{failed, ok};
@@ -72,6 +72,6 @@ fn shown(record: Option<&Record>) -> Takeover {
         shown: record.shown,
         summary: record.plan.summary(),
         text: record.plan.text(),
-        plan: json!(record.plan),
+        plan: serde_json::to_value(&record.plan).unwrap_or_default(),
     })
 }

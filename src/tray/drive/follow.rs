@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::Input;
 use crate::client::{CallError, Client, path_segment};
-use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status, Takeover};
+use crate::contract::api::{self, AccessState, AiClient, CorePhase, EventBody, Info, Servers, Status, Takeover};
 use crate::contract::lenient;
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
@@ -39,7 +39,7 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     let Ok(Some(mut list)) = client.get::<Option<Vec<AiClient>>>("/api/v1/connect").await else {
         return Vec::new();
     };
-    for one in list.iter_mut().filter(|one| one.exists && one.access_state == "unknown") {
+    for one in list.iter_mut().filter(|one| one.exists && one.access_state == AccessState::NotChecked) {
         // Its configuration was not opened. On macOS opening it could put a question of the system before the person.
         if Platform::HOST == Platform::MacOs {
             continue;
@@ -99,7 +99,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
         match event.name.as_str() {
             api::EVENT_STATUS => {
                 if let Ok(status) = lenient::from_slice::<Status>(event.data.as_bytes()) {
-                    let is_ending = matches!(status.status.phase.as_str(), "Stopping" | "Stopped");
+                    let is_ending = matches!(status.status.phase, CorePhase::Stopping | CorePhase::Stopped);
                     tell(Input::Status(Box::new(status))).await;
                     if is_ending && !is_ours {
                         return Ok(());

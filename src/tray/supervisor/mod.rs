@@ -8,7 +8,7 @@ pub use failure::Failure;
 
 use semver::Version;
 
-use crate::contract::api::Info;
+use crate::contract::api::{Info, LaunchedBy};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 
@@ -58,8 +58,8 @@ impl Core {
         let version = Version::parse(info.version.trim_start_matches('v')).ok();
         Core {
             pid: (info.pid > 1).then_some(info.pid),
-            whose: match info.launched_by.as_str() {
-                "tray" | "installer" => Whose::Adopted,
+            whose: match info.launched_by {
+                LaunchedBy::Tray | LaunchedBy::Installer => Whose::Adopted,
                 _ => Whose::Foreign,
             },
             can_shut_down: info.can_shut_down,
