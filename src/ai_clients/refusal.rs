@@ -7,6 +7,7 @@ use crate::ai_clients::format::entries::ParseError;
 use crate::ai_clients::known_clients::Client;
 use crate::ai_clients::plan::{Action, Plan, Refusal};
 use crate::contract::api::{ConnectAction, ConnectResult};
+use crate::contract::failure::FailureKind;
 
 /// Why nothing was changed. `result` holds the message.
 #[derive(Debug)]
@@ -28,6 +29,17 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(self) -> FailureKind {
+        match self {
+            ErrorKind::Taken | ErrorKind::Changed | ErrorKind::Conflict => FailureKind::Conflict,
+            ErrorKind::NotFound => FailureKind::NotFound,
+            ErrorKind::Denied => FailureKind::Denied,
+            ErrorKind::BadName | ErrorKind::Malformed => FailureKind::Invalid,
+            ErrorKind::Failed => FailureKind::Internal,
+        }
+    }
+
     /// The `action` of the result (contract: core-http §7, extended).
     fn action(self) -> ConnectAction {
         match self {

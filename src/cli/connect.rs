@@ -135,8 +135,9 @@ fn sentence(Outcome { result, diff }: &Outcome) -> String {
 }
 
 fn outcome_table(outcomes: &[Outcome]) -> String {
-    let row =
-        |Outcome { result, .. }: &Outcome| vec![result.client.clone(), result.action.to_string(), result.message.clone()];
+    let row = |Outcome { result, .. }: &Outcome| {
+        vec![result.client.clone(), result.action.to_string(), result.message.clone()]
+    };
     rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect(), "No AI clients found.")
 }
 

@@ -22,7 +22,14 @@ mod tests {
         for own in ["localhost", "LocalHost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"] {
             assert!(is_loopback_host(own), "{own}");
         }
-        for other in ["", "0.0.0.0", "[::]", "localhost.example", "127.0.0.1.example", "192.168.1.2"] {
+        for other in [
+            "",
+            "0.0.0.0",
+            "[::]",
+            "localhost.example",
+            "127.0.0.1.example",
+            "192.168.1.2",
+        ] {
             assert!(!is_loopback_host(other), "{other}");
         }
         assert!(is_loopback_address("[::1]:8080") && is_loopback_address("localhost:1"));

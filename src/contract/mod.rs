@@ -3,6 +3,7 @@
 pub mod api;
 pub mod endpoint;
 pub mod exit_code;
+pub mod failure;
 pub mod flag;
 pub mod instance_root;
 pub mod isolation;

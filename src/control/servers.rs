@@ -325,17 +325,15 @@ impl ServerControl {
             let mut reviewed = Vec::new();
             for (kind, offers) in listed {
                 let approved = approvals.check(&server, kind, &offers);
-                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
-                    ReviewOffer {
-                        approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => ApprovalStatus::Approved,
-                            (false, true) => ApprovalStatus::Changed,
-                            (false, false) => ApprovalStatus::Pending,
-                        },
-                        key: offer.key(),
-                        fingerprint: offer.fingerprint(),
-                        definition: offer.definition,
-                    }
+                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| ReviewOffer {
+                    approval: match (approved, approvals.knows(&server, &offer.key())) {
+                        (true, _) => ApprovalStatus::Approved,
+                        (false, true) => ApprovalStatus::Changed,
+                        (false, false) => ApprovalStatus::Pending,
+                    },
+                    key: offer.key(),
+                    fingerprint: offer.fingerprint(),
+                    definition: offer.definition,
                 }));
             }
             reviewed

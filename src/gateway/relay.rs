@@ -105,7 +105,7 @@ impl<'a> Relay<'a> {
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
-        match resumed.map_err(CallError::Refused)? {
+        match resumed.map_err(|failure| CallError::Refused(failure.into()))? {
             Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.events, None).await,
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }

@@ -440,6 +440,11 @@ impl ToolAnswer {
 }
 
 impl ToolAnswer {
+    /// A JSON-RPC error as a result, for a caller that speaks no JSON-RPC.
+    pub fn of_error(error: &ErrorData) -> ToolAnswer {
+        failed(&error.to_string()).into()
+    }
+
     /// The result as JSON; `None` where the server asks something first.
     pub fn to_json(&self) -> Option<Value> {
         match self {

@@ -234,5 +234,7 @@ async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
 /// Opens a server's log; a log that cannot be written must not keep the server from running.
 fn open_log(path: PathBuf) -> Option<RotatingFile> {
     let shown = path.display().to_string();
-    RotatingFile::open(path, LOG_LIMIT).inspect_err(|error| tracing::warn!("could not write `{shown}`: {error}")).ok()
+    RotatingFile::open(path, LOG_LIMIT)
+        .inspect_err(|error| tracing::warn!("could not write `{shown}`: {error}"))
+        .ok()
 }

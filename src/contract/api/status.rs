@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::lenient::{activation_or_none, known_or_none};
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
-use crate::contract::words::{CorePhase, LaunchedBy, ReleaseChannel, RoutingMode, Sending, ServerProtocol, ServerStatus};
+use crate::contract::words::{
+    CorePhase, LaunchedBy, ReleaseChannel, RoutingMode, Sending, ServerProtocol, ServerStatus,
+};
 
 /// `data` of `GET /api/v1/status`, and of the SSE event `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -19,10 +19,12 @@ use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::contract::failure::{Failure, FailureKind};
 use crate::gateway::direct_mode::notifications::Notifications;
 use crate::gateway::direct_mode::route::only;
 use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::direct_mode::{instructions, listing};
+use crate::gateway::failures::invalid;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::http::raw_results::RawResult;
@@ -109,7 +111,7 @@ impl DirectHandler {
             tool,
         };
         self.proxy.note(record, &answer);
-        let mut answer = answer.map_err(in_words)?.respond(&context.extensions);
+        let mut answer = answer.map_err(ErrorData::from)?.respond(&context.extensions);
         if let CallToolResponse::Complete(result) = &mut answer {
             result.result_type.get_or_insert(ResultType::COMPLETE);
         }
@@ -131,13 +133,6 @@ impl DirectHandler {
     }
 }
 
-fn in_words(error: CallError) -> ErrorData {
-    match error {
-        CallError::Upstream(error) | CallError::Refused(error) => error,
-        error => ErrorData::internal_error(error.to_string(), None),
-    }
-}
-
 /// The `_meta` of the placeholder for a result that the library's types do not hold.
 fn placeholder(
     server: &str,
@@ -146,8 +141,12 @@ fn placeholder(
 ) -> Result<MetaObject, ErrorData> {
     match result {
         ServerResult::CustomResult(result) if result.0.is_object() => Ok(RawResult::put(&context.extensions, result.0)),
-        _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of another kind"), None)),
+        _ => Err(other_kind(server)),
     }
+}
+
+fn other_kind(server: &str) -> ErrorData {
+    Failure::new(FailureKind::Upstream, format!("server `{server}` sent a result of another kind")).into()
 }
 
 impl ServerHandler for DirectHandler {
@@ -242,10 +241,10 @@ impl ServerHandler for DirectHandler {
         }
         let scope = self.begin(&context)?;
         let Some((server, own)) = scope.tool_of(&request.name) else {
-            return Err(ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None));
+            return Err(Failure::new(FailureKind::NotFound, format!("Unknown tool: {}", request.name)).into());
         };
         // Not what the list says but what is approved at this moment.
-        self.pool().tool(server, own).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        self.pool().tool(server, own).map_err(ErrorData::from)?;
         // An empty object and never `null`: servers reject the latter.
         let arguments = request.arguments.unwrap_or_default();
         let again = RetryContext {
@@ -254,7 +253,7 @@ impl ServerHandler for DirectHandler {
             answers: request.input_responses,
         };
         let admitted = self.pool().admission().enter(server, self.session.id).await;
-        let _admitted = admitted.map_err(in_words)?;
+        let _admitted = admitted.map_err(ErrorData::from)?;
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
@@ -293,7 +292,7 @@ impl ServerHandler for DirectHandler {
         };
         (request.name, request.meta) = (own, None);
         let request = ClientRequest::GetPromptRequest(GetPromptRequest::new(request));
-        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(in_words)? {
+        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(ErrorData::from)? {
             ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::GetPromptResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
@@ -339,7 +338,7 @@ impl ServerHandler for DirectHandler {
         };
         request.meta = None;
         let request = ClientRequest::ReadResourceRequest(ReadResourceRequest::new(request));
-        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(in_words)? {
+        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(ErrorData::from)? {
             ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::ReadResourceResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
@@ -360,7 +359,7 @@ impl ServerHandler for DirectHandler {
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
         let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
-        self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
+        self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(ErrorData::from)
     }
 
     async fn unsubscribe(
@@ -370,7 +369,7 @@ impl ServerHandler for DirectHandler {
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
         let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
-        self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
+        self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(ErrorData::from)
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -384,7 +383,7 @@ impl ServerHandler for DirectHandler {
         let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &request.extensions);
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
             let server = listing::owner(&self.proxy, &scope, uri).await?;
-            self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;
+            self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(ErrorData::from)?;
         }
         loop {
             let found = tokio::select! {
@@ -418,16 +417,16 @@ impl ServerHandler for DirectHandler {
                 server
             }
             Reference::Resource(template) => listing::owner(&self.proxy, &scope, &template.uri).await?,
-            _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
+            _ => return Err(invalid("completion is for prompts and resources").into()),
         };
         request.meta = None;
         let request = ClientRequest::CompleteRequest(CompleteRequest::new(request));
-        match self.relay(&server, &context).pass(request).await.map_err(in_words)? {
+        match self.relay(&server, &context).pass(request).await.map_err(ErrorData::from)? {
             ServerResult::CompleteResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result)
             }
-            _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of another kind"), None)),
+            _ => Err(other_kind(&server)),
         }
     }
 }

@@ -284,7 +284,11 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
         return Checked::not(Reason::ServerNotConfigured, None, Some(format!("no server is called `{server}`")));
     };
     let of_server = |reason| {
-        Checked::not(reason, snapshot.health().action.map(|action| HealthAction::from(action).to_string()), snapshot.last_error())
+        Checked::not(
+            reason,
+            snapshot.health().action.map(|action| HealthAction::from(action).to_string()),
+            snapshot.last_error(),
+        )
     };
     match &snapshot.phase {
         _ if snapshot.config.quarantined => Checked::not(Reason::ServerQuarantined, Some("approve".to_owned()), None),

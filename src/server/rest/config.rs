@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 
 use crate::config::document::MASK;
-use crate::config::store::StoreError;
 use crate::contract::api::{ChangedConfig, ShownConfig};
+use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::servers::origin;
 use crate::server::state::App;
@@ -24,7 +24,7 @@ pub async fn show(State(app): State<Arc<App>>) -> Response {
             config,
             config_path: store.path().display().to_string(),
         }),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(FailureKind::Internal, error.to_string()),
     }
 }
 
@@ -35,11 +35,11 @@ pub async fn patch(
     body: Result<Json<Value>, JsonRejection>,
 ) -> Response {
     let Ok(Json(Value::Object(part))) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: a part of the configuration");
+        return failed(FailureKind::Invalid, "expected a JSON object: a part of the configuration");
     };
     if Value::Object(part.clone()).to_string().contains(MASK) {
         let sentence = "a masked secret cannot be written: leave its key out, and the secret stays as it is";
-        return failed(StatusCode::BAD_REQUEST, sentence);
+        return failed(FailureKind::Invalid, sentence);
     }
     let changed: Vec<String> = part.keys().cloned().collect();
     let before = app.config.current();
@@ -54,9 +54,6 @@ pub async fn patch(
                 changed_fields: changed,
             })
         }
-        Err(error @ (StoreError::Unreadable { .. } | StoreError::Edit(_))) => {
-            failed(StatusCode::BAD_REQUEST, error.to_string())
-        }
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(error.kind(), error.to_string()),
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -14,9 +13,10 @@ use crate::ai_clients::edit::Operation;
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
-use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
+use crate::ai_clients::refusal::ClientEditError;
 use crate::contract::api::ConnectRefused;
-use crate::server::rest::response::{failed, ok};
+use crate::contract::failure::FailureKind;
+use crate::server::rest::response::{failed, ok, status};
 use crate::server::state::App;
 
 /// The body of every change; nothing is as good as `{}`.
@@ -82,7 +82,7 @@ async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked)
     let read = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
     let Ok(asked) = read else {
         return failed(
-            StatusCode::BAD_REQUEST,
+            FailureKind::Invalid,
             "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
         );
     };
@@ -93,7 +93,11 @@ async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked)
 fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, operation: &Operation) -> Response {
     match edit::apply(client, homes, proxy, asked.server_name.as_deref(), operation) {
         Ok(result) => {
-            tracing::info!(client = client.id, action = result.action.word(), "an AI client's configuration was looked after");
+            tracing::info!(
+                client = client.id,
+                action = result.action.word(),
+                "an AI client's configuration was looked after"
+            );
             ok(result)
         }
         Err(refused) => not_done(&refused),
@@ -101,13 +105,6 @@ fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, 
 }
 
 fn not_done(refused: &ClientEditError) -> Response {
-    let status = match refused.why {
-        ErrorKind::Taken | ErrorKind::Changed | ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Denied => StatusCode::FORBIDDEN,
-        ErrorKind::BadName | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
-        ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-    };
     let result = refused.result.as_ref().clone();
     let body = ConnectRefused {
         success: false,
@@ -115,7 +112,7 @@ fn not_done(refused: &ClientEditError) -> Response {
         action: result.action.clone(),
         data: result,
     };
-    (status, Json(body)).into_response()
+    (status(refused.why.kind()), Json(body)).into_response()
 }
 
 /// Does what reads and writes files, off the tasks.
@@ -128,12 +125,12 @@ async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Se
             let proxy = Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root));
             act(&homes, &proxy.encrypted(is_encrypted))
         }
-        None => failed(StatusCode::SERVICE_UNAVAILABLE, "this user has no home directory"),
+        None => failed(FailureKind::Unavailable, "this user has no home directory"),
     });
-    acted.await.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    acted.await.unwrap_or_else(|error| failed(FailureKind::Internal, error.to_string()))
 }
 
 fn unknown(id: &str) -> Response {
     let ids: Vec<&str> = known_clients::CLIENTS.iter().map(|client| client.id).collect();
-    failed(StatusCode::NOT_FOUND, format!("no AI client is called `{id}`: expected one of {}", ids.join(", ")))
+    failed(FailureKind::NotFound, format!("no AI client is called `{id}`: expected one of {}", ids.join(", ")))
 }

@@ -30,6 +30,7 @@ pub use access::{Listener, check as check_access};
 pub use events::tell_changes;
 
 use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping};
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
 use crate::server::rest::response::{failed, ok};
@@ -90,7 +91,11 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
 }
 
 fn health_routes() -> Router<Arc<App>> {
-    let alive = || async { Json(Alive { status: "ok".to_owned() }) };
+    let alive = || async {
+        Json(Alive {
+            status: "ok".to_owned(),
+        })
+    };
     Router::new()
         .route("/ready", get(ready))
         .route("/readyz", get(ready))
@@ -145,5 +150,5 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn unknown_route() -> Response {
-    failed(StatusCode::NOT_FOUND, "not found: this version has no such path")
+    failed(FailureKind::NotFound, "not found: this version has no such path")
 }

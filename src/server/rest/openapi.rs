@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ChangedConfig, ConnectPreview,
-    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
-    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, Routing, ServerAction, ServerLogs,
-    ServerTools, Servers, ServersChanged, ShownConfig, Status, Stopping, Takeover,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ChangedConfig,
+    ConnectPreview, ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody,
+    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, Routing, ServerAction,
+    ServerLogs, ServerTools, Servers, ServersChanged, ShownConfig, Status, Stopping, Takeover,
 };
 use crate::contract::scan::ScanReport;
 
@@ -149,7 +149,10 @@ const OPERATIONS: &[Operation] = &[
         Some(switch),
         data::<ServerAction>,
     ),
-    asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", data::<ServerLogs>), &["tail"]),
+    asking(
+        get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", data::<ServerLogs>),
+        &["tail"],
+    ),
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::config::{profiles, serving};
 use crate::config::store::StoreError;
+use crate::config::{profiles, serving};
 use crate::contract::api::{ActiveProfile, Profile, ProfileList, Routing, RoutingEndpoints, RoutingMode};
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -43,17 +43,17 @@ pub async fn set(
     let names =
         body.ok().and_then(|Json(body)| serde_json::from_value::<Vec<String>>(body.get("servers")?.clone()).ok());
     let Some(names) = names else {
-        return failed(StatusCode::BAD_REQUEST, "expected `{\"servers\": [\"NAME\", …]}`");
+        return failed(FailureKind::Invalid, "expected `{\"servers\": [\"NAME\", …]}`");
     };
     if let Err(problem) = profiles::check_name(&name) {
-        return failed(StatusCode::BAD_REQUEST, problem);
+        return failed(FailureKind::Invalid, problem);
     }
     let unknown = {
         let config = app.config.current();
         names.iter().find(|name| !config.servers.iter().any(|server| server.name == **name)).cloned()
     };
     if let Some(unknown) = unknown {
-        return failed(StatusCode::NOT_FOUND, format!("no server is named `{unknown}`"));
+        return failed(FailureKind::NotFound, format!("no server is named `{unknown}`"));
     }
     match app.config.edit(move |document| document.set_profile(&name, &names)).await {
         Ok(()) => list(State(app)).await,
@@ -81,7 +81,7 @@ pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, J
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let name = body.get("profile").or_else(|| body.get("active_profile")).and_then(Value::as_str).map(str::trim);
     let Some(name) = name else {
-        return failed(StatusCode::BAD_REQUEST, "expected `{\"profile\": \"NAME\"}`");
+        return failed(FailureKind::Invalid, "expected `{\"profile\": \"NAME\"}`");
     };
     if !name.is_empty() && !app.proxy.has_profile(name) {
         return unknown_profile(name);
@@ -94,15 +94,11 @@ pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, J
 }
 
 fn unknown_profile(name: &str) -> Response {
-    failed(StatusCode::NOT_FOUND, format!("unknown profile `{name}`"))
+    failed(FailureKind::NotFound, format!("unknown profile `{name}`"))
 }
 
 fn refused(error: &StoreError) -> Response {
-    let status = match error {
-        StoreError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::CONFLICT,
-    };
-    failed(status, error.to_string())
+    failed(error.kind(), error.to_string())
 }
 
 /// Which tools each endpoint offers, in the Go core's shape.
