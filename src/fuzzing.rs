@@ -1,10 +1,10 @@
-//! What must hold for any bytes that come from outside. Each of these is a fuzz target (`fuzz/`, `scripts/fuzz`), and is tried
-//! by every test run on changed pieces of what really comes.
+//! Properties that must hold for any bytes from outside. Each function is a fuzz target (`fuzz/`, `scripts/fuzz`). The
+//! tests also run each one on mutated real input.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a property that does not hold must be seen"
+    reason = "a violated property must stop the fuzzer"
 )]
 
 use std::path::Path;
@@ -26,10 +26,10 @@ use crate::upstream::transport::legacy_sse_events;
 use crate::upstream::transport::legacy_sse_events::Content;
 use crate::upstream::transport::stdio;
 
-/// A name that no seed has.
+/// A name that no seed contains.
 const NAME: &str = "added-by-the-fuzzer";
 
-/// A body of `/mcp`: it is read, or refused as JSON-RPC wants it.
+/// A body sent to `/mcp`: the proxy parses it, or refuses it with a valid JSON-RPC error.
 pub fn json_rpc(body: &[u8]) {
     let refusal = match invalid_request::read(body) {
         Ok(message) => {
@@ -45,12 +45,12 @@ pub fn json_rpc(body: &[u8]) {
     let refusal = Value::from(refusal);
     assert_eq!(refusal["jsonrpc"], "2.0");
     assert!(matches!(refusal["error"]["code"].as_i64(), Some(-32700 | -32600)), "{refusal}");
-    assert!(refusal["error"]["message"].as_str().is_some_and(|said| !said.is_empty()), "{refusal}");
+    assert!(refusal["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{refusal}");
     let id = &refusal["id"];
     assert!(id.is_null() || id.is_string() || id.is_i64() || id.is_u64(), "{refusal}");
 }
 
-/// What a server writes to its standard output: the same messages however its bytes are cut, and none of them stops the reader.
+/// A server's standard output: the reader returns the same messages for any split of the bytes, and nothing stops it.
 pub fn server_output(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let read = |size: usize| {
@@ -74,8 +74,8 @@ pub fn server_output(bytes: &[u8]) {
     assert_eq!(read(1 << 20), read(3), "{:?}", String::from_utf8_lossy(bytes));
 }
 
-/// An event stream: the same events, and the same that are too long, however its bytes are cut; and no server has messages sent
-/// anywhere else than to itself.
+/// An SSE stream: the reader returns the same events, and marks the same ones as too long, for any split of the bytes.
+/// No server can redirect messages to another host.
 pub fn event_stream(bytes: &[u8]) {
     let address = Url::parse("http://h.example/sse").unwrap();
     for limit in [usize::MAX, 12] {
@@ -92,7 +92,7 @@ pub fn event_stream(bytes: &[u8]) {
             let Ok(event) = event.inspect_err(|long| drop(legacy_sse_events::oversized(long))) else {
                 continue;
             };
-            // A byte that is no UTF-8 becomes a character of three.
+            // A byte that is not UTF-8 becomes a character of three bytes.
             assert!(event.data.len() <= limit.saturating_mul(3), "{event:?}");
             if let Content::Endpoint(url) = legacy_sse_events::content(legacy_sse_events::sse(event))
                 && let Ok(endpoint) = legacy_sse_events::endpoint(&address, &url)
@@ -103,7 +103,7 @@ pub fn event_stream(bytes: &[u8]) {
     }
 }
 
-/// The configuration: what can be read can be edited, and an edit that is taken back leaves all that was there.
+/// The configuration: every valid file can be edited, and undoing an edit restores the previous content.
 pub fn configuration(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let parsed = Config::parse(Path::new("mcp_config.json"), text);
@@ -131,7 +131,8 @@ pub fn configuration(bytes: &[u8]) {
     assert_eq!(value(&document.text()), expected);
 }
 
-/// The file of an AI client, the first byte says whose: connecting names us and all that was there, taking it out names those.
+/// An AI client's configuration file; the first byte selects the client. Connecting keeps all existing entries, and
+/// disconnecting restores exactly those.
 pub fn client_file(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
     let client = &CLIENTS[usize::from(*first) % CLIENTS.len()];
@@ -148,7 +149,7 @@ pub fn client_file(bytes: &[u8]) {
     assert_eq!(named, before, "{}", shown());
     let cut = match without_entry(client, &after, NAME) {
         Ok(cut) => cut,
-        // What cannot be taken out without a doubt is left to the person.
+        // If the entry cannot be removed safely, the user must do it.
         Err(_) if client.format == Format::Yaml => return,
         Err(mistake) => panic!("{mistake:?} {}", shown()),
     };
@@ -161,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// Pieces of what really comes, put together and changed.
+    /// Real input, concatenated and mutated.
     fn made_of(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             6 => proptest::sample::select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),

@@ -3,8 +3,8 @@
 
 #![cfg(feature = "collector")]
 #![expect(
+    clippy::print_stdout,
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test that cannot go on should fail where it stands, and its server is named in the environment"

@@ -1,4 +1,4 @@
-//! Plays the existing core's answers (contract: core-http) to the client that the tray and the command line share.
+//! Plays the Go core's answers (contract: core-http) to the client that the tray and the command line share.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail where it stands")]
 

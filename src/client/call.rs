@@ -276,7 +276,7 @@ impl CallError {
     }
 }
 
-/// The sentence of an error body: of the envelope, or of the existing core's bare sign-in errors.
+/// The sentence of an error body: of the envelope, or of the Go core's bare sign-in errors.
 fn error_text(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let text = ["error", "message"].into_iter().find_map(|key| body.get(key).and_then(Value::as_str))?;

@@ -1,4 +1,4 @@
-//! Limits on what a network and an id may send, kept in memory only: no address is ever written anywhere.
+//! Limits on reports per network and id. The state is in memory only: the collector never stores an address.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -9,16 +9,16 @@ use sha2::Sha256;
 
 use crate::collector::report::Id;
 
-/// How much is accepted from one network or id.
+/// How much the collector accepts from one network or id.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For each network: reports and new ids in an hour, and how many may come at once.
+    /// For each network: reports and new ids per hour, and the maximum burst.
     pub reports: u32,
     pub new_ids: u32,
     pub burst: u32,
-    /// For each id: reports in an hour, beyond the same burst.
+    /// For each id: reports per hour, with the same burst.
     pub reports_of_id: u32,
-    /// Whether this computer is limited like any other network.
+    /// Whether the limits also apply to this computer.
     pub loopback: bool,
 }
 
@@ -34,7 +34,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a report is not accepted now.
+/// Why the collector does not accept a report now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: &'static str,
@@ -42,7 +42,7 @@ pub struct Refusal {
     pub retry_after: u32,
 }
 
-/// The most networks or ids that are remembered.
+/// Maximum number of networks or ids in memory.
 const MOST: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Nothing was seen yet. The salt is random and is never stored, so that the keys say nothing outside of this process.
+    /// Starts without history. The salt is random and never stored, so that the keys mean nothing outside this process.
     pub fn new(limits: Limits, salt: [u8; 32]) -> Admission {
         Admission {
             limits,
@@ -72,10 +72,10 @@ impl Admission {
         }
     }
 
-    /// Takes one report from the budget of its network and its id, or refuses it.
+    /// Takes one report from the budget of its network and its id.
     ///
     /// # Errors
-    /// The refusal.
+    /// The exceeded limit.
     pub fn admit(&mut self, source: IpAddr, id: Id, is_new: bool, now: u32) -> Result<(), Refusal> {
         if source.is_loopback() && !self.limits.loopback {
             return Ok(());
@@ -94,13 +94,13 @@ impl Admission {
         Ok(())
     }
 
-    /// How many networks and ids are remembered.
+    /// The number of networks and ids in memory.
     pub fn remembered(&self) -> usize {
         self.networks.len() + self.ids.len()
     }
 
     fn key(&self, bytes: &[u8]) -> u64 {
-        // A key of any length is accepted.
+        // HMAC accepts a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.salt) else { return 0 };
         mac.update(bytes);
         mac.finalize().into_bytes().iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
@@ -138,7 +138,7 @@ fn take(tokens: &mut f32, hourly: u32, reason: &'static str) -> Result<(), Refus
 
 fn store(buckets: &mut HashMap<u64, Bucket>, key: u64, bucket: Bucket) {
     if buckets.len() >= MOST && !buckets.contains_key(&key) {
-        // Those who were quiet for longest lose their history: their budget would be full again soon.
+        // Drops the networks or ids that were inactive for longest: their budget would soon be full again.
         let mut times: Vec<u32> = buckets.values().map(|bucket| bucket.at).collect();
         let middle = times.len() / 2;
         let (_, median, _) = times.select_nth_unstable(middle);
@@ -159,7 +159,7 @@ fn prefix(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// Which ids were seen before, to within one in a thousand: a Bloom filter of a fixed size, with a random key.
+/// The ids seen so far, with an error rate of one in a thousand: a Bloom filter of a fixed size with a random key.
 pub struct SeenIds {
     bits: Vec<u64>,
     key: RandomState,
@@ -178,7 +178,7 @@ impl Default for SeenIds {
 }
 
 impl SeenIds {
-    /// Adds an id; whether it was there.
+    /// Adds an id. Returns whether it was already present.
     pub fn insert(&mut self, id: Id) -> bool {
         let mut was_there = true;
         for bit in self.places(id) {
@@ -196,32 +196,32 @@ impl SeenIds {
         self.places(id).iter().all(|bit| self.bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
     }
 
-    /// Five places, by two hashes.
+    /// Five positions, from two hashes.
     fn places(&self, id: Id) -> [usize; 5] {
         let (one, other) = (self.key.hash_one(id), self.key.hash_one((id, 1_u8)));
         [0, 1, 2, 3, 4].map(|index: u64| one.wrapping_add(index.wrapping_mul(other | 1)) as usize % (WORDS * 64))
     }
 }
 
-/// Recognises a flood of new ids: more in an hour than ten times what is usual at that time of day.
+/// Detects a flood of new ids: more per hour than ten times the usual number at that time of day.
 #[derive(Debug, Default)]
 pub struct FloodWatch {
     /// New ids by hour since 1970.
     hours: HashMap<u32, u32>,
 }
 
-/// Until there are three days to compare with, more new ids than these in an hour are a flood.
+/// Before there are three days to compare with, more new ids per hour than this are a flood.
 const UNKNOWN_USUAL: u32 = 50_000;
-/// Fewer are never a flood.
+/// Fewer new ids per hour are never a flood.
 const NEVER_A_FLOOD: u32 = 100;
 
 impl FloodWatch {
-    /// Adds a count of an earlier run.
+    /// Adds the count of an earlier run.
     pub fn remember(&mut self, hour: u32, new_ids: u32) {
         *self.hours.entry(hour).or_default() += new_ids;
     }
 
-    /// Counts a new id; whether it is part of a flood.
+    /// Counts a new id. Returns whether it is part of a flood.
     pub fn count(&mut self, hour: u32) -> bool {
         let limit = self.limit(hour);
         if !self.hours.contains_key(&hour) {

@@ -1,4 +1,5 @@
-//! Whom a figure counts: people, everything, or one kind of environment, on all systems or on one.
+//! Selects the installations that a figure counts: people, everything, or one kind of environment, on all systems or
+//! one.
 
 use std::fmt;
 
@@ -25,7 +26,7 @@ impl Segment {
     }
 }
 
-/// Whom to count.
+/// The kinds of environment to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Who {
     /// Interactive, headless or unknown environments, without development builds.
@@ -35,7 +36,7 @@ pub enum Who {
     Kind(u8),
 }
 
-/// Whom to count, and on which system.
+/// The kinds of environment and the system to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Audience {
     pub who: Who,
@@ -52,7 +53,7 @@ impl Audience {
         system: None,
     };
 
-    /// Reads the two words of a request: `people`, `all` or a kind, and a system or nothing.
+    /// Parses the two parameters of a request: `people`, `all` or a kind, and a system or an empty string.
     pub fn parse(who: &str, system: &str) -> Option<Audience> {
         let who = match who {
             "" | "people" | "humans" => Who::People,
@@ -77,7 +78,7 @@ impl Audience {
         kind && self.system.is_none_or(|system| system == segment.system)
     }
 
-    /// Every audience there is, for tests and for the public figures.
+    /// Every audience, for tests and for the public figures.
     pub fn all() -> Vec<Audience> {
         let kinds = (0..u8::try_from(KINDS.len()).unwrap_or(0)).map(Who::Kind);
         let systems = || std::iter::once(None).chain(SYSTEMS.into_iter().map(Some));
@@ -88,7 +89,7 @@ impl Audience {
             .collect()
     }
 
-    /// The word of the audience without its system.
+    /// The name of the audience without its system.
     pub fn who_word(self) -> &'static str {
         match self.who {
             Who::People => "people",

@@ -7,20 +7,20 @@ use crate::collector::figures::Figures;
 use crate::collector::installation::Installation;
 use crate::collector::report::{Day, Reached, kind_index, launch_index};
 
-/// Days after which someone is no longer expected back.
+/// An installation that was inactive for longer counts as lost.
 const SILENT: u16 = 14;
-/// Days of which launch sources are counted.
+/// Number of days over which launch sources are counted.
 const LAUNCH_DAYS: u16 = 30;
-/// Days within which a version must have been seen to be shown.
+/// An installation's version counts if it was active within this many days.
 const VERSION_DAYS: u16 = 14;
 
-/// All figures, by segment: the figures of an audience are the sums over its segments.
+/// All figures by segment. The figures of an audience are the sums over its segments.
 #[derive(Debug, Clone)]
 pub struct Census {
     first: Day,
     last: Day,
     cells: BTreeMap<Segment, Figures>,
-    /// Installations that came in a flood of new ids, and are in no other figure.
+    /// Installations from a flood of new ids. No other figure includes them.
     pub suspects: u32,
 }
 
@@ -35,7 +35,7 @@ impl Census {
         }
     }
 
-    /// A census of the same days that has counted nothing.
+    /// An empty census of the same days.
     pub fn empty(&self) -> Census {
         Census::new(self.first, self.last)
     }
@@ -45,7 +45,7 @@ impl Census {
         (self.first, self.last)
     }
 
-    /// Counts an installation that was not seen after the last day.
+    /// Counts an installation. It must not have been active after the last day.
     pub fn add(&mut self, installation: &Installation) {
         if installation.suspect {
             self.suspects += 1;
@@ -90,7 +90,7 @@ fn count(cell: &mut Figures, installation: &Installation) {
     cell.badly_skewed += u64::from(installation.badly_skewed);
 }
 
-/// Daily, weekly and monthly: how many were active in the 1, 7 or 30 days that end on each day.
+/// Counts daily, weekly and monthly activity: installations active in the 1, 7 or 30 days that end on each day.
 fn count_activity(cell: &mut Figures, installation: &Installation) {
     let (first, last) = (cell.first, cell.last);
     for (series, window) in [(&mut cell.dau, 1), (&mut cell.wau, 7), (&mut cell.mau, 30)] {

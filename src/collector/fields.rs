@@ -5,7 +5,7 @@ use crate::telemetry::payload::HeartbeatPayload;
 use crate::telemetry::payload::client_name;
 use crate::telemetry::payload::schema::{Allowed, Field, Rule};
 
-/// The longest count that is read as one.
+/// Maximum value of a count.
 const MOST: u64 = 1_000_000_000;
 
 const COUNT: &Rule = &Rule::Count(MOST);
@@ -19,7 +19,7 @@ const fn field(name: &'static str, rule: &'static Rule) -> Field {
     }
 }
 
-/// Keys of schemas 4 to 8 and of unversioned additions that the sender's rules do not have.
+/// Keys of schemas 4 to 8 and of unversioned additions, which the sender's rules do not contain.
 const LATER: &[Field] = &[
     field("connected_client_count", COUNT),
     field(
@@ -55,10 +55,10 @@ const LATER_FLAGS: &[Field] = &[
 
 const LATER_ERRORS: &[Field] = &[field("toon_encode_fallback", COUNT)];
 
-/// A known key whose value is of no use here: it is read past, whatever it is.
+/// The rule of a known key whose value is ignored.
 pub const ANYTHING: &Rule = &Rule::Words(&[]);
 
-/// The fields of a report, at the top or in the object `parent`.
+/// The field of a report with this name, at the top level or in the object `parent`.
 pub fn find(parent: &str, own: &'static [Field], name: &str) -> Option<&'static Field> {
     let later = match parent {
         "" => LATER,
@@ -70,7 +70,7 @@ pub fn find(parent: &str, own: &'static [Field], name: &str) -> Option<&'static 
     own.iter().chain(later).find(|field| field.name == name)
 }
 
-/// The fields at the top of a report.
+/// The fields at the top level of a report.
 pub fn top() -> &'static [Field] {
     match HeartbeatPayload::RULE {
         Rule::Object(fields) => fields,

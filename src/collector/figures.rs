@@ -1,4 +1,4 @@
-//! The figures of one audience, and how they are written as JSON.
+//! The figures of one audience and their JSON form.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::collector::report::{Day, KINDS, LAUNCHES, launch_word};
 
-/// The steps of the funnel, in their order.
+/// The steps of the funnel, in order.
 pub const STEPS: [&str; 5] = [
     "first_run",
     "server_configured",
@@ -16,10 +16,10 @@ pub const STEPS: [&str; 5] = [
     "retrieve_tools",
 ];
 
-/// Days after the first whose return is counted.
+/// Days after the first for which returns are counted.
 const RETURN_DAYS: [u16; 3] = [1, 7, 30];
 
-/// How many of those who could have come back did.
+/// How many of the eligible installations came back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Retention {
     pub eligible: u32,
@@ -34,7 +34,7 @@ pub struct FirstWeek {
     pub retained: u32,
 }
 
-/// How many came on one day only.
+/// How many were active on one day only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Once {
     pub eligible: u32,
@@ -60,12 +60,12 @@ pub struct Figures {
     pub churned: u32,
     pub funnel_each: [u32; STEPS.len()],
     pub funnel_strict: [u32; STEPS.len()],
-    /// The evidence: different bodies, and their lowest and highest schema.
+    /// The data behind the figures: distinct bodies, and their lowest and highest schema.
     pub bodies: u64,
     pub schemas: Option<(u8, u8)>,
     /// By week of the first day, and by weeks since.
     pub weekly: BTreeMap<(u16, u16), u32>,
-    /// Latest versions of those seen in the last 14 days.
+    /// Latest versions of the installations active in the last 14 days.
     pub versions: BTreeMap<String, u32>,
     /// Days of installations in the last 30 days, by launch source.
     pub launches: [u32; LAUNCHES.len()],
@@ -74,7 +74,7 @@ pub struct Figures {
     pub kind_days: [u32; KINDS.len()],
     pub clients: BTreeMap<&'static str, u32>,
     pub calls: u64,
-    /// Bodies that were sent again, and bodies whose own time is not that of their receipt.
+    /// Bodies that were sent again, and bodies whose own time differs from the time of receipt.
     pub repeats: u64,
     pub skewed: u64,
     pub badly_skewed: u64,
@@ -115,7 +115,7 @@ impl Figures {
         }
     }
 
-    /// Adds the figures of others, of the same days.
+    /// Adds other figures of the same days.
     pub fn add(&mut self, other: &Figures) {
         self.installs += other.installs;
         add_each(&mut self.dau, &other.dau);
@@ -192,7 +192,7 @@ impl Figures {
         Value::Object(all)
     }
 
-    /// Cohorts by their week, counted from the week of the first day, each with the number seen 0, 1, 2 … weeks later.
+    /// Cohorts by the week of the first day, each with the number of installations active 0, 1, 2 … weeks later.
     fn weekly_json(&self) -> Value {
         let mut all: BTreeMap<u16, BTreeMap<u16, u32>> = BTreeMap::new();
         for ((cohort, age), count) in &self.weekly {

@@ -1,5 +1,5 @@
-//! Ids that were forgotten: kept as keyed hashes, so that a replay or a restored backup cannot bring them back, and so that the
-//! list does not say who they were.
+//! Forgotten ids, stored as keyed hashes: a replay or a restored backup cannot bring them back, and the list does not
+//! reveal them.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,7 +12,7 @@ use sha2::Sha256;
 use crate::collector::report::Id;
 use crate::collector::store::Entry;
 
-/// The list, and its key.
+/// The list and its key.
 pub struct Forgotten {
     key: [u8; 32],
     marks: HashSet<[u8; 16]>,
@@ -20,10 +20,10 @@ pub struct Forgotten {
 }
 
 impl Forgotten {
-    /// Reads the list of a data directory; a directory without one gets a key.
+    /// Reads the list of a data directory. Creates a key if there is none.
     ///
     /// # Errors
-    /// The system's error, or that a file is damaged.
+    /// The system's error, or a damaged file.
     pub fn open(directory: &Path) -> io::Result<Forgotten> {
         let key = secret(&directory.join("forgotten.key"))?;
         let path = directory.join("forgotten.list");
@@ -41,7 +41,7 @@ impl Forgotten {
         !self.marks.is_empty() && self.marks.contains(&self.mark(id))
     }
 
-    /// Adds an id; when this returns, the list is on the disk.
+    /// Adds an id. The list is on disk when this returns.
     ///
     /// # Errors
     /// The system's error.
@@ -64,17 +64,16 @@ impl Forgotten {
         Ok(())
     }
 
-    /// How many there are.
+    /// Number of forgotten ids.
     pub fn len(&self) -> usize {
         self.marks.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.marks.is_empty()
     }
 
-    /// The entries without those of forgotten ids.
+    /// Removes the entries of forgotten ids.
     pub fn filter(&self, entries: Vec<Entry>) -> Vec<Entry> {
         entries
             .into_iter()
@@ -102,10 +101,10 @@ fn parse_mark(line: &str) -> Option<[u8; 16]> {
     uuid::Uuid::try_parse(line.trim()).ok().map(uuid::Uuid::into_bytes)
 }
 
-/// Reads a secret of 32 bytes, written as 64 hexadecimal digits; makes a random one where there is no file.
+/// Reads a secret of 32 bytes, stored as 64 hexadecimal digits. Creates a random one if the file does not exist.
 ///
 /// # Errors
-/// The system's error, or that the file holds something else.
+/// The system's error, or a file with other content.
 pub fn secret(path: &Path) -> io::Result<[u8; 32]> {
     match crate::os::files::read_bounded(path, 1024) {
         Ok(bytes) => {
@@ -138,11 +137,11 @@ fn parse_secret(text: &str) -> Option<[u8; 32]> {
     Some(secret)
 }
 
-/// 32 random bytes of the system.
+/// 32 random bytes from the system.
 pub fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
-    // A UUID has 122 random bits: hashing three gives 256.
+    // A UUID has 122 random bits, so the hash of three has 256.
     let mut hash = <Sha256 as sha2::Digest>::new();
     for half in halves {
         sha2::Digest::update(&mut hash, half.as_bytes());

@@ -1,9 +1,10 @@
-//! Which installation a body belongs to: the machine that it names, else the machine that its id was first seen with, else its id.
+//! Determines the installation of a body: its machine id, else the machine id first seen with its anonymous id, else
+//! the anonymous id.
 
 use crate::collector::repeat::Kept;
 use crate::collector::report::Id;
 
-/// The machine that an id belongs to permanently: the one that its earliest body with a machine names.
+/// The machine that an id belongs to permanently: the one in its earliest body with a machine id.
 pub fn machine_of(bodies: &[Kept]) -> Option<Id> {
     bodies.iter().find_map(|body| body.machine)
 }

@@ -1,4 +1,4 @@
-//! One installation, summarised from its bodies: the rules for its days, its lifetime flags and its kind, as pure functions.
+//! Summarises the bodies of one installation: pure rules for its days, lifetime flags and kind.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::collector::repeat::Kept;
 use crate::collector::report::{Client, Day, KINDS, Reached, System, kind_index};
 use crate::contract::run_facts::{EnvKind, LaunchSource};
 
-/// An active day: what its last body says.
+/// An active day, described by its last body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActiveDay {
     pub day: Day,
@@ -31,13 +31,14 @@ pub struct Installation {
     pub bodies: u32,
     /// How often a body was sent again.
     pub repeats: u32,
-    /// Bodies whose own time is not that of their receipt, and those that differ by more than a day or have no usable time.
+    /// Bodies whose own time differs from the time of receipt, and those that differ by more than a day or have no
+    /// usable time.
     pub skewed: u32,
     pub badly_skewed: u32,
     /// Paths of unknown keys and dropped values, with the number of bodies.
     pub unknown: BTreeMap<String, u32>,
     pub schemas: (u8, u8),
-    /// The sum over its days of the last body's calls of `retrieve_tools`.
+    /// The sum of the calls of `retrieve_tools` in the last body of each day.
     pub calls: u64,
     /// Sorted, at least one.
     pub days: Vec<ActiveDay>,
@@ -54,7 +55,7 @@ impl Installation {
         self.days.last().map_or(Day(0), |active| active.day)
     }
 
-    /// Whether the version is a development build's.
+    /// Whether the version is a development build.
     pub fn is_development(&self) -> bool {
         self.version.contains("-dev")
     }
@@ -74,7 +75,7 @@ pub fn summarise<'a>(bodies: impl IntoIterator<Item = &'a Kept>) -> Option<Insta
 
 struct Summary {
     installation: Installation,
-    /// Calls of the day's last body so far.
+    /// Calls of the day's latest body so far.
     calls_of_day: u32,
 }
 

@@ -1,7 +1,8 @@
-//! The journal: what was accepted is on the disk before the sender hears so, and stays until the database has it.
+//! The journal: an accepted report is on disk before the sender gets its response, and stays there until the database
+//! has it.
 //!
-//! A record is its length, its CRC-32 and its entries as JSON. A record that a crash cut short is the end of its segment. Segments
-//! are numbered; each start begins a new one, so that nothing is ever written behind a torn record.
+//! A record consists of its length, its CRC-32 and its entries as JSON. A record cut short by a crash ends its segment.
+//! Segments are numbered, and each start opens a new one, so that nothing is ever written after a torn record.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -9,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use crate::collector::store::{Entry, Position};
 
-/// A segment is closed at this length.
+/// Size in bytes at which a segment is closed.
 const SEGMENT: u64 = 32 << 20;
-/// No record is longer; a length above it is damage.
+/// Maximum size of a record in bytes; a larger length means damage.
 const LONGEST_RECORD: u32 = 16 << 20;
 const HEADER: u64 = 8;
 
@@ -19,7 +20,7 @@ fn segment_path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number:012}.journal"))
 }
 
-/// The numbers of the segments that are there, in order.
+/// The numbers of the existing segments, in order.
 ///
 /// # Errors
 /// The system's error.
@@ -40,12 +41,12 @@ pub struct Writer {
     directory: PathBuf,
     file: File,
     end: Position,
-    /// A write failed, and what it left could not be removed: the bytes after `end` are not known.
+    /// A write failed and its partial data could not be removed: the bytes after `end` are undefined.
     torn: bool,
 }
 
 impl Writer {
-    /// Begins a new segment behind all that are there.
+    /// Opens a new segment after all existing ones.
     ///
     /// # Errors
     /// The system's error.
@@ -55,7 +56,7 @@ impl Writer {
         Writer::begin(directory, number)
     }
 
-    /// Begins a new segment, with a number of at least `number`.
+    /// Opens a new segment after all existing ones and after `position`.
     ///
     /// # Errors
     /// The system's error.
@@ -87,10 +88,10 @@ impl Writer {
         })
     }
 
-    /// Writes records and brings them to the disk; when this returns, no crash loses them.
+    /// Writes records and syncs them to disk. No crash loses them after this returns.
     ///
     /// # Errors
-    /// The system's error; then none of the records is in the journal.
+    /// The system's error. None of the records is then in the journal.
     pub fn append(&mut self, records: &[Vec<Entry>]) -> io::Result<Position> {
         if self.torn || self.end.offset >= SEGMENT {
             *self = Writer::begin(&self.directory, self.end.segment + 1)?;
@@ -106,7 +107,7 @@ impl Writer {
         }
         let result = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
         if let Err(error) = result {
-            // A partly written record must not be read: its senders receive an error.
+            // Nothing may read a partly written record: its senders get an error.
             self.torn = true;
             self.file.set_len(self.end.offset)?;
             self.file.seek(SeekFrom::Start(self.end.offset))?;
@@ -118,7 +119,7 @@ impl Writer {
         Ok(self.end)
     }
 
-    /// Begins a new segment, unless this one is empty; whether it did.
+    /// Opens a new segment, unless the current one is empty. Returns whether it did.
     ///
     /// # Errors
     /// The system's error.
@@ -130,13 +131,13 @@ impl Writer {
         Ok(true)
     }
 
-    /// The position behind the last record.
+    /// The position after the last record.
     pub fn end(&self) -> Position {
         self.end
     }
 }
 
-/// Reads the journal from a position on.
+/// Reads the journal from a position.
 pub struct Reader {
     directory: PathBuf,
     next: Position,
@@ -144,7 +145,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Begins at a position.
+    /// Starts at a position.
     pub fn new(directory: &Path, from: Position) -> Reader {
         Reader {
             directory: directory.to_path_buf(),
@@ -153,7 +154,7 @@ impl Reader {
         }
     }
 
-    /// The next records up to `end`, together at most about `most` entries; the position behind them.
+    /// The next records up to `end`, about `most` entries in total, and the position after them.
     ///
     /// # Errors
     /// The system's error.
@@ -179,7 +180,7 @@ impl Reader {
         Ok(all.into_iter().find(|number| *number > self.next.segment && *number <= end.segment))
     }
 
-    /// The record at the current place; `None` at the end of the segment.
+    /// The record at the current position; `None` at the end of the segment.
     fn record(&mut self, end: Position) -> io::Result<Option<Vec<Entry>>> {
         let limit = if self.next.segment == end.segment { end.offset } else { u64::MAX };
         if self.next.offset >= limit || !self.open_segment()? {
@@ -217,7 +218,7 @@ impl Reader {
     }
 }
 
-/// A record and its length on the disk; `None` for one that is not whole.
+/// Reads a record and its length on disk; `None` if it is incomplete.
 fn read_record(file: &mut impl Read) -> io::Result<Option<(Vec<Entry>, u64)>> {
     let mut header = [0_u8; HEADER as usize];
     if !read_whole(file, &mut header)? {
@@ -244,7 +245,7 @@ fn read_whole(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// The end of everything that an earlier process wrote: the first position of a segment after the last one.
+/// The end of everything an earlier process wrote: the first position of the segment after the last one.
 ///
 /// # Errors
 /// The system's error.
@@ -255,7 +256,7 @@ pub fn end_of_all(directory: &Path) -> io::Result<Position> {
     })
 }
 
-/// Deletes the segments that lie wholly before a position.
+/// Deletes the segments that lie entirely before a position.
 ///
 /// # Errors
 /// The system's error.
@@ -266,7 +267,7 @@ pub fn delete_before(directory: &Path, position: Position) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of the journal that the database does not have yet.
+/// Number of bytes in the journal that the database does not have yet.
 ///
 /// # Errors
 /// The system's error.

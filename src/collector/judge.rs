@@ -1,4 +1,4 @@
-//! Judges the bytes of one report: a pure function from a body to what is kept of it, or to the reason why nothing is.
+//! Judges one report: a pure function from the body to the facts to store, or to the reason for its rejection.
 
 use sha2::{Digest, Sha256};
 
@@ -9,18 +9,18 @@ use crate::telemetry::payload;
 use crate::telemetry::payload::schema::{Allowed, Field, Rule};
 use crate::telemetry::scan::strict_json::{self, Json};
 
-/// The longest body, in bytes; a longer one is answered with 413.
+/// Maximum length of a body in bytes; a longer one gets status 413.
 pub const LONGEST_BODY: usize = 65_536;
-/// The deepest nesting, in containers.
+/// Maximum nesting depth.
 const DEEPEST: usize = 32;
-/// The most paths of one report that are counted.
+/// Maximum number of paths counted per report.
 const MOST_PATHS: usize = 32;
 
-/// The kind of a body.
+/// The result for a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Report(Box<Judged>),
-    /// The one message that the Go core sends when telemetry is switched off.
+    /// The single message that the Go core sends when the user turns telemetry off.
     OptOut(Id),
     Rejected(Rejection),
 }
@@ -36,7 +36,7 @@ pub struct Judged {
     pub unknown: Vec<String>,
 }
 
-/// Why a body is rejected. Says nothing of its contents but the name of a known field.
+/// Why a body is rejected. Contains no part of the body except the name of a known field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     pub status: u16,
@@ -52,7 +52,7 @@ fn rejected(reason: &'static str, field: &str) -> Rejection {
     }
 }
 
-/// The rejection of a body above [`LONGEST_BODY`].
+/// The rejection of a body longer than [`LONGEST_BODY`].
 pub fn oversize() -> Rejection {
     Rejection {
         status: 413,
@@ -115,7 +115,7 @@ fn identifier(entries: &[(String, Json)]) -> Result<Id, Rejection> {
     }
 }
 
-/// Checks every value of a report against the sender's rules, and collects what they do not know.
+/// Checks every value of a report against the sender's rules and collects unknown ones.
 #[derive(Default)]
 struct Walk {
     paths: Vec<String>,
@@ -136,7 +136,7 @@ impl Walk {
     fn value(&mut self, path: &str, rule: &'static Rule, value: &Json) -> Result<(), Rejection> {
         match path {
             "env_kind" => return env_kind(value),
-            // The sender's rule is that of its own schema; later ones are welcome.
+            // The sender's rule allows only its own schema version; the collector accepts later ones.
             "schema_version" if matches!(value, Json::Count(_)) => return Ok(()),
             "env_markers" => return self.env_markers(value),
             _ => {}
@@ -151,7 +151,7 @@ impl Walk {
             }
             (Rule::Count(_), Json::Number(number)) if is_negative(number) => return Err(rejected("negative", path)),
             (rule, value) if fits(rule, value) => {}
-            // An empty list is `null`, and an absent object too, in the Go core.
+            // In the Go core an empty list or an absent object is `null`.
             (Rule::List { .. } | Rule::Map { .. } | Rule::Object(_), Json::Null) => {}
             _ => self.note(format!("{path}:value")),
         }
@@ -184,7 +184,7 @@ impl Walk {
     }
 }
 
-/// Whether a single value is what its rule wants.
+/// Whether a single value satisfies its rule.
 fn fits(rule: &Rule, value: &Json) -> bool {
     match (rule, value) {
         (Rule::Bool, Json::Bool(_)) | (Rule::BoolOrNull, Json::Bool(_) | Json::Null) => true,
@@ -209,7 +209,8 @@ fn is_negative(number: &str) -> bool {
     number.parse::<f64>().is_ok_and(|number| number < 0.0)
 }
 
-/// A path as it may be counted. A key is text from outside: one that is not a plain name of code counts as `other`.
+/// A path in the form in which it is counted. A key that is not a plain identifier counts as `other`, because it comes
+/// from outside.
 fn countable(path: &str) -> String {
     let plain = |part: &str| {
         (1..=40).contains(&part.len())
@@ -304,7 +305,7 @@ fn clients(activation: &[(String, Json)]) -> Vec<Client> {
     clients
 }
 
-/// A report without a kind is of a schema before 3.
+/// A report without a kind has a schema before 3.
 fn kind(entries: &[(String, Json)]) -> EnvKind {
     let word = text(entries, "env_kind").unwrap_or_default();
     KINDS.into_iter().find(|kind| kind.word() == word).unwrap_or(EnvKind::Unknown)
@@ -315,7 +316,8 @@ fn launch(entries: &[(String, Json)]) -> LaunchSource {
     LAUNCHES.into_iter().find(|source| launch_word(*source) == word).unwrap_or(LaunchSource::Unknown)
 }
 
-/// A version number as it may be kept. The name of a private build stays private, but it remains a development build.
+/// A version number in the form in which it is stored. Hides the name of a private build, but keeps that it is a
+/// development build.
 fn version(text: &str) -> String {
     let known = match payload::Version::RULE {
         Rule::Pattern(pattern) => (pattern.matches)(text),
@@ -330,7 +332,7 @@ fn version(text: &str) -> String {
 
 fn skew(text: &str, received: Moment) -> Option<i32> {
     let own = Moment::parse(text)?;
-    // Whole seconds on both sides: reports are written so, and a fraction is not a wrong clock.
+    // Compares whole seconds: reports contain no fractions, and a fraction does not mean a wrong clock.
     let seconds = received.0.div_euclid(1000).saturating_sub(own.0.div_euclid(1000));
     i32::try_from(seconds).ok()
 }

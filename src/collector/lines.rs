@@ -1,7 +1,8 @@
-//! Lines of a file that `replay` reads and `export` writes: `{"received_at", "src", "body"}`, with the body as its exact text.
+//! Lines of a file that `replay` reads and `export` writes: `{"received_at", "src", "body"}`, with the exact body as a
+//! string.
 //!
-//! The bodies of an export are reduced to what is kept. Such a line also carries the hash of the original, so that a repeat of it
-//! is still recognised.
+//! An export contains bodies reduced to the stored facts. Such a line also contains the hash of the original, so that
+//! `replay` recognises repeats of it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -11,35 +12,35 @@ use crate::collector::repeat::Kept;
 use crate::collector::report::{Day, Id, Moment, Reached, Report, launch_word};
 use crate::collector::store::{Entry, Stored};
 
-/// One line. The source is read past: no address is kept.
+/// One line. `src` is ignored: the collector stores no address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Line {
     pub received_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Hash of the body before it was reduced, as 16 hexadecimal digits.
+    /// Hash of the original body, as 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspect: bool,
-    /// Seconds from the original's own time to its receipt, since a reduced body has no time.
+    /// Seconds from the original's own time to its receipt, because a reduced body has no time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skew: Option<i32>,
-    /// Instead of a body: something that was only counted.
+    /// Replaces the body for events that are only counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Counted>,
 }
 
-/// Something that was only counted on a day.
+/// Events that are only counted, per day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Counted {
     pub name: String,
     pub count: u64,
 }
 
-/// Why a line is not a report. It is not stored, and not counted either: a broken file is not a sender's mistake.
+/// Why a line is not a report. Such a line is neither stored nor counted: a broken file is not a sender's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     #[error("it is not JSON with `received_at` and `body`")]
@@ -87,7 +88,7 @@ pub fn rejected(day: Day, reason: &str) -> Entry {
     Entry::count(day, format!("rejected:{reason}"), 1)
 }
 
-/// The lines of everything that came from one id, one for each receipt.
+/// The lines of everything received under one id, one per receipt.
 pub fn of_id(id: Id, stored: &Stored) -> Vec<Line> {
     let mut lines = Vec::new();
     for body in &stored.bodies {
@@ -114,7 +115,7 @@ pub fn of_id(id: Id, stored: &Stored) -> Vec<Line> {
     lines
 }
 
-/// The line of something that was only counted.
+/// The line of an event that is only counted.
 pub fn of_count(day: Day, name: &str, count: u64) -> Line {
     Line {
         received_at: format!("{day}T00:00:00Z"),
@@ -130,7 +131,7 @@ pub fn of_count(day: Day, name: &str, count: u64) -> Line {
     }
 }
 
-/// A body that says what is kept of a report, and nothing else.
+/// A body that contains only the stored facts of a report.
 pub fn reduced(id: Id, body: &Kept) -> Value {
     let facts = &body.facts;
     let mut map = Map::new();

@@ -1,7 +1,8 @@
-//! Receives usage reports, and counts people with them: a service that anyone can host and inspect.
+//! Receives usage reports and counts installations: a service that anyone can host and inspect.
 //!
-//! The rules are pure functions on values: `judge` reads a body, `repeat` recognises repeats, `identity` and `installation`
-//! apply the rules of identity, days and lifetime flags, and `census` counts. Everything else moves values between them.
+//! The rules are pure functions on values: `judge` checks a body, `repeat` recognises repeats, `identity` and
+//! `installation` apply the rules of identity, days and lifetime flags, and `census` counts. All other modules move
+//! values between them.
 
 pub mod admit;
 pub mod audience;

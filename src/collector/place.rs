@@ -1,4 +1,4 @@
-//! Where a collector keeps its files, and which database it uses.
+//! The collector's files and database.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::collector::store::clickhouse::{ClickHouseAddress, ClickHouseStore};
 use crate::collector::store::sqlite::SqliteStore;
 use crate::os::files;
 
-/// Which database.
+/// The database to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAddress {
     Sqlite(PathBuf),
@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place with this directory; `store` is nothing, a path or `clickhouse://…`.
+    /// The place for this directory. `store` is `None`, a path or `clickhouse://…`.
     ///
     /// # Errors
     /// A description of the error in `store`.
@@ -41,7 +41,7 @@ impl Place {
         })
     }
 
-    /// Makes the directory, for this user only.
+    /// Creates the directory, for this user only.
     ///
     /// # Errors
     /// The system's error.
@@ -64,7 +64,7 @@ impl Place {
         self.directory.join("backups")
     }
 
-    /// Opens the database for reading and writing, and creates it if it is not there. `cache` is in MiB.
+    /// Opens the database for reading and writing. Creates it if it does not exist. `cache` is in MiB.
     ///
     /// # Errors
     /// The database's error.
@@ -95,7 +95,7 @@ impl Place {
         Ok(Box::new(ClickHouseStore::open(address, &name).map_err(|error| error.to_string())?))
     }
 
-    /// A random name, which keeps the journals of several collectors of one database apart.
+    /// A random name that keeps the journals of several collectors with one database apart.
     fn collector_name(&self) -> io::Result<String> {
         self.create()?;
         let path = self.directory.join("collector.id");

@@ -1,7 +1,7 @@
-//! The public figures: those without the cells that are small enough to point to someone.
+//! The public figures: without the cells that are small enough to identify someone.
 //!
-//! A cell from 1 to 9 is hidden. Where a sum would reveal it, because it is the only hidden part of that sum, a second part is
-//! hidden too, until no sum reveals anything.
+//! A cell from 1 to 9 is hidden. If it is the only hidden part of a sum, the sum would reveal it, so a second part is
+//! hidden too. This repeats until no sum reveals a cell.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use crate::collector::audience::{Audience, Who};
 use crate::collector::report::{KINDS, SYSTEMS};
 use crate::collector::stats::Stats;
 
-/// The smallest cell that is shown.
+/// The smallest value that is shown.
 pub const SMALLEST: u64 = 10;
 
-/// Figures that count no installations: they are hidden only with their whole audience.
+/// Figures that do not count installations. They are hidden only together with their audience.
 const NOT_CELLS: [&str; 4] = [
     "funnel/reports",
     "funnel/schemas",
@@ -81,7 +81,7 @@ fn collect(value: &Value, path: &str, cells: &mut Cells) {
     }
 }
 
-/// One addend or sum: an audience and a path.
+/// One part or total of a sum: an audience and a path.
 type Place = (Audience, String);
 
 fn hide(cells: &mut BTreeMap<Audience, Cells>) {
@@ -93,7 +93,7 @@ fn hide(cells: &mut BTreeMap<Audience, Cells>) {
     for (audience, cells) in cells.iter() {
         sums.extend(sums_within(*audience, cells));
     }
-    // Sums without a hidden part never begin to matter unless another sum hides one.
+    // Repeats because hiding a cell of one sum can make another sum reveal it.
     loop {
         let mut changed = false;
         for sum in &sums {
@@ -105,7 +105,7 @@ fn hide(cells: &mut BTreeMap<Audience, Cells>) {
     }
 }
 
-/// Hides a second place of a sum that has exactly one hidden one; whether it did.
+/// Hides a second cell of a sum that has exactly one hidden cell. Returns whether it did.
 fn protect(cells: &mut BTreeMap<Audience, Cells>, sum: &[Place]) -> bool {
     let mut hidden = 0;
     let mut best: Option<((bool, u64), &Place)> = None;
@@ -117,7 +117,7 @@ fn protect(cells: &mut BTreeMap<Audience, Cells>, sum: &[Place]) -> bool {
             hidden += 1;
             continue;
         }
-        // The smallest, but a figure of all people or of everything only if there is no other.
+        // Hides the smallest cell, but a figure of all people or of everything only if there is no other.
         let is_headline = place.0.system.is_none() && !matches!(place.0.who, Who::Kind(_));
         let rank = (is_headline, cell.value);
         if cell.value > 0 && best.is_none_or(|(other, _)| rank < other) {
@@ -134,7 +134,7 @@ fn protect(cells: &mut BTreeMap<Audience, Cells>, sum: &[Place]) -> bool {
     }
 }
 
-/// The sums of one figure over systems and over kinds: each line is the parts and their total.
+/// The sums of one figure over systems and over kinds: each line contains the parts and their total.
 fn sums_over_audiences(path: &str) -> Vec<Vec<Place>> {
     let systems = || std::iter::once(None).chain(SYSTEMS.into_iter().map(Some));
     let kinds = || (0..KINDS.len()).filter_map(|kind| u8::try_from(kind).ok()).map(Who::Kind);
@@ -145,14 +145,14 @@ fn sums_over_audiences(path: &str) -> Vec<Vec<Place>> {
     }
     for system in systems() {
         sums.push(std::iter::once(Who::Everything).chain(kinds()).map(|who| place(who, system)).collect());
-        // Interactive, headless and unknown make up people, but for development builds.
+        // The sum of interactive, headless and unknown is people, except for development builds.
         let personal = [Who::People, Who::Kind(0), Who::Kind(4), Who::Kind(5)];
         sums.push(personal.into_iter().map(|who| place(who, system)).collect());
     }
     sums
 }
 
-/// The sums within one audience: tables whose rows add up to a figure that is shown.
+/// The sums within one audience: tables whose rows add up to a displayed figure.
 fn sums_within(audience: Audience, cells: &Cells) -> Vec<Vec<Place>> {
     let below = |prefix: &str| -> Vec<Place> {
         cells.keys().filter(|path| path.starts_with(prefix)).map(|path| (audience, path.clone())).collect()
@@ -186,7 +186,7 @@ fn blank(value: &mut Value, path: &str, cells: &Cells) {
     }
 }
 
-/// Hides every number of an audience that is itself too small.
+/// Hides every number of an audience that is too small itself.
 fn blank_others(value: &mut Value) {
     match value {
         Value::Number(number) if number.as_u64() != Some(0) => *value = Value::Null,
@@ -202,7 +202,7 @@ fn blank_others(value: &mut Value) {
     }
 }
 
-/// Hides small counts of ids in the quality of the data: only these can point to someone.
+/// Hides small counts of ids in the data quality: no other counts there can identify someone.
 fn blank_quality(figures: &mut Value) {
     for pointer in ["/quality/opt_outs", "/quality/suspect_installs"] {
         if let Some(value) = figures.pointer_mut(pointer)

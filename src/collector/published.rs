@@ -1,4 +1,4 @@
-//! The chain of published figures: each document is signed, and names the hash of the one before.
+//! The chain of published figures: each document is signed and contains the hash of the previous one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use sha2::{Digest, Sha256};
 
 use crate::os::files;
 
-/// No document is longer, in bytes.
+/// Maximum size of a document in bytes.
 pub const LONGEST: u64 = 16 << 20;
 
-/// The file of a document.
+/// The path of a document.
 pub fn document(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("stats-{number}.json"))
 }
 
-/// The file of its signature.
+/// The path of a document's signature.
 pub fn signature(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("stats-{number}.json.minisig"))
 }
 
-/// The hash by which the next document names this one.
+/// The hash of a document for its successor.
 pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -50,12 +50,12 @@ pub fn write(directory: &Path, number: u32, bytes: &[u8]) -> Result<(), String> 
     let comment = format!("mcpproxy-collector stats {number}");
     let signed = minisign::sign(Some(&pair.pk), &pair.sk, io::Cursor::new(bytes), Some(&comment), Some(&comment))
         .map_err(|error| error.to_string())?;
-    // The signature first: a document without one is never there.
+    // Writes the signature first: a document never exists without one.
     files::replace_private(&signature(directory, number), signed.into_string().as_bytes()).map_err(text)?;
     files::replace_private(&document(directory, number), bytes).map_err(text)
 }
 
-/// The key pair of this collector, made at its first use.
+/// The key pair of this collector, created on first use.
 fn keys(directory: &Path) -> Result<minisign::KeyPair, String> {
     let (secret, public) = (directory.join("signing.key"), directory.join("key.pub"));
     let text = |error: minisign::PError| error.to_string();
@@ -78,7 +78,7 @@ fn keys(directory: &Path) -> Result<minisign::KeyPair, String> {
     }
 }
 
-/// How many documents there are, and how many of them are not signed or do not name the one before.
+/// The number of documents, and the number that are unsigned or do not match the previous one.
 ///
 /// # Errors
 /// The system's error.

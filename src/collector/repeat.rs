@@ -1,18 +1,19 @@
-//! Byte-identical bodies count once: the same hash on the same or an adjacent day is a repeat, and the earliest receipt is kept.
+//! Counts byte-identical bodies once: the same hash on the same or an adjacent day is a repeat, and the earliest
+//! receipt counts.
 //!
-//! A repeat of a repeat extends the chain, so that the result depends on the receipts alone and not on the order in which they
-//! arrive here.
+//! A repeat of a repeat extends the chain, so that the result depends only on the receipts and not on their order of
+//! arrival.
 
 use crate::collector::report::{Day, Facts, Id, Moment, Report};
 
-/// The most receipts of one body that are kept; of more, those in the middle are forgotten.
+/// Maximum number of stored receipts per body; of more, the middle ones are dropped.
 const MOST_RECEIPTS: usize = 64;
 
-/// A body of one `anonymous_id`, with every receipt of it that belongs to one chain.
+/// A body of one `anonymous_id`, with every receipt that belongs to one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub machine: Option<Id>,
-    /// Sorted and different, at least one. The earliest counts; the others are repeats.
+    /// Sorted and distinct, at least one. The earliest counts; the others are repeats.
     pub receipts: Vec<Moment>,
     pub hash: u64,
     pub suspect: bool,
@@ -21,7 +22,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// A report that arrived for the first time.
+    /// A report received for the first time.
     pub fn new(report: &Report) -> Kept {
         Kept {
             machine: report.machine,
@@ -48,12 +49,12 @@ impl Kept {
         self.receipts.last().map_or(Day(0), |last| Day::of(*last))
     }
 
-    /// The order of bodies: by receipt; the hash decides between two of the same millisecond.
+    /// The order of bodies: by receipt, then by hash.
     pub fn order(&self) -> (Moment, u64) {
         (self.received(), self.hash)
     }
 
-    /// How often it was sent again.
+    /// How often the body was sent again.
     pub fn repeats(&self) -> usize {
         self.receipts.len().saturating_sub(1)
     }
@@ -64,17 +65,17 @@ impl Kept {
     }
 }
 
-/// The change that an arrival made.
+/// The effect of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     New,
-    /// A body that is there already, or one that joins two chains of it.
+    /// A known body, possibly one that joins two chains of it.
     Repeat,
-    /// A receipt that is there already: nothing.
+    /// A known receipt: changes nothing.
     Known,
 }
 
-/// Adds an arrival to the bodies of its `anonymous_id`, which stay in the order of [`Kept::order`].
+/// Adds an arrival to the bodies of its `anonymous_id` and keeps them in the order of [`Kept::order`].
 pub fn arrive(bodies: &mut Vec<Kept>, report: &Report) -> Arrival {
     let is_known = |kept: &Kept| kept.hash == report.hash && kept.receipts.contains(&report.received);
     if bodies.iter().any(is_known) {
@@ -149,7 +150,7 @@ mod tests {
         assert_eq!(arrive(&mut bodies, &report(1, 25)), Arrival::Repeat);
         assert_eq!(arrive(&mut bodies, &report(1, 1)), Arrival::Repeat);
         assert_eq!(arrive(&mut bodies, &report(2, 25)), Arrival::New);
-        // Two days later it is news again.
+        // Two days later it counts as new.
         assert_eq!(arrive(&mut bodies, &report(1, 24 * 3)), Arrival::New);
         let days: Vec<_> = bodies.iter().map(|body| (body.received(), body.repeats())).collect();
         assert_eq!(
@@ -160,7 +161,7 @@ mod tests {
                 (report(1, 72).received, 0)
             ]
         );
-        // An arrival that joins two chains leaves one.
+        // An arrival that joins two chains leaves one chain.
         assert_eq!(arrive(&mut bodies, &report(1, 48)), Arrival::Repeat);
         assert_eq!(bodies.len(), 2);
     }

@@ -1,4 +1,4 @@
-//! One report as the collector keeps it: closed words, numbers, and identifiers as bytes. No other text exists here.
+//! One report as the collector stores it: closed values, numbers, and identifiers as bytes. It contains no other text.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::telemetry::payload::client_name;
 pub struct Id(pub [u8; 16]);
 
 impl Id {
-    /// Reads a UUID of version 4, in either case.
+    /// Parses a UUID of version 4, in upper or lower case.
     pub fn from_uuid(text: &str) -> Option<Id> {
         let bytes = text.as_bytes();
         let hyphens = [8, 13, 18, 23].iter().all(|at| bytes.get(*at) == Some(&b'-'));
@@ -24,7 +24,8 @@ impl Id {
         Id::from_hex(bytes.iter().copied().filter(|byte| *byte != b'-'), 32)
     }
 
-    /// Reads a machine id of 64 hexadecimal digits and keeps its first half, which is as unlikely to collide as a UUID.
+    /// Parses a machine id of 64 hexadecimal digits and keeps its first half, which is as unlikely to collide as a
+    /// UUID.
     pub fn from_machine(text: &str) -> Option<Id> {
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
@@ -44,24 +45,24 @@ impl Id {
         (seen == expected).then_some(Id(bytes))
     }
 
-    /// The identifier as a UUID is written.
+    /// Formats the identifier as a UUID.
     pub fn to_uuid(self) -> String {
         uuid::Uuid::from_bytes(self.0).to_string()
     }
 
-    /// The identifier as a machine id is written; the half that is not kept reads as zeros.
+    /// Formats the identifier as a machine id; the half that is not stored reads as zeros.
     pub fn to_machine(self) -> String {
         format!("{}{}", uuid::Uuid::from_bytes(self.0).simple(), "0".repeat(32))
     }
 
-    /// Reads the 16 bytes as a database returns them.
+    /// Converts the 16 bytes from a database.
     pub fn from_slice(bytes: &[u8]) -> Option<Id> {
         bytes.try_into().ok().map(Id)
     }
 }
 
 impl fmt::Debug for Id {
-    /// An identifier does not belong in a log.
+    /// Identifiers must not appear in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Id(…)")
     }
@@ -89,7 +90,7 @@ pub struct Day(pub u16);
 pub const DAY_MS: i64 = 86_400_000;
 
 impl Day {
-    /// The day of a moment; days outside the range of the type are its ends.
+    /// The day of a time. Clamps days outside the range of the type.
     pub fn of(moment: Moment) -> Day {
         let days = moment.0.div_euclid(DAY_MS);
         Day(u16::try_from(days.max(0)).unwrap_or(u16::MAX))
@@ -105,12 +106,12 @@ impl Day {
         Day(self.0.saturating_sub(days))
     }
 
-    /// Days from `earlier` to this day; zero when it is not earlier.
+    /// Days from `earlier` to this day; zero if it is not earlier.
     pub fn since(self, earlier: Day) -> u16 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The week, which begins on Monday, counted from the week of 1970-01-01.
+    /// The number of the week, which begins on Monday, counted from the week of 1970-01-01.
     pub fn week(self) -> u16 {
         self.0.saturating_add(3) / 7
     }
@@ -120,7 +121,7 @@ impl Day {
         Day((u32::from(week) * 7).saturating_sub(3).try_into().unwrap_or(u16::MAX))
     }
 
-    /// Reads `YYYY-MM-DD`.
+    /// Parses `YYYY-MM-DD`.
     pub fn parse(text: &str) -> Option<Day> {
         Moment::parse(&format!("{text}T00:00:00Z")).map(Day::of)
     }
@@ -133,23 +134,23 @@ impl fmt::Display for Day {
     }
 }
 
-/// A moment in UTC, in milliseconds since 1970.
+/// A time in UTC, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(pub i64);
 
 impl Moment {
-    /// Reads RFC 3339.
+    /// Parses RFC 3339.
     pub fn parse(text: &str) -> Option<Moment> {
         text.parse::<Timestamp>().ok().map(|moment| Moment(moment.as_millisecond()))
     }
 
-    /// Whether a receipt can have this time: the collector did not exist before 2020, and it outlives no one's 2140.
+    /// Whether this is a plausible time of receipt: the collector did not exist before 2020, and 2140 is far away.
     pub fn is_plausible_receipt(self) -> bool {
         (1_577_836_800_000..5_364_662_400_000).contains(&self.0)
     }
 
-    /// The present.
+    /// The current time.
     pub fn now() -> Moment {
         Moment(Timestamp::now().as_millisecond())
     }
@@ -181,7 +182,7 @@ pub const LAUNCHES: [LaunchSource; 5] = [
     LaunchSource::Unknown,
 ];
 
-/// The word of a launch source, as reports write it.
+/// The name of a launch source, as in reports.
 pub fn launch_word(source: LaunchSource) -> &'static str {
     match source {
         LaunchSource::Installer => "installer",
@@ -192,17 +193,17 @@ pub fn launch_word(source: LaunchSource) -> &'static str {
     }
 }
 
-/// The place of a kind in [`KINDS`].
+/// The index of a kind in [`KINDS`].
 pub fn kind_index(kind: EnvKind) -> usize {
     KINDS.iter().position(|other| *other == kind).unwrap_or(KINDS.len() - 1)
 }
 
-/// The place of a launch source in [`LAUNCHES`].
+/// The index of a launch source in [`LAUNCHES`].
 pub fn launch_index(source: LaunchSource) -> usize {
     LAUNCHES.iter().position(|other| *other == source).unwrap_or(LAUNCHES.len() - 1)
 }
 
-/// An operating system, as far as the numbers distinguish them.
+/// An operating system, as far as the figures distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum System {
@@ -216,7 +217,7 @@ pub enum System {
 pub const SYSTEMS: [System; 4] = [System::Linux, System::Darwin, System::Windows, System::Other];
 
 impl System {
-    /// The system of a word of Go or Rust.
+    /// The system for a name from Go or Rust.
     pub fn from_word(word: &str) -> System {
         match word {
             "linux" => System::Linux,
@@ -226,7 +227,7 @@ impl System {
         }
     }
 
-    /// Go's word.
+    /// Go's name for the system.
     pub fn word(self) -> &'static str {
         match self {
             System::Linux => "linux",
@@ -236,13 +237,13 @@ impl System {
         }
     }
 
-    /// The place in [`SYSTEMS`].
+    /// The index in [`SYSTEMS`].
     pub fn index(self) -> usize {
         SYSTEMS.iter().position(|other| *other == self).unwrap_or(SYSTEMS.len() - 1)
     }
 }
 
-/// Steps of the funnel that one or more reports have shown: lifetime flags, which only ever grow.
+/// Steps of the funnel reached according to one or more reports: lifetime flags, which are never cleared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Reached(pub u8);
@@ -253,7 +254,7 @@ impl Reached {
     pub const CLIENT: Reached = Reached(4);
     pub const RETRIEVE: Reached = Reached(8);
 
-    /// Both together. A connected server is also configured.
+    /// The union of both. A connected server is also configured.
     #[must_use]
     pub fn and(self, other: Reached) -> Reached {
         let both = self.0 | other.0;
@@ -261,7 +262,7 @@ impl Reached {
         Reached((both | implied) & 15)
     }
 
-    /// Whether a step is among them.
+    /// Whether this contains a step.
     pub fn has(self, step: Reached) -> bool {
         self.0 & step.0 == step.0
     }
@@ -273,7 +274,7 @@ impl Reached {
 pub struct Client(&'static str);
 
 impl Client {
-    /// The client with this name; `other` for a name that is not published.
+    /// The client with this name; `other` for an unpublished name.
     pub fn new(name: &str) -> Client {
         Client(client_name::word(&client_name::sanitise(Some(name))))
     }
@@ -289,24 +290,24 @@ impl<'de> Deserialize<'de> for Client {
     }
 }
 
-/// The contents of one report, reduced to what the figures need.
+/// The contents of one report, reduced to the facts that the figures need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub kind: EnvKind,
     pub launch: LaunchSource,
     pub system: System,
-    /// A version number of the closed form, `other` or `other-dev` for anything else, empty where there is none.
+    /// A version number in the closed form, `other` or `other-dev` for anything else, or empty.
     pub version: String,
     pub schema: u8,
     pub reached: Reached,
     pub clients: Vec<Client>,
-    /// Calls of `retrieve_tools` since the report before.
+    /// Calls of `retrieve_tools` since the previous report.
     pub calls: u32,
-    /// Seconds from the report's own time to its receipt; `None` where it has no usable time.
+    /// Seconds from the report's own time to its receipt; `None` without a usable time.
     pub skew: Option<i32>,
 }
 
-/// A report that was accepted.
+/// An accepted report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The `anonymous_id`.
@@ -315,11 +316,11 @@ pub struct Report {
     pub received: Moment,
     /// Eight bytes of the SHA-256 of the exact body.
     pub hash: u64,
-    /// It came in a flood of new ids: stored, and kept out of the figures.
+    /// It arrived in a flood of new ids: stored, but excluded from the figures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspect: bool,
     pub facts: Facts,
-    /// Paths of unknown keys and of dropped values, as [`crate::collector::judge`] counts them.
+    /// Paths of unknown keys and dropped values, as counted by [`crate::collector::judge`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
 }

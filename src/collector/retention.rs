@@ -1,10 +1,10 @@
-//! Decides which part of old reports stays.
+//! Decides which parts of old reports to keep.
 
 use crate::collector::repeat::Kept;
 use crate::collector::report::Day;
 
-/// The bodies without those received before a day, but with the first, which then has the flags of all of them. `None` if no
-/// later body is there.
+/// Removes the bodies received before a day, except the first, which then gets the flags of all of them. `None` if
+/// there is no later body.
 pub fn without_old(bodies: Vec<Kept>, before: Day) -> Option<Vec<Kept>> {
     let (old, mut rest): (Vec<Kept>, Vec<Kept>) = bodies.into_iter().partition(|body| body.day() < before);
     if rest.is_empty() {

@@ -1,4 +1,4 @@
-//! The figures of a store: what the CLI, the page and `/v1/stats` all show.
+//! The figures of a store, for the CLI, the page and `/v1/stats`.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use crate::collector::census::Census;
 use crate::collector::report::Day;
 use crate::collector::store::{Ledger, Store, StoreError};
 
-/// The longest series of days: what is older is deleted.
+/// Maximum number of days; older data is deleted.
 pub const LONGEST_SPAN: u16 = 400;
 
-/// A census with what is counted beside the reports.
+/// A census, and the counts beside the reports.
 #[derive(Debug, Clone)]
 pub struct Stats {
     pub census: Census,
     pub ledger: Ledger,
-    /// Whether there is any report at all.
+    /// Whether there are no reports.
     pub empty: bool,
-    /// The last day that was asked for.
+    /// The last requested day.
     until: Option<Day>,
 }
 
-/// Takes the figures of a store at the end of `until`, or of the last day with a report.
+/// Computes the figures of a store at the end of `until`, or of the last day with a report.
 ///
 /// # Errors
 /// The database's error.
@@ -60,12 +60,12 @@ impl Stats {
         sums
     }
 
-    /// Counts whose name begins with `prefix`, without it.
+    /// Counts whose name begins with `prefix`, by the rest of their name.
     pub fn counts_of(&self, prefix: &str) -> BTreeMap<&str, u64> {
         self.counts().into_iter().filter_map(|(name, count)| Some((name.strip_prefix(prefix)?, count))).collect()
     }
 
-    /// The figures of one audience, with the data behind them, as JSON.
+    /// The figures of one audience and the data behind them, as JSON.
     pub fn to_json(&self, audience: Audience) -> Value {
         let (first, last) = self.census.span();
         let mut json = self.census.figures(audience).to_json();
@@ -79,7 +79,7 @@ impl Stats {
         json
     }
 
-    /// How good the data are: every drop with its reason.
+    /// The data quality: every dropped value with its reason.
     pub fn quality(&self) -> Value {
         let all = self.census.figures(Audience::EVERYTHING);
         let (values, fields): (Vec<_>, Vec<_>) = all.unknown.iter().partition(|(path, _)| path.ends_with(":value"));

@@ -204,7 +204,7 @@ impl IsolationKeys {
     }
 }
 
-/// The existing core writes an empty text for what is not set.
+/// The Go core writes an empty text for what is not set.
 fn mode_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mode>, D::Error> {
     Ok(string_or_none(deserializer)?.map(|word| Mode::from(word.as_str())))
 }

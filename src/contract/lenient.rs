@@ -1,4 +1,5 @@
-//! Reads what another version of the core, or the Go core, writes: fields may be missing, `null` or new, and words unknown.
+//! Deserializes JSON from the Go core or another version of this core: fields may be missing, `null` or new, and values
+//! unknown.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -6,10 +7,10 @@ use serde_json::Value;
 
 use crate::contract::run_facts::Activation;
 
-/// Reads JSON as it is; where that fails, without its `null`s, so that each becomes its field's default.
+/// Deserializes JSON. If that fails, tries again without `null` values, so that each of those fields gets its default.
 ///
 /// # Errors
-/// The first failure.
+/// The error of the first attempt.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(bytes).or_else(|error| {
         let mut value: Value = serde_json::from_slice(bytes)?;
@@ -18,10 +19,10 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     })
 }
 
-/// The same of a value.
+/// Deserializes a JSON value like [`from_slice`].
 ///
 /// # Errors
-/// The failure.
+/// The error of the first attempt.
 pub fn from_value<T: DeserializeOwned>(mut value: Value) -> serde_json::Result<T> {
     drop_nulls(&mut value);
     serde_json::from_value(value)
@@ -41,13 +42,13 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// A value of which not every kind is known here: an unknown one is none.
+/// Deserializes a value with a closed set of variants; an unknown variant becomes `None`.
 pub fn known_or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value: Option<Value> = Option::deserialize(deserializer)?;
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
-/// The activation as either core writes it: the Go core has one flag more, and `null` for an empty list.
+/// Deserializes the activation of either core: the Go core has one more flag, and writes `null` for an empty array.
 pub fn activation_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Activation>, D::Error> {
     let value: Option<Value> = Option::deserialize(deserializer)?;
     Ok(value.filter(Value::is_object).map(|value| {
@@ -84,7 +85,7 @@ mod tests {
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     }
 
-    /// Whether the body of a request can be read as this core reads it.
+    /// Deserializes the body of a response as this core's clients do.
     fn read(request: &str, body: &Value) -> serde_json::Result<()> {
         fn as_is<T: DeserializeOwned>(body: &Value) -> serde_json::Result<()> {
             from_slice::<Envelope<T>>(body.to_string().as_bytes()).map(drop)
@@ -141,7 +142,7 @@ mod tests {
         Add,
     }
 
-    /// Changes one field, found by going down by these steps.
+    /// Changes the field that these steps lead to.
     fn change(value: &mut Value, steps: &[usize], how: Change) {
         let Some((step, rest)) = steps.split_first() else { return };
         match value {
@@ -166,7 +167,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
 
-        /// Fields that are dropped, nulled or added in `data` break nothing that this core reads.
+        /// Tests that dropped, `null` and added fields in `data` never make deserialization fail.
         #[test]
         fn changed_answers_are_read(
             request in 0..READ.len(),

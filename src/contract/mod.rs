@@ -1,4 +1,4 @@
-//! Names, types and rules that two programs and an installer share. Values only: no I/O.
+//! Names, types and rules that the core, the tray and the installers share. Pure values without I/O.
 
 pub mod api;
 pub mod endpoint;

@@ -1,4 +1,5 @@
-//! The review that a person sees before approving a server or its tools: one value for the tray, the CLI, REST and the page.
+//! The review that the user sees before approving a server or its tools: one type for the tray, the CLI, REST and the
+//! page.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,16 +12,16 @@ use crate::contract::words::ApprovalStatus;
 #[serde(default)]
 pub struct Review {
     pub name: String,
-    /// Stands for everything that decides what runs and what leaves the machine; an approval carries it.
+    /// Hash of everything that decides what runs and what leaves the machine. An approval must contain it.
     pub fingerprint: String,
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
-    /// Whether the server runs, so that its tools are known.
+    /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// Every argument, in full.
+    /// All arguments, unshortened.
     pub args: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
@@ -28,9 +29,9 @@ pub struct Review {
     pub url: Option<String>,
     pub env: Vec<ReviewValue>,
     pub headers: Vec<ReviewValue>,
-    /// Every other key of the entry, with secrets masked.
+    /// All other keys of the entry, with secrets masked.
     pub other: serde_json::Map<String, Value>,
-    /// Who added the server: a client's name, `command line`, `REST`; absent for an entry written by hand.
+    /// What added the server: a client's name, `command line`, `REST`; absent for an entry written by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_by: Option<String>,
     /// When it was added.
@@ -38,7 +39,7 @@ pub struct Review {
     pub created: Option<String>,
     pub warnings: Vec<ReviewWarning>,
     pub tools: Vec<ReviewTool>,
-    /// Its prompts and resource templates.
+    /// The server's prompts and resource templates.
     pub offers: Vec<ReviewOffer>,
 }
 
@@ -46,9 +47,9 @@ pub struct Review {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewOffer {
-    /// `prompt:NAME` or `template:URI`; an approval names it so.
+    /// `prompt:NAME` or `template:URI`; identifies the offer in an approval.
     pub key: String,
-    /// Stands for the full definition; an approval carries it.
+    /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
     pub approval: ApprovalStatus,
     pub definition: Value,
@@ -59,23 +60,23 @@ pub struct ReviewOffer {
 #[serde(default)]
 pub struct ReviewValue {
     pub name: String,
-    /// References in clear text, everything else masked: `••••${env:TOKEN}`.
+    /// The value with references readable and everything else masked: `••••${env:TOKEN}`.
     pub value: String,
-    /// The references in it, such as `${env:TOKEN}`.
+    /// The references in the value, such as `${env:TOKEN}`.
     pub references: Vec<String>,
 }
 
-/// Something that deserves a second look.
+/// Something that the user should check before approving.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewWarning {
-    /// Which rule found it, such as `reference_to_secret`.
+    /// The rule that found it, such as `reference_to_secret`.
     pub rule: String,
-    /// Where: `env.NAME`, `headers.NAME`, `args`, `tools.NAME`.
+    /// The location: `env.NAME`, `headers.NAME`, `args`, `tools.NAME`.
     pub field: String,
     pub quote: String,
     pub reason: String,
-    /// It is to be marked in red and confirmed by itself.
+    /// Whether to show it in red and require a separate confirmation.
     pub confirm: bool,
 }
 
@@ -84,7 +85,7 @@ pub struct ReviewWarning {
 #[serde(default)]
 pub struct ReviewTool {
     pub name: String,
-    /// Stands for the full definition; an approval carries it.
+    /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
     pub approval: ApprovalStatus,
     pub disabled: bool,
@@ -93,7 +94,7 @@ pub struct ReviewTool {
     /// The approved description of a tool that has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_description: Option<String>,
-    /// Which parts have changed since the approval.
+    /// The parts that changed since the approval.
     pub changes: Vec<String>,
 }
 
@@ -101,8 +102,8 @@ pub struct ReviewTool {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApproveServer {
-    /// [`Review::fingerprint`] of what was shown. Without it, the approval is refused if the entry has changed since it
-    /// was last shown.
+    /// [`Review::fingerprint`] of the review that the user saw. Without it, the approval fails if the entry has changed
+    /// since the last review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }
@@ -111,25 +112,25 @@ pub struct ApproveServer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApproveTools {
-    /// The tools by name; `fingerprints` says which definitions were shown.
+    /// Names of the tools; `fingerprints` identifies the definitions that the user saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
-    /// All tools that were shown and need approval.
+    /// Approve all tools that the user saw and that need approval.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approve_all: bool,
-    /// [`ReviewTool::fingerprint`] of each tool that was shown, by name, and [`ReviewOffer::fingerprint`] of each offer, by
-    /// key. Only these are approved.
+    /// [`ReviewTool::fingerprint`] of each tool that the user saw, by name, and [`ReviewOffer::fingerprint`] of each
+    /// offer, by key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
 }
 
-/// `data` of the answer 409: nothing was approved, because something has changed since it was shown.
+/// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewConflict {
-    /// The differences from the version that was shown, as far as it is remembered.
+    /// The differences from the version that the user saw, if the core still has it.
     pub changes: Vec<ReviewChange>,
-    /// The current review, to be shown again.
+    /// The current review, to show to the user.
     pub review: Review,
 }
 

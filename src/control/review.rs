@@ -1,5 +1,5 @@
-//! The review as a value: what a server entry will run and send, which parts of it deserve a second look, and a fingerprint
-//! to which an approval is bound.
+//! Builds the review of a server entry: what it runs and sends, what the user should check, and the fingerprint that an
+//! approval must contain.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use crate::upstream::health::ToolApproval;
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
 
-/// Keys of an entry that do not decide what runs or what is sent.
+/// Keys of an entry that affect neither what runs nor what is sent.
 const BOOKKEEPING: [&str; 8] = [
     "quarantined",
     "enabled",
@@ -21,11 +21,11 @@ const BOOKKEEPING: [&str; 8] = [
     "added_by",
     "approved_at",
 ];
-/// Keys that the review shows by themselves.
+/// Keys for which the review has fields of their own.
 const SHOWN: [&str; 7] = ["name", "command", "args", "working_dir", "url", "env", "headers"];
-/// Settings for all servers that decide how each runs.
+/// Global settings that decide how each server runs.
 const GLOBAL: [&str; 2] = ["docker_isolation", "environment"];
-/// Variables that change which code a program runs, or where it downloads it from.
+/// Environment variables that change which code a program runs or where it downloads code from.
 const CODE_VARIABLES: [&str; 26] = [
     "PATH",
     "LD_PRELOAD",
@@ -55,7 +55,7 @@ const CODE_VARIABLES: [&str; 26] = [
     "COMSPEC",
 ];
 
-/// What decides how a server runs: its entry, and the settings for all servers.
+/// Everything that decides how a server runs: its entry, and the global settings for servers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReviewedEntry {
     entry: Map<String, Value>,
@@ -63,7 +63,7 @@ pub struct ReviewedEntry {
 }
 
 impl ReviewedEntry {
-    /// `document` is the whole configuration.
+    /// `document` returns a top-level key of the configuration.
     pub fn new(entry: &Map<String, Value>, document: impl Fn(&str) -> Option<Value>) -> ReviewedEntry {
         let global = GLOBAL.iter().filter_map(|key| Some(((*key).to_owned(), document(key)?)));
         ReviewedEntry {
@@ -72,7 +72,7 @@ impl ReviewedEntry {
         }
     }
 
-    /// SHA-256 of everything that decides what runs and what leaves the machine, in hexadecimal digits.
+    /// Returns the SHA-256 of everything that decides what runs and what leaves the machine, in hexadecimal.
     pub fn fingerprint(&self) -> String {
         let entry: Map<String, Value> = self.decisive().map(|(key, value)| (key.clone(), value.clone())).collect();
         let text = sorted(&json!([entry, self.global])).to_string();
@@ -91,7 +91,7 @@ impl ReviewedEntry {
         self.entry.get(key).and_then(Value::as_str).map(str::to_owned)
     }
 
-    /// The review of this entry, with the tools of the server if it runs.
+    /// Returns the review of this entry. It includes the server's tools if the server is running.
     pub fn review(&self, snapshot: Option<&Snapshot>) -> Review {
         let args = self.entry.get("args").and_then(Value::as_array).into_iter().flatten();
         let args: Vec<String> = args.map(|arg| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned)).collect();
@@ -119,7 +119,7 @@ impl ReviewedEntry {
         }
     }
 
-    /// The differences from `before`, with secrets masked.
+    /// Returns the differences from `before`, with secrets masked.
     pub fn changes_since(&self, before: &ReviewedEntry) -> Vec<ReviewChange> {
         let all = |this: &ReviewedEntry| -> Map<String, Value> {
             let entry = this.decisive().map(|(key, value)| (key.clone(), value.clone()));
@@ -165,7 +165,7 @@ fn values(map: Option<&Value>) -> Vec<ReviewValue> {
     .collect()
 }
 
-/// A text with its references in clear and everything else masked, and the references.
+/// Masks a text except for its references; also returns the references.
 fn references_in_clear(text: &str) -> (String, Vec<String>) {
     let (mut written, mut references, mut rest) = (String::new(), Vec::new(), text);
     let literal = |text: &str, written: &mut String| {
@@ -188,7 +188,7 @@ fn references_in_clear(text: &str) -> (String, Vec<String>) {
     (written, references)
 }
 
-/// A value of an entry's key as it may be shown.
+/// Masks secrets in the value of an entry's key.
 fn masked(key: &str, value: &Value) -> Value {
     match value {
         Value::Object(_) if matches!(key, "env" | "headers") => {
@@ -244,7 +244,7 @@ fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue]) -> Ve
     found
 }
 
-/// The same value with sorted keys.
+/// Returns the value with its keys sorted, to make the fingerprint independent of their order.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

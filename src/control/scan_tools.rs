@@ -1,4 +1,4 @@
-//! Scans the tools of servers as they are known now: approved, pending and disabled ones.
+//! Scans the known tools of servers: approved, pending and disabled ones.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::contract::scan::{ScanReport, ScannedTool};
 use crate::scan::{NeighbourTool, Neighbours, scan_tool};
 use crate::upstream::snapshot::Snapshot;
 
-/// The findings in the tools of one server, or of all. A pure function.
+/// Returns the findings in the tools of one server, or of all servers.
 pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     let all: Vec<(&Snapshot, Vec<Known>)> = servers.iter().map(|server| (server, tools_of(server))).collect();
     let neighbours = Neighbours::of(all.iter().flat_map(|(server, tools)| {
@@ -39,7 +39,7 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     report
 }
 
-/// A tool as its server defines it.
+/// A tool with its server's definition.
 struct Known {
     definition: Value,
     state: &'static str,

@@ -1,4 +1,4 @@
-//! One function per action on a server, used by REST and by the tools for models.
+//! One function for each action on a server. REST and the tools for models call them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,23 +22,23 @@ pub struct ServerControl {
     config: Arc<LiveConfig>,
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
-    /// The versions of each server that people were shown.
+    /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
 
 /// The origin of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// An AI client's model, with the client's name.
+    /// A model, with the name of its AI client.
     Model(String),
-    /// A person at the command line, the tray or the page.
+    /// The user, at the command line, in the tray or on the page.
     Person(&'static str),
-    /// Another program over REST.
+    /// Another program, over REST.
     Rest,
 }
 
 impl Origin {
-    /// Whether a server may be approved in the action that adds it.
+    /// Whether this origin may approve a server in the same request that adds it.
     fn may_approve(&self) -> bool {
         matches!(self, Origin::Person(_))
     }
@@ -58,17 +58,17 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A server that lists its prompts more slowly than this has none in a review.
+/// Timeout for listing a server's prompts and templates for a review.
 const LIST_LIMIT: Duration = Duration::from_secs(5);
 
-/// How many versions of an entry are remembered, to say what has changed since one was shown.
+/// Number of versions of an entry that are kept to show what has changed since the review.
 const REMEMBERED: usize = 8;
 
 #[derive(Default)]
 struct Shown {
-    /// Versions of the entry by fingerprint; the last one shown is at the back.
+    /// Versions of the entry by fingerprint, the most recently shown one last.
     entries: VecDeque<(String, ReviewedEntry)>,
-    /// Fingerprints of the tools, by name.
+    /// Fingerprints of the shown tools, by name.
     tools: Option<BTreeMap<String, String>>,
 }
 
@@ -102,29 +102,29 @@ impl ServerControl {
         }
     }
 
-    /// The configuration in use.
+    /// Returns the configuration.
     pub fn config(&self) -> &LiveConfig {
         &self.config
     }
 
-    /// The running servers.
+    /// Returns the pool of upstream servers.
     pub fn pool(&self) -> &UpstreamPool {
         &self.pool
     }
 
-    /// Adds a server: `entry` is an entry of `mcpServers`, every key of which is kept. It needs approval unless the
-    /// configuration says otherwise, or a person says so in the same action.
+    /// Adds a server: `entry` is an entry of `mcpServers`, all keys of which are kept. The server needs approval unless
+    /// the configuration turns approvals off, or the user approves it in the same request.
     ///
     /// # Errors
-    /// [`StoreError`]; the name is taken, or the entry is not valid.
+    /// [`StoreError`], for example if the name exists already or the entry is invalid.
     pub async fn add(&self, name: &str, entry: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         self.add_all(vec![(name.to_owned(), entry)], origin).await
     }
 
-    /// Adds several servers like [`ServerControl::add`], in one edit: all of them or none.
+    /// Adds several servers like [`ServerControl::add`] in one edit: either all or none.
     ///
     /// # Errors
-    /// [`StoreError`]; a name is taken, or an entry is not valid.
+    /// [`StoreError`], for example if a name exists already or an entry is invalid.
     pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>, origin: &Origin) -> Result<(), StoreError> {
         let quarantines = self.config.current().quarantines();
         let prepared = |(name, mut entry): (String, Map<String, Value>)| {
@@ -144,8 +144,8 @@ impl ServerControl {
         edit.await
     }
 
-    /// Merges a part of a configuration: objects merge, everything else is replaced. A server that is new or runs something
-    /// else needs approval, unless a person says otherwise in the same action.
+    /// Merges a part of a configuration: objects are merged, other values replaced. A server that is new or runs
+    /// something else needs approval, unless the user approves it in the same request.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -181,7 +181,7 @@ impl ServerControl {
         self.config.edit(move |document| document.remove_server(&name)).await
     }
 
-    /// Starts or stops a server; its entry is kept.
+    /// Starts or stops a server. Its entry is kept.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -189,7 +189,7 @@ impl ServerControl {
         self.set(name, "enabled", json!(enabled)).await
     }
 
-    /// Stops a server until a person approves it again.
+    /// Stops a server until the user approves it again.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -197,7 +197,7 @@ impl ServerControl {
         self.set(name, "quarantined", json!(true)).await
     }
 
-    /// The review that a person sees before approving a server or its tools. Remembers that it was shown.
+    /// Returns the review for the user, and remembers it as shown.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -218,15 +218,16 @@ impl ServerControl {
         Ok((entry, review))
     }
 
-    /// Remembers which definitions of a server's tools a person has been shown.
+    /// Remembers the fingerprints of a server's tools that were shown to the user.
     pub fn record_tools_shown(&self, name: &str, tools: BTreeMap<String, String>) {
         self.shown().entry(name.to_owned()).or_default().tools = Some(tools);
     }
 
-    /// Approves a server as it was shown: `fingerprint` is that of the review. Without one, what was shown last counts.
+    /// Approves a server as the user saw it: `fingerprint` comes from the review. Without it, the version shown last is
+    /// approved.
     ///
     /// # Errors
-    /// [`ApproveServerError::Changed`]: it is not what was shown any more. Nothing is approved then.
+    /// [`ApproveServerError::Changed`] if the server has changed since; nothing is approved then.
     pub async fn approve(&self, name: &str, fingerprint: Option<String>) -> Result<(), ApproveServerError> {
         let expected = fingerprint.or_else(|| {
             let shown = self.shown();
@@ -247,7 +248,7 @@ impl ServerControl {
                     let same = |(known, _): &&(String, ReviewedEntry)| Some(known) == expected.as_ref();
                     shown.entries.iter().find(same).map(|(_, entry)| entry.clone())
                 });
-                // This does not count as shown: the window with what was shown before may still be open.
+                // Does not mark this review as shown: the user may still be looking at the previous one.
                 let (after, review) = self.current(name).await?;
                 let changes = before.map(|before| after.changes_since(&before)).unwrap_or_default();
                 Err(ApproveServerError::Changed(Box::new(ReviewConflict { changes, review })))
@@ -256,8 +257,8 @@ impl ServerControl {
         }
     }
 
-    /// Approves tools as they were shown. With `fingerprints`, exactly those definitions; without, the definitions that
-    /// were shown last, or those of now if none were.
+    /// Approves tools as the user saw them. With `fingerprints`, approves exactly those definitions; without, the
+    /// definitions shown last, or the current ones if none were shown.
     ///
     /// # Errors
     /// [`ApproveError`]; nothing is approved then.
@@ -280,7 +281,7 @@ impl ServerControl {
             (Some(wanted), _) | (None, Some(wanted)) if !request.approve_all => {
                 if let Some(unseen) = request.tools.iter().find(|tool| !wanted.contains_key(*tool)) {
                     let (server, tools) = (name.to_owned(), vec![format!("`{unseen}`")]);
-                    // A tool that there is not stays an error of its own.
+                    // A tool that does not exist remains a separate error.
                     return match self.pool.snapshot(name) {
                         Some(snapshot) if snapshot.has_tool(unseen) => Err(ApproveError::Changed { server, tools }),
                         Some(_) => Err(ApproveError::UnknownTool {
@@ -295,7 +296,7 @@ impl ServerControl {
             (wanted, shown) => wanted.or(shown),
         };
         let (pool, server) = (self.pool.clone(), name.to_owned());
-        // An approval waits for the disk, which must not delay the tool calls on this thread.
+        // An approval writes to the disk, which must not delay the tool calls on this thread.
         let approved = tokio::task::spawn_blocking(move || match wanted {
             Some(wanted) => pool.approve_exactly(&server, &wanted),
             None if request.approve_all => pool.approve(&server, None),
@@ -304,8 +305,8 @@ impl ServerControl {
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// The prompts and resource templates of a running server. A kind that could not be listed is left out: nothing is known
-    /// of it, which is not the same as an empty list.
+    /// Lists the prompts and resource templates of a running server. Omits a kind that could not be listed: an empty
+    /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
         let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
         let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
@@ -341,7 +342,7 @@ impl ServerControl {
         checked.await.unwrap_or_default()
     }
 
-    /// Approves prompts and resource templates as they were shown, and returns their keys.
+    /// Approves prompts and resource templates as the user saw them, and returns their keys.
     async fn approve_offers(&self, name: &str, shown: BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
         if shown.is_empty() {
             return Ok(Vec::new());
@@ -374,7 +375,7 @@ impl ServerControl {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a server again.
+    /// Restarts a server.
     ///
     /// # Errors
     /// [`EditError::Unknown`]
@@ -382,8 +383,8 @@ impl ServerControl {
         known(name, self.pool.restart(name))
     }
 
-    /// Changes settings of a server. It needs approval again: what was approved was another program, or the same one
-    /// somewhere else.
+    /// Changes settings of a server. It needs approval again, because it may now run another program or run in another
+    /// place.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -392,7 +393,7 @@ impl ServerControl {
         {
             let mut shown = self.shown();
             let shown = shown.entry(name.to_owned()).or_default();
-            // An approval that does not say what was shown can only be for what there was before this change.
+            // An approval without a fingerprint must refer to the version before this change.
             if shown.entries.is_empty() {
                 shown.remember(before);
             }
@@ -407,8 +408,8 @@ impl ServerControl {
         edit.await
     }
 
-    /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again unless a
-    /// person asks.
+    /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again,
+    /// unless the user makes the change.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -431,7 +432,7 @@ impl ServerControl {
         self.config.edit(move |document| document.switch_tool(&name, &tool, enabled)).await
     }
 
-    /// Begins a sign-in; returns the URL of the page where the person continues.
+    /// Begins a sign-in. Returns the URL where the user continues.
     ///
     /// # Errors
     /// [`SignInError`]
@@ -504,7 +505,7 @@ mod tests {
         let shown = core.control.review("a").await.unwrap();
         assert_eq!((shown.needs_approval, shown.added_by.as_deref()), (true, Some("model in c")));
         core.control.patch("a", entry(json!({"command": "rm"}))).await.unwrap();
-        // Neither the fingerprint of what was shown nor an approval without one runs the other program.
+        // Neither the fingerprint of the reviewed version nor a missing fingerprint approves the other program.
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
             let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", fingerprint).await else {
                 panic!("approved what was not shown");

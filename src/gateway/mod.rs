@@ -1,4 +1,4 @@
-//! MCP towards AI clients: `/mcp` searches and calls the tools of all servers, `/mcp/all` lists them directly.
+//! MCP for AI clients: `/mcp` searches and calls the tools of all servers, `/mcp/all` lists them directly.
 
 pub mod call_arguments;
 pub mod call_log;

@@ -1,8 +1,8 @@
-//! The `_meta` of requests: what belongs to one connection stays there, everything else reaches the server.
+//! Decides which members of a request's `_meta` reach the server: all except those about one connection.
 
 use rmcp::model::RequestMetaObject;
 
-/// Whether a key is about the connection between two programs: each connection has its own.
+/// Whether a key is about the connection between two programs, and therefore not forwarded.
 pub fn is_of_connection(key: &str) -> bool {
     key == "progressToken"
         || key.strip_prefix("io.modelcontextprotocol/").is_some_and(|key| {
@@ -10,7 +10,7 @@ pub fn is_of_connection(key: &str) -> bool {
         })
 }
 
-/// The part of a client's `_meta` that goes on to the server.
+/// Returns the part of a client's `_meta` that is forwarded to the server.
 pub fn forwarded(meta: &RequestMetaObject) -> RequestMetaObject {
     let mut forwarded = meta.clone();
     forwarded.0.0.retain(|key, _| !is_of_connection(key));

@@ -1,16 +1,16 @@
-//! The latest events of `/events`, numbered, so that a listener can get the events that it missed.
+//! Numbered recent events of `/events`, so that a client can get the events that it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-/// The most events that are kept.
+/// Maximum number of stored events.
 const MOST: usize = 512;
-/// The most bytes that they take.
+/// Maximum total size of stored events, in bytes.
 const MOST_BYTES: usize = 2 << 20;
 
-/// One event, as every listener gets it.
+/// One event for all clients of `/events`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Told {
     number: u64,
@@ -19,16 +19,16 @@ pub struct Told {
     pub data: String,
 }
 
-/// The events of this run of the core.
+/// The events since this core started.
 pub struct EventLog {
-    /// Tells the ids of this run from those of others.
+    /// Unique ID of this process; distinguishes its event IDs from those of other processes.
     run: String,
     kept: Mutex<VecDeque<Arc<Told>>>,
     newest: watch::Sender<u64>,
 }
 
 impl EventLog {
-    /// The log of a run, which has a name that no other run has.
+    /// Creates an empty log. `run` must be unique for each process.
     pub fn of_run(run: String) -> EventLog {
         EventLog {
             run,
@@ -37,7 +37,7 @@ impl EventLog {
         }
     }
 
-    /// Adds an event, and lets go of the oldest where there are too many.
+    /// Adds an event, and drops the oldest ones if there are too many.
     pub fn tell(&self, name: &'static str, data: String) {
         let mut kept = self.kept();
         let number = *self.newest.borrow() + 1;
@@ -50,15 +50,15 @@ impl EventLog {
         self.newest.send_replace(number);
     }
 
-    /// The number of the newest event; changes with each event.
+    /// Returns a receiver of the newest event's number.
     pub fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// The event after this one; `None` when there is none yet.
+    /// Returns the event after this number; `None` if there is none yet.
     ///
     /// # Errors
-    /// It is kept no more.
+    /// The event was dropped.
     pub fn after(&self, number: u64) -> Result<Option<Arc<Told>>, Forgotten> {
         let kept = self.kept();
         let Some(oldest) = kept.front() else { return Ok(None) };
@@ -68,12 +68,12 @@ impl EventLog {
         Ok(usize::try_from(skipped).ok().and_then(|skipped| kept.get(skipped)).cloned())
     }
 
-    /// The id of the event with this number.
+    /// Returns the ID of the event with this number.
     pub fn id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
-    /// The number behind an id, if it is one of this run.
+    /// Returns the number of an event ID; `None` if another process sent the event.
     pub fn number(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok().filter(|number| *number <= *self.newest.borrow())
@@ -84,12 +84,12 @@ impl EventLog {
     }
 }
 
-/// An event is no longer kept: a listener that missed it must get the whole state.
+/// The next event was dropped, so the client must get the complete state.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Forgotten;
 
 impl Told {
-    /// Which one of its run it is, counted from 1.
+    /// Returns the event's number in this process, counted from 1.
     pub fn number(&self) -> u64 {
         self.number
     }

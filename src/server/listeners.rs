@@ -1,4 +1,4 @@
-//! The two doors: TCP and the local stream, one router each.
+//! The two listeners: TCP and the local socket or pipe.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 
 use crate::os::local_stream::{LocalListener, ServerStream};
 
-/// Listens on `host:port`; a missing host means every interface, `localhost` is looked up.
+/// Listens on `host:port`. A missing host means every interface; `localhost` is resolved.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
     match address.strip_prefix(':') {
         Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,

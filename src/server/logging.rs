@@ -1,4 +1,4 @@
-//! The core's log: `logs/main.<date>.log`, a week of it, and what matters on standard error.
+//! The core's log: daily files `logs/main.<date>.log`, kept for a week, and important messages on standard error.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,28 @@ use crate::os::files;
 const PREFIX: &str = "main";
 const SUFFIX: &str = "log";
 
-/// The file that the core writes today, or wrote last; none, where it never wrote one.
+/// Returns the newest log file; `None` if there is none.
 pub fn newest_log(logs: &Path) -> Option<PathBuf> {
     let names = std::fs::read_dir(logs).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    // Their dates are in the order of their names.
+    // Alphabetical order is order of date.
     let newest = names.filter(|name| is_log(name)).max()?;
     Some(logs.join(newest))
 }
 
-/// `main.<date>.log`
+/// Whether a file name has the form `main.<date>.log`.
 fn is_log(name: &str) -> bool {
     let date = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
     date.is_some_and(|date| date.starts_with('.') && date.ends_with('.') && date.len() > 2)
 }
 
-/// Starts the log. Where the file cannot be written, standard error is all there is.
+/// Starts logging. If the file cannot be written, logs only to standard error.
 pub fn start(root: &InstanceRoot, environment: &Environment) {
     let filter = || {
         let said = environment.non_empty(names::ENV_LOG).unwrap_or("info,rmcp=warn");
         let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(said);
-        // Whatever was asked for: with more words the one says codes and tokens, and the other says whole addresses when a server
-        // cannot be reached, which we say without what follows a `?`.
+        // Limits these two modules regardless of the user's filter: at more verbose levels, the first logs OAuth codes
+        // and tokens, and the second logs URLs with their query. The connection errors are logged elsewhere, without
+        // the query.
         let quiet = ["rmcp::transport::auth=warn", "rmcp::transport::worker=off"];
         quiet.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive)
     };
@@ -50,7 +51,7 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
         })
         .map(|file| fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter()));
     let terminal = std::io::stderr().is_terminal();
-    // A person at a terminal sees it work; a tray reads only what went wrong.
+    // At a terminal, also shows progress; the tray only reads warnings and errors.
     let level = if terminal { LevelFilter::INFO } else { LevelFilter::WARN };
     let stderr = fmt::layer()
         .with_ansi(terminal)
@@ -58,6 +59,6 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
         .with_writer(std::io::stderr)
         .with_filter(filter())
         .with_filter(level);
-    // A second subscriber in one process is refused: only tests do that, and keep the first.
+    // Fails if the process has a subscriber already, which only happens in tests.
     let _ = tracing_subscriber::registry().with(file).with(stderr).try_init();
 }

@@ -1,4 +1,4 @@
-//! The running core: start, router, REST, events, background jobs. Does not know that a tray exists.
+//! The running core: startup, router, REST, events, background jobs. Independent of the tray.
 
 pub mod connections;
 pub mod encryption;

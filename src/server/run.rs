@@ -1,4 +1,4 @@
-//! The life of the core: take the instance, read the configuration, bind both doors, serve, drain.
+//! The life of the core: locks the data directory, reads the configuration, opens both listeners, serves, and drains.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,20 +51,20 @@ use crate::upstream::pool::UpstreamPool;
 /// Options of `mcpproxy serve`.
 pub struct ServeOptions {
     pub root: InstanceRoot,
-    /// Another file than the root's `mcp_config.json`.
+    /// Another configuration file than `mcp_config.json` in the data directory.
     pub config: Option<PathBuf>,
-    /// Outranks the environment and the configuration.
+    /// TCP address, instead of the one in the environment or configuration.
     pub listen: Option<String>,
-    /// The variables named in the contract.
+    /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address once the core serves.
+    /// Called with the TCP address when the core is ready.
     pub on_ready: fn(&str),
 }
 
-/// How long open requests may take to finish once the core is to stop.
+/// How long requests in flight may take to finish when the core stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Serves until it is asked to stop.
+/// Serves until the core is asked to stop.
 ///
 /// # Errors
 /// [`ServeError`], before anything is served.
@@ -114,7 +114,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             let _ = listener.await;
         }
     };
-    // Calls in flight need their servers and their sessions; those that take longer are aborted.
+    // Calls in flight need their servers and sessions; slower calls are aborted.
     core.routes.drain(DRAIN).await;
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.routes.save_sessions();
@@ -123,7 +123,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Tells a person at a terminal what is sent, once, and remembers that it did.
+/// Shows the telemetry notice at a terminal once, and remembers it.
 #[expect(
     clippy::print_stderr,
     reason = "the notice of a core that no tray started is for the person at the terminal"
@@ -132,7 +132,7 @@ async fn show_notice(app: &App) {
     if notice_due(app) {
         eprintln!("{NOTICE}");
         if let Err(error) = app.config.edit_telemetry(vec![("notice_shown", true.into())]).await {
-            tracing::warn!("that the notice was shown is not remembered, so nothing is sent: {error}");
+            tracing::warn!("could not record that the telemetry notice was shown, so nothing is sent: {error}");
         }
     }
 }
@@ -226,7 +226,7 @@ impl Core {
     }
 }
 
-/// Most TCP connections at once, so that most file descriptors stay for the local socket and for servers.
+/// Returns the maximum number of TCP connections. Most file descriptors stay free for the local socket and for servers.
 fn max_tcp_connections(files: u64) -> usize {
     usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(32, 1024)
 }
@@ -236,7 +236,7 @@ type ServedCertificate = Arc<crate::server::tls::Certificate>;
 #[cfg(not(target_os = "linux"))]
 type ServedCertificate = std::convert::Infallible;
 
-/// Serves the TCP address, with HTTPS where there is a certificate.
+/// Serves the TCP address, with HTTPS if there is a certificate.
 fn serve_tcp(
     tcp: TcpListener,
     certificate: Option<ServedCertificate>,
@@ -262,7 +262,7 @@ fn serve_tcp(
         #[cfg(not(target_os = "linux"))]
         Some(impossible) => match impossible {},
         None => {
-            // A response is several small writes; gathered by the system, each would wait 40 ms for an acknowledgement.
+            // A response consists of several small writes. Nagle's algorithm would delay each of them by 40 ms.
             let tcp = tcp.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
@@ -271,7 +271,7 @@ fn serve_tcp(
     }
 }
 
-/// Writes to the log what became of the Go core's data directory, until a person has been told.
+/// Logs the result of taking over the Go core's data directory, until the user has seen it.
 fn report(taken_over: &take_over::State) {
     let take_over::State::Done(record) = taken_over else { return };
     if record.shown && record.complete {
@@ -287,7 +287,7 @@ fn report(taken_over: &take_over::State) {
     }
 }
 
-/// Has telemetry take up what the Go core had noted, as soon as it may note anything.
+/// Copies the Go core's activation milestones to telemetry, as soon as telemetry may record anything.
 fn carry_over_activation(app: &App) {
     let recorder = app.facts.recorder();
     let record = take_over::read_record(&app.root).filter(|record| record.complete && !record.carried_over);
@@ -325,7 +325,7 @@ async fn bind_local(
     let address = LocalAddress::of(Platform::HOST, &options.root, &user_name(), overrides);
     match LocalListener::bind(&address).await {
         Ok(listener) => Ok(Some((address, listener))),
-        // A core without our lock answers there: the existing one. Two on one root would fight over its files.
+        // A core that does not use our lock answers here: the Go core. Two cores would overwrite each other's files.
         Err(error @ BindError::InUse(_)) => Err(ServeError {
             code: ExitCode::StoreLocked,
             sentence: error.to_string(),

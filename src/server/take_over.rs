@@ -1,4 +1,4 @@
-//! Takes over the Go core's data directory: before any server starts, once, and again for what could not be read then.
+//! Takes over the Go core's data directory once, before any server starts; later tries again to read missing data.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,10 +14,11 @@ use crate::takeover::record::Record;
 use crate::takeover::records::Activation;
 use crate::telemetry::store::{InstallerMark, Memory, Window};
 
-/// A record is some kilobytes for each server.
+/// Maximum size of the record. It contains a few kilobytes for each server.
 const LARGEST: u64 = 16 << 20;
 
-/// Why a data directory was not taken over. Nothing may be served then: what must not be open could be.
+/// Why the takeover failed. The core must not serve then, because tools that the user had disabled could become
+/// available.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
     #[error("{0}")]
@@ -26,19 +27,19 @@ pub enum TakeOverError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// Where a takeover stands.
+/// The state of the takeover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// There is nothing to take over.
     Nothing,
-    /// It was done, now or before.
+    /// The takeover was done, now or earlier.
     Done(Box<Record>),
 }
 
-/// Takes over what is not taken over yet.
+/// Takes over everything that is not taken over yet.
 ///
 /// # Errors
-/// [`TakeOverError`].
+/// [`TakeOverError`]
 pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Result<State, TakeOverError> {
     let before = read_record(root);
     if let Some(record) = before.as_ref().filter(|record| record.complete) {
@@ -70,7 +71,7 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
     Ok(State::Done(Box::new(record)))
 }
 
-/// What a takeover would do now. A database in use is read as it is at this moment.
+/// Returns the takeover that would be done now. Reads the database even while it is in use.
 ///
 /// # Errors
 /// The configuration cannot be read.
@@ -82,7 +83,7 @@ pub fn preview(root: &InstanceRoot, store: &ConfigStore) -> Result<Option<Takeov
     }
 }
 
-/// First what keeps tools closed, then the record that it was done: an interrupted takeover is done again.
+/// Saves restrictions on tools first, then the record: an interrupted takeover is done again.
 fn carry_out(root: &InstanceRoot, store: &ConfigStore, takeover: &Takeover) -> Result<(), TakeOverError> {
     let path = root.takeover_approvals();
     ImportedApprovals::write(&path, &takeover.approvals).map_err(|source| TakeOverError::Io { path, source })?;
@@ -101,7 +102,7 @@ fn carry_out(root: &InstanceRoot, store: &ConfigStore, takeover: &Takeover) -> R
     Ok(())
 }
 
-/// The record of a takeover; one that cannot be read counts as none, so the takeover is done again.
+/// Reads the record of the takeover. An unreadable record counts as none, so the takeover is done again.
 pub fn read_record(root: &InstanceRoot) -> Option<Record> {
     let bytes = files::read_bounded(&root.takeover(), LARGEST).ok()?;
     serde_json::from_slice(&bytes).ok()
@@ -110,7 +111,7 @@ pub fn read_record(root: &InstanceRoot) -> Option<Record> {
 /// Replaces the record.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOverError> {
     let path = root.takeover();
     let written = serde_json::to_vec_pretty(record).map_err(io::Error::from);
@@ -119,7 +120,7 @@ pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOver
         .map_err(|source| TakeOverError::Io { path, source })
 }
 
-/// The Go core's activation, if the database can be read.
+/// Returns the Go core's activation, if its database can be read.
 pub fn activation(root: &InstanceRoot) -> Option<Memory> {
     match database::read(&root.go_database(), InUse::Read) {
         Database::Read(records) => Some(memory(records.activation)),
@@ -180,7 +181,7 @@ mod tests {
         after["mcpServers"][2].as_object_mut().unwrap().remove("disabled_tools");
         assert_eq!(after, before);
         assert_eq!(std::fs::read(root.go_database()).unwrap(), database);
-        // A person turns a tool on again: it stays on.
+        // A tool that the user has enabled again stays enabled.
         store.edit(|document| document.switch_tool("everything", "echo", true)).unwrap();
         assert_eq!(done(take_over(&root, &store, "later".into()).unwrap()), record);
         assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["get-sum"]));
@@ -195,7 +196,7 @@ mod tests {
         assert!(!record.complete && record.plan.unreadable.is_some());
         let imported = ImportedApprovals::load(&root.takeover_approvals()).unwrap();
         assert!(imported.holds_all("everything") && imported.holds_all("auto"));
-        // Told once is enough, as long as nothing changes.
+        // The report is not shown again as long as nothing changes.
         write_record(&root, &Record { shown: true, ..record }).unwrap();
         assert!(done(take_over(&root, &store, "later".into()).unwrap()).shown);
         drop(held);

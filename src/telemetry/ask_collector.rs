@@ -1,4 +1,4 @@
-//! Asks the collector what it stores of this installation, or to delete it.
+//! Asks the collector which data it stores about this installation, or asks it to delete that data.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::os::https::{Url, agent};
 use crate::telemetry::payload::AnonymousId;
 
-/// For everything together. Deleting waits for the collector's database.
+/// Time limit of the whole request. Deleting waits for the collector's database.
 const LIMIT: Duration = Duration::from_secs(45);
 
-/// Why there is no answer.
+/// Why the collector did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error("the collector returned {0}")]
@@ -21,7 +21,7 @@ pub enum AskError {
     NotJson,
 }
 
-/// Posts the id, which is the only proof that it is ours, and returns the answer. Blocks for up to 45 s.
+/// Posts the id, which is the only proof of ownership, and returns the answer. Blocks for up to 45 s.
 ///
 /// # Errors
 /// [`AskError`].

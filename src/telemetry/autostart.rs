@@ -1,4 +1,4 @@
-//! Whether launch-at-login is on, as the tray's sidecar file says: yes, no, or not known.
+//! Reads from the tray's sidecar file whether launch at login is on: yes, no, or unknown.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use serde::Deserialize;
 use crate::contract::instance_root::InstanceRoot;
 use crate::os::files;
 
-/// How long a good read is believed while the file does not change.
+/// How long a valid read is cached while the file does not change.
 const BELIEVED: Duration = Duration::from_secs(3600);
 
-/// A sidecar has a hundred bytes; a longer file is not one.
+/// Maximum size of a sidecar. A normal one has about a hundred bytes.
 const LIMIT: u64 = 64 * 1024;
 
-/// All that is asked of the file: the words of its `state` may grow, and `enabled` stays what it is.
+/// The only field that matters: later versions may add values of `state`, but `enabled` keeps its meaning.
 #[derive(Deserialize)]
 struct SidecarText {
     enabled: bool,
 }
 
-/// What tells one version of the file from the next: every replacement changes at least one of these.
+/// Distinguishes versions of the file: every replacement changes at least one of these values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     length: u64,
@@ -29,18 +29,17 @@ struct Identity {
     inode: u64,
 }
 
-/// Reads the sidecar, and remembers a good read for an hour. Missing, unreadable and malformed files are never
-/// remembered.
+/// Reads the sidecar and caches a valid result for an hour. Does not cache missing, unreadable or malformed files.
 #[derive(Debug)]
 pub struct AutostartReader {
     path: PathBuf,
     good: Option<(Identity, Instant, bool)>,
-    /// The malformed version that the log already names.
+    /// The malformed version that was already logged.
     reported: Option<Identity>,
 }
 
 impl AutostartReader {
-    /// A reader of this root's sidecar that has not read yet.
+    /// A reader for the sidecar of this data directory. Reads nothing yet.
     pub fn new(root: &InstanceRoot) -> AutostartReader {
         AutostartReader {
             path: root.sidecar(),
@@ -49,9 +48,9 @@ impl AutostartReader {
         }
     }
 
-    /// Whether launch-at-login is on; `None` where the tray has not said, or not so that it can be understood.
+    /// Whether launch at login is on; `None` if the tray has written no valid sidecar.
     ///
-    /// Never waits: a pipe, a directory or a file of any size is looked at and left alone.
+    /// Never blocks: reads only regular files of limited size.
     pub fn read(&mut self, now: Instant) -> Option<bool> {
         let identity = identity(&self.path).ok()?;
         if let Some((known, at, enabled)) = self.good
@@ -69,7 +68,7 @@ impl AutostartReader {
             }
             Err(_) => return None,
         };
-        // serde_json lets bytes that are no text pass inside values that are ignored.
+        // serde_json accepts invalid UTF-8 inside ignored values.
         let Ok(text) = std::str::from_utf8(strip_mark(&bytes)) else {
             self.report(identity, "it is not UTF-8");
             return None;
@@ -81,7 +80,7 @@ impl AutostartReader {
                 Some(said.enabled)
             }
             Err(error) => {
-                // The parser's words may quote the file, the category does not.
+                // The parser's message may quote the file; the category does not.
                 self.report(
                     identity,
                     match error.classify() {
@@ -101,7 +100,7 @@ impl AutostartReader {
     }
 }
 
-/// Some Windows editors begin a file with a byte order mark.
+/// Removes the byte order mark that some Windows editors write.
 fn strip_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
@@ -157,7 +156,7 @@ mod tests {
         let mut reader = AutostartReader::new(&root);
         let now = Instant::now();
         assert_eq!(reader.read(now), Some(true));
-        // The same file in every respect that a look at it shows, with other bytes in it.
+        // A different content with identical metadata.
         let modified = fs::metadata(root.sidecar()).unwrap().modified().unwrap();
         let file = fs::File::options().write(true).open(root.sidecar()).unwrap();
         std::io::Write::write_all(&mut &file, br#"{"enabled":1234}"#).unwrap();

@@ -1,8 +1,8 @@
-//! Where heartbeats go: an HTTPS address, or an HTTP one of this computer.
+//! The destination of heartbeats: an HTTPS URL, or an HTTP URL on this computer.
 
 use crate::os::https::Url;
 
-/// The address of a collector. A heartbeat is posted to `<address>/heartbeat`; `mine` and `forget` are beside it.
+/// The URL of a collector. Heartbeats go to `<url>/heartbeat`; `mine` and `forget` are next to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
     heartbeat: Url,
@@ -11,7 +11,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Takes what [`Url`] takes; `None` for anything else.
+    /// Parses the endpoint with [`Url`]; `None` if the URL is not allowed.
     pub fn parse(endpoint: &str) -> Option<Collector> {
         let base = endpoint.trim().trim_end_matches('/');
         Some(Collector {
@@ -26,12 +26,12 @@ impl Collector {
         &self.heartbeat
     }
 
-    /// The URL that returns what is stored of an id.
+    /// The URL that returns the data stored under an id.
     pub fn mine_url(&self) -> &Url {
         &self.mine
     }
 
-    /// The URL that deletes what is stored of an id.
+    /// The URL that deletes the data stored under an id.
     pub fn forget_url(&self) -> &Url {
         &self.forget
     }

@@ -1,11 +1,11 @@
-//! May anything be noted, and may anything be sent: a decision from values, with its reason in words.
+//! Decides whether telemetry may record or send anything, and explains the decision. A pure function.
 //!
-//! Any "off" wins, and nothing below turns it on again. CI is a class of machine and not an opt-out.
+//! Any "off" wins, and nothing overrides it. CI is a kind of environment and not an opt-out.
 
 use crate::contract::flag::is_on;
 use crate::telemetry::collector::Collector;
 
-/// Everything that the decision rests on.
+/// The inputs of the decision.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Switches<'a> {
     /// Value of `DO_NOT_TRACK`.
@@ -14,44 +14,44 @@ pub struct Switches<'a> {
     pub own_variable: Option<&'a str>,
     /// `telemetry.enabled` of the configuration; absent means on.
     pub configured: Option<bool>,
-    /// `telemetry.endpoint` of the configuration, else what the packager set.
+    /// `telemetry.endpoint` of the configuration, else the packager's default.
     pub endpoint: Option<&'a str>,
-    /// Whether a person has been told.
+    /// Whether the user has seen the notice.
     pub notice_shown: bool,
 }
 
-/// What holds, and why.
+/// The decision and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Consent {
-    /// Nothing is noted, stored or sent.
+    /// Telemetry records, stores and sends nothing.
     Off(OptOut),
-    /// The funnel is noted on this computer, and nothing is sent.
+    /// Telemetry records the activation funnel on this computer and sends nothing.
     Local(Waiting),
-    /// The funnel is noted, and heartbeats go to the collector.
+    /// Telemetry records the activation funnel and sends heartbeats to the collector.
     Send(Collector),
 }
 
-/// Who said no.
+/// The source of an opt-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptOut {
     DoNotTrack,
     OwnVariable,
-    /// `MCPPROXY_TELEMETRY` has a value that nobody knows: a warning is due, and no is the safe reading.
+    /// `MCPPROXY_TELEMETRY` has an unknown value. It counts as off, with a warning.
     OwnVariableUnclear,
     Configuration,
 }
 
-/// What is missing before anything may be sent.
+/// The reason why nothing may be sent yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
     NoEndpoint,
-    /// The endpoint is neither HTTPS nor on this computer.
+    /// The endpoint is neither an HTTPS URL nor on this computer.
     BadEndpoint,
     NoticeNotShown,
 }
 
 impl Consent {
-    /// Decides. Asked at start, before each heartbeat, and whenever one of the switches moves.
+    /// Decides. Called at the start, before each heartbeat, and whenever one of the inputs changes.
     pub fn decide(switches: &Switches<'_>) -> Consent {
         if switches.do_not_track.is_some_and(is_on) {
             return Consent::Off(OptOut::DoNotTrack);
@@ -70,17 +70,17 @@ impl Consent {
         }
     }
 
-    /// Whether the funnel may be noted on this computer.
+    /// Whether the activation funnel may be recorded on this computer.
     pub fn may_record(&self) -> bool {
         !matches!(self, Consent::Off(_))
     }
 
-    /// Whether a person or a variable said no.
+    /// Whether a setting or a variable opts out.
     pub fn is_off(&self) -> bool {
         matches!(self, Consent::Off(_))
     }
 
-    /// A closed word for machines: `on`, `off` or `waiting`.
+    /// A value for machines: `on`, `off` or `waiting`.
     pub fn word(&self) -> &'static str {
         match self {
             Consent::Off(_) => "off",
@@ -89,21 +89,23 @@ impl Consent {
         }
     }
 
-    /// The reason, as a sentence for a person.
+    /// The reason, as a sentence for the user.
     pub fn reason(&self) -> &'static str {
         match self {
-            Consent::Off(OptOut::DoNotTrack) => "Off: the environment variable DO_NOT_TRACK asks for it.",
-            Consent::Off(OptOut::OwnVariable) => "Off: the environment variable MCPPROXY_TELEMETRY asks for it.",
+            Consent::Off(OptOut::DoNotTrack) => "Off: the environment variable DO_NOT_TRACK turns telemetry off.",
+            Consent::Off(OptOut::OwnVariable) => {
+                "Off: the environment variable MCPPROXY_TELEMETRY turns telemetry off."
+            }
             Consent::Off(OptOut::OwnVariableUnclear) => {
-                "Off: the environment variable MCPPROXY_TELEMETRY is neither on nor off, and is read as off."
+                "Off: the environment variable MCPPROXY_TELEMETRY has an unknown value, which counts as off."
             }
             Consent::Off(OptOut::Configuration) => "Off: telemetry.enabled is false in the configuration.",
             Consent::Local(Waiting::NoEndpoint) => "On, but nothing is sent: no telemetry.endpoint is set.",
             Consent::Local(Waiting::BadEndpoint) => {
-                "On, but nothing is sent: telemetry.endpoint is neither an https address nor one of this computer."
+                "On, but nothing is sent: telemetry.endpoint is neither an https URL nor on this computer."
             }
-            Consent::Local(Waiting::NoticeNotShown) => "On, but nothing is sent before the notice has been shown.",
-            Consent::Send(_) => "On: one heartbeat a day goes to telemetry.endpoint.",
+            Consent::Local(Waiting::NoticeNotShown) => "On, but nothing is sent before you have seen the notice.",
+            Consent::Send(_) => "On: MCPProxy sends one report a day to telemetry.endpoint.",
         }
     }
 }

@@ -1,40 +1,40 @@
-//! When the next report is due: one per UTC day with activity. A pure function of times, all in Unix seconds.
+//! Decides when the next report is due: one per UTC day with activity. A pure function of times in Unix seconds.
 //!
-//! The collector counts the UTC day on which it receives a report. A report 24 hours after the last one would therefore
-//! miss days of people who start later each day, so the day decides and not the distance.
+//! The collector counts the UTC day on which it receives a report. A fixed interval of 24 hours would skip days of
+//! users who start later each day, so the schedule follows the day and not the interval.
 
 use std::time::Duration;
 
-/// A report is sent this long after the first activity of a day: a start that ends at once says nothing.
+/// Delay between the first activity of a day and its report. A start that ends immediately is not worth reporting.
 pub const AFTER_ACTIVITY: Duration = Duration::from_secs(60);
-/// The first retry comes after about this long, each further one after twice as long.
+/// Approximate delay of the first retry. Each further one takes twice as long.
 const RETRY_FIRST: i64 = 60;
-/// No retry waits longer: a day must have many.
+/// Maximum delay of a retry: a day must allow many.
 const RETRY_LONGEST: i64 = 3600;
 
-/// What the schedule depends on.
+/// The inputs of the schedule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The first activity since the last accepted report, or on this day: the start of the core, or its use.
+    /// The first activity since the last accepted report, or on this day: the start or the use of the core.
     pub active_since: Option<i64>,
     /// When a report was last accepted, by this core or an earlier one; 0 for never.
     pub last_accepted: i64,
     /// Failed attempts since then.
     pub failures: u32,
-    /// When the last of them was made; 0 for none.
+    /// Time of the last failed attempt; 0 for none.
     pub last_failure: i64,
 }
 
-/// What to wait for.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Send after this time, unless the UTC day has changed by then.
     Send(Duration),
-    /// Nothing is due until someone uses the product on a day without a report.
+    /// Nothing is due until the user is active on a day without a report.
     Activity,
 }
 
-/// What to wait for at `now`. `jitter` is random, from 0.0 to 1.0, and spreads the retries of many installations.
+/// The next step at `now`. `jitter` is a random number from 0.0 to 1.0 that spreads the retries of many installations.
 pub fn next(progress: &Progress, now: i64, jitter: f64) -> Next {
     let Some(since) = progress.active_since.map(|since| since.min(now)) else {
         return Next::Activity;
@@ -51,17 +51,18 @@ pub fn next(progress: &Progress, now: i64, jitter: f64) -> Next {
     Next::Send(Duration::from_secs(first.max(retry).saturating_sub(now).max(0).unsigned_abs()))
 }
 
-/// Whether a report was accepted on the UTC day of `now`. One from the future comes from a wrong clock and does not count.
+/// Whether a report was accepted on the UTC day of `now`. A time in the future comes from a wrong clock and does not
+/// count.
 pub fn is_reported(progress: &Progress, now: i64) -> bool {
     progress.last_accepted > 0 && progress.last_accepted <= now && day(progress.last_accepted) == day(now)
 }
 
-/// The number of the UTC day.
+/// The number of the UTC day since 1970.
 pub fn day(moment: i64) -> i64 {
     moment.div_euclid(86_400)
 }
 
-/// Between half of the doubled time and all of it.
+/// Between half and all of the doubled delay.
 fn back_off(failures: u32, jitter: f64) -> i64 {
     let full = RETRY_FIRST.saturating_mul(1 << (failures.saturating_sub(1)).min(16)).min(RETRY_LONGEST);
     let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 1.0 };
@@ -100,7 +101,11 @@ mod tests {
             ..STARTED
         };
         assert_eq!(next(&accepted, START + 61, 1.0), Next::Activity, "also after a restart on this day");
-        assert_eq!(next(&accepted, MIDNIGHT + 86_400 + 5, 1.0), Next::Activity, "an idle night is no activity");
+        assert_eq!(
+            next(&accepted, MIDNIGHT + 86_400 + 5, 1.0),
+            Next::Activity,
+            "an idle night does not count as activity"
+        );
         let used = Progress {
             active_since: Some(MIDNIGHT + 86_400 + 1),
             ..accepted
@@ -146,15 +151,15 @@ mod tests {
         let _ = next(&odd, i64::MIN, f64::NAN);
     }
 
-    /// A computer that is on from `start` to `end`, and used now and then.
+    /// A computer that is on from `start` to `end` and used from time to time.
     struct Session {
         start: i64,
         end: i64,
         uses: Vec<i64>,
     }
 
-    /// Drives the schedule as the sending loop does, with one attempt in eight failing. Returns the days with an
-    /// accepted report, and how many reports were accepted.
+    /// Runs the schedule as the sending loop does, with one attempt in eight failing. Returns the days with an accepted
+    /// report and the number of accepted reports.
     fn simulate(sessions: &[Session], mut random: impl FnMut() -> u64) -> (BTreeSet<i64>, usize) {
         let (mut days, mut accepted, mut last_accepted) = (BTreeSet::new(), 0, 0);
         for session in sessions {
@@ -223,7 +228,7 @@ mod tests {
                 uses: vec![start + 10, start + 3600],
             });
         }
-        // A laptop that is never switched off, sleeps at night, and is used at different hours.
+        // A laptop that is always on, sleeps at night and is used at varying hours.
         let uses: Vec<i64> =
             (0..400).flat_map(|number| [number * 86_400 + 7 * 3600, number * 86_400 + 20 * 3600]).collect();
         let uses: Vec<i64> = uses.into_iter().map(|second| MIDNIGHT + second + at(0, 7200)).collect();

@@ -1,4 +1,5 @@
-//! What may be known about a run, and what may leave this computer: closed words only. Knows neither core nor tray.
+//! Data about this installation that may leave the computer: closed values only. Depends on neither the core nor the
+//! tray.
 
 pub mod environment;
 pub mod scan;

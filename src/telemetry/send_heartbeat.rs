@@ -1,4 +1,4 @@
-//! Posts one clean payload to the collector, within ten seconds, and says whether it was accepted.
+//! Posts one cleared payload to the collector within ten seconds and returns whether the collector accepted it.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::os::https::agent;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::scan::Clean;
 
-/// For everything together: name, connection, request, answer.
+/// Time limit for everything: name resolution, connection, request and response.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a heartbeat was not accepted. Says nothing of the payload.
+/// Why the collector did not accept a heartbeat. Contains nothing of the payload.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     #[error("the collector answered {0}")]
@@ -18,13 +18,12 @@ pub enum SendError {
     Unreachable(String),
 }
 
-/// Posts the bytes as they are. Blocks for up to [`LIMIT`]: call it on a thread that may.
+/// Posts the bytes unchanged. Blocks for up to [`LIMIT`].
 ///
-/// A redirect is not followed, since the payload was cleared for this collector and no other; the body of the answer is
-/// not read.
+/// Follows no redirect, because the payload was cleared only for this collector. Ignores the response body.
 ///
 /// # Errors
-/// Anything but a 2xx answer within the limit.
+/// [`SendError`], unless the response is 2xx within the limit.
 pub fn send_heartbeat(collector: &Collector, payload: &Clean) -> Result<(), SendError> {
     let url = collector.heartbeat_url();
     let answer = agent(url, LIMIT, 0)

@@ -1,4 +1,4 @@
-//! Counts since the last accepted report: numbers only, in memory only.
+//! Counts since the last accepted report: only numbers, only in memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,17 +6,17 @@ use tokio::sync::Notify;
 
 use crate::telemetry::payload::{BuiltinToolCalls, Count, ErrorCategoryCounts, SurfaceRequests};
 
-/// Everything that is counted.
+/// The counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// Requests over MCP.
+    /// MCP requests.
     Mcp,
-    /// REST requests of the command line, the web UI, the tray, and anything else.
+    /// REST requests from the command line, the web UI, the tray, and others.
     Cli,
     WebUi,
     Tray,
     OtherRest,
-    /// Calls of our own tools, whatever their outcome.
+    /// Calls of the proxy's own tools, whatever their outcome.
     RetrieveTools,
     CallToolRead,
     CallToolWrite,
@@ -25,17 +25,17 @@ pub enum Counter {
     QuarantineSecurity,
     /// Calls that reached a server.
     UpstreamCalls,
-    /// An authorization server refused to renew a sign-in.
+    /// An authorization server refused to refresh a token.
     OauthRefreshFailed,
-    /// A server no longer accepts the token of a sign-in.
+    /// A server no longer accepts an access token.
     OauthTokenExpired,
-    /// A server did not answer in time when it was started or reached.
+    /// A server did not respond in time while MCPProxy started or connected it.
     UpstreamConnectTimeout,
-    /// A server could not be started or reached.
+    /// MCPProxy could not start or connect a server.
     UpstreamConnectRefused,
-    /// A server was reached, and the session could not be opened.
+    /// MCPProxy connected a server but could not initialize the session.
     UpstreamHandshakeFailed,
-    /// A call of a tool that needs approval was refused.
+    /// MCPProxy refused to call a tool that needs approval.
     ToolQuarantineBlocked,
     /// An edited configuration had an error and was not applied.
     ConfigReloadFailed,
@@ -44,14 +44,14 @@ pub enum Counter {
 const COUNTERS: usize = Counter::ConfigReloadFailed as usize + 1;
 
 impl Counter {
-    /// Whether a count means that someone uses the product: the tray and monitoring ask on their own.
+    /// Whether a count shows that the user uses the product. The tray and monitoring send requests on their own.
     const fn is_use(self) -> bool {
         !matches!(self, Counter::Tray | Counter::OtherRest | Counter::ConfigReloadFailed)
             && (self as usize) < Counter::OauthRefreshFailed as usize
     }
 }
 
-/// The counts of this process. Each is independent: a snapshot need not be consistent to the last unit.
+/// The counts of this process. They are independent: a snapshot need not be consistent to the last unit.
 #[derive(Debug, Default)]
 pub struct UsageCounts {
     counts: [AtomicU64; COUNTERS],
@@ -73,7 +73,7 @@ impl UsageCounts {
         }
     }
 
-    /// Adds a REST request; `client` is the header `X-MCPProxy-Client`, such as `tray/1.0.0`.
+    /// Adds a REST request. `client` is the value of the header `X-MCPProxy-Client`, such as `tray/1.0.0`.
     pub fn add_rest_request(&self, client: Option<&str>) {
         let surface = client.and_then(|client| client.split('/').next()).unwrap_or_default();
         self.add(match surface.trim().to_ascii_lowercase().as_str() {
@@ -85,7 +85,7 @@ impl UsageCounts {
         });
     }
 
-    /// Waits until someone has used the product since the last wait.
+    /// Waits until the product is used again.
     pub async fn used(&self) {
         self.used.notified().await;
     }
@@ -99,7 +99,7 @@ impl UsageCounts {
         usage
     }
 
-    /// Removes what a report contained. What was counted since that report was built remains for the next one.
+    /// Subtracts the reported counts. Counts added since the report was built remain for the next one.
     pub fn subtract(&self, reported: &Usage) {
         for (count, reported) in self.counts.iter().zip(reported.0) {
             let subtract = |value: u64| Some(value.saturating_sub(reported));
@@ -107,7 +107,7 @@ impl UsageCounts {
         }
     }
 
-    /// Clears everything; for when the user turns telemetry off.
+    /// Clears all counts, when the user turns telemetry off.
     pub fn clear(&self) {
         self.subtract(&self.usage());
     }
@@ -122,7 +122,7 @@ impl Usage {
         self.get(counter).into()
     }
 
-    /// A count that is left out while it is zero.
+    /// A count that is absent while it is zero.
     fn nonzero(&self, counter: Counter) -> Option<Count> {
         Some(self.get(counter)).filter(|count| *count > 0).map(Count::from)
     }
@@ -145,7 +145,7 @@ impl Usage {
             call_tool_destructive: self.count(Counter::CallToolDestructive),
             upstream_servers: self.count(Counter::UpstreamServers),
             quarantine_security: self.count(Counter::QuarantineSecurity),
-            // This core has no such tool.
+            // This core does not have that tool.
             code_execution: 0_u64.into(),
         }
     }

@@ -1,13 +1,13 @@
-//! Another address for a core whose own is taken.
+//! Finds another address for a core whose own is in use.
 
 use serde_json::Value;
 
 use crate::contract::names;
 
-/// Ports that are tried above the taken one.
+/// Number of ports to try above the one in use.
 const TRIED: u16 = 50;
 
-/// The address a core would listen on: the environment's, else the configuration's, else the usual one.
+/// The address that a core would listen on: from the environment, else the configuration, else the default.
 pub fn wanted(environment: Option<&str>, configuration: &[u8]) -> String {
     let configured = || {
         let configuration: Value = serde_json::from_slice(configuration).ok()?;
@@ -17,7 +17,7 @@ pub fn wanted(environment: Option<&str>, configuration: &[u8]) -> String {
     named.unwrap_or_else(|| names::DEFAULT_LISTEN.to_owned())
 }
 
-/// The first address above `taken`, on the same host, that `is_free` says may be used.
+/// The first address above `taken`, on the same host, for which `is_free` returns true.
 pub fn next_free(taken: &str, is_free: impl Fn(&str) -> bool) -> Option<String> {
     let (host, port) = taken.rsplit_once(':')?;
     let port: u16 = port.parse().ok()?;
@@ -25,7 +25,7 @@ pub fn next_free(taken: &str, is_free: impl Fn(&str) -> bool) -> Option<String> 
     above.map(|port| format!("{host}:{port}")).find(|address| is_free(address))
 }
 
-/// Whether a program could listen there now.
+/// Whether a program could listen on this address now.
 pub fn is_free(address: &str) -> bool {
     let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() };
     std::net::TcpListener::bind(address).is_ok()

@@ -1,6 +1,7 @@
-//! Waits until the session, or a person at a terminal, wants this process to end.
+//! Waits until the session, or a user at a terminal, asks this process to end.
 
-/// Returns at the first SIGTERM, SIGINT or SIGHUP (Ctrl-C on Windows); never, where none can be waited for.
+/// Returns at the first SIGTERM, SIGINT or SIGHUP (Ctrl-C on Windows). Never returns if the handler cannot be
+/// installed.
 #[cfg(unix)]
 pub async fn await_signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +17,7 @@ pub async fn await_signal() {
     }
 }
 
-/// Returns at Ctrl-C; never, where it cannot be waited for.
+/// Returns at Ctrl-C. Never returns if the handler cannot be installed.
 #[cfg(not(unix))]
 pub async fn await_signal() {
     if tokio::signal::ctrl_c().await.is_err() {

@@ -1,4 +1,4 @@
-//! What the tray program does without starting: `--quit`, `--unregister`, `--add-to-path`.
+//! Commands that do not start the tray: `--quit`, `--unregister`, `--add-to-path`.
 
 #[cfg(windows)]
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::lock::{Attempt, Lock};
 
-/// How long `--quit` waits: the core is asked, terminated and killed within 10 s.
+/// Time limit of `--quit`. Stopping the core takes at most 10 s: request, terminate, kill.
 const LONGEST_QUIT: Duration = Duration::from_secs(15);
 
 /// Quits the running tray and waits until it has ended.

@@ -1,4 +1,4 @@
-//! Where the core program may be, and how it is started.
+//! Where the core program may be, and how to start it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::contract::launch::TrayStart;
 use crate::contract::names;
 use crate::contract::platform::Platform;
 
-/// The places to look at, best first. A named program (`MCPPROXY_CORE_PATH`) is the only one.
+/// The paths to try, best first. `MCPPROXY_CORE_PATH`, if set, is the only one.
 pub fn places(platform: Platform, named: Option<&str>, own: &Path, home: &Path, path: &[PathBuf]) -> Vec<PathBuf> {
     if let Some(named) = named {
         return vec![PathBuf::from(named)];
@@ -33,13 +33,14 @@ fn file_name(platform: Platform) -> String {
     }
 }
 
-/// Where the core lies that came with this tray; nothing, where another one was named.
+/// Path of the core that came with this tray; `None` if `MCPPROXY_CORE_PATH` names another.
 pub fn bundled(platform: Platform, named: Option<&str>, own: &Path) -> Option<PathBuf> {
     let directory = own.parent().filter(|_| named.is_none())?;
     Some(directory.join(file_name(platform)))
 }
 
-/// The arguments of a core: a relocated root is named, for the existing core knows no variable for it.
+/// The arguments of a core. Passes a non-default data directory as an argument, because the Go core reads no variable
+/// for it.
 pub fn arguments(root: &InstanceRoot) -> Vec<PathBuf> {
     let mut arguments = vec![PathBuf::from("serve")];
     if !root.is_default() {
@@ -53,10 +54,11 @@ pub fn arguments(root: &InstanceRoot) -> Vec<PathBuf> {
     arguments
 }
 
-/// Variables that a core must not inherit: they are this tray's own, or would change the key behind its back.
+/// Variables that a core must not inherit: they belong to this tray, or would override the key without the tray's
+/// knowledge.
 pub const NOT_INHERITED: [&str; 3] = [names::ENV_API_KEY, names::ENV_LAUNCHED_BY, names::ENV_TRAY_LAUNCHED_BY];
 
-/// Variables that a core is given.
+/// Variables that the tray sets for a core.
 pub fn variables(start: TrayStart, first: bool) -> Vec<(&'static str, &'static str)> {
     start.core_variables(first)
 }

@@ -1,4 +1,4 @@
-//! What a person is asked once more before it happens, in which words.
+//! The questions that need a second, deliberate click, and their text.
 
 use serde_json::Value;
 
@@ -6,35 +6,35 @@ use super::label::line;
 use super::message::Message;
 use crate::contract::names;
 
-/// Tools that are listed by name; the rest is counted.
+/// Maximum number of tools listed by name; the rest is only counted.
 const MOST_TOOLS: usize = 12;
-/// Characters of a tool's description, and of a command line.
+/// Maximum length, in characters, of a tool's description and of a command line.
 const LONGEST_TEXT: usize = 100;
 
-/// Something that needs a second, deliberate click.
+/// An action that needs a second, deliberate click.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Let AI clients use a server, or its new and changed tools.
+    /// Approve a server, or its new and changed tools.
     Approve(Approval),
-    /// Write over an entry of an AI client that has our name and is not ours.
+    /// Replace another server's entry that has our name in an AI client's configuration.
     ReplaceEntry { id: String, client: String, said: String },
 }
 
-/// What is to be approved.
+/// The server or tools to approve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     pub server: String,
-    /// The whole server waits, not only some of its tools.
+    /// The whole server needs approval, not only some of its tools.
     pub quarantined: bool,
-    /// What it runs or connects to.
+    /// The command it runs or the URL it connects to.
     pub runs: String,
-    /// Names and descriptions of the tools that wait, as the server words them.
+    /// Names and descriptions of the tools that need approval, as the server sent them.
     pub tools: Vec<(String, String)>,
 }
 
 impl Approval {
-    /// Reads the tools out of the core's answer to `GET /servers/{id}/tools`: those that wait, or all where it does not
-    /// say which do.
+    /// Reads the tools from the core's response to `GET /servers/{id}/tools`: those that need approval, or all of them
+    /// if the response has no approval states.
     pub fn read_tools(&mut self, answer: &Value) {
         let text = |tool: &Value, key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let waits = |tool: &&Value| {
@@ -53,7 +53,7 @@ impl Approval {
 }
 
 impl Decision {
-    /// The window that asks.
+    /// The window that asks the question.
     pub fn message(&self) -> Message {
         match self {
             Decision::Approve(approval) => Message {
@@ -94,7 +94,7 @@ impl Approval {
         if more > 0 {
             text += &format!("\n… and {more} more");
         }
-        // Whoever hides words behind the cut must not be approved unread.
+        // A server could hide text behind the cut, so the window shows where to read all of it.
         if more > 0 || self.tools.iter().any(|(_, description)| description.chars().count() > LONGEST_TEXT) {
             let core = names::CORE_PROGRAM;
             text += &format!(

@@ -1,4 +1,4 @@
-//! The main thread: draws what the driver orders and forwards clicks to it.
+//! The main thread: carries out the driver's orders and forwards clicks to it.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -19,16 +19,16 @@ use super::world::say;
 use super::{autostart, await_signal, display, first_run, host, message, session, single_instance, supervisor};
 use crate::contract::names;
 
-/// Inputs that may wait for the driver: a core that floods its events waits at its own end.
+/// Capacity of the driver's input queue. When it is full, the core's event stream waits.
 const WAITING_INPUTS: usize = 256;
 
-/// Runs until the tray quits; the process ends with the loop.
+/// Runs until the tray quits. The process ends with the loop.
 pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
     let (inputs, receiver) = tokio::sync::mpsc::channel(WAITING_INPUTS);
     let post = {
         let inputs = inputs.clone();
         move |input| {
-            // A click that finds 256 others waiting is lost: better than an icon that hangs.
+            // Drops a click if 256 inputs are waiting: a frozen icon would be worse.
             let _ = inputs.try_send(input);
         }
     };
@@ -36,7 +36,7 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
         sentence: format!("{error}; {WITHOUT_DISPLAY}"),
         has_display: false,
     })?;
-    // First of all: the first event ever sent fixes whether there is a handler.
+    // Must come first: the first event decides whether muda uses a handler.
     muda::MenuEvent::set_event_handler(Some({
         let post = post.clone();
         move |event: muda::MenuEvent| {
@@ -45,7 +45,7 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
             }
         }
     }));
-    // Nothing hangs on a click on the icon itself: the desktops differ in what they make of it.
+    // Ignores clicks on the icon itself, because desktops report them differently.
     tray_icon::TrayIconEvent::set_event_handler(Some(|_| {}));
 
     let event_loop: EventLoop<FromDriver> = EventLoopBuilder::with_user_event().build();
@@ -54,7 +54,7 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
         use tao::platform::macos::{ActivationPolicy, EventLoopExtMacOS};
         let mut event_loop = event_loop;
         event_loop.set_activation_policy(ActivationPolicy::Accessory);
-        // A start at login must not take the keyboard from what the person is doing.
+        // A start at login must not take the keyboard focus from another program.
         event_loop.set_activate_ignoring_other_apps(false);
         event_loop
     };
@@ -128,7 +128,7 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
                     if let Some(shown) = &mut shown
                         && let Err(error) = shown.show(view)
                     {
-                        tracing::warn!("the tray icon: {error}");
+                        tracing::warn!("could not update the tray icon: {error}");
                     }
                 }
                 Order::Untick(command) => {
@@ -160,16 +160,16 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
             },
             Event::LoopDestroyed => {
                 if !leaving {
-                    // The session ends and gives us seconds: our core is stopped, or the system does it.
+                    // The session ends in a few seconds: stop our core before the system kills it.
                     post(Input::Asked(supervisor::Ask::SessionEnds));
                 }
-                // It ends what it still waits for, such as a shell that hangs, and does so before this process is gone.
+                // The driver first ends processes it waits for, such as a shell that hangs.
                 let _ = driver_done.recv_timeout(Duration::from_secs(2));
                 shown = None;
                 status_window = None;
                 drop(watches.take());
                 tracing::info!("{} ends", names::TRAY_PROGRAM);
-                // Only now may another tray have this root.
+                // Only now may another tray use this data directory.
                 drop(opened.lock.take());
                 if let Some(program) = successor.take() {
                     relaunch(&program);
@@ -180,11 +180,11 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
     })
 }
 
-/// An order on its way through the event loop.
+/// An order that travels through the event loop.
 #[derive(Debug)]
 struct FromDriver(Order);
 
-/// Starts the thread that knows and decides; `done` hears that it has ended.
+/// Starts the driver thread. Sends to `done` when it has ended.
 fn start_driver(
     setting: Setting,
     model: Model,
@@ -207,7 +207,7 @@ fn start_driver(
                     async move { inputs.send(Input::InstanceRequested(request)).await.is_ok() }
                 }));
                 let orders = move |order| {
-                    // The loop is gone: so is everything that could be ordered.
+                    // Without an event loop no order can be carried out.
                     let _ = proxy.send_event(FromDriver(order));
                 };
                 drive::drive(setting, model, inputs, orders).await;
@@ -231,7 +231,7 @@ fn build(shown: &mut Option<Shown>, view: View, inputs: &Sender<Input>) {
     let _ = inputs.try_send(told);
 }
 
-/// Starts the new version of this program in our place.
+/// Starts the new version of this program.
 fn relaunch(program: &Path) {
     let mut command = std::process::Command::new(program);
     command.env_remove(names::ENV_LAUNCHED_BY);

@@ -1,9 +1,9 @@
-//! The icon's pictures: one for each mood, different in shape and not only in colour.
+//! The icon's images: one per mood, different in shape and not only in colour.
 
 use crate::contract::platform::Platform;
 use crate::tray::model::Mood;
 
-/// A picture as the notification area takes it.
+/// An image in the form that the notification area takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     pub rgba: Vec<u8>,
@@ -11,7 +11,7 @@ pub struct Picture {
     pub height: u32,
 }
 
-/// The PNG for a mood. macOS colours its own from a black template; elsewhere a white rim keeps the plate visible on
+/// The PNG for a mood. macOS colours a black template image itself; elsewhere a white rim keeps the icon visible on
 /// light and dark panels.
 pub fn png(mood: Mood, platform: Platform) -> &'static [u8] {
     match (mood, platform) {
@@ -26,10 +26,10 @@ pub fn png(mood: Mood, platform: Platform) -> &'static [u8] {
     }
 }
 
-/// Decodes an 8-bit RGBA picture.
+/// Decodes an 8-bit RGBA image.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A description of the problem.
 pub fn decode(png: &[u8]) -> Result<Picture, String> {
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().map_err(|error| error.to_string())?;
     let size = reader.output_buffer_size().ok_or("the picture is too large")?;
@@ -49,7 +49,7 @@ pub fn decode(png: &[u8]) -> Result<Picture, String> {
 mod tests {
     use super::*;
 
-    /// Where a picture is not clear: its shape.
+    /// The shape of an image: which pixels are opaque.
     fn shape(mood: Mood, platform: Platform) -> Vec<bool> {
         let picture = decode(png(mood, platform)).unwrap();
         assert_eq!(picture.rgba.len(), (picture.width * picture.height * 4) as usize);

@@ -1,6 +1,6 @@
-//! The lifecycle journal: who asked for each start and stop, one JSON object a line. Writes nothing; `write_journal` does.
+//! The lifecycle journal: who requested each start and stop, as one JSON object per line. `write_journal` writes it.
 //!
-//! The words are those of the existing macOS app, which keeps the same file (contract: tray-behaviour §6).
+//! Kinds and reasons match the existing macOS app, which writes the same file (contract: tray-behaviour §6).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,52 +8,51 @@ use serde::{Deserialize, Serialize};
 use super::supervisor::{Ask, Event, State};
 use crate::contract::launch::TrayStart;
 
-/// Lines that are kept.
+/// Number of lines to keep.
 pub const MOST_LINES: usize = 500;
 
-/// One line.
+/// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     pub kind: Kind,
-    /// Who asked for it, or what happened, for a person.
+    /// The cause, for people to read.
     pub reason: String,
     pub at: Timestamp,
     /// Whole seconds since this tray started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_seconds: Option<u64>,
-    /// The process it is about.
+    /// The process that the entry is about.
     pub pid: u32,
 }
 
-/// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
     AppLaunched,
     AppTerminating,
     CoreLaunched,
-    /// It ended because somebody asked for it.
+    /// The core exited on request.
     CoreTerminated,
-    /// It ended and nobody had asked.
+    /// The core exited without a request.
     CoreExited,
 }
 
-/// The reason of this tray's start.
+/// The reason for this tray's start.
 pub fn start_reason(start: TrayStart, after_unclean_end: bool) -> String {
     let by = match start {
         TrayStart::Login => "the system at login",
         TrayStart::Installer => "an installer",
         TrayStart::Person => "a person",
     };
-    let before = if after_unclean_end { "; the tray before it ended without a word" } else { "" };
+    let before = if after_unclean_end { "; the previous tray did not shut down cleanly" } else { "" };
     format!("started by {by}{before}")
 }
 
-/// Why a core is started or ended from now on, if the event says so.
+/// The reason for the next start or stop of a core, if this event is one.
 pub fn cause(before: &State, event: &Event) -> Option<&'static str> {
     Some(match event {
-        // Where it was asked to end, whoever asked is still the cause of what follows.
+        // The request to stop remains the reason for what follows.
         Event::Exited { .. } if matches!(before, State::Stopping { .. } | State::Stopped) => return None,
         Event::Begin => "the tray started",
         Event::Exited { .. } => "the previous core exited",
@@ -72,7 +71,7 @@ pub fn cause(before: &State, event: &Event) -> Option<&'static str> {
     })
 }
 
-/// What a step of the supervisor adds to the journal: kind, process and reason. `cause` is the last one before it.
+/// The journal entry for a supervisor step: kind, process and reason. `cause` is the latest reason before it.
 pub fn of_step(before: &State, event: &Event, after: &State, cause: &str) -> Option<(Kind, u32, String)> {
     match (event, before) {
         (Event::Spawned { pid }, _) => Some((Kind::CoreLaunched, *pid, cause.to_owned())),
@@ -90,7 +89,7 @@ pub fn of_step(before: &State, event: &Event, after: &State, cause: &str) -> Opt
     }
 }
 
-/// Whether the journal ends in the middle of a tray's life.
+/// Whether the journal ends before the last tray's exit entry.
 pub fn ended_unclean<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> bool {
     let of_the_app = |kind: &Kind| matches!(kind, Kind::AppLaunched | Kind::AppTerminating);
     let mut last = lines.rev().filter_map(|line| serde_json::from_slice::<Entry>(line).ok()).map(|entry| entry.kind);

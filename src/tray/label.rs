@@ -1,8 +1,8 @@
-//! Text from outside, made fit for one line of a menu.
+//! Makes text from outside fit for one line of a menu.
 
-/// Characters of a menu line; the rest is cut.
+/// Maximum length of a menu line in characters; the rest is cut.
 pub const LONGEST_LABEL: usize = 60;
-/// Characters of the tooltip: Windows has room for 127 UTF-16 units, and a character may take two.
+/// Maximum length of the tooltip in characters: Windows allows 127 UTF-16 units, and a character may take two.
 pub const LONGEST_TOOLTIP: usize = 60;
 
 /// One line of at most `longest` characters, without control characters and direction marks.
@@ -28,7 +28,7 @@ pub fn line(text: &str, longest: usize) -> String {
     shown
 }
 
-/// A sentence as at most `most` lines of [`LONGEST_LABEL`] characters, broken between words, or after a `/` in a long
+/// Breaks a sentence into at most `most` lines of [`LONGEST_LABEL`] characters, between words or after a `/` in a long
 /// path.
 pub fn lines(text: &str, most: usize) -> Vec<String> {
     let text = line(text, LONGEST_LABEL * most);
@@ -50,19 +50,20 @@ pub fn lines(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// A sentence with its first letter large.
+/// A sentence with a capital first letter.
 pub fn capitalised(sentence: &str) -> String {
     let mut characters = sentence.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     first + characters.as_str()
 }
 
-/// A label as the menu library reads it: there a single `&` marks a shortcut letter. (It escapes `_` for D-Bus itself.)
+/// A label escaped for the menu library, where a single `&` marks a shortcut letter. (The library escapes `_` for D-Bus
+/// itself.)
 pub fn menu_text(label: &str) -> String {
     line(label, LONGEST_LABEL).replace('&', "&&")
 }
 
-/// Marks that reorder or hide what stands beside them: a server's name could dress up as another.
+/// Characters that hide or reorder their neighbours: they could make one server's name look like another.
 fn invisible(character: char) -> bool {
     matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }

@@ -1,4 +1,4 @@
-//! The menu as a value: what stands in it, and what each line asks for.
+//! The menu as a value: its items and the command of each.
 
 use crate::contract::{
     api::{AiClient, HealthAction, Server, TelemetryState, Update},
@@ -9,23 +9,23 @@ use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
 
-/// Servers that get a line of their own.
+/// Maximum number of servers with a menu item of their own.
 const MOST_SERVERS: usize = 50;
-/// Lines that one sentence may take.
+/// Maximum number of menu items for one sentence.
 const MOST_LINES: usize = 4;
-/// Characters of a server's name in a menu.
+/// Maximum length, in characters, of a server's name in a menu.
 const LONGEST_NAME: usize = 40;
 
-/// A whole menu; equal menus look the same.
+/// A whole menu. Equal menus look the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Menu {
     pub items: Vec<Item>,
 }
 
-/// One line of a menu.
+/// One item of a menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// Says something; cannot be chosen.
+    /// Text that cannot be chosen.
     Text(String),
     Action {
         command: Command,
@@ -45,11 +45,11 @@ pub enum Item {
     Separator,
 }
 
-/// What a line asks for when it is chosen.
+/// The command of a menu item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Server(ServerCommand, String),
-    /// Connects the AI client of this id to the core, or takes its entry back.
+    /// Connects the AI client with this id to the core, or disconnects it.
     ToggleClient(String),
     CopyAddress,
     OpenDashboard,
@@ -65,20 +65,20 @@ pub enum Command {
     OpenConfiguration,
     OpenLogs,
     About,
-    /// Opens the page of the newer release.
+    /// Opens the web page of the newer release.
     ShowRelease,
     Relaunch,
     Quit,
 }
 
-/// What can be done with one server.
+/// A command for one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerCommand {
     Enable,
     Disable,
     Restart,
     SignIn,
-    /// Asks once more before anything is approved.
+    /// Opens the review before it approves anything.
     Approve,
     ViewLog,
 }
@@ -93,7 +93,7 @@ impl ServerCommand {
         ServerCommand::ViewLog,
     ];
 
-    /// Its word: in the id of a line, and in the path of the call to the core.
+    /// The name of the command in menu ids and in the path of the REST request.
     pub const fn word(self) -> &'static str {
         match self {
             ServerCommand::Enable => "enable",
@@ -105,7 +105,7 @@ impl ServerCommand {
         }
     }
 
-    /// What a line that does it is called.
+    /// The label of its menu item.
     const fn label(self) -> &'static str {
         match self {
             ServerCommand::Enable => "Enable",
@@ -117,7 +117,7 @@ impl ServerCommand {
         }
     }
 
-    /// What helps a server that waits for a person; its log, where nothing else is known to help.
+    /// The command that most likely helps a server that needs attention; its log by default.
     fn that_helps(server: &Server) -> ServerCommand {
         match server.health.as_ref().and_then(|health| health.action.as_ref()) {
             _ if server.quarantined => ServerCommand::Approve,
@@ -151,7 +151,7 @@ impl Command {
         ("quit", Command::Quit),
     ];
 
-    /// The id of the line that asks for it.
+    /// The id of its menu item.
     pub fn id(&self) -> String {
         match self {
             Command::Server(command, name) => format!("server.{}:{name}", command.word()),
@@ -165,7 +165,7 @@ impl Command {
         (*self == Command::ToggleAutostart).then(Click::by_user)
     }
 
-    /// The command of a line's id.
+    /// The command for a menu item's id.
     pub fn from_id(id: &str) -> Option<Command> {
         if let Some((word, name)) = id.strip_prefix("server.").and_then(|rest| rest.split_once(':')) {
             let command = ServerCommand::ALL.into_iter().find(|command| command.word() == word)?;
@@ -179,7 +179,7 @@ impl Command {
 }
 
 impl Menu {
-    /// The menu for what is known.
+    /// The menu for the current state.
     pub fn of(model: &Model) -> Menu {
         let mut items = vec![Item::Text(format!(
             "{} {} — {}",
@@ -281,7 +281,7 @@ fn server(server: &Server) -> Item {
 
 fn clients(clients: &[AiClient]) -> Option<Item> {
     if clients.is_empty() {
-        return None; // an older core knows of none
+        return None; // an older core does not report clients
     }
     let here = |client: &&AiClient| client.exists || client.connected;
     let mut items: Vec<Item> = clients
@@ -409,7 +409,7 @@ mod tests {
         }
     }
 
-    /// The menu as indented lines: what cannot be chosen in brackets.
+    /// The menu as indented lines, with items that cannot be chosen in brackets.
     fn drawn(items: &[Item], depth: usize) -> String {
         let mut text = String::new();
         for item in items {

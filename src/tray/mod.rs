@@ -1,8 +1,9 @@
-//! The tray app: model → menu, icon and tooltip as one value; supervisor, launch at login, first run.
+//! The tray app: computes menu, icon and tooltip from the model as one value; also supervisor, launch at login and
+//! first run.
 //!
-//! Two threads. The main thread draws (`render`) and forwards clicks. The driver thread (`drive`) decides: it holds the
-//! model, steps the supervisor and carries out the effects. They exchange `drive::Input` and `drive::Order` and share
-//! no state.
+//! It has two threads. The main thread draws (`render`) and forwards clicks. The driver thread (`drive`) decides: it
+//! holds the model, steps the supervisor and carries out the effects. They exchange `drive::Input` and `drive::Order`
+//! and share no state.
 
 pub mod another_port;
 pub mod autostart;
@@ -52,10 +53,9 @@ use start::{StartError, Started, start};
 pub use world::World;
 use world::{print, say};
 
-/// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The entry point of the tray program: does what the command line asks for.
+/// The entry point of the tray program: runs the command from the command line.
 pub fn run(world: World) -> ExitCode {
     match Request::read(world.arguments.iter().map(String::as_str)) {
         Request::Run { autostart } => match start(world, autostart) {

@@ -1,46 +1,46 @@
-//! All that the tray knows. What a person sees is computed from this and from nothing else.
+//! The tray's knowledge. Everything the user sees is computed from it alone.
 
 use crate::contract::api::{AiClient, Server, ServerStatus, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
-/// The tray's knowledge.
+/// Everything the tray knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// This program's version.
     pub version: &'static str,
     pub core: State,
-    /// `host:port` of the running core, when it has said.
+    /// `host:port` of the running core, once known.
     pub listen: Option<String>,
     pub servers: Vec<Server>,
     pub autostart: autostart::Status,
-    /// What the running core says of its telemetry; the existing core does not.
+    /// Telemetry state of the running core; `None` for the Go core, which does not report it.
     pub statistics: Option<TelemetryState>,
-    /// The AI clients that the running core knows of.
+    /// The AI clients that the running core reports.
     pub clients: Vec<AiClient>,
-    /// The last action that failed, until another succeeds.
+    /// The error of the last failed action, until another action succeeds.
     pub trouble: Option<String>,
-    /// What the core says of an edit of its configuration that is not in force.
+    /// The core's error about a configuration that it did not apply.
     pub configuration: Option<String>,
-    /// What a person is still to do after an action that succeeded, until the next one.
+    /// The next step for the user after a successful action, until the next action.
     pub hint: Option<String>,
-    /// What the running core knows of a newer release.
+    /// A newer release that the running core reports.
     pub update: Option<Update>,
     /// Version of the running core.
     pub core_version: String,
-    /// Where the running core shows itself in a browser; ours does not. It holds the key: opened, never shown.
+    /// URL of the running core's web page; `None` for ours. It contains the key, so it is opened but never shown.
     pub dashboard: Option<String>,
-    /// A free address, when the core's own is taken.
+    /// A free address, if the core's own is in use.
     pub other_address: Option<String>,
     /// The preference *Start core automatically*.
     pub starts_core: bool,
-    /// The program on the disk is another than the one that runs.
+    /// The program file on disk differs from the running program.
     pub updated: bool,
-    /// No panel shows icons here.
+    /// This desktop shows no tray icons.
     pub host_missing: bool,
 }
 
-/// What the icon has to say.
+/// The state that the icon shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     Normal,
@@ -50,7 +50,7 @@ pub enum Mood {
 }
 
 impl Model {
-    /// A model that knows nothing of a core yet.
+    /// A model without a core.
     pub fn new(version: &'static str, autostart: autostart::Status) -> Model {
         Model {
             version,
@@ -75,13 +75,13 @@ impl Model {
         }
     }
 
-    /// Takes over a list of servers, in the order of their names: the core's order is not stable.
+    /// Replaces the servers, sorted by name because the core's order is not stable.
     pub fn set_servers(&mut self, servers: Servers) {
         self.servers = servers.servers;
         self.servers.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Takes over the supervisor's state; a core that is gone has no servers and no address.
+    /// Follows the supervisor's state; without a core there are no servers and no address.
     pub fn set_core(&mut self, state: &State) {
         self.core = state.clone();
         if !self.serving() {
@@ -98,12 +98,12 @@ impl Model {
         }
     }
 
-    /// Whether a core runs and was reached.
+    /// Whether a core is running and connected.
     pub fn serving(&self) -> bool {
         matches!(self.core, State::Running(_) | State::Rejoining { .. })
     }
 
-    /// Whether the running core is one that this tray may stop.
+    /// Whether this tray may stop the running core.
     pub fn ours(&self) -> bool {
         match self.core {
             State::Running(core) | State::Rejoining { core, .. } => core.whose != Whose::Foreign,
@@ -111,12 +111,12 @@ impl Model {
         }
     }
 
-    /// Whether the running core is older than the one that came with this tray, and not ours to replace unasked.
+    /// Whether the running core is older than the bundled one, and this tray may not replace it without a request.
     pub fn older_core(&self) -> bool {
         matches!(self.core, State::Running(core) if core.older)
     }
 
-    /// Whether the core failed for its address.
+    /// Whether the core failed because its port is in use.
     pub fn port_taken(&self) -> bool {
         matches!(&self.core, State::Failed(failure) if failure.is_port())
     }
@@ -135,7 +135,7 @@ impl Model {
         }
     }
 
-    /// One line on how things are: the numbers, or what is wrong.
+    /// A one-line summary: the numbers, or the problem.
     pub fn summary(&self) -> String {
         match &self.core {
             State::Failed(failure) | State::Pausing(failure) => failure.sentence(),
@@ -148,7 +148,7 @@ impl Model {
         }
     }
 
-    /// What a person may do about it.
+    /// A suggestion for the user.
     pub fn advice(&self) -> Option<&'static str> {
         match &self.core {
             State::Failed(failure) | State::Pausing(failure) => Some(failure.advice()),
@@ -157,7 +157,6 @@ impl Model {
         }
     }
 
-    /// The icon's mood.
     pub fn mood(&self) -> Mood {
         match self.core {
             State::Failed(_) => Mood::Error,
@@ -193,7 +192,7 @@ impl Model {
     }
 }
 
-/// Whether a server waits for a person: it failed, needs approval, or asks for something.
+/// Whether a server needs the user: it failed, needs approval, or requires an action.
 pub fn needs_attention(server: &Server) -> bool {
     if !server.enabled {
         return false;

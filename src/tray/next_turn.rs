@@ -1,4 +1,4 @@
-//! Puts something off until macOS' event loop comes round again.
+//! Defers a call to the next turn of macOS' event loop.
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 use block2::RcBlock;
 use objc2_foundation::NSTimer;
 
-/// Calls `operation` once the event at hand is dealt with: a window that waits for its answer would else keep the tray's own
-/// loop from every order and every end for as long as it is open. Main thread only.
+/// Calls `operation` after the current event. A window that waits for its answer inside the current event would block
+/// the tray's loop, including orders and quitting, while it is open. Main thread only.
 pub fn on_next_turn(operation: impl FnOnce() + 'static) {
     let operation = Cell::new(Some(operation));
     let block = RcBlock::new(move |_: NonNull<NSTimer>| {
@@ -15,6 +15,6 @@ pub fn on_next_turn(operation: impl FnOnce() + 'static) {
             operation();
         }
     });
-    // SAFETY: the block is called by this thread's run loop, which is where it was made.
+    // SAFETY: this thread's run loop calls the block, and the block was created on this thread.
     unsafe { NSTimer::scheduledTimerWithTimeInterval_repeats_block(0.0, false, &block) };
 }

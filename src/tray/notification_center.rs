@@ -1,4 +1,4 @@
-//! Observes a notification of macOS for as long as a value lives.
+//! Observes a macOS notification while a value lives.
 
 use std::ptr::NonNull;
 
@@ -7,25 +7,25 @@ use objc2::rc::Retained;
 use objc2::runtime::{NSObjectProtocol, ProtocolObject};
 use objc2_foundation::{NSNotification, NSNotificationCenter, NSNotificationName};
 
-/// One observed notification; the observation ends when this is dropped.
+/// One observed notification. Dropping it ends the observation.
 pub struct Observer {
     center: Retained<NSNotificationCenter>,
     token: Retained<ProtocolObject<dyn NSObjectProtocol>>,
 }
 
 impl Observer {
-    /// Calls `told` whenever the notification is posted, on the thread that posts it: AppKit's come on the main one.
+    /// Calls `told` whenever the notification is posted, on the posting thread: AppKit posts on the main thread.
     pub fn new(
         center: Retained<NSNotificationCenter>,
         name: &NSNotificationName,
         told: impl Fn(&NSNotification) + 'static,
     ) -> Observer {
         let block = RcBlock::new(move |notification: NonNull<NSNotification>| {
-            // SAFETY: the center passes a notification that lives until this returns.
+            // SAFETY: the center passes a notification that lives until this block returns.
             told(unsafe { notification.as_ref() });
         });
-        // SAFETY: no object filters, no queue: the block is called where AppKit posts, on the main thread, where it
-        // was made; the center keeps its own copy of it.
+        // SAFETY: no object filter and no queue: AppKit posts on the main thread, where the block was created, and
+        // calls it there. The center keeps its own copy of the block.
         let token = unsafe { center.addObserverForName_object_queue_usingBlock(Some(name), None, None, &block) };
         Observer { center, token }
     }

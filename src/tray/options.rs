@@ -1,27 +1,27 @@
-//! What a start of the tray asks for.
+//! Parses the tray's command line.
 
 use crate::contract::names;
 
-/// One start's wish.
+/// The request of one start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     Run {
         /// The system made this start, at login.
         autostart: bool,
     },
-    /// End the tray that runs, as its menu does.
+    /// Quit the running tray, as from its menu.
     Quit,
-    /// Take launch-at-login back, for the removal of the package.
+    /// Remove the launch-at-login registration, when the package is uninstalled.
     Unregister,
-    /// Let terminals find the programs (Windows).
+    /// Add the programs to the user's PATH for terminals (Windows).
     AddToPath,
     Version,
     Help,
-    /// Nothing this program knows.
+    /// An unknown argument.
     Unknown(String),
 }
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const HELP: &str = "\
 Keeps the MCPProxy core running and shows it in the notification area.
 
@@ -34,7 +34,7 @@ Usage: mcpproxy-tray [--autostart | --quit | --unregister | --add-to-path | --ve
 ";
 
 impl Request {
-    /// Reads the arguments after the program's name.
+    /// Parses the arguments after the program's name.
     pub fn read<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Request {
         let mut request = Request::Run { autostart: false };
         for argument in arguments {
@@ -45,7 +45,7 @@ impl Request {
                 "--add-to-path" => return Request::AddToPath,
                 "--version" | "-V" => return Request::Version,
                 "--help" | "-h" => return Request::Help,
-                // Finder passes one to programs it opens.
+                // Finder passes this argument to programs it opens.
                 process if process.starts_with("-psn_") => continue,
                 other => return Request::Unknown(other.to_owned()),
             }

@@ -1,17 +1,17 @@
-//! Whether the program on the disk is still the one that runs: packages are upgraded under a running tray.
+//! Detects that the program file on disk is no longer the running program: packages are upgraded while the tray runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// This program's file, as it was at the start.
+/// This program's file as it was at the start.
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
     seen: State,
 }
 
-/// What tells two files of one name apart.
+/// Distinguishes two files with the same path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
     length: u64,
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Program {
-    /// Remembers the file; nothing where it cannot be looked at.
+    /// Remembers the file; `None` if its metadata cannot be read.
     pub fn remember(path: &Path) -> Option<Program> {
         Some(Program {
             seen: state(path)?,
@@ -27,12 +27,11 @@ impl Program {
         })
     }
 
-    /// Whether another file is there now. A file that is missing is being replaced, or removed: neither can be started.
+    /// Whether the file was replaced. A missing file does not count: it cannot be started.
     pub fn is_another(&self) -> bool {
         state(&self.path).is_some_and(|now| now != self.seen)
     }
 
-    /// The program's path.
     pub fn into_path(self) -> PathBuf {
         self.path
     }

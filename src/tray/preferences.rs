@@ -1,24 +1,24 @@
-//! `tray.json`: what the tray remembers of its person.
+//! `tray.json`: the user's choices and what the tray has already shown.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The file's content; keys of a later version are kept.
+/// The content of the file. Keeps keys of later versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
     #[serde(default)]
     pub first_run: FirstRun,
-    /// *Start core automatically*; absent until it was chosen.
+    /// *Start core automatically*; absent until the user has chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_core: Option<bool>,
-    /// The person was told what to install where no panel shows icons.
+    /// The user has seen the message about desktops without tray icons.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub told_no_tray_host: bool,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
 
-/// What became of the first-run question.
+/// The record of the first-run question.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstRun {
     /// How often the window was shown.
@@ -33,7 +33,7 @@ pub struct FirstRun {
     pub rest: Map<String, Value>,
 }
 
-/// The answer: whether MCPProxy is to start at login.
+/// The answer: whether to start MCPProxy at login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Launch {
@@ -42,22 +42,21 @@ pub enum Launch {
 }
 
 impl Preferences {
-    /// Whether a core is started with the tray.
+    /// Whether the tray starts a core when it starts.
     pub fn starts_core(&self) -> bool {
         self.start_core.unwrap_or(true)
     }
 
-    /// Reads the file's bytes.
+    /// Parses the file's bytes.
     ///
     /// # Errors
-    /// What is wrong with them: such a file is left as it is.
+    /// A description of the problem. The caller must not overwrite such a file.
     pub fn read(bytes: &[u8]) -> Result<Preferences, String> {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 
-    /// The bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
-        // Maps of strings and numbers always become JSON.
+        // Serializing maps of strings and numbers cannot fail.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes

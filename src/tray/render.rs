@@ -1,4 +1,4 @@
-//! Brings the icon, its menu and its tooltip to a view: touches only what differs from the view before.
+//! Updates the icon, its menu and its tooltip to a view. Changes only what differs from the previous view.
 
 use muda::{CheckMenuItem, IsMenuItem, MenuItem, PredefinedMenuItem, Submenu};
 use tray_icon::{Icon, TrayIcon, TrayIconBuilder};
@@ -11,14 +11,14 @@ use super::view::View;
 use crate::contract::names;
 use crate::contract::platform::Platform;
 
-/// The icon in the notification area, and what it shows.
+/// The icon in the notification area and the view it shows.
 pub struct Shown {
     icon: TrayIcon,
     view: View,
     lines: Vec<Line>,
 }
 
-/// A line of the menu that can be changed in place.
+/// A menu item that can be changed in place.
 enum Line {
     Plain(MenuItem),
     Check(CheckMenuItem),
@@ -27,14 +27,14 @@ enum Line {
 }
 
 impl Shown {
-    /// Puts the icon into the notification area.
+    /// Adds the icon to the notification area.
     ///
     /// # Errors
-    /// What the system says: there may be no notification area yet.
+    /// The system's error: there may be no notification area yet.
     pub fn build(view: View) -> Result<Shown, String> {
         let (menu, lines) = menu(&view.menu.items)?;
         let builder = TrayIconBuilder::new();
-        // macOS colours the picture itself, for its light and dark menu bar.
+        // macOS colours the image itself, for its light and dark menu bar.
         #[cfg(target_os = "macos")]
         let builder = builder.with_icon_templated(picture(view.mood)?);
         #[cfg(not(target_os = "macos"))]
@@ -52,7 +52,7 @@ impl Shown {
     /// Shows another view.
     ///
     /// # Errors
-    /// What the system says; the same view may be tried again.
+    /// The system's error. The caller may retry with the same view.
     pub fn show(&mut self, view: View) -> Result<(), String> {
         if view.menu != self.view.menu {
             if same_shape(&self.view.menu.items, &view.menu.items) {
@@ -86,8 +86,7 @@ impl Shown {
         self.icon.show_menu();
     }
 
-    /// Remembers that the system has turned a tick over by itself, before anything was done: the next view puts it
-    /// right.
+    /// Remembers that the system has toggled a checkmark by itself before the action ran. The next view corrects it.
     pub fn ticked_by_itself(&mut self, chosen: &Command) {
         for item in &mut self.view.menu.items {
             if let Item::Check { command, checked, .. } = item
@@ -99,7 +98,7 @@ impl Shown {
     }
 }
 
-/// A title beside the icon is a name for screen readers on Linux and a text in the menu bar of macOS.
+/// On Linux the title next to the icon is its name for screen readers; on macOS it is text in the menu bar.
 fn title(platform: Platform) -> &'static str {
     if platform == Platform::MacOs { "" } else { names::PRODUCT }
 }
@@ -155,7 +154,7 @@ impl Line {
     }
 }
 
-/// Whether one menu can become the other by changing its lines in place.
+/// Whether the menu can be changed into the other one in place.
 fn same_shape(before: &[Item], after: &[Item]) -> bool {
     before.len() == after.len()
         && before.iter().zip(after).all(|pair| match pair {

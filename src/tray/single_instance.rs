@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Confirms that the request was accepted.
 const ACCEPTED: &[u8] = b"ok\n";
 
-/// What a second start asks the running tray to do.
+/// A request of a second start to the running tray.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstanceRequest {
     /// Show the status window: the user started MCPProxy again, perhaps because the icon is hidden.

@@ -26,10 +26,10 @@ use crate::os::environment::Environment;
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 
-/// Advice where nothing can be shown.
+/// Advice for computers without a display.
 pub const WITHOUT_DISPLAY: &str = "run the core without the tray: `mcpproxy serve`";
 
-/// How a start that did not reach the event loop ended.
+/// The result of a start that ended before the event loop.
 pub enum Started {
     ElsewhereAlready(String),
 }
@@ -126,7 +126,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
     let setting = Setting {
         journal,
         bundled: core_program::bundled(Platform::HOST, named_core, own).filter(|core| core.is_file()).and_then(|_| {
-            // Built, packaged and upgraded together.
+            // Tray and core are built, packaged and upgraded together.
             semver::Version::parse(VERSION).ok()
         }),
         listen: environment.non_empty(names::ENV_LISTEN).map(str::to_owned),

@@ -1,4 +1,4 @@
-//! Starts a core that outlives this tray, and reads what it said last.
+//! Starts a core that outlives this tray, and reads the end of its standard error.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,19 +14,19 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::contract::names;
 
-/// Bytes of the core's standard error that are kept in reach.
+/// Number of bytes of the core's standard error to read.
 const LAST_WORDS: u64 = 64 << 10;
 
-/// Where the core's standard error goes. A file and not a pipe: a core that writes to a pipe without a reader dies,
-/// and this one must outlive the tray.
+/// The file for the core's standard error. Not a pipe: a core that writes to a pipe without a reader dies, and this
+/// core must outlive the tray.
 pub fn stderr_file(root: &InstanceRoot) -> PathBuf {
     root.logs().join("core-stderr.log")
 }
 
-/// Starts the first program of `places` that is there.
+/// Starts the first program of `places` that exists.
 ///
 /// # Errors
-/// [`Failure`]: there is none, or the system will not start it.
+/// [`Failure`]: no program exists, or the system could not start it.
 pub fn start(
     places: &[PathBuf],
     root: &InstanceRoot,
@@ -54,13 +54,13 @@ pub fn start(
         command.current_dir(home);
     }
     #[cfg(unix)]
-    command.process_group(0); // a Ctrl-C in the tray's terminal is for the tray
+    command.process_group(0); // Ctrl-C in the tray's terminal must not reach the core
     #[cfg(windows)]
     command.creation_flags(windows_sys::Win32::System::Threading::CREATE_NO_WINDOW);
     command.spawn().map_err(|error| Failure::not_started(format!("`{}`: {error}", program.display())))
 }
 
-/// The end of what the last core wrote to its standard error.
+/// The end of the last core's standard error.
 pub fn last_words(root: &InstanceRoot) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(stderr_file(root))?;
@@ -74,7 +74,7 @@ pub fn last_words(root: &InstanceRoot) -> String {
 }
 
 fn fresh(path: &Path) -> io::Result<File> {
-    // A new file: a core that still runs goes on writing to its own.
+    // Creates a new file: a core that still runs keeps writing to its own.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,4 +1,4 @@
-//! All that a person sees, as one value: equal views touch nothing.
+//! Everything the user sees, as one value. Equal views cause no drawing.
 
 use crate::contract::names;
 use crate::contract::platform::Platform;
@@ -12,12 +12,11 @@ pub struct View {
     pub menu: Menu,
     pub mood: Mood,
     pub tooltip: String,
-    /// No panel shows icons here: said where the menu is shown otherwise.
+    /// This desktop shows no tray icons. The status window says so.
     pub host_missing: bool,
 }
 
 impl View {
-    /// The view of what is known.
     pub fn of(model: &Model) -> View {
         View {
             menu: Menu::of(model),
@@ -28,7 +27,7 @@ impl View {
     }
 }
 
-/// The free desktops show the icon's title above the tooltip; elsewhere the product's name must be in it.
+/// Free desktops show the icon's title above the tooltip; elsewhere the tooltip must contain the product's name.
 fn tooltip(model: &Model, platform: Platform) -> String {
     let summary = model.summary();
     match platform {

@@ -1,4 +1,5 @@
-//! What the process starts with: arguments, environment, home directory. Read once; also writes to the terminal.
+//! The state that the process starts with: arguments, environment and home directory, read once. Also writes to the
+//! terminal.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use crate::os::environment::{self, Environment};
 /// Suppresses the first-run window: for managed computers and tests.
 pub const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
 
-/// The process's surroundings at its start.
+/// The process's environment at its start.
 pub struct World {
     pub arguments: Vec<String>,
     pub environment: Environment,
@@ -20,7 +21,7 @@ pub struct World {
 }
 
 impl World {
-    /// Reads the surroundings of this process.
+    /// Reads the environment of this process.
     pub fn read() -> World {
         World {
             arguments: std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),

@@ -1,4 +1,4 @@
-//! Appends to `tray-lifecycle.jsonl`, and keeps it short.
+//! Appends to `tray-lifecycle.jsonl` and limits its length.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,20 +9,20 @@ use super::journal::{Entry, Kind, MOST_LINES, ended_unclean};
 use crate::contract::instance_root::InstanceRoot;
 use crate::os::files;
 
-/// A journal that is longer was not written by a tray: it is put aside.
+/// Maximum size of a journal in bytes. The tray moves a larger file aside, because no tray wrote it.
 const LONGEST_JOURNAL: u64 = 1 << 20;
 
-/// The open journal of this tray's life.
+/// The open journal of the running tray.
 pub struct Journal {
     path: PathBuf,
     lines: usize,
     began: Instant,
-    /// The tray before this one left no word at its end.
+    /// The previous tray wrote no exit entry.
     pub after_unclean_end: bool,
 }
 
 impl Journal {
-    /// Opens the journal, whatever is in it.
+    /// Opens the journal, whatever its content.
     pub fn open(root: &InstanceRoot) -> Journal {
         let path = root.lifecycle_journal();
         let bytes = match files::read_bounded(&path, LONGEST_JOURNAL) {
@@ -31,7 +31,7 @@ impl Journal {
             Err(error) => {
                 let aside = path.with_extension("jsonl.old");
                 let moved = fs::rename(&path, &aside);
-                tracing::warn!("{error}; put aside as `{}`: {moved:?}", aside.display());
+                tracing::warn!("{error}; moved it to `{}`: {moved:?}", aside.display());
                 Vec::new()
             }
         };
@@ -44,7 +44,7 @@ impl Journal {
         }
     }
 
-    /// Adds a line. A journal that cannot be written is told to the log: nothing waits for it.
+    /// Adds an entry. If that fails, it only logs the error.
     pub fn record(&mut self, kind: Kind, pid: u32, reason: String) {
         let entry = Entry {
             kind,

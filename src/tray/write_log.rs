@@ -1,4 +1,4 @@
-//! `logs/tray.log`: what the tray did, and why.
+//! Writes `logs/tray.log`: the tray's actions and their reasons.
 
 use std::io;
 use std::path::Path;
@@ -15,13 +15,13 @@ const LONGEST_LOG: u64 = 2 << 20;
 /// Sends everything this program logs to the file.
 ///
 /// # Errors
-/// What the system says about the file.
+/// The system's error about the file.
 pub fn begin(logs: &Path, filter: Option<&str>) -> io::Result<()> {
     let log = RotatingFile::open(logs.join("tray.log"), LONGEST_LOG)?;
     let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("mcpproxy", LevelFilter::INFO);
     let targets = filter.and_then(|filter| filter.parse::<Targets>().ok()).unwrap_or_else(usual);
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(log));
-    // A second subscriber is only asked for in tests: the first one stays.
+    // Only tests install a second subscriber; the first one stays.
     let _ = tracing_subscriber::registry().with(targets).with(layer).try_init();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Writes the tray's own files, and reads them back.
+//! Reads and writes the tray's own files.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use super::preferences::Preferences;
 use crate::contract::instance_root::InstanceRoot;
 use crate::os::files;
 
-/// Longer files were not written by a tray.
+/// Maximum size of a file in bytes. No tray writes a larger one.
 const LONGEST_FILE: u64 = 1 << 20;
 
-/// Reads `tray.json`; a missing file is a new person's.
+/// Reads `tray.json`. A missing file means a new user.
 ///
 /// # Errors
-/// Why the file cannot be used; it is then left as it is.
+/// Why the file could not be read. The caller must not overwrite it.
 pub fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
     let path = root.tray_preferences();
     match files::read_bounded(&path, LONGEST_FILE) {
@@ -22,7 +22,7 @@ pub fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
     }
 }
 
-/// Replaces `tray.json`, unless what is there now cannot be read.
+/// Replaces `tray.json`, unless the existing file cannot be read.
 ///
 /// # Errors
 /// A sentence for the menu.

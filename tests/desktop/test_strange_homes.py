@@ -96,7 +96,7 @@ class StrangeHome(unittest.TestCase):
                 self.assertEqual(list((person.directory / ".config").glob("**/*.desktop")), [])
 
     def sentence(self):
-        return next((one.name for one in screen().all() if one.name.startswith("MCPProxy cannot start")), None)
+        return next((one.name for one in screen().all() if one.name.startswith("MCPProxy could not start")), None)
 
     def test_another_script(self):
         """a home named in another script: asked, registered, and started from its entry at the next login"""

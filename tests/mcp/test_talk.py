@@ -324,7 +324,7 @@ class Asked(unittest.TestCase):
             async with ann.at(self.world, "stdio", elicitation_callback=callback) as client:
                 return await client.call("ask")
 
-        self.assertRegex(self.run_with(lambda: work(None)), "`mcp` cannot be asked: it does not offer elicitation")
+        self.assertRegex(self.run_with(lambda: work(None)), "`mcp` cannot be asked, because it does not support elicitation")
         self.assertIn("not today", self.run_with(lambda: work(refuses)))
 
     def test_withdrawn(self):

@@ -77,7 +77,7 @@ class NewerRelease(unittest.TestCase):
                 self.assertEqual(shown.returncode, 1, shown.stdout)
                 return shown.stderr
 
-            self.assertIn("the answer is 404", said())
+            self.assertIn("HTTP status 404", said())
             releases.publish()
             self.assertEqual(here.run(CORE, "update").returncode, 0)
             releases.list.write_text(releases.list.read_text().replace("99.0.0", "99.0.1"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Receives MCPProxy usage reports and counts people with them.
+/// Receives MCPProxy usage reports and counts installations.
 #[derive(Debug, Parser)]
 #[command(name = "mcpproxy-collector", version, disable_help_subcommand = true)]
 pub struct Cli {
@@ -27,7 +27,7 @@ pub enum Command {
     Stats(Figures),
     /// Show the activation funnel
     Funnel(Figures),
-    /// Show who came back
+    /// Show how many installations came back
     Retention(Figures),
     /// Show the versions in use
     Versions(Figures),
@@ -39,17 +39,17 @@ pub enum Command {
     Backup(Backup),
     /// Replace the database by a backup, or only check the backup
     Restore(Restore),
-    /// Bring the database to the form of this version; needs a checked backup
+    /// Upgrade the database to this version; needs a checked backup
     Migrate,
-    /// Show what is stored of one installation
+    /// Show the data stored about one installation
     Received(OneId),
-    /// Delete what came from one installation, for good
+    /// Permanently delete the data of one installation
     Forget(OneId),
     /// Check for problems
     Doctor,
     /// Delete reports older than a number of days
     Purge(Purge),
-    /// Compute every summary and every published figure again, and compare
+    /// Recompute every summary and published figure, and compare
     Verify,
 }
 
@@ -64,25 +64,25 @@ pub struct Serve {
     /// Serve HTTPS with this certificate chain and key (PEM files)
     #[arg(long, num_args = 2, value_names = ["CHAIN", "KEY"])]
     pub tls: Option<Vec<PathBuf>>,
-    /// Believe the last address of X-Forwarded-For: only behind a reverse proxy that writes it
+    /// Trust the last address in X-Forwarded-For; use only behind a reverse proxy that sets it
     #[arg(long)]
     pub trust_proxy: bool,
-    /// Reports an hour from one network (/24 or /48)
+    /// Reports per hour from one network (/24 or /48)
     #[arg(long, default_value_t = 600)]
     pub limit_reports: u32,
-    /// New ids an hour from one network
+    /// New ids per hour from one network
     #[arg(long, default_value_t = 60)]
     pub limit_new_ids: u32,
-    /// Reports that may come at once from one network or id
+    /// Maximum burst of reports from one network or id
     #[arg(long, default_value_t = 100)]
     pub limit_burst: u32,
-    /// Reports an hour from one id
+    /// Reports per hour from one id
     #[arg(long, default_value_t = 20)]
     pub limit_id: u32,
     /// Limit requests from this computer too
     #[arg(long)]
     pub limit_loopback: bool,
-    /// MiB of reports to accept while the database fails; 0 answers 503 at once
+    /// MiB of reports to accept while the database fails; with 0 they get status 503
     #[arg(long, default_value_t = 0)]
     pub backlog: u64,
     /// Days after which reports are deleted
@@ -90,7 +90,7 @@ pub struct Serve {
     pub keep_days: u16,
 }
 
-/// How figures are written.
+/// The output format of figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     #[default]
@@ -101,7 +101,7 @@ pub enum Format {
 
 #[derive(Debug, Args)]
 pub struct Figures {
-    /// Whom to count: people, all, or one kind (interactive, ci, cloud_ide, container, headless, unknown)
+    /// Installations to count: people, all, or one kind (interactive, ci, cloud_ide, container, headless, unknown)
     #[arg(long, default_value = "people")]
     pub who: String,
     /// One operating system: linux, darwin, windows or other

@@ -1,4 +1,4 @@
-//! Backups that were restored and counted, the way back, and checks.
+//! Makes, checks and restores backups.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,7 +23,7 @@ use crate::collector::store::{Entry, Store};
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 
-/// The record beside a backup that was restored and counted.
+/// The record next to a backup that was restored and counted.
 #[derive(Debug, Serialize, Deserialize)]
 struct Checked {
     at: Moment,
@@ -32,7 +32,7 @@ struct Checked {
     installations: u64,
 }
 
-/// A backup older than this is not fresh, in milliseconds.
+/// Maximum age, in milliseconds, of a backup for `migrate`.
 const FRESH: i64 = 3_600_000;
 
 fn mark_of(file: &Path) -> PathBuf {
@@ -58,8 +58,9 @@ pub fn backup(place: &Place, file: Option<PathBuf>) -> Outcome {
         }
     };
     if file.exists() {
-        return Err(Failure::new(format!("could not write `{}`: it is there already", file.display()))
-            .help("name another file"));
+        return Err(
+            Failure::new(format!("could not write `{}`: the file exists", file.display())).help("name another file")
+        );
     }
     let mut store = open(place)?;
     let revision = store.revision().map_err(|error| failed("read the database", &error))?;
@@ -88,7 +89,7 @@ fn write(place: &Place, store: &mut dyn Store, file: &Path) -> Result<(), Failur
     match &place.store {
         StoreAddress::Sqlite(path) => {
             let store = SqliteStore::open_for_reading(path).map_err(|error| failed("read the database", &error))?;
-            // Private from its first byte on.
+            // Creates the file with private permissions first.
             files::replace_private(file, b"").map_err(|error| failed("write the backup", &error))?;
             store.back_up(file).map_err(|error| failed("write the backup", &error))
         }
@@ -102,7 +103,7 @@ fn write(place: &Place, store: &mut dyn Store, file: &Path) -> Result<(), Failur
     }
 }
 
-/// Different bodies, and installations.
+/// Number of distinct bodies and of installations.
 fn count(store: &mut dyn Store) -> Result<(u64, u64), Failure> {
     let (mut reports, mut installations) = (0, 0);
     store
@@ -114,7 +115,7 @@ fn count(store: &mut dyn Store) -> Result<(u64, u64), Failure> {
     Ok((reports, installations))
 }
 
-/// Restores a backup into a temporary directory, and counts it there.
+/// Restores a backup into a temporary directory and counts it there.
 fn check(file: &Path) -> Result<Checked, Failure> {
     let directory = tempfile::tempdir().map_err(|error| failed("make a temporary directory", &error))?;
     let copy = directory.path().join("restored.db");
@@ -122,7 +123,7 @@ fn check(file: &Path) -> Result<Checked, Failure> {
     let inventory = store.inventory().map_err(|error| failed("check the backup", &error))?;
     let (right, wrong) = store.verify().map_err(|error| failed("check the backup", &error))?;
     if wrong > 0 {
-        return Err(Failure::new(format!("the backup has {wrong} wrong summaries, and {right} right ones")));
+        return Err(Failure::new(format!("{wrong} summaries in the backup are wrong, {right} are correct")));
     }
     Ok(Checked {
         at: Moment::now(),
@@ -132,7 +133,7 @@ fn check(file: &Path) -> Result<Checked, Failure> {
     })
 }
 
-/// Opens a copy of a backup: of a SQLite file, or of lines as `export` writes them.
+/// Opens a copy of a backup: a SQLite file, or lines as written by `export`.
 fn restored(file: &Path, copy: &Path) -> Result<SqliteStore, Failure> {
     let open = |error| failed("open the backup", &error);
     if file.extension().is_some_and(|ending| ending == "jsonl") {
@@ -169,11 +170,11 @@ pub fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
         )));
     }
     if only_check {
-        say(&format!("Sound: {} reports of {} installations.", checked.reports, checked.installations))?;
+        say(&format!("The backup is sound: {} reports of {} installations.", checked.reports, checked.installations))?;
         return Ok(ExitCode::SUCCESS);
     }
     let StoreAddress::Sqlite(path) = &place.store else {
-        return Err(Failure::new("could not restore into ClickHouse: it has no file to replace")
+        return Err(Failure::new("could not restore into ClickHouse: it is not a file")
             .help("use `mcpproxy-collector replay FILE`, with an empty database"));
     };
     place.create().map_err(|error| failed("use the data directory", &error))?;
@@ -192,11 +193,11 @@ pub fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
     if path.exists() {
         let time: String = at.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
         let aside = path.with_extension(format!("before-restore-{time}.db"));
-        // The log of the old database goes into its file first.
+        // First writes the old database's log into its file.
         SqliteStore::open(path, 8)
             .and_then(SqliteStore::close)
             .map_err(|error| failed("close the old database", &error))?;
-        fs::rename(path, &aside).map_err(|error| failed("put the old database aside", &error))?;
+        fs::rename(path, &aside).map_err(|error| failed("move the old database", &error))?;
         say(&format!("The previous database is {}.", aside.display()))?;
     }
     fs::rename(&next, path).map_err(|error| failed("put the restored database in place", &error))?;
@@ -229,7 +230,7 @@ fn alone(place: &Place) -> Result<Lock, Failure> {
 pub fn migrate(place: &Place) -> Outcome {
     let StoreAddress::Sqlite(path) = &place.store else {
         open(place)?;
-        say("ClickHouse: the tables are there. Back it up with its own tools, or with `mcpproxy-collector export`.")?;
+        say("ClickHouse: the tables exist. Back it up with its own tools, or with `mcpproxy-collector export`.")?;
         return Ok(ExitCode::SUCCESS);
     };
     let _lock = alone(place)?;
@@ -241,16 +242,19 @@ pub fn migrate(place: &Place) -> Outcome {
             .help("make a new one: `mcpproxy-collector backup`"));
     }
     if form > SCHEMA {
-        return Err(Failure::new(format!("the database has form {form}, which is newer than this program"))
+        return Err(Failure::new(format!("the database has schema version {form}, which is newer than this program"))
             .help("use the version of the collector that wrote it"));
     }
-    say(&format!("The database has form {form}, the newest. Nothing was changed. Backup: {}", file.display()))?;
+    say(&format!(
+        "The database has schema version {form}, the latest. Nothing was changed. Backup: {}",
+        file.display()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The newest checked backup, if it is fresh and the database did not change since.
+/// The newest checked backup, if it is recent and the database has not changed since.
 fn fresh_backup(place: &Place) -> Result<(PathBuf, Checked), Failure> {
-    let help = "run `mcpproxy-collector backup` right before";
+    let help = "run `mcpproxy-collector backup` first";
     let refuse = |why: &str| Failure::new(format!("could not migrate: {why}")).help(help);
     let entries = fs::read_dir(place.backups()).map_err(|_| refuse("there is no backup"))?;
     let mut newest: Option<(PathBuf, Checked)> = None;
@@ -264,7 +268,7 @@ fn fresh_backup(place: &Place) -> Result<(PathBuf, Checked), Failure> {
             newest = Some((path, checked));
         }
     }
-    let (file, checked) = newest.ok_or_else(|| refuse("no backup was restored and checked"))?;
+    let (file, checked) = newest.ok_or_else(|| refuse("there is no checked backup"))?;
     if Moment::now().0 - checked.at.0 > FRESH {
         return Err(refuse("the newest checked backup is older than an hour"));
     }
@@ -281,7 +285,7 @@ pub fn verify(place: &Place) -> Outcome {
         let mut store = SqliteStore::open_for_reading(path).map_err(|error| failed("read the database", &error))?;
         store.inventory().map_err(|error| failed("check the database", &error))?;
         let (right, wrong) = store.verify().map_err(|error| failed("check the database", &error))?;
-        say(&format!("Summaries: {right} right, {wrong} wrong."))?;
+        say(&format!("Summaries: {right} correct, {wrong} wrong."))?;
         wrong_all += wrong;
     }
     let mut store = open(place)?;
@@ -293,13 +297,11 @@ pub fn verify(place: &Place) -> Outcome {
     let different =
         Audience::all().into_iter().filter(|audience| stats.census.figures(*audience) != census.figures(*audience));
     let different = different.count() as u64;
-    say(&format!("Figures computed again from the reports: {different} audiences differ."))?;
+    say(&format!("Figures recomputed from the reports: {different} audiences differ."))?;
     wrong_all += different;
     let (documents, broken) =
         published::verify(&place.public()).map_err(|error| failed("read the published figures", &error))?;
-    say(&format!(
-        "Published figures: {documents}, of which {broken} do not follow from the one before or are not signed."
-    ))?;
+    say(&format!("Published figures: {documents}, of which {broken} are unsigned or do not match the previous one."))?;
     wrong_all += u64::from(broken);
     Ok(if wrong_all == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -21,11 +21,11 @@ use crate::os::files;
 use crate::os::https::{Url, agent};
 use crate::os::lock::{Attempt, Lock};
 
-/// Entries of one transaction.
+/// Number of entries in one transaction.
 const BATCH: usize = 20_000;
-/// The longest line that is read, in bytes: a body with every byte escaped, and what is around it.
+/// Maximum length of a line in bytes: a body with every byte escaped, and the surrounding JSON.
 const LONGEST_LINE: u64 = 1 << 20;
-/// MiB of the database to keep in memory while adding.
+/// Cache size in MiB while adding data.
 const CACHE: u32 = 256;
 
 pub fn replay(place: &Place, file: &Path) -> Outcome {
@@ -58,7 +58,7 @@ pub fn replay(place: &Place, file: &Path) -> Outcome {
             Err(error) => {
                 skipped += 1;
                 if skipped <= 10 {
-                    complain(&format!("line {number} is skipped: {error}"));
+                    complain(&format!("skipping line {number}: {error}"));
                 }
             }
         }
@@ -106,7 +106,7 @@ pub fn export(place: &Place, file: &Path) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes every line; how many they were.
+/// Writes every line. Returns their number.
 pub(super) fn write_all(store: &mut dyn Store, output: &mut dyn Write) -> Result<u64, StoreError> {
     let mut output = BufWriter::with_capacity(1 << 20, output);
     let other = |error: &dyn std::fmt::Display| StoreError::Other(error.to_string());
@@ -141,7 +141,7 @@ pub fn received(place: &Place, id: &str) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Remembers where the running collector listens for its operator.
+/// Stores the admin address of the running collector.
 pub fn remember_address(directory: &Path, admin: SocketAddr) -> io::Result<()> {
     files::replace_private(&directory.join("admin.address"), admin.to_string().as_bytes())
 }
@@ -162,7 +162,7 @@ pub fn forget(place: &Place, id: &str) -> Outcome {
     })
 }
 
-/// Asks the running collector, which holds the list of forgotten ids.
+/// Asks the running collector, which owns the list of forgotten ids.
 fn forget_in_service(place: &Place, id: Id) -> Result<Value, Failure> {
     let failed = |error: String| {
         Failure::new(format!("could not ask the running collector: {error}")).help("stop it, and repeat the command")
@@ -170,7 +170,7 @@ fn forget_in_service(place: &Place, id: Id) -> Result<Value, Failure> {
     let address =
         files::read_bounded(&place.directory.join("admin.address"), 100).map_err(|error| failed(error.to_string()))?;
     let url = Url::parse(&format!("http://{}/v1/forget", String::from_utf8_lossy(&address)))
-        .ok_or_else(|| failed("its address is not one of this computer".to_owned()))?;
+        .ok_or_else(|| failed("its address is not on this computer".to_owned()))?;
     let body = json!({"anonymous_id": id.to_uuid()}).to_string();
     let mut answer = agent(&url, Duration::from_secs(40), 0)
         .post(url.as_str())
@@ -185,7 +185,9 @@ fn forget_here(place: &Place, id: Id) -> Result<Value, Failure> {
     let (mut forgotten, mut store) = open_both(place)?;
     let database = |error: StoreError| Failure::new(format!("could not write to the database: {error}"));
     let before = store.stored(id).map_err(database)?;
-    forgotten.add(id).map_err(|error| Failure::new(format!("could not keep that it is forgotten: {error}")))?;
+    forgotten
+        .add(id)
+        .map_err(|error| Failure::new(format!("could not add the id to the list of forgotten ids: {error}")))?;
     store.apply(&[Entry::Forget { id, at: Moment::now() }], None).map_err(database)?;
     let after = store.stored(id).map_err(database)?;
     Ok(json!({

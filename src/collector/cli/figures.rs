@@ -1,4 +1,4 @@
-//! Commands that show figures: the same ones that the page and `/v1/stats` show.
+//! Commands that show figures, the same ones as the page and `/v1/stats`.
 
 use std::process::ExitCode;
 
@@ -180,7 +180,7 @@ fn show(format: Format, value: &Value, rows: impl FnOnce(&Value) -> Vec<Row>) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each number, with its path as its name. Names are closed words without commas.
+/// Writes a line for each number, with its path as the name. Names come from closed sets and contain no commas.
 fn csv(path: &str, value: &Value, lines: &mut Vec<String>) {
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {

@@ -1,4 +1,4 @@
-//! `mcpproxy-collector`: reads its command line, does one thing, and says how it went.
+//! `mcpproxy-collector`: parses its command line, runs one command and reports the result.
 
 mod args;
 mod backup;

@@ -1,9 +1,9 @@
-//! How a command ends, and how it speaks.
+//! The result of a command and its output.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-/// An error, and help for it.
+/// An error with an optional hint.
 #[derive(Debug)]
 pub struct Failure {
     pub error: String,
@@ -11,7 +11,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without help.
+    /// A failure without a hint.
     pub fn new(error: impl Into<String>) -> Failure {
         Failure {
             error: error.into(),
@@ -19,7 +19,7 @@ impl Failure {
         }
     }
 
-    /// The same with what helps.
+    /// Adds a hint.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Failure {
         self.help = help.into();
@@ -33,7 +33,7 @@ impl From<String> for Failure {
     }
 }
 
-/// How a command ends.
+/// The result of a command.
 pub type Outcome = Result<ExitCode, Failure>;
 
 /// Writes a line to standard output.
@@ -44,7 +44,7 @@ pub fn say(line: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("could not write to standard output: {error}")))
 }
 
-/// Writes a line to standard error, which may be closed.
+/// Writes a line to standard error. Ignores errors, because it may be closed.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! Charts as SVG. Each has a title for those who do not see it, and a table with the same numbers beside it.
+//! Charts as SVG. Each has a title for screen readers and a table with the same numbers.
 
 use std::fmt::Write as _;
 
@@ -10,19 +10,19 @@ const LEFT: f64 = 44.0;
 const BOTTOM: f64 = 22.0;
 const TOP: f64 = 8.0;
 
-/// A line of a chart: its name, its class, and its numbers; a hidden one leaves a gap.
+/// A line of a chart: its name, its class and its numbers. A hidden number leaves a gap.
 pub struct Series<'a> {
     pub name: &'a str,
     pub class: &'a str,
     pub values: Vec<Option<u64>>,
 }
 
-/// Reads an array of figures.
+/// Converts an array of figures.
 pub fn values(array: Option<&Value>) -> Vec<Option<u64>> {
     array.and_then(Value::as_array).map(|items| items.iter().map(Value::as_u64).collect()).unwrap_or_default()
 }
 
-/// Draws lines over days. `title` says what they are.
+/// Draws lines over days. `title` describes them.
 pub fn lines(html: &mut String, title: &str, from: &str, to: &str, all: &[Series<'_>]) {
     let highest = all.iter().flat_map(|series| series.values.iter().flatten()).copied().max().unwrap_or(0).max(1);
     let top = round_up(highest);
@@ -64,7 +64,7 @@ fn line(html: &mut String, series: &Series<'_>, top: u64) {
         let command = if pen_is_down { 'L' } else { 'M' };
         let _ = write!(path, "{command}{across:.0} {:.0}", height_of(*value, top));
         if !pen_is_down {
-            // A single day between two gaps is still a dot.
+            // A single day between two gaps becomes a dot.
             let _ = write!(path, "h.1");
         }
         pen_is_down = true;
@@ -76,7 +76,7 @@ fn line(html: &mut String, series: &Series<'_>, top: u64) {
     );
 }
 
-/// Draws a bar for each row: its label, its part and its whole.
+/// Draws a bar for each row: its label, its part and its total.
 pub fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
     let most = rows.iter().filter_map(|(_, value)| *value).max().unwrap_or(0).max(1);
     let height = 26.0 * rows.len() as f64 + 4.0;
@@ -103,7 +103,7 @@ fn height_of(value: u64, top: u64) -> f64 {
     HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value as f64 / top as f64
 }
 
-/// The next number of the form 4, 8, 20, 40, 80, 200 …, which four lines divide evenly.
+/// Rounds up to the next of 4, 8, 20, 40, 80, 200 …, which four grid lines divide evenly.
 fn round_up(value: u64) -> u64 {
     let mut unit = 4_u64;
     loop {

@@ -1,4 +1,4 @@
-//! The page: HTML made here, without a script. It shows what the figures say, with a definition of each and the data behind it.
+//! Renders the page as HTML without scripts. It shows each figure with its definition and the data behind it.
 
 mod chart;
 mod sections;
@@ -14,7 +14,7 @@ use text::{escape, text};
 
 const STYLE: &str = include_str!("style.css");
 
-/// The page for an audience. In public figures `null` stands for a hidden cell.
+/// Renders the page of an audience. In public figures `null` is a hidden cell.
 pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bool) -> String {
     let mut html = String::with_capacity(40 << 10);
     html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
@@ -38,12 +38,12 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
         html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>.</p>");
     }
     if is_public {
-        html.push_str("<p class=\"note\">Numbers from 1 to 9 (&lt;10) are hidden, and so are others where a sum would reveal one.</p>");
+        html.push_str("<p class=\"note\">Numbers from 1 to 9 (&lt;10) are hidden, and so are others if a sum would reveal one.</p>");
     }
     sections::all(&mut html, figures);
     html.push_str("</main><footer><h2>What these numbers are</h2><p>Each installation sends a random id, which makes these data pseudonymous, not anonymous. ");
     html.push_str("No address is stored. Nothing proves that a report is genuine: reports can be forged. ");
-    html.push_str("Anyone can see and delete what came from their installation: <code>mcpproxy telemetry received</code> and <code>mcpproxy telemetry forget</code>. ");
+    html.push_str("Anyone can see and delete the data of their own installation: <code>mcpproxy telemetry received</code> and <code>mcpproxy telemetry forget</code>. ");
     html.push_str(
         "The signed figures are at <a href=\"/public/stats.json\">/public/stats.json</a>.</p></footer></body></html>",
     );

@@ -1,4 +1,4 @@
-//! The parts of the page, each a function of the figures.
+//! The sections of the page, each a function of the figures.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use super::text::{escape, number, share, text};
 use crate::collector::figures::STEPS;
 use crate::collector::report::Day;
 
-/// The most days of a chart and its table.
+/// Maximum number of days in a chart and its table.
 const CHART_DAYS: usize = 60;
-/// The most rows of a table of words.
+/// Maximum number of rows in a table of names.
 const ROWS: usize = 20;
 
 pub fn all(html: &mut String, figures: &Value) {

@@ -1,13 +1,13 @@
-//! Numbers and words as the page writes them.
+//! Formats numbers and strings for the page.
 
 use serde_json::Value;
 
-/// A text of the figures.
+/// A string from the figures.
 pub fn text(figures: &Value, pointer: &str) -> String {
     escape(figures.pointer(pointer).and_then(Value::as_str).unwrap_or("–"))
 }
 
-/// A number as a person reads it; one that is not public is `hidden`.
+/// A number for people; `hidden` if it is not public.
 pub fn number(value: Option<&Value>) -> String {
     match value {
         Some(Value::Number(number)) => grouped(number.as_u64().unwrap_or(0)),
@@ -28,7 +28,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// A share in per cent, or a dash where one of the two is hidden or there is nothing to divide by.
+/// A percentage, or a dash if a number is hidden or the divisor is zero.
 pub fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
     match (part.and_then(Value::as_u64), whole.and_then(Value::as_u64)) {
         (Some(part), Some(whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
@@ -36,7 +36,7 @@ pub fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
     }
 }
 
-/// A text as HTML writes it.
+/// Escapes a string for HTML.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,4 +1,5 @@
-//! The thread that brings the journal into the database. While the database fails, the journal keeps what was accepted.
+//! The thread that writes the journal to the database. While the database fails, the journal keeps the accepted
+//! reports.
 
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};

@@ -1,4 +1,4 @@
-//! Takes the figures for the page and for requests, and keeps them while the data do not change.
+//! Computes the figures for pages and requests, and caches them while the data do not change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::collector::report::{Day, Id};
 use crate::collector::stats::{self, Stats};
 use crate::collector::store::{Store, Stored};
 
-/// Pages by audience, each in public and for the operator.
+/// Pages by audience, in their public and their operator form.
 type Pages = HashMap<(Audience, bool), Arc<Vec<u8>>>;
 
 /// Figures at one state of the data.
@@ -35,7 +35,7 @@ impl Snapshot {
         Arc::clone(public.get_or_insert_with(|| Arc::new(public::figures(&self.stats))))
     }
 
-    /// The page for an audience.
+    /// The page of an audience.
     pub fn page(&self, audience: Audience, is_public: bool) -> Arc<Vec<u8>> {
         if let Some(page) = locked(&self.pages).get(&(audience, is_public)) {
             return Arc::clone(page);
@@ -50,7 +50,7 @@ impl Snapshot {
     }
 }
 
-/// Reads the database for everyone who asks.
+/// Reads the database for all requests.
 pub struct Desk {
     open: Mutex<OpenStore>,
     store: Mutex<Option<Box<dyn Store>>>,
@@ -58,7 +58,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Reads with stores that `open` opens.
+    /// Uses `open` to open the database.
     pub fn new(open: OpenStore) -> Desk {
         Desk {
             open: Mutex::new(open),
@@ -67,7 +67,7 @@ impl Desk {
         }
     }
 
-    /// The figures as they are, or as they were a moment ago while taking them takes long. Blocks.
+    /// The current figures, or the previous ones while computing takes long. Blocks.
     ///
     /// # Errors
     /// The database's error.
@@ -122,7 +122,7 @@ impl Desk {
         let Some(open) = store.as_mut() else { return Err("no database".to_owned()) };
         let result = work(open.as_mut());
         if result.is_err() {
-            // The next one opens it again.
+            // The next request opens it again.
             *store = None;
         }
         result

@@ -1,4 +1,4 @@
-//! Takes one report: checks the request, judges the body, holds it against the limits, and answers when the journal has it.
+//! Accepts one report: checks the request, judges the body, applies the limits, and responds once the journal has it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::collector::judge::{LONGEST_BODY, Rejection, Verdict, judge};
 use crate::collector::report::{Day, Id, Moment, Report};
 use crate::collector::store::Entry;
 
-/// How long a body may take.
+/// Time limit for receiving a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// When to try again after a failure of ours, in seconds.
+/// Seconds after which a sender should retry when the collector fails.
 const AFTER_FAILURE: u32 = 60;
 
-/// Answers `POST …/heartbeat`.
+/// Handles `POST …/heartbeat`.
 pub async fn heartbeat(service: &Service, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     let received = Moment::now();
     let source = source(request.headers(), peer, service.options.trust_proxy);
@@ -65,7 +65,7 @@ pub async fn heartbeat(service: &Service, request: Request<Incoming>, peer: Sock
     }
 }
 
-/// A request that is refused before its body is judged.
+/// A request refused before its body is judged.
 #[derive(Debug)]
 pub struct Refused {
     pub status: StatusCode,
@@ -73,7 +73,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The answer. It closes the connection, since the body may not have been read.
+    /// The response. Closes the connection, because the body may not have been read.
     pub fn answer(&self) -> Answer {
         let mut answer = error(self.status, self.reason, "");
         answer.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
@@ -87,7 +87,7 @@ impl Refused {
 /// Reads the JSON body of a POST.
 ///
 /// # Errors
-/// Why it is refused.
+/// The reason for the refusal.
 pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     let refuse = |status, reason| Err(Refused { status, reason });
     let (parts, body) = request.into_parts();
@@ -97,7 +97,7 @@ pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     if parts.headers.get(CONTENT_LENGTH).is_none() {
         return refuse(StatusCode::LENGTH_REQUIRED, "length");
     }
-    // Nothing is ever unpacked here, so that no body can grow.
+    // The collector never decompresses, so that no body can expand.
     let is_packed = parts.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
     if is_packed || !is_json(&parts.headers) {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type");
@@ -122,8 +122,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// Where a request comes from. A forwarded address is believed only where a proxy of ours is known to write it; the last one is
-/// that proxy's own.
+/// The address of the sender. Trusts a forwarded address only behind a known proxy, which appends the last one itself.
 pub fn source(headers: &HeaderMap, peer: SocketAddr, trust_proxy: bool) -> IpAddr {
     const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
     if trust_proxy
@@ -150,7 +149,7 @@ fn refuse(service: &Service, source: IpAddr, id: Id, is_new: bool, received: Mom
     Some(answer)
 }
 
-/// Counts an id that was not seen before; whether it is part of a flood.
+/// Counts a new id. Returns whether it is part of a flood.
 fn count_new(service: &Service, id: Id, received: Moment) -> bool {
     if locked(&service.seen).insert(id) {
         return false;
@@ -186,31 +185,31 @@ fn rejection_answer(rejection: &Rejection) -> Answer {
     error(StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::BAD_REQUEST), rejection.reason, &rejection.field)
 }
 
-/// The answer while we cannot keep anything.
+/// The response while the collector cannot store reports.
 pub fn unavailable(reason: &str) -> Answer {
     let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, reason, "");
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(AFTER_FAILURE));
     answer
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub fn empty(status: StatusCode) -> Answer {
     let mut answer = Answer::default();
     *answer.status_mut() = status;
     answer
 }
 
-/// An answer `{reason, field}`.
+/// A response `{reason, field}`.
 pub fn error(status: StatusCode, reason: &str, field: &str) -> Answer {
     json_answer(status, &json!({"reason": reason, "field": field}))
 }
 
-/// An answer with JSON.
+/// A response with JSON.
 pub fn json_answer(status: StatusCode, value: &serde_json::Value) -> Answer {
     bytes(status, "application/json", value.to_string().into_bytes())
 }
 
-/// An answer with bytes of a type.
+/// A response with bytes of a media type.
 pub fn bytes(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Answer {
     let mut answer = Answer::new(Bytes::from(bytes).into());
     *answer.status_mut() = status;

@@ -1,4 +1,4 @@
-//! Accepts connections: a bounded number, each with a bounded time for its requests, with TLS where it is asked for.
+//! Accepts connections: a limited number, each with time limits, and with TLS if configured.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! The running service: two listeners, a thread for the journal and one for the database.
+//! The running service: two listeners, a journal thread and a database thread.
 
 mod applier;
 mod desk;

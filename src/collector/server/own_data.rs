@@ -1,4 +1,4 @@
-//! Requests about one's own id: show what is stored, and delete it.
+//! Handles requests about the sender's own id: show the stored data, or delete it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::collector::lines;
 use crate::collector::report::{Id, Moment};
 use crate::collector::store::{Entry, Stored};
 
-/// A request about one's own id.
+/// The kind of a request about the sender's own id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
     Mine,
     Forget,
 }
 
-/// Answers a request about an id, which is in the body.
+/// Handles a request about an id, which is in the body.
 pub async fn of_id(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr, wish: Wish) -> Answer {
     let source = intake::source(request.headers(), peer, service.options.trust_proxy);
     let body = match intake::body(request).await {
@@ -56,7 +56,7 @@ async fn mine(service: Arc<Service>, id: Id) -> Answer {
     }
 }
 
-/// Everything that is kept of an id, as it is kept.
+/// Everything stored under an id.
 pub fn stored_json(id: Id, stored: &Stored, forgotten: bool) -> Value {
     let reports: Vec<Value> = stored
         .bodies
@@ -98,7 +98,7 @@ async fn forget(service: Arc<Service>, id: Id) -> Answer {
     };
     let stored = tokio::time::timeout(std::time::Duration::from_secs(30), service.progress.until_stored(position));
     if stored.await.is_err() {
-        // It is in the journal, and happens as soon as the database can be written.
+        // The request is in the journal and takes effect once the database is writable.
         return json_answer(StatusCode::ACCEPTED, &json!({"forgotten": false, "pending": true}));
     }
     let worker = Arc::clone(&service);
@@ -115,7 +115,7 @@ async fn forget(service: Arc<Service>, id: Id) -> Answer {
     }
 }
 
-/// Waits a moment for the database to have what was accepted before, so that a sender sees its own report.
+/// Waits briefly until the database has the reports accepted before, so that a sender sees its own report.
 pub async fn settle(service: &Service) {
     let end = match service.journal.flush_counts().await {
         Some(position) => position,
@@ -124,7 +124,7 @@ pub async fn settle(service: &Service) {
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), service.progress.until_stored(end)).await;
 }
 
-/// The answer when the database cannot be read.
+/// The response if the database cannot be read.
 pub fn failed(failure: &str) -> Answer {
     tracing::error!("could not read the database: {failure}");
     unavailable("database")

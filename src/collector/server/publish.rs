@@ -1,4 +1,5 @@
-//! Publishes figures that cannot be changed later unnoticed: signed, and each with the hash of the one before.
+//! Publishes figures that cannot be changed unnoticed later: each document is signed and contains the hash of the
+//! previous one.
 
 use std::io;
 use std::path::Path;
@@ -18,10 +19,10 @@ use crate::collector::report::{Day, Moment};
 use crate::collector::stats::Stats;
 use crate::os::files;
 
-/// Figures that changed for a past day are published again after this time, in milliseconds.
+/// Changed figures of a past day are published again after this time, in milliseconds.
 const AGAIN: i64 = 3_600_000;
 
-/// Answers `/public/NAME`.
+/// Handles `/public/NAME`.
 pub async fn answer(service: Arc<Service>, name: String) -> Answer {
     let found = blocking(move || {
         let directory = service.options.place.public();
@@ -55,14 +56,14 @@ pub async fn answer(service: Arc<Service>, name: String) -> Answer {
     }
 }
 
-/// `stats-N.json` and its signature, and no other file.
+/// Accepts only `stats-N.json` and its signature.
 fn numbered(name: &str) -> Option<&str> {
     let number = name.strip_prefix("stats-")?;
     let number = number.strip_suffix(".minisig").unwrap_or(number).strip_suffix(".json")?;
     (!number.is_empty() && number.len() < 10 && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
 }
 
-/// The number of the newest document, which is made if the figures of the last whole day are not published yet.
+/// The number of the newest document. Creates one if the figures of the last whole day are not published yet.
 fn publish(service: &Service, directory: &Path) -> Result<u32, String> {
     let text = |error: io::Error| error.to_string();
     files::create_private_dir(directory).map_err(text)?;
@@ -97,14 +98,14 @@ fn publish(service: &Service, directory: &Path) -> Result<u32, String> {
         "published_at": now.to_string(),
         "until": until.to_string(),
         "smallest_cell": SMALLEST,
-        "note": "Cells from 1 to 9 are null, and so are others where a sum would reveal one. Reports can be forged.",
+        "note": "Cells from 1 to 9 are null, and so are other cells if a sum would reveal one. Reports can be forged.",
         "figures": figures,
     });
     write(directory, number + 1, next.to_string().as_bytes())?;
     Ok(number + 1)
 }
 
-/// Whether there may be something new to say.
+/// Whether a new document may be due.
 fn is_due(newest: Option<&Value>, now: Moment) -> bool {
     let Some(newest) = newest else { return true };
     let is_empty = newest.get("figures").and_then(Value::as_object).is_none_or(Map::is_empty);

@@ -1,4 +1,4 @@
-//! Which request gets which answer, on the public listener and on the one for the operator.
+//! Routes requests on the public listener and on the operator's listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::service::{Service, blocking};
 use crate::collector::audience::Audience;
 use crate::collector::report::Day;
 
-/// Answers a request to the public listener.
+/// Handles a request on the public listener.
 pub async fn public(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     let path = request.uri().path().to_owned();
     match path.as_str() {
@@ -49,9 +49,10 @@ async fn public_page(service: Arc<Service>, request: &Request<Incoming>, path: &
     }
 }
 
-/// Answers a request to the operator's listener, which is for this computer only.
+/// Handles a request on the operator's listener, which serves only this computer.
 pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-    // A web page of someone else, opened in a browser here, must not read the figures by a name that resolves to this computer.
+    // A foreign web page in a browser on this computer must not read the figures through a host name that resolves to
+    // it.
     if !is_own_host(&request) {
         return error(StatusCode::FORBIDDEN, "host", "host");
     }

@@ -1,4 +1,4 @@
-//! The service that every answer uses: the journal, the limits, the figures, and the counts of answers.
+//! The state that all request handlers share: journal, limits, figures and response counts.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -26,13 +26,13 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     pub trust_proxy: bool,
     pub limits: Limits,
-    /// Bytes of the journal that may wait while the database fails.
+    /// Maximum number of journal bytes that may wait while the database fails.
     pub backlog: u64,
     /// Days after which reports are deleted.
     pub keep_days: u16,
 }
 
-/// Everything that answers to requests need.
+/// Everything that request handlers need.
 pub struct Service {
     pub options: Options,
     pub journal: Journal,
@@ -48,7 +48,7 @@ pub struct Service {
     pub publishing: Mutex<()>,
 }
 
-/// Counts of answers since the start.
+/// Counts of responses since the start.
 #[derive(Default)]
 pub struct Meters {
     accepted: AtomicU64,
@@ -76,12 +76,12 @@ impl Meters {
 }
 
 impl Service {
-    /// Why nothing can be accepted now.
+    /// Why the collector cannot accept reports now.
     pub fn failure(&self) -> Option<String> {
         self.progress.failure()
     }
 
-    /// Whether no more may wait for a database that fails.
+    /// Whether the journal must not grow any further while the database fails.
     pub fn is_backlog_full(&self) -> bool {
         self.progress.is_database_down()
             && journal::backlog(&self.options.place.journal(), self.progress.stored())
@@ -129,7 +129,7 @@ impl Service {
     }
 }
 
-/// Does work that blocks on a thread that may.
+/// Runs blocking work on a thread for it.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {

@@ -1,4 +1,4 @@
-//! Shared state of the running service: how far the journal and the database are, and what failed.
+//! Shared state of the running service: the positions of journal and database, and their errors.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use tokio::sync::watch;
 
 use crate::collector::store::Position;
 
-/// Locks; a panic of another holder does not spread.
+/// Locks. Ignores the panic of another holder.
 pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same for reading.
+/// As [`locked`], for reading.
 pub fn read_locked<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same for writing.
+/// As [`locked`], for writing.
 pub fn write_locked<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
@@ -30,7 +30,7 @@ struct Known {
     database: Option<String>,
 }
 
-/// How far the journal and the database are.
+/// The positions of journal and database.
 pub struct Progress {
     known: Mutex<Known>,
     more: Condvar,
@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// The journal has everything up to here.
+    /// Sets the end of the journal.
     pub fn written(&self, position: Position) {
         let mut known = locked(&self.known);
         known.written = position;
@@ -58,23 +58,23 @@ impl Progress {
         self.more.notify_all();
     }
 
-    /// No more will be written.
+    /// Marks the journal as closed.
     pub fn close(&self) {
         locked(&self.known).closed = true;
         self.more.notify_all();
     }
 
-    /// Whether no more will be written.
+    /// Whether the journal is closed.
     pub fn is_closed(&self) -> bool {
         locked(&self.known).closed
     }
 
-    /// The journal could not be written.
+    /// Records an error of the journal.
     pub fn journal_failed(&self, error: String) {
         locked(&self.known).journal = Some(error);
     }
 
-    /// The database could not be written.
+    /// Records an error of the database.
     pub fn database_failed(&self, error: String) {
         let mut known = locked(&self.known);
         if known.database.is_none() {
@@ -83,21 +83,21 @@ impl Progress {
         known.database = Some(error);
     }
 
-    /// The database has everything up to here.
+    /// Sets the position of the database.
     pub fn stored_up_to(&self, position: Position) {
         let before = locked(&self.known).database.take();
         if before.is_some() {
-            tracing::info!("the database can be written again");
+            tracing::info!("writing to the database works again");
         }
         self.stored.send_replace(position);
     }
 
-    /// How far the database is.
+    /// The position of the database.
     pub fn stored(&self) -> Position {
         *self.stored.borrow()
     }
 
-    /// Why nothing can be accepted now: the database fails, or the journal does.
+    /// Why the collector cannot accept reports now: an error of the database or the journal.
     pub fn failure(&self) -> Option<String> {
         let known = locked(&self.known);
         let database = known.database.as_ref().map(|error| format!("could not write to the database: {error}"));
@@ -109,7 +109,7 @@ impl Progress {
         locked(&self.known).database.is_some()
     }
 
-    /// Waits until the journal goes beyond a position; its end, or `None` when it is closed and goes no further.
+    /// Waits until the journal goes beyond a position. Returns its end, or `None` if it is closed at that position.
     pub fn wait_for_more(&self, at: Position) -> Option<Position> {
         let mut known = locked(&self.known);
         loop {
@@ -123,7 +123,7 @@ impl Progress {
         }
     }
 
-    /// Waits a moment, so that the next batch has more in it; less when the journal is closed.
+    /// Waits briefly to collect a larger batch; returns early if the journal is closed.
     pub fn pause(&self, wait: Duration) {
         let until = Instant::now() + wait;
         let mut known = locked(&self.known);
@@ -144,7 +144,7 @@ impl Progress {
     /// Waits until the database has everything up to a position.
     pub async fn until_stored(&self, position: Position) {
         let mut stored = self.stored.subscribe();
-        // The sender lives as long as `self`.
+        // The sender lives as long as `self`, so this cannot fail.
         let _ = stored.wait_for(|stored| *stored >= position).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that writes the journal: everything that arrived meanwhile goes to the disk together, then all of it is answered.
+//! The thread that writes the journal: it writes everything that has arrived together, then responds to all senders.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};

@@ -1,4 +1,4 @@
-//! How bodies and summaries are packed: small numbers in few bytes, words as numbers of a table.
+//! Packs bodies and summaries: small numbers in few bytes, strings as numbers of a table.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,22 +8,23 @@ use crate::collector::report::{
     Client, Day, Facts, Id, KINDS, LAUNCHES, Moment, Reached, SYSTEMS, kind_index, launch_index,
 };
 
-/// The most words that are kept apart: version numbers and paths come from outside, and further ones are [`OVERFLOW`].
+/// Maximum number of distinct strings. Version numbers and paths come from outside, and further ones become
+/// [`OVERFLOW`].
 pub const MOST_WORDS: usize = 4096;
-/// Stands for a word that found no room.
+/// Replaces a string that did not fit into the table.
 pub const OVERFLOW: &str = "other";
 
-/// Version numbers, client names and paths, by number. Numbers never change their word.
+/// Version numbers, client names and paths by number. A number never changes its string.
 #[derive(Debug, Default)]
 pub struct Words {
     numbers: HashMap<String, u64>,
     words: Vec<String>,
-    /// Words of this number and above are not in the database yet.
+    /// Strings with this number and above are not in the database yet.
     pub stored: usize,
 }
 
 impl Words {
-    /// The number of a word; a new word gets one.
+    /// The number of a string. A new string gets one.
     pub fn number(&mut self, word: &str) -> u64 {
         if let Some(number) = self.numbers.get(word) {
             return *number;
@@ -38,40 +39,39 @@ impl Words {
         number
     }
 
-    /// The word of a number.
+    /// The string of a number.
     pub fn word(&self, number: u64) -> &str {
         usize::try_from(number).ok().and_then(|number| self.words.get(number)).map_or(OVERFLOW, String::as_str)
     }
 
-    /// The words that are not in the database yet, with their numbers.
+    /// The strings that are not in the database yet, with their numbers.
     pub fn new_words(&self) -> impl Iterator<Item = (usize, &str)> {
         self.words.iter().enumerate().skip(self.stored).map(|(number, word)| (number, word.as_str()))
     }
 
-    /// Marks all words as stored.
+    /// Marks all strings as stored.
     pub fn all_stored(&mut self) {
         self.stored = self.words.len();
     }
 
-    /// Forgets the words from `count` on: a transaction with them failed.
+    /// Drops the strings from `count` on, because their transaction failed.
     pub fn truncate(&mut self, count: usize) {
         for word in self.words.drain(count.min(self.words.len())..) {
             self.numbers.remove(&word);
         }
     }
 
-    /// How many there are.
+    /// Number of strings.
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 }
 
-/// Machines by number, in both directions; the store fills it with those it needs.
+/// Machines by number, in both directions. The store fills it on demand.
 pub trait Machines {
     /// The number of a machine, from 1 on.
     fn number(&self, machine: Id) -> u64;
@@ -79,7 +79,7 @@ pub trait Machines {
     fn machine(&self, number: u64) -> Option<Id>;
 }
 
-/// The blob is not what this program writes.
+/// The blob was not written by this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the database has a damaged entry: restore a backup, or run `mcpproxy-collector verify`")]
 pub struct Damaged;

@@ -1,4 +1,4 @@
-//! Where reports are kept: one interface, two databases. No other module contains SQL.
+//! Stores reports: one interface, two databases. No other module contains SQL.
 
 pub mod clickhouse;
 pub mod codec;
@@ -12,7 +12,7 @@ use crate::collector::installation::Installation;
 use crate::collector::repeat::Kept;
 use crate::collector::report::{Day, Id, Moment, Report};
 
-/// One thing that happened, as the journal holds it.
+/// One event, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
@@ -21,15 +21,15 @@ pub enum Entry {
         id: Id,
         received: Moment,
     },
-    /// Something that is only counted: a rejection with its reason, for example.
+    /// An event that is only counted, such as a rejection with its reason.
     Count {
         day: Day,
         name: String,
         count: u64,
-        /// A random number, by which ClickHouse recognises an entry that is added again.
+        /// A random number by which ClickHouse recognises an entry that is added again.
         entry: u64,
     },
-    /// Delete what came from an id.
+    /// Delete the data of an id.
     Forget {
         id: Id,
         at: Moment,
@@ -37,7 +37,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Something that is only counted.
+    /// An event that is only counted.
     pub fn count(day: Day, name: String, count: u64) -> Entry {
         let (entry, _) = uuid::Uuid::new_v4().as_u64_pair();
         Entry::Count {
@@ -49,7 +49,7 @@ impl Entry {
     }
 }
 
-/// A place in the journal: everything before it is in the store.
+/// A position in the journal. The store has everything before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     pub segment: u64,
@@ -59,7 +59,7 @@ pub struct Position {
 /// The counts beside the reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// First and last day of receipt of any report; `None` while there is none.
+    /// First and last day on which any report was received; `None` without reports.
     pub span: Option<(Day, Day)>,
     /// The latest receipt of a report or an opt-out.
     pub latest: Option<Moment>,
@@ -71,14 +71,14 @@ pub struct Ledger {
     pub counts: BTreeMap<(Day, String), u64>,
 }
 
-/// Everything that is kept of one id.
+/// Everything stored under one id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     pub bodies: Vec<Kept>,
     pub opted_out: Option<Moment>,
 }
 
-/// Why the store could not do it.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{0}")]
@@ -87,16 +87,16 @@ pub enum StoreError {
     Other(String),
 }
 
-/// A database of reports. Calls block: make them on a thread that may.
+/// A database of reports. Calls block.
 pub trait Store: Send {
-    /// Adds entries. Adding the same ones again changes nothing, except for [`Entry::Count`], which `position` protects: it is
-    /// stored in the same transaction.
+    /// Adds entries. Adding the same ones again changes nothing, except for [`Entry::Count`], which `position`
+    /// protects: both are stored in the same transaction.
     ///
     /// # Errors
-    /// The database's error; nothing of the batch is then stored, or it can be added again.
+    /// The database's error. Then nothing of the batch is stored, or adding it again is safe.
     fn apply(&mut self, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError>;
 
-    /// The last position that was stored.
+    /// The last stored position.
     ///
     /// # Errors
     /// The database's error.
@@ -120,26 +120,26 @@ pub trait Store: Send {
     /// The database's error.
     fn ledger(&mut self) -> Result<Ledger, StoreError>;
 
-    /// Everything that came from one id.
+    /// Everything received under one id.
     ///
     /// # Errors
     /// The database's error.
     fn stored(&mut self, id: Id) -> Result<Stored, StoreError>;
 
-    /// Calls `each` with everything that came from every id.
+    /// Calls `each` with everything received under every id.
     ///
     /// # Errors
     /// The database's error, or that of `each`.
     fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
-    /// Calls `each` with every id that sent something.
+    /// Calls `each` with every id that sent anything.
     ///
     /// # Errors
     /// The database's error.
     fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError>;
 
-    /// Deletes bodies that were received before `before`. What an installation has ever reached, and its first day, stay as long
-    /// as it has later bodies; an id without any is deleted.
+    /// Deletes bodies received before `before`. The flags and the first day of an installation remain as long as it has
+    /// later bodies; an id without later bodies is deleted.
     ///
     /// # Errors
     /// The database's error.

@@ -1,4 +1,4 @@
-//! `/diagnostics`: what needs a person's attention.
+//! `/diagnostics`: problems that need the user's attention.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct Diagnostics {
     pub timestamp: String,
 }
 
-/// A server that does not work, in [`Diagnostics`].
+/// A server that failed, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamError {
     #[serde(default)]
@@ -35,19 +35,19 @@ pub struct UpstreamError {
     pub timestamp: String,
 }
 
-/// A server that waits for a person to sign in, in [`Diagnostics`].
+/// A server that needs sign-in, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OauthRequired {
     #[serde(default)]
     pub server_name: String,
-    /// As `oauth_status` of `Server`.
+    /// The same values as `oauth_status` of `Server`.
     #[serde(default)]
     pub state: SignInStatus,
     #[serde(default)]
     pub message: String,
 }
 
-/// A secret that entries refer to and that is nowhere, in [`Diagnostics`].
+/// A secret that server entries refer to and that does not exist, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingSecret {
     #[serde(default)]

@@ -1,6 +1,6 @@
-//! Types of the REST and SSE interface, as the core writes them and as clients read them from either core.
+//! Types of the REST and SSE interface. The core writes them; clients read them from this core or the Go core.
 //!
-//! Reading is lenient: the existing core omits fields and writes `null` for empty arrays (contract: core-http).
+//! Deserialization is lenient: the Go core omits fields, and writes `null` for empty arrays.
 
 mod activity;
 mod answers;

@@ -61,12 +61,12 @@ pub struct Server {
     pub tool_count: u32,
     #[serde(default)]
     pub reconnect_count: u32,
-    /// Tools that wait for approval; absent when there are none.
+    /// Number of tools that need approval; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineCounts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// The user has signed in to it in a browser.
+    /// Whether the user has signed in to the server in a browser.
     #[serde(default)]
     pub authenticated: bool,
     /// Absent where signing in is not asked for.
@@ -74,7 +74,7 @@ pub struct Server {
     pub oauth_status: Option<SignInStatus>,
 }
 
-/// How many tools of a server wait, in [`Server`].
+/// How many tools of a server need approval, in [`Server`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineCounts {
     #[serde(default)]
@@ -96,7 +96,7 @@ pub struct Approved {
     pub message: String,
 }
 
-/// A server's health, and the one action that helps.
+/// A server's health, and the one action that would improve it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     #[serde(default)]
@@ -128,10 +128,10 @@ pub struct LoginStarted {
     pub server_name: String,
     #[serde(default)]
     pub correlation_id: String,
-    /// Where the person signs in.
+    /// URL of the sign-in page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_url: Option<String>,
-    /// Whether the core has asked the desktop to open it.
+    /// Whether the core has asked the desktop to open the URL in a browser.
     #[serde(default)]
     pub browser_opened: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

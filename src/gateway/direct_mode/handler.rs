@@ -1,6 +1,6 @@
-//! `/mcp/all`: everything the servers offer, under names that tell whose it is; `/mcp/all/{server}`: one server's, under
-//! its own names.
-#![expect(deprecated, reason = "log levels are of all revisions but the newest")]
+//! `/mcp/all` offers everything of all servers, under names that contain the server's name. `/mcp/all/{server}` offers
+//! one server, with its own names.
+#![expect(deprecated, reason = "the newest protocol version deprecates log levels")]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,7 +44,7 @@ pub struct DirectHandler {
     session: Arc<Session>,
 }
 
-/// One session; what only it wanted of the servers goes with it.
+/// One session. Its subscriptions at the servers end when it is dropped.
 struct Session {
     id: SessionId,
     place: SessionRegistration,
@@ -60,7 +60,7 @@ impl Drop for Session {
 }
 
 impl DirectHandler {
-    /// A session over this proxy's servers, registered for the fast path.
+    /// Creates a session and registers it for the fast path.
     pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> DirectHandler {
         let id = proxy.upstreams().new_session();
         let session = Session {
@@ -85,12 +85,12 @@ impl DirectHandler {
         Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)
     }
 
-    /// The way of a request, and of what the server says meanwhile back.
+    /// Returns a relay, which passes a request to a server and the server's messages to the client.
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
         self.proxy.relay(server, self.session.id, context)
     }
 
-    /// The pool of servers.
+    /// Returns the pool of servers.
     fn pool(&self) -> &UpstreamPool {
         self.proxy.upstreams()
     }
@@ -118,7 +118,7 @@ impl DirectHandler {
         Ok(answer)
     }
 
-    /// The instructions for clients of this endpoint.
+    /// Returns the instructions for clients of this endpoint.
     fn instructions(&self, extensions: &Extensions) -> Option<String> {
         let only = only(extensions);
         let profile = self.proxy.profile_scope(&Origin::of(extensions));
@@ -186,10 +186,10 @@ impl ServerHandler for DirectHandler {
         Ok(result)
     }
 
-    /// Tells the client what the servers announce, for as long as it is there.
+    /// Forwards the servers' announcements to the client until the session ends.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &context.extensions);
-        // Not the session itself: its end is what ends this.
+        // Holds only the session's end, not the session: otherwise the session would never end.
         let over = self.session.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
             while let Some(found) = announcements.next().await {
@@ -376,7 +376,7 @@ impl ServerHandler for DirectHandler {
         Some(requested.clone())
     }
 
-    /// Does what `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
+    /// Does the same as `on_initialized` and `subscribe`, for clients of the protocol version without `initialize`.
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;

@@ -1,4 +1,4 @@
-//! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each with and without a slash at the end.
+//! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each also with a trailing slash.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// `sessions` is the file that keeps the sessions across restarts.
+    /// `sessions` is the file that stores the sessions.
     pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: PathBuf) -> Endpoints {
         Endpoints {
             proxy,
@@ -43,13 +43,13 @@ impl Endpoints {
         }
     }
 
-    /// Saves the sessions, which continue after a restart.
+    /// Saves the sessions, so that they survive a restart.
     pub fn save_sessions(&self) {
         self.stored_sessions.save();
     }
 
-    /// The routes of one listener; `stop` ends every session. `trusted` are names of this computer that a request may use
-    /// besides those of loopback; `None` where a request may use any, because a key protects the listener.
+    /// Returns the routes of one listener; `stop` ends every session. `trusted` are the names of this computer that a
+    /// request may use besides the loopback names; `None` allows any name, because an API key protects the listener.
     pub fn router(&self, trusted: Option<&[String]>, stop: &CancellationToken) -> Router {
         let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(stop.child_token());
         let hosts: Option<Arc<[String]>> = match trusted {
@@ -59,7 +59,7 @@ impl Endpoints {
             }
             Some(trusted) => {
                 let hosts: Vec<String> = settings.allowed_hosts.iter().chain(trusted).cloned().collect();
-                // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
+                // Prevents DNS rebinding: pages of other sites must not reach the tools.
                 settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
                 settings = settings.with_allowed_hosts(hosts.clone());
                 Some(hosts.into())
@@ -114,7 +114,8 @@ impl Endpoints {
     }
 }
 
-/// A session that is not used for so long ends in memory, where it takes some 70 kB; it goes on when it is used again.
+/// A session that is idle for this long is removed from memory, where it takes about 70 kB. The next request restores
+/// it.
 const SESSION_IDLE: Duration = Duration::from_mins(30);
 
 fn sessions_in_memory() -> Arc<LocalSessionManager> {
@@ -131,7 +132,7 @@ fn remembering(
     settings
 }
 
-/// The origins of pages that a host of this list may serve.
+/// Returns the origins of pages on this host.
 fn origins(host: &str) -> [String; 2] {
     let host = if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]")

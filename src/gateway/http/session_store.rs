@@ -1,6 +1,6 @@
-//! Keeps the sessions of AI clients when they have ended in memory: clients keep a session for days, many do not know how to
-//! open another, and the library ends one that is idle. A client that returns with a known id gets the session again, even
-//! from the next core.
+//! Stores the sessions of AI clients after they ended in memory. The library ends idle sessions, but clients use a
+//! session for days, and many cannot open another one. A client that returns with a known ID gets its session back,
+//! even after a restart of the core.
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -19,21 +19,21 @@ use crate::gateway::fast_path::Mode;
 use crate::gateway::session_registry::Sessions;
 use crate::os::{files, memory};
 
-/// Most sessions that are remembered; the one that was opened first goes first.
+/// Maximum number of stored sessions. The one opened first is dropped first.
 const MOST: usize = 1000;
-/// Largest stored description of a client, in bytes of JSON. A client that sends more is not stored.
+/// Maximum size of a client's stored description, in bytes of JSON. Clients with larger descriptions are not stored.
 const LARGEST: usize = 16 << 10;
-/// Most sessions in memory at one address, where each takes some 70 kB; another then puts away the one that was opened first and
-/// has not been used lately. It goes on when it is used again.
+/// Maximum number of sessions in memory per endpoint; each takes about 70 kB. At the limit, a new session removes the
+/// oldest unused one from memory. Its next request restores it.
 const MOST_OPEN: usize = 256;
-/// Sessions that come and go together are written together.
+/// Changes within this time are saved together.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// The sessions of one core.
+/// The stored sessions of one core.
 pub struct PersistentSessions {
     path: PathBuf,
     sessions: Mutex<VecDeque<StoredSession>>,
-    /// A write is due.
+    /// Whether there are unsaved changes.
     changed: AtomicBool,
 }
 
@@ -45,12 +45,12 @@ struct StoredSession {
 }
 
 impl PersistentSessions {
-    /// Those in this file. One that cannot be read holds none: clients then have to open new ones.
+    /// Loads the sessions from a file. If it cannot be read, clients must open new sessions.
     pub fn load(path: PathBuf) -> Arc<PersistentSessions> {
         let largest = u64::try_from(MOST * LARGEST).unwrap_or(u64::MAX);
         let sessions = match files::read_bounded(&path, largest) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!("`{}` cannot be read, AI clients open new sessions: {error}", path.display());
+                tracing::warn!("could not read `{}`, so AI clients must open new sessions: {error}", path.display());
                 VecDeque::new()
             }),
             Err(_) => VecDeque::new(),
@@ -62,7 +62,7 @@ impl PersistentSessions {
         })
     }
 
-    /// Those at one address, as the library asks for them; `open` are the ones in memory, `known` tells of their use.
+    /// Returns the store for one endpoint. `open` contains the sessions in memory, `known` their usage.
     pub fn at(
         self: &Arc<Self>,
         tools: Mode,
@@ -77,7 +77,7 @@ impl PersistentSessions {
         })
     }
 
-    /// Writes what is not written yet.
+    /// Saves unsaved changes.
     pub fn save(&self) {
         if !self.changed.swap(false, Ordering::AcqRel) {
             return;
@@ -85,7 +85,7 @@ impl PersistentSessions {
         let written = serde_json::to_vec(&*self.sessions());
         let written = written.map_err(Into::into).and_then(|bytes| files::replace_private(&self.path, &bytes));
         if let Err(error) = written {
-            tracing::warn!("the sessions of AI clients are not remembered in `{}`: {error}", self.path.display());
+            tracing::warn!("could not save the sessions of AI clients in `{}`: {error}", self.path.display());
         }
     }
 
@@ -120,7 +120,7 @@ impl Address {
         one.id == id && one.tools == self.tools
     }
 
-    /// Puts away what is too much in memory.
+    /// Removes unused sessions from memory if there are too many.
     async fn put_away(&self) {
         let open: HashSet<SessionId> = {
             let sessions = self.open.sessions.read().await;
@@ -133,11 +133,11 @@ impl Address {
             let all = self.all.sessions();
             all.iter().filter(|one| one.tools == self.tools).map(|one| one.id.clone().into()).collect()
         };
-        // The newest is the one that has just been opened.
+        // The newest session has just been opened.
         let older = mine.iter().rev().skip(1).rev().filter(|id| open.contains(*id) && !self.known.used_lately(id));
         for id in older.take(open.len() - MOST_OPEN) {
             if let Err(error) = self.open.close_session(id).await {
-                tracing::debug!("a session was not put away: {error}");
+                tracing::debug!("could not remove a session from memory: {error}");
             }
         }
     }

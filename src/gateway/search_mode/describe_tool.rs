@@ -1,4 +1,4 @@
-//! `describe_tool`: definitions of tools by name, or whether they could be called now (contract: mcp-tools §2.3).
+//! `describe_tool`: shows definitions of tools, or checks whether tools can be called now.
 
 use std::collections::BTreeSet;
 
@@ -16,19 +16,19 @@ use crate::gateway::search_mode::retrieve_tools::definition;
 use crate::upstream::error::CallError;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
-/// What is asked.
+/// The parameters of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     ids: Vec<String>,
-    /// Only whether they could be called, as far as these filters let them.
+    /// Only check whether the tools can be called, given these filters.
     check: Option<Filters>,
 }
 
 impl Asked {
-    /// Reads the arguments.
+    /// Reads the parameters.
     ///
     /// # Errors
-    /// A sentence for the caller.
+    /// A message for the caller.
     pub fn read(arguments: &JsonObject) -> Result<Asked, String> {
         let check = flag(arguments, "check")?;
         let filters = match arguments.get("filters").filter(|given| !given.is_null()) {
@@ -40,11 +40,11 @@ impl Asked {
                 let known = |key: &&String| Filter::ALL.iter().any(|filter| filter.name() == *key);
                 if let Some(key) = given.keys().find(|key| !known(key)) {
                     let names = Filter::ALL.map(Filter::name).join(", ");
-                    return Err(format!("`filters` has no member `{key}`: there are {names}"));
+                    return Err(format!("unknown member `{key}` of `filters`: use {names}"));
                 }
                 filters(given)?
             }
-            Some(_) => return Err("`filters` must be an object of truth values".to_owned()),
+            Some(_) => return Err("`filters` must be an object of booleans".to_owned()),
         };
         let most = if check { MOST_CHECKED } else { MOST_DESCRIBED };
         let ids: Option<Vec<String>> = arguments
@@ -69,7 +69,7 @@ fn once_each(ids: Vec<String>) -> Vec<String> {
     ids.into_iter().filter(|id| seen.insert(id.clone())).collect()
 }
 
-/// Answers.
+/// Returns the result of a call.
 pub fn answer(asked: &Asked, upstreams: View<'_>, index: &ToolIndex) -> Value {
     match asked.check {
         None => definitions(&asked.ids, upstreams, index),
@@ -121,7 +121,7 @@ fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value 
     json!({"definitions": definitions, "errors": errors})
 }
 
-/// Why a tool is not shown.
+/// Returns the reason why a tool is not shown.
 fn word(error: &CallError) -> &'static str {
     match error {
         CallError::Disabled(_) | CallError::SwitchedOff { .. } => "disabled",
@@ -133,7 +133,7 @@ fn word(error: &CallError) -> &'static str {
     }
 }
 
-/// How all of them are, taken together; the later, the worse.
+/// The overall result of a check, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Ready,
@@ -200,38 +200,38 @@ impl Reason {
     const fn remediation(self) -> &'static str {
         match self {
             Reason::ServerNotConfigured => {
-                "Find the right name with retrieve_tools, or tell the person that the server is not there."
+                "Find the right name with retrieve_tools, or tell the user that the server does not exist."
             }
             Reason::NotFound => "Find the right name with retrieve_tools.",
             Reason::ServerQuarantined => {
-                "A person has to approve the server: in MCPProxy, or with `mcpproxy upstream approve NAME`."
+                "The user has to approve the server: in MCPProxy, or with `mcpproxy upstream approve NAME`."
             }
             Reason::ServerDisabled => {
-                "A person can enable the server: in MCPProxy, or with `mcpproxy upstream enable NAME`."
+                "The user can enable the server: in MCPProxy, or with `mcpproxy upstream enable NAME`."
             }
-            Reason::ToolDisabled => "A person can switch the tool on with `mcpproxy tools enable NAME:TOOL`.",
+            Reason::ToolDisabled => "The user can enable the tool with `mcpproxy tools enable NAME:TOOL`.",
             Reason::ToolChanged | Reason::ToolPendingApproval => {
-                "A person has to approve the tool: in MCPProxy, or with `mcpproxy upstream approve NAME TOOL`."
+                "The user has to approve the tool: in MCPProxy, or with `mcpproxy upstream approve NAME TOOL`."
             }
             Reason::OauthRequired => {
-                "A person has to sign in: from MCPProxy's menu, or with `mcpproxy upstream login NAME`."
+                "The user has to sign in: in MCPProxy's menu, or with `mcpproxy upstream login NAME`."
             }
             Reason::ServerUnhealthy => {
-                "It is tried again by itself; upstream_servers with tail_log shows what it said."
+                "MCPProxy retries automatically; upstream_servers with tail_log shows the server's log."
             }
-            Reason::ServerMisconfigured => "A person has to correct the server's entry in MCPProxy's configuration.",
-            Reason::ServerInitializing => "The server is starting: try again in a moment.",
+            Reason::ServerMisconfigured => "The user has to correct the server's entry in MCPProxy's configuration.",
+            Reason::ServerInitializing => "The server is starting; try again in a moment.",
             Reason::MissingAnnotation => {
-                "Its server says nothing of what the filter asks: do without the filter, or without the tool."
+                "The tool does not have the annotation that the filter checks: omit the filter, or use another tool."
             }
             Reason::PolicyFiltered => {
-                "Its server says itself what the filter is against: do without the filter, or without the tool."
+                "The tool's annotations do not pass the filter: omit the filter, or use another tool."
             }
         }
     }
 }
 
-/// The finding of a check on one tool.
+/// The result of checking one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Checked {
     Ready,
@@ -278,10 +278,10 @@ impl Checked {
     }
 }
 
-/// Whether a tool of a server could be called now.
+/// Checks whether a tool of a server can be called now.
 fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters) -> Checked {
     let Some(snapshot) = snapshot else {
-        return Checked::not(Reason::ServerNotConfigured, None, Some(format!("no server is called `{server}`")));
+        return Checked::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
     };
     let of_server = |reason| {
         Checked::not(
@@ -303,7 +303,7 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
                 None => Checked::Ready,
                 Some(why) => {
                     let reason = if why.said { Reason::PolicyFiltered } else { Reason::MissingAnnotation };
-                    Checked::not(reason, None, Some(format!("withheld by {}", why.filter.name())))
+                    Checked::not(reason, None, Some(format!("excluded by {}", why.filter.name())))
                 }
             },
             None if snapshot.off().is_some_and(|off| off.has(tool)) => Checked::not(Reason::ToolDisabled, None, None),
@@ -318,15 +318,15 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
     }
 }
 
-/// Most names that are proposed.
+/// Maximum number of suggested names.
 const MOST_ALIKE: usize = 3;
-/// How much of the longer name must be the same.
+/// Minimum similarity of a suggested name.
 const ALIKE: f32 = 0.6;
-/// Most tools of the named server that are compared, and the longest name that is.
+/// Maximum number of the server's tools that are compared, and maximum length of a compared name.
 const MOST_COMPARED: usize = 300;
 const LONGEST_COMPARED: usize = 100;
 
-/// The names of tools that may be used and are nearly this one, best first.
+/// Returns the names of similar available tools, best first.
 fn did_you_mean(id: &str, index: &ToolIndex) -> Vec<String> {
     if id.chars().nth(LONGEST_COMPARED).is_some() {
         return Vec::new();
@@ -344,7 +344,7 @@ fn did_you_mean(id: &str, index: &ToolIndex) -> Vec<String> {
     alike.into_iter().take(MOST_ALIKE).map(|(_, name)| name).collect()
 }
 
-/// From 0 to 1: how much of two names is the same, by the letters to change in one to have the other.
+/// Returns the similarity of two names from 0 to 1, based on their edit distance.
 fn likeness(one: &str, other: &str) -> f32 {
     let letters = |name: &str| name.chars().take(LONGEST_COMPARED).flat_map(char::to_lowercase).collect::<Vec<char>>();
     let (one, other) = (letters(one), letters(other));
@@ -352,7 +352,7 @@ fn likeness(one: &str, other: &str) -> f32 {
     if longer == 0 {
         return 1.0;
     }
-    // For each start of `other`, what it costs to make the start of `one` read so far of it.
+    // The costs of changing the part of `one` read so far into each prefix of `other`.
     let mut costs: Vec<usize> = (0..=other.len()).collect();
     for (row, letter) in one.iter().enumerate() {
         let mut before = row;

@@ -1,6 +1,6 @@
-//! Results for calls that were refused or failed (contract: mcp-tools §2.5, 2.6, 2.8).
+//! Results for calls that were refused or failed.
 //!
-//! They contain no text of servers that are not approved, and no arguments of the call.
+//! They never contain text of servers that are not approved, or arguments of the call.
 
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::contract::failure::FailureKind;
 use crate::gateway::call_arguments::CallArgumentsError;
 use crate::upstream::error::CallError;
 
-/// Longest error of a server that is passed on in one line, in characters.
+/// Maximum length of a quoted server error, in characters.
 const LONGEST_ERROR: usize = 500;
 
 const SECURITY_HELP: &str = "A server needs approval when it is new, when its entry was changed, or when it was quarantined. \
@@ -65,7 +65,7 @@ pub fn failed(sentence: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(sentence)])
 }
 
-/// Why a call of a server's tool was not made, or gave no result.
+/// Explains why a call of an upstream tool was refused or failed.
 pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
     match error {
         CallError::Quarantined(_) => result(
@@ -111,7 +111,7 @@ pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
     }
 }
 
-/// Advice for a server that could not be reached; `None` if the call itself is wrong.
+/// Returns advice for a server that could not be reached; `None` if the call itself is wrong.
 fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
     let log = format!(
         "See the server's log: upstream_servers with {{\"operation\": \"tail_log\", \"name\": \"{server}\"}}, or \
@@ -148,7 +148,7 @@ fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
     })
 }
 
-/// A server's error about arguments that do not fit, with the schema that they must fit.
+/// Reports a server's error about invalid arguments, together with the tool's schema.
 pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Option<&JsonObject>) -> CallToolResult {
     let id = tool_id::join(server, tool);
     let said: String =
@@ -166,7 +166,7 @@ pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Op
     )
 }
 
-/// Why the arguments of a call tool were not understood: the tool that was meant has not run.
+/// Reports invalid arguments of a call tool. The upstream tool has not run.
 pub fn unreadable_call(intent: Intent, error: &CallArgumentsError, schema: Option<&JsonObject>) -> CallToolResult {
     let Some(id) = &error.id else { return failed(&error.message) };
     result(

@@ -16,8 +16,8 @@ use crate::upstream::snapshot::Snapshot;
 /// Changes within this time are reported together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Follows the servers: reindexes their tools immediately, records the first connection, and raises the number that
-/// `/events` waits for, once for changes that come together.
+/// Follows the servers: reindexes their tools immediately, records the first connection, and increments the number that
+/// `/events` waits for. Simultaneous changes increment it once.
 pub fn follow(
     upstreams: &Arc<UpstreamPool>,
     mut mistake: watch::Receiver<Option<String>>,
@@ -52,7 +52,7 @@ pub fn follow(
     changes
 }
 
-/// Keeps the search index current, whenever a server changes.
+/// Updates the search index whenever a server changes.
 async fn reindex(upstreams: Arc<UpstreamPool>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
     let mut changes = upstreams.changes();
     while changes.changed().await.is_ok() {

@@ -1,4 +1,4 @@
-//! Edits of the configuration, one at a time: the file first, then what runs.
+//! Shows and edits the configuration.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::server::rest::response::{failed, ok};
 use crate::server::rest::servers::origin;
 use crate::server::state::App;
 
-/// Shows the file as it is now, without its secrets.
+/// Shows the configuration file without its secrets.
 pub async fn show(State(app): State<Arc<App>>) -> Response {
     let store = app.config.store();
     match store.masked() {
@@ -28,7 +28,7 @@ pub async fn show(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Merges a part of the configuration into it: objects merge, everything else is replaced (contract: core-http §6).
+/// Merges a part into the configuration: objects are merged, other values replaced.
 pub async fn patch(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! `/api/v1/connect`: the AI clients of this computer, and our entry in their files (contract: core-http §7).
+//! `/api/v1/connect`: AI clients, and this proxy's entry in their configuration files.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok, status};
 use crate::server::state::App;
 
-/// The body of every change; nothing is as good as `{}`.
+/// The body of every change. A missing body counts as `{}`.
 #[derive(Default, Deserialize)]
 struct Asked {
     server_name: Option<String>,
@@ -115,7 +115,7 @@ fn not_done(refused: &ClientEditError) -> Response {
     (status(refused.why.kind()), Json(body)).into_response()
 }
 
-/// Does what reads and writes files, off the tasks.
+/// Runs file operations on a blocking thread.
 async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
     let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
     let require_mcp_auth = app.config.current().require_mcp_auth;

@@ -27,7 +27,7 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     ok(found)
 }
 
-/// What a person should know of the settings, and of a takeover that is not complete.
+/// Returns notices about the settings and about an incomplete takeover.
 fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -> Vec<String> {
     let mut notices = Vec::new();
     if let Some(reason) = record.filter(|record| !record.complete).and_then(|record| record.plan.unreadable.as_ref()) {
@@ -52,7 +52,7 @@ fn issues(found: &Diagnostics) -> u32 {
     u32::try_from(issues).unwrap_or(u32::MAX)
 }
 
-/// What gives a server, or other users of this computer, more than it needs.
+/// Returns warnings about secrets or rights that a server or other users of this computer should not have.
 fn least_privilege(server: &Snapshot) -> Vec<String> {
     let name = &server.config.name;
     let mut warnings = Vec::new();
@@ -69,7 +69,7 @@ fn least_privilege(server: &Snapshot) -> Vec<String> {
     warnings
 }
 
-/// The findings on these servers; `configuration` is the notice on an edit that is not in use.
+/// Diagnoses these servers. `configuration` is the notice about an edit that is not in use.
 fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) -> Diagnostics {
     let mut found = Diagnostics {
         timestamp: now.clone(),
@@ -104,9 +104,9 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
             found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
         } else if !server.pending_tools().is_empty() {
             let held = server.pending_tools().len();
-            found.runtime_warnings.push(format!(
-                "{held} tools of {name} wait for approval: `mcpproxy upstream inspect {name}` shows them"
-            ));
+            found
+                .runtime_warnings
+                .push(format!("{held} tools of {name} need approval: `mcpproxy upstream inspect {name}` shows them"));
         }
     }
     found.total_issues = issues(&found);

@@ -1,4 +1,4 @@
-//! REST and SSE for the trays, the CLI and people: the same routes over TCP (with key) and the local stream.
+//! REST and SSE for the trays, the CLI and users. TCP (with API key) and the local listener have the same routes.
 
 pub mod access;
 pub mod activity;
@@ -36,7 +36,7 @@ use crate::server::jobs::check_for_updates::look;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// All routes but `/mcp`, as they are behind one door.
+/// All routes except `/mcp`, for one listener.
 pub fn router(app: Arc<App>, door: Listener) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(status))
@@ -79,11 +79,11 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match door {
-        // Only a program of the same user may end the core.
+        // Only a program of the same user may stop the core.
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
-    // An unknown path is 404 for every caller: clients take 401 for an invitation to sign in.
+    // Unknown paths return 404 even without a key: clients interpret 401 as a request to sign in.
     api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
         .merge(health_routes())
         .fallback(unknown_route)
@@ -117,7 +117,7 @@ async fn status(State(app): State<Arc<App>>) -> Response {
 /// Query parameters of `/info`.
 #[derive(Deserialize)]
 struct InfoQuery {
-    /// Look for a newer release first.
+    /// Check for a newer release first.
     #[serde(default)]
     refresh: bool,
 }
@@ -144,7 +144,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
 }
 
 async fn shutdown(State(app): State<Arc<App>>) -> Response {
-    tracing::info!("asked to stop over the local socket");
+    tracing::info!("received a request to stop over the local socket");
     app.stop.cancel();
     (StatusCode::ACCEPTED, Json(Envelope::ok(Stopping { stopping: true }))).into_response()
 }

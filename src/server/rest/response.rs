@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::contract::api::Envelope;
 use crate::contract::failure::FailureKind;
 
-/// A success with its data.
+/// Returns a success with its data.
 pub fn ok<T: Serialize>(data: T) -> Response {
     Json(Envelope::ok(data)).into_response()
 }

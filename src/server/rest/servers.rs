@@ -22,15 +22,15 @@ use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
 
-/// Most lines of a log that one answer holds.
+/// Maximum number of log lines in one response.
 const MOST_LINES: usize = 1000;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     ok(app.servers())
 }
 
-/// Adds a server: the body is an entry of `mcpServers`, every key of which is kept. It waits for approval, unless the body or
-/// the configuration says otherwise.
+/// Adds a server: the body is an entry of `mcpServers`, all keys of which are kept. The server needs approval unless
+/// the user's request or the configuration approves it.
 pub async fn add(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -48,7 +48,7 @@ pub async fn add(
     }
 }
 
-/// Changes keys of an entry: objects are merged, `null` removes a key. Approval and name have their own routes.
+/// Changes keys of an entry: objects are merged, `null` removes a key. Approval and name cannot be changed here.
 pub async fn patch(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -74,8 +74,8 @@ pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     }
 }
 
-/// The caller, by its header `X-MCPProxy-Client`. Every caller of REST has the user's rights; the header keeps programs that
-/// do not act for a person from approving by accident.
+/// Returns the origin of a request from its header `X-MCPProxy-Client`. Every REST caller has the user's rights; the
+/// header only keeps programs that do not act for the user from approving by accident.
 pub fn origin(headers: &HeaderMap) -> Origin {
     let client = headers.get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match client.split('/').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -86,7 +86,7 @@ pub fn origin(headers: &HeaderMap) -> Origin {
     }
 }
 
-/// The review that a person sees before approving.
+/// Returns the review for the user, and remembers it as shown.
 pub async fn review(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.control.review(&name).await {
         Ok(review) => ok(review),
@@ -129,7 +129,7 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
         Err(ApproveServerError::Changed(conflict)) => {
-            let sentence = format!("`{name}` has changed since it was shown: review it again");
+            let sentence = format!("`{name}` has changed since the last review: review it again");
             conflicting(sentence, *conflict)
         }
     }
@@ -144,7 +144,7 @@ fn conflicting(sentence: String, conflict: ReviewConflict) -> Response {
     (status(FailureKind::Conflict), Json(body)).into_response()
 }
 
-/// Begins a sign-in: the person's browser is sent to the server's page, where there is one to send.
+/// Begins a sign-in: opens the server's page in the user's browser, if the desktop has one.
 pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     let correlation_id = uuid::Uuid::new_v4().to_string();
     let address = match app.control.sign_in(&name).await {
@@ -180,7 +180,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     let opened = browser::open_page(&address);
     let message = match &opened {
         Ok(()) => format!("Sign in to `{name}` in the browser."),
-        Err(_) => format!("Open the address in a browser of this computer to sign in to `{name}`."),
+        Err(_) => format!("Open the URL in a browser on this computer to sign in to `{name}`."),
     };
     ok(LoginStarted {
         success: true,
@@ -193,7 +193,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     })
 }
 
-/// A server's tools, each with its approval.
+/// Returns a server's tools with their approvals.
 pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.upstreams.snapshot(&name) {
         Some(server) => {
@@ -211,7 +211,7 @@ pub struct Tail {
     tail: Option<usize>,
 }
 
-/// The last lines of what a server wrote to its standard error.
+/// Returns the last lines of a server's standard error.
 pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(asked): Query<Tail>) -> Response {
     if app.upstreams.snapshot(&name).is_none() {
         return failed(FailureKind::NotFound, ApproveError::UnknownServer(name).to_string());
@@ -227,7 +227,7 @@ pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(a
     }
 }
 
-/// Approves the tools named in `tools`, or with `approve_all` every one that waits.
+/// Approves the tools in `tools`, or with `approve_all` every tool that needs approval.
 pub async fn approve(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -272,7 +272,7 @@ pub async fn approve(
     }
 }
 
-/// Switches one tool of a server on or off.
+/// Enables or disables one tool of a server.
 pub async fn switch_tool(
     State(app): State<Arc<App>>,
     Path((name, tool)): Path<(String, String)>,
@@ -281,7 +281,7 @@ pub async fn switch_tool(
     let Ok(Json(Switch { enabled })) = body else {
         return failed(FailureKind::Invalid, "expected {\"enabled\": true} or {\"enabled\": false}");
     };
-    // The tools of a server that does not run are unknown.
+    // The tools of a server that is not running are unknown.
     if let Some(server) = app.upstreams.snapshot(&name)
         && server.is_connected()
         && !server.has_tool(&tool)

@@ -1,4 +1,4 @@
-//! How REST shows a server and its tools.
+//! Converts servers and tools to the types of the REST interface.
 
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
@@ -7,7 +7,7 @@ use crate::upstream::health::ToolApproval;
 use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::shown;
 
-/// The server as `GET /api/v1/servers` shows it.
+/// Returns a server for `GET /api/v1/servers`.
 pub fn server(snapshot: &Snapshot) -> Server {
     let config = &snapshot.config;
     Server {
@@ -32,7 +32,7 @@ pub fn server(snapshot: &Snapshot) -> Server {
     }
 }
 
-/// Every tool of a connected server with its approval, as `GET /api/v1/servers/{name}/tools` shows it.
+/// Returns all tools of a connected server with their approvals, for `GET /api/v1/servers/{name}/tools`.
 pub fn server_tools(snapshot: &Snapshot) -> ServerTools {
     let name = &snapshot.config.name;
     let tools: Vec<ServerTool> = snapshot.tool_approvals().into_iter().map(|shown| tool(name, shown)).collect();
@@ -43,7 +43,7 @@ pub fn server_tools(snapshot: &Snapshot) -> ServerTools {
     }
 }
 
-/// One tool with its approval.
+/// Returns one tool with its approval.
 pub fn tool(server: &str, shown: ToolApproval<'_>) -> ServerTool {
     let ToolApproval {
         tool,
@@ -88,7 +88,7 @@ fn quarantine(snapshot: &Snapshot) -> Option<QuarantineCounts> {
     (!pending.is_empty()).then_some(counts)
 }
 
-/// Counts over all servers, with the state of each.
+/// Returns counts over all servers, and the state of each.
 pub fn upstream_stats(servers: &[Snapshot]) -> UpstreamStats {
     let stats = server_stats(servers);
     UpstreamStats {
@@ -118,7 +118,7 @@ fn state(snapshot: &Snapshot) -> UpstreamState {
     }
 }
 
-/// Counts over all servers.
+/// Returns counts over all servers.
 pub fn server_stats(servers: &[Snapshot]) -> ServerStats {
     ServerStats {
         total_servers: count(servers.len()),

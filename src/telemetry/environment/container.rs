@@ -1,14 +1,14 @@
-//! Whether a process lives in a container, and which isolations are not containers but a person's desktop.
+//! Detects whether a process runs in a container, and which isolations are not containers but a user's desktop.
 //!
 //! Sources: systemd's container interface, Kubernetes and ECS documentation, npm `is-docker`, `is-inside-container` and
-//! `is-wsl`, dotnet/sdk for Windows. Two of their known errors are not repeated: a path that could not be probed is not
-//! evidence, and only the lines of `mountinfo` that belong to *this* process's root count, because a Docker host lists
-//! the mounts of all its containers.
+//! `is-wsl`, dotnet/sdk for Windows. This code avoids two known errors of theirs: a path that could not be probed is
+//! not evidence, and only the lines of `mountinfo` for *this* process's root count, because a Docker host lists the
+//! mounts of all its containers.
 
 use crate::telemetry::environment::observation::{Observation, System};
 use crate::telemetry::environment::vendors::Variables;
 
-/// Files whose existence is evidence, or an exception.
+/// Files whose existence is evidence for or against a container.
 pub(crate) const FILES: &[&str] = &[
     "/.dockerenv",
     "/run/.containerenv",
@@ -26,7 +26,7 @@ pub(crate) const FILES: &[&str] = &[
     "/etc/profile.d/distrobox_profile.sh",
 ];
 
-/// Small files whose text is evidence.
+/// Small files whose content is evidence.
 pub(crate) const TEXTS: &[&str] = &[
     "/proc/1/cgroup",
     "/proc/self/cgroup",
@@ -37,7 +37,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "/run/host/container-manager",
 ];
 
-/// Variables that are evidence, or an exception.
+/// Variables that are evidence for or against a container.
 pub(crate) const VARIABLES: &[&str] = &[
     "container",
     "KUBERNETES_SERVICE_HOST",
@@ -59,17 +59,17 @@ pub(crate) const VARIABLES: &[&str] = &[
     "USERNAME",
 ];
 
-/// What the machine shows of being, or only looking like, a container.
+/// The kind of isolation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isolation {
-    /// A container, with the evidence in words.
+    /// A container, with the evidence.
     Container(&'static str),
-    /// Looks like one and is a person's own desktop or shell, with the reason in words.
+    /// Looks like a container but is a user's desktop or shell, with the reason.
     Desktop(&'static str),
     None,
 }
 
-/// Words of `$container`, `/run/systemd/container` and `/run/host/container-manager` that name a desktop sandbox.
+/// Values of `$container`, `/run/systemd/container` and `/run/host/container-manager` that name a desktop sandbox.
 const SANDBOXES: &[&str] = &[
     "flatpak",
     "snap",
@@ -81,10 +81,10 @@ const SANDBOXES: &[&str] = &[
     "wsl",
 ];
 
-/// Decides for one observation.
+/// Classifies one observation.
 pub(crate) fn isolation(seen: &Observation) -> Isolation {
     match seen.system() {
-        // No container runs macOS: what looks like one was exported for a client (`telepresence`, `minikube`).
+        // No container runs macOS. Such variables were exported for a client (`telepresence`, `minikube`).
         System::MacOs => Isolation::None,
         System::Windows => windows(seen),
         System::Linux | System::Other => unix(seen),
@@ -92,7 +92,7 @@ pub(crate) fn isolation(seen: &Observation) -> Isolation {
 }
 
 fn windows(seen: &Observation) -> Isolation {
-    // The two accounts of Windows container images; no desktop has them.
+    // The two accounts of Windows container images; desktops do not have them.
     if seen.value("USERNAME").is_some_and(|user| {
         ["ContainerAdministrator", "ContainerUser"].iter().any(|name| user.eq_ignore_ascii_case(name))
     }) {
@@ -112,22 +112,22 @@ fn unix(seen: &Observation) -> Isolation {
         .map_or(Isolation::None, Isolation::Container)
 }
 
-/// Isolations in which a person works with the home directory of the machine: not containers in the sense of the field.
+/// Isolations in which a user works with the host's home directory. They do not count as containers.
 fn desktop(seen: &Observation) -> Option<&'static str> {
     let cluster = seen.set("KUBERNETES_SERVICE_HOST");
     if seen.has_file("/run/.toolboxenv") || seen.has_file("/run/.toolbxenv") {
-        return Some("toolbox: a person's shell");
+        return Some("toolbox: a user's shell");
     }
     if seen.set("TOOLBOX_PATH") && !cluster {
-        return Some("toolbox: a person's shell");
+        return Some("toolbox: a user's shell");
     }
-    // YARN and others use the name CONTAINER_ID for ids of their own.
+    // YARN and others use CONTAINER_ID for their own ids.
     let distrobox = seen.set("DISTROBOX_ENTER_PATH")
         || seen.has_file("/etc/profile.d/distrobox_profile.sh")
         || (seen.value("CONTAINER_ID").is_some_and(|id| !id.trim().is_empty() && !id.starts_with("container_"))
             && (seen.has_file("/run/.containerenv") || seen.has_file("/.dockerenv")));
     if distrobox && !cluster {
-        return Some("distrobox: a person's shell");
+        return Some("distrobox: a user's shell");
     }
     if seen.has_file("/.flatpak-info") || seen.has_file("/run/pressure-vessel") {
         return Some("a desktop sandbox (Flatpak, pressure-vessel)");
@@ -140,7 +140,7 @@ fn sandbox(word: &str) -> bool {
 }
 
 fn variables(seen: &Observation) -> Option<&'static str> {
-    // systemd: a manager sets `container` for what it starts, and an unknown word is still a container.
+    // systemd: container managers set `container`. An unknown value still means a container.
     if seen.flag("container") && !seen.value("container").is_some_and(sandbox) {
         return Some("$container, set by the container's manager");
     }
@@ -151,7 +151,7 @@ fn variables(seen: &Observation) -> Option<&'static str> {
     if set(&["ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4"]) {
         return Some("an ECS or Fargate task");
     }
-    // Cloud Run documents these as its container runtime contract.
+    // Cloud Run's container runtime contract documents these variables.
     if set(&["K_SERVICE", "CLOUD_RUN_JOB"]) {
         return Some("a Cloud Run container");
     }
@@ -166,7 +166,7 @@ fn variables(seen: &Observation) -> Option<&'static str> {
     if seen.flag("DOTNET_RUNNING_IN_CONTAINER") {
         return Some("a .NET container image");
     }
-    // A dev container that no cloud IDE vendor claims is a container on somebody's Docker.
+    // A dev container without a cloud IDE's variables runs on somebody's own Docker.
     if seen.flag("REMOTE_CONTAINERS") || seen.set("VSCODE_REMOTE_CONTAINERS_SESSION") {
         return Some("a dev container");
     }
@@ -185,7 +185,7 @@ fn files(seen: &Observation) -> Option<&'static str> {
         ("/run/host/container-manager", "/run/host/container-manager"),
     ] {
         let text = seen.text(path);
-        // WSL writes its own name there; a file whose text was not read proves nothing on a WSL kernel.
+        // WSL writes its own name there. On a WSL kernel an unread file is not evidence.
         if seen.has_file(path) && !sandbox(text) && !(is_wsl(seen) && text.trim().is_empty()) {
             return Some(words);
         }
@@ -204,7 +204,7 @@ fn files(seen: &Observation) -> Option<&'static str> {
     None
 }
 
-/// WSL without a container inside it: the Linux of a person's Windows. systemd there says `wsl` in its container file.
+/// Whether this is WSL without a container inside. systemd in WSL writes `wsl` to its container file.
 pub(crate) fn is_wsl(seen: &Observation) -> bool {
     let kernel = |path: &str| {
         let text = seen.text(path).to_ascii_lowercase();
@@ -240,14 +240,15 @@ fn cgroup(seen: &Observation) -> Option<&'static str> {
     None
 }
 
-/// Whether a cgroup path has a segment `<head><long hex id>…`: `docker-0123….scope` and not `docker-desktop.scope`.
+/// Whether a cgroup path has a segment `<head><long hex id>…`: matches `docker-0123….scope` but not
+/// `docker-desktop.scope`.
 fn scope(path: &str, head: &str) -> bool {
     path.split('/')
         .filter_map(|segment| segment.strip_prefix(head))
         .any(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= 12)
 }
 
-/// Reads only the lines of this process's own root and of the three files a runtime binds into a container.
+/// Considers only the lines of this process's own root and of the three files that a runtime binds into a container.
 fn mountinfo(text: &str) -> Option<&'static str> {
     for line in text.lines() {
         let mut fields = line.split(' ');

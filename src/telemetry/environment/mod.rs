@@ -1,24 +1,24 @@
-//! What kind of machine this is: a person's, a robot's, or none that can be told. A pure function of an
-//! [`Observation`].
+//! Classifies the machine: a user's, an automated one, or unknown. A pure function of an [`Observation`].
 //!
-//! The order: a cloud IDE by its vendor, CI by its vendor, a tray as parent, a generic CI word, a container, then the
-//! system's rule (macOS and Windows interactive; Linux interactive with display or terminal, else headless).
+//! Checks in this order: a cloud IDE vendor, a CI vendor, a tray as parent, a generic CI variable, a container, then
+//! the rule of the operating system (macOS and Windows are interactive; Linux is interactive with a display or
+//! terminal, else headless).
 //!
-//! Decided on the way, with reasons:
-//! * **`CI=false` beside a vendor** is still that vendor's runner: builds set it to soften a bundler's warnings.
-//! * **A generic CI word on a desktop** (`CI=1` and a graphical session or an editor around it) is a stray: editors and
-//!   agents export it to the shells they run, and those shells start this program. With no such trace it is CI, as
-//!   every public list says. A virtual display (`DISPLAY=:99`) is what CI uses and proves nobody.
-//! * **Hosting platforms** (Render, Vercel, Heroku, …) set their variable at run time too: CI only with `CI` on.
-//! * **A tray as parent** means that a person sits there: only a vendor's own variable says otherwise.
-//! * **Kubernetes, ECS, containerd, Podman, LXC, nspawn, OpenVZ, Apptainer, dev containers** are containers, terminal
-//!   or not. **Toolbox, Distrobox, Flatpak, Snap, Firejail, AppImage** are a person's desktop. **WSL** is a Linux of
-//!   its own: the Linux rule decides, and Docker inside WSL is a container.
-//! * **SSH, cron, systemd units** have no rule of their own: SSH with a terminal is interactive and without is
-//!   headless; cron and system units have neither terminal nor display; a user unit inherits the display where there is
-//!   one.
-//! * **An editor's own variables** (VS Code over SSH has neither display nor terminal for what it starts) mean a person
-//!   on Linux; an agent's alone do not, since agents also run unattended.
+//! Decisions and their reasons:
+//! * **`CI=false` next to a vendor's variable** still means that vendor's runner: builds set it to silence a bundler's
+//!   warnings.
+//! * **A generic CI variable on a desktop** (`CI=1` together with a graphical session or an editor) does not count:
+//!   editors and agents export it to the shells they run, and those shells start this program. Otherwise it means CI, as
+//!   every public list says. A virtual display (`DISPLAY=:99`) is common in CI and does not prove a desktop.
+//! * **Hosting platforms** (Render, Vercel, Heroku, …) also set their variable at run time: CI only if `CI` is on.
+//! * **A tray as parent** means that a user is present; only a vendor's own variable overrides it.
+//! * **Kubernetes, ECS, containerd, Podman, LXC, nspawn, OpenVZ, Apptainer, dev containers** are containers, with or
+//!   without a terminal. **Toolbox, Distrobox, Flatpak, Snap, Firejail, AppImage** are a user's desktop. **WSL** follows
+//!   the Linux rule, and Docker inside WSL is a container.
+//! * **SSH, cron, systemd units** have no rule of their own. SSH is interactive with a terminal and headless without one.
+//!   Cron and system units have neither terminal nor display. A user unit inherits the display if there is one.
+//! * **An editor's own variables** mean a user on Linux, because VS Code over SSH gives its children neither display nor
+//!   terminal. An agent's variables alone do not, because agents also run unattended.
 
 pub mod container;
 pub mod observation;
@@ -33,18 +33,19 @@ use crate::telemetry::environment::container::Isolation;
 use crate::telemetry::environment::observation::{Observation, System};
 use crate::telemetry::environment::vendors::{Role, Sign, VENDORS, Variables, Vendor};
 
-/// A classification, and why. Also the answer of `mcpproxy telemetry explain`: no value of the machine is in it.
+/// A classification and its reason. Also the output of `mcpproxy telemetry explain`. Contains no value from the
+/// machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     #[serde(rename = "env_kind")]
     pub kind: EnvKind,
     #[serde(rename = "env_markers")]
     pub markers: EnvMarkers,
-    /// Which rule decided, and why, in words.
+    /// The rule that decided, with an explanation.
     pub rule: String,
 }
 
-/// Variables that an editor on somebody's screen gives to what it starts.
+/// Variables that an editor on a user's screen passes to its child processes.
 const EDITORS: Sign = Sign::Any(&[
     Sign::Set("VSCODE_PID"),
     Sign::Set("VSCODE_IPC_HOOK"),
@@ -58,7 +59,7 @@ const EDITORS: Sign = Sign::Any(&[
     Sign::Is("TERM_PROGRAM", "vscode"),
 ]);
 
-/// Variables that a coding agent gives to what it starts: a person's on a desktop, nobody's on a server.
+/// Variables that a coding agent passes to its child processes: a user's on a desktop, unattended on a server.
 const AGENTS: Sign = Sign::Any(&[
     Sign::On("CLAUDECODE"),
     Sign::On("CLAUDE_CODE"),
@@ -72,7 +73,7 @@ const AGENTS: Sign = Sign::Any(&[
     Sign::Set("NX_CONSOLE"),
 ]);
 
-/// Traces of a graphical session, besides the display itself.
+/// Evidence of a graphical session, besides the display itself.
 const SESSIONS: Sign = Sign::Any(&[
     Sign::Set("XDG_CURRENT_DESKTOP"),
     Sign::Set("DESKTOP_SESSION"),
@@ -88,7 +89,6 @@ const SESSIONS: Sign = Sign::Any(&[
 
 const DISPLAYS: Sign = Sign::Any(&[Sign::Set("DISPLAY"), Sign::Set("WAYLAND_DISPLAY")]);
 
-/// Classifies one observation.
 pub fn classify(seen: &Observation) -> Verdict {
     let isolation = container::isolation(seen);
     let markers = markers(seen, isolation);
@@ -100,7 +100,7 @@ fn vendor(seen: &Observation, role: Role) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.role == role && vendor.sign.holds(seen))
 }
 
-/// The five booleans, each computed for itself and whatever the verdict.
+/// The five markers. Each is independent of the verdict.
 fn markers(seen: &Observation, isolation: Isolation) -> EnvMarkers {
     EnvMarkers {
         has_ci_env: vendor(seen, Role::Ci).is_some() || vendor(seen, Role::GenericCi).is_some(),
@@ -124,7 +124,7 @@ fn decide(seen: &Observation, isolation: Isolation, markers: EnvMarkers) -> (Env
         return (EnvKind::Ci, format!("ci_vendor: {} announces itself and CI is on: a build", vendor.name));
     }
     if seen.value(names::ENV_LAUNCHED_BY).is_some_and(|parent| parent.trim() == "tray") {
-        return (EnvKind::Interactive, "tray_parent: the tray started this core, so a person is there".into());
+        return (EnvKind::Interactive, "tray_parent: the tray started this core, so a user is present".into());
     }
     if let Some(word) = vendor(seen, Role::GenericCi) {
         return match desktop_trace(seen, isolation) {
@@ -142,8 +142,8 @@ fn decide(seen: &Observation, isolation: Isolation, markers: EnvMarkers) -> (Env
         Isolation::None => String::new(),
     };
     let (kind, rule) = match seen.system() {
-        System::MacOs => (EnvKind::Interactive, "macos: no robot announces itself on macOS"),
-        System::Windows => (EnvKind::Interactive, "windows: no robot announces itself on Windows"),
+        System::MacOs => (EnvKind::Interactive, "macos: no CI or container detected"),
+        System::Windows => (EnvKind::Interactive, "windows: no CI or container detected"),
         System::Linux if markers.has_display => (EnvKind::Interactive, "linux_display: Linux with a display"),
         System::Linux if markers.has_tty => (EnvKind::Interactive, "linux_terminal: Linux with a terminal"),
         System::Linux if EDITORS.holds(seen) => (EnvKind::Interactive, "linux_editor: Linux, started by an editor"),
@@ -153,7 +153,7 @@ fn decide(seen: &Observation, isolation: Isolation, markers: EnvMarkers) -> (Env
     (kind, format!("{rule}{aside}"))
 }
 
-/// What shows that a generic CI word strayed onto somebody's desktop. In a container nothing does.
+/// Evidence that a generic CI variable was inherited on a user's desktop. `None` in a container.
 fn desktop_trace(seen: &Observation, isolation: Isolation) -> Option<&'static str> {
     if matches!(isolation, Isolation::Container(_)) {
         return None;
@@ -165,19 +165,19 @@ fn desktop_trace(seen: &Observation, isolation: Isolation) -> Option<&'static st
         return Some("a coding agent started this");
     }
     if seen.set("WAYLAND_DISPLAY") || seen.value("DISPLAY").is_some_and(real_display) || SESSIONS.holds(seen) {
-        return Some("a graphical session is there");
+        return Some("there is a graphical session");
     }
     None
 }
 
-/// Whether a display is not of the kind that `xvfb-run` and CI images make: those count from 90 up, mostly `:99`.
+/// Whether a display is real. `xvfb-run` and CI images number theirs from 90 up, mostly `:99`.
 fn real_display(display: &str) -> bool {
     let number = display.rsplit(':').next().unwrap_or_default();
     let number = number.split('.').next().unwrap_or_default();
     !display.trim().is_empty() && number.parse::<u32>().is_ok_and(|number| number < 90)
 }
 
-/// Every environment variable that a rule looks at: what an observation may hold and nothing more.
+/// Every environment variable that a rule reads. An observation contains no others.
 pub fn declared_variables() -> Vec<&'static str> {
     let mut names = vec![names::ENV_LAUNCHED_BY];
     names.extend_from_slice(container::VARIABLES);

@@ -1,4 +1,4 @@
-//! What was seen of a machine, as a plain value: the only input of [`crate::telemetry::environment::classify`].
+//! An observation of a machine as a plain value: the only input of [`crate::telemetry::environment::classify`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,21 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::telemetry::environment::vendors::Variables;
 
-/// One look at a machine. Reads from JSON leniently: what is missing, `null` or of another type counts as not seen.
+/// One observation of a machine. Parses JSON leniently: a missing, `null` or mistyped value counts as not observed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Observation {
-    /// A `std::env::consts::OS` word (`linux`, `macos`, `windows`, `freebsd`); Go's and Node's words are understood
-    /// too.
+    /// A value of `std::env::consts::OS` (`linux`, `macos`, `windows`, `freebsd`). Also accepts Go's and Node's names.
     #[serde(deserialize_with = "lenient_text")]
     pub os: String,
     /// The declared environment variables that are set, with their values.
     #[serde(deserialize_with = "lenient_map")]
     pub env: BTreeMap<String, String>,
-    /// Paths that surely exist. A path that could not be probed is not here: unknown is never true.
+    /// Paths that certainly exist. Leaves out paths that could not be probed: unknown is never true.
     #[serde(deserialize_with = "lenient_set")]
     pub files: BTreeSet<String>,
-    /// Text of small files, by path.
+    /// Content of small files, by path.
     #[serde(deserialize_with = "lenient_map")]
     pub file_contents: BTreeMap<String, String>,
     /// Whether standard input is a terminal.
@@ -28,13 +27,13 @@ pub struct Observation {
     pub tty: bool,
 }
 
-/// The system of an observation, as far as the rules tell systems apart.
+/// The operating system, as far as the rules distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
     Linux,
     MacOs,
     Windows,
-    /// FreeBSD and every other word.
+    /// FreeBSD and every other value.
     Other,
 }
 
@@ -48,19 +47,19 @@ impl Observation {
         }
     }
 
-    /// Whether the path surely exists: it was probed, or its text was read.
+    /// Whether the path certainly exists: it was probed, or its content was read.
     pub(crate) fn has_file(&self, path: &str) -> bool {
         self.files.contains(path) || self.file_contents.contains_key(path)
     }
 
-    /// The text of a small file; empty when it was not read.
+    /// The content of a small file; empty if it was not read.
     pub(crate) fn text(&self, path: &str) -> &str {
         self.file_contents.get(path).map_or("", String::as_str)
     }
 }
 
 impl Variables for Observation {
-    /// Names compare without case on Windows only, as the system does.
+    /// Compares names case-insensitively on Windows only, as the system does.
     fn value(&self, name: &str) -> Option<&str> {
         let exact = self.env.get(name).map(String::as_str);
         if exact.is_some() || self.system() != System::Windows {
@@ -72,7 +71,7 @@ impl Variables for Observation {
 }
 
 impl std::fmt::Debug for Observation {
-    /// Names and paths only: a value may be a secret, and debug output ends in logs.
+    /// Prints names and paths only: a value may be a secret, and debug output ends in logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Observation")
             .field("os", &self.os)
@@ -84,7 +83,7 @@ impl std::fmt::Debug for Observation {
     }
 }
 
-/// A JSON value as the text an environment would hold; `null`, lists and objects are not seen.
+/// A JSON value as the environment would store it. `null`, arrays and objects count as not observed.
 fn text_of(value: serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::String(text) => Some(text),

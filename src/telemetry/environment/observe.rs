@@ -1,4 +1,4 @@
-//! Looks at this machine once: declared variables, a declared list of files, nothing else.
+//! Observes this machine once: declared variables and a declared list of files, nothing else.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,12 +9,12 @@ use crate::telemetry::environment::container;
 use crate::telemetry::environment::declared_variables;
 use crate::telemetry::environment::observation::Observation;
 
-/// No file that is evidence is longer; `mountinfo` of a busy host is cut off by refusing it, which is "not seen".
+/// Maximum size of a file to read. A longer one, such as `mountinfo` of a busy host, counts as not observed.
 const TEXT_LIMIT: u64 = 256 * 1024;
 
-/// Observes the machine this process runs on. Takes well under a millisecond; call it once per process.
+/// Observes the machine that this process runs on. Takes well under a millisecond. Call it once per process.
 ///
-/// Only a path that surely exists is in `files`: absence and every other error mean "not seen", never true.
+/// `files` contains only paths that certainly exist: an absent path and any error count as not observed.
 pub fn observe() -> Observation {
     let declared = declared_variables();
     let wanted = |name: &str| match cfg!(windows) {

@@ -1,4 +1,4 @@
-//! Who announces itself in the environment: CI services, cloud IDEs and hosting platforms, as data.
+//! Table of the environment variables of CI services, cloud IDEs and hosting platforms.
 //!
 //! A flag counts when it is [on](is_on), an identifier when it is set to anything: `RUN_ID=0` is a valid run. Variables that
 //! a *client* of a service carries (`CODER_URL`, `DAYTONA_API_KEY`, `E2B_API_KEY`, `DEVPOD_UI`) say nothing about where
@@ -7,25 +7,25 @@
 use crate::contract::flag::is_on;
 use crate::os::environment::Environment;
 
-/// What the vendor's variable says about the machine.
+/// The meaning of a vendor's variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Somebody works here through a browser or a remote editor.
+    /// A user works here through a browser or a remote editor.
     CloudIde,
     /// A job of a CI service runs here.
     Ci,
     /// A platform that both builds and serves: CI only when the generic `CI` is on as well.
     Hosting,
-    /// A word that CI services share and that also strays onto desktops.
+    /// A variable that many CI services share and that is also inherited on desktops.
     GenericCi,
 }
 
-/// How a vendor is recognised.
+/// The condition that recognises a vendor.
 #[derive(Debug, Clone, Copy)]
 pub enum Sign {
     /// The variable is a flag and is [on](is_on).
     On(&'static str),
-    /// The variable is set to something.
+    /// The variable is set and not empty.
     Set(&'static str),
     /// The variable has this value.
     Is(&'static str, &'static str),
@@ -33,7 +33,7 @@ pub enum Sign {
     Has(&'static str, &'static str),
     /// The variable's value starts with this.
     Starts(&'static str, &'static str),
-    /// Every one of these holds.
+    /// All of these hold.
     All(&'static [Sign]),
     /// At least one of these holds.
     Any(&'static [Sign]),
@@ -41,7 +41,7 @@ pub enum Sign {
     Unless(&'static Sign, &'static Sign),
 }
 
-/// One vendor and its own way to be recognised.
+/// One vendor and its condition.
 #[derive(Debug, Clone, Copy)]
 pub struct Vendor {
     pub name: &'static str,
@@ -53,10 +53,10 @@ pub struct Vendor {
 
 /// Environment variables of an observed machine, by the name rules of that machine's system.
 pub(crate) trait Variables {
-    /// The value of a variable; `""` where it is set to nothing.
+    /// The value of a variable; `""` if it is set but empty.
     fn value(&self, name: &str) -> Option<&str>;
 
-    /// Whether the variable is set to anything but nothing.
+    /// Whether the variable is set and not empty.
     fn set(&self, name: &str) -> bool {
         self.value(name).is_some_and(|value| !value.trim().is_empty())
     }
@@ -74,7 +74,7 @@ impl Variables for Environment {
 }
 
 impl Sign {
-    /// Whether the variables show this sign.
+    /// Whether the variables satisfy this condition.
     pub(crate) fn holds(&self, variables: &impl Variables) -> bool {
         match self {
             Sign::On(name) => variables.flag(name),
@@ -88,7 +88,7 @@ impl Sign {
         }
     }
 
-    /// Calls `each` with every variable name that this sign looks at.
+    /// Calls `each` with every variable name that this condition reads.
     pub fn names(&self, each: &mut impl FnMut(&'static str)) {
         match self {
             Sign::On(name) | Sign::Set(name) => each(name),
@@ -146,7 +146,7 @@ const fn generic(name: &'static str, sign: Sign, source: &'static str) -> Vendor
 
 use Sign::{All, Any, Has, Is, On, Set, Starts, Unless};
 
-/// Every vendor, in the order in which they are asked within their role.
+/// Every vendor, in the order of the checks within a role.
 pub const VENDORS: &[Vendor] = &[
     // Cloud IDEs and hosted workspaces
     cloud_ide(
@@ -387,7 +387,7 @@ pub const VENDORS: &[Vendor] = &[
     ci("Heroku CI", Set("HEROKU_TEST_RUN_ID"), "devcenter.heroku.com, Heroku CI"),
     ci("LayerCI", On("LAYERCI"), CI_INFO),
     ci("Magnum CI", On("MAGNUM"), CI_INFO),
-    // `netlify dev` on a desktop sets NETLIFY_LOCAL beside NETLIFY.
+    // `netlify dev` on a desktop sets NETLIFY_LOCAL as well as NETLIFY.
     ci(
         "Netlify CI",
         Any(&[
@@ -432,7 +432,7 @@ pub const VENDORS: &[Vendor] = &[
     ci("HCP Terraform", Set("TFC_RUN_ID"), "developer.hashicorp.com, run environment"),
     ci("Zuul", Set("ZUUL_CHANGE"), "zuul-ci.org docs"),
     ci("OpenShift build", Set("OPENSHIFT_BUILD_NAME"), "docs.openshift.com, builds"),
-    // Platforms that build and serve: the variable is there at run time too
+    // Platforms that build and serve: they also set the variable at run time.
     hosting("Render", On("RENDER"), CI_INFO),
     hosting("Vercel", Any(&[On("VERCEL"), Set("VERCEL_ENV")]), CI_INFO),
     hosting("Heroku", Any(&[Has("NODE", "/app/.heroku/node/bin/node"), Set("DYNO")]), CI_INFO),
@@ -441,7 +441,7 @@ pub const VENDORS: &[Vendor] = &[
     hosting("Railway", Any(&[Set("RAILWAY_PROJECT_ID"), Set("RAILWAY_SERVICE_ID")]), STD_ENV),
     hosting("Zeabur", On("ZEABUR"), STD_ENV),
     hosting("Deno Deploy", Any(&[On("DENO_DEPLOY"), Set("DENO_DEPLOYMENT_ID")]), STD_ENV),
-    // Words that many services share
+    // Variables that many services share
     generic("CI", On("CI"), "npm ci-info 4.5.0, generic; npm std-env; crate is_ci"),
     generic("CONTINUOUS_INTEGRATION", On("CONTINUOUS_INTEGRATION"), "npm ci-info 4.5.0, generic; npm is-in-ci"),
     generic("BUILD_NUMBER", Set("BUILD_NUMBER"), "npm ci-info 4.5.0, generic"),
@@ -451,7 +451,7 @@ pub const VENDORS: &[Vendor] = &[
     generic("CI_BUILD_NUMBER", Set("CI_BUILD_NUMBER"), "npm ci-info 4.5.0, generic: Appflow"),
     generic("CI_NAME", Set("CI_NAME"), "npm ci-info 4.5.0, generic: Codeship and others"),
     generic("RUN_ID", Set("RUN_ID"), "npm ci-info 4.5.0, generic: TaskCluster, dsari"),
-    // Both are also exported by people for the services' own command line clients, hence no proof on a desktop.
+    // Users also export both for the services' command-line clients, so they prove nothing on a desktop.
     generic("JENKINS_URL", Set("JENKINS_URL"), "npm std-env; crate is_ci; npm env-ci"),
     generic("TASKCLUSTER_ROOT_URL", Set("TASKCLUSTER_ROOT_URL"), IS_CI),
 ];

@@ -1,11 +1,12 @@
-//! What an MCP client calls itself: sanitised before it is kept, and a word of a closed list before it leaves.
+//! Names of MCP clients: sanitised before they are stored, and replaced by a value of a closed list before they are
+//! sent.
 
-/// Stands for a name that was missing, hostile or no name at all.
+/// Stands for a missing, malicious or malformed name.
 pub const UNKNOWN: &str = "unknown";
-/// Stands in a payload for a well-formed name that is not in [`KNOWN`]: `acme-payroll-agent` would tell an employer.
+/// Stands for a well-formed name that is not in [`KNOWN`]: `acme-payroll-agent` would reveal an employer.
 pub const OTHER: &str = "other";
 
-/// The words that may leave: names that published MCP clients give in `clientInfo.name`, their product names, and the
+/// The names that may be sent: those that published MCP clients use in `clientInfo.name`, their product names, and the
 /// two above. Sorted.
 pub const KNOWN: &[&str] = &[
     "5ire",
@@ -191,15 +192,14 @@ pub const KNOWN: &[&str] = &[
     "zencoder",
 ];
 
-/// A client's name as it may be kept: `[a-z0-9][a-z0-9-_.]{0,63}`, else [`UNKNOWN`].
+/// A client's name in the form in which it is stored: `[a-z0-9][a-z0-9-_.]{0,63}`, else [`UNKNOWN`].
 ///
-/// The rules are those of the existing core (contract: cli-config-telemetry §6.3): a path, an address, white space or
-/// anything else that is no plain name is not repaired but dropped. Never looks at more than the 64 bytes it would
-/// keep.
+/// The rules match the existing core (contract: cli-config-telemetry §6.3): replaces a path, a URL, white space or any
+/// other malformed name instead of repairing it. Reads no more than the 64 bytes it may keep.
 pub fn sanitise(name: Option<&str>) -> String {
     const LONGEST: usize = 64;
     let Some(name) = name else { return UNKNOWN.into() };
-    // Trimming a megabyte of blanks is bounded, too.
+    // Also limits the time to trim a megabyte of spaces.
     let Some(head) = name.as_bytes().get(..name.len().min(4 * LONGEST)) else {
         return UNKNOWN.into();
     };
@@ -216,7 +216,7 @@ pub fn sanitise(name: Option<&str>) -> String {
     }
 }
 
-/// The word that stands in a payload for a kept name: itself if it is in [`KNOWN`], else [`OTHER`] or [`UNKNOWN`].
+/// The value to send for a stored name: the name itself if it is in [`KNOWN`], else [`OTHER`] or [`UNKNOWN`].
 pub fn word(kept: &str) -> &'static str {
     KNOWN.iter().find(|known| **known == kept).copied().unwrap_or(OTHER)
 }

@@ -1,12 +1,11 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String` in it (contract: cli-config-telemetry §6.1,
-//! §6.2).
+//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
 //!
-//! Names and words are those of the existing core, since one collector reads both: `os` and `arch` are Go's words
-//! (`darwin`, `amd64`), and `go_version` keeps its name and says `rust1.95` here. Fields of the contract that this core
-//! has nothing to say about are written empty (`rest_endpoint_calls`, `doctor_checks`) or zero, never invented.
+//! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
+//! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do
+//! not apply to this core are empty (`rest_endpoint_calls`, `doctor_checks`) or zero.
 //!
-//! Building is a pure function of a [`Snapshot`]: looking at the payload changes nothing, and the same snapshot gives
-//! the same bytes.
+//! A payload is a pure function of a [`Snapshot`]: the same snapshot gives the same bytes, and building one changes
+//! nothing.
 
 pub mod client_name;
 pub mod schema;
@@ -20,13 +19,13 @@ use uuid::Uuid;
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource, TokensSavedBucket};
 use crate::telemetry::payload::schema::{Allowed, Field, Pattern, Rule, allowed_object, allowed_words};
 
-/// A random identifier of an installation: UUIDv4, kept byte for byte.
+/// A random identifier of an installation: a UUIDv4, stored byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct AnonymousId(String);
 
 impl AnonymousId {
-    /// Takes an existing id as it is; `None` for anything but a UUIDv4 (a version 1 would carry a network address).
+    /// Keeps an existing id unchanged; `None` unless it is a UUIDv4 (a version 1 would contain a network address).
     pub fn existing(text: &str) -> Option<AnonymousId> {
         is_uuid_v4(text).then(|| AnonymousId(text.to_owned()))
     }
@@ -60,20 +59,20 @@ impl Allowed for AnonymousId {
     });
 }
 
-/// A version number: numbers, and a stage of a closed set. Empty where there is none.
+/// A version number: numbers and a pre-release stage from a closed set. Empty if there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Version(String);
 
 impl Version {
-    /// The version if it has the closed form, else the empty one: a private build's name stays private.
+    /// The version if it has the closed form, else empty: the name of a private build stays private.
     pub fn new(text: &str) -> Version {
         Version(if is_version(text) { text.to_owned() } else { String::new() })
     }
 }
 
-/// `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with at most a number; each number of one
-/// to five digits.
+/// Matches `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with an optional number. Each
+/// number has one to five digits.
 fn is_version(text: &str) -> bool {
     if text.is_empty() {
         return true;
@@ -101,13 +100,13 @@ impl Allowed for Version {
     });
 }
 
-/// The language runtime: `rust1.95` here, `go1.24.3` from the existing core.
+/// The language runtime: `rust1.95` here, `go1.24.3` in the existing core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RuntimeVersion(String);
 
 impl RuntimeVersion {
-    /// What this program was built for.
+    /// The runtime that this program was built with.
     pub fn this() -> RuntimeVersion {
         RuntimeVersion(concat!("rust", env!("CARGO_PKG_RUST_VERSION")).to_owned())
     }
@@ -130,24 +129,24 @@ impl Allowed for RuntimeVersion {
     });
 }
 
-/// A moment: UTC, whole seconds.
+/// A time: UTC, whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Moment(String);
 
 impl Moment {
-    /// The moment of a Unix time in seconds; the epoch for one that no calendar holds.
+    /// The time for a Unix time in seconds; the epoch if no calendar date exists for it.
     pub fn from_unix(seconds: i64) -> Moment {
         Moment(Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string())
     }
 
-    /// Takes a text that already has the form.
+    /// Keeps a string that already has the form.
     pub fn existing(text: &str) -> Option<Moment> {
         is_moment(text).then(|| Moment(text.to_owned()))
     }
 }
 
-/// `YYYY-MM-DDTHH:MM:SSZ`; a fraction of up to nine digits, as Go writes it, is taken too.
+/// Matches `YYYY-MM-DDTHH:MM:SSZ`, with an optional fraction of up to nine digits, as Go writes it.
 fn is_moment(text: &str) -> bool {
     let Some((whole, rest)) = text.split_at_checked(19) else { return false };
     let digits = whole.bytes().zip(b"0000-00-00T00:00:00").all(|(byte, form)| match form {
@@ -169,7 +168,7 @@ impl Allowed for Moment {
     });
 }
 
-/// A count that no honest machine exceeds: a larger one could carry a message.
+/// A count with a maximum that no honest machine exceeds: a larger number could encode a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Count(u64);
@@ -192,7 +191,7 @@ impl Allowed for Count {
     const RULE: Rule = Rule::Count(MOST);
 }
 
-/// The number of a schema, written as it is.
+/// The version number of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct SchemaVersion(u8);
@@ -201,7 +200,7 @@ impl Allowed for SchemaVersion {
     const RULE: Rule = Rule::Count(3);
 }
 
-/// Yes, no, or not known (`null`, and always written).
+/// Yes, no, or unknown (`null`, always present).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Known(pub Option<bool>);
@@ -216,9 +215,9 @@ impl Allowed for EnvKind {
 
 impl Allowed for EnvMarkers {
     const RULE: Rule = Rule::Object(&[
-        marker("has_ci_env", "A CI service or a generic CI word is in the environment. Example: `false`."),
-        marker("has_cloud_ide_env", "A cloud IDE is in the environment. Example: `false`."),
-        marker("is_container", "The process lives in a container. Example: `false`."),
+        marker("has_ci_env", "The environment contains a CI variable. Example: `false`."),
+        marker("has_cloud_ide_env", "The environment contains a cloud IDE's variable. Example: `false`."),
+        marker("is_container", "The process runs in a container. Example: `false`."),
         marker("has_tty", "Standard input is a terminal. Example: `true`."),
         marker("has_display", "`DISPLAY` or `WAYLAND_DISPLAY` is set. Example: `true`."),
     ]);
@@ -241,7 +240,7 @@ impl Allowed for TokensSavedBucket {
     const RULE: Rule = Rule::Words(&["0", "1_100", "100_1k", "1k_10k", "10k_100k", "100k_plus"]);
 }
 
-/// Client names of the closed list, each once.
+/// Client names from the closed list, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ClientWords(Vec<&'static str>);
@@ -267,7 +266,7 @@ impl Allowed for ClientWords {
 }
 
 allowed_words! {
-    /// How many upstream tool calls there were, as a range.
+    /// The number of upstream tool calls, as a range.
     pub enum CallCountBucket {
         Zero = "0", UpTo10 = "1-10", UpTo100 = "11-100", UpTo1000 = "101-1000", Over1000 = "1000+",
     }
@@ -287,17 +286,17 @@ impl CallCountBucket {
 }
 
 allowed_words! {
-    /// Which product this is. This core has one edition.
+    /// The product edition. This core has one edition.
     pub enum Edition { Personal = "personal", Teams = "teams", Server = "server", }
 }
 
 allowed_words! {
-    /// How tools are offered to clients.
+    /// How MCPProxy offers tools to clients.
     pub enum RoutingMode { RetrieveTools = "retrieve_tools", Direct = "direct", CodeExecution = "code_execution", }
 }
 
 allowed_words! {
-    /// How the start before this one ended.
+    /// How the previous start ended.
     pub enum StartupOutcome {
         None = "", Success = "success", PortConflict = "port_conflict", DbLocked = "db_locked",
         ConfigError = "config_error", PermissionError = "permission_error", OtherError = "other_error",
@@ -305,7 +304,7 @@ allowed_words! {
 }
 
 allowed_words! {
-    /// The operating system, in Go's words. Rust's word for macOS is understood and never written.
+    /// The operating system, in Go's terms. Accepts Rust's name for macOS but never writes it.
     pub enum Os {
         Linux = "linux", Darwin = "darwin", Windows = "windows", FreeBsd = "freebsd", OpenBsd = "openbsd",
         NetBsd = "netbsd", MacOs = "macos", Other = "other",
@@ -313,7 +312,7 @@ allowed_words! {
 }
 
 allowed_words! {
-    /// The processor, in Go's words. Rust's words for the two usual ones are understood and never written.
+    /// The processor, in Go's terms. Accepts Rust's names for the two common ones but never writes them.
     pub enum Arch {
         Amd64 = "amd64", Arm64 = "arm64", X86 = "386", Arm = "arm", Riscv64 = "riscv64", X8664 = "x86_64",
         Aarch64 = "aarch64", Other = "other",
@@ -343,11 +342,11 @@ impl Arch {
 }
 
 allowed_words! {
-    /// Who signs people in at an upstream.
+    /// The provider of an upstream's sign-in.
     pub enum OauthProvider { Google = "google", Github = "github", Microsoft = "microsoft", Generic = "generic", }
 }
 
-/// The kinds of sign-in in use, each once.
+/// The sign-in providers in use, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct OauthProviders(Vec<OauthProvider>);
@@ -368,17 +367,17 @@ impl Allowed for OauthProviders {
 }
 
 allowed_object! {
-    /// Requests by the surface they came in through.
+    /// Requests by surface.
     pub struct SurfaceRequests {
         /// MCP requests. Example: `120`.
         pub mcp: Count,
-        /// Requests of the command line. Example: `3`.
+        /// Requests from the command line. Example: `3`.
         pub cli: Count,
-        /// Requests of a web page. Example: `0`.
+        /// Requests from the web page. Example: `0`.
         pub webui: Count,
-        /// Requests of the tray. Example: `40`.
+        /// Requests from the tray. Example: `40`.
         pub tray: Count,
-        /// Requests of anything else. Example: `0`.
+        /// Other requests. Example: `0`.
         pub unknown: Count,
     }
 }
@@ -404,7 +403,7 @@ allowed_object! {
 }
 
 allowed_object! {
-    /// Which features are on.
+    /// The features that are on.
     pub struct FeatureFlags {
         /// The local socket is on. Example: `true`.
         pub enable_socket: bool,
@@ -416,13 +415,13 @@ allowed_object! {
         pub require_mcp_auth: bool,
         /// Code execution is on; this core has none. Example: `false`.
         pub enable_code_execution: bool,
-        /// New tools wait for approval. Example: `true`.
+        /// New tools need approval. Example: `true`.
         pub quarantine_enabled: bool,
-        /// Answers are searched for secrets; this core does not. Example: `false`.
+        /// Tool results are scanned for secrets; this core does not. Example: `false`.
         pub sensitive_data_detection_enabled: bool,
-        /// Kinds of sign-in in use. Example: `["github"]`.
+        /// Sign-in providers in use. Example: `["github"]`.
         pub oauth_provider_types: OauthProviders,
-        /// Docker answers; this core does not ask. Example: `false`.
+        /// Docker is available; this core does not check. Example: `false`.
         pub docker_available?optional: bool,
     }
 }
@@ -448,7 +447,7 @@ allowed_object! {
 }
 
 impl ErrorCategoryCounts {
-    /// Nothing went wrong.
+    /// No errors.
     pub const NONE: ErrorCategoryCounts = ErrorCategoryCounts {
         oauth_refresh_failed: None,
         oauth_token_expired: None,
@@ -461,7 +460,7 @@ impl ErrorCategoryCounts {
 }
 
 allowed_object! {
-    /// Upstream servers by protocol, always all five.
+    /// Upstream servers by protocol. All five are always present.
     pub struct ServerProtocolCounts {
         /// Example: `3`.
         pub stdio: Count,
@@ -471,13 +470,13 @@ allowed_object! {
         pub sse: Count,
         /// Example: `0`.
         pub streamable_http: Count,
-        /// No protocol, or one that nobody knows. Example: `0`.
+        /// No protocol, or an unknown one. Example: `0`.
         pub auto: Count,
     }
 }
 
 impl ServerProtocolCounts {
-    /// Counts the configured protocols; `streamable-http` is `streamable_http`, and an unknown word is `auto`.
+    /// Counts the configured protocols. `streamable-http` counts as `streamable_http`, an unknown value as `auto`.
     pub fn of<'a>(protocols: impl IntoIterator<Item = &'a str>) -> ServerProtocolCounts {
         let [mut stdio, mut http, mut sse, mut streamable_http, mut auto] = [0_u64; 5];
         for protocol in protocols {
@@ -500,15 +499,15 @@ impl ServerProtocolCounts {
 }
 
 allowed_object! {
-    /// How far this installation has come.
+    /// The activation state of this installation.
     pub struct ActivationReport {
-        /// An upstream server has connected, once or more. Example: `true`.
+        /// An upstream server has connected at least once. Example: `true`.
         pub first_connected_server_ever: bool,
-        /// An MCP client has introduced itself, once or more. Example: `true`.
+        /// An MCP client has connected at least once. Example: `true`.
         pub first_mcp_client_ever: bool,
-        /// `retrieve_tools` has been called, once or more. Example: `true`.
+        /// A client has called `retrieve_tools` at least once. Example: `true`.
         pub first_retrieve_tools_call_ever: bool,
-        /// Published names of the clients, `other` for any other. Example: `["claude-code", "other"]`.
+        /// Published names of the clients; `other` for the rest. Example: `["claude-code", "other"]`.
         pub mcp_clients_seen_ever: ClientWords,
         /// Calls of `retrieve_tools` in the current 24 h window. Example: `12`.
         pub retrieve_tools_calls_24h: Count,
@@ -533,7 +532,7 @@ impl From<&Activation> for ActivationReport {
     }
 }
 
-/// Requests by route: this core counts none, and the existing core's routes pass the check by a closed vocabulary.
+/// Requests by route. This core counts none; the routes of the existing core must match a closed vocabulary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct EndpointCalls(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -671,7 +670,7 @@ impl Allowed for EndpointCalls {
     };
 }
 
-/// Results of the existing core's self-checks: this core runs none.
+/// Results of the existing core's self-checks. This core runs none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DoctorChecks(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -707,7 +706,7 @@ impl Allowed for DoctorChecks {
 }
 
 allowed_object! {
-    /// The heartbeat, schema version 3. These fields and no others leave this computer.
+    /// The heartbeat, schema version 3. Only these fields leave this computer.
     pub struct HeartbeatPayload {
         /// Random UUIDv4 of this installation. Example: `"7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d"`.
         pub anonymous_id: AnonymousId,
@@ -719,7 +718,7 @@ allowed_object! {
         pub os: Os,
         /// Processor. Example: `"amd64"`.
         pub arch: Arch,
-        /// Language runtime, under the contract's name. Example: `"rust1.95"`.
+        /// Language runtime, under the existing core's name for it. Example: `"rust1.95"`.
         pub go_version: RuntimeVersion,
         /// Configured upstream servers. Example: `4`.
         pub server_count: Count,
@@ -729,21 +728,21 @@ allowed_object! {
         pub tool_count: Count,
         /// Whole hours since start. Example: `7`.
         pub uptime_hours: Count,
-        /// How tools are offered. Example: `"retrieve_tools"`.
+        /// How MCPProxy offers tools. Example: `"retrieve_tools"`.
         pub routing_mode: RoutingMode,
-        /// New tools wait for approval. Example: `true`.
+        /// New tools need approval. Example: `true`.
         pub quarantine_enabled: bool,
-        /// When this heartbeat was made. Example: `"2026-01-02T03:04:05Z"`.
+        /// Time at which this heartbeat was built. Example: `"2026-01-02T03:04:05Z"`.
         pub timestamp: Moment,
         /// Version of this schema. Example: `3`.
         pub schema_version: SchemaVersion,
-        /// When the identifier was made. Example: `"2026-01-01T00:00:00Z"`.
+        /// Time at which the identifier was created. Example: `"2026-01-01T00:00:00Z"`.
         pub anonymous_id_created_at?optional: Moment,
         /// Version of the program. Example: `"0.1.0"`.
         pub current_version: Version,
         /// Version of the last accepted heartbeat, empty before the first. Example: `"0.0.9"`.
         pub previous_version: Version,
-        /// How the start before this one ended. Example: `"success"`.
+        /// How the previous start ended. Example: `"success"`.
         pub last_startup_outcome: StartupOutcome,
         /// Requests by surface. Example: `{"mcp": 120, …}`.
         pub surface_requests: SurfaceRequests,
@@ -753,7 +752,7 @@ allowed_object! {
         pub upstream_tool_call_count_bucket: CallCountBucket,
         /// Requests by route; this core counts none. Example: `{}`.
         pub rest_endpoint_calls: EndpointCalls,
-        /// Which features are on. Example: `{"enable_socket": true, …}`.
+        /// Features that are on. Example: `{"enable_socket": true, …}`.
         pub feature_flags: FeatureFlags,
         /// Errors by kind. Example: `{"upstream_connect_timeout": 1}`.
         pub error_category_counts: ErrorCategoryCounts,
@@ -761,23 +760,23 @@ allowed_object! {
         pub doctor_checks: DoctorChecks,
         /// Upstream servers by protocol. Example: `{"stdio": 3, …}`.
         pub server_protocol_counts: ServerProtocolCounts,
-        /// Upstream servers in Docker isolation; left out when none. Example: `1`.
+        /// Upstream servers in Docker isolation; absent if there are none. Example: `1`.
         pub server_docker_isolated_count?optional: Count,
-        /// What kind of machine this is. Example: `"interactive"`.
+        /// Kind of environment. Example: `"interactive"`.
         pub env_kind: EnvKind,
-        /// What was seen while deciding that. Example: `{"has_ci_env": false, …}`.
+        /// Evidence for that kind. Example: `{"has_ci_env": false, …}`.
         pub env_markers: EnvMarkers,
-        /// Who started this core. Example: `"tray"`.
+        /// How this core was started. Example: `"tray"`.
         pub launch_source: LaunchSource,
-        /// Whether launch-at-login is on; `null` when not known. Example: `true`.
+        /// Whether launch at login is on; `null` if unknown. Example: `true`.
         pub autostart_enabled: Known,
-        /// How far this installation has come. Example: `{"first_mcp_client_ever": true, …}`.
+        /// Activation state of this installation. Example: `{"first_mcp_client_ever": true, …}`.
         pub activation: ActivationReport,
     }
 }
 
 allowed_object! {
-    /// The heartbeat, schema version 2, frozen: what the existing core sent before version 3.
+    /// The heartbeat, schema version 2, frozen: the existing core sent it before version 3.
     pub struct HeartbeatV2 {
         pub anonymous_id: AnonymousId,
         pub version: Version,
@@ -808,7 +807,8 @@ allowed_object! {
 }
 
 allowed_object! {
-    /// What goes instead after three blocked heartbeats: no free text by construction, so nothing can be found in it.
+    /// The replacement after three blocked heartbeats: it contains no free text, so the scan cannot find anything in
+    /// it.
     pub struct Skeleton {
         pub anonymous_id: AnonymousId,
         pub schema_version: SchemaVersion,
@@ -826,7 +826,7 @@ allowed_object! {
     }
 }
 
-/// Everything a heartbeat is built from, as plain values.
+/// Everything needed to build a heartbeat, as plain values.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub anonymous_id: AnonymousId,
@@ -835,9 +835,9 @@ pub struct Snapshot {
     pub now: i64,
     /// Seconds since start.
     pub uptime: u64,
-    /// This program's version; a private build's name becomes empty.
+    /// This program's version. The name of a private build becomes empty.
     pub version: String,
-    /// Version of the last accepted heartbeat, empty before the first.
+    /// Version of the last accepted heartbeat; empty before the first.
     pub previous_version: String,
     pub last_startup_outcome: StartupOutcome,
     pub server_count: u64,
@@ -924,7 +924,7 @@ impl Snapshot {
 }
 
 impl HeartbeatPayload {
-    /// The heartbeat of a snapshot.
+    /// Builds the heartbeat of a snapshot.
     pub fn of(snapshot: &Snapshot) -> HeartbeatPayload {
         let v2 = HeartbeatV2::of(snapshot);
         HeartbeatPayload {
@@ -963,7 +963,7 @@ impl HeartbeatPayload {
         }
     }
 
-    /// The JSON Schema of the heartbeat, as `assets/telemetry/heartbeat-v3.schema.json` holds it.
+    /// The JSON Schema of the heartbeat, as stored in `assets/telemetry/heartbeat-v3.schema.json`.
     pub fn schema() -> serde_json::Value {
         let mut schema = HeartbeatPayload::RULE.schema();
         if let serde_json::Value::Object(map) = &mut schema {
@@ -1000,7 +1000,7 @@ impl HeartbeatV2 {
             builtin_tool_calls: snapshot.builtin_tool_calls.clone(),
             upstream_tool_call_count_bucket: CallCountBucket::of(snapshot.upstream_tool_calls),
             rest_endpoint_calls: EndpointCalls::default(),
-            // Docker's state came with version 3.
+            // Version 2 did not have Docker's state.
             feature_flags: FeatureFlags {
                 docker_available: None,
                 ..snapshot.feature_flags.clone()
@@ -1012,7 +1012,7 @@ impl HeartbeatV2 {
 }
 
 impl Skeleton {
-    /// The skeleton of a snapshot.
+    /// Builds the skeleton of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Skeleton {
         Skeleton {
             anonymous_id: snapshot.anonymous_id.clone(),
@@ -1033,10 +1033,7 @@ impl Skeleton {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should fail where it stands"
-)]
+#[allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
 mod tests {
     use super::*;
 

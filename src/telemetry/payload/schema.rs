@@ -1,5 +1,5 @@
-//! What may stand at one place of a payload. The types carry these rules, so that the types, the byte-level check
-//! (net 1) and the JSON Schema cannot say three different things.
+//! The rules for each value of a payload. The types carry these rules, so that the types, the byte-level check (net 1)
+//! and the JSON Schema always agree.
 
 use serde_json::{Map, Value, json};
 
@@ -7,22 +7,22 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone, Copy)]
 pub enum Rule {
     Bool,
-    /// `true`, `false` or `null`: not known.
+    /// `true`, `false` or `null` (unknown).
     BoolOrNull,
-    /// A whole number from 0 to this one.
+    /// A whole number from 0 to this maximum.
     Count(u64),
-    /// One of a closed set of words.
+    /// One of a closed set of values.
     Words(&'static [&'static str]),
     /// A closed grammar of ASCII characters without free text.
     Pattern(&'static Pattern),
-    /// An object with these keys and no others.
+    /// An object with only these keys.
     Object(&'static [Field]),
-    /// An object whose keys all are of one closed kind.
+    /// An object whose keys all match one rule.
     Map {
         key: &'static Rule,
         value: &'static Rule,
     },
-    /// A list of different values.
+    /// An array of distinct values.
     List {
         of: &'static Rule,
         longest: usize,
@@ -40,7 +40,7 @@ pub struct Field {
     pub rule: &'static Rule,
 }
 
-/// A closed grammar, as a function for the check and as an anchored expression for the schema.
+/// A closed grammar: a function for the check and an anchored expression for the schema.
 #[derive(Debug, Clone, Copy)]
 pub struct Pattern {
     pub name: &'static str,
@@ -49,7 +49,7 @@ pub struct Pattern {
     pub matches: fn(&str) -> bool,
 }
 
-/// A type that knows what may stand in its place.
+/// A type with a rule for its values.
 pub trait Allowed {
     const RULE: Rule;
 }
@@ -77,7 +77,7 @@ impl Rule {
         }
     }
 
-    /// Calls `each` with every word that the rule knows: members of closed sets and names of keys.
+    /// Calls `each` with every value that the rule lists: members of closed sets and names of keys.
     pub fn words(&self, each: &mut impl FnMut(&'static str)) {
         match self {
             Rule::Words(words) => words.iter().for_each(|word| each(word)),
@@ -110,9 +110,9 @@ fn object_schema(fields: &[Field]) -> Value {
     json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties})
 }
 
-/// Declares an object of the payload: the struct, how it is written, and its rule, from one list of fields.
+/// Declares an object of the payload: the struct, its serialization and its rule, from one list of fields.
 ///
-/// `pub field: Type` is always written; `pub field?: Type` is left out when it has nothing to say.
+/// `pub field: Type` is always written; `pub field?optional: Type` is left out when it is empty.
 macro_rules! allowed_object {
     (
         $(#[doc = $about:literal])*
@@ -152,7 +152,7 @@ macro_rules! allowed_object {
     };
 }
 
-/// Declares a closed set of words as an enum.
+/// Declares a closed set of values as an enum.
 macro_rules! allowed_words {
     ($(#[doc = $about:literal])* pub enum $Name:ident { $( $Word:ident = $word:literal, )* }) => {
         $(#[doc = $about])*
@@ -164,7 +164,7 @@ macro_rules! allowed_words {
         }
 
         impl $Name {
-            /// The member with this word.
+            /// The member with this value.
             pub fn from_word(word: &str) -> Option<$Name> {
                 match word { $( $word => Some($Name::$Word), )* _ => None }
             }

@@ -1,5 +1,4 @@
-//! Collects who must not be seen in a payload: from the environment, the system's names and the version control's
-//! settings.
+//! Collects values that identify the user, from the environment, the system's names and the version control settings.
 
 use std::path::Path;
 
@@ -13,12 +12,12 @@ const HOSTS: &[&str] = &["HOSTNAME", "COMPUTERNAME", "HOST", "USERDOMAIN", "NAME
 const EMAILS: &[&str] = &["EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"];
 const FULL_NAMES: &[&str] = &["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"];
 
-/// Parts of names of variables that hold secrets.
+/// Parts of the names of variables that contain secrets.
 const SECRET_PARTS: &[&str] = &[
     "TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH", "COOKIE", "SESSION", "DSN", "PRIVATE", "WEBHOOK",
 ];
 
-/// Settings and name lists are short; a longer file is not read.
+/// Maximum size of a file to read. Settings and account files are short.
 const FILE_LIMIT: u64 = 256 * 1024;
 
 fn is(name: &str, names: &[&str]) -> bool {
@@ -35,8 +34,8 @@ fn holds_an_address(name: &str) -> bool {
     ["URL", "URI", "PROXY"].iter().any(|part| name.ends_with(part))
 }
 
-/// Collects the identity of whoever runs this process. Reads a few small files; call it once per process, off hot
-/// paths.
+/// Collects the identity of the user who runs this process. Reads a few small files. Call it once per process, not on
+/// hot paths.
 pub fn collect_identity() -> Identity {
     let variables = Environment::read(|name| {
         [USERS, HOMES, HOSTS, EMAILS, FULL_NAMES].iter().any(|names| is(name, names))
@@ -70,7 +69,7 @@ fn text(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The identity that the variables alone give away.
+/// The identity from the variables alone.
 fn of_variables(variables: &Environment) -> Identity {
     let mut identity = Identity::default();
     for (name, value) in variables.iter() {
@@ -89,7 +88,7 @@ fn of_variables(variables: &Environment) -> Identity {
         } else if holds_a_secret(name) {
             identity.add(IdentityKind::Secret, value);
         }
-        // `https://user:password@host`: the whole and the password alone.
+        // `https://user:password@host`: both the whole value and the password alone.
         if let Some((_, rest)) = value.split_once("://")
             && let Some((user_info, _)) = rest.rsplit_once('@')
         {
@@ -102,7 +101,7 @@ fn of_variables(variables: &Environment) -> Identity {
     identity
 }
 
-/// `name` and `email` of a git configuration file, whatever section they are in.
+/// `name` and `email` of a git configuration file, in any section.
 fn of_git_settings(text: &str, identity: &mut Identity) {
     for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
         let value = value.trim().trim_matches('"');
@@ -119,7 +118,7 @@ fn of_git_settings(text: &str, identity: &mut Identity) {
     }
 }
 
-/// The account name and the full name of a user id in a `passwd` file.
+/// The account name and full name of a user id in a `passwd` file.
 #[cfg(any(unix, test))]
 fn of_accounts(text: &str, user: &str, identity: &mut Identity) {
     for line in text.lines() {

@@ -1,19 +1,19 @@
-//! The texts that a reader could see in one string: as it stands, and with every common disguise taken off.
+//! Decodes a string into every form that a reader could recognise: the string itself, and each common encoding removed.
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use unicode_normalization::UnicodeNormalization;
 
-/// How many disguises may lie on each other.
+/// Maximum number of nested encodings.
 const DEEPEST: usize = 4;
-/// No string has more views: what is wrapped this often was not written by accident.
+/// Maximum number of decoded forms per string. More nesting does not happen by accident.
 const MOST: usize = 32;
-/// A run of Base64 or hex digits that may hide something is at least this long.
+/// Minimum length of a run of Base64 or hex digits that may encode text.
 const SHORTEST_BASE64: usize = 6;
 const SHORTEST_HEX: usize = 8;
 
-/// All views of a text, the text itself first.
+/// All forms of a string, the string itself first.
 pub(crate) fn views(text: &str) -> Vec<String> {
     let mut found = vec![text.to_owned()];
     let (mut from, mut depth) = (0, 0);
@@ -30,7 +30,7 @@ pub(crate) fn views(text: &str) -> Vec<String> {
     found
 }
 
-/// The texts under one disguise of any kind.
+/// The strings after one encoding of any kind is removed.
 fn undress(text: &str) -> Vec<String> {
     let mut under = Vec::new();
     if !text.is_ascii() || text.bytes().any(|byte| byte.is_ascii_control()) {
@@ -49,7 +49,7 @@ fn undress(text: &str) -> Vec<String> {
     under
 }
 
-/// Characters that a reader does not see and that split what a search looks for.
+/// Characters that a reader does not see and that would split a search term.
 fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -57,7 +57,7 @@ fn invisible(c: char) -> bool {
             | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// `\/`, `\\`, `\u002f`, `\x2f`, `\u{2f}` and the rest.
+/// Decodes `\/`, `\\`, `\u002f`, `\x2f`, `\u{2f}` and similar escapes.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -86,7 +86,7 @@ fn unescape(text: &str) -> String {
     out
 }
 
-/// `&#47;`, `&#x2f;` and the few names that stand for characters of paths and addresses.
+/// Decodes `&#47;`, `&#x2f;` and the few entities for characters of paths and URLs.
 fn html_unescape(text: &str) -> String {
     const NAMED: &[(&str, char)] = &[
         ("amp", '&'),
@@ -134,7 +134,7 @@ fn html_unescape(text: &str) -> String {
     out
 }
 
-/// What the Base64 and hex runs of a text decode to, where that is text.
+/// Adds the decoded Base64 and hex runs of a string, if they contain text.
 fn encoded_runs(text: &str, under: &mut Vec<String>) {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
@@ -158,7 +158,7 @@ fn encoded_runs(text: &str, under: &mut Vec<String>) {
     }
 }
 
-/// The bytes as text, if at least nine in ten are printable ASCII.
+/// The bytes as a string, if at least nine in ten are printable ASCII.
 fn readable(bytes: Vec<u8>) -> Option<String> {
     let printable = bytes.iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ').count();
     (!bytes.is_empty() && printable * 10 >= bytes.len() * 9).then(|| String::from_utf8_lossy(&bytes).into_owned())

@@ -1,4 +1,4 @@
-//! Who sits at this computer, as far as a payload must not say it: names, addresses and secrets to look for.
+//! Values that identify the user of this computer and must not appear in a payload: names, addresses and secrets.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::telemetry::payload::HeartbeatPayload;
 use crate::telemetry::payload::schema::Allowed;
 
-/// What a value says about its owner; also the name of the rule that finds it.
+/// The kind of an identifying value; also the name of the rule that finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityKind {
     User,
@@ -35,27 +35,26 @@ impl IdentityKind {
     }
 }
 
-/// From this length on (in bytes) a value is looked for inside words too; a shorter one only between word boundaries.
+/// From this length (in bytes) the search also looks inside words; a shorter value must stand between word boundaries.
 const LONG: usize = 8;
-/// Shorter values are in too many words to mean anyone.
+/// Minimum length: shorter values occur in too many words.
 const SHORTEST: usize = 3;
 
 struct Mark {
     of: IdentityKind,
-    /// Lower case, compatibility-normalised; a secret as it is.
+    /// In lower case and compatibility-normalised; a secret unchanged.
     text: String,
     inside_words: bool,
 }
 
-/// Values that identify someone. Its debug output says how many, never which.
+/// Values that identify the user. Debug output shows how many, never which.
 #[derive(Default)]
 pub struct Identity {
     marks: Vec<Mark>,
 }
 
 impl Identity {
-    /// Adds a value. Values too short to mean anyone are left out; a machine's word for nobody in particular
-    /// (`localhost`) too.
+    /// Adds a value. Ignores values that are too short, and generic names such as `localhost`.
     pub fn add(&mut self, of: IdentityKind, value: &str) {
         let value = value.trim();
         let text = if of == IdentityKind::Secret { value.to_owned() } else { normal(value) };
@@ -73,7 +72,7 @@ impl Identity {
             return;
         }
         if of == IdentityKind::Host {
-            // `anns-mac.local` is also `anns-mac`, and the reverse is covered by the shorter one.
+            // For `anns-mac.local` also searches `anns-mac`.
             if let Some((short, _)) = text.split_once('.') {
                 self.add(IdentityKind::Host, short);
             }
@@ -93,7 +92,7 @@ impl Identity {
         }
     }
 
-    /// Calls `hit` with the rule of every value that this view shows. `normal` is [`normal`] of the view.
+    /// Calls `hit` with the rule of every value that this view contains. `normal` is [`normal`] of the view.
     pub(crate) fn find(&self, view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
         for mark in &self.marks {
             let text = if mark.of == IdentityKind::Secret { view } else { normal };
@@ -107,8 +106,8 @@ impl Identity {
         }
     }
 
-    /// The rule of a long secret that a text of a closed pattern shows. A machine's id is a UUID without its dashes,
-    /// and would pass as a random identifier.
+    /// The rule of a long secret in a string that matches a closed pattern. A machine id is a UUID without dashes and
+    /// would pass as a random identifier.
     pub(crate) fn long_secret_in(&self, text: &str) -> Option<&'static str> {
         let digits = text.replace('-', "").to_ascii_lowercase();
         let shown = self.marks.iter().filter(|mark| mark.inside_words).find(|mark| match mark.of {
@@ -134,7 +133,7 @@ pub(crate) fn normal(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase().replace('\\', "/")
 }
 
-/// Whether `needle` stands in `text` with no letter or digit directly before or after it.
+/// Whether `text` contains `needle` without a letter or digit directly before or after it.
 pub(crate) fn between_boundaries(text: &str, needle: &str) -> bool {
     text.match_indices(needle).any(|(at, found)| {
         let before = text.get(..at).and_then(|text| text.chars().next_back());
@@ -143,7 +142,7 @@ pub(crate) fn between_boundaries(text: &str, needle: &str) -> bool {
     })
 }
 
-/// Every word that the payload's own schema knows: as a user or host name it identifies nobody inside longer words.
+/// Every value in the payload's schema: inside longer words such a user or host name identifies no one.
 fn vocabulary() -> &'static BTreeSet<&'static str> {
     static WORDS: std::sync::OnceLock<BTreeSet<&'static str>> = std::sync::OnceLock::new();
     WORDS.get_or_init(|| {
@@ -179,7 +178,7 @@ mod tests {
     fn a_long_name_is_found_inside_words_too() {
         assert!(finds(IdentityKind::Host, "Anns-MacBook.local", "xanns-macbookx"));
         assert!(finds(IdentityKind::FullName, "Ann Example", "signed: example"));
-        assert!(!finds(IdentityKind::User, "container", "containers"), "a word of the schema means nobody");
+        assert!(!finds(IdentityKind::User, "container", "containers"), "a value of the schema identifies no one");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Two nets between a payload and the wire, over the very bytes that would be sent.
+//! Two checks ("nets") of the exact bytes before they are sent.
 //!
-//! Net 1 is the typed allow-list: every key known, every value a boolean, a count in its range, a closed word or a
-//! closed pattern. Net 2 looks for people in whatever net 1 did not recognise as its own word, with all disguises taken
-//! off. A word of the schema cannot carry anything beyond the schema, so a computer called `mac` or `server` is no
-//! reason to be silent. A hit names the net, the rule and the field, never a value.
+//! Net 1 is the typed allow-list: every key must be known, and every value must be a boolean, a count in its range, or
+//! a value of a closed set or pattern. Net 2 searches everything that net 1 did not recognise for identifying text,
+//! after decoding it. It skips values of the schema, which carry no other information: a computer called `mac` or
+//! `server` must not block its reports. A hit names the net, the rule and the field, never a value.
 
 pub mod collect_identity;
 pub mod decode;
@@ -18,24 +18,24 @@ use crate::telemetry::payload::{HeartbeatPayload, Skeleton, Snapshot};
 use crate::telemetry::scan::identity::{Identity, normal};
 use crate::telemetry::scan::strict_json::Json;
 
-/// One reason not to send.
+/// One reason not to send a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hit {
-    /// 1: the allow-list; 2: the search for people.
+    /// 1: the allow-list; 2: the search for identifying text.
     pub net: u8,
     pub rule: &'static str,
-    /// Where, as `activation.mcp_clients_seen_ever[0]`; `?` stands for a key that may itself say too much.
+    /// The path, such as `activation.mcp_clients_seen_ever[0]`. `?` replaces a key that may itself identify someone.
     pub field: String,
 }
 
-/// Bytes that both nets let through. Only [`scan`] and [`scan_skeleton`] can make one, and only one can be sent.
+/// Bytes that passed both nets. Only [`scan`] and [`scan_skeleton`] create one, and only such bytes can be sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Clean {
     bytes: Vec<u8>,
 }
 
 impl Clean {
-    /// The bytes, as they are sent.
+    /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -47,13 +47,13 @@ impl std::fmt::Debug for Clean {
     }
 }
 
-/// After so many blocked heartbeats in a row the [`Skeleton`] goes instead.
+/// After this many blocked heartbeats in a row, the [`Skeleton`] is sent instead.
 pub const BLOCKED_BEFORE_SKELETON: u64 = 3;
 
-/// Writes a payload and passes its bytes through both nets.
+/// Serializes a payload and checks its bytes with both nets.
 ///
 /// # Errors
-/// What the nets caught.
+/// The hits.
 pub fn scan(payload: &HeartbeatPayload, identity: &Identity) -> Result<Clean, Vec<Hit>> {
     let bytes = written(payload)?;
     match verify(&bytes, identity) {
@@ -62,11 +62,11 @@ pub fn scan(payload: &HeartbeatPayload, identity: &Identity) -> Result<Clean, Ve
     }
 }
 
-/// Writes a skeleton and passes its bytes through the first net. The second has nothing to look for: a type whose
-/// leaves are booleans, counts, closed words and one random identifier has no place for a person.
+/// Serializes a skeleton and checks its bytes with net 1. Net 2 is not needed: the type contains only booleans, counts,
+/// closed values and one random identifier.
 ///
 /// # Errors
-/// What the net caught.
+/// The hits.
 pub fn scan_skeleton(skeleton: &Skeleton) -> Result<Clean, Vec<Hit>> {
     let bytes = written(skeleton)?;
     let nobody = Identity::default();
@@ -78,19 +78,19 @@ pub fn scan_skeleton(skeleton: &Skeleton) -> Result<Clean, Vec<Hit>> {
     }
 }
 
-/// What may go for a snapshot.
+/// The payload that may be sent for a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cleared {
     /// The heartbeat.
     Full(Clean),
-    /// The skeleton, because the heartbeat was caught once more after [`BLOCKED_BEFORE_SKELETON`] blocks in a row.
+    /// The skeleton, because a heartbeat was blocked again after [`BLOCKED_BEFORE_SKELETON`] blocks in a row.
     Skeleton(Clean, Vec<Hit>),
-    /// Nothing; log the hits' rules and fields, and count the block.
+    /// Nothing. The caller logs the hits' rules and fields and counts the block.
     Blocked(Vec<Hit>),
 }
 
-/// Builds the heartbeat of a snapshot and passes it through both nets; `blocked_in_a_row` is how often that failed
-/// before.
+/// Builds the heartbeat of a snapshot and checks it with both nets. `blocked_in_a_row` is the number of consecutive
+/// blocks before.
 pub fn clear(snapshot: &Snapshot, identity: &Identity, blocked_in_a_row: u64) -> Cleared {
     let hits = match scan(&HeartbeatPayload::of(snapshot), identity) {
         Ok(clean) => return Cleared::Full(clean),
@@ -104,7 +104,7 @@ pub fn clear(snapshot: &Snapshot, identity: &Identity, blocked_in_a_row: u64) ->
     Cleared::Blocked(hits)
 }
 
-/// Passes any bytes through both nets; both always run. Empty when nothing was caught.
+/// Checks any bytes with both nets; both always run. Returns no hits if the bytes are clean.
 pub fn verify(bytes: &[u8], identity: &Identity) -> Vec<Hit> {
     let mut nets = Nets::new(identity);
     nets.all(bytes, &HeartbeatPayload::RULE);
@@ -141,7 +141,7 @@ impl<'a> Nets<'a> {
             self.hit(1, "too_long");
         }
         let Some(json) = strict_json::read(bytes) else {
-            // What cannot be read as JSON is still looked through, as one text.
+            // Searches bytes that are not JSON as one string.
             self.hit(1, "not_json");
             self.search(&String::from_utf8_lossy(bytes));
             return;
@@ -174,7 +174,7 @@ impl<'a> Nets<'a> {
         self.path.truncate(length);
     }
 
-    /// One value under its rule; without a rule (behind an unknown key) only net 2 has something to say.
+    /// Checks one value against its rule. Without a rule (under an unknown key) only net 2 applies.
     fn value(&mut self, json: &Json, rule: Option<&Rule>) {
         match (json, rule) {
             (Json::Bool(_), Some(Rule::Bool | Rule::BoolOrNull)) | (Json::Null, Some(Rule::BoolOrNull)) => {}
@@ -264,7 +264,7 @@ impl<'a> Nets<'a> {
         }
     }
 
-    /// Whether an unknown key may stand in a report: a plain name in which net 2 finds nobody.
+    /// Whether an unknown key may be reported: a plain name without hits of net 2.
     fn may_be_said(&self, key: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         !key.is_empty() && key.len() <= 40 && key.bytes().all(plain) && {
@@ -274,7 +274,7 @@ impl<'a> Nets<'a> {
         }
     }
 
-    /// Net 2 over one text, in all its views.
+    /// Applies net 2 to one string, in all its decoded forms.
     fn search(&mut self, text: &str) {
         let mut found: Vec<&'static str> = Vec::new();
         for view in decode::views(text) {
@@ -302,10 +302,7 @@ fn permits(rule: &Rule, key: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should fail where it stands"
-)]
+#[allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
 mod tests {
     use super::*;
     use crate::telemetry::scan::identity::IdentityKind;
@@ -516,7 +513,7 @@ mod tests {
 
     #[test]
     fn after_three_blocks_a_skeleton_goes_and_never_before() {
-        // A secret that the random identifier happens to show: the one way a typed payload can be caught.
+        // The random identifier equals a secret: the only way in which net 2 can catch a typed payload.
         let mut identity = Identity::default();
         identity.add(IdentityKind::Secret, example().anonymous_id.as_str());
         for blocked in 0..BLOCKED_BEFORE_SKELETON {

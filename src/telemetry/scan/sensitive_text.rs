@@ -1,10 +1,11 @@
-//! What gives someone away in any text: paths, addresses, tokens. The second net's rules that need to know nobody.
+//! Finds identifying text of any user: paths, addresses and tokens. These rules of net 2 need no
+//! [`Identity`](super::identity::Identity).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::telemetry::scan::identity::between_boundaries;
 
-/// Heads that begin a home or a mounted disk, in normal form.
+/// Prefixes of home directories and mounted disks, in normal form.
 const HOMES: &[&str] = &[
     "/users/",
     "/home/",
@@ -22,10 +23,10 @@ const HOMES: &[&str] = &[
     "/nfs/",
 ];
 
-/// Heads without the leading separator, as they stand in relative paths.
+/// Prefixes without the leading separator, as in relative paths.
 const RELATIVE_HOMES: &[&str] = &["users/", "home/"];
 
-/// Variables that stand for a home or its owner.
+/// Variables for a home directory or its owner.
 const VARIABLES: &[&str] = &[
     "%userprofile%",
     "%homepath%",
@@ -43,7 +44,7 @@ const VARIABLES: &[&str] = &[
     "$env:computername",
 ];
 
-/// Ends of names that only a private network resolves.
+/// Suffixes of names that only private networks resolve.
 const PRIVATE_SUFFIXES: &[&str] = &[
     ".local",
     ".internal",
@@ -57,10 +58,10 @@ const PRIVATE_SUFFIXES: &[&str] = &[
     ".ts.net",
 ];
 
-/// Rule, head, fewest characters after it, what they are.
+/// Rule, prefix, minimum number of characters after it, and which characters.
 type TokenShape = (&'static str, &'static str, usize, fn(u8) -> bool);
 
-/// Tokens of well-known shapes.
+/// Tokens with well-known prefixes.
 const TOKENS: &[TokenShape] = &[
     ("tok_github", "ghp_", 16, word),
     ("tok_github", "gho_", 16, word),
@@ -139,7 +140,7 @@ fn dashed_dotted(byte: u8) -> bool {
     dashed(byte) || byte == b'.'
 }
 
-/// Calls `hit` with the rule of everything that the view shows. `normal` is the view in normal form.
+/// Calls `hit` with the rule of everything that the view contains. `normal` is the view in normal form.
 pub(crate) fn find(view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
     paths(normal, hit);
     addresses(view, normal, hit);
@@ -195,7 +196,7 @@ fn paths(normal: &str, hit: &mut impl FnMut(&'static str)) {
     }
 }
 
-/// `//server/share` and `//?/…`, but not the middle of `https://…` or of a doubled separator.
+/// Matches `//server/share` and `//?/…`, but not the middle of `https://…` or a doubled separator.
 fn unc(normal: &str) -> bool {
     normal.match_indices("//").any(|(at, _)| {
         let before = char_before(normal, at);
@@ -253,7 +254,7 @@ fn addresses(view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
             let (count, width) = if separator == '.' { (3, 4) } else { (6, 2) };
             groups.len() == count
                 && groups.iter().all(|group| group.len() == width)
-                // Three groups of four decimals are a number and no address.
+                // Three groups of four decimals are a number and not an address.
                 && (separator != '.' || token.bytes().any(|byte| byte.is_ascii_alphabetic()))
         };
         if view.contains(separator) && runs(view, run).any(|(token, bounded)| bounded && mac(token)) {
@@ -266,7 +267,7 @@ fn is_ipv4(token: &str) -> bool {
     token.parse::<Ipv4Addr>().is_ok()
 }
 
-/// The longest runs of such characters, and whether no letter or digit touches them.
+/// The longest runs of such characters, and whether a letter or digit touches them.
 fn runs(text: &str, of: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (&str, bool)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -342,7 +343,7 @@ fn tokens(view: &str, normal: &str, hit: &mut impl FnMut(&'static str)) {
     }
 }
 
-/// The rules that a plain text shows, without taking disguises off; each once.
+/// The rules that match a string without decoding it, each once.
 #[cfg(test)]
 fn rules(text: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
@@ -358,7 +359,7 @@ fn rules(text: &str) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
-    /// For each rule, texts that leak and innocent ones that look alike.
+    /// For each rule, strings that leak and similar innocent ones.
     #[test]
     fn each_rule_finds_its_leaks_and_spares_its_lookalikes() {
         let cases: &[(&str, &[&str], &[&str])] = &[

@@ -1,24 +1,25 @@
-//! JSON as a payload must be: one UTF-8 object, no key twice, not deep, not long, nothing behind it.
+//! Parses JSON with the restrictions of a payload: UTF-8, no duplicate key, limited depth and size, and nothing after
+//! the value.
 //!
-//! The reader keeps going where it can and notes what is wrong, so that the second net sees every value all the same.
+//! The parser keeps duplicate keys, so that net 2 sees every value.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// No honest payload is longer, in bytes.
+/// Maximum size of a payload, in bytes.
 pub const LONGEST: usize = 64 * 1024;
-/// No honest payload is deeper.
+/// Maximum nesting depth of a payload.
 pub const DEEPEST: usize = 8;
 
-/// A JSON value in which a key may stand twice.
+/// A JSON value that may contain duplicate keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
     Null,
     Bool(bool),
-    /// A whole number from 0 on.
+    /// A whole number of at least 0.
     Count(u64),
-    /// Any other number, as it is written.
+    /// Any other number, as written.
     Number(String),
     Text(String),
     List(Vec<Json>),
@@ -26,7 +27,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// How many containers stand around the innermost value, itself included.
+    /// The nesting depth of the innermost value, itself included.
     pub fn depth(&self) -> usize {
         match self {
             Json::List(items) => 1 + items.iter().map(Json::depth).max().unwrap_or(0),
@@ -36,7 +37,7 @@ impl Json {
     }
 }
 
-/// Reads exactly one JSON value; `None` for anything else: broken text, a lone surrogate, bytes behind the value.
+/// Parses exactly one JSON value; `None` for invalid JSON, a lone surrogate, or bytes after the value.
 pub fn read(bytes: &[u8]) -> Option<Json> {
     serde_json::from_slice(bytes).ok()
 }

@@ -1,5 +1,5 @@
-//! How far this installation has come: one-way flags, client names and 24 h windows. Values only; the store is
-//! [`crate::telemetry::store::recorder`].
+//! The activation state of this installation: one-way flags, client names and 24 h windows. Values only;
+//! [`crate::telemetry::store::recorder`] stores them.
 
 pub mod open;
 pub mod recorder;
@@ -7,20 +7,20 @@ pub mod recorder;
 use crate::contract::run_facts::{Activation, LaunchSource, TokensSavedBucket};
 use crate::telemetry::payload::client_name;
 
-/// Length of a window, in seconds: at this age it is empty again.
+/// Length of a window in seconds. An older window counts as empty.
 pub const WINDOW_SECONDS: i64 = 86_400;
 
-/// Client names kept; later ones are not.
+/// Maximum number of client names; later ones are not stored.
 pub const CLIENTS_KEPT: usize = 16;
 
-/// Tokens that one tool left out of a prompt saves, as the existing core estimates it.
+/// Estimated tokens that one omitted tool saves in a prompt, as the existing core estimates it.
 const TOKENS_PER_TOOL: u64 = 150;
 
-/// A count that starts again 24 h after its first entry. Times are Unix seconds.
+/// A count that restarts 24 h after its first entry. Times are Unix seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
     pub count: u64,
-    /// When the first entry came; 0 for an empty window.
+    /// Time of the first entry; 0 for an empty window.
     pub start: i64,
 }
 
@@ -36,8 +36,8 @@ impl Window {
 
     /// The count at `now`: 0 once the window is 24 h old.
     ///
-    /// A clock that went back by less than a day keeps the count; a start further in the future is a clock that was
-    /// wrong when it was written, and would hold the count for ever.
+    /// A clock set back by less than a day keeps the count. A start further in the future was written with a wrong
+    /// clock and would otherwise keep the count forever.
     pub fn at(&self, now: i64) -> u64 {
         let age = now.saturating_sub(self.start);
         if self.start != 0 && (-WINDOW_SECONDS..WINDOW_SECONDS).contains(&age) {
@@ -48,7 +48,7 @@ impl Window {
     }
 }
 
-/// The range that a number of saved tokens falls in.
+/// The range of a number of saved tokens.
 pub fn bucket(tokens: u64) -> TokensSavedBucket {
     match tokens {
         0 => TokensSavedBucket::Zero,
@@ -60,45 +60,45 @@ pub fn bucket(tokens: u64) -> TokensSavedBucket {
     }
 }
 
-/// What `retrieve_tools` saved by answering `returned` of `indexed` tools.
+/// Estimated tokens that `retrieve_tools` saved by returning `returned` of `indexed` tools.
 pub fn tokens_saved(indexed: u64, returned: u64) -> u64 {
     indexed.saturating_sub(returned).saturating_mul(TOKENS_PER_TOOL)
 }
 
-/// Where the installer's mark stands. It only moves forward, so that it can never come back.
+/// The state of the installer's mark. It only moves forward, so each installation reports `installer` once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstallerMark {
     /// No installer has started a tray here.
     #[default]
     None,
-    /// An installer has, and no heartbeat that says so was accepted yet.
+    /// An installer started a tray, and no heartbeat with that source was accepted yet.
     Pending,
-    /// A heartbeat that said so was accepted.
+    /// A heartbeat with that source was accepted.
     Told,
 }
 
-/// Everything that telemetry remembers of an installation.
+/// Everything that telemetry stores about an installation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
     pub connected_server: bool,
     pub mcp_client: bool,
     pub retrieve_tools_call: bool,
-    /// Sanitised, in the order of their first visit.
+    /// Sanitised, in the order in which they were first seen.
     pub clients: Vec<String>,
     pub retrieve_tools_calls: Window,
     pub tokens_saved: Window,
     pub configured_ides: u32,
     pub installer: InstallerMark,
-    /// When a heartbeat was last accepted, in Unix seconds; 0 for never.
+    /// Time of the last accepted heartbeat in Unix seconds; 0 for never.
     pub last_accepted: i64,
-    /// Heartbeats that the anonymity scan has blocked, ever.
+    /// Total number of heartbeats that the anonymity scan blocked.
     pub anonymity_violations: u64,
-    /// Heartbeats that the scan has blocked since one was accepted.
+    /// Number of heartbeats that the scan blocked since the last accepted one.
     pub blocked_in_a_row: u64,
 }
 
 impl Memory {
-    /// Notes a client; false when nothing is new.
+    /// Records a client; false if nothing changed.
     pub(crate) fn note_client(&mut self, name: Option<&str>) -> bool {
         let name = client_name::sanitise(name);
         let first = !std::mem::replace(&mut self.mcp_client, true);
@@ -109,7 +109,7 @@ impl Memory {
         true
     }
 
-    /// Adds what another memory of the same installation has; false when nothing is new.
+    /// Adds the data of another memory of the same installation; false if nothing changed.
     pub(crate) fn carry_over(&mut self, other: &Memory) -> bool {
         let before = self.clone();
         self.connected_server |= other.connected_server;
@@ -130,7 +130,7 @@ impl Memory {
         *self != before
     }
 
-    /// The funnel as it stands at `now`.
+    /// The activation state at `now`.
     pub fn activation(&self, now: i64) -> Activation {
         Activation {
             first_connected_server_ever: self.connected_server,
@@ -143,7 +143,7 @@ impl Memory {
         }
     }
 
-    /// What to report of a start that was told `told`: `installer` until a heartbeat with it was accepted, then `tray`.
+    /// The launch source to report: `installer` until a heartbeat with it was accepted, then `tray`.
     pub fn launch_source(&self, told: LaunchSource) -> LaunchSource {
         match (self.installer, told) {
             (InstallerMark::Told, LaunchSource::Installer) => LaunchSource::Tray,

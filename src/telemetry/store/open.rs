@@ -1,4 +1,5 @@
-//! Opens `state.redb`, and sets a corrupt one aside under a dated name: the core starts, and nothing is overwritten.
+//! Opens `state.redb`. Renames a corrupt file with the date and starts a new one, so that the core starts and no data
+//! is overwritten.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,13 +9,14 @@ use redb::{Builder, Database, DatabaseError, StorageError};
 
 use crate::os::files;
 
-/// The store holds some hundred bytes: more cache would only be memory of an idle core.
+/// Cache size. The store has some hundred bytes; a larger cache would only cost memory.
 const CACHE_BYTES: usize = 256 * 1024;
 
-/// Up to this length every page is verified when the file is opened: a plain open trusts the pages and may panic later.
+/// Maximum size, in bytes, up to which all pages are verified at the start: without that, redb trusts the pages and may
+/// panic later.
 const VERIFIED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Why there is no store. None of these changes the file.
+/// Why the store could not be opened. None of these changes the file.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("`{}` is in use by another process", .0.display())]
@@ -23,7 +25,7 @@ pub enum OpenError {
     NotAFile(PathBuf),
     #[error("`{}` was written by another version of the store: {reason}", path.display())]
     OtherVersion { path: PathBuf, reason: String },
-    #[error("`{}` cannot be opened: {reason}", path.display())]
+    #[error("could not open `{}`: {reason}", path.display())]
     System { path: PathBuf, reason: String },
 }
 
@@ -31,7 +33,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Opened {
     pub database: Database,
-    /// Where the former file is, if it was corrupt. It was reported in the log.
+    /// The new path of the previous file, if it was corrupt. The log contains it too.
     pub set_aside: Option<PathBuf>,
 }
 
@@ -40,11 +42,11 @@ enum Refusal {
     Other(OpenError),
 }
 
-/// Opens the store at `path`, or creates it (0600, in a directory of 0700). `today` is `YYYY-MM-DD` and names a corrupt
-/// file that is set aside as `<path>.corrupt-<today>`.
+/// Opens the store at `path`, or creates it (mode 0600, in a directory with mode 0700). `today` is `YYYY-MM-DD`; a
+/// corrupt file is renamed to `<path>.corrupt-<today>`.
 ///
 /// # Errors
-/// [`OpenError`] when another process has it, or when the system refuses; the file is then left as it is.
+/// [`OpenError`] if another process has it open or the system refuses. The file is then unchanged.
 pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
     let refused = |reason: String| OpenError::System {
         path: path.to_path_buf(),
@@ -60,9 +62,10 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
         }),
         Err(Refusal::Other(error)) => Err(error),
         Err(Refusal::Corrupt(reason)) => {
-            let aside = set_aside(path, today).map_err(|error| refused(format!("{reason}; set aside: {error}")))?;
+            let aside = set_aside(path, today)
+                .map_err(|error| refused(format!("{reason}; could not rename the file: {error}")))?;
             tracing::error!(store = %path.display(), kept_as = %aside.display(), %reason,
-                "the store is corrupt: it was set aside and a new one is begun");
+                "the store is corrupt; it was renamed and a new one created");
             match open(path) {
                 Ok(database) => Ok(Opened {
                     database,
@@ -97,8 +100,8 @@ fn open(path: &Path) -> Result<Database, Refusal> {
     match opening {
         Ok(Ok(database)) => Ok(database),
         Ok(Err(error)) => Err(refusal(path, error)),
-        // Corruption that the integrity check does not foresee.
-        Err(_) => Err(Refusal::Corrupt("the store's library gave up on it".into())),
+        // Corruption that the integrity check does not cover.
+        Err(_) => Err(Refusal::Corrupt("the database library panicked".into())),
     }
 }
 
@@ -111,7 +114,7 @@ fn refusal(path: &Path, error: DatabaseError) -> Refusal {
             Refusal::Other(OpenError::OtherVersion { path, reason })
         }
         DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::RepairAborted => Refusal::Corrupt(reason),
-        // So says redb of a file that is none of its own, or that ends too early.
+        // redb reports this for a file in another format or a truncated one.
         DatabaseError::Storage(StorageError::Io(error))
             if [
                 io::ErrorKind::InvalidData,
@@ -140,7 +143,7 @@ fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Renames the file to the first free `<path>.corrupt-<today>[-n]`.
+/// Renames the file to the first unused `<path>.corrupt-<today>[-n]`.
 fn set_aside(path: &Path, today: &str) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for attempt in 1..1000 {
@@ -151,5 +154,5 @@ fn set_aside(path: &Path, today: &str) -> io::Result<PathBuf> {
             return Ok(target);
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many corrupt stores lie beside it"))
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are too many corrupt stores next to it"))
 }

@@ -1,9 +1,9 @@
-//! Keeps [`Memory`] in the store. Hooks change it in memory and return; a thread of its own writes it down.
+//! Stores [`Memory`] in the database. Hooks change it in memory and return; a writer thread saves it.
 //!
-//! A hook takes one short lock and never waits for the disk. What it noted is durable when the thread's next
-//! transaction is: at once for flags, names and marks, within a second for counts, and at [`Recorder::flush`]. Each
-//! transaction is one whole memory, so a kill leaves the former one or the new one; a flag that is true in the store is
-//! never written false.
+//! A hook takes one short lock and never waits for the disk. A change is durable after the thread's next transaction:
+//! immediately for flags, names and marks, within a second for counts, and after [`Recorder::flush`]. Each transaction
+//! writes the whole memory, so that a kill leaves either the old or the new one. The writer never resets a flag that is
+//! true in the store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,30 +18,30 @@ use crate::telemetry::store::{InstallerMark, Memory, Window};
 
 /// Flags (1), counts, and times in Unix seconds, by name.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("telemetry_numbers");
-/// Client names by the order of their first visit.
+/// Client names in the order in which they were first seen.
 const CLIENTS: TableDefinition<'_, u64, &str> = TableDefinition::new("telemetry_clients");
 
-/// Counts are written down at most this often: a busy hour must not be a busy disk.
+/// Minimum interval between two writes of counts: heavy use must not mean heavy disk use.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
-/// After a failed transaction: a full disk is asked again, but not in a loop.
+/// Delay after a failed transaction, for example on a full disk.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a file may take to be closed before it is opened again.
+/// How long the previous writer may take to close the file.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Why something could not be remembered.
+/// Why data could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RememberError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("the store refused: {0}")]
+    #[error("could not use the store: {0}")]
     Store(String),
     #[error("the store did not finish in time")]
     Timeout,
 }
 
-/// The hooks of a running core, and what they have noted. While it is off it notes nothing, and touches no file.
+/// The hooks of a running core and the recorded data. While it is off it records nothing and opens no file.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -51,29 +51,29 @@ pub struct Recorder {
 struct Shared {
     path: PathBuf,
     state: Mutex<State>,
-    /// Signals the writer that there is something to do, and whoever flushes that it is done.
+    /// Signals new work to the writer, and completed writes to callers that flush.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None` while telemetry is off: nothing is noted and no file is open.
+    /// `None` while telemetry is off: nothing is recorded and no file is open.
     memory: Option<Memory>,
-    /// Tells one switching-on from the next, so that the writer of the former one ends.
+    /// Increases each time the recorder is switched on, so that the previous writer ends.
     generation: u64,
-    /// Raised by every change.
+    /// Increases with every change.
     version: u64,
-    /// The version that the store holds.
+    /// The version that the store contains.
     written: u64,
-    /// Whether the next write should not wait for more counts.
+    /// Whether the next write must not wait for more counts.
     urgent: bool,
     failure: Option<String>,
-    /// The writer thread has ended and the file is closed.
+    /// The writer thread has ended and closed the file.
     closed: bool,
 }
 
 impl Recorder {
-    /// A recorder for the store at `path`, switched off: the file is neither opened nor made.
+    /// A recorder for the store at `path`, switched off. Neither opens nor creates the file.
     pub fn new(path: &Path) -> Recorder {
         let state = State {
             closed: true,
@@ -88,14 +88,14 @@ impl Recorder {
         }
     }
 
-    /// Switches on: opens the store (`today` is `YYYY-MM-DD`, for a corrupt one) and reads what it remembers. Does
-    /// nothing when on already. Not for hot paths.
+    /// Switches on: opens the store and reads its content. `today` is `YYYY-MM-DD`, for the name of a corrupt file.
+    /// Does nothing if already on. Not for hot paths.
     ///
-    /// Returns where a corrupt store was set aside, if one was.
+    /// Returns the new path of a corrupt store, if there was one.
     ///
     /// # Errors
-    /// When the store cannot be opened. The recorder is then on all the same, with defaults and in memory only, so that
-    /// the core goes on.
+    /// If the store could not be opened. The recorder then works with defaults and in memory only, so that the core can
+    /// continue.
     pub fn switch_on(&self, today: &str) -> Result<Option<PathBuf>, RememberError> {
         {
             let deadline = Instant::now() + CLOSING;
@@ -103,7 +103,7 @@ impl Recorder {
             if state.memory.is_some() {
                 return Ok(None);
             }
-            // The writer of the former switching-on may still be closing the file.
+            // The previous writer may still be closing the file.
             while !state.closed && Instant::now() < deadline {
                 state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
             }
@@ -139,7 +139,7 @@ impl Recorder {
         Ok(store.set_aside)
     }
 
-    /// Switches off at once: what was noted and not yet written is dropped, and the file is closed by its thread.
+    /// Switches off immediately: drops unsaved changes; the writer thread closes the file.
     pub fn switch_off(&self) {
         let mut state = self.lock();
         state.memory = None;
@@ -147,22 +147,22 @@ impl Recorder {
         self.shared.changed.notify_all();
     }
 
-    /// Whether it is on.
     pub fn is_on(&self) -> bool {
         self.lock().memory.is_some()
     }
 
-    /// An upstream server has connected.
+    /// Records that an upstream server has connected.
     pub fn server_connected(&self) {
         self.note(true, |memory| !std::mem::replace(&mut memory.connected_server, true));
     }
 
-    /// An MCP client has introduced itself, by `initialize` or by a request's `_meta`, with this name if it gave one.
+    /// Records that an MCP client has connected, through `initialize` or a request's `_meta`, with its name if it sent
+    /// one.
     pub fn client_seen(&self, name: Option<&str>) {
         self.note(true, |memory| memory.note_client(name));
     }
 
-    /// `retrieve_tools` was called, with whatever arguments. `now` is in Unix seconds.
+    /// Records a call of `retrieve_tools`. `now` is in Unix seconds.
     pub fn retrieve_tools_called(&self, now: i64) {
         let mut first = false;
         self.note_with(|memory| {
@@ -172,7 +172,7 @@ impl Recorder {
         });
     }
 
-    /// `retrieve_tools` answered with `returned` of `indexed` tools. `now` is in Unix seconds.
+    /// Records that `retrieve_tools` returned `returned` of `indexed` tools. `now` is in Unix seconds.
     pub fn tools_returned(&self, indexed: u64, returned: u64, now: i64) {
         let saved = crate::telemetry::store::tokens_saved(indexed, returned);
         self.note(false, |memory| {
@@ -181,17 +181,17 @@ impl Recorder {
         });
     }
 
-    /// How many AI clients on this computer are configured for this proxy.
+    /// Records how many AI clients on this computer are configured for this proxy.
     pub fn ides_configured(&self, count: u32) {
         self.note(false, |memory| std::mem::replace(&mut memory.configured_ides, count) != count);
     }
 
-    /// What another core remembered of this installation: its flags are added to ours, and nothing of ours is taken back.
+    /// Merges the data of another core for this installation: adds its flags and removes none of ours.
     pub fn carry_over(&self, other: &Memory) {
         self.note(true, |memory| memory.carry_over(other));
     }
 
-    /// An installer started the tray that started this core. The mark is set once in an installation's life.
+    /// Records that an installer started the tray that started this core. Set once per installation.
     pub fn installer_started_us(&self) {
         self.note(true, |memory| {
             let first = memory.installer == InstallerMark::None;
@@ -200,7 +200,7 @@ impl Recorder {
         });
     }
 
-    /// A heartbeat was accepted at `now` (Unix seconds); `source` is the launch source that it carried.
+    /// Records an accepted heartbeat at `now` (Unix seconds). `source` is the launch source in it.
     pub fn heartbeat_accepted(&self, source: LaunchSource, now: i64) {
         self.note(true, |memory| {
             if source == LaunchSource::Installer {
@@ -212,7 +212,7 @@ impl Recorder {
         });
     }
 
-    /// The anonymity scan blocked a heartbeat.
+    /// Records that the anonymity scan blocked a heartbeat.
     pub fn heartbeat_blocked(&self) {
         self.note(true, |memory| {
             memory.anonymity_violations = memory.anonymity_violations.saturating_add(1);
@@ -221,20 +221,20 @@ impl Recorder {
         });
     }
 
-    /// The funnel at `now` (Unix seconds); the default while it is off. Looking changes nothing.
+    /// The activation state at `now` (Unix seconds); the default while off. Changes nothing.
     pub fn activation(&self, now: i64) -> Activation {
         self.lock().memory.as_ref().map(|memory| memory.activation(now)).unwrap_or_default()
     }
 
-    /// Everything it remembers; `None` while it is off.
+    /// Everything stored; `None` while off.
     pub fn memory(&self) -> Option<Memory> {
         self.lock().memory.clone()
     }
 
-    /// Waits until everything noted so far is durable, or for `limit`.
+    /// Waits until all changes so far are durable, at most for `limit`.
     ///
     /// # Errors
-    /// When there is no store, when it refuses, or when the time is up.
+    /// If there is no store, a write fails, or the time is up.
     pub fn flush(&self, limit: Duration) -> Result<(), RememberError> {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
@@ -250,7 +250,7 @@ impl Recorder {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if state.closed {
-                return Err(RememberError::Store("it is not open".into()));
+                return Err(RememberError::Store("the store is not open".into()));
             }
             if left.is_zero() {
                 return Err(RememberError::Timeout);
@@ -259,10 +259,10 @@ impl Recorder {
         }
     }
 
-    /// Flushes, switches off, and waits until the file is closed, or for `limit`: another process may then open it.
+    /// Flushes, switches off, and waits at most `limit` until the file is closed. Then another process may open it.
     pub fn close(&self, limit: Duration) {
         if let Err(error) = self.flush(limit) {
-            tracing::warn!(%error, "telemetry's memory is not fully written down");
+            tracing::warn!(%error, "could not save all telemetry data");
         }
         self.switch_off();
         let deadline = Instant::now() + limit;
@@ -276,7 +276,7 @@ impl Recorder {
         self.note_with(|memory| (change(memory), urgent));
     }
 
-    /// Applies a change that says whether it changed anything and whether that is urgent.
+    /// Applies a change that returns whether it changed anything and whether that is urgent.
     fn note_with(&self, change: impl FnOnce(&mut Memory) -> (bool, bool)) {
         let mut state = self.lock();
         let Some(memory) = &mut state.memory else { return };
@@ -285,7 +285,7 @@ impl Recorder {
             let idle = state.written == state.version;
             state.version += 1;
             state.urgent |= urgent;
-            // A writer that already waits for more counts need not be woken by each of them.
+            // A writer that already waits for more counts need not be woken again.
             if idle || urgent {
                 self.shared.changed.notify_all();
             }
@@ -299,7 +299,7 @@ impl Recorder {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can leave the memory half changed.
+        // No code that holds the lock can leave the memory in an inconsistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -307,7 +307,7 @@ impl Shared {
         self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The writer thread: until its generation is over, one transaction for whatever has changed.
+    /// The writer thread: one transaction for all changes at a time, until its generation ends.
     fn write_down(&self, generation: u64, database: Database) {
         let mut earliest = Instant::now();
         loop {
@@ -315,7 +315,7 @@ impl Shared {
             loop {
                 if state.generation != generation || state.memory.is_none() {
                     drop(state);
-                    // Closing writes to the file; a fault of the library must not take the process with it.
+                    // Closing writes to the file. A panic of the library must not end the process.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
                     self.lock().closed = true;
                     self.changed.notify_all();
@@ -344,7 +344,7 @@ impl Shared {
                     }
                     Err(reason) => {
                         if state.failure.is_none() {
-                            tracing::warn!(%reason, "telemetry cannot write down what it notes; it will try again");
+                            tracing::warn!(%reason, "could not save telemetry data; trying again");
                         }
                         state.failure = Some(reason);
                     }
@@ -356,11 +356,11 @@ impl Shared {
     }
 }
 
-/// Runs a store operation; a panic of the library is an error like any other.
+/// Runs a store operation and turns a panic of the library into an error.
 fn guarded<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(operation)) {
         Ok(outcome) => outcome.map_err(|error| error.to_string()),
-        Err(_) => Err("the store's library gave up".into()),
+        Err(_) => Err("the database library panicked".into()),
     }
 }
 
@@ -468,10 +468,7 @@ fn write(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should fail where it stands"
-)]
+#[allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
 mod tests {
     use super::*;
 

@@ -1,24 +1,24 @@
-//! The XDG autostart entry as a value: its text, and what an entry that lies there says.
+//! The XDG autostart entry as a value: its text, and the state that an existing entry means.
 //!
-//! auto-launch is not used for it: it writes the command unquoted, ignores `XDG_CONFIG_HOME`, takes every file for enabled
-//! and truncates the person's own changes (pitfalls B2–B4).
+//! The crate auto-launch is not used on Linux: it writes the command unquoted, ignores `XDG_CONFIG_HOME`, treats every
+//! file as enabled and overwrites the user's own changes (pitfalls B2–B4).
 
 use std::path::Path;
 
 use super::Status;
 use crate::contract::names;
 
-/// What an autostart entry says.
+/// The contents of an autostart entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The program of its command, unquoted; empty where it cannot be read.
+    /// The program of its command, unquoted; empty if the command cannot be parsed.
     pub program: String,
-    /// `Hidden=true` or `X-GNOME-Autostart-enabled=false`: the person's own no.
+    /// `Hidden=true` or `X-GNOME-Autostart-enabled=false`: the user turned it off.
     pub switched_off: bool,
 }
 
 impl Entry {
-    /// Reads an entry's text; only its first group counts.
+    /// Parses an entry. Only the first group counts.
     pub fn parse(text: &str) -> Entry {
         let mut entry = Entry {
             program: String::new(),
@@ -40,13 +40,13 @@ impl Entry {
         entry
     }
 
-    /// The state that this entry means.
+    /// The launch-at-login state that this entry means.
     pub fn status(&self) -> Status {
         if self.switched_off { Status::DisabledInSystem } else { Status::Enabled }
     }
 }
 
-/// The entry for a program (its path, or the AppImage's).
+/// The text of an entry for a program (its own path, or the path of its AppImage).
 pub fn text(program: &str) -> String {
     let argument = names::AUTOSTART_ARGUMENT;
     format!(
@@ -68,7 +68,7 @@ pub fn text(program: &str) -> String {
     )
 }
 
-/// Why a program at this path cannot be registered; `None` when it can.
+/// Why a program at this path cannot be registered; `None` if it can.
 pub fn obstacle(program: &Path, sandboxed: bool) -> Option<String> {
     let shown = program.display();
     if sandboxed {
@@ -90,9 +90,9 @@ pub fn obstacle(program: &Path, sandboxed: bool) -> Option<String> {
     }
 }
 
-/// The path to write into an entry of ours instead of its own, when that one leads nowhere any more.
+/// Whether to replace the path in an enabled entry: only if that path no longer exists.
 ///
-/// A path that still works is left alone: it may be another installation, and the person's choice.
+/// A path that still works may belong to another installation that the user chose.
 pub fn corrected(entry: &Entry, current: &str, exists: impl Fn(&str) -> bool) -> bool {
     let stale = !entry.program.is_empty() && entry.program != current && !exists(&entry.program);
     stale && !entry.switched_off
@@ -112,7 +112,7 @@ fn quote(argument: &str) -> String {
     quoted
 }
 
-/// Escapes a value (desktop entry specification, *Possible value types*): this comes on top of [`quote`].
+/// Escapes a value (desktop entry specification, *Possible value types*), in addition to [`quote`].
 fn escape(value: &str) -> String {
     value.replace('\\', "\\\\")
 }

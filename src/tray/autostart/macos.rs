@@ -1,8 +1,8 @@
-//! What a bundle's place means for `SMAppService`, as a value.
+//! The restrictions that `SMAppService` places on the location of the bundle.
 
 use std::path::Path;
 
-/// Why a program at this path cannot be a login item; `None` when it can (pitfalls B18).
+/// Why a program at this path cannot be a login item; `None` if it can (pitfalls B18).
 pub fn obstacle(program: &Path) -> Option<String> {
     let text = program.to_string_lossy();
     if text.contains("/AppTranslocation/") {
@@ -16,7 +16,7 @@ pub fn obstacle(program: &Path) -> Option<String> {
     None
 }
 
-/// Whether a bundle id is that of the system's settings, where login items are allowed and switched off.
+/// Whether a bundle id belongs to the system's settings, where the user allows and turns off login items.
 pub fn is_settings(bundle: &str) -> bool {
     bundle.eq_ignore_ascii_case("com.apple.systempreferences")
 }

@@ -38,7 +38,7 @@ impl Click {
     }
 }
 
-/// What a click on *Run at Startup* does.
+/// The action of a click on *Run at Startup*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
     Enable,
@@ -48,7 +48,8 @@ pub enum Move {
     Nothing,
 }
 
-/// What a click on *Run at Startup* does in this state. The label says if it was turned off in the system's settings.
+/// The action of a click on *Run at Startup* in this state. The label shows that it was turned off in the system's
+/// settings.
 pub fn on_click(status: &Status) -> Move {
     match status {
         Status::Enabled => Move::Disable,

@@ -1,4 +1,4 @@
-//! The login item through `SMAppService` (macOS 13 and later). Its error codes are ambiguous, so only its status decides
+//! The login item through `SMAppService` (macOS 13 and later). Its error codes are ambiguous, so only its status counts
 //! (pitfalls B15–B17).
 
 use std::io;
@@ -9,24 +9,24 @@ use smappservice_rs::{AppService, ServiceStatus, ServiceType};
 use super::{Click, Status, macos};
 use crate::os::environment::Environment;
 
-/// Launch-at-login of this program.
+/// Launch at login for this program.
 #[derive(Debug, Clone)]
 pub struct Autostart {
     program: PathBuf,
 }
 
 impl Autostart {
-    /// Of the application that runs now.
+    /// Launch at login for the running application.
     ///
     /// # Errors
-    /// What the system says when it does not know this program's path.
+    /// The system's error if the program's path is unknown.
     pub fn of_this_program(_environment: &Environment, _home: &Path) -> io::Result<Autostart> {
         Ok(Autostart {
             program: std::env::current_exe()?,
         })
     }
 
-    /// What the system says now.
+    /// Reads the state from the system.
     pub fn status(&self) -> Status {
         if let Some(reason) = macos::obstacle(&self.program) {
             return Status::Impossible(reason);
@@ -41,7 +41,7 @@ impl Autostart {
     /// Registers this application.
     ///
     /// # Errors
-    /// A sentence, when the system's status afterwards is neither enabled nor waiting for approval.
+    /// A sentence, if the system's status is then neither enabled nor waiting for approval.
     pub fn enable(&self, _: Click) -> Result<Status, String> {
         let before = self.status();
         if let Status::Impossible(reason) = before {
@@ -55,19 +55,19 @@ impl Autostart {
         }
     }
 
-    /// Takes the registration back.
+    /// Removes the registration.
     ///
     /// # Errors
-    /// A sentence, when the system's status afterwards is still registered.
+    /// A sentence, if the system's status is then still registered.
     pub fn disable(&self, _: Click) -> Result<Status, String> {
         self.unregister()?;
         Ok(self.status())
     }
 
-    /// Takes the registration back, for the removal of the application.
+    /// Removes the registration when the application is uninstalled.
     ///
     /// # Errors
-    /// A sentence, when the system's status afterwards is still registered.
+    /// A sentence, if the system's status is then still registered.
     pub fn unregister(&self) -> Result<(), String> {
         let registered = |status: &Status| matches!(status, Status::Enabled | Status::RequiresApproval);
         if !registered(&self.status()) {
@@ -81,7 +81,7 @@ impl Autostart {
         Ok(())
     }
 
-    /// The system follows a moved application by itself.
+    /// Does nothing: the system follows a moved application by itself.
     pub fn correct_stale_path(&self) {}
 }
 

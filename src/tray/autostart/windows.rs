@@ -1,19 +1,20 @@
-//! The `Run` value and Task Manager's word on it, as values.
+//! The `Run` value and Task Manager's value about it.
 
 use super::Status;
 use crate::contract::names;
 
-/// The key of this user's programs that start at login.
+/// The key that lists the user's programs that start at login.
 pub const RUN: &str = r"Software\Microsoft\Windows\CurrentVersion\Run";
-/// The key of what Task Manager and the system's settings say of them.
+/// The key in which Task Manager and the system's settings store whether such a program is disabled.
 pub const APPROVED: &str = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run";
 
-/// The command of a `Run` value: the program quoted, for a path with spaces would else run another one (pitfalls B9).
+/// The command of a `Run` value. It quotes the program because Windows would otherwise split a path with spaces and run
+/// another program (pitfalls B9).
 pub fn command(program: &str) -> String {
     format!("{} {}", quoted(program), names::AUTOSTART_ARGUMENT)
 }
 
-/// A program's path in quotes; Windows paths hold none themselves.
+/// A program's path in quotes. Windows paths contain no quotes themselves.
 pub fn quoted(program: &str) -> String {
     format!("\"{program}\"")
 }
@@ -27,8 +28,8 @@ pub fn program_of(command: &str) -> &str {
     }
 }
 
-/// The state that the two registry values mean. `approved` is the value under `StartupApproved\Run`: switched off when
-/// the lowest bit of its first byte is set, whatever follows (pitfalls B12).
+/// The state that the two registry values mean. `approved` is the value under `StartupApproved\Run`: the program is
+/// disabled if the lowest bit of its first byte is set, whatever follows (pitfalls B12).
 pub fn status(run: Option<&str>, approved: Option<&[u8]>) -> Status {
     match (run, approved.and_then(<[u8]>::first)) {
         (None, _) => Status::Disabled,

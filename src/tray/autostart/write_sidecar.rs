@@ -1,4 +1,4 @@
-//! Writes `tray-autostart.json`, so that the core can say whether launch-at-login is on.
+//! Writes `tray-autostart.json`, from which the core learns whether launch at login is on.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::sidecar::Sidecar;
 use crate::os::files;
 
-/// Replaces the sidecar with what the system says; removes it where launch-at-login cannot be had.
+/// Writes the reported state to the sidecar; removes the file if launch at login is not available.
 ///
 /// # Errors
-/// What the system says; the old file is then untouched.
+/// The system's error. The old file is then unchanged.
 pub fn write_sidecar(root: &InstanceRoot, status: &Status, now: jiff::Timestamp) -> io::Result<()> {
     let path = root.sidecar();
     match status.sidecar_state() {

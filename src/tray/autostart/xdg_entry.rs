@@ -8,10 +8,10 @@ use crate::contract::names;
 use crate::os::environment::Environment;
 use crate::os::files;
 
-/// An entry has some hundred bytes.
+/// Maximum size of an entry in bytes. A normal entry has some hundred.
 const LIMIT: u64 = 64 << 10;
 
-/// Launch-at-login of this program.
+/// Launch at login for this program.
 #[derive(Debug, Clone)]
 pub struct Autostart {
     entry: PathBuf,
@@ -20,18 +20,18 @@ pub struct Autostart {
 }
 
 impl Autostart {
-    /// Of the program that runs now, or of the AppImage it runs from.
+    /// Launch at login for the running program, or for the AppImage it runs from.
     ///
     /// `environment` holds `XDG_CONFIG_HOME`, `APPIMAGE`, `FLATPAK_ID` and `SNAP`.
     ///
     /// # Errors
-    /// What the system says when it does not know this program's path.
+    /// The system's error if the program's path is unknown.
     pub fn of_this_program(environment: &Environment, home: &Path) -> io::Result<Autostart> {
         let program = match environment.non_empty("APPIMAGE") {
             Some(image) => PathBuf::from(image),
             None => std::env::current_exe()?,
         };
-        // The specification has relative paths ignored.
+        // The specification says to ignore relative paths.
         let configured = environment.non_empty("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let config = configured.unwrap_or_else(|| home.join(".config"));
         let sandboxed = environment.non_empty("FLATPAK_ID").is_some() || environment.non_empty("SNAP").is_some();
@@ -42,12 +42,12 @@ impl Autostart {
         })
     }
 
-    /// The file to watch for a person's change in the system's own settings.
+    /// The file to watch for changes that the user makes in the system's settings.
     pub fn entry(&self) -> &Path {
         &self.entry
     }
 
-    /// What the system says now.
+    /// Reads the state from the entry.
     pub fn status(&self) -> Status {
         if let Some(reason) = linux::obstacle(&self.program, self.sandboxed) {
             return Status::Impossible(reason);
@@ -62,7 +62,7 @@ impl Autostart {
     /// Registers this program.
     ///
     /// # Errors
-    /// A sentence: what could not be written, and why.
+    /// A sentence that names what could not be written and the cause.
     pub fn enable(&self, _: Click) -> Result<Status, String> {
         if let Some(reason) = linux::obstacle(&self.program, self.sandboxed) {
             return Err(reason);
@@ -71,31 +71,32 @@ impl Autostart {
         Ok(self.status())
     }
 
-    /// Takes the registration back. The file goes: a switched-off one would hide a later registration's reason.
+    /// Removes the registration. Deletes the file, because a disabled entry left behind would look like the user's
+    /// choice later.
     ///
     /// # Errors
-    /// A sentence: what could not be removed, and why.
+    /// A sentence that names what could not be removed and the cause.
     pub fn disable(&self, _: Click) -> Result<Status, String> {
         self.remove()?;
         Ok(self.status())
     }
 
-    /// Removes the entry, for the removal of the package.
+    /// Removes the entry when the package is uninstalled.
     ///
     /// # Errors
-    /// A sentence: what could not be removed, and why.
+    /// A sentence that names what could not be removed and the cause.
     pub fn unregister(&self) -> Result<(), String> {
         self.remove()
     }
 
-    /// Corrects the path of an entry that is enabled and leads nowhere, after a move or an upgrade.
+    /// Corrects the path of an enabled entry whose program no longer exists, after a move or an upgrade.
     pub fn correct_stale_path(&self) {
         let Ok(entry) = self.read() else { return };
         let Some(program) = self.program.to_str() else { return };
         let possible = linux::obstacle(&self.program, self.sandboxed).is_none();
         if possible && linux::corrected(&entry, program, |path| Path::new(path).exists()) {
             match self.write() {
-                Ok(()) => tracing::info!(was = entry.program, "the autostart entry names this program again"),
+                Ok(()) => tracing::info!(was = entry.program, "corrected the path in the autostart entry"),
                 Err(error) => tracing::warn!("{error}"),
             }
         }
@@ -107,7 +108,7 @@ impl Autostart {
     }
 
     fn write(&self) -> Result<(), String> {
-        let failed = |error: io::Error| format!("`{}` cannot be written: {error}", self.entry.display());
+        let failed = |error: io::Error| format!("could not write `{}`: {error}", self.entry.display());
         if let Some(directory) = self.entry.parent() {
             std::fs::create_dir_all(directory).map_err(failed)?;
         }
@@ -118,7 +119,7 @@ impl Autostart {
     fn remove(&self) -> Result<(), String> {
         match std::fs::remove_file(&self.entry) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(format!("`{}` cannot be removed: {error}", self.entry.display()))
+                Err(format!("could not remove `{}`: {error}", self.entry.display()))
             }
             _ => Ok(()),
         }
@@ -164,6 +165,6 @@ mod tests {
         let file = config.path().join("file");
         std::fs::write(&file, "").unwrap();
         let error = autostart(&file).enable(Click::by_user()).unwrap_err();
-        assert!(error.contains("cannot be written"), "{error}");
+        assert!(error.contains("could not write"), "{error}");
     }
 }

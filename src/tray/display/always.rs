@@ -1,6 +1,6 @@
-//! The display is part of the system.
+//! Windows and macOS always have a display.
 
-/// Nothing to open.
+/// Does nothing.
 ///
 /// # Errors
 /// None.

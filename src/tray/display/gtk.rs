@@ -1,4 +1,4 @@
-//! Opens the display by GTK.
+//! Opens the display through GTK.
 
 use gtk::gdk_pixbuf::{Colorspace, Pixbuf};
 use gtk::glib::Bytes;
@@ -7,17 +7,17 @@ use crate::contract::platform::Platform;
 use crate::tray::icon;
 use crate::tray::model::Mood;
 
-/// Opens the display that the environment names, and gives every window our picture. The event loop would open it too,
-/// and panic where it cannot.
+/// Opens the display that the environment names and sets the icon of all windows. The event loop would also open the
+/// display, but would panic if that failed.
 ///
 /// # Errors
-/// A sentence.
+/// A sentence for the user.
 pub fn open_display() -> Result<(), String> {
     gtk::init().map_err(|_| "could not open the display named by DISPLAY or WAYLAND_DISPLAY".to_owned())?;
     let picture = icon::decode(icon::png(Mood::Normal, Platform::HOST))?;
     let (width, height) = (picture.width.cast_signed(), picture.height.cast_signed());
     let pixels = Bytes::from_owned(picture.rgba);
-    // By itself and not by its name: a program that was not installed has none in the icon theme.
+    // Sets the image itself, not its name: a program that was not installed has no image in the icon theme.
     gtk::Window::set_default_icon(&Pixbuf::from_bytes(&pixels, Colorspace::Rgb, true, 8, width, height, width * 4));
     Ok(())
 }

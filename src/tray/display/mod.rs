@@ -1,4 +1,4 @@
-//! Whether there is a display to show anything on.
+//! Whether there is a display.
 
 #[cfg_attr(any(windows, target_os = "macos"), path = "always.rs")]
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]
@@ -12,7 +12,7 @@ use crate::os::environment::Environment;
 /// Variables that name a display.
 pub const VARIABLES: [&str; 2] = ["DISPLAY", "WAYLAND_DISPLAY"];
 
-/// Whether the environment names a display; always, where the system has one of its own.
+/// Whether the environment names a display; always true on Windows and macOS.
 pub fn is_named(platform: Platform, environment: &Environment) -> bool {
     match platform {
         Platform::Windows | Platform::MacOs => true,

@@ -1,4 +1,4 @@
-//! What a person's clicks do.
+//! The actions behind the user's clicks.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ impl Driver {
                 self.act(format!("Could not sign in to {name}"), async move {
                     let path = format!("/api/v1/servers/{}/login", path_segment(&name));
                     let started: LoginStarted = client.post(&path, None).await?;
-                    // A core without a desktop leaves the browser to us; an address of another kind would start programs.
+                    // If the core has no desktop, the tray opens the browser. Other URL schemes could start programs.
                     let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
                     if let Some(address) = started.auth_url.filter(is_page).filter(|_| !started.browser_opened)
                         && let Err(error) = browser::open_page(&address)
@@ -74,7 +74,7 @@ impl Driver {
         }
     }
 
-    /// Waits for a call to the core elsewhere, and tells what became of it.
+    /// Runs a request to the core in the background and reports its result.
     fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
@@ -83,7 +83,7 @@ impl Driver {
         });
     }
 
-    /// Asks the core what a server's approval would approve, and the person whether they want it.
+    /// Reads from the core what an approval would cover, then asks the user.
     fn review(&self, name: String) {
         let Some(server) = self.model.servers.iter().find(|server| server.name == name) else {
             return;
@@ -103,14 +103,14 @@ impl Driver {
             let path = format!("/api/v1/servers/{}/tools", path_segment(&approval.server));
             match client.get::<Value>(&path).await {
                 Ok(tools) => approval.read_tools(&tools),
-                // A server that is not connected has none to show yet.
-                Err(error) => tracing::info!("the tools of {}: {error}", approval.server),
+                // A server that is not connected has no tools to show yet.
+                Err(error) => tracing::info!("could not read the tools of {}: {error}", approval.server),
             }
             let _ = inputs.send(Input::Ask(Decision::Approve(approval))).await;
         });
     }
 
-    /// Does what the person was asked about and agreed to.
+    /// Carries out a decision that the user confirmed.
     pub(super) fn decided(&self, decision: Decision) {
         let client = self.setting.client.clone();
         match decision {
@@ -120,7 +120,7 @@ impl Driver {
                     if approval.quarantined {
                         client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
                     }
-                    // What was shown, and nothing that came since.
+                    // Approves only the tools that the window showed, not those added since.
                     let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
                     if !names.is_empty() {
                         let body = json!({"tools": names});
@@ -141,7 +141,7 @@ impl Driver {
         self.connect(chosen.id, chosen.name, !chosen.connected, false);
     }
 
-    /// Connects an AI client, or takes its entry back, and looks at all of them anew.
+    /// Connects or disconnects an AI client, then reads the state of all clients again.
     fn connect(&self, id: String, name: String, wanted: bool, force: bool) {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
         tokio::spawn(async move {
@@ -168,7 +168,7 @@ impl Driver {
         });
     }
 
-    /// Starts the core at the free address, and writes that into the configuration once the core takes it.
+    /// Starts the core at the free address and saves the address once the core listens there.
     fn use_other_address(&mut self) {
         let Some(address) = self.model.other_address.take() else { return };
         self.setting.listen = Some(address);
@@ -176,7 +176,7 @@ impl Driver {
         self.happened(Event::Asked(Ask::Start));
     }
 
-    /// The configuration is the core's: it is told the address and writes it.
+    /// The core owns the configuration, so the tray sends it the address to write.
     pub(super) fn save_listen(&mut self) {
         let Some(address) = self.setting.listen.clone().filter(|_| self.listen_unsaved) else {
             return;
@@ -201,8 +201,8 @@ impl Driver {
         self.take(Input::Done(done));
     }
 
-    /// A tick was turned over by the system already, whatever came of it: the next view must be shown even if it equals
-    /// the last.
+    /// The system has already toggled the checkmark, whatever the outcome. Sends the next view even if it equals the
+    /// last.
     fn turned_over(&mut self, command: &Command, place: Where) {
         if place == Where::Menu {
             (self.orders)(Order::Untick(command.clone()));
@@ -214,7 +214,7 @@ impl Driver {
         let Some(address) = self.model.dashboard.clone() else { return };
         let inputs = self.inputs.clone();
         tokio::task::spawn_blocking(move || {
-            // The address holds the key: the error must not repeat it.
+            // The URL contains the key, so the error must not repeat it.
             let done = open::that(address).map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
             let _ = inputs.blocking_send(Input::Done(done));
         });
@@ -261,7 +261,7 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let done = match path.try_exists() {
                 Ok(false) => Err(format!("`{}` does not exist yet", path.display())),
-                // The desktop's own opener says by its exit code whether it knew what to do.
+                // The desktop's opener reports by its exit code whether it found a program for the file.
                 _ => open::that(&path).map_err(|error| format!("Could not open `{}`: {error}", path.display())),
             };
             let _ = inputs.blocking_send(Input::Done(done));
@@ -270,7 +270,7 @@ impl Driver {
 
     fn toggle_autostart(&mut self, command: &Command, place: Where) {
         let system = &self.setting.autostart;
-        // Asked anew: the person may have changed it in the system since.
+        // Reads the state again: the user may have changed it in the system's settings since.
         let done = match (on_click(&system.status()), command.click()) {
             (Move::Enable, Some(click)) => system.enable(click).map(drop),
             (Move::Disable, Some(click)) => system.disable(click).map(drop),
@@ -294,7 +294,7 @@ impl Driver {
             };
             let done = match outcome.await {
                 Ok(status) => {
-                    // An off in the environment wins over every tick.
+                    // Telemetry disabled by the environment overrides the menu.
                     let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
                     let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
@@ -307,7 +307,7 @@ impl Driver {
         self.turned_over(command, place);
     }
 
-    /// Opens the next report as a file: the text that the core would send now.
+    /// Opens the next report, exactly as the core would send it now, as a file.
     fn show_report(&self) {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
         let path = self.setting.root.logs().join("next-report.json");
@@ -326,7 +326,7 @@ impl Driver {
     }
 }
 
-/// The log of a server; the directory, where its name makes no file name.
+/// The log file of a server; the log directory if its name is not a valid file name.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
     let file = logs.join(log_files::server_log(name));
     if file.is_file() { file } else { logs.to_path_buf() }

@@ -1,4 +1,4 @@
-//! What the loop hears of a running core.
+//! Follows a running core: translates its events into inputs of the driver.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use crate::contract::lenient;
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
 
-/// How long what the core says of itself is taken for true.
+/// How long the core's info stays valid before it is read again.
 const INFO_STAYS: Duration = Duration::from_secs(6 * 3600);
 
-/// How long after an event of the Go core its servers are asked for again.
+/// Delay after an event of the Go core before the tray reads its servers again.
 const SERVERS_AGAIN: Duration = Duration::from_secs(1);
-/// How often the Go core is asked whether it still serves.
+/// Interval at which the tray checks whether the Go core still serves.
 const READY_EVERY: Duration = Duration::from_secs(3);
 
 /// Tries to reach a core.
@@ -34,7 +34,7 @@ pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
     }
 }
 
-/// The AI clients that the core knows of; none, where it does not say.
+/// The AI clients that the core knows; empty if the core does not report them.
 pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     let Ok(Some(mut list)) = client.get::<Option<Vec<AiClient>>>("/api/v1/connect").await else {
         return Vec::new();
@@ -51,7 +51,7 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     list
 }
 
-/// What became of a previous MCPProxy's data, until a person has been told.
+/// The result of taking over data from a previous MCPProxy, until the user has seen it.
 async fn takeover(client: &Client) -> Option<String> {
     let takeover: Takeover = client.get("/api/v1/takeover").await.ok()?;
     if takeover.taken_over_at.is_none() || takeover.shown {
@@ -62,13 +62,13 @@ async fn takeover(client: &Client) -> Option<String> {
     Some(format!("{} Details: mcpproxy migrate", takeover.summary))
 }
 
-/// Tells what the core tells, until it ends.
+/// Forwards the core's events as inputs until the stream ends.
 pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
-    // Opened before the lists are read: a change in between is then in the stream.
+    // Opens the stream before it reads the lists, so that the stream contains changes made in between.
     let mut events = client.events().await?;
     let info: Info = client.get("/api/v1/info").await?;
-    // The Go core waits for our stream to end before it ends itself, and so would run for minutes longer.
+    // The Go core stops only after our stream ends; an open stream would delay that by minutes.
     let is_ours = info.implementation.is_some();
     let mut look = tokio::time::interval(READY_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -107,7 +107,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                 }
             }
             api::EVENT_SERVERS_CHANGED => {
-                // The existing core leaves the list out when it takes too long to make.
+                // The Go core leaves the list out if it takes too long to build.
                 let told = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
                     body.payload.get("servers")?.as_array()?;
                     lenient::from_value::<Servers>(body.payload).ok()
@@ -117,7 +117,8 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                     None => client.get("/api/v1/servers").await?,
                 };
                 tell(Input::Servers(servers)).await;
-                // The Go core tells of a server before it has listed the server's tools, and not again after it.
+                // The Go core reports a server before it has listed the server's tools, and does not report it again
+                // afterwards.
                 again = (!is_ours).then(|| tokio::time::Instant::now() + SERVERS_AGAIN);
             }
             api::EVENT_PING => {
@@ -125,7 +126,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                 if !is_ours {
                     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
                 }
-                // The existing core has no event for a newer release.
+                // The Go core has no event for a newer release.
                 if asked.elapsed() > INFO_STAYS {
                     asked = Instant::now();
                     tell(Input::Info(Box::new(client.get("/api/v1/info").await?))).await;

@@ -1,6 +1,6 @@
-//! The one loop that obeys: carries out what the supervisor and the menu ask for, and tells them what came of it.
+//! The tray's main loop: carries out what the supervisor and the menu request and reports the results back to them.
 //!
-//! It runs on a thread of its own. The main thread only draws and forwards.
+//! Runs on its own thread. The main thread only draws and forwards events.
 
 mod act;
 mod follow;
@@ -39,103 +39,103 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::os::{files, process};
 
-/// Views follow each other this slowly at least.
+/// Minimum interval between two views.
 const PACE: Duration = Duration::from_secs(1);
-/// A stream of events that ends sooner is not asked for again at once.
+/// If an event stream ends sooner than this, the next attempt is delayed.
 const SHORTEST_STREAM: Duration = Duration::from_secs(2);
 /// How long a desktop may take to show its panel.
 const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
 
-/// The ticks of the AI clients are looked at again after this time.
+/// Maximum age of the AI clients' connection states.
 const CLIENTS_STAY: Duration = Duration::from_secs(5 * 60);
-/// How long a shell may take for each way of asking it.
+/// Time limit for each attempt to read PATH from a shell.
 const SHELL_LIMIT: Duration = Duration::from_secs(4);
-/// A configuration that is longer is not looked into for an address.
+/// Maximum size, in bytes, of a configuration that is searched for an address.
 const LONGEST_CONFIGURATION: u64 = 8 << 20;
 
-/// Something that happened outside of the loop.
+/// An event from outside the loop.
 #[derive(Debug)]
 pub enum Input {
-    /// A line was chosen in the icon's menu, or in the status window.
+    /// The user chose an item in the icon's menu or in the status window.
     Chosen(Command, Where),
     Answered(Answer),
-    /// The system's setting of launch at login may be another.
+    /// The system's launch-at-login setting may have changed.
     AutostartChanged,
     IconBuilt,
     IconFailed(String),
-    /// The icon is to be tried again.
+    /// It is time to try the icon again.
     IconDue,
     HostSeen(bool),
-    /// The host has had its time to appear.
+    /// The time in which the desktop's panel may appear is over.
     HostDue,
     Happened(Event),
     Asked(Ask),
     Info(Box<Info>),
     Status(Box<Status>),
-    /// The PATH for a core is known: it can be started.
+    /// PATH for a core is known, so the core can start.
     PathKnown {
         first: bool,
         path: Vec<PathBuf>,
     },
     Servers(Servers),
     Clients(Vec<AiClient>),
-    /// An action came to its end, and something is left for the person to do.
+    /// An action succeeded and the user must do something else.
     Hint(String),
-    /// The core still says something: a good moment to look at what nobody tells of.
+    /// The core sent a ping: the occasion to check what sends no notification.
     Pinged,
-    /// Another start of this program has a wish.
+    /// Another start of this program sent a request.
     InstanceRequested(InstanceRequest),
-    /// The person is to be asked once more.
+    /// Ask the user to confirm.
     Ask(Decision),
-    /// The person was asked, and agreed.
+    /// The user confirmed.
     Decided(Decision),
-    /// An action of the person came to an end.
+    /// An action of the user ended.
     Done(Result<(), String>),
-    /// A view was held back for its pace.
+    /// The minimum interval between views is over.
     Pace,
 }
 
-/// Where a line was chosen.
+/// Where the user chose an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
     Menu,
     StatusWindow,
 }
 
-/// Something the main thread has to do.
+/// A task for the main thread.
 #[derive(Debug, Clone)]
 pub enum Order {
     Show(View),
     BuildIcon(View),
-    /// The system has turned the tick of this line of the menu over by itself: the next view must put it right.
+    /// The system has toggled this item's checkmark by itself. The next view must set it to the real state.
     Untick(Command),
     Ask(Decision),
     Tell(Message),
-    /// Show the menu where it can be seen without a panel.
+    /// Show the menu in a window, for desktops without a panel.
     ShowStatus,
     Leave {
-        /// The program to start in our place.
+        /// The program to start in place of this one.
         relaunch: Option<PathBuf>,
     },
 }
 
-/// What the loop needs to know of this start.
+/// The settings of this start.
 pub struct Setting {
     pub root: InstanceRoot,
     pub home: PathBuf,
     pub start: TrayStart,
     pub may_start: bool,
     pub places: Vec<PathBuf>,
-    /// Version of the core that came with this tray, if one did.
+    /// Version of the bundled core, if there is one.
     pub bundled: Option<Version>,
-    /// Address that the core is told to listen on.
+    /// Address that the core gets on its command line.
     pub listen: Option<String>,
-    /// The environment names an address: it is never written into the configuration.
+    /// The environment sets the address, so the tray never writes it to the configuration.
     pub listen_is_named: bool,
     pub program: Option<Program>,
-    /// The PATH of this program.
+    /// PATH of this process.
     pub path: Vec<PathBuf>,
-    /// The shell that knows the person's PATH, if one is to be asked.
+    /// The shell that knows the user's PATH, if there is one.
     pub shell: Option<PathBuf>,
     /// Where a second start of this program reaches this one.
     pub single_instance: LocalAddress,
@@ -145,7 +145,7 @@ pub struct Setting {
     pub journal: Journal,
 }
 
-/// Runs until the tray may end. `orders` reaches the main thread.
+/// Runs until the tray may exit. `orders` passes tasks to the main thread.
 pub async fn drive(
     setting: Setting,
     model: Model,
@@ -196,22 +196,22 @@ struct Driver {
     began: Instant,
     timer: Option<JoinHandle<()>>,
     follower: Option<JoinHandle<()>>,
-    /// The view that was sent last, and when.
+    /// The last view sent, and when.
     shown: Option<(View, Instant)>,
     paced: bool,
-    /// Kept: on X11 a copied text lives as long as its owner.
+    /// Kept for the lifetime of the driver: on X11 copied text disappears with its owner.
     clipboard: Option<arboard::Clipboard>,
     icon_tries: u32,
     host_is_there: bool,
     host_missing_told: bool,
     notice_told: bool,
     promptness: session::Promptness,
-    /// Why a core is started or ended, for the journal.
+    /// Why a core starts or stops, for the journal.
     cause: &'static str,
     clients_looked_at: Instant,
-    /// The address in use is not the configured one, and is to be.
+    /// The address in use is not the configured one and must be saved.
     listen_unsaved: bool,
-    /// A new version of this program is to take over.
+    /// Exit to start a new version of this program.
     relaunch: bool,
     left: bool,
 }
@@ -276,12 +276,13 @@ impl Driver {
         }
     }
 
-    /// Nobody tells of an upgrade: it is looked for whenever the core has something to say, every 30 s at least.
+    /// Checks whether this program was upgraded. Upgrades send no notification, so each event of the core triggers the
+    /// check, at least every 30 s.
     fn look_at_program(&mut self) {
         self.model.updated = self.setting.program.as_ref().is_some_and(Program::is_another);
     }
 
-    /// Nobody tells of an AI client's own changes either.
+    /// Reads the AI clients' connection states again. Clients send no notification of their own changes.
     fn look_at_clients(&mut self) {
         if self.clients_looked_at.elapsed() > CLIENTS_STAY && self.model.serving() {
             self.clients_looked_at = Instant::now();
@@ -298,13 +299,13 @@ impl Driver {
         if self.model.serving() {
             self.model.statistics = status.telemetry;
             self.model.configuration = status.configuration;
-            // The existing core's status never says.
+            // The status of the Go core never contains an update.
             self.model.update = status.update.or(self.model.update.take());
             self.tell_notice();
         }
     }
 
-    /// Tells the core that the first-run window has said what is sent: it sends nothing before.
+    /// Reports to the core that the first-run window showed the telemetry notice; the core sends nothing before that.
     fn tell_notice(&mut self) {
         let due = self.model.statistics.as_ref().is_some_and(|state| state.enabled && !state.notice_shown);
         let answered = self.setting.preferences.first_run.answer.is_some();
@@ -385,7 +386,7 @@ impl Driver {
                 let follower = tokio::spawn(async move {
                     let began = Instant::now();
                     if let Err(error) = follow::follow(&client, &inputs).await {
-                        tracing::warn!("the core's events: {error}");
+                        tracing::warn!("could not read the core's events: {error}");
                     }
                     tokio::time::sleep(SHORTEST_STREAM.saturating_sub(began.elapsed())).await;
                     let _ = inputs.send(Input::Happened(Event::StreamEnded)).await;
@@ -436,7 +437,7 @@ impl Driver {
         None
     }
 
-    /// Asked anew for each core: a program that was just installed is found after *Restart core*.
+    /// Determines PATH for each core start: *Restart core* then finds a program that was just installed.
     fn ask_for_path(&self, first: bool) {
         let Setting { shell, path, home, .. } = &self.setting;
         let (shell, inherited, home, inputs) = (shell.clone(), path.clone(), home.clone(), self.inputs.clone());
@@ -451,7 +452,7 @@ impl Driver {
     }
 
     fn path_known(&mut self, first: bool, path: &[PathBuf]) {
-        // Stop or Quit may have come while the shell was asked.
+        // The user may have chosen Stop or Quit while the shell ran.
         if matches!(self.supervisor.state, supervisor::State::Starting { pid: None, .. }) {
             let event = self.spawn(first, path);
             self.happened(event);
@@ -459,7 +460,7 @@ impl Driver {
     }
 
     fn spawn(&mut self, first: bool, path: &[PathBuf]) -> Event {
-        // The core reads it when it starts.
+        // The core reads the sidecar file when it starts.
         self.tell_autostart();
         let Setting {
             places,
@@ -494,12 +495,12 @@ impl Driver {
         tracing::info!("first-run window: {answer:?}");
         let preferences = &mut self.setting.preferences;
         preferences.first_run = first_run::answered(preferences.first_run.clone(), answer);
-        // Stored first: an answer that cannot be kept would be asked for again, and must not take effect.
+        // Stores the answer first: an answer that was not stored would be asked for again and must not take effect.
         let done = write_state::preferences(&self.setting.root, preferences).and_then(|()| {
             let system = &self.setting.autostart;
             match (answer, answer.click()) {
                 (Answer::Continue { ticked: true }, Some(click)) => system.enable(click).map(drop),
-                // Off already, by us or by the person, is left as it is.
+                // If launch at login is already off, leaves it as it is.
                 (Answer::Continue { ticked: false }, Some(click)) if on_click(&system.status()) == Move::Disable => {
                     system.disable(click).map(drop)
                 }
@@ -511,7 +512,7 @@ impl Driver {
         self.take(Input::Done(done));
     }
 
-    /// Asks the system for the state of launch at login, and tells the menu and the core.
+    /// Reads the state of launch at login and passes it to the menu and the core.
     fn tell_autostart(&mut self) {
         self.model.autostart = self.setting.autostart.status();
         let root = &self.setting.root;
@@ -520,7 +521,7 @@ impl Driver {
         }
     }
 
-    /// Our own writes come back here, too: only another state is told.
+    /// Our own writes also trigger this, so only a different state counts.
     fn autostart_changed(&mut self) {
         if self.setting.autostart.status() != self.model.autostart {
             tracing::info!("launch at login changed in the system's settings");
@@ -531,7 +532,7 @@ impl Driver {
     fn icon_failed(&mut self, error: &str) {
         if self.icon_tries == 0 {
             let told = format!(
-                "the tray icon cannot be shown yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
+                "could not show the tray icon yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
                  it, and tries again"
             );
             tracing::warn!("{told}");
@@ -546,7 +547,7 @@ impl Driver {
         self.host_is_there = seen;
         self.model.host_missing &= !seen;
         if !seen {
-            // At login the panel may come after us.
+            // At login the panel may start after MCPProxy.
             self.later(PATIENCE_FOR_HOST, Input::HostDue);
         }
     }
@@ -558,7 +559,7 @@ impl Driver {
         tracing::warn!("{}", host::MISSING);
         super::say(host::MISSING);
         self.model.host_missing = true;
-        // Whoever started it by hand looks for an icon that cannot come: shown the other way in, once for ever.
+        // A user who started MCPProxy by hand expects an icon. Shows the status window instead, once.
         let preferences = &mut self.setting.preferences;
         if self.setting.start != TrayStart::Login && !preferences.told_no_tray_host {
             preferences.told_no_tray_host = true;

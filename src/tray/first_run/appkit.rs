@@ -1,5 +1,5 @@
-//! The first-run window of macOS: an alert with an accessory box. It has one button and no title bar: a person can only
-//! answer it, and only the end of the tray takes it away unanswered.
+//! The first-run window of macOS: an alert with an accessory checkbox. It has one button and no title bar, so the user
+//! cannot close it without an answer.
 
 use objc2::rc::Retained;
 use objc2::runtime::NSObjectProtocol;
@@ -13,7 +13,7 @@ use objc2_foundation::NSString;
 use super::{Answer, BOX, BUTTON, PURPOSE, Question, STATISTICS, TITLE};
 use crate::tray::next_turn::on_next_turn;
 
-/// Shows the window and returns at once; `answer` is called when the person is done with it. Main thread only.
+/// Shows the window and returns immediately. Calls `answer` when the user is done. Main thread only.
 pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
     match MainThreadMarker::new() {
         Some(main) => on_next_turn(move || answer(run(question, main))),
@@ -27,18 +27,18 @@ fn run(question: Question, main: MainThreadMarker) -> Answer {
     alert.setInformativeText(&NSString::from_str(&format!("{PURPOSE}\n\n{STATISTICS}")));
     alert.addButtonWithTitle(&NSString::from_str(BUTTON));
     let tick: Retained<NSButton> =
-        // SAFETY: no target and no action: the box is only read, after the alert.
+        // SAFETY: no target and no action: the checkbox is only read after the alert.
         unsafe { NSButton::checkboxWithTitle_target_action(&NSString::from_str(BOX), None, None, main) };
     tick.setState(if question.ticked { NSControlStateValueOn } else { NSControlStateValueOff });
     tick.sizeToFit();
     alert.setAccessoryView(Some(&tick));
-    // An app without a Dock icon is not in front by itself, and since macOS 14 it can only ask to be.
+    // An app without a Dock icon does not come to the front by itself, and since macOS 14 it can only request that.
     alert.window().setLevel(NSFloatingWindowLevel);
     let application = NSApplication::sharedApplication(main);
     if application.respondsToSelector(sel!(activate)) {
         application.activate();
     } else {
-        #[expect(deprecated, reason = "macOS 13 has no other")]
+        #[expect(deprecated, reason = "macOS 13 has no replacement")]
         application.activateIgnoringOtherApps(true);
     }
     if alert.runModal() == NSAlertFirstButtonReturn {

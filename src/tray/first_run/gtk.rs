@@ -1,12 +1,12 @@
-//! The first-run window of GTK.
+//! The first-run window for GTK.
 
 use gtk::prelude::*;
 
 use super::{Answer, BOX, BUTTON, PURPOSE, Question, STATISTICS, TITLE};
 
-/// Shows the window and returns at once; `answer` is called when the person is done with it. Main thread only.
+/// Shows the window and returns immediately. Calls `answer` when the user is done. Main thread only.
 pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
-    // Of type "other": else assistive technology announces the window as "Information" and not by its title.
+    // The type is `Other` because assistive technology announces other types as "Information" instead of by title.
     let dialog = gtk::MessageDialog::new(
         None::<&gtk::Window>,
         gtk::DialogFlags::empty(),
@@ -18,7 +18,7 @@ pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
     dialog.set_secondary_text(Some(&format!("{PURPOSE}\n\n{STATISTICS}")));
     let tick = gtk::CheckButton::with_label(BOX);
     tick.set_active(question.ticked);
-    // The message area is a box of GTK's own; where it is not, the question cannot be put.
+    // GTK creates the message area as a box; without one the question cannot be shown.
     if let Ok(area) = dialog.message_area().downcast::<gtk::Box>() {
         area.add(&tick);
     }
@@ -38,7 +38,7 @@ pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
         dialog.close();
     });
     dialog.show_all();
-    // Else the keyboard is with the text, which can be marked.
+    // Otherwise the text, which is selectable, has the keyboard focus.
     button.grab_focus();
     dialog.present();
 }

@@ -1,6 +1,6 @@
-//! The first-run question: whether it is asked, in which words, and what an answer means.
+//! The first-run question: whether to ask it, its text, and what an answer means.
 //!
-//! [`window`] shows it; the file behind it is chosen by the system's own way of showing a window.
+//! [`window`] shows it. Each desktop has its own file for that.
 
 #[cfg_attr(windows, path = "win32.rs")]
 #[cfg_attr(target_os = "macos", path = "appkit.rs")]
@@ -11,57 +11,56 @@ use crate::contract::launch::TrayStart;
 use crate::tray::autostart::{Click, Status};
 use crate::tray::preferences::{FirstRun, Launch};
 
-/// Title of the window.
 pub const TITLE: &str = "Welcome to MCPProxy";
-/// What MCPProxy does.
 pub const PURPOSE: &str = "MCPProxy connects all your AI clients to all your MCP servers through one local address. \
                            Find it in the notification area.";
-/// What leaves the computer, and how to see and stop it.
+/// Which data leaves the computer, and how to view and stop it.
 pub const STATISTICS: &str = "It can send one anonymous usage report a day (counts only, no names or content). You can \
                               view it or turn it off in the tray menu.";
-/// The box.
+/// Label of the checkbox.
 pub const BOX: &str = "Launch MCPProxy at login";
-/// The button.
+/// Label of the button.
 pub const BUTTON: &str = "Continue";
 
-/// Times the window is shown at most.
+/// Maximum number of times the window is shown.
 const MOST_TIMES: u32 = 2;
 
-/// A question to be asked now.
+/// A question to ask now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
-    /// Whether the box starts ticked.
+    /// Whether the checkbox starts checked.
     pub ticked: bool,
 }
 
-/// What the person did with the window.
+/// How the user left the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// *Continue*, with the box as it then was.
+    /// *Continue*, with the state of the checkbox.
     Continue { ticked: bool },
-    /// The title bar or Escape: no answer.
+    /// Closed by its title bar or Escape: no answer.
     Closed,
 }
 
 impl Answer {
-    /// The click on *Continue* that may change launch at login; closing the window is not one.
+    /// The click on *Continue* that may change launch at login. Closing the window is not a click.
     pub fn click(self) -> Option<Click> {
         matches!(self, Answer::Continue { .. }).then(Click::by_user)
     }
 }
 
-/// What is known at the start.
+/// The state at the start.
 #[derive(Debug, Clone)]
 pub struct Circumstances<'a> {
     pub start: TrayStart,
     pub ci: bool,
-    /// The person asked for no question (`MCPPROXY_NO_FIRST_RUN`).
+    /// The user disabled the question (`MCPPROXY_NO_FIRST_RUN`).
     pub unwanted: bool,
     pub has_configuration: bool,
     pub autostart: &'a Status,
 }
 
-/// The question to ask, if any, and the record of it being asked: stored before the window is shown.
+/// The question to ask, if any, and the record that it was asked. The caller stores the record before it shows the
+/// window.
 pub fn question(seen: &Circumstances<'_>, record: &FirstRun) -> Option<(Question, FirstRun)> {
     let by_a_person = seen.start != TrayStart::Login && !seen.ci && !seen.unwanted;
     let open = record.answer.is_none() && record.asked < MOST_TIMES;
@@ -75,9 +74,9 @@ pub fn question(seen: &Circumstances<'_>, record: &FirstRun) -> Option<(Question
     record.asked += 1;
     let ticked = match seen.autostart {
         Status::Enabled | Status::RequiresApproval => true,
-        // Switched off by the person: not proposed again.
+        // The user turned it off, so it is not suggested again.
         Status::DisabledInSystem => false,
-        // Someone who used MCPProxy before has lived without.
+        // Users of an earlier version did without launch at login.
         Status::Disabled | Status::Impossible(_) => !record.had_configuration,
     };
     Some((Question { ticked }, record))

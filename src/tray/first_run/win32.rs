@@ -1,4 +1,4 @@
-//! The first-run window of Windows: a task dialog with its verification box.
+//! The first-run window of Windows: a task dialog with its verification checkbox.
 
 use std::ptr;
 
@@ -9,16 +9,16 @@ use windows_sys::Win32::UI::Controls::{
 
 use super::{Answer, BOX, BUTTON, PURPOSE, Question, STATISTICS, TITLE};
 
-/// Id of *Continue*; cancelling the dialog is `IDCANCEL` (2).
+/// Id of *Continue*. Cancelling the dialog returns `IDCANCEL` (2).
 const CONTINUE: i32 = 100;
 
-/// Shows the window and returns at once; `answer` is called when the person is done with it.
+/// Shows the window and returns immediately. Calls `answer` when the user is done.
 ///
-/// A thread of its own: the dialog pumps messages until it is closed, and the tray's loop must not wait for that.
+/// Runs on its own thread: the dialog handles messages until it closes, and the tray's loop must not wait for that.
 pub fn ask(question: Question, answer: impl FnOnce(Answer) + Send + 'static) {
     let shown = std::thread::Builder::new().name("first-run".to_owned()).spawn(move || answer(show(question)));
     if let Err(error) = shown {
-        tracing::warn!("the first-run window cannot be shown: {error}");
+        tracing::warn!("could not show the first-run window: {error}");
     }
 }
 
@@ -43,10 +43,10 @@ fn show(question: Question) -> Answer {
         ..Default::default()
     };
     let (mut pressed, mut verified) = (0, 0);
-    // SAFETY: the configuration and all that it points to live until the call returns.
+    // SAFETY: the configuration and everything it points to live until the call returns.
     let result = unsafe { TaskDialogIndirect(&raw const config, &raw mut pressed, ptr::null_mut(), &raw mut verified) };
     if result < 0 {
-        tracing::warn!("the first-run window cannot be shown (0x{result:08x})");
+        tracing::warn!("could not show the first-run window (0x{result:08x})");
         return Answer::Closed;
     }
     match pressed {

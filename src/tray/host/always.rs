@@ -1,4 +1,4 @@
-//! The notification area is part of the system.
+//! Windows and macOS always have a notification area.
 
-/// Nothing to watch.
+/// Does nothing.
 pub fn watch(_seen: impl Fn(bool) + Send + Sync + Clone + 'static) {}

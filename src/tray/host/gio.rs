@@ -1,4 +1,4 @@
-//! Follows the owner of the tray host's name on the session bus. Nothing is polled: the bus tells.
+//! Follows the owner of the tray host's name on the session bus, without polling.
 
 use gtk::gio::{self, BusType, Cancellable, DBusCallFlags, DBusConnection, DBusSignalFlags};
 use gtk::glib::{Variant, VariantTy};
@@ -8,10 +8,10 @@ const HOST: &str = "org.kde.StatusNotifierWatcher";
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// Calls `seen` now and at every change, for as long as this process runs. Main thread only.
+/// Calls `seen` now and at every change while this process runs. Main thread only.
 ///
-/// The name's owner alone counts: `IsStatusNotifierHostRegistered` is always true on the common desktops. (Not by
-/// `gio::bus_watch_name`: its binding ends the process when there is no bus.)
+/// Checks only the owner of the name, because `IsStatusNotifierHostRegistered` is always true on the common desktops.
+/// Does not use `gio::bus_watch_name`, whose binding aborts the process without a bus.
 pub fn watch(seen: impl Fn(bool) + Send + Sync + Clone + 'static) {
     gio::bus_get(BusType::Session, None::<&Cancellable>, move |bus| match bus {
         Ok(bus) => follow(&bus, seen),
@@ -21,7 +21,7 @@ pub fn watch(seen: impl Fn(bool) + Send + Sync + Clone + 'static) {
 
 fn follow(bus: &DBusConnection, seen: impl Fn(bool) + Clone + 'static) {
     let changed = seen.clone();
-    // Subscribed before the question is put: a change in between is then told.
+    // Subscribes before it asks, so that it misses no change in between.
     bus.signal_subscribe(
         Some(BUS),
         Some(BUS),

@@ -1,4 +1,4 @@
-//! Whether anything here shows tray icons.
+//! Whether this desktop shows tray icons.
 
 #[cfg_attr(any(windows, target_os = "macos"), path = "always.rs")]
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gio.rs")]
@@ -6,6 +6,6 @@ mod watch_host;
 
 pub use watch_host::watch;
 
-/// What a person reads when nothing shows tray icons.
+/// The message for desktops that show no tray icons.
 pub const MISSING: &str = "this desktop doesn't show tray icons, so MCPProxy runs without one. On GNOME, install the \
                            AppIndicator extension; elsewhere, add a panel with a status notifier";

@@ -1,12 +1,12 @@
-//! The window of GTK, on this thread: rfd would run GTK on one of its own, and the process then hung at its exit now and
-//! then.
+//! The message window for GTK, on this thread: rfd runs GTK on a thread of its own, which sometimes made the process
+//! hang at exit.
 
 use gtk::prelude::*;
 
 use super::Message;
 use crate::contract::names;
 
-/// Shows the sentence and waits until the window is closed. Only before the event loop.
+/// Shows the sentence and waits until the user closes the window. Only before the event loop starts.
 pub fn tell_in_a_window(sentence: &str) {
     if gtk::init().is_err() {
         return;
@@ -17,9 +17,10 @@ pub fn tell_in_a_window(sentence: &str) {
     dialog.close();
 }
 
-/// Shows the message and returns at once; `confirmed` is called when the person decides for it. Main thread only.
+/// Shows the message and returns immediately. Calls `confirmed` if the user chooses the confirm button. Main thread
+/// only.
 pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
-    // Of type "other": else assistive technology announces the window as "Information" and not by its title.
+    // The type is `Other` because assistive technology announces other types as "Information" instead of by title.
     let dialog = dialog(gtk::MessageType::Other, &message.title, &message.text);
     match message.confirm {
         Some(word) => {
@@ -28,7 +29,7 @@ pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
         }
         None => drop(dialog.add_button("Close", gtk::ResponseType::Cancel)),
     }
-    // The careful answer is the one that a hasty Return gives.
+    // Pressing Return by accident must give the safe answer.
     dialog.set_default_response(gtk::ResponseType::Cancel);
     let confirmed = std::cell::Cell::new(Some(confirmed));
     dialog.connect_response(move |dialog, response| {

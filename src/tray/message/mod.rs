@@ -1,4 +1,4 @@
-//! A few sentences in a window of its own, with at most one decision to take.
+//! A message window with a few sentences and at most one button to confirm.
 
 #[cfg_attr(any(windows, target_os = "macos"), path = "rfd.rs")]
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]
@@ -6,11 +6,11 @@ mod window;
 
 pub use window::{show, tell_in_a_window};
 
-/// What a window says.
+/// The content of a message window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub title: String,
     pub text: String,
-    /// The button that decides; without one there is nothing to decide. Closing the window decides nothing.
+    /// The button that confirms; `None` if there is nothing to confirm. Closing the window confirms nothing.
     pub confirm: Option<&'static str>,
 }

@@ -5,12 +5,12 @@ use rfd::{MessageButtons, MessageDialog, MessageDialogResult, MessageLevel};
 use super::Message;
 use crate::contract::names;
 
-/// Shows the sentence and waits until the window is closed. Only before the event loop.
+/// Shows the sentence and waits until the user closes the window. Only before the event loop starts.
 pub fn tell_in_a_window(sentence: &str) {
     MessageDialog::new().set_level(MessageLevel::Error).set_title(names::PRODUCT).set_description(sentence).show();
 }
 
-/// Shows the message; `confirmed` is called when the person decides for it. Main thread only.
+/// Shows the message. Calls `confirmed` if the user chooses the confirm button. Main thread only.
 pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
     let (buttons, decides) = match message.confirm {
         Some(word) => (MessageButtons::OkCancelCustom(word.to_owned(), "Cancel".to_owned()), Some(word)),
@@ -26,11 +26,11 @@ pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
             confirmed();
         }
     };
-    // AppKit's windows belong to the main thread; Windows' would hold up the tray's loop.
+    // AppKit's windows belong to the main thread; a window of Windows would block the tray's loop.
     #[cfg(target_os = "macos")]
     crate::tray::next_turn::on_next_turn(ask);
     #[cfg(not(target_os = "macos"))]
     if let Err(error) = std::thread::Builder::new().name("message".to_owned()).spawn(ask) {
-        tracing::warn!("a message cannot be shown: {error}");
+        tracing::warn!("could not show a message: {error}");
     }
 }

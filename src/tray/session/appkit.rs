@@ -1,4 +1,4 @@
-//! What macOS tells and is told: the launch event, the wake from sleep, App Nap.
+//! The session on macOS: the launch event, wake from sleep, App Nap.
 
 use objc2::MainThreadMarker;
 use objc2::rc::Retained;
@@ -17,8 +17,8 @@ const _: () = {
     assert!(LaunchEvent::LOGIN_ITEM == keyAELaunchedAsLogInItem);
 };
 
-/// Whether the system made this start at login. Only true while the application finishes launching: the event that
-/// says so is the current one then, and never again.
+/// Whether the system made this start at login. Only valid while the application finishes launching: the launch event
+/// is the current event only then.
 pub fn launched_at_login() -> bool {
     let Some(event) = NSAppleEventManager::sharedAppleEventManager().currentAppleEvent() else {
         return false;
@@ -31,36 +31,36 @@ pub fn launched_at_login() -> bool {
     event.is_of_login_item()
 }
 
-/// The watch; it ends when this is dropped.
+/// The watch. Dropping it ends it.
 pub struct Watch {
     _woke: Observer,
 }
 
-/// Calls `woke` whenever the computer wakes from sleep. Main thread only, once the application is there.
+/// Calls `woke` whenever the computer wakes from sleep. Main thread only, after the application has launched.
 pub fn watch_session(woke: impl Fn() + 'static) -> Watch {
     if let Some(main) = MainThreadMarker::new() {
-        // The login item starts us: *Reopen windows when logging back in* would do it a second time.
+        // The login item starts MCPProxy; *Reopen windows when logging back in* would start it a second time.
         NSApplication::sharedApplication(main).disableRelaunchOnLogin();
     }
     let center = NSWorkspace::sharedWorkspace().notificationCenter();
-    // SAFETY: a constant of AppKit, set before any of our code runs.
+    // SAFETY: a constant of AppKit, initialised before any of our code runs.
     let name = unsafe { NSWorkspaceDidWakeNotification };
     Watch {
         _woke: Observer::new(center, name, move |_| woke()),
     }
 }
 
-/// Keeps App Nap from stretching our timers while somebody waits for them; the computer may still fall asleep.
+/// Prevents App Nap from delaying our timers while the user waits for them. The computer may still sleep.
 #[derive(Debug, Default)]
 pub struct Promptness {
     activity: Option<Retained<ProtocolObject<dyn NSObjectProtocol>>>,
 }
 
 impl Promptness {
-    /// Asks for it, or gives it back.
+    /// Starts or ends the activity.
     pub fn hold(&mut self, wanted: bool) {
         if !wanted && let Some(activity) = self.activity.take() {
-            // SAFETY: `activity` is what `beginActivityWithOptions_reason` gave, and is ended once.
+            // SAFETY: `activity` came from `beginActivityWithOptions_reason` and ends once.
             unsafe { NSProcessInfo::processInfo().endActivity(&activity) };
         }
         if wanted && self.activity.is_none() {

@@ -1,18 +1,18 @@
-//! Hears logind's word that the computer woke. Nothing is polled: the bus tells.
+//! Receives logind's signal that the computer woke, without polling.
 
 use gtk::gio::{self, BusType, Cancellable, DBusSignalFlags};
 
 const LOGIND: &str = "org.freedesktop.login1";
 
-/// It is heard for as long as this process runs.
+/// Watches for as long as this process runs.
 pub struct Watch;
 
-/// Calls `woke` whenever the computer comes out of its sleep. Main thread only. Without logind nobody tells: a core that
-/// fell silent is then noticed by its event stream.
+/// Calls `woke` whenever the computer wakes from sleep. Main thread only. Without logind there is no signal; the event
+/// stream then shows that the core is gone.
 pub fn watch_session(woke: impl Fn() + 'static) -> Watch {
     gio::bus_get(BusType::System, None::<&Cancellable>, move |bus| {
         let Ok(bus) = bus else { return };
-        // GLib lets go of a bus that nobody holds; the session's has other holders.
+        // GLib closes a bus without an owner. The session bus has other owners.
         let held = bus.clone();
         bus.signal_subscribe(
             Some(LOGIND),

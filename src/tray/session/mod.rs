@@ -1,5 +1,5 @@
-//! What the session tells a running tray (it began at login, the computer woke), and what it is told: when our timers
-//! count.
+//! The session's signals to the tray (start at login, wake from sleep) and the tray's request to the session: keep
+//! timers precise.
 
 #[cfg_attr(target_os = "macos", path = "appkit.rs")]
 #[cfg_attr(not(target_os = "macos"), path = "silent.rs")]
@@ -18,8 +18,8 @@ pub use wake::watch_session;
 
 use super::supervisor::State;
 
-/// What macOS says of a launch: the first Apple event of the process, in its four-letter codes. It carries no
-/// arguments, and parents tell nothing: Finder and the login window both leave the launch to the system (pitfalls B19).
+/// The launch event on macOS: the first Apple event of the process, in four-letter codes. It is the only source:
+/// neither arguments nor the parent process distinguish Finder from the login window (pitfalls B19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaunchEvent {
     pub class: u32,
@@ -38,14 +38,14 @@ impl LaunchEvent {
     /// `keyAELaunchedAsLogInItem`.
     pub const LOGIN_ITEM: u32 = u32::from_be_bytes(*b"lgit");
 
-    /// Whether the system opened the application because it is a login item.
+    /// Whether the system opened the application as a login item.
     pub fn is_of_login_item(self) -> bool {
         self.class == Self::CORE && self.id == Self::OPEN && self.property == Some(Self::LOGIN_ITEM)
     }
 }
 
-/// Whether a person waits for what our timers decide: a core on its way up, down or back. A system that puts quiet
-/// programs to sleep (App Nap) is asked to leave us awake for that long, and never while a core simply runs.
+/// Whether the user waits for our timers: a core is starting, stopping or reconnecting. Only then does MCPProxy ask a
+/// system that suspends idle programs (App Nap) for precise timers.
 pub fn is_in_transit(state: &State) -> bool {
     match state {
         State::Looking { .. }
@@ -84,15 +84,15 @@ mod tests {
             LaunchEvent {
                 id: code(b"odoc"),
                 ..login
-            }, // a document
+            }, // opens a document
             LaunchEvent {
                 id: code(b"rapp"),
                 ..login
-            }, // opened once more
+            }, // opened again
             LaunchEvent {
                 class: code(b"GURL"),
                 ..login
-            }, // an address
+            }, // opens a URL
         ] {
             assert!(!other.is_of_login_item(), "{other:?}");
         }

@@ -1,4 +1,4 @@
-//! Hears Windows' word that the computer woke, by a window that nobody sees: the word goes to windows only.
+//! Receives Windows' wake message with a hidden window: Windows sends it only to windows.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -12,19 +12,20 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 use windows_sys::w;
 
 thread_local! {
-    /// What is to be called; windows have no room for a closure.
+    /// The callback. A window has no room for a closure.
     static WOKE: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
-/// The watch; it ends when this is dropped.
+/// The watch. Dropping it ends it.
 pub struct Watch(HWND);
 
-/// Calls `woke` whenever the computer comes out of its sleep. Main thread only: its loop brings the word.
+/// Calls `woke` whenever the computer wakes from sleep. Main thread only, because its message loop receives the
+/// message.
 pub fn watch_session(woke: impl Fn() + 'static) -> Watch {
     WOKE.set(Some(Box::new(woke)));
     let class = w!("MCPProxy session");
-    // SAFETY: the strings live for ever, and so does `heard`, which the class names. A window for messages only would not do:
-    // broadcasts pass it by.
+    // SAFETY: the strings are static, and so is `heard`, the class's window procedure. A message-only window would not
+    // work: it receives no broadcasts.
     let window = unsafe {
         let instance = GetModuleHandleW(ptr::null());
         let of_class = WNDCLASSW {
@@ -44,7 +45,7 @@ pub fn watch_session(woke: impl Fn() + 'static) -> Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // SAFETY: the window is ours, of this thread, and destroyed once; none is destroyed where there is none.
+        // SAFETY: the window, if it exists, belongs to this thread and is destroyed once.
         unsafe { DestroyWindow(self.0) };
         WOKE.set(None);
     }
@@ -59,6 +60,6 @@ unsafe extern "system" fn heard(window: HWND, message: u32, what: WPARAM, more: 
             }
         });
     }
-    // SAFETY: what the system gave is passed on as it came.
+    // SAFETY: passes the system's arguments on unchanged.
     unsafe { DefWindowProcW(window, message, what, more) }
 }

@@ -1,11 +1,11 @@
-//! Nothing of the kind here: the login entry passes an argument, and quiet programs are let be.
+//! Windows and Linux need none of this: their login entries pass an argument, and they do not suspend idle programs.
 
-/// Whether the system says by itself that it made this start at login.
+/// Whether the system itself reports that it made this start at login.
 pub fn launched_at_login() -> bool {
     false
 }
 
-/// Nothing to ask for.
+/// Has no state.
 #[derive(Debug, Default)]
 pub struct Promptness(());
 

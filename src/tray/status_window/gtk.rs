@@ -1,4 +1,4 @@
-//! A window of GTK with the menu's lines as widgets: usable by keyboard and by screen readers.
+//! A GTK window with the menu's items as widgets, usable by keyboard and screen readers.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,14 +12,14 @@ use crate::tray::menu::{Command, Item};
 use crate::tray::render::Shown;
 use crate::tray::view::View;
 
-/// Pixels around and between what is shown.
+/// Space in pixels around and between widgets.
 const SPACE: i32 = 12;
 
-/// The window, once it was asked for.
+/// The window; created on first use.
 pub struct StatusWindow {
     chosen: Box<dyn Fn() -> Box<dyn Fn(Command)>>,
     open: Option<Open>,
-    /// A tick was turned over by a click: it may not be true.
+    /// A click has toggled a checkbox, so its state may differ from the view.
     turned: Rc<Cell<bool>>,
 }
 
@@ -30,7 +30,7 @@ struct Open {
 }
 
 impl StatusWindow {
-    /// A window that is not there yet. `chosen` hears of every line that is chosen in it.
+    /// A closed window. `chosen` gets every command that the user chooses in it.
     pub fn new(chosen: impl Fn(Command) + Clone + 'static) -> StatusWindow {
         StatusWindow {
             chosen: Box::new(move || Box::new(chosen.clone())),
@@ -39,9 +39,9 @@ impl StatusWindow {
         }
     }
 
-    /// Shows the window, in front. Main thread only.
+    /// Shows the window in front of others. Main thread only.
     pub fn present(&mut self, view: &View, _icon: Option<&Shown>) {
-        // Closed by the person meanwhile: a closed window is destroyed.
+        // If the user has closed the window, GTK has destroyed it.
         let open = self.open.take().filter(|open| open.window.is_visible()).unwrap_or_else(|| {
             let window = gtk::Window::new(gtk::WindowType::Toplevel);
             window.set_title(names::PRODUCT);
@@ -73,7 +73,7 @@ impl StatusWindow {
         self.follow(view);
     }
 
-    /// Brings an open window to the view.
+    /// Updates an open window to the view.
     pub fn follow(&mut self, view: &View) {
         let Some(mut open) = self.open.take() else { return };
         if !open.window.is_visible() {
@@ -166,7 +166,7 @@ fn label(text: &str) -> gtk::Label {
     let label = gtk::Label::new(Some(text));
     label.set_line_wrap(true);
     label.set_xalign(0.0);
-    // Without this a label as wide as its text makes the window so.
+    // Otherwise a long label would make the window as wide as its text.
     label.set_max_width_chars(50);
     label
 }
@@ -194,7 +194,7 @@ fn expanders(content: &gtk::Box) -> Vec<(String, gtk::Expander)> {
     found
 }
 
-/// What stays the same of a label when its numbers change.
+/// The part of a label that stays the same when its numbers change.
 fn name(expander: &gtk::Expander) -> String {
     let label = expander.label().unwrap_or_default();
     label.trim_start_matches(['●', '⚠', '○', '◌', ' ']).split(" (").next().unwrap_or_default().to_owned()

@@ -1,14 +1,14 @@
-//! Windows and macOS always have a place for the icon: its own menu is opened.
+//! Windows and macOS always have a place for the icon, so this opens the icon's own menu.
 
 use crate::tray::menu::Command;
 use crate::tray::render::Shown;
 use crate::tray::view::View;
 
-/// Nothing of its own to show.
+/// Has no state.
 pub struct StatusWindow;
 
 impl StatusWindow {
-    /// Takes no part in clicks: the menu's own handler does.
+    /// Ignores `chosen`: the menu's own handler receives clicks.
     pub fn new(_chosen: impl Fn(Command) + Clone + 'static) -> StatusWindow {
         StatusWindow
     }
@@ -20,6 +20,6 @@ impl StatusWindow {
         }
     }
 
-    /// The menu follows the view by itself.
+    /// Does nothing: the menu follows the view by itself.
     pub fn follow(&mut self, _view: &View) {}
 }

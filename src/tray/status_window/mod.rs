@@ -1,4 +1,4 @@
-//! The menu where no panel shows it: what a second start of this program brings up.
+//! The menu in a window, for desktops whose panel shows no icon. A second start of this program opens it.
 
 #[cfg_attr(any(windows, target_os = "macos"), path = "menu.rs")]
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]

@@ -1,4 +1,4 @@
-//! Why there is no core, in a person's words, and what that person can do.
+//! Why there is no core, in words for the user, and what the user can do.
 
 use crate::contract::exit_code::ExitCode;
 use crate::tray::label::capitalised;
@@ -7,7 +7,7 @@ use crate::tray::label::capitalised;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     kind: Kind,
-    /// What the core, or the system, said.
+    /// The message of the core or the system.
     said: String,
 }
 
@@ -33,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// The system would not start the program.
+    /// The system could not start the program.
     pub fn not_started(said: String) -> Failure {
         Failure {
             kind: Kind::NotStarted,
@@ -41,7 +41,7 @@ impl Failure {
         }
     }
 
-    /// A core listens and never answers.
+    /// A core listens but does not answer.
     pub fn silent(said: String) -> Failure {
         Failure {
             kind: Kind::Silent,
@@ -49,7 +49,7 @@ impl Failure {
         }
     }
 
-    /// A core ended that nobody asked to.
+    /// A core exited without a request.
     pub fn of_exit(class: ExitCode, code: Option<i32>, stderr: &str) -> Failure {
         let kind = match class {
             ExitCode::PortInUse => Kind::Port,
@@ -76,7 +76,7 @@ impl Failure {
         self
     }
 
-    /// Whether the next try may succeed without a person.
+    /// Whether the next try may succeed without the user.
     pub fn may_pass(&self) -> bool {
         self.kind == Kind::Crash
     }
@@ -86,20 +86,20 @@ impl Failure {
         self.kind == Kind::Port
     }
 
-    /// What happened, for one line of the menu.
+    /// The problem, for one line of the menu.
     pub fn sentence(&self) -> String {
         let said = &self.said;
         match self.kind {
             Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {said}"),
             Kind::Silent => format!("The core is running but not responding: {said}"),
-            // The core's own sentence says it all.
+            // The core's own message is complete.
             Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(said),
             Kind::Crash => format!("The core crashed: {said}"),
             Kind::GivenUp => format!("The core keeps crashing: {said}"),
         }
     }
 
-    /// What to do about it.
+    /// The suggested fix.
     pub fn advice(&self) -> &'static str {
         match self.kind {
             Kind::NoProgram => "Install mcpproxy next to this program, or set MCPPROXY_CORE_PATH",
@@ -115,7 +115,7 @@ impl Failure {
     }
 }
 
-/// What a core's standard error says last: the text of its `error:` line, else the last line.
+/// The last message in a core's standard error: the text of its `error:` line, else its last line.
 fn last_words(stderr: &str) -> Option<String> {
     let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let error = lines.iter().rev().find_map(|line| {

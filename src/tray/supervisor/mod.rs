@@ -1,4 +1,5 @@
-//! Keeps a core there: what to do next, for every state and every event. Touches nothing; `drive` obeys.
+//! Keeps a core running: decides the next action for every state and event. A pure function; `drive` carries out the
+//! effects.
 
 pub mod failure;
 
@@ -12,47 +13,47 @@ use crate::contract::api::{Info, LaunchedBy};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 
-/// How long a core may take to serve, and a silent one to answer.
+/// How long a core may take to start serving, or to answer again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// From asking a core to end to terminating it, and from terminating to killing.
+/// Delays between requesting a stop, terminating, killing, and giving up.
 const GRACE: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(3), Duration::from_secs(2)];
-/// The same when the session ends: the system waits 5 s for all of us, then kills.
+/// The same delays at the end of the session: the system waits 5 s for all of us, then kills.
 const HURRY: [Duration; 3] = [
     Duration::from_millis(1500),
     Duration::from_millis(1000),
     Duration::from_millis(200),
 ];
-/// This many crashes within [`CRASH_WINDOW`] are not worth another try.
+/// After this many crashes within [`CRASH_WINDOW`] the supervisor gives up.
 const CRASH_LIMIT: usize = 5;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
-/// Longest pause between two tries.
+/// Maximum pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A running core, as its answer to `/info` tells.
+/// A running core, as its `/info` response describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Core {
     pub pid: Option<u32>,
     pub whose: Whose,
-    /// Whether it offers a call to end it.
+    /// Whether it offers a REST call to stop it.
     pub can_shut_down: bool,
-    /// It is of our kind, and older than the one that this tray would start.
+    /// It is a core of ours and older than the one this tray would start.
     pub older: bool,
 }
 
-/// Who answers for a running core: nobody stops another's.
+/// The origin of a running core. The tray stops only its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     /// This tray started it.
     Child,
     /// An earlier tray started it.
     Adopted,
-    /// A person or a service started it.
+    /// A user or a service started it.
     Foreign,
 }
 
 impl Core {
-    /// Reads the core's own word on itself. `bundled` is the version of the core that came with this tray; without
-    /// one no core is older.
+    /// Reads the core's description of itself. `bundled` is the version of the core that came with this tray; without
+    /// one no core counts as older.
     pub fn from_info(info: &Info, bundled: Option<&Version>) -> Core {
         let ours = info.implementation.as_deref() == Some(names::IMPLEMENTATION);
         let version = Version::parse(info.version.trim_start_matches('v')).ok();
@@ -68,17 +69,16 @@ impl Core {
     }
 }
 
-/// What became of an attempt to reach a core.
+/// The result of an attempt to reach a core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
     Ready(Core),
-    /// Nobody listens: a core may be started.
+    /// Nothing listens, so the tray may start a core.
     Nobody,
-    /// Somebody listens and does not serve (yet).
+    /// A program listens but does not serve (yet).
     Silent(String),
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Begin,
@@ -87,64 +87,64 @@ pub enum Event {
         pid: u32,
     },
     SpawnFailed(Failure),
-    /// A process that was waited for has ended. `code` is absent when a signal ended it, or nobody knows.
+    /// A process has ended. `code` is absent if a signal ended it or the code is unknown.
     Exited {
         pid: u32,
         code: Option<i32>,
         stderr: String,
     },
-    /// The stream of events that was followed has ended.
+    /// The core's event stream has ended.
     StreamEnded,
-    /// The pause asked for by [`Effect::WakeAfter`] is over.
+    /// The delay requested by [`Effect::WakeAfter`] is over.
     Wake,
-    /// The computer slept, and is awake again.
+    /// The computer woke from sleep.
     Woke,
     Asked(Ask),
 }
 
-/// What a person, or the session, wants.
+/// A request of the user or the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     Start,
     Stop,
     Restart,
-    /// Replace a core that is older than ours, even one that we did not start.
+    /// Replace a core that is older than ours, even if this tray did not start it.
     Replace,
-    /// Make way for a new version of this tray: the core goes on.
+    /// Exit for a new version of this tray; the core keeps running.
     Hand,
-    /// Quit: our core ends with us.
+    /// Quit: stop our core, then exit.
     Leave,
-    /// The session ends: the same, in a hurry, and nothing is started any more.
+    /// The session ends: as `Leave`, but faster, and nothing is started any more.
     SessionEnds,
 }
 
-/// What is to be done.
+/// An action for the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Try to reach a core; answered by [`Event::Probed`].
+    /// Try to reach a core; the result arrives as [`Event::Probed`].
     Probe,
-    /// Start a core; answered by [`Event::Spawned`] or [`Event::SpawnFailed`], later by [`Event::Exited`].
+    /// Start a core; the result arrives as [`Event::Spawned`] or [`Event::SpawnFailed`], later [`Event::Exited`].
     Spawn { first: bool },
-    /// Follow the core's events.
+    /// Follow the core's event stream.
     Follow,
-    /// Wait for a process that is not our child to end.
+    /// Wait until a process that is not our child ends.
     AwaitEnd { pid: u32 },
-    /// Ask the core to end, by its own call or by a signal.
+    /// Ask the core to stop, by a REST call or a signal.
     AskToEnd { pid: u32, by_call: bool },
-    /// End a process (SIGTERM).
+    /// Terminate a process (SIGTERM).
     Terminate { pid: u32 },
-    /// End a process and all it started, at once.
+    /// Kill a process and its children.
     KillTree { pid: u32 },
-    /// Send [`Event::Wake`] after this time; replaces an earlier one.
+    /// Send [`Event::Wake`] after this time; replaces an earlier request.
     WakeAfter(Duration),
-    /// Nothing is left to do: the tray may end.
+    /// Nothing is left to do: the tray may exit.
     Leave,
 }
 
-/// Where the supervisor stands.
+/// The supervisor's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Is there a core?
+    /// Checking whether a core is running.
     Looking {
         since: Duration,
     },
@@ -160,25 +160,25 @@ pub enum State {
         core: Core,
         since: Duration,
     },
-    /// The core crashed; the next try comes after a pause.
+    /// The core crashed; the next try follows after a pause.
     Pausing(Failure),
     Stopping {
         pid: u32,
         rung: usize,
         then: Then,
     },
-    /// A person stopped it.
+    /// The user stopped the core.
     Stopped,
-    /// Another try would fail the same way: a person is needed.
+    /// Another try would fail the same way: the user must act.
     Failed(Failure),
-    /// There is no core, and none of ours is wanted; it is looked for from time to time.
+    /// There is no core and the tray should not start one; it checks for one from time to time.
     Absent {
         tries: u32,
     },
     Left,
 }
 
-/// What follows a stop.
+/// The action after a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     Rest,
@@ -186,23 +186,23 @@ pub enum Then {
     Leave,
 }
 
-/// The supervisor: its state, and what it remembers from one state to the next.
+/// The supervisor's state and its memory between states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
     pub state: State,
-    /// False: cores are attached to and never started (`MCPPROXY_TRAY_SKIP_CORE`).
+    /// False: the tray only connects to cores and never starts one (`MCPPROXY_TRAY_SKIP_CORE`).
     may_start: bool,
-    /// False: none is started until a person asks (the preference *Start core automatically*).
+    /// False: starts no core until the user asks (the preference *Start core automatically*).
     wanted: bool,
-    /// An older core was replaced: once is enough, or two trays would replace each other's for ever.
+    /// An older core was replaced. Only once: otherwise two trays would replace each other's cores forever.
     replaced: bool,
-    /// A core was started already: an installer is told of once.
+    /// A core was started before. Only the first one gets the installer as its launch source.
     started_before: bool,
     hurry: bool,
     crashes: Vec<Duration>,
 }
 
-/// The supervisor after the event, and what is to be done. `now` is the time since the tray started.
+/// Returns the supervisor after the event and the actions to carry out. `now` is the time since the tray started.
 pub fn step(mut supervisor: Supervisor, event: Event, now: Duration) -> (Supervisor, Vec<Effect>) {
     let effects = supervisor.on(event, now);
     (supervisor, effects)
@@ -315,7 +315,7 @@ impl Supervisor {
                     *kept = then;
                 }
                 let pid = *pid;
-                // From the top of a shorter ladder.
+                // Starts over with shorter delays.
                 if ask == Ask::SessionEnds {
                     self.descend(pid, 0, Then::Leave, false)
                 } else {
@@ -342,7 +342,7 @@ impl Supervisor {
                     self.crashes.clear();
                     self.look(now)
                 }
-                // Another's core keeps running; one that is just being started is not, or ended once it has an id.
+                // A foreign core keeps running. A core that is still starting is stopped once it has a process id.
                 Then::Rest => match self.state {
                     State::Running(_) | State::Rejoining { .. } => Vec::new(),
                     _ => {
@@ -362,7 +362,7 @@ impl Supervisor {
 
     fn stop(&mut self, core: Core, then: Then) -> Vec<Effect> {
         let Some(pid) = core.pid else {
-            // A core that does not say its id can only be asked.
+            // Without its process id the tray can only ask the core to stop.
             self.state = State::Stopped;
             return if then == Then::Leave { self.leave() } else { Vec::new() };
         };
@@ -373,7 +373,7 @@ impl Supervisor {
         effects
     }
 
-    /// One rung down the ladder: ask, terminate, kill.
+    /// The next step of stopping: request, terminate, kill.
     fn descend(&mut self, pid: u32, rung: usize, then: Then, by_call: bool) -> Vec<Effect> {
         self.state = State::Stopping { pid, rung, then };
         let grace = if self.hurry { HURRY } else { GRACE };
@@ -429,14 +429,16 @@ impl Supervisor {
             (State::Rejoining { core, since }, Probe::Nobody) => {
                 let (core, waited) = (*core, now.saturating_sub(*since));
                 match core.whose {
-                    // Its end is told by the system; a core that lost its socket and lives is no use to anybody.
+                    // The system reports its exit. A core that lives but has lost its socket is useless.
                     Whose::Child if waited < Duration::from_secs(10) => {
                         vec![Effect::WakeAfter(Duration::from_millis(500))]
                     }
                     Whose::Child => self.stop(core, Then::StartAgain),
                     _ if waited < Duration::from_secs(1) => vec![Effect::WakeAfter(Duration::from_millis(300))],
                     Whose::Adopted => self.start(now),
-                    // Whoever ended it may be about to start it again: taking its place would be in the way.
+                    // A supervisor outside the tray may be about to restart it. Starting our own core would conflict
+                    // with that.
+                    // that.
                     Whose::Foreign => self.absent(0),
                 }
             }
@@ -468,7 +470,7 @@ impl Supervisor {
         if child.is_some() && core.pid == child {
             core.whose = Whose::Child;
         }
-        // A tray's core is kept there, whatever the preference says of the next start.
+        // The tray keeps its own core running, whatever the preference for the next start.
         self.wanted |= core.whose != Whose::Foreign;
         if core.older && core.whose == Whose::Adopted && self.may_start && !self.replaced {
             return self.replace(core);
@@ -491,7 +493,7 @@ impl Supervisor {
         }
     }
 
-    /// Time that was slept through is nobody's fault: every deadline begins anew, and what ran is looked at again.
+    /// Time asleep does not count: restarts every deadline and checks again what was running.
     fn awake(&mut self, now: Duration) -> Vec<Effect> {
         match &mut self.state {
             State::Running(core) => {
@@ -517,7 +519,7 @@ impl Supervisor {
                 *pid = Some(id);
                 vec![Effect::WakeAfter(Duration::from_millis(10))]
             }
-            // Stop or Quit came while it was being started.
+            // The user chose Stop or Quit while the core was starting.
             State::Left | State::Stopped => vec![Effect::Terminate { pid: id }],
             _ => Vec::new(),
         }

@@ -225,7 +225,7 @@ fn attach_only_never_starts_one() {
     assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]));
 }
 
-/// A core with this version and parent, beside a tray that brings 1.2.0.
+/// A core with this version and launch source, next to a tray that bundles 1.2.0.
 fn versioned(version: &str, launched_by: &str) -> Core {
     let info = serde_json::json!({"pid": 7, "launched_by": launched_by, "version": version,
         "implementation": names::IMPLEMENTATION});
@@ -253,7 +253,11 @@ fn an_older_core_that_a_tray_started_is_replaced_once() {
     let effects = life.on(ready(versioned("1.1.0", "tray")));
     assert!(matches!(effects[..], [Effect::AskToEnd { pid: 7, .. }, _, Effect::AwaitEnd { pid: 7 }]), "{effects:?}");
     assert_eq!(life.on(exited(0)), [Effect::Probe]);
-    assert_eq!(life.on(ready(versioned("1.1.0", "tray"))), [Effect::Follow], "somebody keeps starting it: not again");
+    assert_eq!(
+        life.on(ready(versioned("1.1.0", "tray"))),
+        [Effect::Follow],
+        "another program keeps starting it, so the tray does not replace it again"
+    );
 }
 
 #[test]
@@ -262,7 +266,7 @@ fn the_end_of_the_core_before_is_no_crash_of_the_next() {
     life.on(Event::Asked(Ask::Restart));
     life.on(exited(0));
     assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
-    assert_eq!(life.on(exited(0)), [], "told twice, by the system and by the socket");
+    assert_eq!(life.on(exited(0)), [], "both the system and the socket report it");
     assert!(matches!(life.supervisor.state, State::Starting { .. }), "{:?}", life.supervisor);
 }
 
@@ -303,10 +307,10 @@ fn after_a_sleep_the_core_is_looked_at_and_every_deadline_begins_anew() {
     starting.on(nobody());
     starting.on(Event::Spawned { pid: 7 });
     starting.after(3600, Event::Woke);
-    assert!(matches!(starting.on(silent())[..], [Effect::WakeAfter(_)]), "not killed for an hour that was slept");
+    assert!(matches!(starting.on(silent())[..], [Effect::WakeAfter(_)]), "an hour asleep does not count");
     let mut pausing = Life::serving();
     pausing.on(exited(1));
-    assert_eq!(pausing.on(Event::Woke), [Effect::Probe], "nobody waits out a pause from before the sleep");
+    assert_eq!(pausing.on(Event::Woke), [Effect::Probe], "a pause from before the sleep is cut short");
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! The folder of the programs in this user's PATH on Windows, so that terminals find `mcpproxy`. Its installer's script
-//! language cuts long values and would lose the person's own entries: these programs do it.
+//! The programs' folder in the user's PATH on Windows, for terminals to find `mcpproxy`. The installer's script
+//! language truncates long values and would lose the user's own entries, so these programs do it.
 
 #[cfg(windows)]
 mod registry;
 #[cfg(windows)]
 pub use registry::{add, remove};
 
-/// PATH with the folder at its end; `None` when it is there already.
+/// PATH with the folder at its end; `None` if PATH already contains it.
 pub fn with(path: &str, folder: &str) -> Option<String> {
     if path.split(';').any(|entry| is(entry, folder)) {
         return None;
@@ -15,7 +15,7 @@ pub fn with(path: &str, folder: &str) -> Option<String> {
     Some(if before.is_empty() { folder.to_owned() } else { format!("{before};{folder}") })
 }
 
-/// PATH without the folder; `None` when it is not there. Every other entry stays as it is written.
+/// PATH without the folder; `None` if PATH does not contain it. Keeps every other entry unchanged.
 pub fn without(path: &str, folder: &str) -> Option<String> {
     let kept: Vec<&str> = path.split(';').filter(|entry| !is(entry, folder)).collect();
     let kept = kept.join(";");

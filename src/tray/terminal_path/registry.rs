@@ -1,4 +1,4 @@
-//! Reads and writes this user's `Path`, of whatever kind and length it is.
+//! Reads and writes the user's `Path` value, of any type and length.
 
 use std::path::Path;
 use std::ptr;
@@ -12,18 +12,18 @@ use windows_sys::w;
 const ENVIRONMENT: &str = "Environment";
 const PATH: &str = "Path";
 
-/// Puts the folder into this user's PATH.
+/// Adds the folder to the user's PATH.
 ///
 /// # Errors
-/// A sentence: why it cannot be read or written; it is then as it was.
+/// A sentence with the reason why PATH could not be read or written. It is then unchanged.
 pub fn add(folder: &Path) -> Result<(), String> {
     change(|path| super::with(path, &folder.to_string_lossy()))
 }
 
-/// Takes the folder out of this user's PATH.
+/// Removes the folder from the user's PATH.
 ///
 /// # Errors
-/// The same.
+/// As for [`add`].
 pub fn remove(folder: &Path) -> Result<(), String> {
     change(|path| super::without(path, &folder.to_string_lossy()))
 }
@@ -31,7 +31,7 @@ pub fn remove(folder: &Path) -> Result<(), String> {
 fn change(edit: impl Fn(&str) -> Option<String>) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("PATH of this user (registry, `{ENVIRONMENT}`): {error}");
     let key = CURRENT_USER.create(ENVIRONMENT).map_err(|error| failed(&error))?;
-    // One that is not there is made as Windows makes it.
+    // Creates a missing value with the type that Windows uses.
     let kind = key.get_type(PATH).unwrap_or(Type::ExpandString);
     let text = match key.get_hstring(PATH) {
         Ok(text) => {
@@ -44,11 +44,11 @@ fn change(edit: impl Fn(&str) -> Option<String>) -> Result<(), String> {
     let written = match kind {
         Type::String => key.set_string(PATH, text),
         Type::ExpandString => key.set_expand_string(PATH, text),
-        other => return Err(failed(&format!("it is no text but {other:?}"))),
+        other => return Err(failed(&format!("expected a string, found {other:?}"))),
     };
     written.map_err(|error| failed(&error))?;
-    // Explorer reads it anew, and with it every terminal that is opened from now on.
-    // SAFETY: the text lives for ever, nothing is to be answered, and a window that hangs is not waited for.
+    // Explorer reads it again, and so does every terminal opened from now on.
+    // SAFETY: the string is static, the call stores no result, and it does not wait for a window that hangs.
     unsafe {
         let what = w!("Environment").addr() as isize;
         SendMessageTimeoutW(HWND_BROADCAST, WM_SETTINGCHANGE, 0, what, SMTO_ABORTIFHUNG, 1000, ptr::null_mut());

@@ -1,5 +1,5 @@
-//! Asks Windows for the environment that a program started after the next login would have: Explorer, and whoever it
-//! started, may hold an older one.
+//! Reads from Windows the environment that a program would get after the next login. Explorer and its children may have
+//! an older one.
 
 use std::ffi::OsString;
 use std::os::windows::ffi::OsStringExt;
@@ -14,7 +14,7 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken}
 
 use super::path_among;
 
-/// The entries of PATH, the computer's and then this user's, as the registry has them now. There is no shell to ask.
+/// The entries of PATH, the computer's and then the user's, as the registry has them now. Windows has no shell to ask.
 pub async fn capture(_shell: &Path, _home: &Path, _limit: Duration) -> Option<Vec<PathBuf>> {
     let path = path_among(variables()?)?;
     Some(std::env::split_paths(&path).collect())
@@ -23,8 +23,8 @@ pub async fn capture(_shell: &Path, _home: &Path, _limit: Duration) -> Option<Ve
 fn variables() -> Option<Vec<OsString>> {
     let (mut token, mut block) = (ptr::null_mut(), ptr::null_mut());
     let mut variables = Vec::new();
-    // SAFETY: token and block are used only after the call that makes them has succeeded, and given back once. The
-    // block is a row of strings that end with 0; an empty one ends it.
+    // SAFETY: token and block are used only after the call that creates them has succeeded, and released once. The
+    // block is a sequence of null-terminated strings that ends with an empty one.
     unsafe {
         if OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) == 0 {
             tracing::warn!("could not determine this user's PATH: {}", std::io::Error::last_os_error());

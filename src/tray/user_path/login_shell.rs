@@ -1,4 +1,4 @@
-//! Asks the person's login shell for its PATH.
+//! Reads PATH from the user's login shell.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,15 +15,15 @@ use super::{Answer, ENV_ASKING, attempts, forget_noise, read};
 use crate::contract::names;
 use crate::os::process;
 
-/// No environment is longer: the kernel would not start a program with it.
+/// Maximum size of the output. The kernel would not start a program with a larger environment.
 const LONGEST_OUTPUT: usize = 8 << 20;
-/// Bytes that are read at once.
+/// Size of one read, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// The entries of PATH as the shell has them. Every attempt gets `limit`; a shell that takes longer is killed with all
-/// that it started. `None` when no attempt has told.
+/// The entries of the shell's PATH. Every attempt gets `limit`; a shell that takes longer is killed with its children.
+/// `None` if no attempt succeeded.
 pub async fn capture(shell: &Path, home: &Path, limit: Duration) -> Option<Vec<PathBuf>> {
-    // Unguessable: an rc file that prints what it was called with must not end the answer.
+    // Unguessable: an rc file that prints its arguments must not end the output early.
     let mark = format!("path-{}", uuid::Uuid::new_v4().simple());
     for arguments in attempts(shell, &mark) {
         match tokio::time::timeout(limit, ask(shell, &arguments, home, &mark)).await {
@@ -53,19 +53,19 @@ async fn ask(shell: &Path, arguments: &[String], home: &Path, mark: &str) -> io:
         command.current_dir(home);
     }
     let mut command = CommandWrap::from(command);
-    // A session of its own: an interactive shell would else stop at the terminal of whoever started the tray.
+    // In its own session: an interactive shell would otherwise stop at the terminal that started the tray.
     command.wrap(KillOnDrop).wrap(ProcessSession);
     let mut child = command.spawn()?;
     let _tree = Tree(child.id());
     let mut stdout = child.stdout().take().ok_or(io::ErrorKind::BrokenPipe)?;
     let mut output = Vec::new();
-    // To the second mark and not to the end: what an rc file leaves running may hold the pipe open for ever.
+    // Reads up to the second mark, not to the end: a process that an rc file started may keep the pipe open forever.
     loop {
         if let Answer::Complete(path) = read(&output, mark) {
             return Ok(path);
         }
         if output.len() > LONGEST_OUTPUT {
-            return Err(io::Error::other("its environment has no end"));
+            return Err(io::Error::other("its output is too long"));
         }
         output.reserve(CHUNK);
         if stdout.read_buf(&mut output).await? == 0 {
@@ -75,7 +75,7 @@ async fn ask(shell: &Path, arguments: &[String], home: &Path, mark: &str) -> io:
     }
 }
 
-/// The shell's process group, ended with this value however the asking ends.
+/// The shell's process group. Killed on drop.
 struct Tree(Option<u32>);
 
 impl Drop for Tree {

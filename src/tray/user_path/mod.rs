@@ -1,8 +1,8 @@
-//! The PATH that the person knows from their terminal. A desktop starts programs with a poor one, without what the rc
-//! files of the login shell add, and servers started from there find no `npx`, `uvx` or `docker` (pitfalls D1–D7). On
-//! Windows it is the registry's: Explorer may hold an older one.
+//! The PATH that the user has in a terminal. A desktop starts programs without the additions of the login shell's rc
+//! files, and servers started from there do not find `npx`, `uvx` or `docker` (pitfalls D1–D7). On Windows PATH comes
+//! from the registry, because Explorer may have an older one.
 //!
-//! What to ask of which shell, how to read its answer and what comes of it are values; [`capture`] asks.
+//! The shell command, the parsing of its output and the merging are pure functions; [`capture`] runs the shell.
 
 #[cfg_attr(unix, path = "login_shell.rs")]
 #[cfg_attr(not(unix), path = "environment_block.rs")]
@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 pub use mechanism::capture;
 
-/// Set for the shell that is asked: an rc file can tell, and a tray started by one asks nobody.
+/// Set for the shell that the tray runs: rc files can check it, and a tray started by one does not run a shell again.
 pub const ENV_ASKING: &str = "MCPPROXY_ASKING_FOR_PATH";
 
-/// Where package managers put programs, below the home directory: looked at even if no shell names them.
+/// Where package managers install programs, below the home directory. Added even if no shell lists them.
 const BELOW_HOME: [&str; 6] = [
     ".local/bin",
     ".cargo/bin",
@@ -26,7 +26,7 @@ const BELOW_HOME: [&str; 6] = [
     ".volta/bin",
     ".docker/bin",
 ];
-/// The same, for the whole computer.
+/// The same for the whole computer.
 const OF_THE_COMPUTER: [&str; 4] = [
     "/usr/local/bin",
     "/opt/homebrew/bin",
@@ -34,8 +34,8 @@ const OF_THE_COMPUTER: [&str; 4] = [
     "/Applications/Docker.app/Contents/Resources/bin",
 ];
 
-/// The arguments to try with a shell, best first. The program that prints the environment does so for every dialect:
-/// shells print their own PATH in different ways.
+/// The shell arguments to try, best first. `/usr/bin/env` prints the environment, because shells print PATH in
+/// different ways.
 pub fn attempts(shell: &Path, mark: &str) -> Vec<Vec<String>> {
     let name = shell.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let command = format!("echo {mark}; /usr/bin/env -0; echo {mark}");
@@ -43,28 +43,28 @@ pub fn attempts(shell: &Path, mark: &str) -> Vec<Vec<String>> {
         flags.iter().copied().chain(["-c", command]).map(str::to_owned).collect::<Vec<String>>()
     };
     match name.trim_end_matches(".exe") {
-        // `-l` must be alone there; the rc file is read without it.
+        // csh accepts `-l` only without other arguments; it reads the rc file without it.
         "tcsh" | "csh" => vec![with(&[], &command)],
         "nu" => vec![with(
             &["-l"],
             &format!("print '{mark}'; ^/usr/bin/env -0; print '{mark}'"),
         )],
-        // Interactive first: most people's PATH is set there. Not every rc file bears that without a terminal.
+        // Interactive first, because most users set PATH there. Some rc files fail without a terminal.
         "bash" | "zsh" | "fish" | "ksh" | "mksh" => vec![with(&["-l", "-i"], &command), with(&["-l"], &command)],
         _ => vec![with(&["-l"], &command)],
     }
 }
 
-/// What became of the reading so far.
+/// The result of reading so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The second mark has not come yet.
+    /// The second mark has not arrived yet.
     Incomplete,
-    /// The value of PATH, between the marks; `None` where the environment has none.
+    /// The value of PATH between the marks; `None` if the environment has no PATH.
     Complete(Option<Vec<u8>>),
 }
 
-/// Reads a shell's output: whatever its rc files print stands before the first mark or after the second.
+/// Parses a shell's output. Ignores what its rc files print before the first mark or after the second.
 pub fn read(output: &[u8], mark: &str) -> Answer {
     let find = |text: &[u8]| text.windows(mark.len()).position(|window| window == mark.as_bytes());
     let Some((_, after)) = find(output).and_then(|at| output.split_at_checked(at + mark.len())) else {
@@ -78,14 +78,14 @@ pub fn read(output: &[u8], mark: &str) -> Answer {
     Answer::Complete(variables.find_map(|variable| variable.strip_prefix(b"PATH=").map(<[u8]>::to_vec)))
 }
 
-/// Drops what was printed before the first mark, as far as it has come: rc files may print without end.
+/// Drops the output before the first mark as it arrives: rc files may print without end.
 pub fn forget_noise(output: &mut Vec<u8>, mark: &str) {
     let at = output.windows(mark.len()).position(|window| window == mark.as_bytes());
-    // The mark may have come by half.
+    // Only part of the mark may have arrived.
     output.drain(..at.unwrap_or(output.len().saturating_sub(mark.len())));
 }
 
-/// The value of PATH among `NAME=value`; Windows writes the name in any case.
+/// The value of PATH among `NAME=value` entries. Windows does not fix the case of the name.
 #[cfg_attr(unix, allow(dead_code, reason = "the shell's answer is bytes and is read by `read`"))]
 pub fn path_among(variables: Vec<OsString>) -> Option<OsString> {
     let value = |variable: &OsString| {
@@ -95,8 +95,8 @@ pub fn path_among(variables: Vec<OsString>) -> Option<OsString> {
     variables.iter().find_map(value)
 }
 
-/// The PATH to use: the shell's entries, then the inherited ones, then well-known places that are there. Each once;
-/// entries that are relative or gone are left out.
+/// The PATH to use: the shell's entries, then the inherited ones, then existing well-known folders, each once. Leaves
+/// out relative and missing entries.
 pub fn merged(
     captured: &[PathBuf],
     inherited: &[PathBuf],
@@ -109,7 +109,7 @@ pub fn merged(
     all.filter(|entry| entry.is_absolute() && exists(entry) && seen.insert(entry.clone())).collect()
 }
 
-/// The value of the variable PATH; `None` where an entry cannot be written into it.
+/// The value of the variable PATH; `None` if an entry contains the separator.
 pub fn joined(entries: &[PathBuf]) -> Option<OsString> {
     std::env::join_paths(entries).ok()
 }

@@ -10,7 +10,7 @@ pub struct ClickHouseAddress {
 }
 
 impl ClickHouseAddress {
-    /// Reads `clickhouse://[user:password@]host[:port][/database]`; `clickhouses://` speaks TLS.
+    /// Parses `clickhouse://[user:password@]host[:port][/database]`; `clickhouses://` uses TLS.
     ///
     /// # Errors
     /// A description of the error.

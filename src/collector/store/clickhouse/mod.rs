@@ -1,4 +1,5 @@
-//! Reports in ClickHouse: a row for each receipt, from which every answer is made, so that adding rows again changes nothing.
+//! Stores reports in ClickHouse: one row per receipt, from which every result is computed, so that inserting rows again
+//! changes nothing.
 
 mod address;
 mod rows;
@@ -20,7 +21,7 @@ use crate::collector::repeat::{Kept, arrive};
 use crate::collector::report::{DAY_MS, Day, Id, Moment};
 use crate::collector::retention::without_old;
 
-/// How long a question may take.
+/// Time limit of a query.
 const LIMIT: Duration = Duration::from_secs(300);
 /// The ClickHouse database.
 pub struct ClickHouseStore {
@@ -36,7 +37,7 @@ impl From<clickhouse::error::Error> for StoreError {
 }
 
 impl ClickHouseStore {
-    /// Connects, and creates what is not there. `collector` keeps the journals of several collectors apart.
+    /// Connects and creates missing tables. `collector` keeps the journals of several collectors apart.
     ///
     /// # Errors
     /// ClickHouse's error.
@@ -156,7 +157,7 @@ impl Store for ClickHouseStore {
         self.insert("opt_outs", &opt_outs)?;
         self.insert("counted", &counts)?;
         self.delete(&gone)?;
-        // Last: a failure before this repeats the batch, which changes nothing.
+        // Comes last: after an earlier failure the batch is repeated, which changes nothing.
         if let Some(position) = position {
             let place = Place {
                 collector: self.collector.clone(),
@@ -179,7 +180,7 @@ impl Store for ClickHouseStore {
     }
 
     fn revision(&mut self) -> Result<u64, StoreError> {
-        // Merging changes these numbers too, which costs no more than taking the figures once more.
+        // Merges also change these numbers, which only means computing the figures once more.
         self.one::<u64>(
             "SELECT assumeNotNull(cityHash64((SELECT count() FROM arrivals), (SELECT count() FROM opt_outs), (SELECT count() FROM counted)))",
         )
@@ -295,7 +296,7 @@ impl Store for ClickHouseStore {
             }
             Ok(())
         })?;
-        // The rows that stay are written again first, then the old ones are deleted: a failure in between loses nothing.
+        // Inserts the remaining rows first and then deletes the old ones: a failure in between loses nothing.
         self.insert("arrivals", &rows)?;
         self.delete(&gone)?;
         for ids in shorter.chunks(500) {

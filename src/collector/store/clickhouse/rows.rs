@@ -1,4 +1,4 @@
-//! The rows of ClickHouse, and how reports become rows and rows become reports.
+//! The rows of ClickHouse and their conversion from and to reports.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::collector::report::{
 
 /// Stands for a report without a usable time.
 const NO_TIME: i64 = i64::MIN;
-const NOBODY: [u8; 16] = [0; 16];
+const NO_MACHINE: [u8; 16] = [0; 16];
 
 /// A row of `arrivals`.
 #[derive(Debug, Clone, Row, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub(super) struct Summary {
     pub(super) calls: u64,
 }
 
-/// An id in SQL: digits only, so that nothing needs to be escaped.
+/// An id as an SQL literal: only digits, so that it needs no escaping.
 pub(super) fn literal(id: Id) -> String {
     format!("toFixedString(unhex('{}'), 16)", uuid::Uuid::from_bytes(id.0).simple())
 }
@@ -97,7 +97,7 @@ pub(super) fn row(id: Id, report: &Report, generation: u16) -> Arrival {
         id: id.0,
         hash: report.hash,
         received: report.received.0,
-        machine: report.machine.map_or(NOBODY, |machine| machine.0),
+        machine: report.machine.map_or(NO_MACHINE, |machine| machine.0),
         suspect: u8::from(report.suspect),
         kind: small(kind_index(facts.kind)),
         launch: small(launch_index(facts.launch)),
@@ -121,7 +121,7 @@ pub(super) fn report(row: Arrival) -> Result<Report, StoreError> {
     };
     Ok(Report {
         id: Id(row.id),
-        machine: (row.machine != NOBODY).then_some(Id(row.machine)),
+        machine: (row.machine != NO_MACHINE).then_some(Id(row.machine)),
         received: Moment(row.received),
         hash: row.hash,
         suspect: row.suspect != 0,
@@ -176,7 +176,7 @@ pub(super) fn installation(row: Summary) -> Result<Installation, StoreError> {
     })
 }
 
-/// The rows of a body that stays when older ones are deleted, one for each receipt.
+/// The rows of a body that remains when older ones are deleted, one per receipt.
 pub(super) fn kept_rows(id: Id, body: &Kept, generation: u16) -> Vec<Arrival> {
     let report = Report {
         id,

@@ -1,8 +1,8 @@
-//! The tables of ClickHouse, and the question that summarises installations.
+//! The tables of ClickHouse and the query that summarises installations.
 
-/// The tables. Every one of them takes the same rows again without a change.
+/// The tables. Inserting the same rows again changes nothing.
 pub const TABLES: [&str; 4] = [
-    // A row for each receipt of a body. Merging adds up to one row for each key; questions never rely on it.
+    // One row per receipt of a body. Merging combines the rows of a key; queries never rely on that.
     "CREATE TABLE IF NOT EXISTS arrivals(
         id FixedString(16),
         hash UInt64,
@@ -30,10 +30,10 @@ pub const TABLES: [&str; 4] = [
     ENGINE = ReplacingMergeTree(at) ORDER BY collector",
 ];
 
-/// No machine.
-pub const NOBODY: &str = "toFixedString('', 16)";
+/// The value for "no machine".
+pub const NO_MACHINE: &str = "toFixedString('', 16)";
 
-/// Bodies with the receipts that count: `firsts` has the first receipt of each chain of repeats.
+/// Bodies with the receipts that count: `firsts` contains the first receipt of each chain of repeats.
 fn bodies(only: &str) -> String {
     format!(
         "SELECT id, hash,
@@ -48,19 +48,19 @@ fn bodies(only: &str) -> String {
     )
 }
 
-/// A row for each installation: its days with the last body of each, and everything that adds up.
+/// One row per installation: its days with the last body of each, and everything that adds up.
 pub fn installations(until_ms: i64) -> String {
     let bodies = bodies("");
     format!(
         "WITH
         bodies AS ({bodies}),
         homes AS (
-            SELECT id, argMin(machine, (firsts[1], hash)) AS home FROM bodies WHERE machine != {NOBODY} GROUP BY id
+            SELECT id, argMin(machine, (firsts[1], hash)) AS home FROM bodies WHERE machine != {NO_MACHINE} GROUP BY id
         ),
         days AS (
             SELECT
-                if(machine != {NOBODY}, machine, if(home != {NOBODY}, home, id)) AS whose,
-                machine != {NOBODY} OR home != {NOBODY} AS of_machine,
+                if(machine != {NO_MACHINE}, machine, if(home != {NO_MACHINE}, home, id)) AS whose,
+                machine != {NO_MACHINE} OR home != {NO_MACHINE} AS of_machine,
                 toUInt16(intDiv(first, 86400000)) AS day,
                 argMax((kind, launch, calls), (first, hash)) AS last,
                 argMax((system, version), (first, hash)) AS newest,
@@ -97,7 +97,7 @@ pub fn installations(until_ms: i64) -> String {
     )
 }
 
-/// First and last day on which a body counts.
+/// The first and last day with a counted body.
 pub fn span() -> String {
     format!(
         "SELECT toInt64(count()), toInt64(min(firsts[1])), toInt64(max(firsts[-1])), toInt64(max(receipts[-1]))
@@ -106,7 +106,7 @@ pub fn span() -> String {
     )
 }
 
-/// The columns of [`super::Arrival`], in its order.
+/// The columns of [`super::Arrival`], in order.
 pub const ARRIVAL: &str = "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
     toString(version) AS version, arrayMap(client -> toString(client), clients) AS clients,
     arrayMap(path -> toString(path), unknown) AS unknown, generation";

@@ -1,4 +1,4 @@
-//! Writes a batch in one transaction: the bodies of each id, then the summaries of every installation that they touch.
+//! Writes a batch in one transaction: the bodies of each id, then the summaries of all affected installations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<Position
         Ok(forgot) => {
             store.words.all_stored();
             if forgot {
-                // The log in front of the database must not keep what was deleted.
+                // The write-ahead log must not keep deleted data.
                 store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
             }
             Ok(())
@@ -47,7 +47,7 @@ fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -
             Entry::OptOut { id, received } => writing.opt_out(*id, *received)?,
             Entry::Count { day, name, count, .. } => writing.count(*day, name, *count)?,
             Entry::Forget { id, .. } => {
-                // Earlier entries must be in the tables first.
+                // The tables must contain earlier entries first.
                 writing.flush()?;
                 writing.forget(*id)?;
                 forgot = true;
@@ -80,13 +80,13 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: &str) -> Resu
 
 /// The bodies of one id while a batch is written.
 struct Loaded {
-    /// `None` while it has no row.
+    /// `None` without a row.
     no: Option<i64>,
     bodies: Vec<Kept>,
     changed: bool,
 }
 
-/// An installation: a machine, or an id that belongs to none.
+/// An installation: a machine, or an id without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Machine(Id),
@@ -104,7 +104,7 @@ pub(super) struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    /// Begins to write on a connection that is in a transaction.
+    /// Starts writing on a connection that is in a transaction.
     pub(super) fn new(connection: &'a Connection, words: &'a mut Words, machines: &'a MachineCache) -> Writing<'a> {
         Writing {
             connection,
@@ -191,7 +191,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// The number of an id's row, which is made if it is not there.
+    /// The number of an id's row. Creates a missing row.
     fn row(&mut self, id: Id) -> Result<i64, StoreError> {
         let Some(loaded) = self.loaded.get_mut(&id) else {
             return Err(StoreError::Other("an id was not loaded".to_owned()));
@@ -215,7 +215,7 @@ impl<'a> Writing<'a> {
         Ok(no)
     }
 
-    /// Writes what changed, and forgets what was loaded.
+    /// Writes the changes and clears the loaded data.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         let changed: Vec<Id> = self.loaded.iter().filter(|(_, loaded)| loaded.changed).map(|(id, _)| *id).collect();
         for id in &changed {

@@ -1,4 +1,4 @@
-//! Opens the database file, and reads the words that all its rows share.
+//! Opens the database file and reads the strings that all rows share.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::super::StoreError;
 use super::super::codec::Words;
 use super::machines::MachineCache;
 
-/// The form of the tables; `migrate` brings an older one to it.
+/// The version of the tables. `migrate` upgrades older ones.
 pub const SCHEMA: i64 = 1;
 
 const TABLES: &str = "
@@ -40,15 +40,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database for reading and writing, and creates it if it is not there. `cache` is in MiB.
+    /// Opens the database for reading and writing. Creates it if it does not exist. `cache` is in MiB.
     ///
     /// # Errors
-    /// SQLite's error, or that the tables are of another version.
+    /// SQLite's error, or tables of another version.
     pub fn open(path: &Path, cache: u32) -> Result<SqliteStore, StoreError> {
         create_private(path)?;
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
-        // The mode must be set before the first table is there.
+        // The mode must be set before the first table exists.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -64,7 +64,7 @@ impl SqliteStore {
     /// Opens an existing database for reading.
     ///
     /// # Errors
-    /// SQLite's error, or that the tables are of another version.
+    /// SQLite's error, or tables of another version.
     pub fn open_for_reading(path: &Path) -> Result<SqliteStore, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -78,7 +78,7 @@ impl SqliteStore {
             SCHEMA => {}
             other => {
                 return Err(StoreError::Other(format!(
-                    "the database has form {other}, and this program writes form {SCHEMA}: run `mcpproxy-collector migrate`"
+                    "the database has schema version {other}, but this program needs {SCHEMA}: run `mcpproxy-collector migrate`"
                 )));
             }
         }
@@ -102,7 +102,7 @@ impl SqliteStore {
     }
 }
 
-/// Reads the words that another connection may have added.
+/// Reads strings that another connection may have added.
 pub(super) fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached("SELECT no, word FROM words WHERE no >= ?1 ORDER BY no")?;
     let mut rows = statement.query([words.len() as u64])?;
@@ -116,7 +116,7 @@ pub(super) fn read_words(connection: &Connection, words: &mut Words) -> Result<(
     Ok(())
 }
 
-/// Makes the file, for this user only, if it is not there. The log beside it takes its mode.
+/// Creates a missing file, for this user only. SQLite's log gets the same mode.
 fn create_private(path: &Path) -> Result<(), StoreError> {
     let mut options = std::fs::File::options();
     options.write(true).create(true).truncate(false);
@@ -128,7 +128,7 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     options.open(path).map(drop).map_err(|error| StoreError::Other(error.to_string()))
 }
 
-/// The form of the tables of a file.
+/// The version of the tables in a file.
 ///
 /// # Errors
 /// SQLite's error.

@@ -1,4 +1,4 @@
-//! Machines by number: looked up in the database, and remembered while they are in use.
+//! Machines by number: read from the database and cached while in use.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use super::super::StoreError;
 use super::super::codec::Machines;
 use crate::collector::report::Id;
 
-/// More are not remembered at a time.
+/// Maximum number of cached machines.
 const MOST: usize = 20_000;
 
 #[derive(Debug, Default)]
@@ -18,12 +18,12 @@ struct Known {
     machines: HashMap<u64, Id>,
 }
 
-/// The machines that were looked up lately.
+/// The machines read recently.
 #[derive(Debug, Default)]
 pub struct MachineCache(RefCell<Known>);
 
 impl MachineCache {
-    /// Forgets all: a transaction failed, or machines were deleted.
+    /// Clears the cache after a failed transaction or a deletion of machines.
     pub fn clear(&self) {
         *self.0.borrow_mut() = Known::default();
     }
@@ -45,7 +45,7 @@ pub struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The number of a machine; a new machine gets one.
+    /// The number of a machine. A new machine gets one.
     ///
     /// # Errors
     /// SQLite's error.

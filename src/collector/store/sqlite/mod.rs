@@ -1,4 +1,5 @@
-//! Reports in one SQLite file: a row for each id with all its bodies packed, and a row for each installation with its summary.
+//! Reports in one SQLite file: one row per id with all its packed bodies, and one row per installation with its
+//! summary.
 
 mod apply;
 mod database;

@@ -1,4 +1,4 @@
-//! Reads summaries, and what they were made from.
+//! Reads summaries and the bodies behind them.
 
 use rusqlite::OptionalExtension;
 
@@ -19,7 +19,7 @@ fn lookup(store: &SqliteStore) -> Lookup<'_> {
     }
 }
 
-/// Every installation as it is.
+/// Every installation in its current state.
 pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT summary FROM installations")?;
     let mut rows = statement.query([])?;
@@ -31,7 +31,7 @@ pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Re
     Ok(())
 }
 
-/// Every installation as it was at the end of a day.
+/// Every installation in its state at the end of a day.
 pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     recomputed(store, |_, bodies| {
         let past = bodies.iter().filter(|body| body.day() <= until);
@@ -42,7 +42,7 @@ pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation
     })
 }
 
-/// Calls `each` with the key of every installation and its bodies, which are read from the ids, not from the summaries.
+/// Calls `each` with the key of every installation and its bodies, read from the ids and not from the summaries.
 pub fn recomputed(
     store: &SqliteStore,
     mut each: impl FnMut(i64, &[Kept]) -> Result<(), StoreError>,
@@ -105,7 +105,7 @@ pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     Ok(ledger)
 }
 
-/// Everything that came from one id.
+/// Everything received under one id.
 pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT bodies, opted_out FROM ids WHERE id = ?1")?;
     let row: Option<(Vec<u8>, Option<i64>)> =
@@ -117,7 +117,7 @@ pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
     })
 }
 
-/// Everything that came from every id.
+/// Everything received under every id.
 pub fn export(
     store: &SqliteStore,
     each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>,

@@ -1,4 +1,4 @@
-//! Backups of the database, their check, deletion of old bodies, and the comparison of summaries with what they were made from.
+//! Backs up and checks the database, deletes old bodies, and compares summaries with the bodies behind them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, S
     Ok(deleted)
 }
 
-/// The number of rows of each table, and whether SQLite finds the file sound.
+/// The number of rows of each table. Exists only if SQLite's check found no damage.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Inventory {
     pub ids: u64,
@@ -84,15 +84,15 @@ impl SqliteStore {
         let backup = rusqlite::backup::Backup::new(&self.connection, &mut target)?;
         backup.run_to_completion(1000, Duration::ZERO, None)?;
         drop(backup);
-        // One file, without a log beside it.
+        // A single file, without a log next to it.
         target.pragma_update(None, "journal_mode", "DELETE")?;
         Ok(())
     }
 
-    /// Counts the rows, after SQLite's own check of the file.
+    /// Checks the file with SQLite and counts the rows.
     ///
     /// # Errors
-    /// SQLite's error, or what its check found.
+    /// SQLite's error, or the damage that its check found.
     pub fn inventory(&mut self) -> Result<Inventory, StoreError> {
         let found: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if found != "ok" {
@@ -117,7 +117,7 @@ impl SqliteStore {
         })
     }
 
-    /// Summarises every installation again; the number of summaries that were right, and of those that were not.
+    /// Summarises every installation again. Returns the numbers of correct and incorrect summaries.
     ///
     /// # Errors
     /// SQLite's error.
@@ -139,7 +139,7 @@ impl SqliteStore {
         Ok((right, wrong + all.saturating_sub(right + wrong)))
     }
 
-    /// Brings the log into the file and closes it.
+    /// Writes the log into the file and closes it.
     ///
     /// # Errors
     /// SQLite's error.

@@ -1,5 +1,5 @@
-//! Watches the login item. macOS tells nobody that it was switched off, so its state is read again at every moment in
-//! which it can have become another, and in which somebody could see that: nothing is polled.
+//! Watches the login item. macOS does not report that the user turned it off. MCPProxy therefore reads the state again
+//! whenever it may have changed and the user could see it, and does not poll.
 
 use std::rc::Rc;
 
@@ -12,17 +12,17 @@ use objc2_foundation::{NSNotification, NSNotificationCenter};
 use crate::tray::autostart::{Autostart, macos};
 use crate::tray::notification_center::Observer;
 
-/// The watch; it ends when this is dropped.
+/// The watch. Dropping it ends it.
 pub struct Watch {
     _observers: [Observer; 4],
 }
 
-/// Calls `changed` when our menu opens, we come to the front, the computer wakes, or the person leaves the system's
+/// Calls `changed` when our menu opens, MCPProxy becomes active, the computer wakes, or the user leaves the system's
 /// settings. Main thread only.
 pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     let ours = NSNotificationCenter::defaultCenter();
     let everybodys = NSWorkspace::sharedWorkspace().notificationCenter();
-    // SAFETY: constants of AppKit, set before any of our code runs.
+    // SAFETY: constants of AppKit, initialised before any of our code runs.
     let (active, menu, woke, left) = unsafe {
         (
             NSApplicationDidBecomeActiveNotification,
@@ -52,9 +52,9 @@ pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) 
     Watch { _observers: observers }
 }
 
-/// The id of the application that a notification of the workspace is about.
+/// The id of the application that a workspace notification is about.
 fn bundle_of(notification: &NSNotification) -> Option<String> {
-    // SAFETY: a constant of AppKit, set before any of our code runs.
+    // SAFETY: a constant of AppKit, initialised before any of our code runs.
     let key = unsafe { NSWorkspaceApplicationKey };
     let application = notification.userInfo()?.objectForKey(key)?;
     Some(application.downcast::<NSRunningApplication>().ok()?.bundleIdentifier()?.to_string())

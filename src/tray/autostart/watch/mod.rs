@@ -1,4 +1,4 @@
-//! Notices when the person changes launch at login in the system's own settings.
+//! Detects that the user changed launch at login in the system's own settings.
 
 #[cfg_attr(windows, path = "registry.rs")]
 #[cfg_attr(target_os = "macos", path = "appkit.rs")]

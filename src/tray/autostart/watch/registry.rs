@@ -1,4 +1,5 @@
-//! Watches the two keys that say whether Windows starts us. Nothing is polled: the registry tells a waiting thread.
+//! Watches the two registry keys that decide whether Windows starts MCPProxy. A thread waits for notifications; nothing
+//! is polled.
 
 use std::io;
 use std::ptr;
@@ -14,19 +15,19 @@ use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, SetEvent, Wa
 
 use crate::tray::autostart::{Autostart, windows};
 
-/// The watch; it ends when this is dropped.
+/// The watch. Dropping it ends it.
 pub struct Watch {
     ended: Option<Arc<Signal>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Calls `changed`, on a thread of its own, whenever a value of those keys comes, goes or changes, and
-/// once when it begins to watch.
+/// Calls `changed`, on its own thread, whenever a value of those keys is created, deleted or modified, and once at the
+/// start.
 pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     match begin(changed) {
         Ok(watch) => watch,
         Err(error) => {
-            tracing::warn!("launch at login is not watched: {error}");
+            tracing::warn!("could not watch launch at login: {error}");
             Watch {
                 ended: None,
                 thread: None,
@@ -40,19 +41,19 @@ fn begin(changed: impl Fn() + Send + 'static) -> io::Result<Watch> {
     let end = ended.clone();
     let follow = move || {
         let handles = [end.0, told[0].0, told[1].0];
-        // Created where it is missing: a key that is not there cannot be watched, and an empty one says nothing.
+        // Creates missing keys: only an existing key can be watched, and an empty one changes nothing.
         let keys = [windows::RUN, windows::APPROVED].map(|path| CURRENT_USER.create(path));
         for (key, signal) in keys.iter().zip(&told) {
             tell(key, signal);
         }
-        // What changed since the caller looked, and before this, is told by nobody else.
+        // No notification covers a change between the caller's read and the registration above.
         changed();
         loop {
             // SAFETY: three events that live until this thread ends.
             let woken = unsafe { WaitForMultipleObjects(3, handles.as_ptr(), 0, INFINITE) };
             let index = woken.wrapping_sub(WAIT_OBJECT_0).wrapping_sub(1) as usize;
             let (Some(key), Some(signal)) = (keys.get(index), told.get(index)) else { return };
-            // Asked for anew before anybody looks: what changes meanwhile is told again.
+            // Registers again before reading, to get another notification for changes in the meantime.
             tell(key, signal);
             changed();
         }
@@ -64,42 +65,42 @@ fn begin(changed: impl Fn() + Send + 'static) -> io::Result<Watch> {
     })
 }
 
-/// Asks for one word on the next change of the key's values.
+/// Registers for one notification of the next change to the key's values.
 fn tell(key: &windows_registry::Result<Key>, signal: &Signal) {
     let what = REG_NOTIFY_CHANGE_NAME | REG_NOTIFY_CHANGE_LAST_SET;
     let told = key.as_ref().map_err(ToString::to_string).and_then(|key| {
-        // SAFETY: key and event are open; the call returns at once.
+        // SAFETY: key and event are open; the call returns immediately.
         match unsafe { RegNotifyChangeKeyValue(key.as_raw(), 0, what, signal.0, 1) } {
             0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(error.cast_signed()).to_string()),
         }
     });
     if let Err(error) = told {
-        tracing::warn!("changes of launch at login in the system's settings are not seen: {error}");
+        tracing::warn!("could not watch the system's settings for launch at login: {error}");
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         if let (Some(ended), Some(thread)) = (self.ended.take(), self.thread.take()) {
-            // SAFETY: the event is open for as long as this value is.
+            // SAFETY: the event stays open while this value lives.
             unsafe { SetEvent(ended.0) };
             let _ = thread.join();
         }
     }
 }
 
-/// An event of the kernel that falls back by itself.
+/// An auto-reset event of the kernel.
 struct Signal(HANDLE);
 
 // SAFETY: a kernel handle may be used from every thread.
 unsafe impl Send for Signal {}
-// SAFETY: the same; it is never changed.
+// SAFETY: as above; the handle never changes.
 unsafe impl Sync for Signal {}
 
 impl Signal {
     fn new() -> io::Result<Signal> {
-        // SAFETY: no name and no security attributes are given.
+        // SAFETY: passes neither a name nor security attributes.
         let event = unsafe { CreateEventW(ptr::null(), 0, 0, ptr::null()) };
         if event.is_null() { Err(io::Error::last_os_error()) } else { Ok(Signal(event)) }
     }
@@ -107,7 +108,7 @@ impl Signal {
 
 impl Drop for Signal {
     fn drop(&mut self) {
-        // SAFETY: the handle is ours, and closed once.
+        // SAFETY: we own the handle and close it once.
         unsafe { CloseHandle(self.0) };
     }
 }
