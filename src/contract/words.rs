@@ -187,7 +187,7 @@ words! {
     Sending {
         On = "on",
         Off = "off",
-        /// For what the reason says.
+        /// The reason says for what.
         Waiting = "waiting",
     }
 
@@ -223,7 +223,7 @@ words! {
     /// Why a list of servers is sent.
     ChangeReason {
         State = "state",
-        /// What was missed is not known.
+        /// The client may have missed events.
         Resync = "resync",
     }
 }

@@ -110,11 +110,11 @@ impl PendingInputs {
     /// Continues a repeated request.
     ///
     /// # Errors
-    /// Nothing waits under this state, it is of another request, or an answer is none.
+    /// The state is unknown or belongs to another request, or an answer is invalid.
     pub fn resume(&self, state: &str, request: Fingerprint, answers: &InputResponses) -> Result<Resumed, Failure> {
         let mut waiting = self.waiting();
         let Some(pending_inputs) = waiting.get(state).filter(|pending_inputs| pending_inputs.request == request) else {
-            let text = "this `requestState` is unknown: it was changed, used before, is too old, or of another request";
+            let text = "unknown `requestState`: it is wrong, used, expired or from another request";
             return Err(invalid(text));
         };
         if pending_inputs.questions.keys().any(|key| !answers.contains_key(key)) {
@@ -132,7 +132,7 @@ impl PendingInputs {
             );
         }
         let Some(mut pending_inputs) = waiting.remove(state) else {
-            return Err(Failure::new(FailureKind::Internal, "the request is gone"));
+            return Err(Failure::new(FailureKind::Internal, "the request has already ended"));
         };
         pending_inputs.events.waits().store(false, Ordering::Relaxed);
         for ((_, question), answer) in std::mem::take(&mut pending_inputs.questions).into_iter().zip(read) {

@@ -442,12 +442,12 @@ impl ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// A JSON-RPC error as a result, for a caller that speaks no JSON-RPC.
+    /// Converts a JSON-RPC error to a result, for callers that do not use JSON-RPC.
     pub fn of_error(error: &ErrorData) -> ToolAnswer {
         failed(&error.to_string()).into()
     }
 
-    /// The result as JSON; `None` where the server asks something first.
+    /// Returns the result as JSON; `None` if the server asks a question first.
     pub fn to_json(&self) -> Option<Value> {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),

@@ -1,4 +1,4 @@
-//! A log file that makes way for a new one when it is long; one older file is kept. Blocks: use it only on a thread that may.
+//! A log file that rotates by size; one older file is kept. It blocks: use it only on threads that may block.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,10 +16,10 @@ pub struct RotatingFile {
 }
 
 impl RotatingFile {
-    /// Opens or creates a file that only its owner can read, and that is put aside once it is longer than `longest` bytes.
+    /// Opens or creates a file that only its owner can read. It rotates once it is longer than `longest` bytes.
     ///
     /// # Errors
-    /// What the system says about the file.
+    /// The error of the operating system.
     pub fn open(path: PathBuf, longest: u64) -> io::Result<RotatingFile> {
         let mut options = File::options();
         options.append(true).create(true);

@@ -18,7 +18,7 @@ pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
     }
 }
 
-/// The local stream as the HTTP server takes it.
+/// Adapts the local socket or pipe to the HTTP server.
 pub struct LocalDoor(pub LocalListener);
 
 impl Listener for LocalDoor {

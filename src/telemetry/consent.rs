@@ -110,7 +110,7 @@ impl Consent {
     }
 }
 
-/// `MCPPROXY_TELEMETRY`: a word for off switches off, a word for on has no opinion, anything else is read as off.
+/// `MCPPROXY_TELEMETRY`: an off value opts out, an on value changes nothing, and any other value counts as off.
 fn own_opt_out(value: &str) -> Option<OptOut> {
     let value = value.trim();
     let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));

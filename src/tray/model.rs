@@ -202,7 +202,7 @@ pub fn needs_attention(server: &Server) -> bool {
         .as_ref()
         .and_then(|health| health.action.as_ref())
         .is_some_and(|action| !action.word().is_empty());
-    // The Go core calls a server with new or changed tools healthy.
+    // The Go core reports a server with new or changed tools as healthy.
     let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
     asks || held || server.quarantined || server.status == ServerStatus::Error
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::os::rotating_file::RotatingFile;
 
-/// A log longer than this is put aside; one older log is kept.
+/// Maximum size of the log in bytes. A larger log is rotated; one older log is kept.
 const LONGEST_LOG: u64 = 2 << 20;
 
 /// Sends everything this program logs to the file.

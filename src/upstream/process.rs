@@ -221,7 +221,7 @@ async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
             output.shrink_to(AT_ONCE);
             (log, output)
         });
-        // Only the end of the runtime stops it.
+        // It fails only when the runtime ends.
         let Ok(after) = written.await else { return };
         (log, output) = after;
         if since_rest >= SLICE {

@@ -1,4 +1,4 @@
-//! Answers that belong to one route each, and the failures that say more than a sentence.
+//! Responses of single routes, and failures with more than a message.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct RoutingEndpoints {
     pub code_execution: String,
 }
 
-/// Body of a sign-in that is not possible: the existing core's, without an envelope (contract: core-http §5.3).
+/// Body of the response for a sign-in that is not possible, in the Go core's format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoginImpossible {
     pub success: bool,
@@ -77,7 +77,7 @@ pub struct LoginImpossible {
     pub correlation_id: String,
 }
 
-/// Body of a sign-in that failed: the existing core's, without an envelope (contract: core-http §5.3).
+/// Body of the response for a failed sign-in, in the Go core's format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoginFailed {
     pub success: bool,

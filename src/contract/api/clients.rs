@@ -31,7 +31,7 @@ pub struct AiClient {
     pub config_path: String,
     #[serde(default)]
     pub access_state: AccessState,
-    /// The name of our entry, where it is not the usual one.
+    /// Name of the entry for this proxy; absent if it has the default name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
@@ -109,7 +109,7 @@ pub struct ConnectResult {
     pub server_name: String,
     #[serde(default)]
     pub action: ConnectAction,
-    /// A sentence for a person.
+    /// A message for the user.
     #[serde(default)]
     pub message: String,
 }

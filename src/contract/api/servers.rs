@@ -69,7 +69,7 @@ pub struct Server {
     /// Whether the user has signed in to the server in a browser.
     #[serde(default)]
     pub authenticated: bool,
-    /// Absent where signing in is not asked for.
+    /// Absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<SignInStatus>,
 }

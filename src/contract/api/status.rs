@@ -63,7 +63,7 @@ pub struct TelemetryState {
     pub enabled: bool,
     #[serde(default)]
     pub sending: Sending,
-    /// A sentence for a person.
+    /// A message for the user.
     #[serde(default)]
     pub reason: String,
     /// The user has seen the notice about what is sent and how to turn it off.
@@ -171,7 +171,7 @@ pub struct UpdatePolicy {
     pub enabled: bool,
     #[serde(default)]
     pub channel: ReleaseChannel,
-    /// The user does not want to be notified.
+    /// The user has turned off update notifications.
     #[serde(default)]
     pub nudges_suppressed: bool,
 }

@@ -29,7 +29,7 @@ pub struct ServerTool {
     pub description: String,
     #[serde(default)]
     pub approval_status: ApprovalStatus,
-    /// The server's entry switches it off.
+    /// The server's configuration entry disables the tool.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
     #[serde(default)]

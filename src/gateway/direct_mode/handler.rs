@@ -133,7 +133,7 @@ impl DirectHandler {
     }
 }
 
-/// The `_meta` of the placeholder for a result that the library's types do not hold.
+/// Returns the `_meta` of the placeholder for a result that the library's types cannot represent.
 fn placeholder(
     server: &str,
     result: ServerResult,
@@ -146,7 +146,7 @@ fn placeholder(
 }
 
 fn other_kind(server: &str) -> ErrorData {
-    Failure::new(FailureKind::Upstream, format!("server `{server}` sent a result of another kind")).into()
+    Failure::new(FailureKind::Upstream, format!("server `{server}` sent a result of an unexpected type")).into()
 }
 
 impl ServerHandler for DirectHandler {
@@ -243,9 +243,9 @@ impl ServerHandler for DirectHandler {
         let Some((server, own)) = scope.tool_of(&request.name) else {
             return Err(Failure::new(FailureKind::NotFound, format!("Unknown tool: {}", request.name)).into());
         };
-        // Not what the list says but what is approved at this moment.
+        // Checks the current approval, because the client's list may be outdated.
         self.pool().tool(server, own).map_err(ErrorData::from)?;
-        // An empty object and never `null`: servers reject the latter.
+        // Missing arguments become an empty object, because servers reject `null`.
         let arguments = request.arguments.unwrap_or_default();
         let again = RetryContext {
             request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
@@ -417,7 +417,7 @@ impl ServerHandler for DirectHandler {
                 server
             }
             Reference::Resource(template) => listing::owner(&self.proxy, &scope, &template.uri).await?,
-            _ => return Err(invalid("completion is for prompts and resources").into()),
+            _ => return Err(invalid("completion supports only prompts and resources").into()),
         };
         request.meta = None;
         let request = ClientRequest::CompleteRequest(CompleteRequest::new(request));

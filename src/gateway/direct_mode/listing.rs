@@ -212,7 +212,7 @@ fn only_owner<'a>(
 /// Returns the server of a prompt, and the prompt's name there.
 ///
 /// # Errors
-/// No server has it.
+/// No server has the prompt.
 pub async fn prompt_owner(proxy: &Proxy, scope: &Scope, name: &str) -> Result<(String, String), Failure> {
     let prompts = prompts(proxy, scope).await;
     let has = |server: &str, own: &str| {

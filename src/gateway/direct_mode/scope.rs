@@ -27,7 +27,7 @@ impl Scope {
     /// Returns all connected servers, or only the one named in the URL.
     ///
     /// # Errors
-    /// No server has this name; the message lists those there are.
+    /// The server does not exist; the message lists the existing ones.
     pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, Failure> {
         let mut servers = proxy.upstreams().snapshots();
         // Includes servers outside of the profile, so that a name means the same in every profile.
@@ -39,7 +39,7 @@ impl Scope {
             if servers.is_empty() {
                 let known = configured.iter().map(String::as_str).filter(|name| profile.allows(name));
                 let known: Vec<&str> = known.collect();
-                let text = format!("no server is called `{only}`; there are: {}", known.join(", "));
+                let text = format!("no server is named `{only}`; there are: {}", known.join(", "));
                 return Err(Failure::new(FailureKind::NotFound, text));
             }
         }

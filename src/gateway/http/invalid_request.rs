@@ -128,7 +128,7 @@ fn fault(message: &Value) -> Option<String> {
 /// invalid parameters.
 pub fn unknown_request(method: &str, params: Option<Value>) -> ErrorData {
     match misfit(method, params.unwrap_or_else(|| Value::Object(serde_json::Map::new()))) {
-        Some(why) => invalid(format!("the parameters of {method} do not fit: {why}")).into(),
+        Some(why) => invalid(format!("invalid parameters for {method}: {why}")).into(),
         None => {
             let method: String = method.chars().take(SAID_BACK).collect();
             ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None)

@@ -60,7 +60,7 @@ struct InvalidArguments<'a> {
     input_schema: Option<&'a JsonObject>,
 }
 
-/// A result that the caller's model can read: what went wrong, and what to do.
+/// Returns an error result for the model: the problem, and what to do.
 pub fn failed(sentence: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(sentence)])
 }

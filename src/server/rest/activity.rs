@@ -49,7 +49,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Re
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     match app.proxy.activity().one(&id) {
         Some(call) => ok(serde_json::json!({"activity": call})),
-        None => failed(FailureKind::NotFound, format!("no call is kept under `{id}`: not found")),
+        None => failed(FailureKind::NotFound, format!("there is no activity with the ID `{id}`")),
     }
 }
 

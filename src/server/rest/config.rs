@@ -38,7 +38,7 @@ pub async fn patch(
         return failed(FailureKind::Invalid, "expected a JSON object: a part of the configuration");
     };
     if Value::Object(part.clone()).to_string().contains(MASK) {
-        let sentence = "a masked secret cannot be written: leave its key out, and the secret stays as it is";
+        let sentence = "cannot save a masked secret; omit its key to keep the current secret";
         return failed(FailureKind::Invalid, sentence);
     }
     let changed: Vec<String> = part.keys().cloned().collect();

@@ -96,7 +96,7 @@ fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, 
             tracing::info!(
                 client = client.id,
                 action = result.action.word(),
-                "an AI client's configuration was looked after"
+                "handled a request to change an AI client's configuration"
             );
             ok(result)
         }
@@ -125,12 +125,12 @@ async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Se
             let proxy = Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root));
             act(&homes, &proxy.encrypted(is_encrypted))
         }
-        None => failed(FailureKind::Unavailable, "this user has no home directory"),
+        None => failed(FailureKind::Unavailable, "could not find the home directory of this user"),
     });
     acted.await.unwrap_or_else(|error| failed(FailureKind::Internal, error.to_string()))
 }
 
 fn unknown(id: &str) -> Response {
     let ids: Vec<&str> = known_clients::CLIENTS.iter().map(|client| client.id).collect();
-    failed(FailureKind::NotFound, format!("no AI client is called `{id}`: expected one of {}", ids.join(", ")))
+    failed(FailureKind::NotFound, format!("unknown AI client `{id}`; use one of {}", ids.join(", ")))
 }

@@ -150,5 +150,5 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn unknown_route() -> Response {
-    failed(FailureKind::NotFound, "not found: this version has no such path")
+    failed(FailureKind::NotFound, "not found: this version does not have this path")
 }

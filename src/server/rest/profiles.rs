@@ -105,8 +105,8 @@ fn refused(error: &StoreError) -> Response {
 pub async fn routing(State(app): State<Arc<App>>) -> Response {
     let mode = app.config.at_start().routing_mode;
     let description = mode.warning().unwrap_or(match mode {
-        serving::RoutingMode::Direct => "every server's tools, under their own names",
-        _ => "a search, and tools that call what it finds",
+        serving::RoutingMode::Direct => "lists the tools of every server",
+        _ => "lists a search tool, and tools that call the search results",
     });
     ok(Routing {
         routing_mode: mode.word().into(),

@@ -13,12 +13,12 @@ pub fn ok<T: Serialize>(data: T) -> Response {
     Json(Envelope::ok(data)).into_response()
 }
 
-/// A failure with a sentence for a person.
+/// Returns a failure with a message for the user.
 pub fn failed(kind: FailureKind, sentence: impl Into<String>) -> Response {
     (status(kind), Json(Envelope::failed(sentence))).into_response()
 }
 
-/// The status of a failure.
+/// Returns the HTTP status of a failure.
 pub fn status(kind: FailureKind) -> StatusCode {
     StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -123,7 +123,7 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
         serde_json::from_slice(body)
     };
     let Ok(request) = request else {
-        return failed(FailureKind::Invalid, "expected {\"fingerprint\": \"…\"}, as the review shows it");
+        return failed(FailureKind::Invalid, "expected {\"fingerprint\": \"…\"} with the fingerprint from the review");
     };
     match app.control.approve(name, request.fingerprint).await {
         Ok(()) => done(name, action),
@@ -150,7 +150,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     let address = match app.control.sign_in(&name).await {
         Ok(address) => address,
         Err(error @ SignInError::UnknownServer(_)) => return failed(error.kind(), error.to_string()),
-        // These two are the existing core's bare bodies (contract: core-http §5.3).
+        // These two response bodies have the Go core's format, without the envelope.
         Err(error @ SignInError::NotPossible(_)) => {
             let body = LoginImpossible {
                 success: false,
@@ -223,7 +223,7 @@ pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(a
             count: logs.len(),
             logs,
         }),
-        Err(error) => failed(FailureKind::Internal, format!("its log cannot be read: {error}")),
+        Err(error) => failed(FailureKind::Internal, format!("could not read the server's log: {error}")),
     }
 }
 

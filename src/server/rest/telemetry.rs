@@ -45,7 +45,7 @@ pub async fn forget(State(app): State<Arc<App>>) -> Response {
         Err(answer) => return answer,
     };
     if answer.get("forgotten") != Some(&json!(true)) {
-        return failed(FailureKind::Upstream, "the collector has not deleted it yet: try again later");
+        return failed(FailureKind::Upstream, "the collector has not deleted the data yet; try again later");
     }
     let keys = vec![
         ("anonymous_id", json!(AnonymousId::random())),

@@ -41,7 +41,7 @@ pub struct Search {
 /// Searches like `retrieve_tools`, but is not counted as a search of an AI client.
 pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) -> Response {
     if asked.q.trim().is_empty() {
-        return failed(FailureKind::Invalid, "`q` is missing: a few words on what you want to do");
+        return failed(FailureKind::Invalid, "`q` is missing; describe in a few words what you want to do");
     }
     let limit = asked.limit.unwrap_or(app.config.current().tools_limit);
     let index = app.proxy.index();

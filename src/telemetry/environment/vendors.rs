@@ -1,8 +1,8 @@
 //! Table of the environment variables of CI services, cloud IDEs and hosting platforms.
 //!
-//! A flag counts when it is [on](is_on), an identifier when it is set to anything: `RUN_ID=0` is a valid run. Variables that
-//! a *client* of a service carries (`CODER_URL`, `DAYTONA_API_KEY`, `E2B_API_KEY`, `DEVPOD_UI`) say nothing about where
-//! it runs and are not in the table.
+//! A flag counts if it is [on](is_on), an identifier if it is set to any value: `RUN_ID=0` is a valid run. The table leaves
+//! out variables that a *client* of a service carries (`CODER_URL`, `DAYTONA_API_KEY`, `E2B_API_KEY`, `DEVPOD_UI`),
+//! because they do not show where it runs.
 
 use crate::contract::flag::is_on;
 use crate::os::environment::Environment;
@@ -51,7 +51,7 @@ pub struct Vendor {
     pub source: &'static str,
 }
 
-/// Environment variables of an observed machine, by the name rules of that machine's system.
+/// Environment variables of an observed machine, with the name rules of its operating system.
 pub(crate) trait Variables {
     /// The value of a variable; `""` if it is set but empty.
     fn value(&self, name: &str) -> Option<&str>;

@@ -40,7 +40,7 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
         return Vec::new();
     };
     for one in list.iter_mut().filter(|one| one.exists && one.access_state == AccessState::NotChecked) {
-        // Its configuration was not opened. On macOS opening it could put a question of the system before the person.
+        // The core did not open this client's configuration. On macOS opening it could trigger a system prompt.
         if Platform::HOST == Platform::MacOs {
             continue;
         }
