@@ -1,4 +1,4 @@
-//! What went wrong, and how each protocol reports it: the only table of HTTP statuses, JSON-RPC codes and tool results.
+//! Failures, and how each protocol reports it: the only table of HTTP statuses, JSON-RPC codes and tool results.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum FailureKind {
     Unauthenticated,
     /// The system or a setting does not allow it.
     Denied,
-    /// What the request names does not exist.
+    /// The request names something that does not exist.
     NotFound,
     /// No server has the resource.
     NoResource,

@@ -86,7 +86,7 @@ macro_rules! words {
 }
 
 words! {
-    /// What a server does.
+    /// The status of a server.
     ServerStatus {
         Disabled = "disabled",
         Quarantined = "quarantined",
@@ -107,7 +107,7 @@ words! {
 
     /// The sign-in to a server.
     SignInStatus {
-        /// Nobody has signed in.
+        /// The user has not signed in.
         None = "none",
         /// A browser is open.
         Pending = "pending",
@@ -122,7 +122,7 @@ words! {
         Unhealthy = "unhealthy",
     }
 
-    /// What the user wants of a server.
+    /// The user's setting for a server.
     AdminState {
         Enabled = "enabled",
         Disabled = "disabled",
@@ -166,7 +166,7 @@ words! {
         Yaml = "yaml",
     }
 
-    /// What became of a client's configuration, or why nothing.
+    /// The change of a client's configuration, or why there was none.
     ConnectAction {
         Created = "created",
         Updated = "updated",
@@ -197,11 +197,11 @@ words! {
         Candidates = "rc",
     }
 
-    /// Who started a core.
+    /// The program that started a core.
     LaunchedBy {
         Tray = "tray",
         Installer = "installer",
-        /// A person, or a program that does not say.
+        /// A user, or a program that does not say.
         Other = "",
     }
 
@@ -213,7 +213,7 @@ words! {
         Stopped = "Stopped",
     }
 
-    /// What `/mcp` offers.
+    /// The tools that `/mcp` offers.
     RoutingMode {
         RetrieveTools = "retrieve_tools",
         Direct = "direct",

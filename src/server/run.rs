@@ -152,7 +152,7 @@ impl Core {
         address: SocketAddr,
         local: Option<&LocalAddress>,
     ) -> Core {
-        crate::upstream::transport::http::prepare();
+        crate::os::https::prepare();
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted_hosts = config.trusted_hosts.clone();

@@ -67,10 +67,8 @@ async fn ask(app: &App, url: impl FnOnce(&Collector) -> crate::os::https::Url) -
         return Err(failed(FailureKind::Conflict, "this installation has sent nothing to a collector"));
     };
     let url = url(&collector);
-    let asked = tokio::task::spawn_blocking(move || ask_collector(&url, &id)).await;
-    match asked {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failed(FailureKind::Upstream, format!("could not ask the collector: {error}"))),
-        Err(error) => Err(failed(FailureKind::Internal, error.to_string())),
+    match ask_collector(&url, &id).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(failed(FailureKind::Upstream, format!("could not ask the collector: {error}"))),
     }
 }

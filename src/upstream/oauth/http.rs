@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_registration_says_how_the_client_authenticates() {
-        http::prepare();
+        crate::os::https::prepare();
         let answer = r#"{"client_id":"c","client_secret":"s","token_endpoint_auth_method":"client_secret_post"}"#;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/register", listener.local_addr().unwrap());

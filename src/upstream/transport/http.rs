@@ -62,12 +62,6 @@ pub fn is_loopback(url: &reqwest::Url) -> bool {
     url.host_str().is_some_and(is_loopback_host)
 }
 
-/// Selects the cryptography for outgoing TLS connections, once per process; on macOS and Windows the system provides it.
-pub fn prepare() {
-    #[cfg(not(any(windows, target_os = "macos")))]
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +76,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_cannot_be_used_is_explained() {
-        prepare();
+        crate::os::https::prepare();
         let error = |config: ServerConfig| client(&config).err().unwrap_or_default();
         assert!(error(server("mcp.example", &[])).contains("not a valid URL"));
         assert!(error(server("file:///etc", &[])).contains("expected `https:`"));
