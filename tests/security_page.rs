@@ -1,4 +1,4 @@
-//! SECURITY.md promises a test for each of its lines: the tests that it names are there.
+//! Checks that the test named in each line of SECURITY.md exists.
 
 use std::path::Path;
 

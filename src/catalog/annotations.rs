@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_that_says_nothing_passes_no_filter() {
+    fn a_tool_without_annotations_passes_no_filter() {
         for filter in Filter::ALL {
             let filters = Filters {
                 read_only_only: filter == Filter::ReadOnlyOnly,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_is_told_from_what_it_does_not_say() {
+    fn a_missing_annotation_is_distinguished_from_an_explicit_one() {
         let filters = Filters {
             exclude_destructive: true,
             exclude_open_world: true,

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_calls_destructive_needs_the_destructive_tool() {
+    fn a_destructive_tool_needs_the_destructive_call_tool() {
         let destructive = ToolAnnotations::new().read_only(false).destructive(true);
         assert!(Intent::Read.check("s:t", Some(&destructive)).unwrap_err().contains("call_tool_destructive"));
         assert!(Intent::Write.check("s:t", Some(&destructive)).is_err());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_nothing_of_may_be_read() {
+    fn a_tool_without_annotations_may_be_called_as_a_read() {
         assert!(Intent::Read.check("s:t", None).is_ok());
         assert_eq!(Intent::recommended(None), Intent::Read);
         let write = ToolAnnotations::new().read_only(false);

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_apart_from_the_words_of_the_request() {
+    fn values_are_distinguished_from_the_words_of_the_request() {
         use WordKind::{Extension, Literal, LiteralKind, Path, Word};
         let query = "Please open 'weekly report' from https://example.com/a and save it to /root/pics/cat.png";
         assert_eq!(of_kind(query, Word), ["open", "save"]);

@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_waits_for_approval_shows_nothing() {
+    fn a_server_that_needs_approval_shows_no_tools() {
         let index = ToolIndex::of(&[server("a", Phase::Quarantined), server("b", Phase::Failed("x".into()))]);
         assert_eq!(index.len(), 0);
         assert!(index.search("a", 5).is_empty());
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tools_place_is_explained_by_the_words_of_the_query() {
+    fn a_tools_rank_is_explained_by_the_words_of_the_query() {
         let index = ToolIndex::of(&[server(
             "git",
             tools(&[("list_commits", "Lists commits"), ("list_files", "Lists")]),
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_the_same_find_a_tool_and_beginnings_do_where_a_word_is_unknown() {
+    fn synonyms_find_a_tool_and_prefixes_match_unknown_words() {
         let index = ToolIndex::of(&[server(
             "disk",
             tools(&[

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_approved_is_known_by_its_name_only() {
+    fn an_unapproved_tool_is_listed_by_its_name_only() {
         let directory = tempfile::tempdir().unwrap();
         let approvals = Approvals::load(&directory.path().join("a.json"));
         approvals.part("off", vec![tool("read_mail", "Reads the mail")]);

@@ -172,7 +172,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Activity(command) => activity::run(context, &link, command).await,
-        Command::Doctor => doctor::doctor(context, &link).await,
+        Command::Doctor(options) => doctor::run(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Logout(server)) => {
             upstream::act(context, &link, &server.name, "logout").await

@@ -49,6 +49,8 @@ pub struct Client {
     /// `tray/1.2.3`, for the core's count of callers.
     name: String,
     answer_limit: Duration,
+    #[cfg(test)]
+    in_memory: Option<super::in_memory::InMemory>,
 }
 
 impl Client {
@@ -58,7 +60,24 @@ impl Client {
             endpoint,
             name: format!("{surface}/{version}"),
             answer_limit: ANSWER_LIMIT,
+            #[cfg(test)]
+            in_memory: None,
         }
+    }
+
+    /// A caller that connects with `connect` instead of a socket, so that tests can pause the clock.
+    #[cfg(test)]
+    pub(crate) fn in_memory(
+        connect: impl Fn() -> io::Result<tokio::io::DuplexStream> + Send + Sync + 'static,
+        surface: &'static str,
+    ) -> Client {
+        let endpoint = Endpoint::Tcp {
+            address: "in-memory".to_owned(),
+            key: String::new(),
+        };
+        let mut client = Client::new(endpoint, surface, "1");
+        client.in_memory = Some(super::in_memory::InMemory::new(connect));
+        client
     }
 
     /// The same caller, which waits this long for an answer.
@@ -211,6 +230,10 @@ impl Client {
             Endpoint::Tcp { address, key } => request.header(header::HOST, address).header(names::HEADER_API_KEY, key),
         };
         let request = request.body(Full::new(bytes.unwrap_or_default())).map_err(|error| self.failed(error))?;
+        #[cfg(test)]
+        if let Some(in_memory) = &self.in_memory {
+            return self.send_over(self.connected(std::future::ready(in_memory.connect())).await?, request).await;
+        }
         match &self.endpoint {
             Endpoint::Local(address) => {
                 self.send_over(self.connected(local_stream::connect(address)).await?, request).await

@@ -2,6 +2,8 @@
 
 mod call;
 mod events;
+#[cfg(test)]
+mod in_memory;
 mod message;
 
 pub use crate::os::sse::Event;

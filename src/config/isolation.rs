@@ -1,6 +1,6 @@
 //! How far a server is shut off from this computer: `docker_isolation` for all, `isolation` of an entry for one.
 //!
-//! Keys and precedence are those of the existing MCPProxy; `auto`, `sandbox_or_none`, `network`, `read` and `write` are ours.
+//! Keys and precedence are those of the Go core; `auto`, `sandbox_or_none`, `network`, `read` and `write` are ours.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -19,6 +19,8 @@ pub enum FailureKind {
     NoResource,
     /// It contradicts the present state, or something has changed meanwhile.
     Conflict,
+    /// The caller asks too often.
+    TooMany,
     /// The user must approve it first.
     NeedsApproval,
     /// A server cannot be used now: it starts, is busy, is not connected or requires sign-in.
@@ -47,13 +49,14 @@ const RESOURCE_NOT_FOUND: i32 = -32002;
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [FailureKind; 11] = [
+    pub const ALL: [FailureKind; 12] = [
         FailureKind::Invalid,
         FailureKind::Unauthenticated,
         FailureKind::Denied,
         FailureKind::NotFound,
         FailureKind::NoResource,
         FailureKind::Conflict,
+        FailureKind::TooMany,
         FailureKind::NeedsApproval,
         FailureKind::Unavailable,
         FailureKind::Timeout,
@@ -69,6 +72,7 @@ impl FailureKind {
             FailureKind::NotFound => (404, INVALID_PARAMS, true),
             FailureKind::NoResource => (404, RESOURCE_NOT_FOUND, true),
             FailureKind::Conflict => (409, INVALID_PARAMS, true),
+            FailureKind::TooMany => (429, INVALID_PARAMS, true),
             // The model must read it and tell the user: some clients hide errors (contract: mcp-tools §2.5).
             FailureKind::NeedsApproval => (403, INVALID_PARAMS, false),
             FailureKind::Unavailable => (503, INTERNAL_ERROR, true),

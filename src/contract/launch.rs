@@ -69,12 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn an_installation_is_told_to_the_first_core_only() {
+    fn an_installation_is_reported_to_the_first_core_only() {
         assert_eq!(told_to_the_core(TrayStart::Installer, false), LaunchSource::Tray);
     }
 
     #[test]
-    fn a_core_nobody_vouches_for_is_cli_at_a_terminal_and_else_unknown() {
+    fn a_core_without_a_launch_variable_is_cli_at_a_terminal_and_else_unknown() {
         assert_eq!(launch_source(None, None, true), LaunchSource::Cli);
         assert_eq!(launch_source(None, None, false), LaunchSource::Unknown);
         assert_eq!(launch_source(Some("homebrew"), None, true), LaunchSource::Unknown);

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drives_a_terminal_or_hides_text_is_escaped() {
+    fn characters_that_control_a_terminal_or_hide_text_are_escaped() {
         for (text, expected) in [
             ("a\u{1b}[31mb\n", "a\\u{1b}[31mb\\n"),
             ("\u{9b}31m", "\\u{9b}31m"),

@@ -96,6 +96,19 @@ words! {
         Disconnected = "disconnected",
     }
 
+    /// How bad a problem is.
+    ProblemSeverity {
+        Warn = "warn",
+        Error = "error",
+    }
+
+    /// How a fix ended.
+    FixOutcome {
+        Success = "success",
+        Failed = "failed",
+        Blocked = "blocked",
+    }
+
     /// The transport of a server.
     ServerProtocol {
         Stdio = "stdio",

@@ -1,5 +1,6 @@
 //! The only module that changes servers and settings. REST, the CLI, the tray and the tools for models all call it.
 
+pub mod fixes;
 pub mod live_config;
 pub mod review;
 pub mod scan_tools;

@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_approval_is_for_what_was_shown_and_nothing_else() {
+    async fn an_approval_covers_only_the_reviewed_version() {
         let core = core();
         let harmless = entry(json!({"name": "a", "command": "true", "enabled": false}));
         core.control.add("a", harmless, &Origin::Model("c".into())).await.unwrap();

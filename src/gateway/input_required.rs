@@ -1,4 +1,4 @@
-//! Questions to clients without an open connection for requests (protocol 2026-07-28). The client receives a server's
+//! Questions to clients of protocol 2026-07-28, which do not accept requests. The client receives a server's
 //! question as the result of its request, and sends the request again with the answer. Until then, the server's request
 //! waits here.
 

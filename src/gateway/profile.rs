@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_does_not_exist_or_a_client_without_a_session_is_told() {
+    fn an_unknown_profile_and_a_client_without_a_session_are_errors() {
         let profiles = SessionProfiles::default();
         let error = choose(&profiles, &origin("/mcp", Some("mine")), "two").unwrap_err();
         assert!(error.contains("unknown profile `two`; there are: one, none"), "{error}");

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn idle_connections_do_not_lock_anybody_out() {
+    async fn idle_connections_do_not_lock_out_new_ones() {
         let (address, _stop) = server(8, HEADER_TIMEOUT).await;
         // Connections that send nothing, half a request line, or half a body.
         let mut idle = Vec::new();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_in_flight_is_not_given_up_for_a_new_connection() {
+    async fn a_request_in_flight_is_not_dropped_for_a_new_connection() {
         let (address, stop) = server(2, HEADER_TIMEOUT).await;
         let mut slow = open(address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let mut other = open(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;

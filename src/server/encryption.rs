@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encrypted_as_asked_is_not_served_at_all() {
+    fn nothing_is_served_if_the_requested_encryption_is_not_possible() {
         let directory = tempfile::tempdir().unwrap();
         let asked = tls(r#"{"tls":{"enabled":true,"require_client_cert":true}}"#, &[]);
         let (sentence, help) = certificate(&asked, directory.path(), 0).err().unwrap();

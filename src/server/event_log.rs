@@ -12,7 +12,7 @@ const MOST_BYTES: usize = 2 << 20;
 
 /// One event for all clients of `/events`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct LoggedEvent {
     number: u64,
     pub name: &'static str,
     /// JSON on one line.
@@ -23,7 +23,7 @@ pub struct Told {
 pub struct EventLog {
     /// Unique ID of this process; distinguishes its event IDs from those of other processes.
     run: String,
-    kept: Mutex<VecDeque<Arc<Told>>>,
+    kept: Mutex<VecDeque<Arc<LoggedEvent>>>,
     newest: watch::Sender<u64>,
 }
 
@@ -38,13 +38,13 @@ impl EventLog {
     }
 
     /// Adds an event, and drops the oldest ones if there are too many.
-    pub fn tell(&self, name: &'static str, data: String) {
+    pub fn add(&self, name: &'static str, data: String) {
         let mut kept = self.kept();
         let number = *self.newest.borrow() + 1;
-        kept.push_back(Arc::new(Told { number, name, data }));
-        let mut bytes: usize = kept.iter().map(|told| told.data.len()).sum();
+        kept.push_back(Arc::new(LoggedEvent { number, name, data }));
+        let mut bytes: usize = kept.iter().map(|event| event.data.len()).sum();
         while kept.len() > MOST || (bytes > MOST_BYTES && kept.len() > 1) {
-            bytes -= kept.pop_front().map_or(0, |told| told.data.len());
+            bytes -= kept.pop_front().map_or(0, |event| event.data.len());
         }
         drop(kept);
         self.newest.send_replace(number);
@@ -59,11 +59,11 @@ impl EventLog {
     ///
     /// # Errors
     /// The event was dropped.
-    pub fn after(&self, number: u64) -> Result<Option<Arc<Told>>, Forgotten> {
+    pub fn after(&self, number: u64) -> Result<Option<Arc<LoggedEvent>>, EventDropped> {
         let kept = self.kept();
         let Some(oldest) = kept.front() else { return Ok(None) };
         let Some(skipped) = (number + 1).checked_sub(oldest.number) else {
-            return Err(Forgotten);
+            return Err(EventDropped);
         };
         Ok(usize::try_from(skipped).ok().and_then(|skipped| kept.get(skipped)).cloned())
     }
@@ -79,16 +79,16 @@ impl EventLog {
         number.parse().ok().filter(|number| *number <= *self.newest.borrow())
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Told>>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<LoggedEvent>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The next event was dropped, so the client must get the complete state.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Forgotten;
+pub struct EventDropped;
 
-impl Told {
+impl LoggedEvent {
     /// Returns the event's number in this process, counted from 1.
     pub fn number(&self) -> u64 {
         self.number
@@ -99,44 +99,44 @@ impl Told {
 mod tests {
     use super::*;
 
-    fn told(log: &EventLog, after: u64) -> Vec<String> {
+    fn event(log: &EventLog, after: u64) -> Vec<String> {
         let mut at = after;
         let next = || {
-            let told = log.after(at).ok()??;
-            at = told.number();
-            Some(told.data.clone())
+            let event = log.after(at).ok()??;
+            at = event.number();
+            Some(event.data.clone())
         };
         std::iter::from_fn(next).collect()
     }
 
     #[test]
-    fn whoever_was_away_is_told_what_came_meanwhile_and_nothing_twice() {
+    fn a_client_that_was_away_gets_every_missed_event_once() {
         let log = EventLog::of_run("run".to_owned());
         assert_eq!(log.after(0), Ok(None));
         for data in ["a", "b", "c"] {
-            log.tell("x", data.to_owned());
+            log.add("x", data.to_owned());
         }
-        assert_eq!(told(&log, 0), ["a", "b", "c"]);
-        assert_eq!(told(&log, 2), ["c"]);
-        assert!(told(&log, 3).is_empty());
+        assert_eq!(event(&log, 0), ["a", "b", "c"]);
+        assert_eq!(event(&log, 2), ["c"]);
+        assert!(event(&log, 3).is_empty());
     }
 
     #[test]
-    fn what_is_too_long_ago_is_said_to_be_forgotten() {
+    fn a_dropped_event_is_reported_as_dropped() {
         let log = EventLog::of_run("run".to_owned());
         for number in 0..MOST + 10 {
-            log.tell("x", number.to_string());
+            log.add("x", number.to_string());
         }
-        assert_eq!(log.after(9), Err(Forgotten));
-        assert_eq!(told(&log, 10).len(), MOST);
-        log.tell("x", "y".repeat(MOST_BYTES + 1));
+        assert_eq!(log.after(9), Err(EventDropped));
+        assert_eq!(event(&log, 10).len(), MOST);
+        log.add("x", "y".repeat(MOST_BYTES + 1));
         assert_eq!(log.kept().len(), 1, "the newest is kept, however long it is");
     }
 
     #[test]
-    fn ids_of_other_runs_and_of_the_future_are_not_known() {
+    fn ids_of_other_processes_and_of_future_events_are_unknown() {
         let log = EventLog::of_run("run".to_owned());
-        log.tell("x", String::new());
+        log.add("x", String::new());
         assert_eq!(log.number(&log.id(1)), Some(1));
         assert_eq!(log.number(&log.id(0)), Some(0));
         for id in ["", "run", "ran-1", "run-2", "run--1", "-1", "run-x", "run1"] {

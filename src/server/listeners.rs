@@ -19,9 +19,9 @@ pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
 }
 
 /// Adapts the local socket or pipe to the HTTP server.
-pub struct LocalDoor(pub LocalListener);
+pub struct LocalStreamListener(pub LocalListener);
 
-impl Listener for LocalDoor {
+impl Listener for LocalStreamListener {
     type Io = ServerStream;
     type Addr = ();
 

@@ -34,7 +34,7 @@ use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
-use crate::server::listeners::{LocalDoor, bind_tcp};
+use crate::server::listeners::{LocalStreamListener, bind_tcp};
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::router::Routes;
@@ -164,7 +164,8 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens));
+        let upstreams =
+            Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens, facts.counts()));
         let on_telemetry = {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
@@ -191,10 +192,11 @@ impl Core {
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
             ready: ready_seen,
+            fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });
-        tokio::spawn(rest::tell_changes(app.clone(), changes));
+        tokio::spawn(rest::log_changes(app.clone(), changes));
         Core {
             routes: Routes::new(app.clone(), address.ip().is_loopback(), trusted_hosts),
             app,
@@ -220,7 +222,12 @@ impl Core {
         )];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(
+                LocalStreamListener(local),
+                router,
+                limits,
+                self.app.stop.clone(),
+            )));
         }
         serving
     }

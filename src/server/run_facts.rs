@@ -24,7 +24,7 @@ use crate::telemetry::usage_counts::UsageCounts;
 /// Facts about one run. Those that cannot change are determined at startup.
 pub struct RunFacts {
     verdict: Verdict,
-    told: LaunchSource,
+    started_by: LaunchSource,
     launched_by: String,
     do_not_track: Option<String>,
     own_variable: Option<String>,
@@ -68,7 +68,7 @@ impl RunFacts {
         let launched_by = environment.get(names::ENV_LAUNCHED_BY);
         RunFacts {
             verdict: classify(&observe()),
-            told: launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal()),
+            started_by: launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal()),
             launched_by: launched_by.unwrap_or_default().to_owned(),
             do_not_track: environment.get(names::ENV_DO_NOT_TRACK).map(str::to_owned),
             own_variable: environment.get(names::ENV_TELEMETRY).map(str::to_owned),
@@ -117,7 +117,7 @@ impl RunFacts {
             }
             Err(error) => tracing::warn!("could not open the telemetry store: {error}"),
         }
-        if self.told == LaunchSource::Installer {
+        if self.started_by == LaunchSource::Installer {
             self.recorder.installer_started_us();
             // Saves it at once, so that a crash cannot lose it.
             let _ = self.recorder.flush(CLOSE_LIMIT);
@@ -141,7 +141,7 @@ impl RunFacts {
 
     /// Whether a tray started this core, possibly for an installer. The tray's first-run window then shows the notice.
     pub fn started_by_tray(&self) -> bool {
-        matches!(self.told, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
+        matches!(self.started_by, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
     }
 
     /// Whether the environment forbids automatic update checks.
@@ -161,7 +161,7 @@ impl RunFacts {
 
     /// Returns how this core was started; `installer` until a heartbeat with this value was accepted.
     pub fn launch_source(&self) -> LaunchSource {
-        self.recorder.memory().map_or(self.told, |memory| memory.launch_source(self.told))
+        self.recorder.memory().map_or(self.started_by, |memory| memory.launch_source(self.started_by))
     }
 
     /// Returns the tray's last report on launch at login; `None` if there was none.

@@ -11,6 +11,7 @@ use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
 use crate::server::event_log::EventLog;
+use crate::server::rest::fix_limiter::FixLimiter;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
@@ -34,6 +35,8 @@ pub struct App {
     pub listen_addr: String,
     pub local_addr: String,
     pub ready: watch::Receiver<bool>,
+    /// When each fix was last asked for.
+    pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_held_and_taken_over_when_it_can_be() {
+    fn unreadable_data_blocks_tools_until_it_can_be_read() {
         let (_directory, root, store) = home();
         let held = std::fs::File::options().read(true).write(true).open(root.go_database()).unwrap();
         held.lock().unwrap();

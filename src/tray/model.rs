@@ -1,6 +1,6 @@
 //! The tray's knowledge. Everything the user sees is computed from it alone.
 
-use crate::contract::api::{AiClient, Server, ServerStatus, Servers, TelemetryState, Update};
+use crate::contract::api::{AiClient, ProblemSeverity, Server, ServerStatus, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -161,6 +161,7 @@ impl Model {
         match self.core {
             State::Failed(_) => Mood::Error,
             State::Pausing(_) | State::Rejoining { .. } => Mood::Attention,
+            State::Running(_) if self.servers.iter().any(has_error) => Mood::Error,
             State::Running(_)
                 if self.trouble.is_some()
                     || self.configuration.is_some()
@@ -205,6 +206,11 @@ pub fn needs_attention(server: &Server) -> bool {
     // The Go core reports a server with new or changed tools as healthy.
     let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
     asks || held || server.quarantined || server.status == ServerStatus::Error
+}
+
+/// Whether an enabled server has a problem that is an error, not a warning.
+fn has_error(server: &Server) -> bool {
+    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == ProblemSeverity::Error)
 }
 
 /// A server's state in a few words.

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_five_hundred_lines_are_kept_and_a_torn_one_harms_nothing() {
+    fn the_last_five_hundred_lines_are_kept_and_a_torn_line_does_no_harm() {
         let directory = tempfile::tempdir().unwrap();
         let root = root(directory.path());
         fs::write(root.lifecycle_journal(), b"\xff torn").unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_nobody_could_have_written_is_put_aside() {
+    fn a_journal_that_no_tray_wrote_is_moved_aside() {
         let directory = tempfile::tempdir().unwrap();
         let root = root(directory.path());
         fs::write(root.lifecycle_journal(), vec![b'x'; 2 << 20]).unwrap();

@@ -1,10 +1,10 @@
-//! A collector as a process of its own, and requests to it over plain sockets.
+//! Runs a collector as a separate process, and sends requests over plain sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -22,7 +22,12 @@ pub fn program() -> Command {
 impl Collector {
     /// Starts it on free ports, and waits until it listens.
     pub fn start(data: &Path, more: &[&str]) -> Collector {
-        let mut child = program()
+        Collector::start_with(program(), data, more)
+    }
+
+    /// The same by a command that ends in the program.
+    pub fn start_with(mut program: Command, data: &Path, more: &[&str]) -> Collector {
+        let mut child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(more)
@@ -32,13 +37,13 @@ impl Collector {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |before: &str| {
             let line = lines.next().expect("it says where it listens").unwrap();
-            let (_, rest) = line.split_once("http://").unwrap_or_else(|| panic!("{before}: {line}"));
+            let (_, rest) = line.split_once("://").unwrap_or_else(|| panic!("{before}: {line}"));
             rest.split('/').next().unwrap().parse().unwrap()
         };
         let public = address("reports");
         let _ = address("page");
         let admin = address("operator");
-        // Whatever it says later must not block it.
+        // Reads its further output, so that it does not block.
         std::thread::spawn(move || lines.for_each(drop));
         Collector {
             child,
@@ -48,13 +53,13 @@ impl Collector {
         }
     }
 
-    /// Kills it as a power failure would.
+    /// Kills it, like a power failure.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Stops it as systemd does, and waits until it has ended well.
+    /// Stops it like systemd, and checks its exit status.
     pub fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -65,9 +70,78 @@ impl Collector {
         post(self.public, "/v1/heartbeat", body, &[])
     }
 
-    /// What the operator's `/v1/stats` says of everything.
+    /// Returns the operator's `/v1/stats` with all figures.
     pub fn stats(&self) -> Value {
         get(self.admin, "/v1/stats?who=all").json()
+    }
+}
+
+/// A ClickHouse of its own, by chdb, which can be killed; `None` where `COLLECTOR_CHDB` names no Python that has chdb.
+pub struct ClickHouse {
+    child: Child,
+    python: PathBuf,
+    directory: PathBuf,
+    pub port: u16,
+}
+
+impl ClickHouse {
+    #[expect(clippy::disallowed_methods, reason = "what a test needs is named in the environment")]
+    pub fn start(directory: &Path) -> Option<ClickHouse> {
+        let Some(python) = std::env::var_os("COLLECTOR_CHDB").map(PathBuf::from) else {
+            println!("COLLECTOR_CHDB is not set: not checked");
+            return None;
+        };
+        let (child, port) = ClickHouse::process(&python, directory, 0);
+        Some(ClickHouse {
+            child,
+            python,
+            directory: directory.to_path_buf(),
+            port,
+        })
+    }
+
+    fn process(python: &Path, directory: &Path, port: u16) -> (Child, u16) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collector/chdb_server.py");
+        let mut child = Command::new(python)
+            .arg(script)
+            .arg(directory)
+            .arg(port.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (child, line.trim().parse().expect("ClickHouse says its port"))
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after `kill`, at the same port and with the same data.
+    pub fn start_again(&mut self) {
+        self.child = ClickHouse::process(&self.python, &self.directory, self.port).0;
+    }
+
+    pub fn address(&self, database: &str) -> String {
+        format!("clickhouse://127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for ClickHouse {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks until it is so, for at most `seconds`.
+pub fn until(seconds: u64, what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed().as_secs() < seconds, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -112,11 +186,11 @@ pub fn request(address: SocketAddr, method: &str, path: &str, body: Option<&str>
     raw(address, format!("{head}\r\n{}", body.unwrap_or_default()).as_bytes()).expect("an answer")
 }
 
-/// Sends bytes as they are, and reads until the other end closes; `None` if there is no whole answer.
+/// Sends raw bytes, and reads until the connection closes; returns `None` without a complete response.
 pub fn raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    // It may be refused before it is read to its end.
+    // The server may refuse the request before reading all of it.
     let _ = stream.write_all(bytes);
     read_answer(&mut stream)
 }
@@ -134,7 +208,7 @@ pub fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
     })
 }
 
-/// A report of today with an id, changed by `change`.
+/// Returns a report of today with this ID, changed by `change`.
 pub fn body(id: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut value = serde_json::json!({
         "anonymous_id": id, "version": "0.5.0", "edition": "personal", "os": "linux", "arch": "amd64",

@@ -1,4 +1,4 @@
-"""Approvals are for what was shown: whatever has changed since is not approved. Run by `scripts/test mcp`."""
+"""An approval covers only what the user saw: later changes are not approved. Run by `scripts/test mcp`."""
 
 import json
 import socket
@@ -47,7 +47,7 @@ class Approvals(unittest.TestCase):
         self.tools.write_text(json.dumps(tools))
 
     def add(self, **more):
-        # These tests watch what a server does to this world; isolation has tests of its own.
+        # These tests watch a server's effects in this world; isolation has its own tests.
         entry = {"name": "s", "command": sys.executable, "args": [str(self.script), str(self.tools)], "isolation": "none", **more}
         self.world.post("/api/v1/servers", body=entry).data
 
@@ -55,7 +55,7 @@ class Approvals(unittest.TestCase):
         return self.world.get("/api/v1/servers/s/review").data
 
     def patch_by_model(self, **changes):
-        """What a model can do, over MCP."""
+        """Returns the server tools that a model sees over MCP."""
         headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call",
                    "Mcp-Name": "upstream_servers"}
         own = "io.modelcontextprotocol/"
@@ -66,7 +66,7 @@ class Approvals(unittest.TestCase):
         return answer.text
 
     def test_the_entry_that_was_shown(self):
-        """a click on a harmless server does not run what a model has put in its place meanwhile"""
+        """approving a harmless server does not run what a model replaced it with"""
         self.add()
         shown = self.review()
         self.assertTrue(shown["needs_approval"])
@@ -81,10 +81,10 @@ class Approvals(unittest.TestCase):
         self.assertFalse(marker.exists())
         fingerprint = self.review()["fingerprint"]
         self.world.post("/api/v1/servers/s/approve", body={"fingerprint": fingerprint}).data
-        wait_for("what was shown runs", marker.exists)
+        wait_for("the reviewed program runs", marker.exists)
 
     def test_the_tools_that_were_shown(self):
-        """a tool that changed after it was shown stays pending, and so does one that appeared later"""
+        """a tool that changed or appeared after the review stays pending"""
         self.add()
         self.world.post("/api/v1/servers/s/approve", body={"fingerprint": self.review()["fingerprint"]}).data
         self.world.wait_connected("s")
@@ -103,10 +103,10 @@ class Approvals(unittest.TestCase):
         now = {one["name"]: one["fingerprint"] for one in self.review()["tools"] if one["name"] == "b"}
         answer = self.world.post("/api/v1/servers/s/tools/approve", body={"approve_all": True, "fingerprints": now}).data
         self.assertEqual(answer["tools"], ["b"])
-        self.assertTrue(pending("c"), "what was not shown is not approved")
+        self.assertTrue(pending("c"), "an unseen tool is not approved")
 
     def test_every_part_of_a_tool(self):
-        """an approval covers _meta, icons and annotations, too"""
+        """an approval also covers _meta, icons and annotations"""
         self.add()
         self.world.post("/api/v1/servers/s/approve", body={"fingerprint": self.review()["fingerprint"]}).data
         self.world.wait_connected("s")
@@ -121,10 +121,10 @@ class Approvals(unittest.TestCase):
             wait_for(f"{more} needs approval", lambda: [one["approval"] for one in self.review()["tools"]] == ["changed"])
             self.list([tool("a")])
             self.world.post("/api/v1/servers/s/restart").data
-            wait_for("it is as approved", lambda: [one["approval"] for one in self.review()["tools"]] == ["approved"])
+            wait_for("the approved version is back", lambda: [one["approval"] for one in self.review()["tools"]] == ["approved"])
 
     def test_offers(self):
-        """a prompt that is new or has changed is hidden until it is approved as it was shown"""
+        """a new or changed prompt is hidden until the reviewed version is approved"""
         prompts = self.tools.with_name("prompts.json")
         prompts.write_text(json.dumps([{"name": "p", "description": "Says"}]))
         self.add()
@@ -157,7 +157,7 @@ class Approvals(unittest.TestCase):
         return json.loads(answer.text.split("data: ", 1)[-1])["result"]
 
     def test_new_servers(self):
-        """a new server needs approval however it arrives, and a model cannot enable one"""
+        """every new server needs approval, however it was added, and a model cannot enable one"""
         self.add(quarantined=False)
         self.assertTrue(self.world.server("s")["quarantined"])
         entry = {"name": "t", "command": "true", "quarantined": False}
@@ -169,7 +169,7 @@ class Approvals(unittest.TestCase):
         self.assertEqual(self.review()["added_by"], "REST")
 
     def test_secrets(self):
-        """the review shows where secrets go, and no secret"""
+        """the review shows where secrets go, without their values"""
         self.add(env={"TOKEN": "${env:AWS_SECRET_ACCESS_KEY}", "OTHER": "hunter2", "NODE_OPTIONS": "--require /tmp/x"})
         review = self.review()
         self.assertNotIn("hunter2", json.dumps(review))
@@ -178,7 +178,7 @@ class Approvals(unittest.TestCase):
         self.assertEqual(rules, {("reference_to_secret", "env.TOKEN"), ("code_changing_variable", "env.NODE_OPTIONS")})
 
     def test_idle_connections(self):
-        """2,000 connections that send nothing keep nobody out: not the local socket, and not TCP"""
+        """2,000 idle connections lock out no client, neither on the local socket nor over TCP"""
         idle = []
         try:
             for _ in range(2000):

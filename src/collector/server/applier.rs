@@ -54,13 +54,22 @@ impl Applier {
     }
 
     fn round(&self, store: &mut Option<Box<dyn Store>>, at: Position, end: Position) -> Result<Position, String> {
+        let mut from = at;
         let open = match store.take() {
             Some(open) => open,
-            None => (self.open)()?,
+            None => {
+                let mut open = (self.open)()?;
+                // The failure may have come after the database stored the batch. It must not be stored again.
+                let stored = open.position().map_err(|error| error.to_string())?;
+                from = from.max(stored.unwrap_or_default());
+                if from >= end {
+                    self.progress.stored_up_to(from);
+                }
+                open
+            }
         };
         let store = store.insert(open);
-        let mut reader = Reader::new(&self.directory, at);
-        let mut from = at;
+        let mut reader = Reader::new(&self.directory, from);
         while from < end {
             let (entries, position) = reader.batch(end, self.batch).map_err(|error| error.to_string())?;
             let full = entries.len() >= self.batch;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::api::problems::{Diagnostic, Waiting};
 use crate::contract::words::SignInStatus;
 
 /// `data` of `GET /api/v1/diagnostics`.
@@ -19,6 +20,12 @@ pub struct Diagnostics {
     pub missing_secrets: Vec<MissingSecret>,
     #[serde(default, deserialize_with = "null_as_default")]
     pub runtime_warnings: Vec<String>,
+    /// Servers and calls that wait for something, the longest wait first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub waiting: Vec<Waiting>,
+    /// What is wrong with each server, as stable codes; the worst first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub diagnostics: Vec<Diagnostic>,
     /// RFC 3339.
     #[serde(default)]
     pub timestamp: String,

@@ -8,8 +8,10 @@ mod clients;
 mod diagnostics;
 mod envelope;
 mod events;
+mod health;
 mod import;
 mod lenient;
+mod problems;
 mod servers;
 mod status;
 mod takeover;
@@ -21,7 +23,9 @@ pub use clients::*;
 pub use diagnostics::*;
 pub use envelope::*;
 pub use events::*;
+pub use health::*;
 pub use import::*;
+pub use problems::*;
 pub use servers::*;
 pub use status::*;
 pub use takeover::*;
@@ -34,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_existing_core_may_leave_out_and_null_what_it_likes() {
+    fn fields_that_the_go_core_omits_or_sets_to_null_get_defaults() {
         let status: Status = serde_json::from_str(
             r#"{"running":true,"upstream_stats":null,"status":{"phase":"Ready"},"activation":null}"#,
         )

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
-use crate::contract::words::{AdminState, HealthAction, HealthLevel, ServerProtocol, ServerStatus, SignInStatus};
+use crate::contract::api::problems::Diagnostic;
+use crate::contract::words::{ServerProtocol, ServerStatus, SignInStatus};
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +74,12 @@ pub struct Server {
     /// Absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<SignInStatus>,
+    /// The stable code of what is wrong with it; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// What is wrong with it, and what to do; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<Diagnostic>,
 }
 
 /// How many tools of a server need approval, in [`Server`].
@@ -94,21 +102,6 @@ pub struct Approved {
     pub tools: Vec<String>,
     #[serde(default)]
     pub message: String,
-}
-
-/// A server's health, and the one action that would improve it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
-    #[serde(default)]
-    pub level: HealthLevel,
-    #[serde(default)]
-    pub admin_state: AdminState,
-    #[serde(default)]
-    pub summary: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<HealthAction>,
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.

@@ -252,7 +252,9 @@ impl ServerHandler for DirectHandler {
             state: request.request_state,
             answers: request.input_responses,
         };
+        let queued = self.pool().waiting_calls().queued(server, own);
         let admitted = self.pool().admission().enter(server, self.session.id).await;
+        drop(queued);
         let _admitted = admitted.map_err(ErrorData::from)?;
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();

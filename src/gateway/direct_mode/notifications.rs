@@ -28,15 +28,15 @@ pub struct Notifications {
     origin: Origin,
     changes: watch::Receiver<u64>,
     news: broadcast::Receiver<Broadcast>,
-    shown: Shown,
+    shown: ReportedTools,
 }
 
 /// The servers and tools that were reported to a session. Sessions share the lists of tools.
-struct Shown(Vec<(String, Arc<Vec<Tool>>)>);
+struct ReportedTools(Vec<(String, Arc<Vec<Tool>>)>);
 
-impl Shown {
-    fn now(proxy: &Proxy, only: Option<&str>, origin: &Origin) -> Shown {
-        Shown(Scope::of(proxy, only, &proxy.profile_scope(origin)).unwrap_or_default().tool_lists())
+impl ReportedTools {
+    fn now(proxy: &Proxy, only: Option<&str>, origin: &Origin) -> ReportedTools {
+        ReportedTools(Scope::of(proxy, only, &proxy.profile_scope(origin)).unwrap_or_default().tool_lists())
     }
 
     fn servers(&self) -> impl Iterator<Item = &str> {
@@ -44,8 +44,8 @@ impl Shown {
     }
 
     /// Whether both contain the same tools under the same names.
-    fn has_tools_of(&self, other: &Shown) -> bool {
-        fn lists(shown: &Shown) -> Vec<&(String, Arc<Vec<Tool>>)> {
+    fn has_tools_of(&self, other: &ReportedTools) -> bool {
+        fn lists(shown: &ReportedTools) -> Vec<&(String, Arc<Vec<Tool>>)> {
             shown.0.iter().filter(|(_, tools)| !tools.is_empty()).collect()
         }
         let (own, others) = (lists(self), lists(other));
@@ -63,7 +63,7 @@ impl Notifications {
         Notifications {
             changes: proxy.upstreams().changes(),
             news: proxy.upstreams().broadcasts(),
-            shown: Shown::now(&proxy, only.as_deref(), &origin),
+            shown: ReportedTools::now(&proxy, only.as_deref(), &origin),
             proxy,
             session,
             only,
@@ -95,7 +95,7 @@ impl Notifications {
     }
 
     fn changed(&mut self) -> Vec<ServerNotification> {
-        let now = Shown::now(&self.proxy, self.only.as_deref(), &self.origin);
+        let now = ReportedTools::now(&self.proxy, self.only.as_deref(), &self.origin);
         let before = std::mem::replace(&mut self.shown, now);
         let mut found = Vec::new();
         if !before.has_tools_of(&self.shown) {
@@ -142,8 +142,8 @@ mod tests {
         Arc::new(names.iter().map(|name| Tool::new((*name).to_owned(), "", Arc::default())).collect())
     }
 
-    fn shown(servers: &[(&str, &Arc<Vec<Tool>>)]) -> Shown {
-        Shown(servers.iter().map(|(server, tools)| ((*server).to_owned(), (*tools).clone())).collect())
+    fn shown(servers: &[(&str, &Arc<Vec<Tool>>)]) -> ReportedTools {
+        ReportedTools(servers.iter().map(|(server, tools)| ((*server).to_owned(), (*tools).clone())).collect())
     }
 
     #[test]

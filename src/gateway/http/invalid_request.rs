@@ -223,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn depth_that_nobody_reads_is_a_fault_and_no_crash() {
+    fn json_that_is_too_deep_is_an_error_and_not_a_crash() {
         let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
         assert!(Refusal::of(deep.as_bytes()).0.to_string().contains("recursion limit"));
     }
 
     #[test]
-    fn wrong_parameters_are_told_from_unknown_methods() {
+    fn invalid_parameters_are_distinguished_from_unknown_methods() {
         let told = |method: &str, params: Value| {
             let error = unknown_request(method, Some(params));
             (error.code.0, error.message.into_owned())

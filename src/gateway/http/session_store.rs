@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sessions_outlive_the_core_until_they_are_ended_or_too_many() {
+    async fn sessions_survive_a_restart_until_they_end_or_exceed_the_limit() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.json");
         let first = PersistentSessions::load(path.clone());

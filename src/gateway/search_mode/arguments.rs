@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_that_is_not_understood_is_refused() {
+    fn an_invalid_boolean_is_refused() {
         let read = |value: Value| filters(value.as_object().unwrap());
         assert_eq!(read(json!({"query": "x", "exclude_open_world": null})), Ok(Filters::default()));
         assert!(read(json!({"read_only_only": true})).unwrap().read_only_only);

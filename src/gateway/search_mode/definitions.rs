@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contract_names_is_offered() {
+    fn the_tools_of_the_go_core_are_offered() {
         let tools = definitions(10);
         let offered = |name: &str| {
             let tool = tools.iter().find(|tool| tool.name == name).unwrap();

@@ -19,18 +19,18 @@ use crate::upstream::snapshot::{Phase, Snapshot};
 
 /// The parameters of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Params {
     ids: Vec<String>,
     /// Only check whether the tools can be called, given these filters.
     check: Option<Filters>,
 }
 
-impl Asked {
+impl Params {
     /// Reads the parameters.
     ///
     /// # Errors
     /// A message for the caller.
-    pub fn read(arguments: &JsonObject) -> Result<Asked, String> {
+    pub fn read(arguments: &JsonObject) -> Result<Params, String> {
         let check = flag(arguments, "check")?;
         let filters = match arguments.get("filters").filter(|given| !given.is_null()) {
             None => Filters::default(),
@@ -53,7 +53,7 @@ impl Asked {
             .and_then(Value::as_array)
             .and_then(|ids| ids.iter().map(|id| Some(id.as_str()?.trim().to_owned())).collect());
         match ids.filter(|ids| (1..=most).contains(&ids.len())) {
-            Some(ids) => Ok(Asked {
+            Some(ids) => Ok(Params {
                 ids: once_each(ids),
                 check: check.then_some(filters),
             }),
@@ -71,21 +71,21 @@ fn once_each(ids: Vec<String>) -> Vec<String> {
 }
 
 /// Returns the result of a call.
-pub fn answer(asked: &Asked, upstreams: View<'_>, index: &ToolIndex) -> Value {
-    match asked.check {
-        None => definitions(&asked.ids, upstreams, index),
+pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value {
+    match params.check {
+        None => definitions(&params.ids, upstreams, index),
         Some(filters) => {
-            let results: Vec<Checked> = asked
+            let results: Vec<CheckResult> = params
                 .ids
                 .iter()
                 .map(|id| match tool_id::split(id) {
                     Ok((server, tool)) => check(server, tool, upstreams.snapshot(server).as_ref(), filters),
-                    Err(sentence) => Checked::not(Reason::NotFound, None, Some(sentence)),
+                    Err(sentence) => CheckResult::not(Reason::NotFound, None, Some(sentence)),
                 })
                 .collect();
-            let verdict = results.iter().map(Checked::verdict).max().unwrap_or(Verdict::Ready);
+            let verdict = results.iter().map(CheckResult::verdict).max().unwrap_or(Verdict::Ready);
             let results: Vec<Value> =
-                asked.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
+                params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
             json!({
                 "verdict": verdict.word(),
                 "checked_at": jiff::Timestamp::now().to_string(),
@@ -257,7 +257,7 @@ impl Reason {
 
 /// The result of checking one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Checked {
+enum CheckResult {
     Ready,
     Not {
         reason: Reason,
@@ -266,20 +266,20 @@ enum Checked {
     },
 }
 
-impl Checked {
-    fn not(reason: Reason, action: Option<String>, detail: Option<String>) -> Checked {
-        Checked::Not { reason, action, detail }
+impl CheckResult {
+    fn not(reason: Reason, action: Option<String>, detail: Option<String>) -> CheckResult {
+        CheckResult::Not { reason, action, detail }
     }
 
     fn verdict(&self) -> Verdict {
         match self {
-            Checked::Ready => Verdict::Ready,
-            Checked::Not { reason, .. } => reason.verdict(),
+            CheckResult::Ready => Verdict::Ready,
+            CheckResult::Not { reason, .. } => reason.verdict(),
         }
     }
 
     fn shown(self, id: &str, index: &ToolIndex) -> Value {
-        let Checked::Not { reason, action, detail } = self else {
+        let CheckResult::Not { reason, action, detail } = self else {
             return json!({"id": id, "status": "ready"});
         };
         let is_unknown = reason.verdict() == Verdict::UnknownIds;
@@ -297,19 +297,21 @@ impl Checked {
 }
 
 /// Checks whether a tool of a server can be called now.
-fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters) -> Checked {
+fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters) -> CheckResult {
     let Some(snapshot) = snapshot else {
-        return Checked::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
+        return CheckResult::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
     };
     let of_server = |reason| {
-        Checked::not(
+        CheckResult::not(
             reason,
             snapshot.health().action.map(|action| HealthAction::from(action).to_string()),
             snapshot.last_error(),
         )
     };
     match &snapshot.phase {
-        _ if snapshot.config.quarantined => Checked::not(Reason::ServerQuarantined, Some("approve".to_owned()), None),
+        _ if snapshot.config.quarantined => {
+            CheckResult::not(Reason::ServerQuarantined, Some("approve".to_owned()), None)
+        }
         Phase::Quarantined => of_server(Reason::ServerQuarantined),
         Phase::Disabled => of_server(Reason::ServerDisabled),
         Phase::Connecting => of_server(Reason::ServerInitializing),
@@ -318,19 +320,23 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
         Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => of_server(Reason::ServerMisconfigured),
         Phase::Connected(tools) => match tools.iter().find(|found| found.name == tool) {
             Some(found) => match filters.withhold(Hints::of(found.annotations.as_ref())) {
-                None => Checked::Ready,
+                None => CheckResult::Ready,
                 Some(why) => {
                     let reason = if why.said { Reason::PolicyFiltered } else { Reason::MissingAnnotation };
-                    Checked::not(reason, None, Some(format!("excluded by {}", why.filter.name())))
+                    CheckResult::not(reason, None, Some(format!("excluded by {}", why.filter.name())))
                 }
             },
-            None if snapshot.off().is_some_and(|off| off.has(tool)) => Checked::not(Reason::ToolDisabled, None, None),
+            None if snapshot.off().is_some_and(|off| off.has(tool)) => {
+                CheckResult::not(Reason::ToolDisabled, None, None)
+            }
             None => match snapshot.pending_tools().iter().find(|held| held.tool.name == tool) {
                 Some(held) => {
                     let reason = if held.before.is_some() { Reason::ToolChanged } else { Reason::ToolPendingApproval };
-                    Checked::not(reason, Some("approve".to_owned()), None)
+                    CheckResult::not(reason, Some("approve".to_owned()), None)
                 }
-                None => Checked::not(Reason::NotFound, None, Some(format!("server `{server}` has no tool `{tool}`"))),
+                None => {
+                    CheckResult::not(Reason::NotFound, None, Some(format!("server `{server}` has no tool `{tool}`")))
+                }
             },
         },
     }
@@ -399,8 +405,8 @@ mod tests {
     use crate::config::ServerConfig;
     use crate::upstream::approvals::{PendingTool, ToolFingerprint};
 
-    fn read(arguments: Value) -> Result<Asked, String> {
-        Asked::read(arguments.as_object().unwrap())
+    fn read(arguments: Value) -> Result<Params, String> {
+        Params::read(arguments.as_object().unwrap())
     }
 
     fn server(phase: Phase) -> Snapshot {
@@ -429,20 +435,20 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_would_not_be_kept_is_refused() {
+    fn an_invalid_filter_is_refused() {
         let ids = json!(["s:a"]);
         let error = |check: Value, filters: Value| {
             read(json!({"tool_ids": ids, "check": check, "filters": filters})).unwrap_err()
         };
         assert!(error(json!(false), json!({})).contains("needs `check`"));
-        assert!(error(json!(true), json!({"read_only": true})).contains("no member `read_only`"));
+        assert!(error(json!(true), json!({"read_only": true})).contains("unknown member `read_only`"));
         assert!(error(json!(true), json!({"read_only_only": "yes"})).contains("true or false"));
         assert!(error(json!(true), json!([])).contains("an object"));
         assert!(error(json!("true"), json!({})).contains("`check` must be"));
     }
 
     #[test]
-    fn a_check_says_what_stands_in_the_way_and_whether_waiting_helps() {
+    fn a_check_returns_the_reason_and_whether_a_retry_may_help() {
         let none = Filters::default();
         for (phase, verdict, reason, retryable, action) in [
             (Phase::Quarantined, "blocked", "server_quarantined", false, json!("approve")),
@@ -488,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_nearly_right_leads_to_the_right_one() {
+    fn a_similar_name_is_suggested() {
         let entry = |server: &str, name: &'static str| Entry {
             server: server.into(),
             tool: Tool::new(name, "", Map::new()),

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_person_is_told_as_a_result() {
+    fn a_call_that_needs_approval_returns_a_result_with_the_reason() {
         let (wrong, told) = read(&refusal(&CallError::Quarantined("s".into()), "s", "t"));
         assert!(!wrong);
         let keys: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_not_reached_is_told_with_what_to_do() {
+    fn an_unreachable_server_is_reported_with_advice() {
         let limit = Duration::from_secs(7);
         for error in [
             CallError::Connecting("s".into()),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_a_server_does_not_take_come_back_with_what_it_takes() {
+    fn invalid_arguments_are_returned_with_the_schema() {
         let error = ErrorData::invalid_params(format!("no\n  {}", "x".repeat(1000)), None);
         let schema = json!({"type": "object"}).as_object().cloned();
         let (wrong, told) = read(&invalid_arguments(&error, "s", "t", schema.as_ref()));

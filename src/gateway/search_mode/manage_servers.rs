@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_sets_what_runs_and_nothing_that_lets_it_in() {
+    fn a_model_can_set_the_command_but_not_the_approval() {
         let given = json!({"operation": "add", "name": "a", "command": "npx", "args_json": "[\"-y\", \"x\"]",
             "env_json": "{\"A\": \"1\"}", "quarantined": false, "skip_quarantine": true, "auto_approve_tool_changes": true,
             "trust_mode": "auto"});
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_refused_in_words() {
+    fn an_invalid_setting_is_refused_with_an_explanation() {
         assert!(read(json!({"args_json": "-y x"})).unwrap_err().contains("`args_json` is not valid JSON"));
         assert!(read(json!({"args": ["a", 1]})).unwrap_err().contains("an array of strings"));
         assert!(read(json!({"env_json": "[]"})).unwrap_err().contains("an object of strings"));
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_counted_and_marked_as_untrusted() {
+    fn tools_that_need_approval_are_counted_and_marked_as_untrusted() {
         let tool = |name: &'static str| Tool::new(name, "", JsonObject::new());
         let held = |name, before| PendingTool {
             fingerprint: ToolFingerprint::of(&tool(name)),

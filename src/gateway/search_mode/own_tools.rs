@@ -160,12 +160,12 @@ impl OwnTools {
                 room: config.tool_response_limit,
             }
         };
-        let asked = match retrieve_tools::Asked::read(arguments, usual) {
-            Ok(asked) => asked,
+        let params = match retrieve_tools::Params::read(arguments, usual) {
+            Ok(params) => params,
             Err(sentence) => return failed(&sentence),
         };
         let (index, locked) = self.catalog(scope);
-        let mut answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        let mut answer = retrieve_tools::answer(&params, &index, &locked, |tools| self.activity.used(tools));
         self.add_instructions(&mut answer, usual.room);
         let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
@@ -194,9 +194,9 @@ impl OwnTools {
     }
 
     fn describe_tool(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
-        match describe_tool::Asked::read(arguments) {
-            Ok(asked) => {
-                let answer = describe_tool::answer(&asked, View::new(&self.upstreams, scope), &self.catalog(scope).0);
+        match describe_tool::Params::read(arguments) {
+            Ok(params) => {
+                let answer = describe_tool::answer(&params, View::new(&self.upstreams, scope), &self.catalog(scope).0);
                 CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
             }
             Err(sentence) => failed(&sentence),
@@ -209,7 +209,8 @@ impl OwnTools {
         if let Some(structured) =
             result.structured_content.take_if(|value| truncate::is_longer(&value.to_string(), limit))
         {
-            // MCP advises servers to repeat structured content as text. If there is no text, this adds it.
+            // Replaces structured content that is too long by text, unless the server also sent it as text, as MCP
+            // advises.
             let text_of =
                 |block: &ContentBlock| block.as_text().and_then(|block| serde_json::from_str(&block.text).ok());
             if !result.content.iter().any(|block| text_of(block).is_some_and(|value: Value| value == structured)) {

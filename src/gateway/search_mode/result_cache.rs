@@ -12,13 +12,13 @@ const MOST: usize = 32 << 20;
 /// The results of one core, oldest first.
 #[derive(Default)]
 pub struct ResultCache {
-    results: VecDeque<Kept>,
+    results: VecDeque<CachedResult>,
     size: usize,
 }
 
 /// A stored result.
 #[derive(Clone)]
-pub struct Kept {
+pub struct CachedResult {
     key: String,
     /// The server that returned it. The result is not shown if the user has blocked the server since.
     pub server: String,
@@ -39,7 +39,7 @@ impl ResultCache {
         }
         let key = uuid::Uuid::new_v4().simple().to_string();
         self.size += text.len();
-        self.results.push_back(Kept {
+        self.results.push_back(CachedResult {
             key: key.clone(),
             server: server.to_owned(),
             tool: tool.to_owned(),
@@ -50,7 +50,7 @@ impl ResultCache {
     }
 
     /// Returns the result with this key, if it is still stored.
-    pub fn get(&mut self, key: &str, now: Instant) -> Option<Kept> {
+    pub fn get(&mut self, key: &str, now: Instant) -> Option<CachedResult> {
         self.expire(now);
         self.results.iter().find(|kept| kept.key == key).cloned()
     }

@@ -67,7 +67,7 @@ pub struct Defaults {
 
 /// The parameters of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Params {
     query: String,
     limit: usize,
     detail: Detail,
@@ -80,12 +80,12 @@ pub struct Asked {
     risk_warning: bool,
 }
 
-impl Asked {
+impl Params {
     /// Reads the parameters.
     ///
     /// # Errors
     /// A message for the caller.
-    pub fn read(arguments: &JsonObject, usual: Defaults) -> Result<Asked, String> {
+    pub fn read(arguments: &JsonObject, usual: Defaults) -> Result<Params, String> {
         let query = arguments.get("query").and_then(Value::as_str).filter(|query| !query.trim().is_empty());
         let query = query.ok_or("retrieve_tools needs `query`: a few words about what you want to do")?;
         let detail = match arguments.get("detail") {
@@ -95,7 +95,7 @@ impl Asked {
             Some(_) => return Err("`detail` must be full or compact".to_owned()),
         };
         let limit = whole(arguments, "limit").filter(|limit| *limit > 0).unwrap_or(usual.limit);
-        Ok(Asked {
+        Ok(Params {
             query: query.to_owned(),
             limit: limit.clamp(1, LARGEST_LIMIT),
             detail,
@@ -123,14 +123,14 @@ pub struct Answer {
 
 /// Returns the result of a search. `used` returns the usage of tools, given as server and name.
 pub fn answer(
-    asked: &Asked,
+    params: &Params,
     index: &ToolIndex,
     locked: &UnavailableTools,
     used: impl FnOnce(&[(&str, &str)]) -> Vec<Option<Used>>,
 ) -> Answer {
-    let search = index.search_within(&asked.query, asked.limit, asked.filters);
-    let mut tools = entries(asked, &search.found);
-    if asked.stats && asked.detail != Detail::Compact {
+    let search = index.search_within(&params.query, params.limit, params.filters);
+    let mut tools = entries(params, &search.found);
+    if params.stats && params.detail != Detail::Compact {
         let ids: Vec<(&str, &str)> =
             search.found.iter().map(|found| (found.entry.server.as_str(), found.entry.tool.name.as_ref())).collect();
         for (entry, used) in tools.iter_mut().zip(used(&ids)) {
@@ -138,47 +138,51 @@ pub fn answer(
             entry.insert("last_used".into(), json!(used.map(|used| used.last.to_string())));
         }
     }
-    let cut = if asked.room > 0 { cut(&mut tools, &search.found, asked.room) } else { Cut::default() };
+    let cut = if params.room > 0 {
+        cut(&mut tools, &search.found, params.room)
+    } else {
+        Reduction::default()
+    };
     let returned = tools.len();
-    let usage = match asked.detail {
+    let usage = match params.detail {
         Detail::Full => USE_FULL,
         Detail::Mixed => USE_MIXED,
         Detail::Compact => USE_COMPACT,
     };
     let mut answer = Map::new();
     answer.insert("tools".into(), json!(tools));
-    answer.insert("query".into(), json!(asked.query.chars().take(LONGEST_QUERY).collect::<String>()));
+    answer.insert("query".into(), json!(params.query.chars().take(LONGEST_QUERY).collect::<String>()));
     answer.insert("total".into(), json!(returned));
     answer.insert("usage_instructions".into(), json!(usage));
-    if asked.detail == Detail::Compact || (asked.detail == Detail::Full && cut.shortened > 0) {
+    if params.detail == Detail::Compact || (params.detail == Detail::Full && cut.shortened > 0) {
         answer.insert("hint".into(), json!(HINT));
     }
     if let Some(notice) = cut.notice() {
         answer.insert("notice".into(), json!(notice));
     }
-    if asked.stats {
+    if params.stats {
         let summary = "usage_count and last_used cover the latest 1000 calls of all tools since MCPProxy started";
         answer.insert("usage_summary".into(), json!(summary));
     }
     if let Some(diagnostics) = diagnostics(&search) {
         answer.insert("filter_diagnostics".into(), diagnostics);
     }
-    if asked.disabled {
-        list_locked(asked, locked, &mut answer);
+    if params.disabled {
+        list_locked(params, locked, &mut answer);
     }
     if returned == 0
-        && let Some(notice) = notice(asked, locked)
+        && let Some(notice) = notice(params, locked)
     {
         answer.insert("notice".into(), json!(notice));
     }
-    if asked.risk_warning {
+    if params.risk_warning {
         answer.insert("session_risk".into(), risk(index.risk()));
     }
-    if asked.debug {
-        answer.insert("debug".into(), debug(asked, index, &search));
+    if params.debug {
+        answer.insert("debug".into(), debug(params, index, &search));
     }
-    if let Some(id) = &asked.explain {
-        answer.insert("explanation".into(), explanation(asked, index, id));
+    if let Some(id) = &params.explain {
+        answer.insert("explanation".into(), explanation(params, index, id));
     }
     let found = search.found.iter().take(returned);
     Answer {
@@ -199,11 +203,11 @@ pub fn definition(server: &str, tool: &Tool) -> Map<String, Value> {
 }
 
 /// Returns the entries of the result, best first.
-fn entries(asked: &Asked, found: &[Found<'_>]) -> Vec<Map<String, Value>> {
+fn entries(params: &Params, found: &[Found<'_>]) -> Vec<Map<String, Value>> {
     let mut room = FULL_ROOM;
     let mut entries = Vec::with_capacity(found.len());
     for (at, found) in found.iter().enumerate() {
-        let mut entry = match asked.detail {
+        let mut entry = match params.detail {
             Detail::Full => definition(&found.entry.server, &found.entry.tool),
             Detail::Compact => compact(found),
             Detail::Mixed if at < MOST_FULL => {
@@ -218,7 +222,7 @@ fn entries(asked: &Asked, found: &[Found<'_>]) -> Vec<Map<String, Value>> {
             }
             Detail::Mixed => short(found),
         };
-        if asked.debug {
+        if params.debug {
             entry.insert("score".into(), json!(found.score));
             entry.insert("server".into(), json!(found.entry.server));
             if let Some(annotations) = &found.entry.tool.annotations {
@@ -269,12 +273,12 @@ fn name_call_tool(entry: &mut Map<String, Value>, tool: &Tool) {
 
 /// The number of tools that were shortened or omitted because the result would be too large.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Cut {
+struct Reduction {
     shortened: usize,
     left_out: usize,
 }
 
-impl Cut {
+impl Reduction {
     fn notice(self) -> Option<String> {
         let shortened = match self.shortened {
             0 => None,
@@ -296,11 +300,11 @@ impl Cut {
 
 /// Shortens the tools until they fit. Shows the best one in full if possible, and the next ones while the others fit on
 /// one line each.
-fn cut(tools: &mut Vec<Map<String, Value>>, found: &[Found<'_>], room: usize) -> Cut {
+fn cut(tools: &mut Vec<Map<String, Value>>, found: &[Found<'_>], room: usize) -> Reduction {
     let size = |entry: &Map<String, Value>| serde_json::to_string(entry).map_or(0, |text| text.chars().count() + 1);
     let whole: Vec<usize> = tools.iter().map(size).collect();
     if whole.iter().sum::<usize>() <= room {
-        return Cut::default();
+        return Reduction::default();
     }
     let shorter = |((entry, found), whole): ((&Map<String, Value>, &Found<'_>), &usize)| {
         let short = shortened(entry, found);
@@ -328,7 +332,7 @@ fn cut(tools: &mut Vec<Map<String, Value>>, found: &[Found<'_>], room: usize) ->
         used <= room
     });
     let stay = stay.count();
-    let mut cut = Cut { shortened: 0, left_out };
+    let mut cut = Reduction { shortened: 0, left_out };
     for (entry, short) in tools.iter_mut().zip(short).skip(stay) {
         cut.shortened += usize::from(entry.contains_key("inputSchema") && !short.contains_key("inputSchema"));
         *entry = short;
@@ -375,8 +379,8 @@ fn diagnostics(search: &Search<'_>) -> Option<Value> {
     }))
 }
 
-fn list_locked(asked: &Asked, locked: &UnavailableTools, answer: &mut Map<String, Value>) {
-    let (found, _) = locked.search(&asked.query, asked.limit.min(MOST_LOCKED));
+fn list_locked(params: &Params, locked: &UnavailableTools, answer: &mut Map<String, Value>) {
+    let (found, _) = locked.search(&params.query, params.limit.min(MOST_LOCKED));
     let unknown = locked.unknown().iter().take(MOST_LOCKED);
     let mut remediation: BTreeMap<Unavailable, &str> = BTreeMap::new();
     let entries: Vec<Value> = found
@@ -418,10 +422,10 @@ fn list_locked(asked: &Asked, locked: &UnavailableTools, answer: &mut Map<String
 }
 
 /// Returns a notice if only unavailable tools were found.
-fn notice(asked: &Asked, locked: &UnavailableTools) -> Option<String> {
-    let (_, count) = locked.search(&asked.query, 1);
+fn notice(params: &Params, locked: &UnavailableTools) -> Option<String> {
+    let (_, count) = locked.search(&params.query, 1);
     let one = if count == 1 { "1 matching tool is" } else { &format!("{count} matching tools are") };
-    match (count, asked.disabled) {
+    match (count, params.disabled) {
         (0, _) => None,
         (_, true) => Some(format!("{one} known but not available now: see `disabled` and `remediation`.")),
         (_, false) => Some(format!(
@@ -432,28 +436,28 @@ fn notice(asked: &Asked, locked: &UnavailableTools) -> Option<String> {
 
 fn risk(risk: SessionRisk) -> Value {
     #[derive(Serialize)]
-    struct Shown {
+    struct RiskReport {
         #[serde(flatten)]
         risk: SessionRisk,
         #[serde(skip_serializing_if = "Option::is_none")]
         warning: Option<&'static str>,
     }
     let warning = risk.lethal_trifecta.then_some(SessionRisk::WARNING);
-    json!(Shown { risk, warning })
+    json!(RiskReport { risk, warning })
 }
 
-fn debug(asked: &Asked, index: &ToolIndex, search: &Search<'_>) -> Value {
+fn debug(params: &Params, index: &ToolIndex, search: &Search<'_>) -> Value {
     json!({
-        "query_words": index.query_words(&asked.query),
+        "query_words": index.query_words(&params.query),
         "tools_searched": index.len(),
         "tools_matched": search.matched,
-        "limit": asked.limit,
+        "limit": params.limit,
         "scoring": "BM25 over name, description, server and parameters; stems; synonyms, corrected spelling and translations count less",
     })
 }
 
-fn explanation(asked: &Asked, index: &ToolIndex, id: &str) -> Value {
-    let found = tool_id::split(id).ok().and_then(|(server, tool)| index.explain(&asked.query, server, tool));
+fn explanation(params: &Params, index: &ToolIndex, id: &str) -> Value {
+    let found = tool_id::split(id).ok().and_then(|(server, tool)| index.explain(&params.query, server, tool));
     let Some(found) = found else {
         return json!({"tool": id, "reason": "no tool with this name is available now; describe_tool shows why"});
     };
@@ -465,7 +469,7 @@ fn explanation(asked: &Asked, index: &ToolIndex, id: &str) -> Value {
     let words: Map<String, Value> = found.words.into_iter().map(|word| (word.word, json!(word.adds))).collect();
     let reason = match found.rank {
         None => "no word of the query matches this tool",
-        Some(rank) if rank > asked.limit => "other tools match better, and `limit` excludes this one",
+        Some(rank) if rank > params.limit => "other tools match better, and `limit` excludes this one",
         Some(_) => "the tool matches; a filter may still exclude it",
     };
     json!({
@@ -513,16 +517,16 @@ mod tests {
     }
 
     fn ask_within(arguments: Value, room: usize) -> Value {
-        let asked = Asked::read(arguments.as_object().unwrap(), Defaults { room, ..USUAL }).unwrap();
+        let params = Params::read(arguments.as_object().unwrap(), Defaults { room, ..USUAL }).unwrap();
         let used = |ids: &[(&str, &str)]| {
             let last = jiff::Timestamp::UNIX_EPOCH;
             ids.iter().map(|(_, tool)| (*tool == "read_file").then_some(Used { count: 3, last })).collect()
         };
-        answer(&asked, &index(), &UnavailableTools::none(), used).value
+        answer(&params, &index(), &UnavailableTools::none(), used).value
     }
 
     #[test]
-    fn what_filters_withhold_is_counted_by_filter_and_reason() {
+    fn excluded_tools_are_counted_by_filter_and_reason() {
         let found = ask(json!({"query": "file", "read_only_only": true}));
         assert_eq!(found["total"], 1);
         assert_eq!(found["tools"][0]["name"], "disk:read_file");
@@ -546,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_shortened_from_the_end_and_then_left_out() {
+    fn tools_beyond_the_limit_are_shortened_from_the_end_and_then_omitted() {
         let query = json!({"query": "read file"});
         let all = ask(query.clone());
         let sizes: Vec<usize> =
@@ -575,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn risk_and_its_warning_and_what_was_used_are_told_on_request() {
+    fn risk_warning_and_usage_are_included_on_request() {
         let found = ask(json!({"query": "read file", "include_stats": true, "include_session_risk_warning": true}));
         assert_eq!(
             (&found["tools"][0]["usage_count"], &found["tools"][0]["last_used"]),
@@ -604,8 +608,8 @@ mod tests {
             ..USUAL
         };
         let ask = |index: &ToolIndex, arguments: Value| {
-            let asked = Asked::read(arguments.as_object().unwrap(), mixed).unwrap();
-            answer(&asked, index, &UnavailableTools::none(), |ids| vec![None; ids.len()]).value
+            let params = Params::read(arguments.as_object().unwrap(), mixed).unwrap();
+            answer(&params, index, &UnavailableTools::none(), |ids| vec![None; ids.len()]).value
         };
         let found = ask(&index(), json!({"query": "read file"}));
         let keys: Vec<Vec<&str>> = found["tools"]
@@ -633,8 +637,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_in_words() {
-        let read = |value: Value| Asked::read(value.as_object().unwrap(), USUAL);
+    fn invalid_parameters_are_refused_with_an_explanation() {
+        let read = |value: Value| Params::read(value.as_object().unwrap(), USUAL);
         assert!(read(json!({"query": " "})).unwrap_err().contains("needs `query`"));
         assert!(read(json!({"query": "a", "detail": "small"})).unwrap_err().contains("full or compact"));
         assert!(read(json!({"query": "a", "exclude_destructive": 1})).unwrap_err().contains("true or false"));

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_does_not_need_is_left_out() {
+    fn unneeded_keywords_are_removed() {
         let schema = json!({
             "$schema": "http://json-schema.org/draft-07/schema#", "title": "ReadArgs", "description": "Reads a file ",
             "type": "object", "required": [], "additionalProperties": true,
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_what_is_valid_stays() {
+    fn keywords_that_restrict_values_are_kept() {
         for schema in [
             // Parameters may have the names of keywords, and values may look like schemas.
             json!({"type": "object", "properties": {"title": {"type": "string"}, "id": {"type": "string"}, "$schema": {}}}),

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_marked() {
+    fn omitted_details_are_marked() {
         for (property, sig) in [
             (json!({"type": "string", "pattern": "^a"}), "(a:str~)"),
             (json!({"type": "object", "properties": {"b": {}}}), "(a:obj~)"),

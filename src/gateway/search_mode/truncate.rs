@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_beside_something_longer_hides_nothing_of_it() {
+    fn an_array_beside_longer_content_is_not_used_as_records() {
         let text = json!({"log": "x".repeat(2500), "tags": ["a", "b"]}).to_string();
         let found = records(&text);
         assert_eq!((found.path, found.records.len()), (None, 3));

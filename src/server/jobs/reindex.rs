@@ -33,7 +33,7 @@ pub fn follow(
         facts.recorder(),
         taken_up,
     )));
-    let (told, changes) = watch::channel(0_u64);
+    let (counter, changes) = watch::channel(0_u64);
     let tell = async move {
         loop {
             let changed = tokio::select! {
@@ -44,7 +44,7 @@ pub fn follow(
             if changed.is_err() {
                 return;
             }
-            told.send_modify(|number| *number += 1);
+            counter.send_modify(|number| *number += 1);
             tokio::time::sleep(GATHER).await;
         }
     };

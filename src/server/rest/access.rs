@@ -22,10 +22,10 @@ pub enum Listener {
 }
 
 /// Lets an authorised request pass; answers 401 to others.
-pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
+pub async fn check(State((app, listener)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
     app.facts.counts().add_rest_request(client);
-    if door == Listener::Local || shows_key(request.headers(), &app.api_key) {
+    if listener == Listener::Local || shows_key(request.headers(), &app.api_key) {
         return next.run(request).await;
     }
     let sentence =
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_opens_nothing() {
+    fn an_empty_key_grants_no_access() {
         assert!(!shows_key(&headers("x-api-key", ""), ""));
         assert!(!shows_key(&HeaderMap::new(), ""));
     }

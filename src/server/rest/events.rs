@@ -37,7 +37,7 @@ pub async fn events(
 }
 
 /// Logs an event for every difference whenever the number of changes increases, until the core stops.
-pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
+pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     let mut ready = app.ready.clone();
     // Changes of other settings and errors in the configuration affect only the status.
     let (mut config, mut config_error) = (app.config.subscribe(), app.config.errors());
@@ -53,7 +53,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
         let servers_now = app.servers();
         if servers_now != servers {
             servers = servers_now;
-            app.events.tell(EVENT_SERVERS_CHANGED, servers_changed(ChangeReason::State, &servers));
+            app.events.add(EVENT_SERVERS_CHANGED, servers_changed(ChangeReason::State, &servers));
         }
         let status_now = app.status();
         let same = Status {
@@ -62,7 +62,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
             ..status.clone()
         };
         if status_now != same || status_now.status.phase != status.status.phase {
-            app.events.tell(EVENT_STATUS, line(&status_now));
+            app.events.add(EVENT_STATUS, line(&status_now));
             status = status_now;
         }
     }
@@ -91,8 +91,8 @@ impl EventListener {
         match last.map(|id| listener.app.events.number(id)) {
             Some(Some(number)) => listener.last = number,
             // The ID comes from another process, so the missed events are unknown.
-            Some(None) => listener.begin_anew(true),
-            None => listener.begin_anew(false),
+            Some(None) => listener.send_state(true),
+            None => listener.send_state(false),
         }
         if let Some(first) = listener.waiting.pop_front() {
             listener.waiting.push_front(first.retry(RETRY));
@@ -101,7 +101,7 @@ impl EventListener {
     }
 
     /// Sends the current state instead of the missed events.
-    fn begin_anew(&mut self, whole: bool) {
+    fn send_state(&mut self, whole: bool) {
         // Reads the number first: a simultaneous change is then reported twice rather than never.
         self.last = *self.newest.borrow_and_update();
         let id = self.app.events.id(self.last);
@@ -119,14 +119,14 @@ impl EventListener {
             }
             self.newest.mark_unchanged();
             match self.app.events.after(self.last) {
-                Ok(Some(told)) => {
-                    self.last = told.number();
+                Ok(Some(logged)) => {
+                    self.last = logged.number();
                     let id = self.app.events.id(self.last);
-                    return Some(event(told.name, told.data.clone()).id(id));
+                    return Some(event(logged.name, logged.data.clone()).id(id));
                 }
                 // The client reads too slowly, so the event was dropped.
                 Err(_) => {
-                    self.begin_anew(true);
+                    self.send_state(true);
                     continue;
                 }
                 Ok(None) => {}

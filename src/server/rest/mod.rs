@@ -6,8 +6,11 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+pub mod fix_limiter;
+pub mod fixes;
 pub mod import;
 pub mod openapi;
+pub mod problems;
 mod profiles;
 pub mod response;
 pub mod scan;
@@ -27,7 +30,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 pub use access::{Listener, check as check_access};
-pub use events::tell_changes;
+pub use events::log_changes;
 
 use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping};
 use crate::contract::failure::FailureKind;
@@ -37,7 +40,7 @@ use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
 /// All routes except `/mcp`, for one listener.
-pub fn router(app: Arc<App>, door: Listener) -> Router {
+pub fn router(app: Arc<App>, listener: Listener) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/info", get(info))
@@ -61,6 +64,9 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/scan", get(scan::scan))
         .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
         .route("/api/v1/doctor", get(diagnostics::diagnostics))
+        .route("/api/v1/diagnostics/codes", get(fixes::codes))
+        .route("/api/v1/diagnostics/fix", post(fixes::fix))
+        .route("/api/v1/servers/{name}/diagnostics", get(fixes::of_server))
         .route("/api/v1/servers/{name}/login", post(servers::login))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", get(config::show).patch(config::patch))
@@ -78,13 +84,13 @@ pub fn router(app: Arc<App>, door: Listener) -> Router {
         .route("/api/v1/telemetry/forget", post(telemetry::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
-    let api = match door {
+    let api = match listener {
         // Only a program of the same user may stop the core.
         Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
         Listener::Tcp => api,
     };
     // Unknown paths return 404 even without a key: clients interpret 401 as a request to sign in.
-    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), door), access::check))
+    api.route_layer(axum::middleware::from_fn_with_state((app.clone(), listener), access::check))
         .merge(health_routes())
         .fallback(unknown_route)
         .with_state(app)

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_certificate_is_served_and_never_overwritten() {
+    fn a_foreign_certificate_is_served_and_never_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         ensure(directory.path(), NOW).unwrap();
         for file in ["ca.pem", "ca.key"] {

@@ -1,15 +1,31 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
+//! The heartbeat, version 3: a typed allow-list without a free `String`.
 //!
-//! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
+//! Names and values match the Go core, because one collector reads both: `os` and `arch` use Go's names
 //! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do
 //! not apply to this core are empty (`rest_endpoint_calls`, `doctor_checks`) or zero.
 //!
 //! A payload is a pure function of a [`Snapshot`]: the same snapshot gives the same bytes, and building one changes
 //! nothing.
 
+mod closed_sets;
+mod existing_core;
+mod parts;
+mod values;
+
 pub mod client_name;
 pub mod schema;
 
+<<<<<<< HEAD
+pub use closed_sets::{Arch, CallCountBucket, Edition, OauthProvider, OauthProviders, Os, RoutingMode, StartupOutcome};
+pub use existing_core::{DoctorChecks, EndpointCalls};
+pub use parts::{
+    ActivationReport, BuiltinToolCalls, ErrorCategoryCounts, FeatureFlags, ServerProtocolCounts, SurfaceRequests,
+};
+pub use values::{AnonymousId, ClientWords, Count, Known, Moment, RuntimeVersion, SchemaVersion, Version};
+
+use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
+use crate::telemetry::payload::schema::{Allowed, allowed_object};
+=======
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -100,7 +116,7 @@ impl Allowed for Version {
     });
 }
 
-/// The language runtime: `rust1.95` here, `go1.24.3` in the existing core.
+/// The language runtime: `rust1.95` here, `go1.24.3` in the Go core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RuntimeVersion(String);
@@ -532,7 +548,7 @@ impl From<&Activation> for ActivationReport {
     }
 }
 
-/// Requests by route. This core counts none; the routes of the existing core must match a closed vocabulary.
+/// Requests by route. This core counts none; the routes of the Go core must match a closed vocabulary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct EndpointCalls(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -670,7 +686,7 @@ impl Allowed for EndpointCalls {
     };
 }
 
-/// Results of the existing core's self-checks. This core runs none.
+/// Results of the Go core's self-checks. This core runs none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DoctorChecks(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -704,6 +720,7 @@ impl Allowed for DoctorChecks {
         },
     };
 }
+>>>>>>> text-a
 
 allowed_object! {
     /// The heartbeat, schema version 3. Only these fields leave this computer.
@@ -718,7 +735,7 @@ allowed_object! {
         pub os: Os,
         /// Processor. Example: `"amd64"`.
         pub arch: Arch,
-        /// Language runtime, under the existing core's name for it. Example: `"rust1.95"`.
+        /// Language runtime, under the Go core's name for it. Example: `"rust1.95"`.
         pub go_version: RuntimeVersion,
         /// Configured upstream servers. Example: `4`.
         pub server_count: Count,
@@ -776,7 +793,9 @@ allowed_object! {
 }
 
 allowed_object! {
-    /// The heartbeat, schema version 2, frozen: the existing core sent it before version 3.
+<<<<<<< HEAD
+=======
+    /// The heartbeat, schema version 2, frozen: the Go core sent it before version 3.
     pub struct HeartbeatV2 {
         pub anonymous_id: AnonymousId,
         pub version: Version,
@@ -807,6 +826,7 @@ allowed_object! {
 }
 
 allowed_object! {
+>>>>>>> text-a
     /// The replacement after three blocked heartbeats: it contains no free text, so the scan cannot find anything in
     /// it.
     pub struct Skeleton {
@@ -926,33 +946,32 @@ impl Snapshot {
 impl HeartbeatPayload {
     /// Builds the heartbeat of a snapshot.
     pub fn of(snapshot: &Snapshot) -> HeartbeatPayload {
-        let v2 = HeartbeatV2::of(snapshot);
         HeartbeatPayload {
+            anonymous_id: snapshot.anonymous_id.clone(),
+            version: Version::new(&snapshot.version),
+            edition: Edition::Personal,
+            os: Os::this(),
+            arch: Arch::this(),
+            go_version: RuntimeVersion::this(),
+            server_count: snapshot.server_count.into(),
+            connected_server_count: snapshot.connected_server_count.into(),
+            tool_count: snapshot.tool_count.into(),
+            uptime_hours: (snapshot.uptime / 3600).into(),
+            routing_mode: snapshot.routing_mode,
+            quarantine_enabled: snapshot.feature_flags.quarantine_enabled,
+            timestamp: Moment::from_unix(snapshot.now),
             schema_version: SchemaVersion(3),
-            anonymous_id: v2.anonymous_id,
-            version: v2.version,
-            edition: v2.edition,
-            os: v2.os,
-            arch: v2.arch,
-            go_version: v2.go_version,
-            server_count: v2.server_count,
-            connected_server_count: v2.connected_server_count,
-            tool_count: v2.tool_count,
-            uptime_hours: v2.uptime_hours,
-            routing_mode: v2.routing_mode,
-            quarantine_enabled: v2.quarantine_enabled,
-            timestamp: v2.timestamp,
-            anonymous_id_created_at: v2.anonymous_id_created_at,
-            current_version: v2.current_version,
-            previous_version: v2.previous_version,
-            last_startup_outcome: v2.last_startup_outcome,
-            surface_requests: v2.surface_requests,
-            builtin_tool_calls: v2.builtin_tool_calls,
-            upstream_tool_call_count_bucket: v2.upstream_tool_call_count_bucket,
-            rest_endpoint_calls: v2.rest_endpoint_calls,
+            anonymous_id_created_at: snapshot.anonymous_id_created_at.clone(),
+            current_version: Version::new(&snapshot.version),
+            previous_version: Version::new(&snapshot.previous_version),
+            last_startup_outcome: snapshot.last_startup_outcome,
+            surface_requests: snapshot.surface_requests.clone(),
+            builtin_tool_calls: snapshot.builtin_tool_calls.clone(),
+            upstream_tool_call_count_bucket: CallCountBucket::of(snapshot.upstream_tool_calls),
+            rest_endpoint_calls: EndpointCalls::default(),
             feature_flags: snapshot.feature_flags.clone(),
-            error_category_counts: v2.error_category_counts,
-            doctor_checks: v2.doctor_checks,
+            error_category_counts: snapshot.errors.clone(),
+            doctor_checks: DoctorChecks::default(),
             server_protocol_counts: snapshot.server_protocols.clone(),
             server_docker_isolated_count: None,
             env_kind: snapshot.env_kind,
@@ -971,43 +990,6 @@ impl HeartbeatPayload {
             map.shift_insert(1, "title".into(), "MCPProxy heartbeat, schema version 3".into());
         }
         schema
-    }
-}
-
-impl HeartbeatV2 {
-    /// The version 2 heartbeat of a snapshot.
-    pub fn of(snapshot: &Snapshot) -> HeartbeatV2 {
-        HeartbeatV2 {
-            anonymous_id: snapshot.anonymous_id.clone(),
-            version: Version::new(&snapshot.version),
-            edition: Edition::Personal,
-            os: Os::this(),
-            arch: Arch::this(),
-            go_version: RuntimeVersion::this(),
-            server_count: snapshot.server_count.into(),
-            connected_server_count: snapshot.connected_server_count.into(),
-            tool_count: snapshot.tool_count.into(),
-            uptime_hours: (snapshot.uptime / 3600).into(),
-            routing_mode: snapshot.routing_mode,
-            quarantine_enabled: snapshot.feature_flags.quarantine_enabled,
-            timestamp: Moment::from_unix(snapshot.now),
-            schema_version: SchemaVersion(2),
-            anonymous_id_created_at: snapshot.anonymous_id_created_at.clone(),
-            current_version: Version::new(&snapshot.version),
-            previous_version: Version::new(&snapshot.previous_version),
-            last_startup_outcome: snapshot.last_startup_outcome,
-            surface_requests: snapshot.surface_requests.clone(),
-            builtin_tool_calls: snapshot.builtin_tool_calls.clone(),
-            upstream_tool_call_count_bucket: CallCountBucket::of(snapshot.upstream_tool_calls),
-            rest_endpoint_calls: EndpointCalls::default(),
-            // Version 2 did not have Docker's state.
-            feature_flags: FeatureFlags {
-                docker_available: None,
-                ..snapshot.feature_flags.clone()
-            },
-            error_category_counts: snapshot.errors.clone(),
-            doctor_checks: DoctorChecks::default(),
-        }
     }
 }
 
@@ -1033,124 +1015,4 @@ impl Skeleton {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
-mod tests {
-    use super::*;
-
-    fn example() -> Snapshot {
-        Snapshot::example()
-    }
-
-    fn value() -> serde_json::Value {
-        serde_json::to_value(HeartbeatPayload::of(&example())).unwrap()
-    }
-
-    #[test]
-    fn the_same_snapshot_gives_the_same_bytes() {
-        let bytes = || serde_json::to_vec(&HeartbeatPayload::of(&example())).unwrap();
-        assert_eq!(bytes(), bytes());
-    }
-
-    #[test]
-    fn activation_is_always_complete() {
-        let empty = Snapshot {
-            activation: Activation::default(),
-            ..example()
-        };
-        let written = serde_json::to_value(HeartbeatPayload::of(&empty)).unwrap();
-        assert_eq!(
-            written["activation"],
-            serde_json::json!({
-                "first_connected_server_ever": false, "first_mcp_client_ever": false,
-                "first_retrieve_tools_call_ever": false,
-                "mcp_clients_seen_ever": [], "retrieve_tools_calls_24h": 0, "estimated_tokens_saved_24h_bucket": "0",
-                "configured_ide_count": 0
-            })
-        );
-    }
-
-    #[test]
-    fn autostart_is_written_when_it_is_not_known() {
-        assert!(value().as_object().unwrap().get("autostart_enabled").is_some_and(serde_json::Value::is_null));
-    }
-
-    #[test]
-    fn an_unpublished_client_is_only_other() {
-        assert_eq!(
-            value()["activation"]["mcp_clients_seen_ever"],
-            serde_json::json!(["claude-code", "other", "unknown"])
-        );
-    }
-
-    #[test]
-    fn version_2_is_frozen() {
-        let v2 = serde_json::to_value(HeartbeatV2::of(&example())).unwrap();
-        let keys: Vec<_> = v2.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(
-            keys.join(" "),
-            "anonymous_id version edition os arch go_version server_count connected_server_count tool_count \
-             uptime_hours routing_mode quarantine_enabled timestamp schema_version anonymous_id_created_at \
-             current_version previous_version last_startup_outcome surface_requests builtin_tool_calls \
-             upstream_tool_call_count_bucket rest_endpoint_calls feature_flags error_category_counts doctor_checks"
-        );
-        assert_eq!(v2["schema_version"], 2);
-        assert!(v2["feature_flags"].get("docker_available").is_none());
-        let v3 = value();
-        for (key, value) in v2.as_object().unwrap() {
-            if !["schema_version", "feature_flags"].contains(&key.as_str()) {
-                assert_eq!(&v3[key], value, "version 3 only adds");
-            }
-        }
-        assert_eq!(v3["schema_version"], 3);
-    }
-
-    #[test]
-    fn an_existing_id_is_kept_byte_for_byte_and_anything_else_is_none() {
-        let mixed = "7F9c24e8-3b12-4fef-A1e0-5d3c8a1b2c4D";
-        assert_eq!(AnonymousId::existing(mixed).unwrap().as_str(), mixed);
-        for text in [
-            "",
-            "x",
-            "7f9c24e8-3b12-1fef-91e0-5d3c8a1b2c4d",
-            "7f9c24e8-3b12-4fef-c1e0-5d3c8a1b2c4d",
-            " 7f9c24e8-3b12-4fef-91e0-5d3c8a1b2c4d",
-        ] {
-            assert!(AnonymousId::existing(text).is_none(), "{text}");
-        }
-        assert!(AnonymousId::existing(AnonymousId::random().as_str()).is_some());
-    }
-
-    #[test]
-    fn a_private_builds_version_says_nothing() {
-        for (text, kept) in [
-            ("0.21.0", true),
-            ("v1.2.3-rc.1", true),
-            ("1.2.3-beta2", true),
-            ("1.2.3-ann.local", false),
-            ("1.2", false),
-            ("dev", false),
-            ("1.2.3+abc", false),
-            ("1.2.3.4", false),
-        ] {
-            assert_eq!(Version::new(text).0 == text, kept, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_patterns_hold_their_edges() {
-        assert!(
-            is_runtime_version(RuntimeVersion::this().0.as_str())
-                && is_runtime_version("go1.24.3")
-                && is_runtime_version("go1.25rc1")
-        );
-        assert!(!is_runtime_version("go") && !is_runtime_version("go1.2.3.4") && !is_runtime_version("python3.12"));
-        assert!(is_moment(&Moment::from_unix(1_767_323_045).0) && is_moment(&Moment::from_unix(i64::MAX).0));
-        assert!(
-            !is_moment("2026-01-02 03:04:05Z")
-                && !is_moment("2026-01-02T03:04:05+01:00")
-                && !is_moment("2026-01-02T03:04:05")
-        );
-        assert!(is_route("GET /api/v1/servers/{id}/tools") && is_route("UNMATCHED"));
-        assert!(!is_route("GET /home/ann") && !is_route("GET /api/v1/servers/acme") && !is_route("BREW /api"));
-    }
-}
+mod tests;

@@ -33,7 +33,7 @@ pub struct Click(());
 
 impl Click {
     /// A click made by the user.
-    pub(in crate::tray) const fn by_user() -> Click {
+    pub(super) const fn by_user() -> Click {
         Click(())
     }
 }

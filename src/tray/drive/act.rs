@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Input, Order, Where, follow};
+use super::input::{Input, Order, Where};
+use super::{Driver, follow};
 use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::log_files;
 use crate::contract::names;
-use crate::os::{browser, files};
-use crate::tray::autostart::{self, Move, on_click};
+use crate::os::files;
+use crate::tray::autostart::{Move, on_click};
 use crate::tray::decision::{Approval, Decision};
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::message::Message;
@@ -26,14 +27,14 @@ impl Driver {
             Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
-                let client = self.setting.client.clone();
+                let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
                 self.act(format!("Could not sign in to {name}"), async move {
                     let path = format!("/api/v1/servers/{}/login", path_segment(&name));
                     let started: LoginStarted = client.post(&path, None).await?;
                     // If the core has no desktop, the tray opens the browser. Other URL schemes could start programs.
                     let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
                     if let Some(address) = started.auth_url.filter(is_page).filter(|_| !started.browser_opened)
-                        && let Err(error) = browser::open_page(&address)
+                        && let Err(error) = system.open_page(&address)
                     {
                         tracing::warn!("could not open the sign-in page of {name}: {error}");
                     }
@@ -47,6 +48,12 @@ impl Driver {
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
+            Command::Fix(fixer, name) => self.fix(fixer, name),
+            Command::CopyRemedy(number, name) => {
+                let done = self.copy_remedy(number, &name).map_err(|error| format!("Could not copy: {error}"));
+                self.take(Input::Done(done));
+            }
+            Command::Explain(name) => self.explain(&name),
             Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
                 let done = self.copy_address().map_err(|error| format!("Could not copy the MCP address: {error}"));
@@ -151,7 +158,7 @@ impl Driver {
             } else {
                 client.delete::<ConnectResult>(&path).await
             };
-            let told = match called {
+            let input = match called {
                 Ok(_) if wanted => Input::Hint(format!("Added MCPProxy to {name}. Restart {name} to use it.")),
                 Ok(_) => Input::Done(Ok(())),
                 Err(CallError::Status { code: 409, message }) if wanted && !force => {
@@ -163,7 +170,7 @@ impl Driver {
                 }
                 Err(error) => Input::Done(Err(format!("{name}: {error}"))),
             };
-            let _ = inputs.send(told).await;
+            let _ = inputs.send(input).await;
             let _ = inputs.send(Input::Clients(follow::ai_clients(&client).await)).await;
         });
     }
@@ -212,19 +219,21 @@ impl Driver {
 
     fn open_dashboard(&self) {
         let Some(address) = self.model.dashboard.clone() else { return };
-        let inputs = self.inputs.clone();
+        let (system, inputs) = (self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
             // The URL contains the key, so the error must not repeat it.
-            let done = open::that(address).map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
+            let done = system
+                .open(address.as_ref())
+                .map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
 
     fn show_release(&self) {
         let Some((_, page)) = self.model.update.as_ref().and_then(Update::news) else { return };
-        let (page, inputs) = (page.to_owned(), self.inputs.clone());
+        let (page, system, inputs) = (page.to_owned(), self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
-            let done = open::that(&page).map_err(|error| format!("Could not open {page}: {error}"));
+            let done = system.open(page.as_ref()).map_err(|error| format!("Could not open {page}: {error}"));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
@@ -247,22 +256,20 @@ impl Driver {
         }
     }
 
-    fn copy_address(&mut self) -> Result<(), String> {
+    fn copy_address(&self) -> Result<(), String> {
         let listen = self.model.listen.as_deref().ok_or("no core is running")?;
-        if self.clipboard.is_none() {
-            self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
-        }
-        let clipboard = self.clipboard.as_mut().ok_or("no clipboard is available")?;
-        clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
+        self.setting.system.copy(mcp_url(listen))
     }
 
     fn open(&self, path: PathBuf) {
-        let inputs = self.inputs.clone();
+        let (system, inputs) = (self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
             let done = match path.try_exists() {
                 Ok(false) => Err(format!("`{}` does not exist yet", path.display())),
                 // The desktop's opener reports by its exit code whether it found a program for the file.
-                _ => open::that(&path).map_err(|error| format!("Could not open `{}`: {error}", path.display())),
+                _ => system
+                    .open(path.as_os_str())
+                    .map_err(|error| format!("Could not open `{}`: {error}", path.display())),
             };
             let _ = inputs.blocking_send(Input::Done(done));
         });
@@ -274,7 +281,7 @@ impl Driver {
         let done = match (on_click(&system.status()), command.click()) {
             (Move::Enable, Some(click)) => system.enable(click).map(drop),
             (Move::Disable, Some(click)) => system.disable(click).map(drop),
-            (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
+            (Move::OpenSettings, _) => self.setting.system.open_login_settings().map_err(|error| error.to_string()),
             _ => Ok(()),
         };
         self.tell_autostart();
@@ -295,8 +302,8 @@ impl Driver {
             let done = match outcome.await {
                 Ok(status) => {
                     // Telemetry disabled by the environment overrides the menu.
-                    let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
-                    let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let differing = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
+                    let done = differing.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
                     done
                 }
@@ -310,14 +317,14 @@ impl Driver {
     /// Opens the next report, exactly as the core would send it now, as a file.
     fn show_report(&self) {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        let path = self.setting.root.logs().join("next-report.json");
+        let (system, path) = (self.setting.system.clone(), self.setting.root.logs().join("next-report.json"));
         tokio::spawn(async move {
             let outcome = async {
                 let report: serde_json::Value =
                     client.get("/api/v1/telemetry/payload").await.map_err(|error| error.to_string())?;
                 let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
                 files::replace_private(&path, text.as_bytes()).map_err(|error| error.to_string())?;
-                let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
+                let opened = tokio::task::spawn_blocking(move || system.open(path.as_os_str())).await;
                 opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             };
             let done = outcome.await.map_err(|error| format!("Could not show the report: {error}"));

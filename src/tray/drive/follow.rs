@@ -1,11 +1,12 @@
 //! Follows a running core: translates its events into inputs of the driver.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use semver::Version;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
-use super::Input;
+use super::input::Input;
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{self, AccessState, AiClient, CorePhase, EventBody, Info, Servers, Status, Takeover};
 use crate::contract::lenient;
@@ -73,7 +74,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     let mut look = tokio::time::interval(READY_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tell(Input::Info(Box::new(info))).await;
-    let mut again: Option<tokio::time::Instant> = None;
+    let mut again: Option<Instant> = None;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(Input::Clients(ai_clients(client).await)).await;
@@ -83,7 +84,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            () = tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)), if again.is_some() => {
+            () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                 again = None;
                 tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
                 continue;
@@ -108,18 +109,18 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
             }
             api::EVENT_SERVERS_CHANGED => {
                 // The Go core leaves the list out if it takes too long to build.
-                let told = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
+                let sent = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
                     body.payload.get("servers")?.as_array()?;
                     lenient::from_value::<Servers>(body.payload).ok()
                 });
-                let servers = match told {
+                let servers = match sent {
                     Some(servers) => servers,
                     None => client.get("/api/v1/servers").await?,
                 };
                 tell(Input::Servers(servers)).await;
                 // The Go core reports a server before it has listed the server's tools, and does not report it again
                 // afterwards.
-                again = (!is_ours).then(|| tokio::time::Instant::now() + SERVERS_AGAIN);
+                again = (!is_ours).then(|| Instant::now() + SERVERS_AGAIN);
             }
             api::EVENT_PING => {
                 tell(Input::Pinged).await;

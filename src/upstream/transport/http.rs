@@ -10,6 +10,7 @@ use crate::config::ServerConfig;
 use crate::contract::loopback::is_loopback_host;
 use crate::upstream::transport::error_text::chain;
 use crate::upstream::transport::http_client::HttpClient;
+use crate::upstream::transport::resolver::SystemResolver;
 
 /// How long a connection may take; each call has its own limit for the response.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -41,7 +42,8 @@ pub fn client(config: &ServerConfig) -> Result<reqwest::Client, String> {
 pub fn builder(url: &reqwest::Url) -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder()
         .user_agent(concat!("mcpproxy/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none());
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(SystemResolver::shared());
     if is_loopback(url) { client.no_proxy() } else { client }
 }
 
