@@ -1,10 +1,5 @@
-<<<<<<< HEAD
 //! `kill -9` under 500 reports a second, of the collector and of its database: every report that was answered with 204 is
 //! counted, once, and no other.
-=======
-//! Ten `kill -9` at 500 reports a second: every report that was answered with 204 is counted once, and no refused one
-//! is.
->>>>>>> text-a
 
 #![cfg(all(feature = "collector", unix))]
 #![expect(
@@ -97,7 +92,6 @@ fn opened(address: &str) -> ClickHouseStore {
 fn ten_kills(data: &Path, more: &[&str]) -> Sent {
     let sent = Arc::new(Mutex::new(Sent::default()));
     for _ in 0..10 {
-<<<<<<< HEAD
         let mut collector = Collector::start(data, more);
         let (child, public) = (&mut collector.child, collector.public);
         senders(public, &sent, || {
@@ -105,25 +99,6 @@ fn ten_kills(data: &Path, more: &[&str]) -> Sent {
             child.kill().unwrap();
             child.wait().unwrap();
         });
-=======
-        let mut collector = Collector::start(directory.path(), &[]);
-        let stop = Arc::new(AtomicBool::new(false));
-        let senders: Vec<_> = (0..5)
-            .map(|_| {
-                let (address, stop, sent) = (collector.public, Arc::clone(&stop), Arc::clone(&sent));
-                // Five senders with a hundred reports a second each.
-                std::thread::spawn(move || send(address, &stop, &sent, Duration::from_millis(10)))
-            })
-            .collect();
-        let enough = sent.lock().unwrap().accepted.len() + 250;
-        let began = Instant::now();
-        while sent.lock().unwrap().accepted.len() < enough && began.elapsed() < Duration::from_secs(60) {
-            std::thread::yield_now();
-        }
-        collector.kill();
-        stop.store(true, Ordering::Relaxed);
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
->>>>>>> text-a
     }
     let mut collector = Collector::start(data, more);
     collector.stop();
@@ -167,14 +142,9 @@ fn check(store: &mut dyn Store, sent: &Sent) {
         |texts: &BTreeSet<String>| -> BTreeSet<Id> { texts.iter().map(|text| Id::from_uuid(text).unwrap()).collect() };
     let (accepted, unanswered) = (ids(&sent.accepted), ids(&sent.unanswered));
     assert_eq!(accepted.difference(&stored).count(), 0, "an accepted report is lost");
-<<<<<<< HEAD
     assert!(stored.difference(&accepted).all(|id| unanswered.contains(id)), "a report is there that was refused");
     let figures = stats::take(store, None).unwrap().to_json(Audience::EVERYTHING);
     assert_eq!(figures["installs"], stored.len());
-=======
-    assert!(stored.difference(&accepted).all(|id| unanswered.contains(id)), "a refused report is stored");
-    assert_eq!(store.verify().unwrap().1, 0);
->>>>>>> text-a
 }
 
 /// Sends at a fixed rate over one connection, until it breaks or `stop` is set.

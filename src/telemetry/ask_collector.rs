@@ -23,7 +23,7 @@ pub enum AskError {
     NotJson,
 }
 
-/// Posts the id, which is the only proof of ownership, and returns the answer. Takes up to 45 s.
+/// Posts the id, which is the only proof of ownership, and returns the answer. Needs at most 45 s.
 ///
 /// # Errors
 /// [`AskError`].

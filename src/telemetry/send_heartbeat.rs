@@ -18,7 +18,7 @@ pub enum SendError {
     Unreachable(String),
 }
 
-/// Posts the bytes unchanged. Takes up to [`LIMIT`].
+/// Posts the bytes unchanged. Needs at most [`LIMIT`].
 ///
 /// Follows no redirect, because the payload was cleared only for this collector. Ignores the response body.
 ///

@@ -426,7 +426,7 @@ mod tests {
     use crate::upstream::snapshot::Snapshot;
     use crate::upstream::transport::stdio;
 
-    /// What the server in memory does on request of a test.
+    /// A request of a test to the server in memory.
     enum Does {
         /// Has these tools from now on, and reports the change.
         Tools(&'static [&'static str]),

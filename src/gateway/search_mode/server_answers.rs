@@ -1,4 +1,4 @@
-//! Answers of the tools that manage servers: what a model is told of servers and their tools.
+//! Results of the tools that manage servers, as models read them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::upstream::health::{Approval, Health, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
 
-/// What only the user can do to approve servers and tools.
+/// Tells models how the user approves servers and tools.
 pub(super) const APPROVING: &str = "only the user can approve: in the tray's menu with *Review and approve…*, or with \
     `mcpproxy upstream approve NAME`. Tell the user what you want to use and why";
 /// The warning beside text of servers.
