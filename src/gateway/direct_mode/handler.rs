@@ -82,7 +82,7 @@ impl DirectHandler {
             self.proxy.client_seen(Some(&client.name));
         }
         let profile = self.proxy.profile_scope(&Origin::of(&context.extensions));
-        Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)
+        Ok(Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)?)
     }
 
     /// Returns a relay, which passes a request to a server and the server's messages to the client.
