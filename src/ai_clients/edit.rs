@@ -417,8 +417,8 @@ mod tests {
             let shown = inspect(client("vscode").unwrap(), &home.homes, &proxy, asked);
             (shown.exists, shown.connected, shown.access_state)
         };
-        assert_eq!(state(false), (true, false, "unknown".to_owned()));
-        assert_eq!(state(true), (true, true, "accessible".to_owned()));
+        assert_eq!(state(false), (true, false, AccessState::NotChecked));
+        assert_eq!(state(true), (true, true, AccessState::Accessible));
         assert_eq!(count(&home.homes, &proxy), 0);
     }
 

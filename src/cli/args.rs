@@ -113,6 +113,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print a shell completion script
     Completion(CompletionArguments),
+    /// Print names for shell completion
+    #[command(hide = true)]
+    Names { kind: Names },
     /// Write the manual pages to a folder
     #[command(hide = true)]
     Manual { folder: PathBuf },
@@ -283,6 +286,15 @@ pub struct CallArguments {
     pub sensitivity: Option<String>,
 }
 
+/// The kind of names that a shell completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Names {
+    Servers,
+    Clients,
+    Profiles,
+    Codes,
+}
+
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DoctorArguments {
@@ -367,6 +379,9 @@ pub struct ApproveArguments {
     /// Approve without asking
     #[arg(short, long)]
     pub yes: bool,
+    /// Wait until the servers are connected, at most this many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "180")]
+    pub wait: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -32,7 +32,7 @@ pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
                 server.protocol.to_string(),
                 server.tool_count.to_string(),
                 server.status.to_string(),
-                health.summary,
+                server.waiting_tools().filter(|_| server.enabled && !server.quarantined).unwrap_or(health.summary),
             ]
         };
         rows(&["NAME", "PROTOCOL", "TOOLS", "STATUS", "SUMMARY"], servers.iter().map(row).collect(), NO_SERVERS)
@@ -158,7 +158,7 @@ fn configured(context: &Context) -> Result<Vec<Server>, CliError> {
         enabled: server.enabled,
         quarantined: server.quarantined,
         protocol: server.effective_protocol().word().into(),
-        status: "not running".to_owned(),
+        status: "not running".into(),
         url: server.url.clone(),
         command: server.command.clone(),
         args: server.args.clone(),

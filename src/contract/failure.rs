@@ -15,6 +15,8 @@ pub enum FailureKind {
     Denied,
     /// The request names something that does not exist.
     NotFound,
+    /// The path exists, but not for this method.
+    WrongMethod,
     /// No server has the resource.
     NoResource,
     /// It contradicts the present state, or something has changed meanwhile.
@@ -40,6 +42,8 @@ struct Codes {
     is_error: bool,
 }
 
+/// JSON-RPC 2.0: there is no such method.
+const METHOD_NOT_FOUND: i32 = -32601;
 /// JSON-RPC 2.0: the parameters are wrong.
 const INVALID_PARAMS: i32 = -32602;
 /// JSON-RPC 2.0: the request could not be carried out.
@@ -49,11 +53,12 @@ const RESOURCE_NOT_FOUND: i32 = -32002;
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [FailureKind; 12] = [
+    pub const ALL: [FailureKind; 13] = [
         FailureKind::Invalid,
         FailureKind::Unauthenticated,
         FailureKind::Denied,
         FailureKind::NotFound,
+        FailureKind::WrongMethod,
         FailureKind::NoResource,
         FailureKind::Conflict,
         FailureKind::TooMany,
@@ -70,6 +75,7 @@ impl FailureKind {
             FailureKind::Unauthenticated => (401, INVALID_PARAMS, true),
             FailureKind::Denied => (403, INVALID_PARAMS, true),
             FailureKind::NotFound => (404, INVALID_PARAMS, true),
+            FailureKind::WrongMethod => (405, METHOD_NOT_FOUND, true),
             FailureKind::NoResource => (404, RESOURCE_NOT_FOUND, true),
             FailureKind::Conflict => (409, INVALID_PARAMS, true),
             FailureKind::TooMany => (429, INVALID_PARAMS, true),

@@ -11,10 +11,10 @@ use crate::upstream::connect::{FIRST_ANSWER, FIRST_START};
 
 /// Lines of a log that a fix shows.
 const LOG_LINES: usize = 20;
-/// A longer time to start helps nobody.
+/// The longest start timeout that a fix sets.
 const LONGEST_START: Duration = Duration::from_mins(30);
 
-/// What a fix did, or would do.
+/// The effect of a fix, done or planned.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fixed {
     pub preview: String,

@@ -177,8 +177,6 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::contract::failure::{Failure, FailureKind};
-    use crate::gateway::failures::invalid;
     use crate::upstream::session::in_flight::{CallHandle, SessionId, SharedInFlight};
     use crate::upstream::transport::stdio::open;
 

@@ -55,7 +55,7 @@ const MOST_AT_ONCE: usize = 16;
 /// Questions within this time after the first are sent together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// What a request is about, for a list of those that wait.
+/// The subject of a request, for the list of waiting calls.
 fn name_of(request: &ClientRequest) -> String {
     match request {
         ClientRequest::CallToolRequest(call) => call.params.name.to_string(),

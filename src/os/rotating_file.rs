@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use crate::os::files;
+
 /// The file, open for appending.
 #[derive(Debug)]
 pub struct RotatingFile {
@@ -21,14 +23,7 @@ impl RotatingFile {
     /// # Errors
     /// The error of the operating system.
     pub fn open(path: PathBuf, longest: u64) -> io::Result<RotatingFile> {
-        let mut options = File::options();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options.open(&path)?;
+        let file = files::append_private(&path)?;
         Ok(RotatingFile {
             length: file.metadata()?.len(),
             path,

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod approvals;
+pub mod approved_versions;
 pub mod concurrency;
 pub mod connect;
 pub mod connect_error;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
-use crate::contract::log_files::server_log;
+use crate::contract::server_log;
 use crate::os::memory;
 use crate::os::sync::{lock, read, write};
 use crate::telemetry::usage_counts::UsageCounts;
@@ -396,7 +396,7 @@ impl UpstreamPool {
 
     /// The log file of a server.
     pub fn log_of(&self, server: &str) -> PathBuf {
-        self.logs.join(server_log(server))
+        log_file(&self.logs, server)
     }
 
     fn start(&self, config: ServerConfig) -> Upstream {
@@ -482,6 +482,11 @@ async fn end(servers: Vec<Upstream>) {
     }
     // Thousands of tools may have been freed.
     let _ = tokio::task::spawn_blocking(memory::give_back).await;
+}
+
+/// The log file of a server in this directory.
+pub fn log_file(logs: &Path, server: &str) -> PathBuf {
+    logs.join(server_log::file_name(server))
 }
 
 #[cfg(all(test, unix))]

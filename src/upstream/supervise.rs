@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ServerConfig;
+use crate::config::trust::Trust;
 use crate::diagnostics::fault::{ConnectFailure, Failure, Fault};
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::connect::{FIRST_ANSWER, Session, connect};
@@ -380,6 +381,9 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) 
     let (open, pending) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
+        if config.trust() == Trust::Scan {
+            handles.approvals.hold_first(&config.name);
+        }
         handles.approvals.part(&config.name, tools)
     };
     handles.state.send_if_modified(|state| state.take_tools(open, pending));
@@ -562,7 +566,8 @@ mod tests {
             let handles = ServerHandles {
                 state: state.clone(),
                 approvals: Arc::new(Approvals::load(&directory.path().join("approvals.json"))),
-                tokens: TokenStore::load(&directory.path().join("tokens.json"), None, Arc::default()),
+                tokens: Arc::new(TokenStore::load(&directory.path().join("tokens.json"), None, Arc::default())),
+                counts: Arc::default(),
                 connection: watch::Sender::new(None),
                 restart: restart.clone(),
                 health_check: Arc::default(),

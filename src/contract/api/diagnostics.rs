@@ -23,7 +23,7 @@ pub struct Diagnostics {
     /// Servers and calls that wait for something, the longest wait first.
     #[serde(default, deserialize_with = "null_as_default")]
     pub waiting: Vec<Waiting>,
-    /// What is wrong with each server, as stable codes; the worst first.
+    /// The problem of each server as a stable code, the most severe first.
     #[serde(default, deserialize_with = "null_as_default")]
     pub diagnostics: Vec<Diagnostic>,
     /// RFC 3339.

@@ -5,6 +5,7 @@
 mod activity;
 mod answers;
 mod clients;
+mod compatible;
 mod diagnostics;
 mod envelope;
 mod events;
@@ -20,6 +21,7 @@ mod tools;
 pub use activity::*;
 pub use answers::*;
 pub use clients::*;
+pub use compatible::*;
 pub use diagnostics::*;
 pub use envelope::*;
 pub use events::*;

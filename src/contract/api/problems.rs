@@ -1,4 +1,4 @@
-//! What is wrong with a server, as a stable code with remedies, and how a fix is asked for.
+//! A server's problem as a stable code with remedies, and the request for a fix.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct Waiting {
     /// The tool or request that waits; absent if the server itself does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// What it waits for, such as "a reply to `initialize`".
+    /// The event that it waits for, such as "a reply to `initialize`".
     #[serde(default)]
     pub waits_for: String,
     /// RFC 3339.
@@ -28,7 +28,7 @@ pub struct Waiting {
     pub limit_seconds: Option<u64>,
 }
 
-/// What is wrong with a server, and what to do.
+/// A server's problem and its remedy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
     /// Stable, such as `MCPX_STDIO_SPAWN_ENOENT`.
@@ -39,7 +39,7 @@ pub struct Diagnostic {
     /// The message of the failure. Contains no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// What to do next.
+    /// The next step for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediation: Option<String>,
     /// Why it usually happens.
@@ -89,18 +89,18 @@ impl FixStep {
     }
 }
 
-/// What a [`FixStep`] is.
+/// The kind of a [`FixStep`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FixStepKind {
-    /// Advice or a page to read.
-    #[default]
-    #[serde(other)]
-    Link,
     /// A command for the terminal.
     Command,
     /// Something that MCPProxy does.
     Button,
+    /// Advice or a page to read.
+    #[default]
+    #[serde(other)]
+    Link,
 }
 
 /// `data` of `GET /api/v1/servers/{name}/diagnostics`.
@@ -168,7 +168,7 @@ pub struct FixResult {
     pub duration_ms: u64,
     #[serde(default)]
     pub mode: String,
-    /// What the fix does or did, or the lines that it shows.
+    /// A description of the fix, or the lines that it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
     /// A page to open in the browser, to complete the fix.

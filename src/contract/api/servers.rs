@@ -77,9 +77,28 @@ pub struct Server {
     /// The stable code of what is wrong with it; absent when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// What is wrong with it, and what to do; absent when nothing is.
+    /// Its problem and the remedy; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostic: Option<Diagnostic>,
+}
+
+impl Server {
+    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    pub fn waiting_tools(&self) -> Option<String> {
+        let counts = self.quarantine.unwrap_or_default();
+        let tools = |count: u32, word: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {word} tool")),
+            many => Some(format!("{many} {word} tools")),
+        };
+        let parts = [
+            tools(counts.pending_count, "new"),
+            tools(counts.changed_count, "changed"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let one = counts.pending_count + counts.changed_count == 1;
+        (!parts.is_empty()).then(|| format!("{} need{} approval", parts.join(" and "), if one { "s" } else { "" }))
+    }
 }
 
 /// How many tools of a server need approval, in [`Server`].
@@ -105,7 +124,8 @@ pub struct Approved {
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServerAction {
     pub server: String,
     pub action: String,

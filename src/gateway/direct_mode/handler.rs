@@ -233,8 +233,9 @@ impl ServerHandler for DirectHandler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        self.session.place.note(&context.extensions);
+        self.session.place.record_call();
         if let Some(started) = HandedOver::take(&context.extensions) {
-            self.session.place.note(&context.extensions);
             let (server, tool, since) = (started.server.clone(), started.tool.clone(), started.since);
             let answer = self.relay(&server, &context).go_on(started).await;
             return self.tool_result(since, &server, &tool, answer, &context);

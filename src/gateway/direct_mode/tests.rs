@@ -91,7 +91,7 @@ impl Endpoint {
         let at = |name: &str| directory.path().join(name);
         let approvals = Approvals::load(&at("approvals.json"));
         let tokens = TokenStore::load(&at("tokens.json"), None, Arc::default());
-        let pool = Arc::new(UpstreamPool::new(directory.path(), directory.path(), approvals, tokens));
+        let pool = Arc::new(UpstreamPool::new(directory.path(), directory.path(), approvals, tokens, Arc::default()));
         let offers = Arc::new(OfferApprovals::load(&at("offers.json")));
         let config = watch::channel(Arc::new(Config::parse("{}").unwrap())).1;
         let recorder = Recorder::new(&at("state.redb"));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rmcp::model::JsonObject;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::catalog::annotations::{Filter, Filters, Hints};
 use crate::catalog::search_index::ToolIndex;

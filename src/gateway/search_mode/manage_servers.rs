@@ -235,7 +235,8 @@ async fn manage(
             if changes.is_empty() {
                 return Err("there is nothing to change".to_owned());
             }
-            control.patch(name, changes).await.map_err(|error| error.to_string())?;
+            let origin = Origin::Model(client.to_owned());
+            control.patch(name, changes, &origin).await.map_err(|error| error.to_string())?;
             text(&Done {
                 quarantined: Some(true),
                 next_steps: Some(APPROVING),
@@ -370,8 +371,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::ServerConfig;
-
     use crate::upstream::approvals::{PendingTool, ToolFingerprint};
     use crate::upstream::snapshot::{Phase, Snapshot};
 

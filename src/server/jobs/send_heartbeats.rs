@@ -11,7 +11,6 @@ use crate::ai_clients::entry::Proxy;
 use crate::config::{Config, TelemetryConfig};
 use crate::server::heartbeat::{Identifier, snapshot};
 use crate::server::state::App;
-use crate::telemetry::collector::Collector;
 use crate::telemetry::consent::Consent;
 use crate::telemetry::heartbeat::{Next, Progress, is_reported, next};
 use crate::telemetry::payload::{AnonymousId, Snapshot};

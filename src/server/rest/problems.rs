@@ -1,4 +1,4 @@
-//! What is wrong with each server, as stable codes with remedies; and who waits for what.
+//! Serves the problem of each server as a stable code with remedies, and the list of waiting servers and calls.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn managers() -> &'static [Manager] {
     })
 }
 
-/// What is wrong with a server; `None` if nothing is.
+/// The problem of a server; `None` if it has none.
 pub fn problem(server: &Snapshot) -> Option<Diagnostic> {
     let now = Instant::now();
     let fault = server.fault(now)?;
@@ -43,7 +43,7 @@ pub fn problem(server: &Snapshot) -> Option<Diagnostic> {
     Some(diagnose(&fault, server.last_error(), &context, since))
 }
 
-/// What is wrong with all servers, the worst first.
+/// The problems of all servers, the most severe first.
 pub fn problems(servers: &[Snapshot]) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = servers.iter().filter_map(problem).collect();
     found.sort_by_key(|problem| problem.severity != ProblemSeverity::Error);

@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, Envelope, LoginFailed, LoginImpossible, LoginStarted, ServerAction, ServerLogs};
+use crate::contract::api::{
+    Approved, BulkResult, Envelope, LoginFailed, LoginImpossible, LoginStarted, ServerAction, ServerLogs,
+};
 use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
@@ -58,7 +60,7 @@ pub async fn patch(
     let Ok(Json(Value::Object(part))) = body else {
         return failed(FailureKind::Invalid, "expected a JSON object: keys of the server's entry");
     };
-    if let Some(key) = ["name", "quarantined", "added_by"].iter().find(|key| part.contains_key(**key)) {
+    if let Some(key) = ["name", "quarantined", "added_by", "changed_by"].iter().find(|key| part.contains_key(**key)) {
         return failed(FailureKind::Invalid, format!("`{key}` cannot be changed here"));
     }
     match app.control.merge_entry(&name, part, &origin(&headers)).await {
@@ -125,9 +127,10 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
     let Ok(request) = request else {
         return failed(FailureKind::Invalid, "expected {\"fingerprint\": \"…\"} with the fingerprint from the review");
     };
-    match app.control.approve(name, request.fingerprint).await {
+    match app.control.approve(name, request).await {
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
+        Err(ApproveServerError::Unconfirmed(unconfirmed)) => conflicting(unconfirmed.to_string(), *unconfirmed.0),
         Err(ApproveServerError::Changed(conflict)) => {
             let sentence = format!("`{name}` has changed since the last review: review it again");
             conflicting(sentence, *conflict)
@@ -243,6 +246,11 @@ pub async fn approve(
             return failed(FailureKind::Invalid, sentence);
         }
     };
+    match app.control.unconfirmed_tools(&name, &request).await {
+        Ok(None) => {}
+        Ok(Some(unconfirmed)) => return conflicting(unconfirmed.to_string(), *unconfirmed.0),
+        Err(error) => return refused(&error),
+    }
     match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
@@ -265,6 +273,7 @@ pub async fn approve(
                 ReviewConflict {
                     changes: changes.collect(),
                     review,
+                    ..ReviewConflict::default()
                 },
             )
         }
@@ -298,6 +307,32 @@ pub async fn switch_tool(
 #[derive(serde::Deserialize)]
 pub struct Switch {
     enabled: bool,
+}
+
+/// Enables every server.
+pub async fn enable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(true).await)
+}
+
+/// Disables every server.
+pub async fn disable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(false).await)
+}
+
+/// Restarts every server that may run.
+pub async fn restart_all(State(app): State<Arc<App>>) -> Response {
+    all(Ok(app.control.restart_all()))
+}
+
+fn all(changed: Result<Vec<String>, StoreError>) -> Response {
+    match changed {
+        Ok(names) => ok(BulkResult {
+            total: names.len(),
+            successful: names.len(),
+            ..BulkResult::default()
+        }),
+        Err(error) => refused(&error),
+    }
 }
 
 fn done(server: &str, action: &str) -> Response {
