@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Input, Where};
-use crate::contract::api::TelemetryState;
+use crate::contract::api::{Sending, TelemetryState};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::launch::TrayStart;
 use crate::contract::review::Review;
