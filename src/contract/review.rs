@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::contract::isolation::{IsolationFacts, VariableFact};
 use crate::contract::scan::Finding;
+use crate::contract::words::ApprovalStatus;
 
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,8 +63,7 @@ pub struct ReviewOffer {
     pub key: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub definition: Value,
     /// Texts in it that look like an attack.
     pub findings: Vec<Finding>,
@@ -101,8 +101,7 @@ pub struct ReviewTool {
     pub name: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub disabled: bool,
     /// The definition as the server sent it: description, schemas, annotations, icons and `_meta`.
     pub definition: Value,

@@ -9,6 +9,7 @@ use crate::contract::line_difference::{self, difference};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
+use crate::contract::words::ApprovalStatus;
 
 /// A value of a definition that is longer takes several lines.
 const SHORT: usize = 100;
@@ -58,9 +59,9 @@ pub fn subject(review: &Review) -> Subject {
     if review.needs_approval {
         return Subject::Server;
     }
-    let tools = review.tools.iter().filter(|tool| tool.approval != "approved");
+    let tools = review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved);
     let tools = tools.map(|tool| (tool.name.clone(), tool.fingerprint.clone()));
-    let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
+    let offers = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved);
     let pending: BTreeMap<_, _> =
         tools.chain(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone()))).collect();
     if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) }
@@ -259,7 +260,7 @@ pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
     let state = match (tool.disabled, tool.approved_by.as_deref()) {
         (true, _) => "off".to_owned(),
         (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who)),
-        (false, None) => tool.approval.clone(),
+        (false, None) => tool.approval.to_string(),
     };
     let changed = match tool.changes.as_slice() {
         [] => String::new(),
@@ -386,7 +387,7 @@ mod tests {
         let tool = |name: &str, approval: &str| ReviewTool {
             name: name.to_owned(),
             fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
+            approval: approval.into(),
             definition: json!({"name": name, "description": "line 1\nline 2 \u{202e}", "inputSchema": {"type": "object"}}),
             ..ReviewTool::default()
         };

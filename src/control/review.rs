@@ -168,7 +168,7 @@ fn tool(shown: ToolApproval<'_>) -> ReviewTool {
     ReviewTool {
         name: shown.tool.name.to_string(),
         fingerprint: shown.fingerprint.hash(&shown.tool.name),
-        approval: shown.approval.word().to_owned(),
+        approval: shown.approval.into(),
         disabled: shown.disabled,
         definition: serde_json::to_value(shown.tool).unwrap_or_default(),
         previous_description: shown.before.map(|before| before.description.clone()),

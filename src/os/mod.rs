@@ -13,5 +13,6 @@ pub mod lock;
 pub mod memory;
 pub mod own_path;
 pub mod process;
+pub mod rotating_file;
 pub mod sse;
 pub mod sync;

@@ -10,6 +10,7 @@ use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewConflict, ReviewOffer};
 use crate::contract::review_text::{self, Subject};
+use crate::contract::words::ApprovalStatus;
 use crate::control::review::ReviewedEntry;
 use crate::control::scan_tools::add_findings;
 use crate::upstream::approved_versions::Part;
@@ -55,7 +56,7 @@ impl ServerControl {
                 tool.previous = before.get(&tool.name).cloned();
             }
             let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
-            for tool in review.tools.iter_mut().filter(|tool| tool.approval == "approved") {
+            for tool in review.tools.iter_mut().filter(|tool| tool.approval == ApprovalStatus::Approved) {
                 let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
                 tool.approved_by = by_scan.then(|| "scan".to_owned());
             }
@@ -233,19 +234,16 @@ impl ServerControl {
             let mut reviewed = Vec::new();
             for (kind, offers) in listed {
                 let approved = approvals.check(&server, kind, &offers);
-                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
-                    ReviewOffer {
-                        approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => "approved",
-                            (false, true) => "changed",
-                            (false, false) => "pending",
-                        }
-                        .to_owned(),
-                        key: offer.key(),
-                        fingerprint: offer.fingerprint(),
-                        definition: offer.definition,
-                        findings: Vec::new(),
-                    }
+                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| ReviewOffer {
+                    approval: match (approved, approvals.knows(&server, &offer.key())) {
+                        (true, _) => ApprovalStatus::Approved,
+                        (false, true) => ApprovalStatus::Changed,
+                        (false, false) => ApprovalStatus::Pending,
+                    },
+                    key: offer.key(),
+                    fingerprint: offer.fingerprint(),
+                    definition: offer.definition,
+                    findings: Vec::new(),
                 }));
             }
             reviewed
