@@ -1,11 +1,12 @@
-//! What a call and a list of tools through a proxy cost beside the same without one; `scripts/bench` runs it, with peers to compare.
+//! Measures calls and tool lists through a proxy, compared with direct access; `scripts/bench` runs it, with other
+//! proxies for comparison.
 //!
-//! `calls calls SECONDS SUBJECT...` and `calls lists SUBJECT...`, with subjects as `subject::Subject` reads and starts them, in front of
-//! the fast upstream (this program with the argument `upstream`). All are measured by turns, so that a machine's bad moment is
-//! not one subject's.
+//! `calls calls SECONDS SUBJECT...` and `calls lists SUBJECT...`, with subjects in the format of `subject::Subject`, in
+//! front of the fast upstream (this program with the argument `upstream`). The subjects are measured in turns, so that
+//! a slow moment of the machine does not affect only one of them.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
-#![allow(clippy::print_stderr, reason = "how far it is, beside the table")]
+#![allow(clippy::print_stderr, reason = "shows progress beside the table")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 #![allow(clippy::indexing_slicing, reason = "same")]
 
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_WITH_MANY: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(2);
 
-/// The fast upstream over streamable HTTP, for what is measured without a proxy.
+/// The fast upstream over streamable HTTP, for measurements without a proxy.
 async fn direct(count: usize) -> Target {
     let list: Arc<str> = upstream::list(&upstream::generated(count)).into();
     let respond = move |body: Bytes| async move {
@@ -63,14 +64,14 @@ fn list_request(cursor: Option<&Value>) -> Value {
     json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params})
 }
 
-/// The name of the upstream's tool, once it is there.
+/// Returns the name of the upstream's tool, once it is listed.
 async fn echo(session: &mut Session) -> Result<Option<String>, Failure> {
     let listed = session.ask(&list_request(None)).await?;
     let mut names = listed["tools"].as_array().into_iter().flatten().filter_map(|tool| tool["name"].as_str());
     Ok(names.find(|name| name.ends_with("echo")).map(str::to_owned))
 }
 
-/// A call's parameters: the tool itself, or through `call_tool_read`.
+/// Returns a call's parameters: for the tool itself, or through `call_tool_read`.
 fn parameters(tool: &str) -> Value {
     match tool.split_once(':') {
         Some(_) => json!({"name": "call_tool_read", "arguments": {"name": tool, "args": {"message": "hello"}}}),
@@ -78,7 +79,7 @@ fn parameters(tool: &str) -> Value {
     }
 }
 
-/// Every session calls as often as it can, one call after the other.
+/// Makes sequential calls in each session, as fast as possible.
 async fn load(
     target: &Target,
     tool: &str,
@@ -111,7 +112,7 @@ async fn load(
     Ok((times, rate))
 }
 
-/// p50, p99 and calls a second at each number of sessions.
+/// Adds p50, p99 and calls per second for each number of sessions.
 async fn add_load(rows: &mut Rows, name: &str, target: &Target, tool: &str, seconds: f64) {
     if let Err(error) = load(target, tool, 1, Duration::from_millis(300)).await {
         rows.add(&row(name, SESSIONS[0]), Err(error));
@@ -128,7 +129,7 @@ fn row(name: &str, column: impl std::fmt::Display) -> String {
     format!("{name:<34} {column:>8}")
 }
 
-/// Starts a subject as often as a turn wants, and keeps the last.
+/// Starts a subject several times per turn, and keeps the last process.
 async fn started(subject: &Subject, home: &std::path::Path) -> Result<(Vec<f64>, Started, String), Failure> {
     let one_tool = [("{tools}", "1".to_owned())];
     let mut starts = Vec::new();
@@ -160,7 +161,8 @@ async fn calls(seconds: f64, subjects: &[Subject]) {
             tokio::time::sleep(IDLE).await;
             let idle = started.memory();
             add_load(&mut loads, &subject.name, &started.target, &tool, seconds).await;
-            // Before our other address is measured, so that the load was everybody's; and once each had time to give back.
+            // Before the calls through our search mode, so that all subjects had the same load; after a pause to
+            // release memory.
             tokio::time::sleep(IDLE).await;
             costs.add(&cost_row, Ok(vec![median(starts), idle, started.memory()]));
             if let Some(server) = tool.strip_suffix("__echo").filter(|_| subject.path == "/mcp/all") {
@@ -189,7 +191,7 @@ async fn calls(seconds: f64, subjects: &[Subject]) {
     }
 }
 
-/// The whole list, page by page: what came of each page.
+/// Returns the complete list, as the result of each page.
 async fn pages(session: &mut Session) -> Result<Vec<Value>, Failure> {
     let mut pages = vec![session.ask(&list_request(None)).await?];
     while let Some(cursor) = pages.last().and_then(|page| page.get("nextCursor")).filter(|cursor| !cursor.is_null()) {
@@ -199,13 +201,13 @@ async fn pages(session: &mut Session) -> Result<Vec<Value>, Failure> {
     Ok(pages)
 }
 
-/// p50 of the time for a list of all, and how many of the upstream's tools are in it.
+/// Returns the p50 of the time for a complete list, and how many of the upstream's tools it contains.
 async fn time_lists(target: &Target, wanted: &HashSet<String>) -> Result<(f64, usize), Failure> {
     let mut session = Session::open(target.clone()).await?;
     let pages = pages(&mut session).await?;
     let tools = pages.iter().filter_map(|page| page["tools"].as_array()).flatten();
     let names = tools.filter_map(|tool| tool["name"].as_str());
-    // A proxy puts the server's name before the tool's.
+    // A proxy adds the server's name before the tool's name.
     let plain = names.map(|name| name.rsplit("__").next().unwrap_or(name).rsplit('/').next().unwrap_or(name));
     let listed = plain.filter(|name| wanted.contains(*name)).collect::<HashSet<_>>().len();
     let cursors = pages.iter().filter_map(|page| page.get("nextCursor")).filter(|cursor| !cursor.is_null());
@@ -224,9 +226,9 @@ async fn time_lists(target: &Target, wanted: &HashSet<String>) -> Result<(f64, u
     Ok((percentile(&times, 50), listed))
 }
 
-/// A turn's numbers of a proxy with this many tools behind it: p50, memory before and after, tools listed.
+/// Measures one turn of a proxy with this many tools: p50, memory before and after, listed tools.
 async fn turn_of_lists(subject: &Subject, count: usize, wanted: &HashSet<String>) -> Result<Vec<f64>, Failure> {
-    // A new home each time: tools that change may wait for somebody's approval.
+    // A new home each time, because changed tools may need approval.
     let home = tempfile::tempdir()?;
     let fill = [("{tools}", count.to_string())];
     let started = subject.start(home.path(), &fill, PATIENCE_WITH_MANY, echo).await;
@@ -275,6 +277,6 @@ async fn main() {
             calls(seconds.parse().unwrap(), &Subject::read(subjects)).await;
         }
         [kind, subjects @ ..] if kind == "lists" => lists(&Subject::read(subjects)).await,
-        _ => println!("scripts/bench runs this, with what is to be measured."),
+        _ => println!("run this through scripts/bench"),
     }
 }

@@ -1,10 +1,10 @@
-// Counts in o200k tokens what proxies put into a client's context, beside what they find: the file that `search tokens` wrote.
+// Counts the o200k tokens that proxies add to a client's context, and prints them beside the quality of the search. Reads the file written by `search tokens`.
 const fs = require('fs');
 const [file, modules] = process.argv.slice(2);
 const { encode } = require(`${modules}/gpt-tokenizer/encoding/o200k_base`);
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const cell = (value, width, digits = 0) => (value === undefined ? '' : value.toFixed(digits)).padStart(width);
-// A call is a tool's name and a few arguments; describe_tool is needed where the answer has no schema.
+// Tokens of a call: a tool's name and a few arguments. Results without a schema also need a call of describe_tool.
 const CALL = 60;
 
 console.log('golden45, o200k tokens'.padEnd(34) + '   tool list  answer p50  answer max   list + answer + call  recall@5  recall@10');

@@ -1,8 +1,8 @@
-//! How far a badly behaved server moves the calls to the well behaved beside it; `scripts/bench --neighbours` runs it.
+//! Measures how a bad server affects calls to good servers beside it; `scripts/bench --neighbours` runs it.
 //!
-//! `neighbours SECONDS MCPPROXY`: starts that core with 15 good servers and 5 bad ones, which are this program with the
-//! argument `upstream` and the way in which each is bad. For each way, calls to the good ones are timed with it switched off and
-//! on, by turns.
+//! `neighbours SECONDS MCPPROXY` starts that core with 15 good servers and 5 bad ones, which are this program with the
+//! argument `upstream` and a kind of misbehaviour. Alternately times calls to the good servers with each bad server
+//! disabled and enabled.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
@@ -32,13 +32,13 @@ const KEY: &str = "key-of-the-benchmark";
 
 fn say(message: &Value) {
     let mut output = std::io::stdout().lock();
-    // The core may have ended it.
+    // The core may have stopped it.
     if output.write_all(format!("{message}\n").as_bytes()).and_then(|()| output.flush()).is_err() {
         std::process::exit(0);
     }
 }
 
-/// A server that is good, or bad in this way.
+/// Serves well, or badly in this way.
 fn serve(way: &str) {
     for line in std::io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -97,7 +97,7 @@ fn call(tool: &str, message: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": tool, "arguments": {"message": message}}})
 }
 
-/// The median and the 95th percentile of calls to the good servers, one after the other, in milliseconds.
+/// Returns the median and 95th percentile of sequential calls to the good servers, in milliseconds.
 async fn measure(target: &Target, duration: Duration) -> Result<(f64, f64), Failure> {
     let mut session = Session::open(target.clone()).await?;
     let calls: Vec<Value> = (0..GOOD).map(|number| call(&format!("good{number}__echo"), "hello")).collect();
@@ -117,7 +117,7 @@ async fn measure(target: &Target, duration: Duration) -> Result<(f64, f64), Fail
     Ok((at(50), at(95)))
 }
 
-/// Calls a bad server again and again; what comes of it does not matter.
+/// Calls a bad server repeatedly, ignoring the results.
 async fn call_for_ever(target: Target, way: &'static str, stop: Arc<AtomicBool>) {
     let call = call(&format!("{way}__echo"), &"x".repeat(1 << 16));
     while !stop.load(Ordering::Relaxed) {
@@ -145,7 +145,7 @@ async fn rest(target: &Target, method: &str, path: &str) -> Result<Value, Failur
     Ok(serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?)
 }
 
-/// Waits until every good server is there.
+/// Waits until every good server is connected.
 async fn wait(target: &Target) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
@@ -168,7 +168,7 @@ async fn main() {
     let (seconds, core) = match arguments.as_slice() {
         ["upstream", way] => return serve(way),
         [seconds, core] => (seconds.parse().unwrap(), *core),
-        // `cargo bench` runs every benchmark; this one needs a core that was built for it.
+        // `cargo bench` runs every benchmark, but this one needs a built core.
         _ => return println!("neighbours: run by scripts/bench --neighbours"),
     };
     let program = std::env::current_exe().unwrap();

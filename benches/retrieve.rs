@@ -1,4 +1,4 @@
-//! What a search costs and how well it finds: `cargo bench --no-default-features --bench retrieve`.
+//! Measures the cost and quality of the search: `cargo bench --no-default-features --bench retrieve`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
@@ -20,7 +20,7 @@ use serde::Deserialize;
 /// Names the folder of a corpus that is not in `benches/corpus`.
 const FOLDER: &str = "MCPPROXY_BENCH_CORPUS";
 
-/// Counts the bytes that are in use.
+/// Counts the allocated bytes.
 struct Counting;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -28,17 +28,17 @@ static IN_USE: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every request goes to the system's allocator as it came.
+// SAFETY: passes every request unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -68,7 +68,7 @@ impl Corpus {
         ToolIndex::new(self.tools.clone())
     }
 
-    /// Recall@5 and mean reciprocal rank of a search that gives the ids of its tools, best first.
+    /// Returns recall@5 and mean reciprocal rank of a search that returns the IDs of its tools, best first.
     fn quality<'a>(queries: impl IntoIterator<Item = &'a Query>, search: impl Fn(&str) -> Vec<String>) -> (f64, f64) {
         let (mut recall, mut rank, mut count) = (0.0, 0.0, 0.0);
         for query in queries {
@@ -90,7 +90,7 @@ fn ids(index: &ToolIndex, query: &str, limit: usize) -> Vec<String> {
         .collect()
 }
 
-/// Plain BM25: one text, words as they are, the crate's own constants.
+/// Plain BM25: one field, unchanged words, the crate's default constants.
 struct Plain;
 
 impl Tokenizer for Plain {
@@ -111,7 +111,7 @@ fn plain(corpus: &Corpus) -> impl Fn(&str) -> Vec<String> {
     move |query| engine.search(query, 100).into_iter().map(|found| found.document.id).collect()
 }
 
-/// As many tools as wanted: the corpus's own first, then each with the name, description and parameters of different ones.
+/// Returns this many tools: first the corpus, then tools with the name, description and parameters of different tools.
 fn permuted(corpus: &Corpus, count: usize) -> Vec<Entry> {
     let tools = &corpus.tools;
     let of = |at: usize| &tools[at % tools.len()];

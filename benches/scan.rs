@@ -1,4 +1,4 @@
-//! How long the scanner takes for 4 kB of arguments or results, and for one tool.
+//! Measures the scanner on 4 kB of arguments or results, and on one tool.
 
 #![expect(
     clippy::print_stdout,

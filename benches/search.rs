@@ -1,10 +1,12 @@
-//! What a search for tools costs through a running proxy, and how well it finds; `scripts/bench --search` runs it, with peers to compare.
+//! Measures the cost and quality of tool searches through a running proxy; `scripts/bench --search` runs it, with other
+//! proxies for comparison.
 //!
-//! `search cost SUBJECT...`, `search quality SUBJECT...` and `search tokens FILE SUBJECT...`, with subjects as `subject::Subject` reads and starts them; each one's command
-//! begins with its call, a `tools/call` with `{query}` and `{limit}` in it. The servers are this program with the argument `upstream`.
+//! `search cost SUBJECT...`, `search quality SUBJECT...` and `search tokens FILE SUBJECT...`, with subjects in the
+//! format of `subject::Subject`. Each subject's command begins with its call, a `tools/call` that contains `{query}`
+//! and `{limit}`. The servers are this program with the argument `upstream`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
-#![allow(clippy::print_stderr, reason = "how far it is, beside the table")]
+#![allow(clippy::print_stderr, reason = "shows progress beside the table")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 #![allow(clippy::indexing_slicing, reason = "same")]
 
@@ -42,7 +44,7 @@ fn queries() -> Vec<Query> {
     QUERIES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A proxy and how it is asked for tools.
+/// A proxy and its search call.
 struct Searched {
     subject: Subject,
     call: String,
@@ -63,7 +65,8 @@ impl Searched {
         json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params})
     }
 
-    /// Starts it in a directory of its own and waits until each of these searches finds its tool, which says that every server has been listed.
+    /// Starts the proxy in its own directory, and waits until each of these searches finds its tool: then all servers
+    /// have been listed.
     async fn start(
         &self,
         fill: [(&str, String); 2],
@@ -88,16 +91,16 @@ impl Searched {
     }
 }
 
-/// What is searched for and the id of the tool that must be found.
+/// A query, and the ID of the tool that it must find.
 type Wanted = (String, String);
 
-/// A tool is found by its own description.
+/// A query for a tool: its own description.
 fn wanted(server: &str, tool: &Value) -> Wanted {
     let text = |key: &str| tool[key].as_str().unwrap().to_owned();
     (text("description"), format!("{server}:{}", text("name")))
 }
 
-/// The tools behind a proxy, by each way in which proxies write their names.
+/// The tools behind a proxy, under every kind of name that proxies use.
 struct Known(HashMap<String, String>);
 
 impl Known {
@@ -116,7 +119,7 @@ impl Known {
         Known(spelled.collect())
     }
 
-    /// The tools that an answer names, in its order.
+    /// Returns the tools that a result contains, in order.
     fn ranked(&self, answer: &Value) -> Vec<String> {
         let text = answer["content"][0]["text"].as_str().unwrap_or_default();
         let mut names = Vec::new();
@@ -146,8 +149,8 @@ impl Known {
     }
 }
 
-/// A turn with this many tools: p50 and p99 of a search, how many tools it found at the median, the time from start to the first
-/// search that found what it should, and memory.
+/// Measures one turn with this many tools: p50 and p99 of a search, the median number of found tools, the time from
+/// start to the first successful search, and memory.
 async fn turn_of_cost(searched: &Searched, count: usize, known: &Known, last: &Wanted) -> Result<Vec<f64>, Failure> {
     let fill = [("{tools}", count.to_string()), ("{limit}", LIMIT.to_string())];
     let (_home, started) = searched.start(fill, known, std::slice::from_ref(last)).await?;
@@ -204,7 +207,7 @@ async fn cost(subjects: &[Searched]) {
     }
 }
 
-/// Recall@5, mean reciprocal rank, and for how many queries nothing was found.
+/// Returns recall@5, the mean reciprocal rank, and the number of queries without any result.
 async fn quality_of(searched: &Searched, known: &Known, each: &[Wanted]) -> Result<(f64, f64, usize), Failure> {
     let fill = [("{tools}", "1".to_owned()), ("{limit}", ALL.to_string())];
     let (_home, started) = searched.start(fill, known, each).await?;
@@ -237,11 +240,11 @@ async fn quality(subjects: &[Searched]) {
     }
 }
 
-/// How many tools a search returns where tokens are counted.
+/// Number of tools in a search when tokens are counted.
 const COUNTED_LIMIT: usize = 10;
 
-/// What one proxy puts into a client's context: its list of tools, the answers to the searches of golden45, and for each whether a
-/// relevant tool is among them. `benches/count_tokens.cjs` counts the tokens.
+/// Returns everything that a proxy adds to a client's context: its list of tools, the results of the searches of
+/// golden45, and whether each contains a relevant tool. `benches/count_tokens.cjs` counts the tokens.
 async fn answers_of(searched: &Searched, known: &Known, each: &[Wanted]) -> Result<Value, Failure> {
     let fill = [("{tools}", "1".to_owned()), ("{limit}", COUNTED_LIMIT.to_string())];
     let (_home, started) = searched.start(fill, known, each).await?;
@@ -301,6 +304,6 @@ async fn main() {
         [kind, subjects @ ..] if kind == "cost" => cost(&Searched::read(subjects)).await,
         [kind, file, subjects @ ..] if kind == "tokens" => tokens(file, &Searched::read(subjects)).await,
         [kind, subjects @ ..] if kind == "quality" => quality(&Searched::read(subjects)).await,
-        _ => println!("scripts/bench --search runs this, with what is to be measured."),
+        _ => println!("run this through scripts/bench --search"),
     }
 }

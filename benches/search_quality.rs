@@ -1,4 +1,4 @@
-//! How well the tool search finds, on every labelled data set, with 95 % bootstrap intervals.
+//! Measures the quality of the tool search on every labelled data set, with 95 % bootstrap intervals.
 //!
 //! ```text
 //! cargo bench --no-default-features --bench search_quality                     each data set
@@ -23,7 +23,7 @@ mod search_sets;
 
 use search_sets::{Quality, Query, Set, interval, mean, measure};
 
-/// A change that turns one component off.
+/// Turns one component off.
 type Off = (&'static str, fn(&mut Weights));
 
 const COMPONENTS: [Off; 11] = [
@@ -40,7 +40,7 @@ const COMPONENTS: [Off; 11] = [
     ("coverage", |weights| weights.coverage = 0.0),
 ];
 
-/// A weight that is chosen, and the values that are tried.
+/// A weight to choose, and the values to try.
 type Knob = (fn(&mut Weights, f32), &'static [f32]);
 
 const KNOBS: [Knob; 15] = [
@@ -60,7 +60,7 @@ const KNOBS: [Knob; 15] = [
     (|weights, value| weights.whole_name = value, &[0.0, 0.3, 0.6, 1.0]),
     (|weights, value| weights.coverage = value, &[0.0, 0.3, 0.6, 1.0]),
 ];
-/// Smallest gain for which a weight is changed.
+/// Minimum gain for changing a weight.
 const LEAST_GAIN: f64 = 0.0003;
 
 /// A change of a query.
@@ -91,7 +91,7 @@ fn table(sets: &[Set]) {
     println!("{:<16} {:>5} {:>7} {five:>24.3} {ten:>24.3} {rank:>24.3}", "mean of the sets", "", "");
 }
 
-/// The gain of `better` over `worse` for each query of one set, as mean and interval.
+/// Returns the gain of `better` over `worse` over the queries of one set, as mean and interval.
 fn gain(worse: &[Quality], better: &[Quality]) -> String {
     let gains: Vec<f64> = worse.iter().zip(better).map(|(w, b)| 100.0 * (b.objective() - w.objective())).collect();
     let (low, high) = interval(&gains);
@@ -157,7 +157,7 @@ fn leave_one_out(sets: &[Set]) {
     }
 }
 
-/// Swaps two letters of, drops or doubles a letter of the longest word; which one depends on the query alone.
+/// Adds a typing mistake to the longest word: swaps, drops or doubles letters. The choice depends only on the query.
 fn mistyped(query: &str) -> String {
     let words: Vec<&str> = query.split(' ').collect();
     let longest = words.iter().copied().max_by_key(|word| (word.chars().count(), *word)).unwrap_or_default();
@@ -176,7 +176,7 @@ fn mistyped(query: &str) -> String {
     words.iter().map(|word| if *word == longest { typed.as_str() } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// Longest query that counts as short.
+/// Maximum number of words in a short query.
 const SHORT: usize = 8;
 
 fn typos(sets: &[Set]) {

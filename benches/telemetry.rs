@@ -1,4 +1,4 @@
-//! What telemetry costs: `cargo bench --no-default-features --bench telemetry`.
+//! Measures the cost of telemetry: `cargo bench --no-default-features --bench telemetry`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
@@ -13,7 +13,7 @@ use mcpproxy::telemetry::scan::collect_identity::collect_identity;
 use mcpproxy::telemetry::scan::{scan, verify};
 use mcpproxy::telemetry::store::recorder::Recorder;
 
-/// Times `runs` calls one by one and prints median and 99th percentile beside the aim.
+/// Times each of `runs` calls, and prints median and 99th percentile beside the goal.
 fn measure<T>(name: &str, aim: &str, runs: usize, mut operation: impl FnMut() -> T) {
     for _ in 0..runs / 10 {
         black_box(operation());

@@ -1,4 +1,4 @@
-//! The service over HTTP: answers, limits, what a person sees and deletes, and what is published.
+//! The service over HTTP: responses, limits, access to one's own data, deletion, and publication.
 
 #![cfg(all(feature = "collector", unix))]
 #![expect(
@@ -38,7 +38,7 @@ fn a_report_is_accepted_counted_and_repeats_count_once() {
     assert_eq!(stats["quality"]["repeated"], 1);
     assert_eq!(stats["funnel"]["strict"]["client_connected"], 1);
     assert_eq!(stats["clients"]["codex"], 1);
-    // Base address of a client without `/v1`.
+    // The base address of a client without `/v1`.
     assert_eq!(post(collector.public, "/heartbeat", &text, &[]).status, 204);
 }
 
@@ -87,7 +87,7 @@ fn every_rejection_has_its_status_reason_and_field() {
     no_trace(_directory.path(), "desktop");
 }
 
-/// No file under a directory holds a text.
+/// Checks that no file in a directory contains a text.
 fn no_trace(directory: &Path, text: &str) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -132,7 +132,7 @@ fn requests_that_are_not_reports_are_refused() {
     assert_eq!(request(address, "POST", "/v1/heartbeat", None, &[json]).status, 411);
     assert_eq!(request(address, "POST", "/v1/heartbeat", Some(&text), &[]).status, 415);
     assert_eq!(request(address, "POST", "/v1/heartbeat", Some(&text), &[("Content-Type", "text/plain")]).status, 415);
-    // Nothing is unpacked, so a bomb is a few bytes.
+    // Compressed bodies are never decompressed, so a zip bomb is only a few bytes.
     let bomb = request(address, "POST", "/v1/heartbeat", Some(&text), &[json, ("Content-Encoding", "gzip")]);
     assert_eq!(bomb.status, 415);
     let chunked = format!(
@@ -142,7 +142,7 @@ fn requests_that_are_not_reports_are_refused() {
     assert_eq!(raw(address, chunked.as_bytes()).unwrap().status, 411);
     assert_eq!(get(address, "/v1/nothing").status, 404);
     assert_eq!(get(address, "/metrics").status, 404);
-    // 100 MB are refused by their announced length, before they are sent.
+    // A body of 100 MB is refused by its announced length, before it is sent.
     let mut stream = TcpStream::connect(address).unwrap();
     let head = "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000000\r\n\r\n{";
     stream.write_all(head.as_bytes()).unwrap();
@@ -157,7 +157,7 @@ fn a_body_that_never_comes_is_given_up() {
     let head =
         "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{";
     stream.write_all(head.as_bytes()).unwrap();
-    // A head that never ends is closed without an answer.
+    // A connection whose head never ends is closed without a response.
     let mut other = TcpStream::connect(collector.public).unwrap();
     other.write_all(b"POST /v1/heartbeat HTTP/1.1\r\nHost:").unwrap();
     assert_eq!(read_answer(&mut stream).unwrap().status, 408);
@@ -189,7 +189,7 @@ fn networks_and_ids_have_limits() {
             .filter(|answer| answer.status == 429)
             .all(|answer| answer.head.to_lowercase().contains("retry-after: "))
     );
-    // What a client writes itself stands before what the proxy adds.
+    // A client's own header value precedes the one that the proxy adds.
     let forged = send("203.0.113.9, 198.51.100.7", &body(&new_id(), |_| {}));
     assert_eq!(forged.status, 429);
     let id = new_id();
@@ -238,13 +238,13 @@ fn everyone_can_see_and_delete_what_came_from_their_id() {
     assert_eq!(gone, json!({"forgotten": true, "deleted_reports": 1, "left": 0}));
     assert_eq!(ask("/v1/mine").json()["reports"], json!([]));
     assert_eq!(collector.stats()["installs"], 1);
-    // It is refused from now on, and says so.
+    // Further reports with this ID are refused with a reason.
     let refused = collector.report(&body(&id, |body| body["uptime_hours"] = json!(9)));
     assert_eq!((refused.status, refused.json()["reason"].as_str()), (400, Some("forgotten")));
     assert!(command(&["replay", export.to_str().unwrap()]).status.success());
     assert_eq!(collector.stats()["installs"], 1);
     collector.stop();
-    // Neither as text nor as bytes is it in any file that the collector keeps.
+    // No file of the collector contains the ID, neither as text nor as bytes.
     let kept = tempfile::tempdir().unwrap();
     for file in [&backup, &export] {
         std::fs::rename(file, kept.path().join(file.file_name().unwrap())).unwrap();
@@ -252,7 +252,7 @@ fn everyone_can_see_and_delete_what_came_from_their_id() {
     no_trace(directory.path(), &id);
     no_trace(directory.path(), &id.replace('-', ""));
     no_bytes(directory.path(), uuid::Uuid::parse_str(&id).unwrap().as_bytes());
-    // A restored backup does not bring it back.
+    // Restoring a backup does not bring the ID back.
     assert!(command(&["restore", "--check", kept.path().join("before.db").to_str().unwrap()]).status.success());
     assert!(command(&["restore", kept.path().join("before.db").to_str().unwrap()]).status.success());
     let stats = command(&["stats", "--who", "all", "-o", "json"]);
@@ -353,7 +353,7 @@ fn page_cli_and_stats_agree() {
     assert!(command(&["funnel"]).contains("29 each, 16 strict"));
     assert!(command(&["retention", "--os", "darwin"]).contains("12 of 37"));
     assert!(command(&["versions", "-o", "csv"]).contains("0.5.0,32"));
-    // The public page hides what is small.
+    // The public page hides small numbers.
     let public = get(collector.public, "/").body;
     assert!(public.contains("&lt;10"));
     assert!(page.len() < 60_000 && public.len() < 60_000, "{} and {}", page.len(), public.len());

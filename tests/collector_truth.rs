@@ -1,4 +1,4 @@
-//! The figures of a population whose true numbers are known, in whatever order its reports arrive.
+//! The figures of simulated installations equal their true numbers, regardless of the order of the reports.
 
 #![cfg(feature = "collector")]
 #![expect(
@@ -78,7 +78,7 @@ fn a_repeat_shortly_after_counts_once_even_across_midnight() {
             }
             other => other,
         };
-        // A repeat of the last hour would move the last day.
+        // A repeat of the last hour would change the last day.
         let end = 1_771_459_200_000 - 3_600_000;
         let is_early = |entry: &&Entry| matches!(entry, Entry::Report(report) if report.received.0 < end);
         let repeats: Vec<Entry> = entries.iter().filter(is_early).map(late).collect();
@@ -96,7 +96,7 @@ fn the_past_can_be_asked_for() {
         events().into_iter().filter(|entry| !matches!(entry, Entry::Report(report) if report.day() > last)).collect();
     let then = stats::take(&mut store, Some(last)).unwrap();
     let (_other, mut store) = filled(&early, 1000);
-    // An opt-out may have arrived later, which would move the last day.
+    // A later opt-out would change the last day.
     let cut = stats::take(&mut store, Some(last)).unwrap();
     for audience in mcpproxy::collector::audience::Audience::all() {
         let (one, other) = (then.census.figures(audience), cut.census.figures(audience));
@@ -138,7 +138,7 @@ fn an_export_gives_the_same_figures_elsewhere() {
     let (mut before, after) = (quality(&mut store), quality(&mut copy));
     before["rejected"] = after["rejected"].clone();
     assert_eq!(before, after);
-    // The originals are then repeats.
+    // The originals then count as repeats.
     copy.apply(&events(), None).unwrap();
     check(&mut copy);
 }

@@ -1,4 +1,5 @@
-//! The documentation is current: its generated parts, its links, its form. `scripts/generate` writes the generated parts.
+//! Checks that the documentation is current: its generated parts, links and format. `scripts/generate` updates the
+//! generated parts.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +15,11 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use serde_json::Value;
 
-/// Longest line of a document, in characters.
+/// Maximum length of a line in a document, in characters.
 const LONGEST_LINE: usize = 160;
-/// Most lines of README.md.
+/// Maximum number of lines in README.md.
 const LONGEST_README: usize = 160;
-/// Where prose that is generated breaks.
+/// Line width of generated prose.
 const WIDTH: usize = 120;
 
 fn project() -> PathBuf {
@@ -36,7 +37,7 @@ fn generating() -> bool {
     std::env::vars_os().any(|(name, value)| name == "GENERATE" && !value.is_empty())
 }
 
-/// Writes a file when `GENERATE` is set; else the file has to be so already.
+/// Writes a file if `GENERATE` is set; otherwise checks that it is current.
 fn hold(path: &str, wanted: &str) {
     let file = project().join(path);
     if generating() {
@@ -47,7 +48,7 @@ fn hold(path: &str, wanted: &str) {
     }
 }
 
-/// A document with its generated part replaced.
+/// Returns a document with its generated part replaced.
 fn with_part(document: &str, name: &str, part: &str) -> String {
     let begin = format!("<!-- begin generated: {name} -->\n");
     let end = format!("<!-- end generated: {name} -->");
@@ -61,6 +62,32 @@ fn hold_part(path: &str, name: &str, part: &str) {
 }
 
 // --- the generated parts
+
+#[test]
+fn every_error_code_has_its_page() {
+    use mcpproxy::diagnostics::catalog::Entry;
+    use mcpproxy::diagnostics::code::Code;
+    use mcpproxy::diagnostics::page;
+
+    let (mut list, mut summary, mut pages) = (String::new(), String::new(), BTreeSet::new());
+    for entry in Code::ALL.iter().map(|code| Entry::of(*code)) {
+        let name = entry.code.name();
+        hold(&format!("docs/errors/{name}.md"), &page::markdown(entry));
+        writeln!(list, "| [{name}]({name}.md) | {} | {} |", entry.code.severity().word(), page::general(entry.what))
+            .unwrap();
+        writeln!(summary, "  - [{name}](errors/{name}.md)").unwrap();
+        pages.insert(format!("{name}.md"));
+    }
+    hold_part("docs/errors/README.md", "codes", &format!("| Code | Severity | Meaning |\n|---|---|---|\n{list}"));
+    let index = read("docs/SUMMARY.md");
+    let (before, after) = (index.split("  - [MCPX_").next().unwrap(), index.rsplit_once("  - [MCPX_"));
+    let after = after.and_then(|(_, rest)| rest.split_once('\n')).map_or("", |(_, rest)| rest);
+    hold("docs/SUMMARY.md", &format!("{before}{summary}{after}"));
+    pages.insert("README.md".to_owned());
+    let found = std::fs::read_dir(project().join("docs/errors")).unwrap();
+    let found: BTreeSet<String> = found.map(|file| file.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(found, pages, "a page without a code, or a code without a page");
+}
 
 #[test]
 fn the_telemetry_page_lists_every_field() {
@@ -94,7 +121,7 @@ fn meaning_and_example(field: &Value) -> (String, String) {
 
 #[test]
 fn the_environment_page_lists_every_variable() {
-    // The constants' own documentation, so that a variable cannot be declared without it.
+    // The constants' documentation, so that every declared variable is documented.
     let source = syn::parse_file(&read("src/contract/names.rs")).unwrap();
     let mut text = String::from("| Variable | Meaning |\n|---|---|\n");
     for item in source.items {
@@ -110,7 +137,7 @@ fn the_environment_page_lists_every_variable() {
             panic!("{} is not a string", constant.ident)
         };
         let meaning = documentation(&constant.attrs);
-        // A reference to another constant.
+        // A link to another constant.
         let meaning = meaning.replace("[`ENV_SOCKET_PATH`]", "`MCPPROXY_SOCKET_PATH`").replace(['<', '>'], "");
         assert!(!meaning.contains("[`"), "{}: {meaning}", constant.ident);
         writeln!(text, "| `{}` | {} |", name.value(), meaning.trim_end_matches('.').replace('|', "\\|")).unwrap();
@@ -142,7 +169,7 @@ fn every_variable_that_the_programs_read_is_documented() {
         for name in text.split("\"MCPPROXY_").skip(1) {
             let name = format!("MCPPROXY_{}", name.split('"').next().unwrap());
             let whole = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-            // Set by the tray for a moment, for the login shell that it asks.
+            // The tray sets it temporarily for the login shell that it runs.
             if whole && name.len() > "MCPPROXY_".len() && name != "MCPPROXY_ASKING_FOR_PATH" {
                 assert!(
                     page.contains(&format!("`{name}`")),
@@ -169,7 +196,7 @@ fn the_page_of_commands_lists_every_command() {
     hold_part("docs/cli.md", "commands", &text);
 }
 
-/// A command and those below it.
+/// Describes a command and its subcommands.
 fn command_section(command: &mut clap::Command, parent: &str, level: usize) -> String {
     if command.is_hide_set() || command.get_name() == "help" {
         return String::new();
@@ -269,7 +296,7 @@ fn the_configuration_page_lists_every_key() {
     hold_part("docs/configuration.md", "keys", &text);
 }
 
-/// A line for each key of an object; objects below it go to `objects`.
+/// Returns a line for each key of an object; adds nested objects to `objects`.
 fn keys(schema: &Value, object: &Value, path: &str, objects: &mut Vec<(String, Value)>) -> String {
     let mut text = String::new();
     for (name, key) in object["properties"].as_object().unwrap() {
@@ -295,7 +322,7 @@ fn keys(schema: &Value, object: &Value, path: &str, objects: &mut Vec<(String, V
     text
 }
 
-/// The schema that a reference, or an optional one, stands for.
+/// Resolves a reference or an optional schema.
 fn resolved(schema: &Value, value: &Value) -> Value {
     if let Some(pointer) = value["$ref"].as_str() {
         return resolved(schema, schema.pointer(pointer.trim_start_matches('#')).unwrap());
@@ -345,7 +372,7 @@ fn kind_of_items(schema: &Value, items: &Value) -> String {
     }
 }
 
-/// A description without line breaks and references of rustdoc.
+/// Returns a description without line breaks and rustdoc links.
 fn plain(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("[`", "`").replace("`]", "`");
     sentence(&text)
@@ -393,7 +420,7 @@ fn the_rest_page_lists_every_operation() {
     hold_part("docs/rest-api.md", "types", &text);
 }
 
-/// The type of a response's `data`, with a link.
+/// Returns the type of a response's `data`, with a link.
 fn data_type(document: &Value, answer: &Value) -> String {
     let target = resolved(document, answer);
     let data = &target["properties"]["data"];
@@ -424,7 +451,7 @@ fn rest_type(document: &Value, field: &Value) -> String {
     kind(document, field)
 }
 
-/// Sentences on lines of their own, none longer than [`WIDTH`] where it has a space.
+/// Puts each sentence on its own line, and wraps lines at [`WIDTH`].
 fn wrapped(text: &str, first: &str, rest: &str) -> String {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -453,7 +480,7 @@ fn wrapped(text: &str, first: &str, rest: &str) -> String {
 
 // --- links and form
 
-/// Every file below a folder with an extension, without what is built or downloaded.
+/// Returns all files with an extension in a folder, without built and downloaded ones.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -481,7 +508,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Lines outside of code blocks, with their numbers.
+/// Returns the lines outside of code blocks, with their numbers.
 fn prose(text: &str) -> Vec<(usize, &str)> {
     let mut code = false;
     let mut found = Vec::new();
@@ -495,7 +522,7 @@ fn prose(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The line without what stands between backquotes.
+/// Returns a line without its code spans.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("code")
 }

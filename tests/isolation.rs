@@ -1,4 +1,4 @@
-//! Servers in the real sandbox of this system: what they can still do, and what they cannot.
+//! Servers in the real sandbox of this system: what they can do, and what they cannot.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail where it stands")]
@@ -11,7 +11,7 @@ use mcpproxy::upstream::isolation::{Isolator, landlock};
 use mcpproxy::upstream::process::spawn;
 use tokio::io::AsyncReadExt as _;
 
-/// What a Python program says, run as a server with this isolation; `data` is our data directory.
+/// Runs a Python program as a server with this isolation, and returns its output. `data` is the data directory.
 async fn said(
     data: &Path,
     isolation: &str,
@@ -27,8 +27,8 @@ async fn said(
     let config = mcpproxy::config::Config::parse(Path::new("c.json"), &text).unwrap();
     let config: &ServerConfig = config.servers.first().unwrap();
     let log = data.join("probe.log");
-    let launch = Isolator::new(data).prepare(config, &log).await?;
-    let mut spawned = spawn("probe", launch, &log)?;
+    let launch = Isolator::new(data).prepare(config, &log).await.map_err(|failure| failure.to_string())?;
+    let mut spawned = spawn("probe", launch, &log).map_err(|failure| failure.to_string())?;
     drop(spawned.stdin);
     let mut text = String::new();
     spawned.stdout.read_to_string(&mut text).await.unwrap();
@@ -41,7 +41,7 @@ async fn said(
         .collect())
 }
 
-/// Tries each thing and says `ok` or the name of the error.
+/// Tries each access, and prints `ok` or the name of the error.
 const PROBE: &str = r#"
 import os, signal, socket, subprocess, sys
 data, outside, given = sys.argv[1:4]
@@ -93,7 +93,7 @@ async fn a_sandboxed_server_reads_and_writes_only_what_it_needs() {
     std::fs::write(Path::new(&data).join("mcp_config.json"), "{}").unwrap();
     std::fs::create_dir_all(Path::new(&data).join("isolation/other/home")).unwrap();
     std::fs::write(Path::new(&data).join("isolation/other/home/token"), "t").unwrap();
-    // Paths inside of a program text are not granted; an argument is.
+    // A path in the program text is not granted; an argument is.
     let program = PROBE.replace("sys.argv[1:4]", &format!("{data:?}, {outside:?}, sys.argv[1]"));
     let said = said(Path::new(&data), r#""sandbox""#, &[&given], &program).await.unwrap();
     for (what, expected) in [
@@ -141,7 +141,7 @@ async fn without_isolation_a_server_still_gets_only_its_variables() {
     let said = said(world.path(), r#""none""#, &[], program).await.unwrap();
     let names: Vec<_> = said["names"].split(' ').collect();
     assert!(names.contains(&"OWN") && names.contains(&"PATH"), "{names:?}");
-    // Cargo sets it for a test.
+    // Cargo sets this variable for tests.
     assert!(!names.contains(&"CARGO_MANIFEST_DIR"), "{names:?}");
 }
 

@@ -1,4 +1,4 @@
-//! The scanner against published attacks (reworded) and against tools of real servers.
+//! Runs the scanner on published attacks (reworded) and on tools of real servers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail where it stands")]
 
@@ -53,7 +53,7 @@ fn the_documentation_names_every_rule_with_its_severity() {
     }
 }
 
-/// With a list of tools of your own: `MCPPROXY_SCAN_CORPUS=tools.jsonl cargo test --test scan -- --ignored --nocapture`.
+/// Scans your own list of tools: `MCPPROXY_SCAN_CORPUS=tools.jsonl cargo test --test scan -- --ignored --nocapture`.
 #[test]
 #[ignore = "needs a file of tools"]
 fn share_of_red_tools_in_a_corpus() {

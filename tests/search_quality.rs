@@ -1,4 +1,5 @@
-//! The tool search must not find less than it did: each data set has a floor, the lower end of its 95 % bootstrap interval.
+//! Checks that the tool search does not get worse: the floor of each data set is the lower end of its 95 % bootstrap
+//! interval.
 //!
 //! `cargo bench --no-default-features --bench search_quality` prints the intervals. `docs/search-quality.md` explains them.
 
@@ -10,7 +11,7 @@ mod search_sets;
 
 use search_sets::{Set, mean, measure};
 
-/// Data set, and the floors of recall@5, recall@10 and mean reciprocal rank. Measured on 2026-11-29.
+/// Data sets with their floors of recall@5, recall@10 and mean reciprocal rank, measured on 2026-11-29.
 const FLOORS: [(&str, f64, f64, f64); 5] = [
     ("golden45", 0.777, 0.848, 0.681),
     ("livemcpbench", 0.347, 0.446, 0.455),

@@ -1,4 +1,5 @@
-//! Every case of the public truth set is classified right. Each line of `data/environments.jsonl` names its source.
+//! Checks the classification of environments on the public truth set. Each line of `data/environments.jsonl` names its
+//! source.
 
 #![allow(
     clippy::unwrap_used,

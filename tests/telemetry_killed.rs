@@ -1,4 +1,4 @@
-//! A process that is killed while it writes loses at most its last moment: flags never turn back, the store opens
+//! A process killed during a write loses at most its latest changes: flags are never reset, and the store can be opened
 //! again.
 
 #![allow(
@@ -18,7 +18,7 @@ use mcpproxy::telemetry::store::recorder::Recorder;
 const PATH: &str = "MCPPROXY_TEST_STORE";
 const TODAY: &str = "2026-01-02";
 
-/// The process that is killed: notes without end, and writes each note down.
+/// The process to kill: records continuously, and prints each record.
 #[test]
 #[ignore = "started and killed by the other test"]
 fn writer() {

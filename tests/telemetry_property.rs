@@ -1,7 +1,7 @@
-//! Random payloads with planted identifiers: every one is caught, every payload without one passes.
+//! Random payloads with planted identifiers: each identifier is caught, and every payload without one passes.
 //!
-//! One million in an optimised build (`cargo test --release --test telemetry_property`); an unoptimised one takes a
-//! share of them, so that the everyday test run stays short.
+//! An optimised build checks one million (`cargo test --release --test telemetry_property`); an unoptimised one checks
+//! fewer, to keep the usual test run short.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use mcpproxy::telemetry::scan::{scan, verify};
 
 const PAYLOADS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 
-/// SplitMix64: the same payloads on every run.
+/// SplitMix64, which gives the same payloads in every run.
 struct Random(u64);
 
 impl Random {
@@ -50,7 +50,7 @@ const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const ALNUM: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Something that gives its owner away.
+/// Returns an identifier that could reveal its owner.
 fn identifier(random: &mut Random) -> String {
     let name = random.text(LOWER, 6);
     match random.below(14) {
@@ -77,7 +77,7 @@ fn identifier(random: &mut Random) -> String {
     }
 }
 
-/// The same thing as careless or hostile code might write it.
+/// Returns the identifier in a form that careless or hostile code might use.
 fn disguised(random: &mut Random, text: &str) -> String {
     match random.below(8) {
         0 => text
@@ -126,7 +126,7 @@ fn identity() -> Identity {
     identity
 }
 
-/// One payload: clean as it is, and caught by both nets once something is planted.
+/// Checks one payload: it passes unchanged, and both scanners catch a planted identifier.
 fn check(random: &mut Random, identity: &Identity) {
     let payload = HeartbeatPayload::of(&snapshot(random));
     let clean = scan(&payload, identity).unwrap_or_else(|hits| panic!("a clean payload was blocked: {hits:?}"));

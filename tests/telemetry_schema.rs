@@ -1,5 +1,4 @@
-//! `assets/telemetry/heartbeat-v3.schema.json` is what the payload's types say. After a change of the types:
-//! `cargo test --test telemetry_schema -- --ignored` writes it anew.
+//! Checks that `assets/telemetry/heartbeat-v3.schema.json` matches the payload's types. `scripts/generate` updates it.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +27,7 @@ fn of_the_types() -> String {
 #[test]
 fn the_schema_file_is_what_the_types_say() {
     let file = std::fs::read_to_string(path()).unwrap().replace("\r\n", "\n");
-    assert!(file == of_the_types(), "write it anew: cargo test --test telemetry_schema -- --ignored");
+    assert!(file == of_the_types(), "the schema is out of date: run scripts/generate");
 }
 
 #[test]

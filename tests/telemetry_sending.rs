@@ -1,4 +1,4 @@
-//! What a collector on loopback receives, and what a bad one cannot do.
+//! The bytes that a collector on loopback receives, and protection from misbehaving collectors.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ fn clean() -> Clean {
     scan(&HeartbeatPayload::of(&Snapshot::example()), &Identity::default()).unwrap()
 }
 
-/// Reads one request: its head, and the body that the head announces.
+/// Reads one request: its head, and its body with the announced length.
 fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
@@ -40,7 +40,7 @@ fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     }
 }
 
-/// A collector that answers every request with what `answer` writes; gives its address and the requests it got.
+/// Starts a collector that answers every request with `answer`; returns its address and its requests.
 fn collector(answer: fn(&mut TcpStream)) -> (Collector, mpsc::Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

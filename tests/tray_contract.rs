@@ -1,4 +1,4 @@
-//! Plays the existing core's answers (contract: core-http) to the client that the tray and the command line share.
+//! Sends the Go core's responses to the client that the tray and the command line share.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail where it stands")]
 
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-/// A core that answers one request with these bytes; the task gives what it was asked.
+/// Starts a core that answers one request with these bytes; the task returns the request.
 fn played(answer: String) -> (tempfile::TempDir, Client, JoinHandle<String>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.sock");
@@ -22,7 +22,7 @@ fn played(answer: String) -> (tempfile::TempDir, Client, JoinHandle<String>) {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
-        // The client may have left already: that is one of the things played here.
+        // The client may already have disconnected, which is one of the cases.
         let _ = stream.write_all(answer.as_bytes()).await;
         String::from_utf8(head).unwrap().to_lowercase()
     });

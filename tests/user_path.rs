@@ -1,4 +1,4 @@
-//! The PATH of real login shells, with the rc files that people have.
+//! Reads the PATH of real login shells with typical rc files.
 #![cfg(all(unix, feature = "tray"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by ending")]
 
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use mcpproxy::tray::user_path::capture;
 
-/// Long enough for a real shell beside other work, short enough for one that hangs.
+/// Long enough for a real shell on a busy machine, short enough for one that hangs.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Runs the shell with these files in its home, by way of a script: each shell reads HOME from its environment.
+/// Runs the shell with these files in its home. Starts it through a script that sets HOME.
 fn captured(shell: &str, files: &[(&str, &str)], limit: Duration) -> Option<Vec<PathBuf>> {
     let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/shells"); // where scripts/test puts what the system lacks
     let program = ["/bin", "/usr/bin", tools].map(|folder| Path::new(folder).join(shell));
@@ -22,7 +22,7 @@ fn captured(shell: &str, files: &[(&str, &str)], limit: Duration) -> Option<Vec<
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    // Named as the shell, so that it is asked in its dialect.
+    // The script has the shell's name, because the name selects the dialect.
     let wrapper = home.path().join("bin").join(shell);
     fs::create_dir_all(wrapper.parent().unwrap()).unwrap();
     let script = format!(
@@ -54,7 +54,7 @@ fn every_shell_tells_what_its_own_file_adds() {
         ("nu", ".config/nushell/env.nu", "$env.PATH = ($env.PATH | prepend /opt/node/bin)\n"),
         ("tcsh", ".tcshrc", "setenv PATH /opt/node/bin:$PATH\n"),
     ] {
-        // A login shell of bash reads no .bashrc by itself; nearly every .profile does.
+        // A login shell of bash does not read .bashrc itself, but most .profile files do.
         let files = [
             (".bash_profile", "[ -f ~/.profile ] && . ~/.profile\n[ -f ~/.bashrc ] && . ~/.bashrc\n"),
             (file, text),

@@ -1,4 +1,4 @@
-//! What the benchmarks of calls are made of: a client's session, and a proxy that runs.
+//! Helpers of the benchmarks: a client's session, and a running proxy.
 
 use std::net::SocketAddr;
 use std::process::Child;
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-/// One MCP session on one connection, or on two where the older transport wants them.
+/// One MCP session on one connection, or on two for the legacy transport.
 pub struct Session {
     connection: SendRequest<Full<Bytes>>,
     target: Target,
@@ -19,24 +19,24 @@ pub struct Session {
     events: Option<Events>,
 }
 
-/// Where a proxy listens.
+/// The address of a proxy.
 #[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
-    /// Of streamable HTTP; `sse:/path` where the proxy speaks the older HTTP+SSE transport: answers come on a GET's stream, whose
-    /// first event names the path to post to.
+    /// The path for streamable HTTP; `sse:/path` for the legacy HTTP+SSE transport, where responses arrive on a GET's
+    /// stream whose first event contains the path for POST.
     pub path: String,
 }
 
-/// The stream of the older transport.
+/// The event stream of the legacy transport.
 struct Events {
-    /// Held, as the stream ends with it.
+    /// Dropping the connection would end the stream.
     _connection: SendRequest<Full<Bytes>>,
     stream: Incoming,
     read: Vec<u8>,
 }
 
-/// Why something did not work.
+/// Why something failed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connect(target: &Target) -> Result<SendRequest<Full<Bytes>>, Failure> {
@@ -63,7 +63,7 @@ impl Events {
         })
     }
 
-    /// The data of the next event that has some.
+    /// Returns the data of the next event with data.
     async fn next(&mut self) -> Result<Bytes, Failure> {
         let mut seen = 0;
         loop {
@@ -83,11 +83,11 @@ impl Events {
         }
     }
 
-    /// The next message that answers something.
+    /// Returns the next message that is a response.
     async fn answer(&mut self) -> Result<Bytes, Failure> {
         loop {
             let data = self.next().await?;
-            // Notifications and the server's own requests name their method first.
+            // Notifications and the server's requests begin with their method.
             let start = data.get(..data.len().min(60)).unwrap_or_default();
             if !start.windows(8).any(|part| part == b"\"method\"") {
                 return Ok(data);
@@ -97,7 +97,7 @@ impl Events {
 }
 
 impl Session {
-    /// Connects, and says what a client says first.
+    /// Connects and initializes the session.
     pub async fn open(mut target: Target) -> Result<Session, Failure> {
         let mut events = None;
         if let Some(path) = target.path.strip_prefix("sse:") {
@@ -137,7 +137,7 @@ impl Session {
         if status.is_success() { Ok(body) } else { Err(format!("{status}: {body:?}").into()) }
     }
 
-    /// What comes to a request, unread, so that its time is not the reader's.
+    /// Returns the unparsed response, so that parsing does not count as latency.
     pub async fn exchange(&mut self, request: &Value) -> Result<Bytes, Failure> {
         let body = self.post(request.to_string()).await?;
         match &mut self.events {
@@ -146,14 +146,14 @@ impl Session {
         }
     }
 
-    /// The result of a request, whether it comes as JSON or as an event.
+    /// Returns the result of a request, from JSON or from an event.
     pub async fn ask(&mut self, request: &Value) -> Result<Value, Failure> {
         let body = self.exchange(request).await?;
         result(&body, request)
     }
 }
 
-/// The result in what came to a request.
+/// Extracts the result from a response.
 pub fn result(body: &[u8], request: &Value) -> Result<Value, Failure> {
     let text = std::str::from_utf8(body)?;
     let messages = text.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
@@ -163,7 +163,7 @@ pub fn result(body: &[u8], request: &Value) -> Result<Value, Failure> {
     result.filter(|result| result["isError"] != true).ok_or_else(|| format!("no result: {start}").into())
 }
 
-/// A running proxy; ended with this value.
+/// A running proxy, killed on drop.
 pub struct Running(pub Child);
 
 impl Drop for Running {

@@ -1,4 +1,4 @@
-//! A proxy that is measured: how it is started, what it takes, and what several turns say of it.
+//! A measured proxy: how to start it, its memory, and the results of several turns.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::session::{Failure, Running, Session, Target};
 
-/// A proxy to be measured.
+/// A proxy to measure.
 pub struct Subject {
     pub name: String,
-    /// How many servers it is started with.
+    /// Number of its servers, for display.
     pub servers: String,
     pub path: String,
     pub command: Vec<String>,
 }
 
-/// A proxy that runs, and how long it took to show what was waited for.
+/// A running proxy, and the time until it was ready.
 pub struct Started {
     pub running: Running,
     pub target: Target,
@@ -24,7 +24,7 @@ pub struct Started {
 }
 
 impl Subject {
-    /// Those of `NAME SERVERS PATH COMMAND... ';' NAME …`.
+    /// Parses `NAME SERVERS PATH COMMAND... ';' NAME …`.
     pub fn read(arguments: &[String]) -> Vec<Subject> {
         let one = |one: &[String]| {
             let [name, servers, path, command @ ..] = one else { return None };
@@ -38,8 +38,8 @@ impl Subject {
         arguments.split(|argument| argument == ";").filter_map(one).collect()
     }
 
-    /// Starts it in this directory and asks until `ready` has something, on one session as far as there is one. In the command `{port}`, `{upstream}` (this program), `{home}` and
-    /// what `fill` names are put in.
+    /// Starts the proxy in this directory, and polls until `ready` returns a value, on one session if possible.
+    /// Replaces `{port}`, `{upstream}` (this program), `{home}` and the keys of `fill` in the command.
     pub async fn start<T>(
         &self,
         home: &Path,
@@ -85,7 +85,7 @@ impl Subject {
                         let took = begin.elapsed();
                         return Ok((Started { running, target, took }, first));
                     }
-                    Ok(None) => "it never showed what was waited for".into(),
+                    Ok(None) => "it did not become ready in time".into(),
                     Err(error) => error,
                 };
             if begin.elapsed() > patience {
@@ -100,7 +100,7 @@ impl Subject {
 }
 
 impl Started {
-    /// Resident memory in MB, the upstreams' own left out; 0 where there is no /proc.
+    /// Returns the resident memory in MB, without the upstreams; 0 without /proc.
     pub fn memory(&self) -> f64 {
         memory(self.running.0.id(), std::env::current_exe().ok().as_deref())
     }
@@ -121,7 +121,7 @@ fn memory(root: u32, upstream: Option<&Path>) -> f64 {
     resident + below
 }
 
-/// What several turns say: rows of numbers, each told by its median, and what failed by why.
+/// The results of several turns: rows of numbers, summarised by their medians, or an error.
 pub struct Rows(Vec<(String, Turns)>);
 
 type Turns = Result<Vec<Vec<f64>>, String>;
@@ -131,7 +131,7 @@ impl Rows {
         Rows(Vec::new())
     }
 
-    /// A turn's numbers, or why there are none, which then stands for all turns.
+    /// Adds a turn's numbers. An error replaces the results of all turns.
     pub fn add(&mut self, name: &str, turn: Result<Vec<f64>, Failure>) {
         let at = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.0.push((name.to_owned(), Ok(Vec::new())));
@@ -144,7 +144,7 @@ impl Rows {
         }
     }
 
-    /// Every row with its numbers, in the order they came.
+    /// Returns every row with its medians, in order of insertion.
     pub fn medians(&self) -> impl Iterator<Item = (&str, Result<Vec<f64>, &str>)> {
         self.0.iter().map(|(name, turns)| {
             let columns = turns.as_ref().map_err(String::as_str).map(|turns| {
@@ -156,13 +156,13 @@ impl Rows {
     }
 }
 
-/// The one in the middle; 0 of none.
+/// Returns the median; 0 for no values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Of sorted times, the one that this part of a hundred does not exceed, in milliseconds.
+/// Returns a percentile of sorted times, in milliseconds.
 pub fn percentile(times: &[Duration], part: usize) -> f64 {
     times[(times.len() - 1) * part / 100].as_secs_f64() * 1e3
 }

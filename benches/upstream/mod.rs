@@ -1,4 +1,4 @@
-//! The fast upstream of the benchmarks: as little work as an MCP server can do, with as many tools as wanted.
+//! The fast upstream of the benchmarks: an MCP server that does minimal work, with any number of tools.
 
 use std::io::{BufRead, Write};
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 const CORPUS: &str = include_str!("../corpus/golden45.tools.json");
 
-/// The corpus's tools, each with the name of its `server`.
+/// Returns the corpus's tools, each with the name of its `server`.
 pub fn corpus() -> Vec<Value> {
     serde_json::from_str(CORPUS).unwrap()
 }
 
-/// Tools made of the corpus's words, always the same: `echo`, then others up to this count.
+/// Generates tools from the corpus's words, always the same: `echo`, then others up to this count.
 pub fn generated(count: usize) -> Vec<Value> {
     let corpus = corpus();
     let descriptions = corpus.iter().filter_map(|tool| tool["description"].as_str());
@@ -41,7 +41,7 @@ pub fn generated(count: usize) -> Vec<Value> {
     std::iter::once(echo).chain((1..count).map(other)).collect()
 }
 
-/// The tools of the corpus's server of this name.
+/// Returns the tools of one server in the corpus.
 fn of_corpus(server: &str) -> Vec<Value> {
     let own = corpus().into_iter().filter(|tool| tool["server"] == server);
     own.map(
@@ -50,12 +50,12 @@ fn of_corpus(server: &str) -> Vec<Value> {
     .collect()
 }
 
-/// The answer to `tools/list`, made once, as the time it takes is not a proxy's.
+/// Returns the result of `tools/list`. Created only once, because its time is not part of the proxy's.
 pub fn list(tools: &[Value]) -> String {
     json!({"tools": tools}).to_string()
 }
 
-/// What the fast upstream answers; `None` to a notification.
+/// Returns the response to a message; `None` for a notification.
 pub fn answer(message: &[u8], list: &str) -> Option<String> {
     let request: Value = serde_json::from_slice(message).unwrap();
     let id = request.get("id")?;
@@ -84,7 +84,7 @@ pub fn serve(arguments: &[String]) {
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         if let Some(answer) = answer(line.unwrap().as_bytes(), &list) {
-            // One write for a line, so that it wakes the reader once.
+            // One write per line, to wake the reader only once.
             output.write_all(format!("{answer}\n").as_bytes()).unwrap();
             output.flush().unwrap();
         }

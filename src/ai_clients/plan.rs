@@ -23,7 +23,7 @@ pub enum Change {
     Delete,
 }
 
-/// The reported action (contract: core-http §7).
+/// The reported action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Created,

@@ -28,7 +28,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The `action` of the result (contract: core-http §7, extended).
+    /// The `action` of the result.
     fn word(self) -> &'static str {
         match self {
             ErrorKind::BadName => "unsupported",

@@ -213,7 +213,7 @@ fn an_entry_that_starts_a_program_of_ours_elsewhere_or_calls_our_address_is_put_
     for there in [
         json!({"command": "/opt/old/mcpproxy", "args": ["stdio"]}),
         json!({"command": r"C:\old\mcpproxy.exe", "args": ["stdio"]}),
-        // As the existing core writes it.
+        // As the Go core writes it.
         json!({"command": "npx", "args": ["-y", "mcp-remote", "http://127.0.0.1:8080/mcp", "--header", "X-API-Key:k"]}),
     ] {
         let text = json!({"mcpServers": {"x": there, "z": {"command": "z"}}}).to_string();

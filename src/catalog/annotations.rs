@@ -1,9 +1,9 @@
-//! The annotations of tools. Where a server gives none, the worst is assumed, as MCP requires (contract: mcp-tools §2.2).
+//! Tool annotations. A missing annotation counts as its most dangerous value, as MCP specifies.
 
 use rmcp::model::ToolAnnotations;
 use serde::Serialize;
 
-/// The annotations of one tool.
+/// The annotations of one tool that matter here; `None` if the server did not set them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hints {
     read_only: Option<bool>,
@@ -12,7 +12,7 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The hints of a tool's annotations.
+    /// Reads the hints from a tool's annotations.
     pub fn of(annotations: Option<&ToolAnnotations>) -> Hints {
         let hint = |read: fn(&ToolAnnotations) -> Option<bool>| annotations.and_then(read);
         Hints {
@@ -26,7 +26,7 @@ impl Hints {
         self.read_only != Some(true)
     }
 
-    /// A tool that only reads destroys nothing, whatever its other annotations.
+    /// Whether the tool may be destructive. A read-only tool never is, whatever its other annotations say.
     fn may_destroy(self) -> bool {
         self.may_write() && self.destructive != Some(false)
     }
@@ -36,7 +36,7 @@ impl Hints {
     }
 }
 
-/// Something that a tool must not be able to do.
+/// A kind of tool that a search can exclude.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     ReadOnlyOnly,
@@ -45,14 +45,14 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// All of them, in the order in which they are tried.
+    /// All filters, in the order in which they are checked.
     pub const ALL: [Filter; 3] = [
         Filter::ReadOnlyOnly,
         Filter::ExcludeDestructive,
         Filter::ExcludeOpenWorld,
     ];
 
-    /// The word for it in a request.
+    /// Returns the filter's parameter name.
     pub const fn name(self) -> &'static str {
         match self {
             Filter::ReadOnlyOnly => "read_only_only",
@@ -62,7 +62,7 @@ impl Filter {
     }
 }
 
-/// The filters that are asked for.
+/// The filters of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filters {
     pub read_only_only: bool,
@@ -70,16 +70,16 @@ pub struct Filters {
     pub exclude_open_world: bool,
 }
 
-/// Why a tool is withheld.
+/// Why a tool is excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Withheld {
     pub filter: Filter,
-    /// The server says itself what the filter is against; else it says nothing.
+    /// Whether the server set the annotation explicitly; false if it is missing.
     pub said: bool,
 }
 
 impl Filters {
-    /// The first filter that is against a tool.
+    /// Returns the first filter that excludes a tool with these hints.
     pub fn withhold(self, hints: Hints) -> Option<Withheld> {
         let withheld = |filter, said| Some(Withheld { filter, said });
         if self.read_only_only && hints.may_write() {
@@ -94,7 +94,7 @@ impl Filters {
     }
 }
 
-/// The risk of all tools together, if an attacker's text reaches a model.
+/// The risk that all tools together pose if an attacker's text reaches a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct SessionRisk {
     pub level: RiskLevel,
@@ -104,7 +104,7 @@ pub struct SessionRisk {
     pub has_write_tools: bool,
 }
 
-/// How many of the three there are: all, two, or fewer.
+/// The number of present risks: all three, two, or fewer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RiskLevel {
@@ -115,12 +115,12 @@ pub enum RiskLevel {
 }
 
 impl SessionRisk {
-    /// The warning for a model that asks for it.
+    /// The warning for models that request it.
     pub const WARNING: &str = "LETHAL TRIFECTA: the tools of all servers together reach outside, destroy and write. Text that \
         an attacker planted in a tool's result could use them against the user. The filters read_only_only, \
         exclude_destructive and exclude_open_world leave such tools out of a search.";
 
-    /// The risk of tools with these hints.
+    /// Returns the risk of tools with these hints.
     pub fn of(tools: &[Hints]) -> SessionRisk {
         let has_open_world_tools = tools.iter().any(|hints| hints.may_reach_out());
         let has_destructive_tools = tools.iter().any(|hints| hints.may_destroy());
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_that_says_nothing_passes_no_filter() {
+    fn a_tool_without_annotations_passes_no_filter() {
         for filter in Filter::ALL {
             let filters = Filters {
                 read_only_only: filter == Filter::ReadOnlyOnly,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_is_told_from_what_it_does_not_say() {
+    fn a_missing_annotation_is_distinguished_from_an_explicit_one() {
         let filters = Filters {
             exclude_destructive: true,
             exclude_open_world: true,

@@ -1,4 +1,4 @@
-//! Which of the three call tools may call a tool (contract: mcp-tools §2.4).
+//! Which of the three call tools may call a tool.
 
 use rmcp::model::ToolAnnotations;
 
@@ -10,14 +10,14 @@ pub enum Intent {
     Destructive,
 }
 
-/// Longest `intent_reason`, in bytes.
+/// Maximum length of `intent_reason`, in bytes.
 const LONGEST_REASON: usize = 1000;
 
 impl Intent {
-    /// Every intent, in the order the tools are listed.
+    /// Every intent, in the order in which the call tools are listed.
     pub const ALL: [Intent; 3] = [Intent::Read, Intent::Write, Intent::Destructive];
 
-    /// Name of the call tool.
+    /// Returns the name of the call tool.
     pub const fn tool(self) -> &'static str {
         match self {
             Intent::Read => "call_tool_read",
@@ -26,12 +26,12 @@ impl Intent {
         }
     }
 
-    /// The intent of a call tool's name.
+    /// Returns the intent of a call tool, by its name.
     pub fn of_tool(name: &str) -> Option<Intent> {
         Intent::ALL.into_iter().find(|intent| intent.tool() == name)
     }
 
-    /// The call tool to recommend for a tool, by its annotations; `read` if it has none.
+    /// Returns the recommended call tool for a tool, based on its annotations; `read` if there are none.
     pub fn recommended(annotations: Option<&ToolAnnotations>) -> Intent {
         let hint = |read: fn(&ToolAnnotations) -> Option<bool>| annotations.and_then(read);
         if hint(|a| a.read_only_hint) == Some(true) {
@@ -45,10 +45,10 @@ impl Intent {
         }
     }
 
-    /// Refuses a tool that its server calls destructive under a milder call tool.
+    /// Refuses to call a tool marked as destructive through another call tool.
     ///
     /// # Errors
-    /// The sentence for the caller, naming the call tool to use.
+    /// A message for the caller that names the right call tool.
     pub fn check(self, id: &str, annotations: Option<&ToolAnnotations>) -> Result<(), String> {
         let destructive = Intent::recommended(annotations) == Intent::Destructive;
         if destructive && self != Intent::Destructive {
@@ -59,10 +59,10 @@ impl Intent {
     }
 }
 
-/// Checks what a caller declares of its data and its reason.
+/// Checks the optional parameters with which a caller declares its data's sensitivity and its reason.
 ///
 /// # Errors
-/// The sentence for the caller.
+/// A message for the caller.
 pub fn check_declaration(sensitivity: Option<&str>, reason: Option<&str>) -> Result<(), String> {
     if let Some(said) = sensitivity
         && !matches!(said, "" | "public" | "internal" | "private" | "unknown")
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_calls_destructive_needs_the_destructive_tool() {
+    fn a_destructive_tool_needs_the_destructive_call_tool() {
         let destructive = ToolAnnotations::new().read_only(false).destructive(true);
         assert!(Intent::Read.check("s:t", Some(&destructive)).unwrap_err().contains("call_tool_destructive"));
         assert!(Intent::Write.check("s:t", Some(&destructive)).is_err());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_nothing_of_may_be_read() {
+    fn a_tool_without_annotations_may_be_called_as_a_read() {
         assert!(Intent::Read.check("s:t", None).is_ok());
         assert_eq!(Intent::recommended(None), Intent::Read);
         let write = ToolAnnotations::new().read_only(false);

@@ -1,47 +1,49 @@
-//! A query as the words it searches for. Values such as paths, URLs and quoted texts are told apart from the words of the request.
+//! Splits a query into the words to search for. Recognises values such as paths, URLs and quoted text, which count
+//! less.
 
 use crate::catalog::tokenizer::{Words, split};
 use crate::catalog::translations;
 
-/// A word that is searched for.
+/// One word to search for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryWord {
     /// The word in lower case.
     pub word: String,
-    /// Its stem, as the index has it.
+    /// Its stem, as in the index.
     pub term: String,
     pub kind: WordKind,
-    /// Whether an unknown word may be a misspelling: names, values and foreign words are not corrected.
+    /// Whether an unknown word may be corrected. Names, values and foreign words are not.
     pub correctable: bool,
 }
 
-/// Where a word of a query comes from.
+/// The origin of a word of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WordKind {
-    /// The request itself.
+    /// The text of the request.
     Word,
-    /// A part of an unknown joined word of the request, such as `pull` of `pullrequest`.
+    /// A part of an unknown compound in the request, such as `pull` in `pullrequest`.
     Part,
     /// The English translation of a word of the request.
     Translation,
-    /// A file path: its words often name what the file is for.
+    /// A file path. Its words often say what the file is for.
     Path,
     /// A quoted value, URL, email address or number.
     Literal,
-    /// The kind of a value in the request: `url`, `email` or `file`.
+    /// The kind of value in the request: `url`, `email` or `file`.
     LiteralKind,
-    /// What a file's extension stands for: `image` for `.png`.
+    /// The meaning of a file extension: `image` for `.png`.
     Extension,
 }
 
-/// Longest query whose capitalized words are corrected: in longer ones they are names.
+/// Maximum number of words in a query whose capitalised words are corrected. In longer queries they are usually names.
 const LONGEST_WITHOUT_NAMES: usize = 4;
-/// Longest query that is corrected.
+/// Maximum number of words in a query that is corrected.
 const LONGEST_CORRECTED: usize = 16;
-/// Share of a query's Latin words, in tenths, that must be in the word list to read it as a foreign language.
+/// Share of a query's Latin words, in tenths, that must be in the translation list for the query to count as a foreign
+/// language.
 const FOREIGN_TENTHS: usize = 4;
 
-/// Returns the words of a query, each stem once and in order.
+/// Returns the words of a query in order, each stem once.
 pub fn parse(query: &str, words: &Words) -> Vec<QueryWord> {
     let pieces = pieces(query);
     let latin = || pieces.iter().filter(|piece| piece.kind == WordKind::Word && piece.is_latin());
@@ -77,7 +79,7 @@ impl Found<'_> {
         for word in split(text).filter(|word| !self.words.is_filler(word)) {
             let Some(term) = self.words.term(&word) else { continue };
             match self.list.iter_mut().find(|known| known.term == term) {
-                // A word of the request counts in full, even if a value contains it too.
+                // A word in the text of the request counts in full, even if a value contains it too.
                 Some(known) if kind == WordKind::Word => known.kind = kind,
                 Some(_) => {}
                 None => self.list.push(QueryWord {
@@ -96,7 +98,7 @@ impl Found<'_> {
 struct Piece<'a> {
     text: &'a str,
     kind: WordKind,
-    /// Words about the value: its kind, and what its extension stands for.
+    /// Additional words: the value's kind, and the meaning of its extension.
     about: Vec<(&'static str, WordKind)>,
 }
 
@@ -109,7 +111,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// A word without spaces around or in it: a path, an address, a number, or a plain word.
+    /// Classifies a word without spaces: a path, a URL or email address, a number, or a plain word.
     fn of(text: &'a str) -> Piece<'a> {
         let with = |kind, about: &[&'static str]| Piece {
             text,
@@ -162,7 +164,7 @@ fn plain_words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Splits a text around its first quoted value: what is before, in and after it.
+/// Splits a text at its first quoted value: returns the text before, the value, and the text after.
 fn quoted(text: &str) -> Option<(&str, &str, &str)> {
     let mut previous = ' ';
     for (at, open) in text.char_indices() {
@@ -194,7 +196,7 @@ fn is_domain(text: &str) -> bool {
     text.rsplit_once('.').is_some_and(|(name, ending)| !name.is_empty() && ENDINGS.contains(&ending))
 }
 
-/// Words that tools use for files with this extension.
+/// Returns the words that tools use for files with this extension.
 fn meaning_of_extension(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "pdf" => "pdf",
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_apart_from_the_words_of_the_request() {
+    fn values_are_distinguished_from_the_words_of_the_request() {
         use WordKind::{Extension, Literal, LiteralKind, Path, Word};
         let query = "Please open 'weekly report' from https://example.com/a and save it to /root/pics/cat.png";
         assert_eq!(of_kind(query, Word), ["open", "save"]);

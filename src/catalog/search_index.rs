@@ -1,5 +1,5 @@
-//! The tools of all connected servers, searched by words: BM25 over weighted fields (BM25F). Everything that does not depend on the
-//! query is computed when the tools change, so a search only adds.
+//! Keyword search over the tools of all connected servers, using BM25 with weighted fields (BM25F). Everything that
+//! does not depend on the query is computed when the tools change, so a search only adds up numbers.
 
 use crate::catalog::annotations::{Filter, Filters, Hints, SessionRisk, Withheld};
 pub use crate::catalog::entry::Entry;
@@ -10,10 +10,10 @@ use crate::catalog::weights::Weights;
 use crate::catalog::{spelling, synonyms};
 use crate::upstream::snapshot::Snapshot;
 
-/// A searchable set of tools; rebuilt whole when a server's tools change.
+/// A searchable set of tools. Rebuilt completely when any server's tools change.
 pub struct ToolIndex {
     entries: Vec<Entry>,
-    /// What is said of each, in the same order.
+    /// The annotations of each entry, in the same order.
     hints: Vec<Hints>,
     risk: SessionRisk,
     terms: TermIndex,
@@ -21,75 +21,75 @@ pub struct ToolIndex {
     weights: Weights,
 }
 
-/// A tool that was found, and how well it fits.
+/// A tool in a search result, and its score.
 pub struct Found<'a> {
     pub entry: &'a Entry,
     pub score: f32,
 }
 
-/// What a search found.
+/// The result of a search.
 pub struct Search<'a> {
-    /// The best, best first.
+    /// The best tools, best first.
     pub found: Vec<Found<'a>>,
-    /// How many fit at all, those that the filters withheld too.
+    /// Number of all matching tools, including those that filters excluded.
     pub matched: usize,
-    /// How many each filter withheld, in the order of [`Filter::ALL`].
+    /// Number of tools that each filter excluded, in the order of [`Filter::ALL`].
     pub withheld: [WithheldCount; Filter::ALL.len()],
 }
 
-/// How many tools one filter withheld.
+/// Number of tools that one filter excluded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WithheldCount {
-    /// Their servers say nothing of what the filter is against.
+    /// Tools without the annotation that the filter checks.
     pub unsaid: usize,
-    /// Their servers say so themselves.
+    /// Tools whose annotation explicitly fails the filter.
     pub said: usize,
 }
 
 impl WithheldCount {
-    /// All of them.
+    /// Returns the sum of both.
     pub fn total(self) -> usize {
         self.unsaid + self.said
     }
 }
 
-/// Why a tool ranks where it does for a query.
+/// Why a tool has its rank for a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     pub score: f32,
-    /// The tool's place among all matches, from 1; `None` when no word of the query matches.
+    /// The tool's position among all matches, from 1; `None` if no word of the query matches.
     pub rank: Option<usize>,
-    /// What each word of the query adds.
+    /// The contribution of each word of the query.
     pub words: Vec<WordMatch>,
     /// Share of the tool's name that the query contains, from 0 to 1.
     pub of_name: f32,
-    /// Share of the query, by the weight of its words, that the tool matches.
+    /// Share of the query that the tool matches, weighted by how rare its words are.
     pub coverage: f32,
 }
 
-/// How a word of the query matches a tool.
+/// The match between one word of a query and a tool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WordMatch {
     pub word: String,
-    /// What the word adds to the score, before the gains for name and coverage; 0 if it does not match.
+    /// Contribution to the score, before the gains for name and coverage; 0 if the word does not match.
     pub adds: f32,
-    /// The stem that matches, and how the word leads to it.
+    /// The matching stem, and how it is related to the word.
     pub by: Option<(String, Relation)>,
 }
 
-/// How a word of a query leads to a term of the index.
+/// The relation between a word of a query and a term of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     Same,
     Synonym,
-    /// Corrected spelling.
+    /// The word is a misspelling of the term.
     Spelling,
-    /// Same beginning.
+    /// The words have the same beginning.
     Start,
 }
 
 impl Relation {
-    /// Returns how a word leads to a stem, for people.
+    /// Describes the relation to a stem, for the user.
     pub fn in_words(self, stem: &str) -> String {
         match self {
             Relation::Same => format!("`{stem}`"),
@@ -100,7 +100,7 @@ impl Relation {
     }
 }
 
-/// A term that a word of a query leads to.
+/// A term that a word of a query matches.
 #[derive(Clone, Copy)]
 struct Meaning {
     id: TermId,
@@ -108,16 +108,16 @@ struct Meaning {
     relation: Relation,
 }
 
-/// Most tools one search returns.
+/// Maximum number of tools in one search result.
 pub const LARGEST_LIMIT: usize = 100;
 
 impl ToolIndex {
-    /// An index without tools.
+    /// Creates an index without tools.
     pub fn empty() -> ToolIndex {
         ToolIndex::new(Vec::new())
     }
 
-    /// The tools that may be shown and called now.
+    /// Indexes the tools that clients may see and call now.
     pub(crate) fn of(servers: &[Snapshot]) -> ToolIndex {
         let of = |server: &Snapshot| {
             let name = server.config.name.clone();
@@ -129,12 +129,12 @@ impl ToolIndex {
         ToolIndex::new(servers.iter().flat_map(of).collect())
     }
 
-    /// An index of these tools.
+    /// Indexes these tools.
     pub fn new(entries: Vec<Entry>) -> ToolIndex {
         ToolIndex::with_weights(entries, Weights::CHOSEN)
     }
 
-    /// An index that ranks by other weights, to compare them.
+    /// Indexes these tools with other weights, to compare weights.
     pub fn with_weights(entries: Vec<Entry>, weights: Weights) -> ToolIndex {
         let words = Words::english();
         let hints: Vec<Hints> = entries.iter().map(|entry| Hints::of(entry.tool.annotations.as_ref())).collect();
@@ -148,32 +148,32 @@ impl ToolIndex {
         }
     }
 
-    /// How many tools there are.
+    /// Returns the number of tools.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// What all of them together could be misused for.
+    /// Returns the risk that all tools together pose.
     pub(crate) fn risk(&self) -> SessionRisk {
         self.risk
     }
 
-    /// Every tool.
+    /// Returns all tools.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The words of a query that are looked for.
+    /// Returns the words of a query that the search uses.
     pub(crate) fn query_words(&self, query: &str) -> Vec<String> {
         self.parse(query).into_iter().map(|word| word.word).collect()
     }
 
-    /// The best tools for a query: best first, then by name.
+    /// Returns the best tools for a query, best first; equal scores are ordered by name.
     pub fn search(&self, query: &str, limit: usize) -> Vec<Found<'_>> {
         self.search_within(query, limit, Filters::default()).found
     }
 
-    /// The best tools for a query that no filter is against.
+    /// Searches like [`ToolIndex::search`], without the tools that the filters exclude.
     pub(crate) fn search_within(&self, query: &str, limit: usize, filters: Filters) -> Search<'_> {
         let (mut matched, mut withheld) = (0, [WithheldCount::default(); Filter::ALL.len()]);
         let mut found = Vec::new();
@@ -207,7 +207,7 @@ impl ToolIndex {
         }
     }
 
-    /// Why a tool ranks where it does; `None` when there is no such tool.
+    /// Explains the rank of a tool; `None` if the tool does not exist.
     pub fn explain(&self, query: &str, server: &str, tool: &str) -> Option<Explanation> {
         let at = self.entries.iter().position(|entry| entry.server == server && entry.tool.name == tool)?;
         let sums = self.sums(query);
@@ -239,7 +239,7 @@ impl ToolIndex {
         }
     }
 
-    /// Adds up what the words of a query say about each tool.
+    /// Adds up the scores of a query's words for each tool.
     fn sums(&self, query: &str) -> Sums {
         let mut sums = vec![Sum::default(); self.entries.len()];
         let mut best = vec![Best::default(); self.entries.len()];
@@ -249,7 +249,7 @@ impl ToolIndex {
             let meanings = self.meanings(word, words.len());
             let top = meanings.iter().map(|meaning| meaning.worth).fold(0.0, f32::max);
             most += top;
-            // Among a word and its synonyms, only the one that adds most to a tool counts.
+            // For each tool, only the best match among a word and its synonyms counts.
             for meaning in meanings {
                 let Some(term) = self.terms.term(meaning.id) else { continue };
                 for posting in &term.postings {
@@ -280,12 +280,12 @@ impl ToolIndex {
         sum.score * name * coverage
     }
 
-    /// The words of a query, where an unknown word that joins two known ones is replaced by those.
+    /// Splits a query into words. An unknown compound of two known words is replaced by those words.
     fn parse(&self, query: &str) -> Vec<QueryWord> {
         let mut words = Vec::new();
         for word in query::parse(query, &self.words) {
             let is_known = self.terms.id(&word.term).is_some() || !synonyms::of(&word.term).is_empty();
-            // `Some(None)` is a known word that is not searched for, such as `the`.
+            // `Some(None)` stands for a known word that is not searched for, such as `the`.
             let known = |part: &str| match self.words.term(part).filter(|_| !self.words.is_filler(part)) {
                 Some(term) => self.terms.id(&term).map(|_| Some((part.to_owned(), term))),
                 None => Some(None),
@@ -304,7 +304,7 @@ impl ToolIndex {
         words
     }
 
-    /// Returns the terms that a word leads to, each with its worth.
+    /// Returns the terms that a word matches, with their weights.
     fn meanings(&self, word: &QueryWord, query_length: usize) -> Vec<Meaning> {
         let weights = &self.weights;
         let factor = match word.kind {
@@ -329,7 +329,7 @@ impl ToolIndex {
         if let Some(own) = own {
             add(own, weight(own), Relation::Same);
         }
-        // A rare synonym of a common word says no more than that word.
+        // A rare synonym must not count more than the word itself.
         let most = own.map_or(f32::INFINITY, weight);
         let long = (weights.short_query / (query_length as f32).max(weights.short_query)).powf(weights.long_query);
         let related = synonyms::of(&word.term).iter().filter_map(|synonym| self.terms.id(synonym));
@@ -353,23 +353,23 @@ impl ToolIndex {
     }
 }
 
-/// What the words of a query add up to.
+/// The sums for all tools.
 struct Sums {
     of_entries: Vec<Sum>,
-    /// The weight of the whole query.
+    /// The highest possible weight: that of the whole query.
     most: f32,
 }
 
-/// What the words of a query add up to for one tool.
+/// The sums for one tool.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     score: f32,
     of_name: f32,
-    /// The weight of the words that match.
+    /// The weight of the matching words.
     matched: f32,
 }
 
-/// The best match of one word in one tool.
+/// The best match of one word for one tool.
 #[derive(Clone, Copy, Default)]
 struct Best {
     score: f32,
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_waits_for_approval_shows_nothing() {
+    fn a_server_that_needs_approval_shows_no_tools() {
         let index = ToolIndex::of(&[server("a", Phase::Quarantined), server("b", Phase::Failed("x".into()))]);
         assert_eq!(index.len(), 0);
         assert!(index.search("a", 5).is_empty());
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tools_place_is_explained_by_the_words_of_the_query() {
+    fn a_tools_rank_is_explained_by_the_words_of_the_query() {
         let index = ToolIndex::of(&[server(
             "git",
             tools(&[("list_commits", "Lists commits"), ("list_files", "Lists")]),
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_the_same_find_a_tool_and_beginnings_do_where_a_word_is_unknown() {
+    fn synonyms_find_a_tool_and_prefixes_match_unknown_words() {
         let index = ToolIndex::of(&[server(
             "disk",
             tools(&[

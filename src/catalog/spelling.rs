@@ -1,13 +1,13 @@
-//! Typing mistakes and joined words.
+//! Corrects typing mistakes and splits compounds.
 
-/// Shortest word that is corrected, and shortest word in which two mistakes are accepted.
+/// Minimum length of a word that is corrected. The second number is the minimum length for accepting two mistakes.
 pub const SHORTEST: usize = 4;
 const TWO_MISTAKES_FROM: usize = 8;
 
-/// Shortest part of a joined word.
+/// Minimum length of a part of a compound.
 const SHORTEST_PART: usize = 3;
 
-/// Returns how many mistakes are accepted in a word of this many letters.
+/// Returns the number of mistakes that are accepted in a word of this length.
 pub const fn accepted(letters: usize) -> usize {
     match letters {
         0..SHORTEST => 0,
@@ -16,14 +16,15 @@ pub const fn accepted(letters: usize) -> usize {
     }
 }
 
-/// Returns the number of insertions, deletions, substitutions and swaps of neighbours between two words, if at most `most`.
+/// Returns the number of insertions, deletions, substitutions and transpositions between two words, or `None` if it
+/// exceeds `most`.
 ///
 /// The first letter must be the same: people seldom mistype it, and most unrelated short words differ there.
 pub fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
     if one.len().abs_diff(other.len()) > most || one.first() != other.first() {
         return None;
     }
-    // Row i holds the distances between the first i letters of `one` and every beginning of `other`.
+    // Row i holds the distances between the first i letters of `one` and every prefix of `other`.
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=other.len()).collect();
     for (row, letter) in one.iter().enumerate() {
@@ -49,7 +50,8 @@ pub fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
     last.last().copied().filter(|distance| *distance <= most)
 }
 
-/// Splits a joined word into the two known words with the longest shorter part: `pullrequest` into `pull` and `request`.
+/// Splits a compound into two known words, for example `pullrequest` into `pull` and `request`. Prefers the split whose
+/// shorter part is longest.
 pub fn split_joined<T>(word: &str, known: impl Fn(&str) -> Option<T>) -> Option<(T, T)> {
     let letters = word.chars().count();
     let ends = word.char_indices().map(|(at, _)| at).enumerate();

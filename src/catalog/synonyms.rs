@@ -1,4 +1,4 @@
-//! Words that people and tool authors use for one another.
+//! Words with the same meaning for people who search and authors of tools.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

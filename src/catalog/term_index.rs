@@ -1,4 +1,5 @@
-//! The words of all tools, each with the tools it occurs in. Everything that does not depend on a query is computed here, once.
+//! The inverted index: each term with the tools that contain it. Everything that does not depend on a query is computed
+//! here, once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,19 +10,19 @@ use crate::catalog::spelling::{SHORTEST, accepted, distance, split_joined};
 use crate::catalog::tokenizer::{Words, runs, split};
 use crate::catalog::weights::{FIELDS, Weights};
 
-/// Number of a term.
+/// Index of a term.
 pub type TermId = u32;
 
 /// The terms of a set of tools.
 pub struct TermIndex {
-    /// By stem, in order, to find stems with a given beginning.
+    /// IDs by stem. Sorted, to find stems by prefix.
     ids: BTreeMap<String, TermId>,
     terms: Vec<Term>,
-    /// The unstemmed words in order, to correct typing mistakes.
+    /// The unstemmed words, sorted, to correct typing mistakes.
     vocabulary: Vec<(Box<str>, TermId)>,
 }
 
-/// A stem and the tools it occurs in.
+/// A stem and the tools that contain it.
 #[derive(Default)]
 pub struct Term {
     /// Inverse document frequency: rare terms weigh more.
@@ -29,27 +30,27 @@ pub struct Term {
     pub postings: Vec<Posting>,
 }
 
-/// One tool a term occurs in.
+/// An occurrence of a term in one tool.
 pub struct Posting {
-    /// The tool's place in the list of tools.
+    /// The tool's index.
     pub entry: u32,
-    /// BM25F share of the tool's text, without the term's weight.
+    /// The BM25F score for this tool, without the term's weight.
     pub share: f32,
     /// Share of the tool's name, from 0 to 1.
     pub of_name: f32,
 }
 
-/// The name's place among the fields.
+/// Index of the name among the fields.
 const NAME: usize = 1;
-/// Shortest word in a name that is checked for being two words joined.
+/// Minimum length of a word in a tool's name that may be split as a compound.
 const SHORTEST_JOINED: usize = 7;
-/// In how many tools a word must occur to count as a part of joined words.
+/// Minimum number of tools that must contain a word before it counts as a part of compounds.
 const PART_OCCURS: usize = 2;
-/// Shortest stem whose beginning is compared.
+/// Minimum length of a stem in a prefix match.
 const SHORTEST_START: usize = 4;
 
 impl TermIndex {
-    /// Indexes these tools.
+    /// Indexes the tools.
     pub fn new(entries: &[Entry], words: &Words, weights: &Weights) -> TermIndex {
         let mut lexicon = Lexicon::default();
         let mut texts: Vec<Texts> =
@@ -68,22 +69,22 @@ impl TermIndex {
         }
     }
 
-    /// Returns the id of a stem.
+    /// Returns the ID of a stem.
     pub fn id(&self, stem: &str) -> Option<TermId> {
         self.ids.get(stem).copied()
     }
 
-    /// Returns the term with this id.
+    /// Returns the term with this ID.
     pub fn term(&self, id: TermId) -> Option<&Term> {
         self.terms.get(id as usize)
     }
 
-    /// Returns the stem with this id; slow, as only explanations need it.
+    /// Returns the stem with this ID. Slow; only explanations use it.
     pub fn stem(&self, id: TermId) -> Option<&str> {
         self.ids.iter().find(|(_, known)| **known == id).map(|(stem, _)| stem.as_str())
     }
 
-    /// Returns the terms that begin with this stem, and those that this stem begins with.
+    /// Returns the terms that start with this stem, and those that are a prefix of it.
     pub fn with_same_start(&self, stem: &str) -> Vec<TermId> {
         if stem.chars().count() < SHORTEST_START {
             return Vec::new();
@@ -94,7 +95,7 @@ impl TermIndex {
         longer.map(|(_, id)| id).chain(shorter).copied().collect()
     }
 
-    /// Returns the terms of the words with the fewest typing mistakes, and how many mistakes those are.
+    /// Returns the terms with the smallest number of typing mistakes, and that number.
     pub fn corrected(&self, word: &str) -> (usize, Vec<TermId>) {
         let letters: Vec<char> = word.chars().collect();
         let (mut fewest, mut found) = (accepted(letters.len()), Vec::new());
@@ -123,7 +124,7 @@ impl TermIndex {
 /// The terms of each field of a tool.
 type Texts = [Vec<TermId>; FIELDS];
 
-/// Adds the parts of joined words to the names that contain them.
+/// Adds the parts of compounds to the names that contain them.
 fn split_names(entries: &[Entry], texts: &mut [Texts], lexicon: &Lexicon, words: &Words) {
     let mut occurs = vec![0_usize; lexicon.terms.len()];
     for [_, _, description, parameters, _] in texts.iter() {
@@ -152,7 +153,7 @@ fn split_names(entries: &[Entry], texts: &mut [Texts], lexicon: &Lexicon, words:
     }
 }
 
-/// Computes each term's weight, and its share in each tool.
+/// Computes each term's weight, and its score for each tool.
 fn weigh(texts: &[Texts], count: usize, weights: &Weights) -> Vec<Term> {
     let tools = texts.len() as f32;
     let mut average = [0.0; FIELDS];
@@ -202,7 +203,7 @@ fn weigh(texts: &[Texts], count: usize, weights: &Weights) -> Vec<Term> {
     terms
 }
 
-/// Numbers the terms. Each run of letters is split and stemmed once, however often it occurs.
+/// Assigns IDs to terms. Caches each run of letters, which is split and stemmed only once.
 #[derive(Default)]
 struct Lexicon {
     terms: Vec<String>,

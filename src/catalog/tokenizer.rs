@@ -1,21 +1,21 @@
-//! Text to search terms: identifiers fall into their words, words to their stems.
+//! Splits text into search terms: identifiers into words, and words into stems.
 
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::char::is_combining_mark;
 
-/// Splits the way tool names are written (`snake_case`, `camelCase`, `kebab-case`), lower-cases and stems. Scripts that
-/// are written without spaces fall into pairs of characters.
+/// Splits identifiers (`snake_case`, `camelCase`, `kebab-case`), converts to lower case and stems. Scripts without
+/// spaces are split into pairs of characters.
 pub struct Words {
     stemmer: Stemmer,
 }
 
-/// Words that say nothing about a tool.
+/// Words that carry no meaning for a search.
 const STOP_WORDS: &[&str] = &[
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "for", "from", "i", "if", "in", "is", "it", "me", "my",
     "of", "on", "or", "that", "the", "their", "this", "to", "was", "will", "with", "you", "your",
 ];
 
-/// Words that somebody asks with, and that say something only where a tool uses them.
+/// Words that are common in questions. They count only if a tool uses them.
 const ASKING_WORDS: &[&str] = &[
     "able",
     "about",
@@ -95,39 +95,39 @@ const ASKING_WORDS: &[&str] = &[
 ];
 
 impl Words {
-    /// English stems.
+    /// Creates a tokenizer with the English stemmer.
     pub fn english() -> Words {
         Words {
             stemmer: Stemmer::create(Algorithm::English),
         }
     }
 
-    /// Whether a word only fills a question: `please`, `which`.
+    /// Whether a word only belongs to the wording of a question: `please`, `which`.
     pub fn is_filler(&self, word: &str) -> bool {
         ASKING_WORDS.contains(&word)
     }
 
-    /// The term of a word as [`split`] gives it; `None` for a stop word.
+    /// Returns the term for a word returned by [`split`]; `None` for a stop word.
     pub fn term(&self, word: &str) -> Option<String> {
         (!STOP_WORDS.contains(&word)).then(|| self.stemmer.stem(word).into_owned())
     }
 }
 
-/// A text's runs of letters and digits, each of one word or more.
+/// Returns the runs of letters and digits in a text. A run holds one or more words.
 pub fn runs(text: &str) -> impl Iterator<Item = &str> {
-    // Signs such as the virama of Hindi and Bengali are inside words, although they are no letters.
+    // Combining marks such as the virama of Hindi and Bengali belong to words, although they are not letters.
     text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c) && c != '\u{200c}' && c != '\u{200d}')
         .filter(|run| run.contains(char::is_alphanumeric))
 }
 
-/// A text's words in small letters.
+/// Returns the words of a text in lower case.
 pub fn split(text: &str) -> impl Iterator<Item = String> {
     runs(text)
         .flat_map(words_of)
         .flat_map(|word| if word.starts_with(is_unspaced) { pairs(word) } else { vec![word.to_lowercase()] })
 }
 
-/// Han, kana and Hangul: words do not show by spaces.
+/// Whether a character is Han, kana or Hangul, where spaces do not separate words.
 pub fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
 }

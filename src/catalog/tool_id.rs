@@ -1,9 +1,9 @@
-//! `server:tool`, the name a client calls an upstream's tool by.
+//! `server:tool`: the full name by which clients call a tool.
 
-/// Splits at the first colon: server names hold none, tool names may.
+/// Splits at the first colon: server names contain none, but tool names may.
 ///
 /// # Errors
-/// A sentence for the caller.
+/// A message for the caller.
 pub fn split(id: &str) -> Result<(&str, &str), String> {
     match id.split_once(':') {
         Some((server, tool)) if !server.is_empty() && !tool.is_empty() => Ok((server, tool)),
@@ -11,7 +11,7 @@ pub fn split(id: &str) -> Result<(&str, &str), String> {
     }
 }
 
-/// Joins what [`split`] splits.
+/// Joins a server's and a tool's name; the reverse of [`split`].
 pub fn join(server: &str, tool: &str) -> String {
     format!("{server}:{tool}")
 }

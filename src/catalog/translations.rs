@@ -1,4 +1,4 @@
-//! Common verbs and objects of tools in the twelve most spoken languages, with their English words.
+//! English translations of verbs and objects that are common in tools, from the twelve most spoken languages.
 //!
 //! The list is `translations.tsv`; `docs/search-quality.md` names its sources.
 
@@ -15,7 +15,7 @@ use crate::catalog::tokenizer::{Words, is_unspaced, runs};
 /// One row per English word, one column per language; the first row names the languages.
 const LIST: &str = include_str!("translations.tsv");
 
-/// The stemmer of each column that has one.
+/// The columns with a stemmer.
 const STEMMERS: [(usize, Algorithm); 6] = [
     (3, Algorithm::Spanish),
     (4, Algorithm::Arabic),
@@ -25,7 +25,7 @@ const STEMMERS: [(usize, Algorithm); 6] = [
     (11, Algorithm::German),
 ];
 
-/// Returns the English words for a word or, in scripts without spaces, for the words in it.
+/// Returns the English words for a word. In scripts without spaces, translates all words that it contains.
 pub fn of(text: &str) -> Vec<&'static str> {
     static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
     let mut english: Vec<&'static str> = Vec::new();
@@ -43,7 +43,7 @@ pub fn of(text: &str) -> Vec<&'static str> {
 struct Table {
     words: HashMap<String, Vec<&'static str>>,
     stems: Vec<(Stemmer, HashMap<String, Vec<&'static str>>)>,
-    /// Longest word of a script without spaces, in characters.
+    /// Length of the longest word in scripts without spaces, in characters.
     longest_unspaced: usize,
 }
 
@@ -63,7 +63,7 @@ impl Table {
             for (column, cell) in row {
                 for word in cell.split(' ') {
                     let word = folded(word);
-                    // A word that English has too would mislead English queries.
+                    // Skips words that English also has: they would mislead English queries.
                     if known.contains(&word) || english.is_filler(&word) || english.term(&word).is_none() {
                         continue;
                     }
@@ -91,7 +91,7 @@ impl Table {
         if let Some(exact) = self.words.get(&word) {
             return exact.clone();
         }
-        // Inflected forms of scripts that English does not use; a Latin stem would match too many English words.
+        // Also accepts inflected forms, but only in non-Latin scripts: a Latin stem would match too many English words.
         if word.is_ascii() {
             return Vec::new();
         }
@@ -101,7 +101,7 @@ impl Table {
         self.stems.iter().find_map(by_stem).unwrap_or_default()
     }
 
-    /// The longest known words, from the start.
+    /// Translates the longest known words, from the start.
     fn in_run(&self, run: &str) -> Vec<&'static str> {
         let characters: Vec<char> = run.chars().collect();
         let (mut found, mut at) = (Vec::new(), 0);
@@ -129,7 +129,7 @@ fn insert(words: &mut HashMap<String, Vec<&'static str>>, word: String, meaning:
     }
 }
 
-/// Lower case; Latin letters without accents, since people leave them out, and Arabic without vowel signs.
+/// Converts to lower case and removes accents from Latin letters, which people often omit, and vowel signs from Arabic.
 fn folded(word: &str) -> String {
     let is_optional = |c: &char| is_combining_mark(*c) && matches!(*c, '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{65f}');
     let word = word.to_lowercase();
@@ -137,7 +137,7 @@ fn folded(word: &str) -> String {
     plain.nfc().collect()
 }
 
-/// Returns every language's number of words, for the tests.
+/// Returns the number of words of each language.
 #[cfg(test)]
 fn sizes() -> Vec<(String, usize)> {
     let mut rows = LIST.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>());

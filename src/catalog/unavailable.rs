@@ -1,7 +1,7 @@
-//! The tools that are known and may not be used now: of servers that are disabled or quarantined, those that wait for approval, and
-//! those that are switched off.
+//! Known tools that cannot be used now: tools of disabled or quarantined servers, tools that need approval, and
+//! disabled tools.
 //!
-//! Tools that are not approved are known by their names only, with harmless characters: a model may see them.
+//! The index keeps only the name of a tool that is not approved, in harmless characters, because a model may see it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::catalog::search_index::{Entry, Found, ToolIndex};
 use crate::upstream::approvals::Approvals;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
-/// Why a tool may not be used, in the words of the contract (mcp-tools §2.2).
+/// Why a tool cannot be used. The names are the Go core's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unavailable {
@@ -23,12 +23,12 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// Whether a person has let the tool in, so that its description may be shown.
+    /// Whether the user has approved the tool, so that its description may be shown.
     pub const fn was_approved(self) -> bool {
         matches!(self, Unavailable::ServerDisabled | Unavailable::DisabledByConfig)
     }
 
-    /// The word, as a result carries it.
+    /// Returns the reason's name in results.
     pub const fn word(self) -> &'static str {
         match self {
             Unavailable::ServerDisabled => "server_disabled",
@@ -38,39 +38,39 @@ impl Unavailable {
         }
     }
 
-    /// The action that makes it available.
+    /// Returns advice on how to make the tool available.
     pub const fn remediation(self) -> &'static str {
         match self {
             Unavailable::ServerDisabled => {
-                "The server is switched off: a person can enable it in MCPProxy, or with `mcpproxy upstream enable NAME`."
+                "The server is disabled: the user can enable it in MCPProxy, or with `mcpproxy upstream enable NAME`."
             }
             Unavailable::ServerQuarantined => {
-                "The server waits for a person's approval: in MCPProxy, or with `mcpproxy upstream approve NAME`."
+                "The server needs the user's approval: in MCPProxy, or with `mcpproxy upstream approve NAME`."
             }
             Unavailable::PendingApproval => {
-                "The tool is new or has changed: a person can look at it with `mcpproxy upstream inspect NAME` and approve it with \
+                "The tool is new or has changed: the user can review it with `mcpproxy upstream inspect NAME` and approve it with \
                 `mcpproxy upstream approve NAME TOOL`."
             }
             Unavailable::DisabledByConfig => {
-                "The tool is switched off: a person can switch it on with `mcpproxy tools enable NAME:TOOL`."
+                "The tool is disabled: the user can enable it with `mcpproxy tools enable NAME:TOOL`."
             }
         }
     }
 }
 
-/// All of them, searchable.
+/// All unavailable tools, searchable.
 pub struct UnavailableTools {
     index: ToolIndex,
-    /// By server and tool.
+    /// Reasons by server and tool.
     locks: BTreeMap<(String, String), Unavailable>,
     unknown: Vec<(String, Unavailable)>,
 }
 
-/// Longest name that is shown of a tool that is not approved.
+/// Maximum length of the name of a tool that is not approved.
 const LONGEST_NAME: usize = 64;
 
 impl UnavailableTools {
-    /// None.
+    /// Creates an empty set.
     pub fn none() -> UnavailableTools {
         UnavailableTools {
             index: ToolIndex::empty(),
@@ -79,7 +79,8 @@ impl UnavailableTools {
         }
     }
 
-    /// Those of these servers. One that does not run is known by what was approved of it, if anything was.
+    /// Collects the unavailable tools of these servers. The tools of a server that does not run are taken from its
+    /// approvals.
     pub(crate) fn of(servers: &[Snapshot], approvals: &Approvals) -> UnavailableTools {
         let (mut entries, mut locks, mut unknown) = (Vec::new(), BTreeMap::new(), Vec::new());
         for snapshot in servers {
@@ -125,7 +126,7 @@ impl UnavailableTools {
         }
     }
 
-    /// The best for a query, each with why it may not be used, and how many there are.
+    /// Returns the best matches with their reasons, and the number of all matches.
     pub fn search(&self, query: &str, limit: usize) -> (Vec<(Found<'_>, Unavailable)>, usize) {
         let search = self.index.search_within(query, limit, Default::default());
         let with_locks = search.found.into_iter().filter_map(|found| {
@@ -136,13 +137,13 @@ impl UnavailableTools {
         (with_locks.collect(), search.matched)
     }
 
-    /// The servers of which no tool is known, as they never ran here.
+    /// Returns the servers whose tools are unknown because they have never run here.
     pub fn unknown(&self) -> &[(String, Unavailable)] {
         &self.unknown
     }
 }
 
-/// Why tools of this server may not be used, if there are such.
+/// Returns the reason that makes all tools of a server unavailable, if there is one.
 pub(crate) fn lock(server: &Snapshot) -> Option<Unavailable> {
     match &server.phase {
         _ if server.config.quarantined => Some(Unavailable::ServerQuarantined),
@@ -153,7 +154,7 @@ pub(crate) fn lock(server: &Snapshot) -> Option<Unavailable> {
     }
 }
 
-/// A tool of which nothing but its name is known, in the characters that names are made of.
+/// Creates a tool that has only a name, without unusual characters.
 fn named(name: &str) -> Tool {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let name: String = name.chars().take(LONGEST_NAME).map(|c| if ordinary(c) { c } else { '_' }).collect();
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_approved_is_known_by_its_name_only() {
+    fn an_unapproved_tool_is_listed_by_its_name_only() {
         let directory = tempfile::tempdir().unwrap();
         let approvals = Approvals::load(&directory.path().join("a.json"));
         approvals.part("off", vec![tool("read_mail", "Reads the mail")]);

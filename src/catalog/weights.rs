@@ -1,6 +1,6 @@
-//! How much each piece of evidence counts when tools are ranked.
+//! Weights for ranking tools.
 
-/// Number of text fields of a tool: server, name, title and description, parameters, their descriptions.
+/// Number of a tool's text fields: server, name, title and description, parameters, their descriptions.
 pub const FIELDS: usize = 5;
 
 /// The weights of a search index. `docs/search-quality.md` records how they were chosen.
@@ -8,42 +8,42 @@ pub const FIELDS: usize = 5;
 pub struct Weights {
     /// Weight of each field, in the order of [`FIELDS`].
     pub fields: [f32; FIELDS],
-    /// BM25's k1: how quickly repeating a word stops to matter.
+    /// BM25's k1: how quickly further occurrences of a word lose weight.
     pub k1: f32,
-    /// BM25's b: how strongly long fields are discounted.
+    /// BM25's b: how much long fields are penalised.
     pub b: f32,
-    /// Worth of a synonym relative to the word itself.
+    /// Weight of a synonym, relative to the word itself.
     pub synonym: f32,
-    /// Queries with more words than this trust synonyms less.
+    /// Synonyms count less in queries with more words than this.
     pub short_query: f32,
-    /// How fast the trust in synonyms falls with the number of words: 0 is not at all.
+    /// How quickly the weight of synonyms falls with the number of words; 0 means not at all.
     pub long_query: f32,
-    /// Worth of a term that shares its beginning with an unknown word.
+    /// Weight of a term that shares its prefix with an unknown word.
     pub prefix: f32,
-    /// Worth of a term that is one typing mistake away from an unknown word; two mistakes count half.
+    /// Weight of a term that differs from an unknown word by one typing mistake; two mistakes count half.
     pub spelling: f32,
-    /// Worth of each part of an unknown joined word, such as `pullrequest`.
+    /// Weight of each part of an unknown compound, such as `pullrequest`.
     pub parts: f32,
-    /// Whether joined words in tool names, such as `getweather`, are also indexed by their parts.
+    /// Whether to index compounds in tool names, such as `getweather`, also by their parts.
     pub split_names: bool,
-    /// Worth of a word inside a quoted value, URL, email address or number.
+    /// Weight of a word inside a quoted value, URL, email address or number.
     pub literal: f32,
-    /// Worth of a word inside a file path.
+    /// Weight of a word inside a file path.
     pub path: f32,
-    /// Worth of the word for a value's kind: `url`, `email`, `file`.
+    /// Weight of the word for a value's kind: `url`, `email`, `file`.
     pub literal_kind: f32,
-    /// Worth of the word for a file's extension: `image` for `.png`.
+    /// Weight of the word for a file's extension: `image` for `.png`.
     pub extension: f32,
-    /// Worth of the English translation of a word.
+    /// Weight of the English translation of a word.
     pub translation: f32,
-    /// Gain of a tool whose whole name is in the query.
+    /// Gain for a tool whose whole name is in the query.
     pub whole_name: f32,
-    /// Gain of a tool that matches every word of the query.
+    /// Gain for a tool that matches every word of the query.
     pub coverage: f32,
 }
 
 impl Weights {
-    /// The weights that the product uses.
+    /// The weights in use.
     pub const CHOSEN: Weights = Weights {
         fields: [1.5, 3.0, 1.0, 0.5, 0.5],
         k1: 1.2,

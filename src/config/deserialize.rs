@@ -1,4 +1,4 @@
-//! Deserializers for values in the existing core's style: `null`, empty strings and Go durations.
+//! Deserializers for values in the Go core's style: `null`, empty strings and Go durations.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserializ
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an empty string as `None`: the existing core writes unset values that way.
+/// Reads an empty string as `None`: the Go core writes unset values that way.
 pub(crate) fn string_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let value: Option<String> = Option::deserialize(deserializer)?;
     Ok(value.filter(|text| !text.is_empty()))

@@ -1,4 +1,4 @@
-//! `environment`: which of the session's variables servers receive. The keys are those of the existing MCPProxy.
+//! `environment`: which of the session's variables servers receive. The keys are those of the Go core.
 
 use std::collections::BTreeMap;
 

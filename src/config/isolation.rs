@@ -1,6 +1,6 @@
 //! How far a server is shut off from this computer: `docker_isolation` for all, `isolation` of an entry for one.
 //!
-//! Keys and precedence are those of the existing MCPProxy; `auto`, `sandbox_or_none`, `network`, `read` and `write` are ours.
+//! Keys and precedence are those of the Go core; `auto`, `sandbox_or_none`, `network`, `read` and `write` are ours.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -204,7 +204,7 @@ impl IsolationKeys {
     }
 }
 
-/// The existing core writes an empty text for what is not set.
+/// The Go core writes an empty text for what is not set.
 fn mode_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mode>, D::Error> {
     Ok(string_or_none(deserializer)?.map(|word| Mode::from(word.as_str())))
 }

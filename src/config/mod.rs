@@ -1,4 +1,4 @@
-//! `mcp_config.json`, in the format of the existing core (contract: cli-config-telemetry §3).
+//! `mcp_config.json`, in the format of the Go core.
 //!
 //! Only the settings that this core uses have types. All other keys stay in the `document` and are written back
 //! unchanged.
@@ -367,7 +367,7 @@ fn tools_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
     let value: Option<usize> = Option::deserialize(deserializer)?;
     match value {
         None | Some(0) => Ok(default_tools_limit()),
-        // No search returns more; the existing core takes larger values.
+        // No search returns more; the Go core takes larger values.
         Some(limit) if limit <= 1000 => Ok(limit.min(MAX_TOOLS_LIMIT)),
         Some(limit) => Err(serde::de::Error::custom(format!("invalid tools_limit {limit}: use 1 to 1000"))),
     }

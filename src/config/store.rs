@@ -197,7 +197,7 @@ impl ConfigStore {
     }
 }
 
-/// 64 hex digits, like the existing core's keys, from two random UUIDs (244 random bits).
+/// 64 hex digits, like the Go core's keys, from two random UUIDs (244 random bits).
 fn new_api_key() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

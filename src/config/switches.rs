@@ -25,7 +25,7 @@ impl ServerConfig {
 }
 
 impl Document {
-    /// Turns a tool on or off, in the array that the entry already has: the existing core accepts only one of the two.
+    /// Turns a tool on or off, in the array that the entry already has: the Go core accepts only one of the two.
     ///
     /// # Errors
     /// [`EditError::Unknown`], [`EditError::Shape`], [`EditError::LastOne`].

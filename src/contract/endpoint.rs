@@ -1,4 +1,4 @@
-//! Where a core is reached: computed in one place for the core that listens and for every client of it.
+//! The addresses of a core, computed in one place for the core and for all its clients.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use sha2::{Digest, Sha256};
 
 use crate::contract::{instance_root::InstanceRoot, names, platform::Platform};
 
-/// One way to reach a core.
+/// One way to connect to a core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A socket or pipe of this computer: trusted after a peer check, no key.
+    /// A local socket or pipe. The peer's user is checked, so no API key is needed.
     Local(LocalAddress),
-    /// HTTP over TCP: `host:port` and the API key it asks for.
+    /// HTTP over TCP: `host:port` and the API key.
     Tcp { address: String, key: String },
 }
 
-/// A stream of this computer that only its owner may open.
+/// A local socket or pipe that only its owner may open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalAddress {
     /// Path of a Unix domain socket.
@@ -25,7 +25,7 @@ pub enum LocalAddress {
     Pipe(String),
 }
 
-/// What outside of the instance root may say about the local address: values of the environment.
+/// Environment values that override the local address of an instance.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalAddressOverrides<'a> {
     /// Value of `MCPPROXY_SOCKET_PATH`: a path, or a pipe name on Windows.
@@ -35,10 +35,10 @@ pub struct LocalAddressOverrides<'a> {
 }
 
 impl LocalAddress {
-    /// The local address of an instance. `user` is the account name, needed for the pipe's name only.
+    /// Returns the local address of an instance. `user` is the account name; only the pipe's name needs it.
     ///
-    /// On Windows a relocated root adds the first eight hex digits of its path's SHA-256 (contract: core-http §1.1),
-    /// here for both sides.
+    /// On Windows, the pipe of a relocated data directory has a suffix: the first eight hexadecimal digits of the
+    /// SHA-256 of the directory's path. The Go core's clients expect this suffix, although the Go core does not add it.
     pub fn of(
         platform: Platform,
         root: &InstanceRoot,
@@ -61,7 +61,7 @@ impl LocalAddress {
         }
     }
 
-    /// Where the tray of an instance is notified of a second start.
+    /// Returns the address on which a running tray is notified of a second start.
     pub fn of_tray(platform: Platform, root: &InstanceRoot, user: &str) -> LocalAddress {
         match platform {
             Platform::Windows => LocalAddress::Pipe(pipe_of(names::TRAY_PROGRAM, root, user)),
@@ -69,7 +69,7 @@ impl LocalAddress {
         }
     }
 
-    /// Reads `unix:///path` and `npipe:////./pipe/name`; anything else is `None`.
+    /// Parses `unix:///path` and `npipe:////./pipe/name`; returns `None` for anything else.
     pub fn from_url(url: &str) -> Option<LocalAddress> {
         if let Some(path) = url.strip_prefix("unix://") {
             return (!path.is_empty()).then(|| LocalAddress::Unix(PathBuf::from(path)));
@@ -78,8 +78,8 @@ impl LocalAddress {
         (!name.is_empty()).then(|| LocalAddress::Pipe(pipe_name(name)))
     }
 
-    /// Whether the system can bind this address: a socket path has a length that the kernel fixes
-    /// (`sockaddr_un`: 107 bytes on Linux, 103 on macOS and the BSDs).
+    /// Whether the system can bind this address: the kernel limits the length of a socket path (`sockaddr_un`: 107
+    /// bytes on Linux, 103 on macOS and the BSDs).
     pub fn fits(&self, platform: Platform) -> bool {
         match (self, platform) {
             (LocalAddress::Unix(path), Platform::Linux) => byte_length(path) <= 107,
@@ -107,14 +107,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The address an AI client is given for a core that listens on `listen`.
+/// Returns the MCP URL for AI clients of a core that listens on `listen`.
 ///
-/// A wildcard or missing host becomes loopback: clients of this computer cannot connect to a wildcard everywhere.
-pub fn mcp_url(listen: &str) -> String {
-    format!("http://{}{}", client_host(listen), names::MCP_PATH)
+/// A wildcard or missing host becomes the loopback address, because not every system can connect to a wildcard address.
+pub fn mcp_url(listen: &str, is_encrypted: bool) -> String {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    format!("{scheme}://{}{}", client_host(listen), names::MCP_PATH)
 }
 
-/// `host:port` for a client of this computer: a wildcard or missing host becomes `127.0.0.1`.
+/// Returns `host:port` for clients on this computer: a wildcard or missing host becomes `127.0.0.1`.
 pub fn client_host(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some(("" | "0.0.0.0" | "[::]" | "::", port)) => format!("127.0.0.1:{port}"),
@@ -211,9 +212,9 @@ mod tests {
 
     #[test]
     fn clients_are_given_an_address_they_can_connect_to() {
-        assert_eq!(mcp_url("127.0.0.1:8080"), "http://127.0.0.1:8080/mcp");
-        assert_eq!(mcp_url(":9000"), "http://127.0.0.1:9000/mcp");
-        assert_eq!(mcp_url("0.0.0.0:9000"), "http://127.0.0.1:9000/mcp");
-        assert_eq!(mcp_url("[::1]:9000"), "http://[::1]:9000/mcp");
+        assert_eq!(mcp_url("127.0.0.1:8080", false), "http://127.0.0.1:8080/mcp");
+        assert_eq!(mcp_url(":9000", false), "http://127.0.0.1:9000/mcp");
+        assert_eq!(mcp_url("0.0.0.0:9000", true), "https://127.0.0.1:9000/mcp");
+        assert_eq!(mcp_url("[::1]:9000", false), "http://[::1]:9000/mcp");
     }
 }

@@ -1,33 +1,34 @@
-//! Exit codes of the core, shared by parent and child, which need not parse text.
+//! Exit codes of the core. The tray reads them to find out why the core exited.
 
 use serde::{Deserialize, Serialize};
 
-/// Why the core ended. The numbers are those of the existing core (contract: core-http §9).
+/// Why the core exited. The numbers are those of the Go core, except where noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitCode {
-    /// Asked to stop, stopped.
+    /// The core stopped on request.
     Clean = 0,
-    /// Anything without a class of its own.
+    /// Any other error.
     General = 1,
-    /// The command line is invalid. Only `mcpproxy` itself ends with this code.
+    /// The command line is invalid. Only the command-line interface exits with this code.
     Usage = 2,
-    /// Another core holds this instance root.
+    /// Another core is using this data directory.
     StoreLocked = 3,
-    /// `mcp_config.json` cannot be used as it is.
+    /// `mcp_config.json` is invalid or unreadable.
     Configuration = 4,
-    /// The instance root, the socket or the port is forbidden to this user.
+    /// The user may not use the data directory, the socket or the port.
     Permission = 5,
-    /// The TCP address is in use. The existing core ends with 2 then.
+    /// The TCP address is in use. The Go core exits with 2 in this case.
     PortInUse = 6,
 }
 
 impl ExitCode {
-    /// The class of a process's exit code; unknown codes are [`ExitCode::General`].
+    /// Returns the meaning of a process's exit code; unknown codes are [`ExitCode::General`].
     pub const fn from_code(code: i32) -> ExitCode {
         match code {
             0 => ExitCode::Clean,
-            // From a core that a program started, 2 is the existing core's code for a port in use.
+            // A core that another program started never exits with `Usage`, so 2 means the Go core's code for a port in
+            // use.
             2 | 6 => ExitCode::PortInUse,
             3 => ExitCode::StoreLocked,
             4 => ExitCode::Configuration,
@@ -36,7 +37,7 @@ impl ExitCode {
         }
     }
 
-    /// The number the process ends with.
+    /// Returns the number for the process to exit with.
     pub const fn code(self) -> u8 {
         self as u8
     }

@@ -1,8 +1,8 @@
-//! The instance root: one directory (0700) that holds everything one MCPProxy of one person keeps (files 0600).
+//! The data directory (mode 0700), which holds all files of one MCPProxy instance of one user (mode 0600).
 
 use std::path::{Path, PathBuf};
 
-/// Directory of one instance: `$MCPPROXY_HOME`, else `~/.mcpproxy`.
+/// The data directory of one instance: `$MCPPROXY_HOME`, or `~/.mcpproxy` if that is unset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceRoot {
     path: PathBuf,
@@ -10,9 +10,9 @@ pub struct InstanceRoot {
 }
 
 impl InstanceRoot {
-    /// The root for a person's home directory and the value of `MCPPROXY_HOME`.
+    /// Returns the data directory for the user's home directory and the value of `MCPPROXY_HOME`.
     ///
-    /// A blank value counts as unset and a leading `~/` means the home directory (contract: tray-behaviour §5).
+    /// A blank value counts as unset, and a leading `~/` means the home directory, as in the Go core.
     pub fn resolve(home: &Path, mcpproxy_home: Option<&str>) -> InstanceRoot {
         let default = home.join(".mcpproxy");
         let path = match mcpproxy_home.map(str::trim).filter(|value| !value.is_empty()) {
@@ -29,17 +29,18 @@ impl InstanceRoot {
         }
     }
 
-    /// The directory itself.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether this is `~/.mcpproxy`: only a relocated instance has to be named to the programs it starts.
+    /// Whether this is `~/.mcpproxy`. Only a relocated instance must pass its directory on to the programs that it
+    /// starts.
     pub fn is_default(&self) -> bool {
         self.default
     }
 
-    /// `mcp_config.json`: the existing core's format, unknown keys kept.
+    /// `mcp_config.json`: the configuration, in the Go core's format. Unknown keys are kept.
     pub fn config(&self) -> PathBuf {
         self.path.join("mcp_config.json")
     }
@@ -49,7 +50,7 @@ impl InstanceRoot {
         self.path.join("mcpproxy.sock")
     }
 
-    /// `tray-autostart.json`: the tray tells the core whether launch-at-login is on.
+    /// `tray-autostart.json`: reports to the core whether launch at login is on. Written by the tray.
     pub fn sidecar(&self) -> PathBuf {
         self.path.join("tray-autostart.json")
     }
@@ -59,22 +60,22 @@ impl InstanceRoot {
         self.path.join("tool-approvals.json")
     }
 
-    /// `config.db`: the Go core's database, which is read once and never written.
+    /// `config.db`: the Go core's database. Read once, never written.
     pub fn go_database(&self) -> PathBuf {
         self.path.join("config.db")
     }
 
-    /// `takeover.json`: what became of the Go core's data directory.
+    /// `takeover.json`: the result of taking over the Go core's data directory.
     pub fn takeover(&self) -> PathBuf {
         self.path.join("takeover.json")
     }
 
-    /// `takeover-approvals.json`: approvals of the Go core whose servers have not listed their tools yet.
+    /// `takeover-approvals.json`: approvals from the Go core for servers that have not listed their tools yet.
     pub fn takeover_approvals(&self) -> PathBuf {
         self.path.join("takeover-approvals.json")
     }
 
-    /// `mcp-session-profiles.json`: the profile that each session chose.
+    /// `mcp-session-profiles.json`: the profile that each session has chosen.
     pub fn session_profiles(&self) -> PathBuf {
         self.path.join("mcp-session-profiles.json")
     }
@@ -84,42 +85,42 @@ impl InstanceRoot {
         self.path.join("offer-approvals.json")
     }
 
-    /// `mcp-sessions.json`: the sessions of AI clients, for when they come back.
+    /// `mcp-sessions.json`: the sessions of AI clients, to resume them.
     pub fn mcp_sessions(&self) -> PathBuf {
         self.path.join("mcp-sessions.json")
     }
 
-    /// `oauth-tokens.json`: what signing in to servers left behind.
+    /// `oauth-tokens.json`: OAuth tokens from signing in to servers.
     pub fn oauth_tokens(&self) -> PathBuf {
         self.path.join("oauth-tokens.json")
     }
 
-    /// `tray.json`: the tray's preferences and the first-run answer.
+    /// `tray.json`: the tray's preferences, and the user's choice in the first-run window.
     pub fn tray_preferences(&self) -> PathBuf {
         self.path.join("tray.json")
     }
 
-    /// `tray-lifecycle.jsonl`: who asked for each start and stop.
+    /// `tray-lifecycle.jsonl`: a record of who started and stopped the core, and when.
     pub fn lifecycle_journal(&self) -> PathBuf {
         self.path.join("tray-lifecycle.jsonl")
     }
 
-    /// `tray.sock`: a second start of the tray reaches the first here (Unix).
+    /// `tray.sock`: where a second tray notifies the running one (Unix).
     pub fn tray_socket(&self) -> PathBuf {
         self.path.join("tray.sock")
     }
 
-    /// `tray.lock`: held by the one tray of this root.
+    /// `tray.lock`: locked by the running tray of this directory.
     pub fn tray_lock(&self) -> PathBuf {
         self.path.join("tray.lock")
     }
 
-    /// `core.lock`: held by the one core of this root.
+    /// `core.lock`: locked by the running core of this directory.
     pub fn core_lock(&self) -> PathBuf {
         self.path.join("core.lock")
     }
 
-    /// `state.redb`: the core's memory. The existing core's `config.db` is never touched.
+    /// `state.redb`: the core's telemetry store. The core never changes the Go core's `config.db`.
     pub fn store(&self) -> PathBuf {
         self.path.join("state.redb")
     }

@@ -1,16 +1,16 @@
-//! Rules of JSON-RPC 2.0 that every path shares.
+//! Rules of JSON-RPC 2.0 that the fast path and the library path share.
 
 use serde_json::Value;
 
-/// Whether a value can be a request's id: a string or a whole number of 64 bits, as the library reads it. MCP excludes
-/// `null` and fractions.
+/// Whether a value is a valid request ID: a string or a 64-bit integer, as in the MCP library. MCP excludes `null` and
+/// fractions.
 pub fn is_id(id: &Value) -> bool {
     id.is_string() || id.is_i64()
 }
 
-/// The same for an id that was not parsed, without whitespace around it.
+/// Whether unparsed JSON, without surrounding whitespace, is a valid request ID.
 pub fn is_raw_id(id: &str) -> bool {
-    // Anything that is neither a string nor a number need not be parsed.
+    // Skips parsing values that are neither strings nor numbers.
     id.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
         && serde_json::from_str(id).is_ok_and(|id| is_id(&id))
 }

@@ -1,20 +1,20 @@
-//! The launch handshake: who started whom, said by the parent and never guessed from process names.
+//! How a process was started. The parent passes this on in environment variables; process names are never inspected.
 
 use crate::contract::{names, run_facts::LaunchSource};
 
-/// How a tray came to run. It knows: from its argument, its environment, or (macOS) the login-item Apple event.
+/// How the tray was started: known from its argument, its environment, or the login-item Apple event (macOS).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrayStart {
-    /// A person started it.
+    /// The user started it.
     Person,
-    /// The system started it at login.
+    /// The operating system started it at login.
     Login,
     /// An installer started it.
     Installer,
 }
 
 impl TrayStart {
-    /// Reads a tray's own arguments and the value of `MCPPROXY_LAUNCHED_BY` in its environment.
+    /// Determines the start from the tray's arguments and from `MCPPROXY_LAUNCHED_BY` in its environment.
     pub fn read(autostart_argument: bool, launched_by: Option<&str>) -> TrayStart {
         match launched_by.map(str::trim) {
             Some(value) if value.eq_ignore_ascii_case("installer") => TrayStart::Installer,
@@ -23,8 +23,8 @@ impl TrayStart {
         }
     }
 
-    /// The variables the tray sets on a core that it starts. `first_core` is false for every later core of the
-    /// same tray, so that an installation is reported once.
+    /// Returns the variables that the tray sets for a core. `first_core` is false for every later core of the same
+    /// tray, so that an installation is reported only once.
     pub fn core_variables(self, first_core: bool) -> Vec<(&'static str, &'static str)> {
         match self {
             TrayStart::Installer if first_core => vec![(names::ENV_LAUNCHED_BY, "installer")],
@@ -37,9 +37,9 @@ impl TrayStart {
     }
 }
 
-/// The launch source that the two variables give; `terminal` is whether standard input is one.
+/// Returns the launch source from the two variables. `terminal` tells whether standard input is a terminal.
 ///
-/// The words are matched exactly: an unknown value is [`LaunchSource::Unknown`] and not a guess.
+/// Values must match exactly: an unknown value is [`LaunchSource::Unknown`].
 pub fn launch_source(launched_by: Option<&str>, tray_launched_by: Option<&str>, terminal: bool) -> LaunchSource {
     match (launched_by, tray_launched_by) {
         (Some("installer"), _) => LaunchSource::Installer,
@@ -69,12 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn an_installation_is_told_to_the_first_core_only() {
+    fn an_installation_is_reported_to_the_first_core_only() {
         assert_eq!(told_to_the_core(TrayStart::Installer, false), LaunchSource::Tray);
     }
 
     #[test]
-    fn a_core_nobody_vouches_for_is_cli_at_a_terminal_and_else_unknown() {
+    fn a_core_without_a_launch_variable_is_cli_at_a_terminal_and_else_unknown() {
         assert_eq!(launch_source(None, None, true), LaunchSource::Cli);
         assert_eq!(launch_source(None, None, false), LaunchSource::Unknown);
         assert_eq!(launch_source(Some("homebrew"), None, true), LaunchSource::Unknown);

@@ -1,4 +1,4 @@
-//! Names, types and rules that two programs and an installer share. Values only: no I/O.
+//! Names, types and rules that the core, the tray and the installers share. Pure values without I/O.
 
 pub mod api;
 pub mod endpoint;
@@ -8,10 +8,13 @@ pub mod isolation;
 pub mod json_rpc;
 pub mod launch;
 pub mod lenient;
+pub mod line_difference;
 pub mod names;
 pub mod platform;
 pub mod review;
+pub mod review_text;
 pub mod run_facts;
 pub mod scan;
+pub mod server_log;
 pub mod sidecar;
 pub mod visible_text;

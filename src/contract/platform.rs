@@ -1,20 +1,20 @@
-//! The system a decision is made for, as a value: every arm compiles and is tested on every system.
+//! The operating system as a value, so that the code for every system compiles and is tested on every system.
 
-/// A system that MCPProxy knows rules for.
+/// An operating system with rules of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
     Linux,
     MacOs,
     Windows,
-    /// Another Unix (FreeBSD, …): the Unix rules, without promises.
+    /// Another Unix (FreeBSD, …): treated like Linux, but untested.
     Other,
 }
 
 impl Platform {
-    /// The system this program was built for.
+    /// The system for which this program was built.
     pub const HOST: Platform = Platform::from_os(std::env::consts::OS);
 
-    /// The platform of a `std::env::consts::OS` word.
+    /// Returns the platform for a value of `std::env::consts::OS`.
     pub const fn from_os(os: &str) -> Platform {
         match os.as_bytes() {
             b"linux" => Platform::Linux,

@@ -1,24 +1,28 @@
-//! The review that a person sees before approving a server or its tools: one value for the tray, the CLI, REST and the page.
+//! The review that the user sees before approving a server or its tools: one type for the tray, the CLI, REST and the
+//! page.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::contract::isolation::{IsolationFacts, VariableFact};
+use crate::contract::scan::Finding;
 
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Review {
     pub name: String,
-    /// Stands for everything that decides what runs and what leaves the machine; an approval carries it.
+    /// Hash of everything that decides what runs and what leaves the machine. An approval must contain it.
     pub fingerprint: String,
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
-    /// Whether the server runs, so that its tools are known.
+    /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// Every argument, in full.
+    /// All arguments, unshortened.
     pub args: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
@@ -26,17 +30,27 @@ pub struct Review {
     pub url: Option<String>,
     pub env: Vec<ReviewValue>,
     pub headers: Vec<ReviewValue>,
-    /// Every other key of the entry, with secrets masked.
+    /// All other keys of the entry, with secrets masked.
     pub other: serde_json::Map<String, Value>,
-    /// Who added the server: a client's name, `command line`, `REST`; absent for an entry written by hand.
+    /// What added the server: a client's name, `command line`, `REST`; absent for an entry written by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_by: Option<String>,
     /// When it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// Who changed the entry last, if that was not a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// How the server will be isolated on this computer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationFacts>,
+    /// The variables that it receives, without their values.
+    pub variables: Vec<VariableFact>,
+    /// The differences from the entry that was approved last; empty if none was or nothing has changed.
+    pub changes: Vec<ReviewChange>,
     pub warnings: Vec<ReviewWarning>,
     pub tools: Vec<ReviewTool>,
-    /// Its prompts and resource templates.
+    /// The server's prompts and resource templates.
     pub offers: Vec<ReviewOffer>,
 }
 
@@ -44,13 +58,15 @@ pub struct Review {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewOffer {
-    /// `prompt:NAME` or `template:URI`; an approval names it so.
+    /// `prompt:NAME` or `template:URI`; identifies the offer in an approval.
     pub key: String,
-    /// Stands for the full definition; an approval carries it.
+    /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
     /// `approved`, `pending` or `changed`.
     pub approval: String,
     pub definition: Value,
+    /// Texts in it that look like an attack.
+    pub findings: Vec<Finding>,
 }
 
 /// One environment variable or header.
@@ -58,23 +74,23 @@ pub struct ReviewOffer {
 #[serde(default)]
 pub struct ReviewValue {
     pub name: String,
-    /// References in clear text, everything else masked: `••••${env:TOKEN}`.
+    /// The value with references readable and everything else masked: `••••${env:TOKEN}`.
     pub value: String,
-    /// The references in it, such as `${env:TOKEN}`.
+    /// The references in the value, such as `${env:TOKEN}`.
     pub references: Vec<String>,
 }
 
-/// Something that deserves a second look.
+/// Something that the user should check before approving.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewWarning {
-    /// Which rule found it, such as `reference_to_secret`.
+    /// The rule that found it, such as `reference_to_secret`.
     pub rule: String,
-    /// Where: `env.NAME`, `headers.NAME`, `args`, `tools.NAME`.
+    /// The location: `env.NAME`, `headers.NAME`, `args`, `tools.NAME`.
     pub field: String,
     pub quote: String,
     pub reason: String,
-    /// It is to be marked in red and confirmed by itself.
+    /// Whether to show it in red and require a separate confirmation.
     pub confirm: bool,
 }
 
@@ -83,7 +99,7 @@ pub struct ReviewWarning {
 #[serde(default)]
 pub struct ReviewTool {
     pub name: String,
-    /// Stands for the full definition; an approval carries it.
+    /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
     /// `approved`, `pending` or `changed`.
     pub approval: String,
@@ -93,43 +109,70 @@ pub struct ReviewTool {
     /// The approved description of a tool that has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_description: Option<String>,
-    /// Which parts have changed since the approval.
+    /// The approved definition of a tool that has changed, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Value>,
+    /// The parts that changed since the approval.
     pub changes: Vec<String>,
+    /// What the scanner found in it, the most severe first.
+    pub findings: Vec<Finding>,
+    /// `scan` if this definition was approved without a person, because the scanner found nothing and `trust_mode` allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+}
+
+/// Something dangerous that a person has to agree to by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Confirmation {
+    /// Names it in `confirmed` of an approval, for example `reference_to_secret:env.TOKEN`.
+    pub key: String,
+    /// One sentence for people.
+    pub text: String,
 }
 
 /// Body of `POST …/unquarantine` and `POST …/approve`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApproveServer {
-    /// [`Review::fingerprint`] of what was shown. Without it, the approval is refused if the entry has changed since it
-    /// was last shown.
+    /// [`Review::fingerprint`] of the review that the user saw. Without it, the approval fails if the entry has changed
+    /// since the last review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// [`Confirmation::key`] of everything dangerous that the person agreed to by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<String>,
 }
 
 /// Body of `POST …/tools/approve`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApproveTools {
-    /// The tools by name; `fingerprints` says which definitions were shown.
+    /// Names of the tools; `fingerprints` identifies the definitions that the user saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
-    /// All tools that were shown and need approval.
+    /// Approve all tools that the user saw and that need approval.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approve_all: bool,
-    /// [`ReviewTool::fingerprint`] of each tool that was shown, by name, and [`ReviewOffer::fingerprint`] of each offer, by
-    /// key. Only these are approved.
+    /// [`ReviewTool::fingerprint`] of each tool that the user saw, by name, and [`ReviewOffer::fingerprint`] of each
+    /// offer, by key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
+    /// [`Confirmation::key`] of everything dangerous that the person agreed to by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<String>,
 }
 
-/// `data` of the answer 409: nothing was approved, because something has changed since it was shown.
+/// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them, or something
+/// dangerous was not confirmed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewConflict {
-    /// The differences from the version that was shown, as far as it is remembered.
+    /// The differences from the version that the user saw, if the core still has it.
     pub changes: Vec<ReviewChange>,
-    /// The current review, to be shown again.
+    /// The dangers that need a confirmation of their own and have none.
+    pub unconfirmed: Vec<Confirmation>,
+    /// The current review, to show to the user.
     pub review: Review,
 }
 
@@ -143,4 +186,62 @@ pub struct ReviewChange {
     pub before: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+}
+
+impl Review {
+    /// Reads a review of which this program understands every part. It could not show the other parts to a person.
+    ///
+    /// # Errors
+    /// The part that is not understood.
+    pub fn read(value: &Value) -> Result<Review, String> {
+        let review: Review = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        let understood = serde_json::to_value(&review).map_err(|error| error.to_string())?;
+        match lost("", value, &understood) {
+            None => Ok(review),
+            Some(place) => Err(format!("`{}` is not known to this version", place.trim_start_matches('.'))),
+        }
+    }
+}
+
+/// The first place in `received` that `understood` does not have.
+fn lost(place: &str, received: &Value, understood: &Value) -> Option<String> {
+    match (received, understood) {
+        (Value::Null, _) => None,
+        (Value::Object(received), Value::Object(understood)) => received.iter().find_map(|(key, value)| {
+            let place = format!("{place}.{key}");
+            match understood.get(key) {
+                Some(understood) => lost(&place, value, understood),
+                None => (!value.is_null()).then_some(place),
+            }
+        }),
+        (Value::Array(received), Value::Array(understood)) if received.len() == understood.len() => {
+            received.iter().zip(understood).find_map(|(value, understood)| lost(place, value, understood))
+        }
+        _ => (received != understood).then(|| place.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_review_with_a_part_that_cannot_be_shown_is_refused() {
+        let known = json!({"name": "a", "fingerprint": "f", "needs_approval": true, "enabled": true, "connected": false,
+            "args": ["x"], "env": [], "headers": [], "other": {"isolation": {"mode": "none"}}, "added_by": null,
+            "variables": [], "changes": [], "warnings": [], "tools": [{"name": "t", "fingerprint": "g", "approval": "pending",
+            "disabled": false, "definition": {"any": ["thing", null]}, "changes": [], "findings": []}], "offers": []});
+        assert_eq!(Review::read(&known).map(|review| review.tools.len()), Ok(1));
+        let refused = |key: &str, value: Value| {
+            let mut other = known.clone();
+            other[key] = value;
+            Review::read(&other).unwrap_err()
+        };
+        assert_eq!(refused("runs_before", json!(["rm"])), "`runs_before` is not known to this version");
+        assert!(refused("warnings", json!([{"rule": "r", "level": 9}])).contains("warnings.level"));
+        assert!(refused("args", json!("x")).contains("expected"));
+        assert!(refused("isolation", json!({"configured": "x"})).contains("missing"));
+    }
 }

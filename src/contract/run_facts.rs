@@ -1,9 +1,9 @@
-//! The closed words that say what kind of run this is: shown by `status`, sent by telemetry, decided in `telemetry`.
+//! Values that describe how this core runs: shown by `status`, sent by telemetry, and determined in `telemetry`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where this core runs.
+/// The kind of environment in which this core runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvKind {
@@ -16,7 +16,7 @@ pub enum EnvKind {
 }
 
 impl EnvKind {
-    /// The word as it stands in JSON.
+    /// Returns the value's name in JSON.
     pub const fn word(self) -> &'static str {
         match self {
             EnvKind::Interactive => "interactive",
@@ -29,7 +29,7 @@ impl EnvKind {
     }
 }
 
-/// What was seen while deciding [`EnvKind`]: five booleans, never a value.
+/// The evidence for [`EnvKind`]: five booleans, never the values of variables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnvMarkers {
@@ -40,7 +40,7 @@ pub struct EnvMarkers {
     pub has_display: bool,
 }
 
-/// How this core was started.
+/// The program or event that started this core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchSource {
@@ -51,7 +51,7 @@ pub enum LaunchSource {
     Unknown,
 }
 
-/// Tokens that `retrieve_tools` kept out of prompts in a day, as a range (contract: cli-config-telemetry §6.3).
+/// Tokens that `retrieve_tools` kept out of prompts in a day, as a range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TokensSavedBucket {
     #[default]
@@ -69,17 +69,18 @@ pub enum TokensSavedBucket {
     Over100k,
 }
 
-/// How far this installation has come. Always complete: no `null` list, no empty bucket.
+/// Milestones of this installation. Every field is always present: arrays are never `null`, and the bucket is never
+/// empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activation {
-    /// An upstream server has connected, once or more.
+    /// An upstream server has connected at least once.
     pub first_connected_server_ever: bool,
-    /// An MCP client has introduced itself, once or more.
+    /// An MCP client has connected at least once.
     pub first_mcp_client_ever: bool,
-    /// `retrieve_tools` has been called, once or more.
+    /// `retrieve_tools` has been called at least once.
     pub first_retrieve_tools_call_ever: bool,
-    /// Sanitised client names in the order of their first visit, 16 at most.
+    /// Sanitised client names in the order of their first connection, 16 at most.
     pub mcp_clients_seen_ever: Vec<String>,
     /// Calls in the current 24 h window.
     pub retrieve_tools_calls_24h: u64,

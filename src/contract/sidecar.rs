@@ -1,22 +1,22 @@
-//! `tray-autostart.json`: the tray's report to the core on launch at login.
+//! `tray-autostart.json`: the tray reports to the core whether launch at login is on.
 
 use serde::{Deserialize, Serialize};
 
-/// The state of launch-at-login, as the system gave it when the file was written.
+/// The state of launch at login when the file was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AutostartState {
     Enabled,
     Disabled,
-    /// Registered, but the person has yet to allow it in the system's settings (macOS).
+    /// Registered, but the user has not allowed it in the system settings yet (macOS).
     RequiresApproval,
 }
 
-/// The file's content. `enabled` alone is what the existing core reads.
+/// The file's content. The Go core reads only `enabled`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sidecar {
     pub enabled: bool,
-    /// Absent in files that an older tray wrote.
+    /// Absent in files from older trays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<AutostartState>,
     /// RFC 3339, UTC, whole seconds.
@@ -25,7 +25,7 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// The sidecar for a state; `enabled` is true for [`AutostartState::Enabled`] only.
+    /// Returns the content for a state; `enabled` is true only for [`AutostartState::Enabled`].
     pub fn new(state: AutostartState, updated_at: String) -> Sidecar {
         Sidecar {
             enabled: state == AutostartState::Enabled,

@@ -1,8 +1,8 @@
-//! Text from outside as it may be shown: characters that drive a terminal, or that hide or reorder text, become escapes.
+//! Makes untrusted text safe to show: escapes characters that control a terminal, are invisible, or reorder text.
 
-/// Whether a character is invisible, reorders text or drives a terminal.
+/// Whether a character is invisible, reorders text or controls a terminal.
 pub fn is_hidden(c: char) -> bool {
-    // Variation selectors 15 and 16 only choose how a symbol looks.
+    // Variation selectors 15 and 16 are allowed: they only select the style of a symbol.
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -11,14 +11,20 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text on one line: line breaks are escaped, too.
+/// Returns the text on one line, with escaped line breaks.
 pub fn one_line(text: &str) -> String {
     escaped(text, |_| false)
 }
 
-/// The text with its line breaks and tabs.
+/// Returns the text with its line breaks and tabs kept.
 pub fn lines(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// One line of a log: whatever it quotes, it stays one line, and ends with a line break.
+pub fn log_line(line: &[u8]) -> String {
+    let line = String::from_utf8_lossy(line);
+    one_line(line.strip_suffix('\n').unwrap_or(&line)) + "\n"
 }
 
 fn escaped(text: &str, keeps: impl Fn(char) -> bool) -> String {
@@ -33,7 +39,7 @@ fn escaped(text: &str, keeps: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// JSON with hidden characters in its strings escaped; it means the same.
+/// Escapes hidden characters in the strings of JSON text, without changing its meaning.
 pub fn json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -54,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drives_a_terminal_or_hides_text_is_escaped() {
+    fn characters_that_control_a_terminal_or_hide_text_are_escaped() {
         for (text, expected) in [
             ("a\u{1b}[31mb\n", "a\\u{1b}[31mb\\n"),
             ("\u{9b}31m", "\\u{9b}31m"),
@@ -67,6 +73,13 @@ mod tests {
             assert_eq!(one_line(text), expected);
         }
         assert_eq!(lines("a\n\tb\r\u{1b}"), "a\n\tb\\r\\u{1b}");
+    }
+
+    #[test]
+    fn a_quoted_error_cannot_write_lines_of_a_log() {
+        assert_eq!(log_line(b"WARN a: x\n2026 INFO approved\n"), "WARN a: x\\n2026 INFO approved\n");
+        assert_eq!(log_line(b"\xff\x1b[2J"), "\u{fffd}\\u{1b}[2J\n");
+        assert_eq!(log_line(b"\n"), "\n");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The configuration while the core runs: every edit goes to the file first, then to everything that follows it.
+//! The configuration of the running core. Every edit is written to the file first, then applied.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ pub type OnTelemetry = Box<dyn Fn(&TelemetryConfig) + Send + Sync>;
 pub struct LiveConfig {
     store: Arc<ConfigStore>,
     current: watch::Sender<Arc<Config>>,
-    /// The configuration at startup: some settings are only read then.
+    /// The configuration at startup, for settings that are read only once.
     at_start: Arc<Config>,
-    /// Why the file on disk is not in use.
+    /// Why the file on disk is not in use; `None` if it is.
     error: watch::Sender<Option<String>>,
-    /// Held during an edit or a reload: one at a time.
+    /// Allows only one edit or reload at a time.
     edits: tokio::sync::Mutex<()>,
     pool: Arc<UpstreamPool>,
     on_telemetry: OnTelemetry,
 }
 
 impl LiveConfig {
-    /// `config` is what `store` held at startup.
+    /// `config` is the content of `store` at startup.
     pub fn new(
         store: ConfigStore,
         config: Arc<Config>,
@@ -47,32 +47,32 @@ impl LiveConfig {
         }
     }
 
-    /// The configuration in use.
+    /// Returns the configuration in use.
     pub fn current(&self) -> Arc<Config> {
         self.current.borrow().clone()
     }
 
-    /// Follows the configuration in use.
+    /// Returns a receiver of the configuration in use.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
         self.current.subscribe()
     }
 
-    /// Follows why the file on disk is not in use.
+    /// Returns a receiver of the error in the file on disk.
     pub fn errors(&self) -> watch::Receiver<Option<String>> {
         self.error.subscribe()
     }
 
-    /// Where the configuration is stored.
+    /// Returns the store of the configuration file.
     pub fn store(&self) -> &Arc<ConfigStore> {
         &self.store
     }
 
-    /// The configuration at startup.
+    /// Returns the configuration at startup.
     pub fn at_start(&self) -> &Config {
         &self.at_start
     }
 
-    /// What someone who edits the file should know: an error in it, or settings that need a restart.
+    /// Returns a message for the user about the edited file: an error in it, or settings that need a restart.
     pub fn notice(&self) -> Option<String> {
         if let Some(error) = self.error.borrow().as_deref() {
             return Some(format!("{error}; still using the previous settings"));
@@ -81,7 +81,7 @@ impl LiveConfig {
         (!changed.is_empty()).then(|| format!("Restart the core to apply the new `{}`", changed.join("`, `")))
     }
 
-    /// Starts the servers of the configuration.
+    /// Starts the configured servers.
     pub async fn start_servers(&self) {
         let _one_at_a_time = self.edits.lock().await;
         let config = self.current();
@@ -130,7 +130,7 @@ impl LiveConfig {
         .await
     }
 
-    /// Applies what another program wrote to the file. A file with an error changes nothing; the error is reported.
+    /// Applies another program's edit of the file. A file with an error changes nothing; the error is reported.
     pub async fn reload(&self) {
         let _one_at_a_time = self.edits.lock().await;
         match self.read(|store| store.load_written()).await {
@@ -149,7 +149,7 @@ impl LiveConfig {
         }
     }
 
-    /// Reads the telemetry settings again: the user may have edited the file a second ago.
+    /// Reads the telemetry settings from the file, to apply the user's latest edit.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -187,7 +187,7 @@ impl LiveConfig {
         (self.on_telemetry)(&config.telemetry);
         let before = self.current.send_replace(config.clone());
         self.pool.admission().configure(&config);
-        // Settings that concern no server, such as those of telemetry, do not touch the servers.
+        // Restarts servers only if their settings have changed.
         if before.servers != config.servers {
             self.pool.apply(&config.servers).await;
         } else if (&before.profiles, &before.active_profile) != (&config.profiles, &config.active_profile) {

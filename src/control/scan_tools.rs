@@ -1,13 +1,14 @@
-//! Scans the tools of servers as they are known now: approved, pending and disabled ones.
+//! Scans the known tools of servers: approved, pending and disabled ones.
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::contract::review::Review;
 use crate::contract::scan::{ScanReport, ScannedTool};
 use crate::scan::{NeighbourTool, Neighbours, scan_tool};
 use crate::upstream::snapshot::Snapshot;
 
-/// The findings in the tools of one server, or of all. A pure function.
+/// Returns the findings in the tools of one server, or of all servers.
 pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     let all: Vec<(&Snapshot, Vec<Known>)> = servers.iter().map(|server| (server, tools_of(server))).collect();
     let neighbours = Neighbours::of(all.iter().flat_map(|(server, tools)| {
@@ -39,7 +40,37 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     report
 }
 
-/// A tool as its server defines it.
+/// Adds the scanner's findings in the tools, prompts and templates of a server to its review. A pure function.
+pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
+    let known = servers.iter().filter(|server| server.config.name != review.name);
+    let others = known.flat_map(|server| {
+        let name = &server.config.name;
+        let pending = server.pending_tools().iter().map(|pending| &pending.tool);
+        server.tools().iter().chain(pending).map(|tool| NeighbourTool {
+            server: name.clone(),
+            name: tool.name.to_string(),
+            description: tool.description.as_deref().unwrap_or_default().to_owned(),
+        })
+    });
+    let text = |definition: &Value, key: &str| {
+        definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let own = review.tools.iter().map(|tool| NeighbourTool {
+        server: review.name.clone(),
+        name: tool.name.clone(),
+        description: text(&tool.definition, "description"),
+    });
+    let neighbours = Neighbours::of(others.chain(own).collect::<Vec<_>>());
+    for tool in &mut review.tools {
+        tool.findings = scan_tool(&review.name, &tool.definition, &neighbours);
+    }
+    let alone = Neighbours::of(Vec::new());
+    for offer in &mut review.offers {
+        offer.findings = scan_tool(&review.name, &offer.definition, &alone);
+    }
+}
+
+/// A tool with its server's definition.
 struct Known {
     definition: Value,
     state: &'static str,

@@ -1,7 +1,7 @@
-//! The arguments of `call_tool_read`, `call_tool_write` and `call_tool_destructive`, read by one rule on both paths.
+//! Reads the arguments of `call_tool_read`, `call_tool_write` and `call_tool_destructive`, for the fast path and the
+//! library path.
 //!
-//! A key that is not understood refuses the call: a model that puts a tool's arguments under another key must not have
-//! the tool run without them.
+//! Unknown keys are refused: if a model puts a tool's arguments under another key, the tool must not run without them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::catalog::call_variant;
 use crate::catalog::tool_id;
 use crate::gateway::fast_path_messages::is_deep;
 
-/// The keys that are understood, as the tools' schemas list them.
+/// The known keys, as in the tools' schemas.
 const KEYS: [&str; 5] = ["name", "args", "args_json", "intent_data_sensitivity", "intent_reason"];
 
-/// A call of one server's tool.
+/// A call of an upstream tool.
 #[derive(Debug)]
 pub struct UpstreamCall<'a> {
     id: Cow<'a, str>,
@@ -29,15 +29,15 @@ pub struct UpstreamCall<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct CallArgumentsError {
     pub message: String,
-    /// The tool that was meant, if that is clear: its schema helps the caller.
+    /// The requested tool, if known. Its schema helps the caller.
     pub id: Option<String>,
 }
 
 impl<'a> UpstreamCall<'a> {
-    /// Reads the arguments of one of the three tools, a JSON object.
+    /// Parses the arguments of a call tool, a JSON object.
     ///
     /// # Errors
-    /// What is wrong, for the caller.
+    /// A message for the caller.
     pub fn parse(json: &'a str) -> Result<UpstreamCall<'a>, CallArgumentsError> {
         let members: Members<'a> = serde_json::from_str(json)
             .map_err(|error| CallArgumentsError::new(format!("the arguments are not a JSON object: {error}"), None))?;
@@ -71,22 +71,22 @@ impl<'a> UpstreamCall<'a> {
         Ok(UpstreamCall { id, arguments })
     }
 
-    /// The tool's full name.
+    /// Returns the tool's full name.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The names of the server and of its tool.
+    /// Returns the names of the server and the tool.
     pub fn target(&self) -> (&str, &str) {
         tool_id::split(&self.id).unwrap_or_default()
     }
 
-    /// The tool's arguments, a JSON object; `None` where none were given.
+    /// Returns the tool's arguments as raw JSON; `None` if there are none.
     pub fn raw_arguments(&self) -> Option<&RawValue> {
         self.arguments.as_deref()
     }
 
-    /// The tool's arguments. An empty object and never `null`: servers reject the latter.
+    /// Returns the tool's arguments. Missing arguments become an empty object, because servers reject `null`.
     pub fn arguments(&self) -> JsonObject {
         self.raw_arguments().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
@@ -101,13 +101,13 @@ impl CallArgumentsError {
     }
 }
 
-/// The object in `args_json`.
+/// Reads the object in `args_json`.
 fn read_json<'a>(json: Cow<'a, str>) -> Result<Cow<'a, RawValue>, String> {
     let refused = |error: &dyn fmt::Display| format!("`args_json` is not a JSON object: {error}");
     if is_deep(json.as_bytes()) {
         return Err(refused(&"it is nested too deeply"));
     }
-    // Parsed to the end: what no library can read must not reach a server.
+    // Parses the complete text, because a server must not receive JSON that its library cannot read.
     if let Err(error) = serde_json::from_str::<JsonObject>(&json) {
         return Err(refused(&error));
     }
@@ -128,7 +128,7 @@ fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text>(raw.get()).ok().map(|text| text.0)
 }
 
-/// The members of an object whose value is not `null`; of two with one key, the last.
+/// The members of an object whose values are not `null`. The last of several equal keys counts.
 #[derive(Debug)]
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 

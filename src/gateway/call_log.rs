@@ -1,5 +1,5 @@
-//! The latest tool calls: which tool, when, how long, how it ended, of an error its first words. Arguments and results are a
-//! person's, and not kept.
+//! Records the latest tool calls: tool, time, duration, result, and the beginning of an error. Arguments and results
+//! are not stored, because they are private.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::contract::api::{ActivityCount, ActivityList, ActivityRecord, ActivitySummary};
 
-/// Most calls that are kept, in memory only; the oldest goes first.
+/// Maximum number of stored calls, in memory only. The oldest is dropped first.
 const MOST: usize = 1000;
-/// Longest error that is kept, in characters: a server's text may repeat the arguments of the call.
+/// Maximum length of a stored error, in characters. An error may repeat arguments of the call.
 const LONGEST_ERROR: usize = 200;
-/// Most servers in a summary.
+/// Maximum number of servers in a summary.
 const TOP: usize = 10;
 
-/// The calls of one core since it was started.
+/// The latest calls since the core started.
 #[derive(Debug, Default)]
 pub struct Activity {
     kept: Mutex<Kept>,
@@ -55,10 +55,10 @@ impl Noted {
     }
 }
 
-/// A call that has ended.
+/// A completed call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// `mcp`, or `api` for REST and the command line.
+    /// `mcp` for AI clients, `api` for REST and the command line.
     pub source: &'static str,
     pub server: &'a str,
     pub tool: &'a str,
@@ -66,24 +66,24 @@ pub struct Call<'a> {
     pub ended: Ended<'a>,
 }
 
-/// How a call ended.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended<'a> {
     Success,
-    /// The server's tool or the server failed.
+    /// The tool or its server failed.
     Error(&'a str),
-    /// It was not let through.
+    /// MCPProxy blocked the call.
     Blocked(&'a str),
 }
 
-/// How often a tool was called, of the calls that are kept and were let through.
+/// Usage of a tool among the stored calls, without blocked ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Used {
     pub count: u64,
     pub last: jiff::Timestamp,
 }
 
-/// Which calls are wanted.
+/// Which calls to list.
 #[derive(Debug, Default)]
 pub struct Wanted {
     pub server: Option<String>,
@@ -97,7 +97,7 @@ impl Activity {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a call.
+    /// Records a call.
     pub fn note(&self, call: Call<'_>) {
         let (status, error) = match call.ended {
             Ended::Success => ("success", None),
@@ -124,7 +124,7 @@ impl Activity {
         kept.calls.push_back(noted);
     }
 
-    /// The latest calls, the last one first.
+    /// Returns the latest calls, newest first.
     pub fn list(&self, wanted: &Wanted) -> ActivityList {
         let kept = self.kept();
         let fits = |call: &&Noted| {
@@ -140,7 +140,7 @@ impl Activity {
         }
     }
 
-    /// How often each of these tools, by server and name, was called; `None` for one that was not.
+    /// Returns the usage of each of these tools, given as server and name; `None` if it was not called.
     pub fn used(&self, tools: &[(&str, &str)]) -> Vec<Option<Used>> {
         let kept = self.kept();
         let mut used: HashMap<(&str, &str), Used> = HashMap::new();
@@ -153,13 +153,13 @@ impl Activity {
         tools.iter().map(|tool| used.get(tool).copied()).collect()
     }
 
-    /// One call.
+    /// Returns one call.
     pub fn one(&self, id: &str) -> Option<ActivityRecord> {
         let id: u64 = id.parse().ok()?;
         self.kept().calls.iter().find(|call| call.id == id).map(Noted::record)
     }
 
-    /// The calls that are kept, in numbers.
+    /// Returns totals of the stored calls.
     pub fn summary(&self) -> ActivitySummary {
         let kept = self.kept();
         let count = |status: &str| kept.calls.iter().filter(|call| call.status == status).count();

@@ -1,9 +1,9 @@
-//! The fast path of a tool call: from the client's HTTP request to the server's input and back, without parsing more than
-//! needed.
+//! The fast path of a tool call: forwards an HTTP request to the server's input, and the response back, with minimal
+//! parsing.
 //!
-//! It takes ordinary requests only: a `tools/call` of a known session, for an approved tool of a local server or for a
-//! tool that asks no server, such as a search. It passes everything else to the library unchanged. A call that turns out
-//! to be more is handed over in flight: when it is slow, or when the server asks or reports something meanwhile.
+//! It handles ordinary requests only: a `tools/call` in a known session, for an approved tool of a local server or for
+//! one of the proxy's own tools, such as the search. Everything else goes to the library unchanged. A call in flight is
+//! handed to the library if it is slow, or if the server sends a request or a notification before the response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,19 +42,19 @@ use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, Server
 use crate::upstream::session::pending::Started;
 use crate::upstream::transport::stdio::{Pending, StdioFastPath};
 
-/// Longest request of the fast path, in bytes.
+/// Maximum size of a request on the fast path, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// How often a session in use must take the slow path: the library ends sessions that it does not see.
+/// How often a session in use must take the library path: the library ends sessions that it considers idle.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
-/// The protocol versions with sessions.
+/// The protocol versions that have sessions.
 const VERSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
-/// The fast path of one endpoint of one listener.
+/// The fast path of one endpoint on one listener.
 #[derive(Clone)]
 pub struct FastPath {
     pub proxy: Arc<Proxy>,
     pub sessions: Arc<Sessions>,
-    /// Hosts that a request may name, with any port; `None` where they are not checked.
+    /// Allowed host names, with any port; `None` if they are not checked.
     pub hosts: Option<Arc<[String]>>,
     pub mode: Mode,
 }
@@ -65,16 +65,16 @@ pub enum Mode {
     /// `/mcp`: a few tools that search and call the tools of all servers.
     #[serde(rename = "own")]
     Search,
-    /// `/mcp/all`: the servers' tools themselves.
+    /// `/mcp/all`: the tools of the servers.
     #[serde(rename = "all")]
     Direct,
 }
 
 /// Options of a call.
 struct CallOptions<'a> {
-    /// The members of `_meta` that go on to the server.
+    /// The members of `_meta` that are forwarded to the server.
     meta: &'a [(&'a str, &'a RawValue)],
-    /// The client wants to hear of progress.
+    /// Whether the client requested progress notifications.
     progress: bool,
 }
 
@@ -87,7 +87,7 @@ struct SentCall {
     since: Instant,
 }
 
-/// Answers requests that fit the fast path; passes all others to the library.
+/// Handles requests that fit the fast path; passes all others to the library.
 pub async fn fast_path_middleware(State(fast_path): State<FastPath>, request: Request, next: Next) -> Response {
     let Some(known) = fast_path.session(&request) else { return next.run(request).await };
     let (mut parts, body) = request.into_parts();
@@ -106,18 +106,18 @@ pub async fn fast_path_middleware(State(fast_path): State<FastPath>, request: Re
 
 enum Outcome {
     Answered(Response),
-    /// Nothing was done: the request is for the library.
+    /// Nothing was done; the library handles the request.
     NotTaken,
-    /// The call is in flight, and the library goes on with it.
+    /// The call is in flight; the library continues it.
     HandedOver(Box<Started>),
 }
 
-/// A call in flight that the library goes on with; travels in the HTTP request's extensions.
+/// A call in flight that the library continues. Passed in the extensions of the HTTP request.
 #[derive(Clone)]
 pub struct HandedOver(Arc<Mutex<Option<Started>>>);
 
 impl HandedOver {
-    /// The call in flight of this request; `Some` once.
+    /// Takes the call in flight of this request; returns `Some` only once.
     pub fn take(extensions: &rmcp::model::Extensions) -> Option<Started> {
         let handed = extensions.get::<Parts>()?.extensions.get::<HandedOver>()?;
         handed.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -125,7 +125,7 @@ impl HandedOver {
 }
 
 impl FastPath {
-    /// The session of a request whose headers fit; makes the same checks as the library.
+    /// Returns the session of a request with suitable headers. Makes the same checks as the library.
     fn session(&self, request: &Request) -> Option<Arc<KnownSession>> {
         let headers = request.headers();
         let fits = request.method() == Method::POST
@@ -179,13 +179,18 @@ impl FastPath {
                 let Ok(call) = serde_json::from_str::<ToolCall>(params.get()) else {
                     return Outcome::NotTaken;
                 };
-                self.call(known, parts, id, call).await.unwrap_or(Outcome::NotTaken)
+                let outcome = self.call(known, parts, id, call).await.unwrap_or(Outcome::NotTaken);
+                if matches!(outcome, Outcome::Answered(_)) {
+                    // The library counts the other calls.
+                    known.record_call();
+                }
+                outcome
             }
             _ => Outcome::NotTaken,
         }
     }
 
-    /// Makes a call; `None` when it is for the library.
+    /// Makes a call; returns `None` if the library must handle it.
     async fn call(&self, known: &KnownSession, parts: &Parts, id: &RawValue, call: ToolCall<'_>) -> Option<Outcome> {
         let meta = call.meta.unwrap_or_default();
         if meta.keys().any(|key| key.starts_with("io.modelcontextprotocol/")) {
@@ -236,7 +241,7 @@ impl FastPath {
         }
     }
 
-    /// Answers a call of a tool of `/mcp` that asks no server.
+    /// Handles a call of one of the proxy's own tools on `/mcp`.
     fn call_own(&self, name: &str, arguments: Option<&RawValue>, scope: &ProfileScope) -> Option<CallToolResult> {
         if self.mode == Mode::Direct || !asks_no_server(name) {
             return None;
@@ -245,7 +250,7 @@ impl FastPath {
         self.proxy.call_own(name, &arguments, scope)
     }
 
-    /// Sends a call of a tool of `/mcp/all`.
+    /// Sends a call of a tool on `/mcp/all`.
     fn send_direct(
         &self,
         known: &KnownSession,
@@ -268,7 +273,7 @@ impl FastPath {
         SentCall::new(known, &server_path, server, tool, arguments, options)
     }
 
-    /// Sends the call that the arguments of `call_tool_*` describe.
+    /// Sends the call described by the arguments of `call_tool_*`.
     fn send_from_search(
         &self,
         known: &KnownSession,
@@ -342,7 +347,7 @@ impl SentCall {
         options: &CallOptions<'_>,
     ) -> Option<SentCall> {
         let (caller, events) = CallHandle::of(known.id);
-        // An empty object and never `null`: servers reject the latter.
+        // Missing arguments become an empty object, because servers reject `null`.
         let arguments = arguments.or_else(|| serde_json::from_str("{}").ok())?;
         let pending = server_path.call(tool, arguments, options.meta, options.progress, caller)?;
         Some(SentCall {

@@ -1,4 +1,4 @@
-//! Messages of the fast path: requests parsed no further than needed, and responses written around raw JSON.
+//! Messages of the fast path: requests with minimal parsing, and responses around raw JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// The library parses no deeper; what is sent to a server must not be deeper either.
+/// Maximum nesting of JSON. The library's limit; servers must not receive deeper JSON either.
 const MAX_DEPTH: usize = 100;
 
-/// A JSON-RPC request or notification. Unknown members make it a case for the library.
+/// A JSON-RPC request or notification. Unknown members send it to the library path.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Message<'a> {
@@ -76,13 +76,13 @@ pub(super) fn is_deep(json: &[u8]) -> bool {
     false
 }
 
-/// Whether the library can read all of it: no half a surrogate pair and no number out of range. A request that
-/// it refuses must not reach a server by the fast path.
+/// Whether the library can parse all of it: no unpaired surrogates, no numbers out of range. A server must not receive
+/// a request that the library path would refuse.
 pub(super) fn is_readable(json: &[u8]) -> bool {
     !is_deep(json) && serde_json::from_slice::<Readable>(json).is_ok()
 }
 
-/// Any JSON value, read to its end and dropped.
+/// Any JSON value, parsed completely and dropped.
 struct Readable;
 
 impl<'de> Deserialize<'de> for Readable {
@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Readable {
     }
 }
 
-/// The members of a tool's result that the fast path must know.
+/// The members of a tool result that the fast path needs.
 #[derive(Deserialize)]
 pub(super) struct ResultHead {
     #[serde(default, rename = "isError")]
@@ -143,13 +143,13 @@ pub(super) struct ResultHead {
 }
 
 impl ResultHead {
-    /// Reads a result; `None` if it is not an object, or one of these members has another type.
+    /// Parses a result; `None` if it is not an object or a member has an unexpected type.
     pub(super) fn of(result: &RawValue) -> Option<ResultHead> {
         result.get().starts_with('{').then(|| serde_json::from_str(result.get()).ok())?
     }
 }
 
-/// Whether a server's error means that the arguments do not fit.
+/// Whether a server's error means that the arguments are invalid.
 pub(super) fn is_invalid_arguments(error: &RawValue) -> bool {
     #[derive(Deserialize)]
     struct Coded {
@@ -199,7 +199,7 @@ mod tests {
         assert!(!is_deep("[]".repeat(500).as_bytes()));
     }
 
-    /// What the fast path makes of a request: its id, the tool and its arguments.
+    /// Returns the ID, tool and arguments of a request on the fast path.
     fn fast(body: &[u8]) -> Option<(Value, String, Value)> {
         let message: Message = serde_json::from_slice(body).ok()?;
         let id = message.id.filter(|id| is_raw_id(id.get()))?;
@@ -216,7 +216,7 @@ mod tests {
         Some((id, call.id().to_owned(), Value::Object(call.arguments())))
     }
 
-    /// The same on the library path.
+    /// Returns the same for the library path.
     fn library(body: &[u8]) -> Option<(Value, String, Value)> {
         let message: ClientJsonRpcMessage = serde_json::from_slice(body).ok()?;
         let ClientJsonRpcMessage::Request(request) = message else { return None };

@@ -1,7 +1,8 @@
-//! Requests of clients that cannot be asked (protocol 2026-07-28): when a server asks something during one, the client gets the
-//! question as the request's result and sends the request again with the answer. Until then the server's request waits here.
+//! Questions to clients of protocol 2026-07-28, which do not accept requests. The client receives a server's
+//! question as the result of its request, and sends the request again with the answer. Until then, the server's request
+//! waits here.
 
-#![expect(deprecated, reason = "sampling and roots are of all revisions but the newest")]
+#![expect(deprecated, reason = "the newest protocol version deprecates sampling and roots")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -20,16 +21,16 @@ use sha2::{Digest, Sha256};
 use crate::upstream::session::in_flight::{CallEvents, Question};
 use crate::upstream::session::pending::Sent;
 
-/// Most requests that wait at once.
+/// Maximum number of waiting requests.
 const MOST: usize = 256;
-/// After so long, a server is not thought to ask more before it has its answers.
+/// After this time, the server is assumed to have no further questions until it gets the answers.
 const SETTLED: Duration = Duration::from_secs(1);
 /// How long a client may take to answer.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// A server's request that waits for its client's answers.
+/// A server's request that waits for the client's answers.
 pub struct InputRequired {
-    /// The request that the client must send again unchanged.
+    /// The request that the client must repeat unchanged.
     pub request: Fingerprint,
     pub sent: Sent,
     pub events: CallEvents,
@@ -41,30 +42,30 @@ pub struct InputRequired {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of a request to a server: its method, its name and its arguments.
+    /// Computes the fingerprint of a request to a server from its method, name and arguments.
     pub fn of(server: &str, method: &str, name: &str, arguments: &Value) -> Fingerprint {
         let whole = serde_json::json!([server, method, name, arguments]);
         Fingerprint(Sha256::digest(whole.to_string()).into())
     }
 
-    /// Of the same request by this client: another does not answer for it.
+    /// Adds the client to the fingerprint, so that no other client can answer.
     pub fn of_client(self, client: Option<&Implementation>) -> Fingerprint {
         let whole = serde_json::json!([self.0, client.map(|client| (&client.name, &client.version))]);
         Fingerprint(Sha256::digest(whole.to_string()).into())
     }
 }
 
-/// The requests that wait.
+/// The waiting requests.
 #[derive(Default)]
 pub struct PendingInputs {
     waiting: Mutex<HashMap<String, InputRequired>>,
 }
 
-/// The outcome of a request that was sent again.
+/// The outcome of a repeated request.
 pub enum Resumed {
-    /// Its server has the answers now.
+    /// The server has received the answers.
     Answered(InputRequired),
-    /// Answers are missing: the questions, again.
+    /// Some answers are missing; the client receives the questions again.
     Asked(InputRequiredResult),
 }
 
@@ -73,12 +74,12 @@ impl PendingInputs {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores a request until its client answers; returns the result for the client. Returns the request if too many wait.
+    /// Stores a request until its client answers, and returns the result for the client.
     ///
     /// # Errors
-    /// The request.
+    /// The request, if too many are waiting.
     pub fn park(self: &Arc<Self>, pending_inputs: InputRequired) -> Result<InputRequiredResult, Box<InputRequired>> {
-        // Random, so that no client can answer for another.
+        // Random, so that no other client can guess it and answer.
         let state = uuid::Uuid::new_v4().simple().to_string();
         let questions = questions(&pending_inputs);
         let waits = pending_inputs.events.waits();
@@ -91,7 +92,7 @@ impl PendingInputs {
         }
         let (all, late) = (self.clone(), state.clone());
         tokio::spawn(async move {
-            // Questions that it asks at the same time may still arrive.
+            // The server may still send further questions.
             tokio::time::sleep(SETTLED).await;
             if all.waiting().contains_key(&late) {
                 waits.store(true, Ordering::Relaxed);
@@ -105,14 +106,14 @@ impl PendingInputs {
         Ok(InputRequiredResult::new(Some(questions), Some(state)))
     }
 
-    /// Goes on with a request that was sent again.
+    /// Continues a repeated request.
     ///
     /// # Errors
-    /// Nothing waits under this state, it is of another request, or an answer is none.
+    /// The state is unknown or belongs to another request, or an answer is invalid.
     pub fn resume(&self, state: &str, request: Fingerprint, answers: &InputResponses) -> Result<Resumed, ErrorData> {
         let mut waiting = self.waiting();
         let Some(pending_inputs) = waiting.get(state).filter(|pending_inputs| pending_inputs.request == request) else {
-            let text = "this `requestState` is unknown: it was changed, used before, is too old, or of another request";
+            let text = "unknown `requestState`: it is wrong, used, expired or from another request";
             return Err(ErrorData::invalid_params(text, None));
         };
         if pending_inputs.questions.keys().any(|key| !answers.contains_key(key)) {
@@ -128,7 +129,7 @@ impl PendingInputs {
             })?);
         }
         let Some(mut pending_inputs) = waiting.remove(state) else {
-            return Err(ErrorData::internal_error("the request is gone", None));
+            return Err(ErrorData::internal_error("the request has already ended", None));
         };
         pending_inputs.events.waits().store(false, Ordering::Relaxed);
         for ((_, question), answer) in std::mem::take(&mut pending_inputs.questions).into_iter().zip(read) {
@@ -143,7 +144,7 @@ fn questions(pending_inputs: &InputRequired) -> BTreeMap<String, InputRequest> {
     pending_inputs.questions.iter().filter_map(of).collect()
 }
 
-/// A server's question in the form in which a result carries it; `None` for a request that is not a question to a client.
+/// Converts a server's question to the form used in results; `None` if it is not a question to a client.
 pub fn as_input(request: &ServerRequest) -> Option<InputRequest> {
     match request {
         ServerRequest::CreateMessageRequest(request) => Some(InputRequest::CreateMessage(request.clone())),

@@ -1,4 +1,4 @@
-//! MCP towards AI clients: `/mcp` searches and calls the tools of all servers, `/mcp/all` lists them directly.
+//! MCP for AI clients: `/mcp` searches and calls the tools of all servers, `/mcp/all` lists them directly.
 
 pub mod call_arguments;
 pub mod call_log;
@@ -12,6 +12,7 @@ pub mod relay;
 pub mod request_meta;
 pub mod search_mode;
 pub mod session_registry;
+pub mod session_usage;
 pub mod tool_calls;
 
 pub use http::endpoints::Endpoints;

@@ -1,4 +1,5 @@
-//! The profile of a request: from its URL, its session or the configuration; and the servers as that profile shows them.
+//! Determines the profile of a request from its URL, its session or the configuration, and limits the servers to that
+//! profile.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -21,20 +22,20 @@ use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
-/// The tool that chooses a session's profile.
+/// Name of the tool that selects a session's profile.
 pub const SET_PROFILE: &str = "set_profile";
 
-/// Where a request comes from, as far as it decides its profile.
+/// The parts of a request that determine its profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The profile in the URL.
     url: Option<String>,
-    /// The session's ID; clients of the protocol without sessions have none.
+    /// The session ID; `None` for clients of the protocol version without sessions.
     session: Option<String>,
 }
 
 impl Origin {
-    /// That of an HTTP request.
+    /// Reads the origin of an HTTP request.
     pub fn of_parts(parts: &Parts) -> Origin {
         let session = parts.headers.get("mcp-session-id").and_then(|id| id.to_str().ok());
         Origin {
@@ -43,13 +44,13 @@ impl Origin {
         }
     }
 
-    /// That of a request as the library hands it over.
+    /// Reads the origin of a request from the library.
     pub fn of(extensions: &rmcp::model::Extensions) -> Origin {
         extensions.get::<Parts>().map(Origin::of_parts).unwrap_or_default()
     }
 }
 
-/// The profile that a URL names: `/mcp/p/NAME`, `/mcp/p/NAME/all`.
+/// Returns the profile in a URL: `/mcp/p/NAME`, `/mcp/p/NAME/all`.
 pub fn of_url(uri: &Uri) -> Option<String> {
     let rest = uri.path().strip_prefix(names::MCP_PROFILE_PATH)?.strip_prefix('/')?;
     let name = rest.split('/').next().unwrap_or_default();
@@ -57,18 +58,19 @@ pub fn of_url(uri: &Uri) -> Option<String> {
     Some(name.into_owned())
 }
 
-/// Whether a request came to an endpoint that offers the search, however few tools there are.
+/// Whether the request's endpoint always offers the search, even if there are few tools.
 pub fn always_searches(extensions: &rmcp::model::Extensions) -> bool {
     let path = extensions.get::<Parts>().map(|parts| parts.uri.path().trim_end_matches('/'));
     path.is_some_and(|path| path == names::MCP_CALL_PATH || path == names::MCP_CODE_PATH)
 }
 
-/// Most sessions of which the profile is kept; the oldest choice goes first.
+/// Maximum number of sessions whose profile is stored. The oldest choice is dropped first.
 const MOST: usize = 1000;
-/// No choices come near this.
+/// Maximum size of the file; real ones are much smaller.
 const LARGEST: u64 = 1 << 20;
 
-/// The profiles that sessions chose. They outlive a restart, as the sessions do: losing one would show more than before.
+/// The profiles that sessions chose. They survive a restart, because a session that lost its profile would see more
+/// servers.
 #[derive(Debug, Default)]
 pub struct SessionProfiles {
     path: Option<PathBuf>,
@@ -82,11 +84,14 @@ struct Choice {
 }
 
 impl SessionProfiles {
-    /// Those of a file, which need not exist.
+    /// Loads the choices from a file, which may be missing.
     pub fn load(path: PathBuf) -> SessionProfiles {
         let chosen = match files::read_bounded(&path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!("could not read `{}`: {error}; sessions choose their profile again", path.display());
+                tracing::warn!(
+                    "could not read `{}`: {error}; sessions must choose their profile again",
+                    path.display()
+                );
                 VecDeque::new()
             }),
             Err(_) => VecDeque::new(),
@@ -101,10 +106,10 @@ impl SessionProfiles {
         self.chosen().iter().find(|choice| choice.session == session).map(|choice| choice.profile.clone())
     }
 
-    /// Chooses a session's profile; `None` takes the choice back.
+    /// Selects a session's profile; `None` removes the choice.
     ///
     /// # Errors
-    /// The file cannot be written; then the choice is not made.
+    /// The file cannot be written; the choice has no effect then.
     fn choose(&self, session: &str, profile: Option<&str>) -> std::io::Result<()> {
         let mut chosen = self.chosen();
         let before = chosen.clone();
@@ -125,7 +130,7 @@ impl SessionProfiles {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a request may know of.
+    /// Returns the servers that a request may see.
     pub fn scope(&self, config: &Config, origin: &Origin) -> ProfileScope {
         let session = origin.session.as_deref().and_then(|session| self.of(session));
         let choices = Choices {
@@ -137,7 +142,7 @@ impl SessionProfiles {
         ProfileScope::resolve(&config.profiles, choices)
     }
 
-    /// Answers a call of [`SET_PROFILE`].
+    /// Handles a call of [`SET_PROFILE`].
     pub fn call(&self, config: &Config, origin: &Origin, arguments: &JsonObject) -> CallToolResult {
         let name = match arguments.get("profile") {
             None | Some(Value::Null) => "",
@@ -164,7 +169,7 @@ impl SessionProfiles {
     }
 }
 
-/// The definition of [`SET_PROFILE`], where there are profiles.
+/// Returns the definition of [`SET_PROFILE`] if there are profiles.
 pub fn definition(config: &Config) -> Option<Tool> {
     if config.profiles.is_empty() {
         return None;
@@ -180,35 +185,35 @@ pub fn definition(config: &Config) -> Option<Tool> {
     Some(Tool::new(SET_PROFILE, description, Arc::new(schema)).with_annotations(annotations))
 }
 
-/// What a search looks through: the tools, and those that are not available.
+/// The tools to search, and the unavailable tools.
 pub type Catalog = (Arc<ToolIndex>, Arc<UnavailableTools>);
 
-/// The catalogs of profiles that were searched since the servers' tools last changed.
+/// The catalogs of profiles, cached until the servers' tools change.
 #[derive(Default)]
 pub struct ProfileCatalogs {
     made: BTreeMap<ProfileScope, Catalog>,
     generation: u64,
 }
 
-/// Most catalogs that are kept; there are seldom more profiles.
+/// Maximum number of cached catalogs; there are seldom more profiles.
 const MOST_CATALOGS: usize = 32;
 
 impl ProfileCatalogs {
-    /// The tools have changed.
+    /// Clears the cache because the tools have changed.
     pub fn clear(&mut self) {
         self.made.clear();
         self.generation += 1;
     }
 
-    /// The catalog of a scope, or the number to keep it under.
+    /// Returns the catalog of a scope.
     ///
     /// # Errors
-    /// There is none yet.
+    /// No catalog is cached. Contains the generation to pass to [`ProfileCatalogs::keep`].
     pub fn get(&self, scope: &ProfileScope) -> Result<Catalog, u64> {
         self.made.get(scope).cloned().ok_or(self.generation)
     }
 
-    /// Keeps a catalog, unless the tools have changed since it was asked for.
+    /// Caches a catalog, unless the tools have changed since its generation.
     pub fn keep(&mut self, scope: ProfileScope, catalog: Catalog, generation: u64) {
         if generation == self.generation {
             if self.made.len() >= MOST_CATALOGS {
@@ -219,7 +224,7 @@ impl ProfileCatalogs {
     }
 }
 
-/// The servers as a profile shows them: those outside of it do not exist.
+/// The servers within a profile. Servers outside of it appear not to exist.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     upstreams: &'a UpstreamPool,
@@ -227,36 +232,36 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The servers within a scope.
+    /// Returns the servers within a scope.
     pub fn new(upstreams: &'a UpstreamPool, scope: &'a ProfileScope) -> View<'a> {
         View { upstreams, scope }
     }
 
-    /// A tool that may be called now.
+    /// Returns a tool that may be called now.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`CallError`]
     pub fn tool(&self, server: &str, tool: &str) -> Result<Tool, CallError> {
         self.check(server)?;
         self.upstreams.tool(server, tool)
     }
 
-    /// One server.
+    /// Returns one server.
     pub fn snapshot(&self, server: &str) -> Option<Snapshot> {
         self.scope.allows(server).then(|| self.upstreams.snapshot(server)).flatten()
     }
 
-    /// Every server.
+    /// Returns all servers.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let mut servers = self.upstreams.snapshots();
         servers.retain(|server| self.scope.allows(&server.config.name));
         servers
     }
 
-    /// Refuses a server outside of the profile, as one that does not exist.
+    /// Refuses a server outside of the profile as if it did not exist.
     ///
     /// # Errors
-    /// [`CallError::UnknownServer`].
+    /// [`CallError::UnknownServer`]
     pub fn check(&self, server: &str) -> Result<(), CallError> {
         if self.scope.allows(server) {
             return Ok(());
@@ -334,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_does_not_exist_or_a_client_without_a_session_is_told() {
+    fn an_unknown_profile_and_a_client_without_a_session_are_errors() {
         let profiles = SessionProfiles::default();
         let error = choose(&profiles, &origin("/mcp", Some("mine")), "two").unwrap_err();
         assert!(error.contains("unknown profile `two`; there are: one, none"), "{error}");

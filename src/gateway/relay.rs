@@ -1,7 +1,7 @@
-//! Passes one client request to a server, and what the server reports or asks meanwhile back to that client.
+//! Passes a client's request to a server, and the server's messages and questions back to that client.
 #![expect(
     deprecated,
-    reason = "sampling, roots and log messages are of all revisions but the newest"
+    reason = "the newest protocol version deprecates sampling, roots and log messages"
 )]
 
 use std::collections::BTreeMap;
@@ -20,42 +20,53 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
-use crate::gateway::request_meta::forwarded;
+use crate::gateway::request_meta::{for_client, forwarded};
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};
 use crate::upstream::session::subscriptions::is_at_least;
+use crate::upstream::waiting::Listed;
 
-/// One request on its way to a server.
+/// One request to a server.
 pub struct Relay<'a> {
     pool: &'a UpstreamPool,
     pending_inputs: &'a Arc<PendingInputs>,
     server: &'a str,
     session: SessionId,
     context: &'a RequestContext<RoleServer>,
-    /// How long the server may take; the time in which it waits for the client's answer is not the server's.
+    /// Timeout for the server. Time in which the server waits for the client does not count.
     limit: Duration,
-    /// Identifies the request while it waits for a client of 2026-07-28 to answer; `None` for the clients that
-    /// are asked meanwhile, and for requests that may not be answered with a question.
+    /// Identifies the request while it waits for a client of protocol 2026-07-28 to answer. `None` for clients that can
+    /// be asked immediately, and for requests whose result cannot be a question.
     park: Option<Fingerprint>,
 }
 
-/// Sent by a client with a request that it sends again, with answers to the questions of the first attempt.
+/// The client's answers to the questions of an earlier attempt, sent with the repeated request.
 pub struct RetryContext {
     pub request: Fingerprint,
     pub state: Option<String>,
     pub answers: Option<InputResponses>,
 }
 
-/// Most questions that a client gets at once.
+/// Maximum number of simultaneous questions to a client.
 const MOST_AT_ONCE: usize = 16;
-/// Questions that come together are put together: so long after the first.
+/// Questions within this time after the first are sent together.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// The subject of a request, for the list of waiting calls.
+fn name_of(request: &ClientRequest) -> String {
+    match request {
+        ClientRequest::CallToolRequest(call) => call.params.name.to_string(),
+        ClientRequest::GetPromptRequest(get) => format!("prompt {}", get.params.name),
+        ClientRequest::ReadResourceRequest(read) => format!("resource {}", read.params.uri),
+        other => other.method().to_owned(),
+    }
+}
+
 impl<'a> Relay<'a> {
-    /// A session's request to a server; `limit` is how long the server may take.
+    /// Creates the relay of a session's request; `limit` is the timeout for the server.
     pub fn new(
         pool: &'a UpstreamPool,
         pending_inputs: &'a Arc<PendingInputs>,
@@ -75,23 +86,25 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Passes a request on, and its cancellation, too.
+    /// Passes on a request, and its cancellation.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`CallError`]
     pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
+        let name = name_of(&request);
         request.get_meta_mut().extend(forwarded(&self.context.meta));
         let peer = self.pool.peer(self.server)?;
         let (caller, events) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;
         let sent = sent.map_err(|error| self.pool.failed(self.server, error))?;
+        let _listed = self.listed(&name, std::time::Instant::now(), &events);
         self.follow(sent, events, None).await
     }
 
-    /// Passes on a request that may be answered with a question, or goes on with the one that waits for its answer.
+    /// Passes on a request whose result may be a question, or continues the one that waits for the client's answers.
     ///
     /// # Errors
-    /// As [`Relay::pass`].
+    /// [`CallError`]
     pub async fn pass_or_resume(
         mut self,
         request: ClientRequest,
@@ -101,12 +114,16 @@ impl<'a> Relay<'a> {
             return self.pass(request).await;
         }
         let asked = again.request.of_client(self.context.client_info().as_ref());
+        let name = name_of(&request);
         self.park = Some(asked);
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Refused)? {
-            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.events, None).await,
+            Resumed::Answered(pending_inputs) => {
+                let _listed = self.listed(&name, std::time::Instant::now(), &pending_inputs.events);
+                self.follow(pending_inputs.sent, pending_inputs.events, None).await
+            }
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }
     }
@@ -114,13 +131,19 @@ impl<'a> Relay<'a> {
     /// Continues a call in flight.
     ///
     /// # Errors
-    /// As [`Relay::pass`].
+    /// [`CallError`]
     pub async fn go_on(&self, started: Started) -> Result<ServerResult, CallError> {
+        let _listed = self.listed(&started.tool, started.since, &started.events);
         let sent = Sent::Short {
             pending: started.pending,
             answer: started.answer,
         };
         self.follow(sent, started.events, started.first).await
+    }
+
+    /// Lists a request among those that wait.
+    fn listed(&self, name: &str, since: std::time::Instant, events: &CallEvents) -> Listed {
+        self.pool.waiting_calls().sent(self.server, name, since, self.limit, Some(events.waits()))
     }
 
     /// Waits for the response, and passes on the messages before it.
@@ -141,7 +164,7 @@ impl<'a> Relay<'a> {
         }
         let (reason, error) = loop {
             tokio::select! {
-                // In this order: messages that came before the response are passed on before it.
+                // Polls in this order, so that messages from before the response are passed on before it.
                 biased;
                 () = self.context.ct.cancelled() => {
                     let reason = "the client cancelled it";
@@ -168,7 +191,7 @@ impl<'a> Relay<'a> {
                 answer = sent.answer() => {
                     questions.detach_all();
                     if let Some(required) = lacking.filter(|_| has_failed(&answer)) {
-                        let text = "the server needs to ask what this client does not offer to answer";
+                        let text = "the server needs to ask something that this client cannot answer";
                         let data = json!({"requiredCapabilities": required});
                         let error = ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, text, Some(data));
                         return Err(CallError::Refused(error));
@@ -186,7 +209,7 @@ impl<'a> Relay<'a> {
                     match self.pending_inputs.park(waits) {
                         Ok(asked) => return Ok(ServerResult::InputRequiredResult(asked)),
                         Err(refused) => {
-                            let text = "too many requests wait for their clients' answers";
+                            let text = "too many requests are waiting for answers of clients";
                             for question in refused.questions.into_values() {
                                 let _ = question.answer.send(Err(ErrorData::internal_error(text, None)));
                             }
@@ -197,7 +220,7 @@ impl<'a> Relay<'a> {
                 Some(_) = questions.join_next(), if !questions.is_empty() => until = Instant::now() + self.limit,
                 () = tokio::time::sleep_until(until), if questions.is_empty() => {
                     let (server, limit) = (self.server.to_owned(), self.limit);
-                    break (format!("no answer within {} s", limit.as_secs()), CallError::Timeout { server, limit });
+                    break (format!("no response within {} s", limit.as_secs()), CallError::Timeout { server, limit });
                 }
             }
         };
@@ -213,7 +236,7 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Tells the client of progress under its own token, and of log messages if the request says so.
+    /// Sends progress to the client with the client's token, and log messages if the client requested them.
     async fn tell(&self, said: ServerEvent) {
         let client = &self.context.peer;
         let told = match said {
@@ -230,7 +253,7 @@ impl<'a> Relay<'a> {
             _ => return,
         };
         if let Err(error) = told {
-            tracing::debug!(server = self.server, "the client was not told: {error}");
+            tracing::debug!(server = self.server, "could not send a message to the client: {error}");
         }
     }
 
@@ -238,20 +261,20 @@ impl<'a> Relay<'a> {
         self.context.meta.get_progress_token()
     }
 
-    /// Returns the question if the client can answer it; otherwise the server gets an error.
+    /// Returns the question if the client can answer it; otherwise sends an error to the server.
     fn askable(&self, question: Question) -> Option<Question> {
         let capabilities = self.context.client_capabilities().unwrap_or_default();
         let Err(lacking) = can_answer(&capabilities, &question.request) else {
             return Some(question);
         };
         let client = self.context.client_info().map_or_else(|| "the client".to_owned(), |client| client.name);
-        let text = format!("`{client}` cannot be asked: it does not offer {lacking}");
+        let text = format!("`{client}` cannot be asked, because it does not support {lacking}");
         let _ = question.answer.send(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)));
         None
     }
 
-    /// Puts a server's question to the client. The question is sent from here, so that it goes the way of this request's
-    /// answer, and awaited in a task.
+    /// Asks the client a server's question. Sends the question here, so that it uses the connection of this request,
+    /// and awaits the answer in a task.
     async fn ask(&self, question: Question, questions: &mut JoinSet<()>, over: &CancellationToken) {
         let Some(question) = self.askable(question) else { return };
         let Question {
@@ -259,14 +282,18 @@ impl<'a> Relay<'a> {
             answer,
             withdrawn,
         } = question;
-        let mut asked =
-            match self.context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
-                Ok(asked) => asked,
-                Err(error) => {
-                    let _ = answer.send(Err(not_answered(error)));
-                    return;
-                }
-            };
+        let mut asked = match self
+            .context
+            .peer
+            .send_cancellable_request(for_client(request), PeerRequestOptions::no_options())
+            .await
+        {
+            Ok(asked) => asked,
+            Err(error) => {
+                let _ = answer.send(Err(not_answered(error)));
+                return;
+            }
+        };
         let over = over.clone();
         questions.spawn(async move {
             let reason = tokio::select! {
@@ -275,8 +302,8 @@ impl<'a> Relay<'a> {
                     let _ = answer.send(answered.map_err(not_answered));
                     return;
                 }
-                () = withdrawn.cancelled() => "the server does not ask any more",
-                () = over.cancelled() => "the request during which this was asked is over",
+                () = withdrawn.cancelled() => "the server withdrew the question",
+                () = over.cancelled() => "the request that caused this question has ended",
             };
             let _ = answer.send(Err(NoRecipient::Over.into()));
             let _ = asked.cancel(Some(reason.to_owned())).await;
@@ -284,7 +311,7 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Whether a client can answer such a question; otherwise the capability that it lacks.
+/// Checks whether a client can answer a question; returns the missing capability if not.
 fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(), &'static str> {
     let (can, name) = match question {
         ServerRequest::CreateMessageRequest(_) => (client.sampling.is_some(), "sampling"),
@@ -293,9 +320,9 @@ fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(
             let offered = client.elicitation.as_ref();
             match asked.params {
                 ElicitRequestParams::UrlElicitationParams { .. } => {
-                    (offered.is_some_and(|offered| offered.url.is_some()), "elicitation by address")
+                    (offered.is_some_and(|offered| offered.url.is_some()), "elicitation by URL")
                 }
-                // An empty offer is one of forms.
+                // A client that declares no mode supports forms.
                 _ => (offered.is_some_and(|offered| offered.form.is_some() || offered.url.is_none()), "elicitation"),
             }
         }
@@ -304,7 +331,7 @@ fn can_answer(client: &ClientCapabilities, question: &ServerRequest) -> Result<(
     can.then_some(()).ok_or(name)
 }
 
-/// The capabilities that a client needs to be asked this.
+/// Returns the capabilities that a client needs for a question.
 fn required(question: &ServerRequest) -> Value {
     match question {
         ServerRequest::CreateMessageRequest(_) => json!({"sampling": {}}),
@@ -349,7 +376,7 @@ mod tests {
         let roots = json!({"method": "roots/list"});
         assert_eq!(can(json!({"elicitation": {}}), form.clone()), Ok(()));
         assert_eq!(can(json!({"elicitation": {"url": {}}}), form.clone()), Err("elicitation"));
-        assert_eq!(can(json!({"elicitation": {}}), address.clone()), Err("elicitation by address"));
+        assert_eq!(can(json!({"elicitation": {}}), address.clone()), Err("elicitation by URL"));
         assert_eq!(can(json!({"elicitation": {"url": {}}}), address), Ok(()));
         assert_eq!(can(json!({"sampling": {}}), roots.clone()), Err("roots"));
         assert_eq!(can(json!({"roots": {}}), roots), Ok(()));

@@ -1,4 +1,4 @@
-//! The sessions whose calls may take the fast path, and their calls in flight.
+//! The sessions whose calls may use the fast path, and their calls in flight.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,34 +10,44 @@ use axum::http::request::Parts;
 use tokio::sync::oneshot;
 
 use crate::gateway::http::headers::{SESSION_ID, text};
+use crate::gateway::session_usage::{SessionUsages, Usage};
 use crate::os::memory;
 use crate::upstream::session::in_flight::SessionId;
 
-/// A call that takes longer is handed to the library, which keeps its connection alive.
+/// A slower call is handed to the library, which keeps its connection alive.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
-/// How often calls in flight are checked, and how many idle checks end the task that does it.
+/// How often calls in flight are checked, and after how many idle checks the task ends.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 const IDLE_CHECKS: u32 = 6;
-/// After this many calls, the memory they took is returned to the system.
+/// After this many calls, unused memory is returned to the system.
 const CALLS_PER_TRIM: u32 = 1000;
 /// A session used within this time stays in memory.
 const RECENT: Duration = Duration::from_secs(10);
 
-/// The sessions of one endpoint that may take the fast path.
+/// The sessions of one endpoint that may use the fast path.
 #[derive(Debug, Default)]
 pub struct Sessions {
     known: RwLock<HashMap<String, Arc<KnownSession>>>,
     calls: Arc<CallsInFlight>,
+    usages: Arc<SessionUsages>,
 }
 
 impl Sessions {
-    /// Whether the session with this id was used in the last seconds, on either path, or has a call in flight.
+    /// No sessions yet; their use is counted in `usages`.
+    pub fn new(usages: Arc<SessionUsages>) -> Sessions {
+        Sessions {
+            usages,
+            ..Sessions::default()
+        }
+    }
+
+    /// Whether the session was used in the last seconds, on either path, or has a call in flight.
     pub fn used_lately(&self, id: &str) -> bool {
         let known = self.get(id);
         known.is_some_and(|known| known.since(&known.used) < RECENT || self.calls.has(known.id))
     }
 
-    /// The session with this value of the `Mcp-Session-Id` header.
+    /// Returns the session with this value of the `Mcp-Session-Id` header.
     pub(super) fn get(&self, id: &str) -> Option<Arc<KnownSession>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
@@ -52,9 +62,10 @@ impl Sessions {
 pub(super) struct KnownSession {
     pub(super) id: SessionId,
     began: Instant,
-    /// When the library last handled one of its requests, and when it was last used on either path: ms after `began`.
+    /// Times of the last request on the library path, and of the last use on either path, in ms after `began`.
     seen: AtomicU64,
     used: AtomicU64,
+    usage: Arc<Usage>,
 }
 
 impl KnownSession {
@@ -66,7 +77,7 @@ impl KnownSession {
         Duration::from_millis(self.age().saturating_sub(moment.load(Ordering::Relaxed)))
     }
 
-    /// How long ago the library handled one of its requests.
+    /// Returns the time since the library last handled one of its requests.
     pub(super) fn since_seen(&self) -> Duration {
         self.since(&self.seen)
     }
@@ -74,6 +85,11 @@ impl KnownSession {
     /// Records a request on the fast path.
     pub(super) fn record_use(&self) {
         self.used.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Counts a tool call that the fast path answered.
+    pub(super) fn record_call(&self) {
+        self.usage.called();
     }
 }
 
@@ -107,7 +123,7 @@ impl CallsInFlight {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a call; `None` when one with this id is in flight: the library decides what that means.
+    /// Registers a call; returns `None` if one with this ID is in flight, which the library must handle.
     pub(super) fn register(self: &Arc<CallsInFlight>, session: SessionId, id: &str) -> Option<CallRegistration> {
         let (interrupt, interrupted) = oneshot::channel();
         let key = (session, id.to_owned());
@@ -133,14 +149,14 @@ impl CallsInFlight {
         self.waiting().keys().any(|(waiting, _)| *waiting == session)
     }
 
-    /// Cancels a call; `false` when no such call is in flight here.
+    /// Cancels a call; returns `false` if no such call is in flight here.
     pub(super) fn cancel(&self, session: SessionId, id: &str) -> bool {
         let waiting = self.waiting().remove(&(session, id.to_owned()));
         waiting.is_some_and(|waiting| waiting.interrupt.send(Interruption::Cancelled).is_ok())
     }
 }
 
-/// Interrupts slow calls until a while after the last one; then returns memory if there were many.
+/// Interrupts slow calls. Ends some time after the last call, and then returns memory if there were many calls.
 async fn watch(calls: Arc<CallsInFlight>) {
     let mut idle = 0;
     loop {
@@ -151,7 +167,7 @@ async fn watch(calls: Arc<CallsInFlight>) {
             let _ = waiting.interrupt.send(Interruption::Slow);
         }
         if idle == IDLE_CHECKS {
-            // Under the lock: a call registered after this starts a new task.
+            // Holds the lock, so that a call registered after this starts a new task.
             calls.is_watched.store(false, Ordering::Release);
             break;
         }
@@ -162,7 +178,7 @@ async fn watch(calls: Arc<CallsInFlight>) {
     }
 }
 
-/// Keeps a call registered under its id until dropped.
+/// Keeps a call registered under its ID until dropped.
 pub(super) struct CallRegistration {
     calls: Arc<CallsInFlight>,
     key: (SessionId, String),
@@ -180,13 +196,13 @@ impl Drop for CallRegistration {
 pub struct SessionRegistration {
     sessions: Arc<Sessions>,
     id: SessionId,
-    /// It was opened by `initialize`.
+    /// Set once `initialize` has opened the session.
     opened: OnceLock<()>,
     known: OnceLock<(String, Arc<KnownSession>)>,
 }
 
 impl SessionRegistration {
-    /// For a session that begins.
+    /// Creates the registration of a new session.
     pub fn new(sessions: Arc<Sessions>, id: SessionId) -> SessionRegistration {
         SessionRegistration {
             sessions,
@@ -196,12 +212,12 @@ impl SessionRegistration {
         }
     }
 
-    /// The session.
+    /// Returns the session.
     pub fn session(&self) -> SessionId {
         self.id
     }
 
-    /// Marks the session as opened; the first request after that registers it under its header.
+    /// Marks the session as opened. Its next request registers it under its header.
     pub fn open(&self) {
         let _ = self.opened.set(());
     }
@@ -219,6 +235,7 @@ impl SessionRegistration {
                 began: Instant::now(),
                 seen: AtomicU64::new(0),
                 used: AtomicU64::new(0),
+                usage: self.sessions.usages.of(header),
             });
             let mut sessions = self.sessions.known.write().unwrap_or_else(PoisonError::into_inner);
             sessions.insert(header.to_owned(), known.clone());
@@ -226,6 +243,14 @@ impl SessionRegistration {
         });
         known.seen.store(known.age(), Ordering::Relaxed);
         known.used.store(known.age(), Ordering::Relaxed);
+        known.usage.seen();
+    }
+
+    /// Counts a tool call of the session, after [`SessionRegistration::note`] of the same request.
+    pub fn record_call(&self) {
+        if let Some((_, known)) = self.known.get() {
+            known.usage.called();
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a client's tool call does: search, or check the call and pass it on. Independent of the transport.
+//! Handles tool calls of clients: answers them itself, or checks them and passes them on. Independent of the transport.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy over these servers, without tools until [`Proxy::reindex`].
+    /// Creates a proxy for these servers. Its index is empty until [`Proxy::reindex`].
     pub fn new(
         upstreams: Arc<UpstreamPool>,
         offers: Arc<OfferApprovals>,
@@ -78,33 +78,33 @@ impl Proxy {
         self.own.reindex().await;
     }
 
-    /// The tools that a search looks through now.
+    /// Returns the current index.
     pub fn index(&self) -> Arc<ToolIndex> {
         self.own.index()
     }
 
-    /// How the searches of AI clients ended since the start.
+    /// Returns the results of AI clients' searches since the core started.
     pub fn search_counts(&self) -> SearchCounts {
         self.own.search_counts()
     }
 
-    /// Answers a call of a tool that asks no server; `None` when it is another.
+    /// Handles a call of one of the proxy's own tools that need no server; returns `None` for other tools.
     pub fn call_own(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         self.own.call(name, arguments, scope)
     }
 
-    /// Remembers the profiles that sessions choose in this file.
+    /// Stores the profiles that sessions choose in this file.
     pub fn with_session_profiles(mut self, path: PathBuf) -> Proxy {
         self.session_profiles = SessionProfiles::load(path);
         self
     }
 
-    /// The servers that a request may know of.
+    /// Returns the servers that a request may see.
     pub fn profile_scope(&self, origin: &Origin) -> ProfileScope {
         self.session_profiles.scope(&self.config.borrow(), origin)
     }
 
-    /// The names of all profiles.
+    /// Returns the names of all profiles.
     pub fn profiles(&self) -> Vec<String> {
         self.config.borrow().profiles.iter().map(|profile| profile.name.clone()).collect()
     }
@@ -114,13 +114,14 @@ impl Proxy {
         self.config.borrow().profiles.iter().any(|profile| profile.name == name)
     }
 
-    /// Answers a call of `set_profile`.
+    /// Handles a call of `set_profile`.
     pub fn set_profile(&self, origin: &Origin, arguments: &JsonObject) -> CallToolResult {
         let config = self.config.borrow().clone();
         self.session_profiles.call(&config, origin, arguments)
     }
 
-    /// How a tool within a scope is reached. With a limit on its server's calls not past the library: they may wait.
+    /// Returns how to reach a tool within a scope. If its server limits concurrent calls, they must use the library
+    /// path, where they can wait.
     pub fn route(
         &self,
         server: &str,
@@ -132,27 +133,27 @@ impl Proxy {
         Some(if self.upstreams.admission().limits(server) { Route::Library } else { route })
     }
 
-    /// How many tools a search looks through.
+    /// Returns the number of tools in the index.
     pub fn indexed_tools(&self) -> usize {
         self.index().len()
     }
 
-    /// Notes that a client has introduced itself, by `initialize` or by a request's `_meta`.
+    /// Records that a client has identified itself, by `initialize` or in a request's `_meta`.
     pub fn client_seen(&self, name: Option<&str>) {
         self.recorder.client_seen(name);
     }
 
-    /// The servers behind it.
+    /// Returns the pool of upstream servers.
     pub fn upstreams(&self) -> &UpstreamPool {
         &self.upstreams
     }
 
-    /// The latest tool calls.
+    /// Returns the latest tool calls.
     pub fn activity(&self) -> &Activity {
         &self.activity
     }
 
-    /// Notes how a call of a server's tool ended.
+    /// Records the result of a call of an upstream tool.
     pub fn note(&self, call: CallRecorder<'_>, answer: &Result<ToolAnswer, CallError>) {
         let text = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
         match answer {
@@ -168,7 +169,7 @@ impl Proxy {
             Ok(ToolAnswer::Raw(_) | ToolAnswer::Response(CallToolResponse::Complete(_))) => {
                 self.note_as(call, Ended::Success);
             }
-            // It goes on when the client has answered.
+            // The call continues after the client's answer.
             Ok(_) => {}
             Err(error) if error.is_blocked() => {
                 if error.needs_approval() {
@@ -180,7 +181,7 @@ impl Proxy {
         }
     }
 
-    /// Notes that a call ended so.
+    /// Records a call with this result.
     pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
         if !matches!(ended, Ended::Blocked(_)) {
             self.own.called(call.server, call.tool);
@@ -194,17 +195,17 @@ impl Proxy {
         });
     }
 
-    /// How long a server may take for one request.
+    /// Returns the timeout of a request to a server.
     pub fn call_limit(&self) -> Duration {
         self.config.borrow().call_tool_timeout
     }
 
-    /// The approved prompts and resource templates.
+    /// Returns the approved prompts and resource templates.
     pub fn offers(&self) -> &Arc<OfferApprovals> {
         &self.offers
     }
 
-    /// A session's request to a server.
+    /// Creates the relay for a session's request to a server.
     pub fn relay<'a>(
         &'a self,
         server: &'a str,
@@ -214,7 +215,7 @@ impl Proxy {
         Relay::new(&self.upstreams, &self.pending_inputs, self.call_limit(), server, session, context)
     }
 
-    /// Notes a call to a server's tool.
+    /// Counts a call of an upstream tool.
     pub fn upstream_called(&self) {
         self.counts.add(Counter::UpstreamCalls);
     }
@@ -227,7 +228,7 @@ impl Proxy {
         });
     }
 
-    /// Notes a call of one of the three call tools.
+    /// Counts a call of one of the three call tools.
     pub fn tool_called(&self, intent: Intent) {
         match intent {
             Intent::Read => self.counts.add(Counter::CallToolRead),
@@ -236,22 +237,23 @@ impl Proxy {
         }
     }
 
-    /// Whether a tool's annotations must fit the call tool.
+    /// Whether a tool's annotations must match the call tool.
     pub fn is_strict(&self) -> bool {
         self.config.borrow().intent_declaration.strict_server_validation
     }
 
-    /// How long a result may be, in characters, before it is cut.
+    /// Returns the maximum length of a result in characters; longer results are truncated.
     pub fn response_limit(&self) -> usize {
         self.config.borrow().tool_response_limit
     }
 
-    /// Notes a request of a client.
+    /// Counts a request of a client.
     pub fn requested(&self) {
         self.counts.add(Counter::Mcp);
     }
 
-    /// Answers a tool call; `None` when no tool has this name. Without `asking`, the server cannot ask the client anything.
+    /// Handles a tool call; returns `None` if there is no such tool. Without `asking`, the server cannot ask the client
+    /// questions.
     pub async fn call(
         &self,
         name: &str,
@@ -292,7 +294,7 @@ impl Proxy {
             Err(error) => {
                 let mut told = refusal(&error, server, tool_name);
                 if asking.is_none() {
-                    // A script checks whether the call failed, and does not read the message.
+                    // Scripts check this flag instead of reading the message.
                     told.is_error = Some(true);
                 }
                 self.note(noting, &Err(error));
@@ -308,7 +310,10 @@ impl Proxy {
             return Ok(failed(&sentence).into());
         }
         let session = asking.as_ref().map_or_else(|| self.upstreams.new_session(), |asking| asking.session);
-        let _admitted = match self.upstreams.admission().enter(server, session).await {
+        let queued = self.upstreams.waiting_calls().queued(server, tool_name);
+        let admitted = self.upstreams.admission().enter(server, session).await;
+        drop(queued);
+        let _admitted = match admitted {
             Ok(admitted) => admitted,
             Err(busy) => {
                 let told = refusal(&busy, server, tool_name);
@@ -343,7 +348,7 @@ impl Proxy {
         tool_answer(server, relay.pass_or_resume(request, again).await?)
     }
 
-    /// Why a call was not made, with the schema that its arguments must fit.
+    /// Explains why a call was refused, with the schema of the tool's arguments.
     fn refused(&self, intent: Intent, error: &CallArgumentsError, scope: &ProfileScope) -> CallToolResult {
         let found = error.id.as_deref().and_then(|id| tool_id::split(id).ok());
         let tool = found.and_then(|(server, tool)| View::new(&self.upstreams, scope).tool(server, tool).ok());
@@ -353,7 +358,7 @@ impl Proxy {
     /// Continues a call of one of the three call tools that is in flight.
     ///
     /// # Errors
-    /// The server's own.
+    /// The server's error.
     pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<ToolAnswer, ErrorData> {
         let (server, tool) = (started.server.clone(), started.tool.clone());
         let relay = self.relay(&server, asking.session, asking.context);
@@ -377,8 +382,8 @@ impl Proxy {
     ) -> Result<ToolAnswer, ErrorData> {
         match answer {
             Ok(ToolAnswer::Response(CallToolResponse::Complete(mut result))) => {
-                // Servers of earlier protocol versions do not send it, clients of the newest need it; rmcp removes it again
-                // for the others.
+                // Servers of earlier protocol versions omit it, but clients of the newest version require it. rmcp
+                // removes it for other clients.
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 let texts = result.content.iter().filter_map(ContentBlock::as_text);
                 let size = texts.map(|block| block.text.len()).sum();
@@ -401,7 +406,7 @@ impl Proxy {
     }
 }
 
-/// A call that is to be noted.
+/// A call to record.
 #[derive(Clone, Copy)]
 pub struct CallRecorder<'a> {
     pub source: &'static str,
@@ -410,7 +415,7 @@ pub struct CallRecorder<'a> {
     pub tool: &'a str,
 }
 
-/// The client of a call, and its answers so far.
+/// The client of a call, and its answers to earlier questions.
 pub struct CallerContext<'a> {
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
@@ -418,15 +423,15 @@ pub struct CallerContext<'a> {
     pub answers: Option<InputResponses>,
 }
 
-/// The answer to a tool call.
+/// The result of a tool call.
 pub enum ToolAnswer {
     Response(CallToolResponse),
-    /// A result that the library's types do not hold; it reaches the client as the server sent it.
+    /// A result that the library's types cannot represent; the client receives it as the server sent it.
     Raw(Value),
 }
 
 impl ToolAnswer {
-    /// The answer as a handler returns it; a raw result is left for the response of this request.
+    /// Returns the result for a handler. Stores a raw result for the response to this request.
     pub fn respond(self, extensions: &Extensions) -> CallToolResponse {
         match self {
             ToolAnswer::Response(response) => response,
@@ -440,7 +445,7 @@ impl ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// The result as JSON; `None` where the server asks something first.
+    /// Returns the result as JSON; `None` if the server asks a question first.
     pub fn to_json(&self) -> Option<Value> {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
@@ -456,10 +461,10 @@ impl<T: Into<CallToolResponse>> From<T> for ToolAnswer {
     }
 }
 
-/// A server's result of a tool call. The proxy does not judge its content.
+/// Converts a server's result of a tool call. Does not check its content.
 ///
 /// # Errors
-/// It is not an object.
+/// The result is not an object.
 pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, CallError> {
     let raw = match result {
         ServerResult::CallToolResult(result) => return Ok(result.into()),
@@ -468,13 +473,13 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
     };
     match raw {
         Value::Object(mut result) => {
-            // Clients require it.
+            // Clients require this member.
             result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
             Ok(ToolAnswer::Raw(Value::Object(result)))
         }
         other => Err(CallError::Other {
             server: server.to_owned(),
-            error: format!("its result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
+            error: format!("the result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
         }),
     }
 }

@@ -1,7 +1,7 @@
-//! Serves HTTP on the connections of a listener, with a limit on them and on how long each may take.
+//! Serves HTTP on a listener, with limits on the number of connections and on their duration.
 //!
-//! The limit keeps file descriptors for the local socket and for servers: thousands of TCP connections must not lock out
-//! the user. At the limit, a new connection takes the place of the one that has been idle longest.
+//! The limit keeps file descriptors free for the local socket and for servers: thousands of TCP connections must not
+//! lock out the user. At the limit, a new connection replaces the one that has been idle longest.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,22 +26,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
-/// How long a request's headers may take, and how long a connection may be idle.
+/// Timeout for a request's headers, and for an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a request's body may take.
+/// Timeout for a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Most connections at once.
+    /// Maximum number of open connections.
     connections: usize,
-    /// How long a request's headers may take, and how long a connection may be idle.
+    /// Timeout for a request's headers, and for an idle connection.
     headers: Duration,
 }
 
 impl Limits {
-    /// The usual timeouts, with so many connections at once.
+    /// Default timeouts, with this maximum number of connections.
     pub fn of_connections(connections: usize) -> Limits {
         Limits {
             connections,
@@ -50,7 +50,7 @@ impl Limits {
     }
 }
 
-/// Serves until `stop`; then lets the requests in flight finish.
+/// Serves until `stop`, then lets the requests in flight finish.
 pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Limits, stop: CancellationToken) {
     let open = Arc::new(Open::default());
     let tasks = TaskTracker::new();
@@ -100,17 +100,17 @@ where
     }
 }
 
-/// The open connections of one listener, the one that was opened or used first at the front.
+/// The open connections of one listener, least recently used first.
 #[derive(Default)]
 struct Open {
     connections: Mutex<VecDeque<Arc<ConnectionState>>>,
-    /// A connection has ended.
+    /// Notifies when a connection has closed.
     closed: Notify,
 }
 
 #[derive(Default)]
 struct ConnectionState {
-    /// Requests that have been received and whose responses have not been sent.
+    /// Number of requests whose responses have not been sent completely.
     busy: AtomicUsize,
     close: CancellationToken,
 }
@@ -129,7 +129,7 @@ impl Open {
         }
     }
 
-    /// Waits until there are fewer connections than `limit`, and closes idle ones to get there.
+    /// Waits until fewer than `limit` connections are open. Closes idle ones if necessary.
     async fn make_room(&self, limit: usize) {
         loop {
             let closed = self.closed.notified();
@@ -149,7 +149,7 @@ impl Open {
     }
 }
 
-/// A connection among the open ones; deregistered on drop.
+/// Registers an open connection; deregisters it on drop.
 struct Registration {
     open: Arc<Open>,
     state: Arc<ConnectionState>,
@@ -162,7 +162,7 @@ impl Drop for Registration {
     }
 }
 
-/// One request of a connection: the connection is busy from the end of the request to the end of the response.
+/// Marks a connection as busy, from the end of a request until the end of its response.
 struct Use {
     state: Arc<ConnectionState>,
     began: AtomicBool,
@@ -204,7 +204,7 @@ fn until_sent(response: Response, use_of: Arc<Use>) -> Response {
     })
 }
 
-/// A request's body that must arrive in time.
+/// A request body with a timeout.
 struct TimedBody {
     inner: Incoming,
     use_of: Arc<Use>,
@@ -262,7 +262,7 @@ mod tests {
 
     use super::*;
 
-    /// A server with this limit, and where it listens.
+    /// Starts a server with these limits; returns its address.
     async fn server(connections: usize, headers: Duration) -> (std::net::SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn idle_connections_do_not_lock_anybody_out() {
+    async fn idle_connections_do_not_lock_out_new_ones() {
         let (address, _stop) = server(8, HEADER_TIMEOUT).await;
         // Connections that send nothing, half a request line, or half a body.
         let mut idle = Vec::new();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_in_flight_is_not_given_up_for_a_new_connection() {
+    async fn a_request_in_flight_is_not_dropped_for_a_new_connection() {
         let (address, stop) = server(2, HEADER_TIMEOUT).await;
         let mut slow = open(address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let mut other = open(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;

@@ -1,4 +1,4 @@
-//! Whether the TCP address is served with HTTPS. Where that was asked for and is not possible, nothing is served.
+//! Decides whether to serve the TCP address with HTTPS. If HTTPS is configured but not possible, nothing is served.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::config::serving::TlsConfig;
 use crate::contract::names;
 use crate::os::environment::Environment;
 
-/// What the configuration and the environment ask for; the environment decides, as in the Go core.
+/// Returns the TLS settings. The environment overrides the configuration, as in the Go core.
 pub fn wanted(config: &Config, environment: &Environment) -> TlsConfig {
     let switch = |name: &str| environment.non_empty(name).map(|value| matches!(value, "1" | "true"));
     TlsConfig {
@@ -20,10 +20,10 @@ pub fn wanted(config: &Config, environment: &Environment) -> TlsConfig {
     }
 }
 
-/// The certificate to serve with; `None` for plain HTTP.
+/// Returns the certificate for HTTPS; `None` for plain HTTP.
 ///
 /// # Errors
-/// HTTPS was asked for and is not possible: what happened, and what to do.
+/// HTTPS is configured but not possible. The error says why and what to do.
 #[cfg(target_os = "linux")]
 pub fn certificate(
     tls: &TlsConfig,
@@ -43,10 +43,10 @@ pub fn certificate(
     })
 }
 
-/// The same where HTTPS is not built in.
+/// Returns `None`: this build does not support HTTPS.
 ///
 /// # Errors
-/// HTTPS was asked for.
+/// HTTPS is configured.
 #[cfg(not(target_os = "linux"))]
 pub fn certificate(
     tls: &TlsConfig,
@@ -60,33 +60,34 @@ pub fn certificate(
             ..
         } => Err(no_client_certificates()),
         TlsConfig { .. } => Err((
-            "could not serve HTTPS: `tls.enabled` is set, and this system's build has no HTTPS".to_owned(),
+            "could not serve HTTPS: `tls.enabled` is set, but MCPProxy does not support HTTPS on this system"
+                .to_owned(),
             "set `tls.enabled` to false: only programs on this computer reach a loopback address".to_owned(),
         )),
     }
 }
 
-/// The certificate authority's certificate, created where it is missing.
+/// Returns the path of the certificate authority's certificate. Creates it if it is missing.
 ///
 /// # Errors
-/// A sentence.
+/// A message for the user.
 #[cfg(target_os = "linux")]
 pub fn authority(tls: &TlsConfig, root: &Path, now: i64) -> Result<PathBuf, String> {
     crate::server::tls::certificates::authority(&tls.directory(root), now).map_err(|error| error.to_string())
 }
 
-/// The same where HTTPS is not built in.
+/// Fails: this build does not support HTTPS.
 ///
 /// # Errors
 /// Always.
 #[cfg(not(target_os = "linux"))]
 pub fn authority(_tls: &TlsConfig, _root: &Path, _now: i64) -> Result<PathBuf, String> {
-    Err("this system's build has no HTTPS, so it has no certificate".to_owned())
+    Err("MCPProxy does not support HTTPS on this system, so there is no certificate".to_owned())
 }
 
 fn no_client_certificates() -> (String, String) {
     (
-        "could not serve HTTPS: `tls.require_client_cert` is set, and client certificates are not checked here"
+        "could not serve HTTPS: `tls.require_client_cert` is set, but MCPProxy cannot check client certificates"
             .to_owned(),
         "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead"
             .to_owned(),
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encrypted_as_asked_is_not_served_at_all() {
+    fn nothing_is_served_if_the_requested_encryption_is_not_possible() {
         let directory = tempfile::tempdir().unwrap();
         let asked = tls(r#"{"tls":{"enabled":true,"require_client_cert":true}}"#, &[]);
         let (sentence, help) = certificate(&asked, directory.path(), 0).err().unwrap();

@@ -1,4 +1,4 @@
-//! The next heartbeat of this core, as a value: building one changes nothing, so looking at it does not either.
+//! Builds the next heartbeat of this core as a value. Building it changes nothing, so a preview has no side effects.
 
 use crate::config::{Config, TelemetryConfig};
 use crate::server::rest::views::server_stats;
@@ -9,7 +9,7 @@ use crate::telemetry::payload::{
 use crate::telemetry::usage_counts::Usage;
 use crate::upstream::snapshot::Snapshot as Server;
 
-/// Everything a heartbeat of this core says at `now` (Unix seconds).
+/// Builds a heartbeat with everything that this core would report at `now` (Unix seconds).
 pub fn snapshot(
     facts: &RunFacts,
     config: &Config,
@@ -27,7 +27,7 @@ pub fn snapshot(
         uptime: facts.uptime().as_secs(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         previous_version: telemetry.last_reported_version.clone().unwrap_or_default(),
-        // A core that reports has started.
+        // The startup was successful, since the core is running.
         last_startup_outcome: StartupOutcome::Success,
         server_count: stats.total_servers.into(),
         connected_server_count: stats.connected_servers.into(),
@@ -63,19 +63,20 @@ pub fn snapshot(
     }
 }
 
-/// Which id a heartbeat carries.
+/// The installation ID for a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identifier {
-    /// The configuration's, byte for byte.
+    /// The ID in the configuration, unchanged.
     Kept(AnonymousId),
-    /// There is none yet: this one is saved before it is first sent.
+    /// A new ID, because the configuration has none. It is saved before it is sent.
     New(AnonymousId),
-    /// The identifier in the configuration is not a random UUID: it is kept, and nothing is sent under it.
+    /// The configuration's ID is not a random UUID. It is kept, and nothing is sent.
     Unusable,
 }
 
 impl Identifier {
-    /// Decides; `candidate` is this run's new id, the same each time, so that what is shown is what is sent.
+    /// Decides which ID to use. `candidate` is the new ID of this run, always the same, so that a preview shows what is
+    /// sent.
     pub fn of(telemetry: &TelemetryConfig, candidate: &AnonymousId) -> Identifier {
         match telemetry.anonymous_id.as_deref() {
             None | Some("") => Identifier::New(candidate.clone()),

@@ -1,4 +1,4 @@
-//! The two doors: TCP and the local stream, one router each.
+//! The two listeners: TCP and the local socket or pipe.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use tokio::net::TcpListener;
 
 use crate::os::local_stream::{LocalListener, ServerStream};
 
-/// Listens on `host:port`; a missing host means every interface, `localhost` is looked up.
+/// Listens on `host:port`. A missing host means every interface; `localhost` is resolved.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
     match address.strip_prefix(':') {
         Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
@@ -19,15 +19,15 @@ pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
     }
 }
 
-/// Whether everyone who can reach the address is on this computer.
+/// Whether only programs on this computer can reach the address.
 pub fn is_loopback(address: SocketAddr) -> bool {
     address.ip().is_loopback()
 }
 
-/// The local stream as the HTTP server takes it.
-pub struct LocalDoor(pub LocalListener);
+/// Adapts the local socket or pipe to the HTTP server.
+pub struct LocalStreamListener(pub LocalListener);
 
-impl Listener for LocalDoor {
+impl Listener for LocalStreamListener {
     type Io = ServerStream;
     type Addr = ();
 

@@ -1,4 +1,4 @@
-//! The HTTP routes of the core: `/mcp`, `/mcp/all` and REST, as one listener serves them.
+//! The HTTP routes of one listener: `/mcp`, `/mcp/all` and REST.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +18,23 @@ use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::state::App;
 
-/// The parts that the routes of all listeners share.
+/// The state that all listeners share.
 pub struct Routes {
     app: Arc<App>,
     is_loopback: bool,
     trusted_hosts: Vec<String>,
     mcp: Endpoints,
-    /// Requests that are being answered.
+    /// Counts the requests in flight.
     in_flight: TaskTracker,
-    /// Ends every session.
+    /// Ends all sessions.
     sessions: CancellationToken,
 }
 
 impl Routes {
-    /// `is_loopback`: whether the TCP listener is reachable from this computer only.
+    /// `is_loopback` tells whether only this computer can reach the TCP listener.
     pub fn new(app: Arc<App>, is_loopback: bool, trusted_hosts: Vec<String>) -> Routes {
         Routes {
-            mcp: Endpoints::new(app.proxy.clone(), app.control.clone(), app.root.mcp_sessions()),
+            mcp: Endpoints::new(app.proxy.clone(), app.control.clone(), app.sessions.clone()),
             app,
             is_loopback,
             trusted_hosts,
@@ -43,19 +43,19 @@ impl Routes {
         }
     }
 
-    /// Waits for the requests in flight, at most `limit`, then ends every session.
+    /// Waits for the requests in flight, at most for `limit`, then ends all sessions.
     pub async fn drain(&self, limit: Duration) {
         self.in_flight.close();
         let _ = tokio::time::timeout(limit, self.in_flight.wait()).await;
         self.sessions.cancel();
     }
 
-    /// Saves the sessions, which continue after a restart.
+    /// Saves the sessions, so that they survive a restart.
     pub fn save_sessions(&self) {
         self.mcp.save_sessions();
     }
 
-    /// All routes of one listener.
+    /// Returns all routes of one listener.
     pub fn router(&self, listener: Listener) -> Router {
         let is_exposed = listener == Listener::Tcp && !self.is_loopback;
         let hosts = (!is_exposed).then(|| self.trusted_hosts.clone());
@@ -71,7 +71,7 @@ impl Routes {
     }
 }
 
-/// Counts a request until all of its answer is with the client; not one that listens for as long as the core serves.
+/// Counts a request until its response has been sent. Does not count requests that listen until the core stops.
 async fn count(State(in_flight): State<TaskTracker>, request: Request, next: Next) -> Response {
     let listens = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
     if request.method() != Method::POST || listens {
@@ -80,7 +80,7 @@ async fn count(State(in_flight): State<TaskTracker>, request: Request, next: Nex
     let counted = in_flight.token();
     let answer = next.run(request).await;
     if answer.body().size_hint().exact().is_some() {
-        // Nothing more is asked of anybody for it; the connection ends when it is sent.
+        // The complete response is ready, and the connection closes after sending it.
         return answer;
     }
     answer.map(|body| {

@@ -1,4 +1,4 @@
-//! The life of the core: take the instance, read the configuration, bind both doors, serve, drain.
+//! The life of the core: locks the data directory, reads the configuration, opens both listeners, serves, and drains.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use crate::contract::platform::Platform;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
@@ -31,9 +32,10 @@ use crate::server::encryption;
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
+use crate::server::jobs::scan_new_tools::scan_new_tools;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
-use crate::server::listeners::{LocalDoor, bind_tcp, is_loopback};
+use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::router::Routes;
@@ -50,20 +52,20 @@ use crate::upstream::pool::UpstreamPool;
 /// Options of `mcpproxy serve`.
 pub struct ServeOptions {
     pub root: InstanceRoot,
-    /// Another file than the root's `mcp_config.json`.
+    /// Another configuration file than `mcp_config.json` in the data directory.
     pub config: Option<PathBuf>,
-    /// Outranks the environment and the configuration.
+    /// TCP address, instead of the one in the environment or configuration.
     pub listen: Option<String>,
-    /// The variables named in the contract.
+    /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address once the core serves.
-    pub on_ready: fn(&str),
+    /// Called with the TCP address, and whether it is served with HTTPS, when the core is ready.
+    pub on_ready: fn(&str, bool),
 }
 
-/// How long open requests may take to finish once the core is to stop.
+/// How long requests in flight may take to finish when the core stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Serves until it is asked to stop.
+/// Serves until the core is asked to stop.
 ///
 /// # Errors
 /// [`ServeError`], before anything is served.
@@ -98,7 +100,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
-    (options.on_ready)(&address.to_string());
+    (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
@@ -113,7 +115,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             let _ = listener.await;
         }
     };
-    // Calls in flight need their servers and their sessions; those that take longer are aborted.
+    // Calls in flight need their servers and sessions; slower calls are aborted.
     core.routes.drain(DRAIN).await;
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.routes.save_sessions();
@@ -122,7 +124,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Tells a person at a terminal what is sent, once, and remembers that it did.
+/// Shows the telemetry notice at a terminal once, and remembers it.
 #[expect(
     clippy::print_stderr,
     reason = "the notice of a core that no tray started is for the person at the terminal"
@@ -131,7 +133,7 @@ async fn show_notice(app: &App) {
     if notice_due(app) {
         eprintln!("{NOTICE}");
         if let Err(error) = app.config.edit_telemetry(vec![("notice_shown", true.into())]).await {
-            tracing::warn!("that the notice was shown is not remembered, so nothing is sent: {error}");
+            tracing::warn!("could not record that the telemetry notice was shown, so nothing is sent: {error}");
         }
     }
 }
@@ -155,6 +157,7 @@ impl Core {
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted_hosts = config.trusted_hosts.clone();
+        let is_encrypted = encryption::wanted(&config, &options.environment).enabled;
         let facts = Arc::new(RunFacts::new(&options.root, &options.environment));
         let approvals = Approvals::load(&options.root.tool_approvals());
         let approvals = approvals.with_imported(&options.root.takeover_approvals());
@@ -163,7 +166,8 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens));
+        let upstreams =
+            Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens, facts.counts()));
         let on_telemetry = {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
@@ -176,6 +180,7 @@ impl Core {
         let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());
         let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
         let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(scan_new_tools(upstreams.clone())));
         let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
             root: options.root.clone(),
@@ -184,16 +189,19 @@ impl Core {
             update,
             upstreams,
             proxy,
+            sessions: PersistentSessions::load(options.root.mcp_sessions()),
             facts,
             candidate_id: AnonymousId::random(),
             api_key,
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
+            is_encrypted,
             ready: ready_seen,
+            fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });
-        tokio::spawn(rest::tell_changes(app.clone(), changes));
+        tokio::spawn(rest::log_changes(app.clone(), changes));
         Core {
             routes: Routes::new(app.clone(), is_loopback(address), trusted_hosts),
             app,
@@ -219,13 +227,18 @@ impl Core {
         )];
         if let Some(local) = local {
             let router = self.routes.router(Listener::Local);
-            serving.push(tokio::spawn(serve_connections(LocalDoor(local), router, limits, self.app.stop.clone())));
+            serving.push(tokio::spawn(serve_connections(
+                LocalStreamListener(local),
+                router,
+                limits,
+                self.app.stop.clone(),
+            )));
         }
         serving
     }
 }
 
-/// Most TCP connections at once, so that most file descriptors stay for the local socket and for servers.
+/// Returns the maximum number of TCP connections. Most file descriptors stay free for the local socket and for servers.
 fn max_tcp_connections(files: u64) -> usize {
     usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(32, 1024)
 }
@@ -235,7 +248,7 @@ type ServedCertificate = Arc<crate::server::tls::Certificate>;
 #[cfg(not(target_os = "linux"))]
 type ServedCertificate = std::convert::Infallible;
 
-/// Serves the TCP address, with HTTPS where there is a certificate.
+/// Serves the TCP address, with HTTPS if there is a certificate.
 fn serve_tcp(
     tcp: TcpListener,
     certificate: Option<ServedCertificate>,
@@ -261,7 +274,7 @@ fn serve_tcp(
         #[cfg(not(target_os = "linux"))]
         Some(impossible) => match impossible {},
         None => {
-            // A response is several small writes; gathered by the system, each would wait 40 ms for an acknowledgement.
+            // A response consists of several small writes. Nagle's algorithm would delay each of them by 40 ms.
             let tcp = tcp.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
@@ -270,7 +283,7 @@ fn serve_tcp(
     }
 }
 
-/// Writes to the log what became of the Go core's data directory, until a person has been told.
+/// Logs the result of taking over the Go core's data directory, until the user has seen it.
 fn report(taken_over: &take_over::State) {
     let take_over::State::Done(record) = taken_over else { return };
     if record.shown && record.complete {
@@ -286,7 +299,7 @@ fn report(taken_over: &take_over::State) {
     }
 }
 
-/// Has telemetry take up what the Go core had noted, as soon as it may note anything.
+/// Copies the Go core's activation milestones to telemetry, as soon as telemetry may record anything.
 fn carry_over_activation(app: &App) {
     let recorder = app.facts.recorder();
     let record = take_over::read_record(&app.root).filter(|record| record.complete && !record.carried_over);
@@ -324,7 +337,7 @@ async fn bind_local(
     let address = LocalAddress::of(Platform::HOST, &options.root, &user_name(), overrides);
     match LocalListener::bind(&address).await {
         Ok(listener) => Ok(Some((address, listener))),
-        // A core without our lock answers there: the existing one. Two on one root would fight over its files.
+        // A core that does not use our lock answers here: the Go core. Two cores would overwrite each other's files.
         Err(error @ BindError::InUse(_)) => Err(ServeError {
             code: ExitCode::StoreLocked,
             sentence: error.to_string(),

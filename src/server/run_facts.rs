@@ -1,4 +1,4 @@
-//! Facts about this run: the class of the environment, the launch source, launch at login, the funnel.
+//! Facts about this run: the kind of environment, the launch source, launch at login, activation milestones.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,10 +20,10 @@ use crate::telemetry::environment::{Verdict, classify};
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::UsageCounts;
 
-/// The facts of one run; what cannot change is found out once, at the start.
+/// Facts about one run. Those that cannot change are determined at startup.
 pub struct RunFacts {
     verdict: Verdict,
-    told: LaunchSource,
+    started_by: LaunchSource,
     launched_by: String,
     do_not_track: Option<String>,
     own_variable: Option<String>,
@@ -56,18 +56,18 @@ impl From<Status> for Facts {
     }
 }
 
-/// Where heartbeats go when the configuration does not say: what the packager set when this was built, if anything.
+/// The packager's telemetry endpoint, set at build time. Used if the configuration has none.
 const BUILT_IN_ENDPOINT: Option<&str> = option_env!("MCPPROXY_TELEMETRY_ENDPOINT");
-/// How long the store may take to write its last change when the core stops.
+/// How long the store may take to save its last change when the core stops.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 impl RunFacts {
-    /// Finds out; nothing is noted until [`RunFacts::follow`] finds that it may be.
+    /// Determines the facts. Records nothing until [`RunFacts::follow`] finds that telemetry allows it.
     pub fn new(root: &InstanceRoot, environment: &Environment) -> RunFacts {
         let launched_by = environment.get(names::ENV_LAUNCHED_BY);
         RunFacts {
             verdict: classify(&observe()),
-            told: launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal()),
+            started_by: launch_source(launched_by, environment.get(names::ENV_TRAY_LAUNCHED_BY), stdin_is_terminal()),
             launched_by: launched_by.unwrap_or_default().to_owned(),
             do_not_track: environment.get(names::ENV_DO_NOT_TRACK).map(str::to_owned),
             own_variable: environment.get(names::ENV_TELEMETRY).map(str::to_owned),
@@ -81,7 +81,7 @@ impl RunFacts {
         }
     }
 
-    /// Whether anything may be noted or sent now, and why.
+    /// Returns whether data may be recorded or sent now, and why.
     pub fn consent(&self, telemetry: &TelemetryConfig) -> Consent {
         Consent::decide(&Switches {
             do_not_track: self.do_not_track.as_deref(),
@@ -92,7 +92,7 @@ impl RunFacts {
         })
     }
 
-    /// Starts or ends noting, as the person wants it now.
+    /// Starts or stops recording according to the settings.
     pub fn follow(&self, telemetry: &TelemetryConfig) {
         let consent = self.consent(telemetry);
         match (consent.may_record(), self.recorder.is_on()) {
@@ -118,69 +118,69 @@ impl RunFacts {
             }
             Err(error) => tracing::warn!("could not open the telemetry store: {error}"),
         }
-        if self.told == LaunchSource::Installer {
+        if self.started_by == LaunchSource::Installer {
             self.recorder.installer_started_us();
-            // A crash in the next moment must not lose it.
+            // Saves it at once, so that a crash cannot lose it.
             let _ = self.recorder.flush(CLOSE_LIMIT);
         }
     }
 
-    /// The hooks.
+    /// Returns the recorder of activation milestones.
     pub fn recorder(&self) -> Recorder {
         self.recorder.clone()
     }
 
-    /// The counts.
+    /// Returns the usage counts.
     pub fn counts(&self) -> Arc<UsageCounts> {
         self.counts.clone()
     }
 
-    /// The variable as the parent set it, for `GET /api/v1/info`.
+    /// Returns the value of the variable that the parent set, for `GET /api/v1/info`.
     pub fn launched_by(&self) -> &str {
         &self.launched_by
     }
 
-    /// Whether a tray, or an installer through one, started this core: its first-run window then shows the notice.
+    /// Whether a tray started this core, possibly for an installer. The tray's first-run window then shows the notice.
     pub fn started_by_tray(&self) -> bool {
-        matches!(self.told, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
+        matches!(self.started_by, LaunchSource::Tray | LaunchSource::LoginItem | LaunchSource::Installer)
     }
 
-    /// Whether the environment forbids to look for newer releases unasked.
+    /// Whether the environment forbids automatic update checks.
     pub fn no_update_check(&self) -> bool {
         self.no_update_check
     }
 
-    /// Whether this is a machine of a build service.
+    /// Whether this machine is a CI runner.
     pub fn in_ci(&self) -> bool {
         self.verdict.kind == EnvKind::Ci
     }
 
-    /// The kind of this machine, and why.
+    /// Returns the kind of this machine, and the evidence.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
-    /// How this core was started; `installer` until a heartbeat that says so was accepted.
+    /// Returns how this core was started; `installer` until a heartbeat with this value was accepted.
     pub fn launch_source(&self) -> LaunchSource {
-        self.recorder.memory().map_or(self.told, |memory| memory.launch_source(self.told))
+        self.recorder.memory().map_or(self.started_by, |memory| memory.launch_source(self.started_by))
     }
 
-    /// The last value from the tray; `None` if there was none.
+    /// Returns the tray's last report on launch at login; `None` if there was none.
     pub fn autostart_enabled(&self) -> Option<bool> {
         self.autostart.lock().unwrap_or_else(PoisonError::into_inner).read(Instant::now())
     }
 
-    /// The funnel; `None` while telemetry is off.
+    /// Returns the activation milestones; `None` while telemetry is off.
     pub fn activation(&self) -> Option<Activation> {
         self.recorder.is_on().then(|| self.recorder.activation(jiff::Timestamp::now().as_second()))
     }
 
-    /// How long this core has run.
+    /// Returns how long this core has been running.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// All of them, as a command shows them.
+    /// Returns all facts, for the command line.
     pub fn facts(&self) -> Facts {
         Facts {
             env_kind: Some(self.verdict.kind),
@@ -191,7 +191,7 @@ impl RunFacts {
         }
     }
 
-    /// Writes down what is not yet written.
+    /// Saves pending changes.
     pub fn close(&self) {
         if self.recorder.is_on() {
             self.recorder.close(CLOSE_LIMIT);
@@ -199,7 +199,7 @@ impl RunFacts {
     }
 }
 
-/// Where heartbeats go; `None` if it is not configured.
+/// Returns the telemetry endpoint; `None` if it is not configured.
 pub fn endpoint(telemetry: &TelemetryConfig) -> Option<&str> {
     telemetry.endpoint.as_deref().filter(|endpoint| !endpoint.trim().is_empty()).or(BUILT_IN_ENDPOINT)
 }

@@ -1,4 +1,4 @@
-//! Why the core did not start, with an exit code and what to do.
+//! Errors that prevent the core from starting, each with an exit code and advice.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use crate::config::store::StoreError;
 use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
-use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
+use crate::os::{files, process};
 
-/// Why the core did not serve: an exit code, what happened, what to do.
+/// Why the core did not start: an exit code, the error, and advice.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
 pub struct ServeError {
@@ -21,18 +21,25 @@ pub struct ServeError {
 pub(super) fn lock_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
     let failed = |error: &io::Error| ServeError {
         code: ExitCode::Permission,
-        sentence: format!("the instance root `{}` cannot be used: {error}", root.path().display()),
-        help: format!("{}, or name another directory in {}", files::remedy(root.path(), error), names::ENV_HOME),
+        sentence: format!("could not use the data directory `{}`: {error}", root.path().display()),
+        help: format!("{}, or set {} to another directory", files::remedy(root.path(), error), names::ENV_HOME),
     };
     files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
     files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
     match Lock::attempt(&root.core_lock()).map_err(|error| failed(&error))? {
-        Attempt::Held(lock) => Ok(lock),
+        Attempt::Held(lock) => {
+            // Those of killed processes hold copies of the configuration, with its key.
+            let removed = files::remove_temporaries(root.path(), process::is_running);
+            if removed > 0 {
+                tracing::info!(removed, "removed temporary files that killed processes left");
+            }
+            Ok(lock)
+        }
         Attempt::Taken { pid } => {
             let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
             Err(ServeError {
                 code: ExitCode::StoreLocked,
-                sentence: format!("another core{who} already runs on `{}`", root.path().display()),
+                sentence: format!("another core{who} is already using `{}`", root.path().display()),
                 help: "use that one (`mcpproxy status` shows it), or stop it first".to_owned(),
             })
         }
@@ -71,13 +78,13 @@ pub(super) fn unbound(listen: &str, error: &io::Error) -> ServeError {
         _ => (ExitCode::Configuration, "set `listen` in the configuration to an address of this computer".to_owned()),
     };
     let sentence = match error.kind() {
-        io::ErrorKind::AddrInUse => format!("the address `{listen}` is already in use"),
-        _ => format!("cannot listen on `{listen}`: {error}"),
+        io::ErrorKind::AddrInUse => format!("could not listen on `{listen}`: the address is already in use"),
+        _ => format!("could not listen on `{listen}`: {error}"),
     };
     ServeError { code, sentence, help }
 }
 
-/// Whether this user cannot write there now.
+/// Whether the error means that this user cannot write there now.
 pub fn cannot_write(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)

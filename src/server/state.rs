@@ -1,4 +1,4 @@
-//! The running core as one value: what REST, events and heartbeats show and act on.
+//! The state of the running core, shared by REST, events and heartbeats.
 
 use std::sync::Arc;
 
@@ -10,13 +10,15 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::server::event_log::EventLog;
+use crate::server::rest::fix_limiter::FixLimiter;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
 use crate::upstream::pool::UpstreamPool;
 
-/// The core while it serves.
+/// The running core.
 pub struct App {
     pub root: InstanceRoot,
     pub config: Arc<LiveConfig>,
@@ -25,22 +27,28 @@ pub struct App {
     pub update: watch::Sender<Option<Update>>,
     pub upstreams: Arc<UpstreamPool>,
     pub proxy: Arc<Proxy>,
+    /// The sessions of AI clients.
+    pub sessions: Arc<PersistentSessions>,
     pub facts: Arc<RunFacts>,
-    /// The identifier of an installation that has none yet; the same for the whole run.
+    /// The ID to use if the installation has none yet; the same for the whole run.
     pub candidate_id: AnonymousId,
-    /// The key TCP callers must show.
+    /// The API key that TCP requests must contain.
     pub api_key: String,
-    /// The address really listened on.
+    /// The actual TCP address.
     pub listen_addr: String,
     pub local_addr: String,
+    /// Whether the TCP address is served with HTTPS.
+    pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
+    /// When each fix was last asked for.
+    pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,
 }
 
 impl App {
-    /// Sleeps; returns false if the core stops meanwhile.
+    /// Sleeps for a duration; returns false if the core stops meanwhile.
     pub async fn pause(&self, duration: std::time::Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
@@ -48,14 +56,14 @@ impl App {
         }
     }
 
-    /// The core as `GET /api/v1/status` shows it.
+    /// Returns the status for `GET /api/v1/status`.
     pub fn status(&self) -> Status {
         let servers = self.upstreams.snapshots();
         let stats = views::upstream_stats(&servers);
         let ready = *self.ready.borrow();
         let configuration = self.config.notice();
         let (phase, message) = if self.stop.is_cancelled() {
-            ("Stopping", "Ending the servers")
+            ("Stopping", "Stopping the servers")
         } else if ready {
             ("Ready", configuration.as_deref().unwrap_or("Serving"))
         } else {
@@ -101,7 +109,7 @@ impl App {
         }
     }
 
-    /// The servers as `GET /api/v1/servers` shows them.
+    /// Returns the servers for `GET /api/v1/servers`.
     pub fn servers(&self) -> Servers {
         let servers = self.upstreams.snapshots();
         Servers {

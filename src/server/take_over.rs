@@ -1,4 +1,4 @@
-//! Takes over the Go core's data directory: before any server starts, once, and again for what could not be read then.
+//! Takes over the Go core's data directory once, before any server starts; later tries again to read missing data.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,10 +14,11 @@ use crate::takeover::record::Record;
 use crate::takeover::records::Activation;
 use crate::telemetry::store::{InstallerMark, Memory, Window};
 
-/// A record is some kilobytes for each server.
+/// Maximum size of the record. It contains a few kilobytes for each server.
 const LARGEST: u64 = 16 << 20;
 
-/// Why a data directory was not taken over. Nothing may be served then: what must not be open could be.
+/// Why the takeover failed. The core must not serve then, because tools that the user had disabled could become
+/// available.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
     #[error("{0}")]
@@ -26,30 +27,38 @@ pub enum TakeOverError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// Where a takeover stands.
+/// The state of the takeover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// There is nothing to take over.
     Nothing,
-    /// It was done, now or before.
+    /// The takeover was done, now or earlier.
     Done(Box<Record>),
 }
 
-/// Takes over what is not taken over yet.
+/// Takes over everything that is not taken over yet or that the Go core has changed since.
 ///
 /// # Errors
-/// [`TakeOverError`].
+/// [`TakeOverError`]
 pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Result<State, TakeOverError> {
     let before = read_record(root);
-    if let Some(record) = before.as_ref().filter(|record| record.complete) {
-        return Ok(State::Done(Box::new(record.clone())));
+    let finished = before.as_ref().filter(|record| record.complete);
+    if finished.is_some_and(|record| !database::changed_since(&root.go_database(), record.transaction)) {
+        return Ok(finished.map_or(State::Nothing, |record| State::Done(Box::new(record.clone()))));
     }
     let database = database::read(&root.go_database(), InUse::Refuse);
+    if let (Some(record), false) = (finished, matches!(database, Database::Read(_))) {
+        // The Go core was used in between, but its database cannot be read now: the earlier takeover stays valid.
+        return Ok(State::Done(Box::new(record.clone())));
+    }
     if database == Database::Missing && before.is_none() {
         return Ok(State::Nothing);
     }
     let Some(document) = store.value()? else { return Ok(State::Nothing) };
-    let takeover = plan(&document, &database);
+    let mut takeover = plan(&document, &database);
+    if let Some(record) = finished {
+        takeover.edits.retain(|edit| !record.plan.made(edit));
+    }
     let is_as_before = before.as_ref().is_some_and(|before| before.plan.unreadable == takeover.plan.unreadable);
     if let (Database::Unreadable(_), Some(before), true) = (&database, &before, is_as_before) {
         return Ok(State::Done(Box::new(before.clone())));
@@ -62,15 +71,17 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
             Database::Read(records) => records.transaction,
             _ => 0,
         },
-        shown: false,
-        carried_over: false,
+        // The tray shows the summary again only if something is different.
+        shown: finished.is_some_and(|record| record.shown && record.plan == takeover.plan),
+        // Its counts would be added a second time.
+        carried_over: finished.is_some_and(|record| record.carried_over),
         plan: takeover.plan,
     };
     write_record(root, &record)?;
     Ok(State::Done(Box::new(record)))
 }
 
-/// What a takeover would do now. A database in use is read as it is at this moment.
+/// Returns the takeover that would be done now. Reads the database even while it is in use.
 ///
 /// # Errors
 /// The configuration cannot be read.
@@ -82,7 +93,7 @@ pub fn preview(root: &InstanceRoot, store: &ConfigStore) -> Result<Option<Takeov
     }
 }
 
-/// First what keeps tools closed, then the record that it was done: an interrupted takeover is done again.
+/// Saves restrictions on tools first, then the record: an interrupted takeover is done again.
 fn carry_out(root: &InstanceRoot, store: &ConfigStore, takeover: &Takeover) -> Result<(), TakeOverError> {
     let path = root.takeover_approvals();
     ImportedApprovals::write(&path, &takeover.approvals).map_err(|source| TakeOverError::Io { path, source })?;
@@ -101,7 +112,7 @@ fn carry_out(root: &InstanceRoot, store: &ConfigStore, takeover: &Takeover) -> R
     Ok(())
 }
 
-/// The record of a takeover; one that cannot be read counts as none, so the takeover is done again.
+/// Reads the record of the takeover. An unreadable record counts as none, so the takeover is done again.
 pub fn read_record(root: &InstanceRoot) -> Option<Record> {
     let bytes = files::read_bounded(&root.takeover(), LARGEST).ok()?;
     serde_json::from_slice(&bytes).ok()
@@ -110,7 +121,7 @@ pub fn read_record(root: &InstanceRoot) -> Option<Record> {
 /// Replaces the record.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOverError> {
     let path = root.takeover();
     let written = serde_json::to_vec_pretty(record).map_err(io::Error::from);
@@ -119,7 +130,7 @@ pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOver
         .map_err(|source| TakeOverError::Io { path, source })
 }
 
-/// The Go core's activation, if the database can be read.
+/// Returns the Go core's activation, if its database can be read.
 pub fn activation(root: &InstanceRoot) -> Option<Memory> {
     match database::read(&root.go_database(), InUse::Read) {
         Database::Read(records) => Some(memory(records.activation)),
@@ -180,14 +191,47 @@ mod tests {
         after["mcpServers"][2].as_object_mut().unwrap().remove("disabled_tools");
         assert_eq!(after, before);
         assert_eq!(std::fs::read(root.go_database()).unwrap(), database);
-        // A person turns a tool on again: it stays on.
+        // A tool that the user has enabled again stays enabled.
         store.edit(|document| document.switch_tool("everything", "echo", true)).unwrap();
         assert_eq!(done(take_over(&root, &store, "later".into()).unwrap()), record);
         assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["get-sum"]));
     }
 
     #[test]
-    fn what_could_not_be_read_is_held_and_taken_over_when_it_can_be() {
+    fn what_the_go_core_changed_afterwards_is_taken_over_and_what_a_person_changed_here_stays() {
+        let (_directory, root, store) = home();
+        let mut record = done(take_over(&root, &store, "now".into()).unwrap());
+        // At that time, only `echo` was off; here, a person has turned it on since.
+        let everything = record.plan.servers.iter_mut().find(|server| server.name == "everything").unwrap();
+        everything.tools.iter_mut().find(|tool| tool.name == "get-sum").unwrap().becomes =
+            crate::takeover::plan::ToolState::Callable;
+        (record.transaction, record.shown, record.carried_over) = (138, true, true);
+        write_record(&root, &record).unwrap();
+        for tool in ["echo", "get-sum"] {
+            store.edit(|document| document.switch_tool("everything", tool, true)).unwrap();
+        }
+        let again = done(take_over(&root, &store, "later".into()).unwrap());
+        assert_eq!((again.transaction, again.shown, again.taken_over_at.as_str()), (139, false, "later"));
+        assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["get-sum"]));
+        assert!(ImportedApprovals::load(&root.takeover_approvals()).unwrap().get("changing").is_some());
+        // If the Go core was only started, the tray does not show the summary again.
+        write_record(
+            &root,
+            &Record {
+                transaction: 138,
+                shown: true,
+                ..again
+            },
+        )
+        .unwrap();
+        let same = done(take_over(&root, &store, "last".into()).unwrap());
+        assert!(same.shown && same.transaction == 139);
+        std::fs::write(root.go_database(), "damaged").unwrap();
+        assert_eq!(done(take_over(&root, &store, "x".into()).unwrap()), same, "what is known still holds");
+    }
+
+    #[test]
+    fn unreadable_data_blocks_tools_until_it_can_be_read() {
         let (_directory, root, store) = home();
         let held = std::fs::File::options().read(true).write(true).open(root.go_database()).unwrap();
         held.lock().unwrap();
@@ -195,7 +239,7 @@ mod tests {
         assert!(!record.complete && record.plan.unreadable.is_some());
         let imported = ImportedApprovals::load(&root.takeover_approvals()).unwrap();
         assert!(imported.holds_all("everything") && imported.holds_all("auto"));
-        // Told once is enough, as long as nothing changes.
+        // The report is not shown again as long as nothing changes.
         write_record(&root, &Record { shown: true, ..record }).unwrap();
         assert!(done(take_over(&root, &store, "later".into()).unwrap()).shown);
         drop(held);

@@ -18,7 +18,7 @@ DAYS = 31
 
 
 def body(identifier, second, kind, version):
-    """A report of the usual size, about 1.6 kB."""
+    """Returns a report of typical size, about 1.6 kB."""
     report = {
         "anonymous_id": identifier, "version": version, "edition": "personal", "os": "linux", "arch": "amd64",
         "go_version": "rust1.95", "server_count": 3, "connected_server_count": 2, "tool_count": 21, "uptime_hours": 30,
@@ -45,7 +45,7 @@ def body(identifier, second, kind, version):
 
 
 def lines(count):
-    """Reports of `count / 10` installations over a month, in the order of receipt, as `export` would write them (short bodies)."""
+    """Yields reports of `count / 10` installations over a month, in the order of receipt and in the format of `export`, with short bodies."""
     chance = random.Random(7)
     installations = max(count // 10, 1)
     identifiers = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(installations)]
@@ -54,7 +54,7 @@ def lines(count):
         for second in range(count // DAYS):
             at = second * 86400 // (count // DAYS)
             stamp = f"2026-01-{day + 1:02}T{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}Z"
-            # Most come once or twice, some every day.
+            # Most installations report once or twice, some every day.
             index = int(installations * chance.random() ** 2)
             kind = "interactive" if index % 10 else "ci"
             text = ('{"anonymous_id":"%s","version":"0.5.%d","os":"linux","schema_version":3,"env_kind":"%s","launch_source":"tray",'
@@ -66,7 +66,7 @@ def lines(count):
 
 
 def cpu(arguments, **more):
-    """Runs a command; its CPU seconds, wall seconds and peak memory in MB."""
+    """Runs a command; returns its CPU seconds, wall seconds and peak memory in MB."""
     began = time.monotonic()
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, **more)
     _, status, usage = os.wait4(process.pid, 0)
@@ -90,7 +90,7 @@ def stored(name, options, size):
 
 
 def serving(options):
-    """Starts the service; the process and its two addresses."""
+    """Starts the service; returns the process and its two addresses."""
     process = subprocess.Popen([program, *options, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
                                stdout=subprocess.PIPE, text=True)
     addresses = [process.stdout.readline().split("http://")[1].split("/")[0] for _ in range(3)]
@@ -98,7 +98,7 @@ def serving(options):
 
 
 def used(process):
-    """CPU seconds and peak memory in MB of a running process."""
+    """Returns the CPU seconds and peak memory in MB of a running process."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     peak = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) / 1024

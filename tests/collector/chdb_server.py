@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""ClickHouse's HTTP interface over embedded chdb, for tests: chdb_server.py DIRECTORY prints its port.
+"""ClickHouse's HTTP interface for embedded chdb, for tests: chdb_server.py DIRECTORY prints its port.
 
-Only what the collector uses: a statement in `query` or in the body, `INSERT … FORMAT` with the rows in the body, `database`, and
-the format of an answer. One statement at a time, since chdb has one session.
+Supports only what the collector uses: a statement in `query` or in the body, `INSERT … FORMAT` with rows in the body, `database`,
+and the output format. Runs one statement at a time, because chdb has one session.
 """
 import re
 import sys
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             form = query.get("default_format", "TabSeparated")
             answer, status, code = run(query.get("query", ""), body, query.get("database"), form), 200, None
-        except Exception as error:  # whatever chdb says is the answer
+        except Exception as error:  # any error of chdb is the response
             answer, status = str(error).encode(), 500
             found = re.search(rb"Code: (\d+)", answer)
             code = found[1].decode() if found else "0"

@@ -1,6 +1,6 @@
-"""From an installation to a step of the funnel on the page: the real core reports to the real collector.
+"""Follows an installation to a step of the funnel on the collector's page: the real core reports to the real collector.
 
-The core runs under a clock that is 120 times as fast. Run by `scripts/test collector`; COLLECTOR names the program.
+The core's clock runs 120 times as fast. Run by `scripts/test collector`; COLLECTOR names the program.
 """
 
 import json
@@ -16,7 +16,7 @@ from world import CORE, World, main, wait_for  # noqa: E402
 
 FASTER = 120
 PRELOAD = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-# A server of one tool, in as few lines as the protocol allows.
+# A minimal server with one tool.
 SERVER = """
 import json, sys
 for line in sys.stdin:
@@ -35,7 +35,7 @@ for line in sys.stdin:
 
 
 class Service:
-    """The collector, in a directory of its own."""
+    """The collector with its own directory."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -62,13 +62,13 @@ class Service:
 
 
 def command(world, *arguments):
-    """Runs the command line on the ordinary clock."""
+    """Runs the command line with the real clock."""
     environment = {name: value for name, value in world.environment().items() if name not in ("LD_PRELOAD", "FAKETIME")}
     return world.run(CORE, *arguments, env=environment)
 
 
 class Mcp:
-    """An AI client, as far as the core can tell."""
+    """Initializes a session like an AI client."""
 
     def __init__(self, world):
         self.world, self.session, self.number = world, {}, 0
@@ -100,7 +100,7 @@ class Mcp:
 
 class FromInstallationToThePage(unittest.TestCase):
     def test_all_of_it(self):
-        """a new installation reports, shows up on the page step by step, sees what is stored, and deletes it"""
+        """a new installation reports, appears in each step on the page, shows its stored data, and deletes it"""
         self.assertIsNotNone(PRELOAD, "the fast clock is missing: run this through scripts/test")
         directory = pathlib.Path(os.environ.get("TMPDIR", "/tmp"))
         import tempfile
@@ -121,13 +121,13 @@ class FromInstallationToThePage(unittest.TestCase):
                 wait_for("a report arrives", lambda: collector.stats()["installs"] == 1, 40)
                 stats = collector.stats()
                 self.assertEqual(stats["funnel"]["strict"],
-                                 dict.fromkeys(stats["funnel"]["strict"], 1), "every step of the funnel is reached")
+                                 dict.fromkeys(stats["funnel"]["strict"], 1), "the funnel contains every step")
                 self.assertEqual(stats["clients"], {"codex": 1})
-                self.assertEqual(stats["quality"]["unknown_fields"], {}, "the collector knows every field of ours")
+                self.assertEqual(stats["quality"]["unknown_fields"], {}, "the collector knows every field")
                 self.assertEqual(stats["quality"]["dropped_values"], {}, "and every value")
                 page = collector.get(collector.admin + "?who=all")
                 self.assertIn("retrieve_tools called</th><td>1</td><td>1</td>", page)
-                self.assertIn("&lt;10", collector.get(collector.public + "?who=all"), "one person is not shown in public")
+                self.assertIn("&lt;10", collector.get(collector.public + "?who=all"), "the public page hides small numbers")
 
                 received = command(here, "telemetry", "received", "-o", "json")
                 self.assertEqual(received.returncode, 0, received.stderr)

@@ -1,4 +1,4 @@
-//! The population of `tests/data/heartbeats`, and the comparison with its true numbers.
+//! The simulated installations of `tests/data/heartbeats`, and the comparison with their true numbers.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -14,7 +14,7 @@ pub fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/heartbeats").join(name)
 }
 
-/// The events as the store takes them.
+/// Returns the events in the store's format.
 pub fn events() -> Vec<Entry> {
     let text = std::fs::read_to_string(data("events.jsonl")).unwrap();
     text.lines().map(|line| lines::read(line).unwrap()).collect()
@@ -24,7 +24,7 @@ pub fn truth() -> Value {
     serde_json::from_slice(&std::fs::read(data("truth.json")).unwrap()).unwrap()
 }
 
-/// Puts a list in an order that depends on the seed alone.
+/// Shuffles a list, depending only on the seed.
 pub fn shuffle<T>(list: &mut [T], seed: u64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     for index in (1..list.len()).rev() {
@@ -35,7 +35,7 @@ pub fn shuffle<T>(list: &mut [T], seed: u64) {
     }
 }
 
-/// Compares every figure that the truth has.
+/// Compares every figure that the true numbers contain.
 pub fn compare(stats: &Stats, truth: &Value) {
     let audiences = [
         ("all", "all", ""),
@@ -48,7 +48,7 @@ pub fn compare(stats: &Stats, truth: &Value) {
         let figures = stats.to_json(Audience::parse(who, system).unwrap());
         for (key, expected) in truth[name].as_object().unwrap() {
             let found = match key.as_str() {
-                // The mistake that is recorded there, and what the public figures hide.
+                // A known wrong calculation in the data, and a figure that the public page hides.
                 "funnel_from_latest_WRONG" | "versions_below_k" => continue,
                 "funnel" => json!({"each": figures["funnel"]["each"], "strict": figures["funnel"]["strict"]}),
                 key => figures[key].clone(),
@@ -63,7 +63,7 @@ pub fn compare(stats: &Stats, truth: &Value) {
     assert_eq!(without_zeros(&people["launch_source_30d"]), without_zeros(&truth["launch_source_30d"]));
 }
 
-/// A word that counts nothing may be there or not.
+/// Removes counts of zero, which may be present or not.
 fn without_zeros(value: &Value) -> Value {
     match value {
         Value::Object(map) if map.values().all(Value::is_number) => {

@@ -1,4 +1,4 @@
-//! A collector as a process of its own, and requests to it over plain sockets.
+//! Runs a collector as a separate process, and sends requests over plain sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -43,7 +43,7 @@ impl Collector {
         let public = address("reports");
         let _ = address("page");
         let admin = address("operator");
-        // Whatever it says later must not block it.
+        // Reads its further output, so that it does not block.
         std::thread::spawn(move || lines.for_each(drop));
         Collector {
             child,
@@ -53,13 +53,13 @@ impl Collector {
         }
     }
 
-    /// Kills it as a power failure would.
+    /// Kills it, like a power failure.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Stops it as systemd does, and waits until it has ended well.
+    /// Stops it like systemd, and checks its exit status.
     pub fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -70,7 +70,7 @@ impl Collector {
         post(self.public, "/v1/heartbeat", body, &[])
     }
 
-    /// What the operator's `/v1/stats` says of everything.
+    /// Returns the operator's `/v1/stats` with all figures.
     pub fn stats(&self) -> Value {
         get(self.admin, "/v1/stats?who=all").json()
     }
@@ -187,11 +187,11 @@ pub fn request(address: SocketAddr, method: &str, path: &str, body: Option<&str>
     raw(address, format!("{head}\r\n{}", body.unwrap_or_default()).as_bytes()).expect("an answer")
 }
 
-/// Sends bytes as they are, and reads until the other end closes; `None` if there is no whole answer.
+/// Sends raw bytes, and reads until the connection closes; returns `None` without a complete response.
 pub fn raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    // It may be refused before it is read to its end.
+    // The server may refuse the request before reading all of it.
     let _ = stream.write_all(bytes);
     read_answer(&mut stream)
 }
@@ -209,7 +209,7 @@ pub fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
     })
 }
 
-/// A report of today with an id, changed by `change`.
+/// Returns a report of today with this ID, changed by `change`.
 pub fn body(id: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut value = serde_json::json!({
         "anonymous_id": id, "version": "0.5.0", "edition": "personal", "os": "linux", "arch": "amd64",

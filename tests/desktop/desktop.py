@@ -1,6 +1,6 @@
-"""What a person and a desktop do with the tray app: look, click, press, read what the bus says.
+"""Uses the tray app like a user and a desktop: reads the screen and the bus, clicks, and presses keys.
 
-Runs under the system's Python (/usr/bin/python3), which has GObject introspection, inside scripts/virtual-desktop.
+Runs with the system's Python (/usr/bin/python3), which has GObject introspection, inside scripts/virtual-desktop.
 """
 
 import json
@@ -28,14 +28,14 @@ def command(*words, check=True, **options):
 
 
 class Pictures:
-    """Screenshots, for a person to look at afterwards."""
+    """Saves screenshots for later inspection."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def take(self, name, drawn=None):
-        """Takes a picture of the whole screen; waits until there is something in the area that `drawn` gives."""
+        """Takes a screenshot; waits until something is visible in the area that `drawn` returns."""
         path = self.folder / f"{name}.png"
 
         def taken():
@@ -57,7 +57,7 @@ class Pictures:
 
 
 class Bus:
-    """The session bus, or the one at an address."""
+    """Returns the session bus, or the bus at an address."""
 
     def __init__(self, address=None):
         kind = Gio.DBusConnectionFlags
@@ -85,7 +85,7 @@ class Bus:
 
 
 class MenuItem:
-    """A menu item as the desktop was told of it."""
+    """A menu item as exported on the bus."""
 
     def __init__(self, layout):
         self.number, properties, children = layout
@@ -106,7 +106,7 @@ class MenuItem:
         return "\n".join(self.lines())
 
     def find(self, label):
-        """The first item whose label begins so (with a `$` at its end: is so), however deep."""
+        """Returns the first item at any depth whose label begins with this text, or equals it if the text ends with `$`."""
         for item in self.items:
             if f"{item.label}$".startswith(label):
                 return item
@@ -116,7 +116,7 @@ class MenuItem:
 
 
 class TrayItem:
-    """The tray icon of one process, as the session bus shows it."""
+    """The tray icon of one process on the session bus."""
 
     def __init__(self, bus, name, path):
         self.bus, self.name, self.path = bus, name, path
@@ -133,7 +133,7 @@ class TrayItem:
 
     @staticmethod
     def of(process, bus=None):
-        """Our icon, shown by this process (or by any, for None); nothing until it is registered."""
+        """Returns our icon of this process, or of any for None; None until it is registered."""
         for item in TrayItem.registered(bus):
             try:
                 if item["Id"] == APP_ID and process in (None, item.bus.process(item.name)):
@@ -151,7 +151,7 @@ class TrayItem:
         return MenuItem(self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "GetLayout", arguments, reply)[1])
 
     def click(self, label):
-        """Clicks an item as a desktop that draws the menu itself does: a menu that was drawn anew meanwhile is read again."""
+        """Clicks an item like a desktop that draws the menu itself. If the menu has changed meanwhile, reads it again."""
         for _ in range(5):
             item = self.menu().find(label)
             assert item, f"no menu item begins with {label!r}:\n{self.menu()}"
@@ -160,15 +160,15 @@ class TrayItem:
             try:
                 return self.bus.call(self.name, self["Menu"], "com.canonical.dbusmenu", "Event", arguments)
             except GLib.Error as error:
-                # An item that ends the program takes the answer with it.
+                # An item that ends the program may end it before the response.
                 if error.matches(Gio.dbus_error_quark(), Gio.DBusError.NO_REPLY):
                     return None
                 if "id not found" not in error.message:
                     raise
-        raise AssertionError(f"{label!r} is drawn anew all the time")
+        raise AssertionError(f"{label!r} is redrawn all the time")
 
     def wait_menu(self, label, seconds=10, **wanted):
-        """Waits for an item that begins so and looks as wanted (ticked=…, enabled=…); returns it."""
+        """Waits for an item with this label and state (ticked=…, enabled=…); returns it."""
 
         def there():
             item = self.menu().find(label)
@@ -181,7 +181,7 @@ class TrayItem:
 
 
 class MenuChanges:
-    """What tray icons tell desktops of their menus while this is listened to."""
+    """Records the signals of tray icons and their menus."""
 
     def __init__(self):
         self.kinds = []
@@ -195,14 +195,14 @@ class MenuChanges:
         self.kinds += [number for number, names in changed if "type" in names or "toggle-type" in names]
 
     def lines_that_changed_kind(self):
-        """Lines that became a separator, a tick or a plain line in place, which panels do not follow."""
+        """Returns lines that changed between separator, tick and plain line in place, which panels do not support."""
         while GLib.MainContext.default().iteration(False):
             pass
         return self.kinds
 
 
 class Signals:
-    """The signals of one tray's icon and menu on the bus, counted."""
+    """Counts the signals of one tray's icon and menu on the bus."""
 
     def __init__(self, item):
         self.count = {}
@@ -225,7 +225,7 @@ class Signals:
 
 
 class Widget:
-    """Something on the screen that assistive technology can see."""
+    """A widget, as assistive technology sees it."""
 
     def __init__(self, accessible):
         self.accessible = accessible
@@ -239,7 +239,7 @@ class Widget:
 
     @property
     def role(self):
-        return self.accessible.get_role_name().removeprefix("push ")  # Debian 12's word for a button
+        return self.accessible.get_role_name().removeprefix("push ")  # the name in Debian 12
 
     @property
     def ticked(self):
@@ -265,12 +265,12 @@ class Widget:
         assert self.accessible.get_action_iface().do_action(0), f"{self} cannot be pressed"
 
     def box(self):
-        """Left, top, width and height on the screen."""
+        """Returns left, top, width and height on the screen."""
         box = Atspi.Component.get_extents(self.accessible, Atspi.CoordType.SCREEN)
         return box.x, box.y, box.width, box.height
 
     def all(self):
-        """This widget and all below it; what goes away meanwhile is left out."""
+        """Yields this widget and all its descendants; skips those that disappear meanwhile."""
         yield self
         try:
             for index in range(self.accessible.get_child_count()):
@@ -290,14 +290,14 @@ class Widget:
 
 
 def screen():
-    """Everything on the screen that takes part in accessibility."""
+    """Yields everything on the screen that supports accessibility."""
     desktop = Atspi.get_desktop(0)
     desktop.clear_cache()
     return Widget(desktop)
 
 
 def window(title):
-    """The window with this title, or nothing."""
+    """Returns the window with this title, or None."""
     for application in screen().all():
         if application.role in ("alert", "dialog", "frame", "window") and application.name == title:
             return application
@@ -317,29 +317,29 @@ def key(*names):
 
 
 def windows():
-    """Titles of the windows that the window manager knows."""
+    """Returns the titles of the windows that the window manager knows."""
     return [line.split(None, 3)[3] for line in command("wmctrl", "-l").splitlines() if len(line.split(None, 3)) > 3]
 
 
 def popups():
-    """Left, top, width and height of each menu that is open: new unmanaged windows of some size."""
+    """Returns left, top, width and height of each open menu: new unmanaged windows above a minimum size."""
     for line in command("xwininfo", "-root", "-children").splitlines():
         found = re.search(r"(0x[0-9a-f]+) .* (\d+)x(\d+)\+-?\d+\+-?\d+  \+(-?\d+)\+(-?\d+)", line)
         if found:
             width, height, left, top = map(int, found.groups()[1:])
             large = "wrapper" in line and width > 60 and height > 60
-            # A menu that was closed is kept, and not shown.
+            # A closed menu still exists, but is not mapped.
             if large and "IsViewable" in command("xwininfo", "-id", found[1], check=False):
                 yield left, top, width, height
 
 
 def popup():
-    """One of the menus that are open, or nothing."""
+    """Returns one of the open menus, or None."""
     return next(popups(), None)
 
 
 class Icon:
-    """Where the icon is on the panel: what changed there since the picture of the empty panel."""
+    """Returns the icon's position on the panel, by comparing it with a picture of the empty panel."""
 
     def __init__(self, pictures):
         self.pictures = pictures
@@ -361,14 +361,14 @@ class Icon:
 
 
 class Person(World):
-    """A person with a home of their own on this desktop."""
+    """A user of this desktop with a new home directory."""
 
     def __init__(self, **options):
         super().__init__(**options)
         self.variables.setdefault("MCPPROXY_LISTEN", f"127.0.0.1:{self.port}")
         for name, place in (("CONFIG", ".config"), ("CACHE", ".cache"), ("DATA", ".local/share"), ("STATE", ".local/state")):
             self.variables[f"XDG_{name}_HOME"] = str(self.directory / place)
-        # What is opened with the desktop's own programs is written down instead.
+        # Records what is opened with the desktop's programs.
         self.opened_file = self.directory / "opened"
         opener = self.directory / "bin/xdg-open"
         opener.parent.mkdir()
@@ -397,7 +397,7 @@ class Person(World):
         return sorted((one for one in self.processes() if one.program == program), key=lambda one: one.pid)
 
     def icon(self, tray=None, seconds=10):
-        """The tray's icon on the bus, once it is there."""
+        """Returns the tray's icon on the bus, once it is registered."""
 
         def registered():
             assert tray is None or tray.poll() is None, f"the tray ended with {tray.returncode}"
@@ -415,7 +415,7 @@ class Person(World):
         wait_for("the core is ready", self.is_ready, 20)
 
     def core_pid(self):
-        """The number of the core's process, or nothing while none answers."""
+        """Returns the ID of the core's process, or None while no core responds."""
         try:
             return self.get("/api/v1/info").data["pid"]
         except OSError:

@@ -1,8 +1,8 @@
-"""Shows a tray icon's menu in a menu bar, by the library that panels draw such menus with.
+"""Shows a tray icon's menu in a menu bar, with the library that panels use.
 
     menu_bar.py BUS-NAME OBJECT-PATH
 
-xfce4-panel keeps its plug-ins' menus from assistive technology; this window does not.
+xfce4-panel hides the menus of its plug-ins from assistive technology; this window does not.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""A core that is not one: says over the local socket whatever a test wants it to say.
+"""A simulated core that sends whatever a test needs over the local socket.
 
-Only for what a real core never does. It speaks as much of the interface as a tray needs to join it.
+Only for behaviour that a real core never shows. It supports the part of the interface that a tray needs to connect.
 """
 
 import json
@@ -11,8 +11,8 @@ import threading
 
 
 class StrangeCore:
-    """Answers on `socket_path` until it is closed. `answers` maps a path to bytes, or to a function that gets the
-    connection after the request was read. `requests` and `bodies` are what was asked for."""
+    """Serves on `socket_path` until closed. `answers` maps a path to bytes, or to a function that gets the
+    connection after the request was read. `requests` and `bodies` record the requests."""
 
     def __init__(self, socket_path, answers=None):
         self.answers = {
@@ -62,7 +62,7 @@ class StrangeCore:
                 else:
                     connection.sendall(answer if isinstance(answer, bytes) else http(json.dumps(answer).encode(), status=status))
             except OSError:
-                return  # the tray had heard enough
+                return  # the tray has read enough
 
     def __enter__(self):
         return self
@@ -82,7 +82,7 @@ def http(body, kind="application/json", status=200):
 
 
 def events(*told, then=lambda connection: connection.recv(1)):
-    """A stream of events that says this, and then does `then` (waits, unless told otherwise)."""
+    """Returns a stream of these events that then calls `then` (by default, waits)."""
 
     def answer(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")

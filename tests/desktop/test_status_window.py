@@ -1,4 +1,4 @@
-"""The status window: the way in where no panel shows the icon, for keyboards and for screen readers.
+"""The status window: for desktops without tray icons, for the keyboard and for screen readers.
 
 Run by `scripts/test desktop` inside scripts/virtual-desktop; the pictures are in target/desktop.
 """
@@ -20,7 +20,7 @@ class StatusWindow(unittest.TestCase):
         return wait_for("the status window is shown", lambda: window(TITLE))
 
     def test_keyboard(self):
-        """a second start shows the menu as a window; with the keyboard alone a tick is set and the tray quit"""
+        """a second start shows the menu as a window; the keyboard alone can set a tick and quit the tray"""
         with Person(config={"mcpServers": [everything()]}) as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -37,7 +37,7 @@ class StatusWindow(unittest.TestCase):
             wait_for("the entry is written", person.entry.exists)
             wait_for("the tick stays", lambda: window(TITLE).find("check box", "Run at Startup").ticked)
             icon.wait_menu("Run at Startup", ticked=True)
-            # The same menu, line by line, as on the panel.
+            # The same menu lines as on the panel.
             for line in icon.menu().items:
                 if not line.separator:
                     self.assertTrue(any(one.name == line.label for one in window(TITLE).all()), line.label)
@@ -46,7 +46,7 @@ class StatusWindow(unittest.TestCase):
             person.wait_gone(tray)
 
     def test_names_and_roles(self):
-        """whatever can take the keyboard in the window has a name and a role"""
+        """every widget in the window that accepts the keyboard has a name and a role"""
         with Person(config={"mcpServers": [everything()]}) as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -58,7 +58,7 @@ class StatusWindow(unittest.TestCase):
             seen = [widget for widget in status.all() if widget.role in roles]
             self.assertGreaterEqual(len(seen), 8)
             self.assertEqual([widget for widget in seen if not widget.name], [])
-            # What happens meanwhile is seen in the open window.
+            # The open window shows changes.
             icon.click("Disable")
             wait_for("the window follows", lambda: (w := window(TITLE)) and w.find("label", "0 of 0 servers"))
             status.find("button", "About MCPProxy").press()
@@ -70,7 +70,7 @@ class StatusWindow(unittest.TestCase):
             key("Escape")
             wait_for("Escape closes it", lambda: not window(TITLE))
             self.assertTrue(tray.still_runs())
-            # Closed is not gone: the next start brings it back.
+            # The next start shows a closed window again.
             self.open_by_second_start(person)
             person.quit(tray, icon)
 
@@ -78,7 +78,7 @@ class StatusWindow(unittest.TestCase):
         return person.run(TRAY, "--version").stdout.split()[1]
 
     def test_quit_option(self):
-        """--quit ends the tray and the core that it started, and waits for it; without a tray it has nothing to do"""
+        """--quit ends the tray and its core, and waits for both; without a tray it does nothing"""
         with Person() as person:
             self.assertEqual(person.run(TRAY, "--quit").returncode, 0)
             tray = person.start_tray("--autostart")
@@ -89,9 +89,9 @@ class StatusWindow(unittest.TestCase):
             self.assertEqual(tray.wait(1), 0)
             person.wait_gone()
 
-    # Last, as another panel comes and goes.
+    # Last, because another panel appears and disappears.
     def test_without_a_panel(self):
-        """without a tray host the window comes up once, says what to install, and later a second start brings it"""
+        """without a tray host the window appears once, says what to install, and a second start shows it again"""
         with Person() as person:
             bus = person.start("dbus-daemon", "--session", "--nofork", "--print-address")
             address = wait_for("another bus", lambda: re.search(r"^unix:\S+$", person.output(bus), re.M)).group()
@@ -109,7 +109,7 @@ class StatusWindow(unittest.TestCase):
             self.assertEqual(TrayItem.registered(Bus(address)), [])
             self.assertEqual(person.run(TRAY, "--quit", seconds=20).returncode, 0)
             self.assertEqual(tray.wait(1), 0)
-            # Told once: the next start shows nothing by itself, though there still is no panel.
+            # The message is shown only once: the next start shows no window, although there still is no panel.
             tray = person.start_tray()
             log = person.root / "logs/tray.log"
             wait_for("it has noticed again", lambda: log.read_text().count("AppIndicator") >= 2, 20)

@@ -1,4 +1,4 @@
-"""Homes that are full, read-only, or named in another script: nothing is half done, and words say what is wrong.
+"""Home directories that are full, read-only, or have names in other scripts: nothing is half done, and errors are explained.
 
 Run by `scripts/test desktop` inside scripts/virtual-desktop; the pictures are in target/desktop.
 """
@@ -15,7 +15,7 @@ PICTURES = Pictures(PROJECT / "target/desktop")
 
 
 class Disk:
-    """A small disk of its own, seen through the one process that has mounted it: so no rights of root are needed."""
+    """A small disk, mounted in the namespace of one process, which needs no root rights."""
 
     def __init__(self, kilobytes):
         self.place = tempfile.mkdtemp(prefix="mcpp-disk-")
@@ -50,7 +50,7 @@ class Disk:
 
 class StrangeHome(unittest.TestCase):
     def test_full_at_the_answer(self):
-        """a disk that is full when the person answers: nothing is registered by halves, the menu says so, and later a click does it"""
+        """a full disk during the first run: nothing is half registered, the menu reports it, and a later click succeeds"""
         with Disk(8192) as disk, Person(directory=disk.directory) as person:
             tray = person.start_tray()
             welcome = person.welcome(tray)
@@ -68,7 +68,7 @@ class StrangeHome(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_nothing_can_be_written(self):
-        """a home that is full or read-only at the start: the tray says so in a window and ends, the core and the command line in words"""
+        """a full or read-only home at startup: the tray shows the error in a window and exits, the core and the command line print it"""
         for what, why, help in [
             ("full", "No space left on device", "free up space on that disk"),
             ("read-only", "Read-only file system", "writable for you"),
@@ -87,7 +87,7 @@ class StrangeHome(unittest.TestCase):
                 self.assertIn(why, said.stderr)
                 with tempfile.TemporaryFile() as log:
                     tray = subprocess.Popen([TRAY], env=person.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-                    told = wait_for("a window says so", lambda: tray.poll() is None and self.sentence())
+                    told = wait_for("a window shows the error", lambda: tray.poll() is None and self.sentence())
                     PICTURES.take(f"home-{what}")
                     self.assertIn(why, told)
                     self.assertIn(help, told)
@@ -96,10 +96,10 @@ class StrangeHome(unittest.TestCase):
                 self.assertEqual(list((person.directory / ".config").glob("**/*.desktop")), [])
 
     def sentence(self):
-        return next((one.name for one in screen().all() if one.name.startswith("MCPProxy cannot start")), None)
+        return next((one.name for one in screen().all() if one.name.startswith("MCPProxy could not start")), None)
 
     def test_another_script(self):
-        """a home named in another script: asked, registered, and started from its entry at the next login"""
+        """a home with a name in another script: the first run, registration, and the start from the entry at the next login work"""
         with tempfile.TemporaryDirectory(prefix="Зоя Ñandú 木-") as directory, Person(directory=directory) as person:
             tray = person.start_tray()
             person.welcome(tray).find("button", "Continue").press()

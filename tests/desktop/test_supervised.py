@@ -1,5 +1,4 @@
-"""A core that is always there: ports, old cores, upgrades, the journal; and cores and files that are not what they
-should be.
+"""Supervision of the core: ports, old cores, upgrades, the journal, misbehaving cores and broken files.
 
 Run by `scripts/test desktop` inside scripts/virtual-desktop.
 """
@@ -27,7 +26,7 @@ def journal(person):
 
 class AlwaysThere(unittest.TestCase):
     def test_another_port(self):
-        """a taken port: one click uses the next free one, and it is kept in the configuration"""
+        """a port in use: one click switches to the next free port, and saves it in the configuration"""
         with Person() as person, socket.socket() as taken:
             taken.bind(("127.0.0.1", person.port))
             taken.listen()
@@ -52,7 +51,7 @@ class AlwaysThere(unittest.TestCase):
             person.quit(tray, icon)
 
     def older(self, person):
-        """This project's core, with another version written into it."""
+        """Returns this project's core with another version number."""
         version = person.run(CORE, "version").stdout.split()[1]
         older = person.directory / "bin/older"
         older.parent.mkdir(exist_ok=True)
@@ -63,7 +62,7 @@ class AlwaysThere(unittest.TestCase):
         return older
 
     def test_older_core(self):
-        """an older core that a tray started is replaced at once"""
+        """an older core that a tray started is replaced immediately"""
         with Person() as person:
             person.variables["MCPPROXY_LAUNCHED_BY"] = "tray"
             first = person.start(self.older(person), "serve")
@@ -78,7 +77,7 @@ class AlwaysThere(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_older_core_of_a_person(self):
-        """an older core that the person started goes on until a click replaces it"""
+        """an older core that the user started keeps running until a click replaces it"""
         with Person() as person:
             first = person.start(self.older(person), "serve")
             person.wait_ready()
@@ -93,7 +92,7 @@ class AlwaysThere(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_upgrade(self):
-        """a program replaced on the disk is noticed; one click starts it, and the core serves meanwhile"""
+        """a replaced program is noticed; one click starts it, and the core keeps running meanwhile"""
         with Person(config={"mcpServers": [everything()]}) as person:
             folder = person.directory / "opt"
             folder.mkdir()
@@ -108,9 +107,9 @@ class AlwaysThere(unittest.TestCase):
             icon.wait_menu("1 of 1 server")
             core = person.core_pid()
             fresh = folder / "fresh"
-            shutil.copy(TRAY, fresh)  # with another time
+            shutil.copy(TRAY, fresh)  # with another modification time
             fresh.rename(own)
-            # Something happens: then it is looked at.
+            # The tray checks at the next event.
             icon.click("Disable")
             icon.wait_menu("Restart to use the updated")
             icon.click("Restart to use the updated")
@@ -124,7 +123,7 @@ class AlwaysThere(unittest.TestCase):
             person.wait_gone()
 
     def test_preference(self):
-        """without Start core automatically the tray waits for a click, and joins a core that comes by itself"""
+        """without Start core automatically the tray waits for a click, and connects to a core that starts on its own"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -142,13 +141,13 @@ class AlwaysThere(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_journal(self):
-        """the journal says who asked for each start and stop, and notices a tray that was killed"""
+        """the journal records who started and stopped the core, and a killed tray"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
             person.wait_ready()
             os.kill(person.core_pid(), signal.SIGKILL)
-            wait_for("the end is told", lambda: any(line["kind"] == "coreExited" for line in journal(person)))
+            wait_for("the end is recorded", lambda: any(line["kind"] == "coreExited" for line in journal(person)))
             person.wait_ready()
             icon.wait_menu("Stop core", enabled=True)
             tray.kill()
@@ -157,7 +156,7 @@ class AlwaysThere(unittest.TestCase):
             icon = person.icon(tray)
             icon.wait_menu("Stop core", enabled=True)
             icon.click("Stop core")
-            wait_for("the stop is told", lambda: any(line["kind"] == "coreTerminated" for line in journal(person)))
+            wait_for("the stop is recorded", lambda: any(line["kind"] == "coreTerminated" for line in journal(person)))
             person.quit(tray, icon)
             told = [(line["kind"], line["reason"]) for line in journal(person)]
             self.assertEqual(
@@ -171,7 +170,7 @@ class AlwaysThere(unittest.TestCase):
             self.assertEqual(told[6][1], "the user chose Quit")
 
     def test_sleep(self):
-        """when logind says that the computer woke, the core is looked at and followed anew"""
+        """when logind reports that the computer woke up, the tray checks and follows the core again"""
         with Person() as person:
             bus = person.start("dbus-daemon", "--session", "--nofork", "--print-address")
             address = wait_for("a system bus", lambda: re.search(r"^unix:\S+$", person.output(bus), re.M)).group()
@@ -191,13 +190,13 @@ class AlwaysThere(unittest.TestCase):
                 )
                 return "the computer woke up" in log.read_text()
 
-            wait_for("the tray hears of it", woken)
-            wait_for("the core was looked at", lambda: re.search(r"Rejoining.*\n(.*\n)*.*core: Running", log.read_text()))
+            wait_for("the tray notices the wake-up", woken)
+            wait_for("the core was checked", lambda: re.search(r"Rejoining.*\n(.*\n)*.*core: Running", log.read_text()))
             icon.wait_menu("Stop core", enabled=True)
             self.assertEqual(person.run(TRAY, "--quit", seconds=20).returncode, 0)
 
     def test_back_soon(self):
-        """a core that is killed serves again within seconds"""
+        """a killed core is back within seconds"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -208,13 +207,13 @@ class AlwaysThere(unittest.TestCase):
             os.kill(first, signal.SIGKILL)
             wait_for("the core is back", lambda: person.core_pid() not in (None, first) and person.is_ready(), 10)
             took = time.monotonic() - began
-            self.assertLess(took, 5)  # the first pause is one second; the rest is this computer's
+            self.assertLess(took, 5)  # the first pause takes one second, the rest depends on this computer
             person.quit(tray, icon)
 
 
 class Quiet(unittest.TestCase):
     def test_signals(self):
-        """the bus hears of a change in a few signals, and of nothing when nothing changed"""
+        """a change causes few signals on the bus, and none if nothing changed"""
         with Person(config={"mcpServers": [everything()]}) as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -223,7 +222,7 @@ class Quiet(unittest.TestCase):
             icon.wait_menu("1 of 1 server")
             signals = Signals(icon)
             GLib.timeout_add(2500, GLib.MainContext.default().wakeup)
-            deadline = time.monotonic() + 2.5  # longer than two views can be apart
+            deadline = time.monotonic() + 2.5  # longer than the time between two updates
             while time.monotonic() < deadline:
                 GLib.MainContext.default().iteration(True)
             self.assertEqual(signals.taken(), {})
@@ -237,13 +236,13 @@ class Quiet(unittest.TestCase):
 
 
 class StrangeCores(unittest.TestCase):
-    """Cores that are not what they should be. The tray stays usable, and small."""
+    """Misbehaving cores. The tray must stay usable, and small."""
 
     def attached(self, person, answers):
         return StrangeCore(person.root / "mcpproxy.sock", answers)
 
     def lives(self, person, tray, icon):
-        """It answers the desktop, holds little memory, and can be quit."""
+        """The tray responds to the desktop, uses little memory, and can be quit."""
         self.assertTrue(tray.still_runs())
         self.assertIsNotNone(icon.menu().find("Quit"))
         status = open(f"/proc/{tray.pid}/status").read()
@@ -259,7 +258,7 @@ class StrangeCores(unittest.TestCase):
         return person
 
     def test_many_and_odd_servers(self):
-        """10,000 servers with names full of markup and line breaks are a short, plain menu"""
+        """10,000 servers with names full of markup and line breaks result in a short, plain menu"""
         odd = ["a\nb", "<b>bold</b> & _x_", "\u202eevil", "é" * 300, "", "\x00\x07"]
         servers = [
             {"name": name, "enabled": True, "connected": True, "status": "connected", "tool_count": 1}
@@ -276,7 +275,7 @@ class StrangeCores(unittest.TestCase):
             self.lives(person, tray, icon)
 
     def test_garbage(self):
-        """a core that answers garbage is told in the menu, and never started over"""
+        """a core that sends garbage is reported in the menu, and never restarted"""
         with self.person() as person, self.attached(person, {"/ready": b"\x00\xffnonsense" * 1000}):
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -285,7 +284,7 @@ class StrangeCores(unittest.TestCase):
             self.lives(person, tray, icon)
 
     def test_hundred_megabytes(self):
-        """a list of 100 MB is refused"""
+        """a response of 100 MB is refused"""
 
         def flood(connection):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
@@ -300,7 +299,7 @@ class StrangeCores(unittest.TestCase):
             self.lives(person, tray, icon)
 
     def test_flood_of_events(self):
-        """a flood of events changes the menu once a second at most"""
+        """a flood of events changes the menu at most once a second"""
 
         def flood(connection):
             for number in range(20_000):
@@ -324,7 +323,7 @@ class StrangeCores(unittest.TestCase):
             self.lives(person, tray, icon)
 
     def test_closed_in_the_middle(self):
-        """a core that closes in the middle of an event, again and again, is asked again in peace"""
+        """a core that repeatedly closes in the middle of an event is asked again after pauses"""
         half = lambda connection: connection.sendall(b"event: servers.changed\ndata: {\"payl")  # noqa: E731
         with self.person() as person, self.attached(person, {"/events": events(then=half)}) as core:
             tray = person.start_tray("--autostart")
@@ -336,7 +335,7 @@ class StrangeCores(unittest.TestCase):
 
 class StrangeFiles(unittest.TestCase):
     def test_corrupt(self):
-        """a broken tray.json is told and kept, a broken sidecar is replaced, a broken journal goes on"""
+        """a broken tray.json is reported and kept, a broken sidecar is replaced, a broken journal is continued"""
         with Person(config={}) as person:
             broken = b"\xff\xfe{ not json"
             for name in ("tray.json", "tray-autostart.json", "tray-lifecycle.jsonl"):

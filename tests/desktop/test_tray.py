@@ -1,4 +1,4 @@
-"""Drives the real tray app and core on a real desktop, as a person and as a session do.
+"""Uses the real tray app and core on a real desktop, like a user and a session.
 
 Run by `scripts/test desktop` inside scripts/virtual-desktop; the pictures are in target/desktop.
 """
@@ -41,7 +41,7 @@ EMPTY_PANEL = Icon(PICTURES)
 
 class FirstRun(unittest.TestCase):
     def test_unticked(self):
-        """first run, box unticked and Continue pressed by accessibility: nothing is registered, all say so"""
+        """first run with the box unticked and Continue pressed through accessibility: nothing is registered, and every place reports it"""
         with Person() as person:
             tray = person.start_tray()
             welcome = person.welcome(tray)
@@ -59,10 +59,10 @@ class FirstRun(unittest.TestCase):
             self.assertIs(person.status()["autostart_enabled"], False)
             icon.wait_menu("Run at Startup", ticked=False)
             person.quit(tray, icon)
-            # Whatever the answer has set off is done by now.
+            # All effects of the answer have finished by now.
             self.assertFalse(person.entry.exists())
             self.assertEqual((person.sidecar["enabled"], person.sidecar["state"]), (False, "disabled"))
-            # The answer holds: the next start asks nothing.
+            # The answer is saved: the next start does not ask.
             tray = person.start_tray()
             icon = person.icon(tray)
             self.assertIsNone(window(WELCOME))
@@ -70,7 +70,7 @@ class FirstRun(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_ticked(self):
-        """first run, Enter pressed on the keyboard: a valid autostart entry, and the session's runner obeys it"""
+        """first run with Enter on the keyboard: the autostart entry is valid, and the session's runner obeys it"""
         with Person() as person:
             tray = person.start_tray()
             welcome = person.welcome(tray)
@@ -95,7 +95,7 @@ class FirstRun(unittest.TestCase):
                     self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600, file)
             person.quit(tray, icon)
 
-            # The person logs in again: the session starts what the entry says.
+            # The user logs in again: the session runs the entry.
             self.log_in(person)
             icon = person.icon()
             person.wait_ready()
@@ -103,7 +103,7 @@ class FirstRun(unittest.TestCase):
             self.assertEqual((status["launch_source"], status["autostart_enabled"]), ("login_item", True))
             self.assertIsNone(window(WELCOME))
 
-            # And changes their mind, twice.
+            # The user changes their mind twice.
             icon.click("Run at Startup")
             wait_for("the sidecar says off", lambda: person.sidecar["enabled"] is False)
             icon.wait_menu("Run at Startup", ticked=False)
@@ -120,13 +120,13 @@ class FirstRun(unittest.TestCase):
             self.assertTrue(person.entry.exists())
 
     def log_in(self, person):
-        """What a session does once at its start: it runs everything in the autostart folder."""
+        """Runs everything in the autostart folder, like a session at its start."""
         folder = person.entry.parent
         runner = person.start("dex", "--autostart", "--environment", "XFCE", "--search-paths", folder)
         self.assertEqual(runner.wait(10), 0, person.output(runner))
 
     def test_closed(self):
-        """first run, window closed: no answer, nothing registered, asked once more and then never"""
+        """first run with the window closed: no answer, nothing registered, asked once more and then never again"""
         with Person() as person:
             for time_asked in (1, 2):
                 tray = person.start_tray()
@@ -143,7 +143,7 @@ class FirstRun(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_configured_before(self):
-        """someone who already has a configuration gets the question unticked"""
+        """for users with an existing configuration, the box is unticked"""
         with Person(config={}) as person:
             tray = person.start_tray()
             self.assertFalse(person.welcome(tray).find("check box", AT_LOGIN).ticked)
@@ -152,7 +152,7 @@ class FirstRun(unittest.TestCase):
             person.quit(tray, person.icon(tray))
 
     def test_at_login(self):
-        """a tray that the system starts at login asks nothing"""
+        """a tray that the system starts at login does not ask"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -164,7 +164,7 @@ class FirstRun(unittest.TestCase):
 
 class TheTray(unittest.TestCase):
     def test_menu(self):
-        """the icon has a fixed id and a title; the menu shows core, servers and actions, by bus and by pointer"""
+        """the icon has a fixed ID and a title; the menu shows core, servers and actions, over the bus and with the pointer"""
         with Person(config={"mcpServers": [everything()]}) as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -190,7 +190,7 @@ class TheTray(unittest.TestCase):
             person.wait_gone(tray)
 
     def test_servers(self):
-        """a server is disabled and enabled in the menu, and one added elsewhere appears there"""
+        """the menu disables and enables a server, and shows one that was added elsewhere"""
         with Person(config={"mcpServers": [everything()]}) as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -209,7 +209,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_copy(self):
-        """Copy MCP address puts the address on the clipboard"""
+        """Copy MCP address copies the URL to the clipboard"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -226,7 +226,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_open(self):
-        """Open configuration and Open logs open what they say"""
+        """Open configuration and Open logs open the file and the directory"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -238,7 +238,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_newer_release(self):
-        """a newer release is a line of the menu that opens its page, and goes once nobody wants to be told"""
+        """a newer release is a menu line that opens its page, and disappears if update checks are turned off"""
         with Person() as person, Releases(person) as releases:
             releases.publish()
             person.write_config({"mcpServers": [], **releases.settings(enabled=True)})
@@ -252,14 +252,14 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_statistics(self):
-        """Anonymous statistics tells the truth, switches the core at once, and shows what would be sent"""
+        """Anonymous statistics shows the real state, switches the core immediately, and shows the next report"""
         with Person(config={"telemetry": {"endpoint": "http://127.0.0.1:9/v1"}}) as person:
             tray = person.start_tray()
             person.welcome(tray).find("button", "Continue").press()
             person.wait_answered()
             icon = person.icon(tray)
             person.wait_ready()
-            # The window was the notice: only now may anything be sent.
+            # The window contained the notice: from now on reports may be sent.
             wait_for("the core knows", lambda: person.status()["telemetry"]["notice_shown"])
             icon.wait_menu("Anonymous statistics", ticked=True)
             icon.click("Show what is sent…")
@@ -276,7 +276,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_core_killed(self):
-        """a core that is killed comes back with its servers, and the tray with it"""
+        """a killed core comes back with its servers, and the tray shows it"""
         with Person(config={"mcpServers": [everything()]}) as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -290,7 +290,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_stop_and_start(self):
-        """the core is stopped, started and restarted from the menu"""
+        """the menu stops, starts and restarts the core"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -310,7 +310,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_own_core_stays(self):
-        """a core that the person started is attached to, and left alone on Quit"""
+        """the tray connects to a core that the user started, and leaves it running on Quit"""
         with Person() as person:
             core = person.start_core()
             tray = person.start_tray("--autostart")
@@ -323,7 +323,7 @@ class TheTray(unittest.TestCase):
             self.assertTrue(person.is_ready())
 
     def test_tray_killed(self):
-        """a tray that is killed leaves its core serving, and the next tray adopts it"""
+        """after a tray is killed its core keeps running, and the next tray adopts it"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             person.icon(tray)
@@ -339,7 +339,7 @@ class TheTray(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_ended_by_the_session(self):
-        """a session that ends terminates the tray, and the core ends with it"""
+        """the end of a session terminates the tray, and the core ends with it"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             person.icon(tray)
@@ -348,7 +348,7 @@ class TheTray(unittest.TestCase):
             person.wait_gone(tray)
 
     def test_second(self):
-        """a second tray leaves at once and says that one runs"""
+        """a second tray exits immediately and says that one is running"""
         with Person() as person:
             tray = person.start_tray("--autostart")
             icon = person.icon(tray)
@@ -361,9 +361,9 @@ class TheTray(unittest.TestCase):
 
 
     def test_kinds(self):
-        """no line of the menu changes its kind in place: panels draw such a line wrongly"""
+        """no menu line changes its kind in place, because panels draw such a line wrongly"""
         with Person() as person:
-            # A core that takes a moment to fail: two menus of the same length, with other lines.
+            # A core that fails after a moment: two menus of the same length with different lines.
             slow = person.directory / "bin/slow-core"
             slow.write_text('#!/bin/sh\nsleep 1\necho "error: the address is taken" >&2\nexit 2\n')
             slow.chmod(0o755)
@@ -379,7 +379,7 @@ class TheTray(unittest.TestCase):
 
 class Trouble(unittest.TestCase):
     def said(self, person, tray, words):
-        """What the tray said on its output or in its log."""
+        """Waits for a message of the tray, on its output or in its log."""
 
         def found():
             log = person.root / "logs/tray.log"
@@ -389,7 +389,7 @@ class Trouble(unittest.TestCase):
         wait_for(f"the tray says {words!r}", found)
 
     def test_no_display(self):
-        """without a display the tray ends with 1 and a sentence"""
+        """without a display the tray exits with 1 and an explanation"""
         with Person() as person:
             environment = person.environment()
             for name in ("DISPLAY", "WAYLAND_DISPLAY"):
@@ -405,7 +405,7 @@ class Trouble(unittest.TestCase):
             person.wait_gone()
 
     def test_no_bus(self):
-        """without a session bus the tray keeps running, says so, and the core serves"""
+        """without a session bus the tray keeps running, reports it, and the core serves"""
         with Person(variables={"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent/bus"}) as person:
             tray = person.start_tray("--autostart")
             person.wait_ready()
@@ -415,7 +415,7 @@ class Trouble(unittest.TestCase):
             person.wait_gone(tray)
 
     def test_bad_config(self):
-        """a broken configuration is told in the menu with its place, and can be opened from there"""
+        """an error in the configuration is shown in the menu with its location, and the file can be opened from there"""
         text = '{\n  "mcpServers": [,]\n}'
         with Person(config=text) as person:
             tray = person.start_tray("--autostart")
@@ -428,7 +428,7 @@ class Trouble(unittest.TestCase):
             icon.click("Open configuration")
             wait_for("the configuration is opened", lambda: any("mcp_config.json" in one for one in person.opened()))
             self.assertEqual(person.config_file.read_text(), text)
-            # Mended, it is taken without another start of the tray.
+            # The corrected file works without restarting the tray.
             person.write_config({})
             if item := icon.menu().find("Start core$") or icon.menu().find("Restart core"):
                 icon.click(item.label)
@@ -436,7 +436,7 @@ class Trouble(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_port_taken(self):
-        """a taken port is told in the menu with its address"""
+        """a port in use is shown in the menu with its address"""
         with Person() as person, socket.socket() as taken:
             taken.bind(("127.0.0.1", person.port))
             taken.listen()
@@ -450,7 +450,7 @@ class Trouble(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_unusable_root(self):
-        """an instance root that cannot be used is told in a window, and the tray ends with 1"""
+        """a data directory that cannot be used is reported in a window, and the tray exits with 1"""
         with Person() as person:
             person.root.write_text("a file where the directory should be")
             tray = person.start_tray()
@@ -468,9 +468,9 @@ class Trouble(unittest.TestCase):
             self.assertEqual(tray.wait(10), 1, person.output(tray))
             self.assertNotIn("panicked", person.output(tray))
 
-    # Last: a second panel on one screen makes the first one complain in a window of its own.
+    # Last, because a second panel on one screen makes the first one show an error window.
     def test_no_tray_host(self):
-        """without a tray host the tray keeps running, says so, the core serves; a host that comes later gets it"""
+        """without a tray host the tray keeps running, reports it, and the core serves; a later host shows the icon"""
         with Person() as person:
             bus = person.start("dbus-daemon", "--session", "--nofork", "--print-address")
             address = wait_for("another bus", lambda: re.search(r"^unix:\S+$", person.output(bus), re.M)).group()

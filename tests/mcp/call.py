@@ -1,6 +1,6 @@
-"""An AI client's way to one tool: finds it by what it does, calls it, prints what it said.
+"""Finds one tool by a query, calls it, and prints the result, as an AI client would.
 
-    call.py ADDRESS QUERY TOOL ARGUMENTS-AS-JSON
+    call.py URL QUERY TOOL ARGUMENTS-AS-JSON
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import mcp
 
 
 async def call(address, query, tool, arguments):
-    # `legacy`: the handshake that begins with `initialize`, which today's AI clients use.
+    # `legacy` uses the handshake with `initialize`, like today's AI clients.
     async with mcp.Client(address, mode="legacy", read_timeout_seconds=30) as client:
         print(f"initialize: {client.server_info.name} {client.server_info.version}, MCP {client.protocol_version}")
         tools = await client.list_tools()

@@ -1,4 +1,5 @@
-// The official TypeScript client over HTTP: call_over_http.cjs SDK ADDRESS TOOL ARGUMENTS ASKING calls a tool twice, and one that asks.
+// The official TypeScript client over HTTP. call_over_http.cjs SDK URL TOOL ARGUMENTS ASKING calls TOOL twice, and ASKING, whose
+// server asks a question.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 const load = createRequire(path.resolve(__dirname, "../../target/tools/node/package.json"));

@@ -1,4 +1,4 @@
-"""The official Python client of May 2025 over HTTP: call_over_http.py ADDRESS TOOL ARGUMENTS ASKING, as call_over_http.cjs."""
+"""The official Python client of May 2025 over HTTP: call_over_http.py URL TOOL ARGUMENTS ASKING, like call_over_http.cjs."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def work():
             wrong = (await session.call_tool("nobody__nothing", {})).content[0].text
         except McpError as error:
             wrong = str(error)
-        # Long enough for a stream that is opened beside the calls to say something.
+        # Waits until a stream beside the calls could deliver messages.
         await asyncio.sleep(0.5)
         texts = [result.content[0].text for result in said]
         print(json.dumps({"said": texts, "asked": asked, "tools": tools, "wrong": wrong, "broken": broken}))

@@ -1,4 +1,4 @@
-// The official TypeScript client over stdio: call_over_stdio.cjs PROGRAM ARGUMENT... prints its tools and one answer.
+// The official TypeScript client over stdio. call_over_stdio.cjs PROGRAM ARGUMENT... prints the tools and one result.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 const load = createRequire(path.resolve(__dirname, "../../target/tools/node/package.json"));

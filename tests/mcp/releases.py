@@ -1,4 +1,4 @@
-"""A list of releases as a maker publishes it: signed by minisign, served on loopback."""
+"""A release manifest, signed with minisign and served on loopback."""
 
 import http.server
 import os
@@ -11,7 +11,7 @@ PAGE = "https://example.com/releases/99.0.0"
 
 
 class Releases:
-    """The signed list behind an address of loopback, and the requests for it."""
+    """A signed manifest behind a loopback URL, and the requests for it."""
 
     def __init__(self, here):
         self.folder = here.directory / "releases"
@@ -46,7 +46,7 @@ class Releases:
         subprocess.run([script, self.list, page], env=variables, check=True, capture_output=True)
 
     def sign(self, text):
-        """Signs any text, as somebody with the key could."""
+        """Signs any text with the key, as a holder of the key could."""
         self.list.write_text(text)
         subprocess.run(["minisign", "-S", "-s", self.secret, "-m", self.list], check=True, capture_output=True)
 

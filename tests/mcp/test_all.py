@@ -1,4 +1,4 @@
-"""`/mcp/all`: the servers' own tools, prompts and resources, as AI clients see them. Run by `scripts/test mcp`."""
+"""`/mcp/all`: AI clients see the tools, prompts and resources of the servers directly. Run by `scripts/test mcp`."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class PassThrough(unittest.TestCase):
             async with mcp.Client(f"http://127.0.0.1:{self.world.port}{path}", mode=mode, **more) as client:
                 try:
                     return await work(client)
-                except mcp.MCPError as error:  # leaving the client would wrap it
+                except mcp.MCPError as error:  # raised here, because leaving the client would wrap it
                     return error
 
         answer = asyncio.run(asyncio.wait_for(run(), 30))
@@ -39,7 +39,7 @@ class PassThrough(unittest.TestCase):
         return answer
 
     def test_tools(self):
-        """clients of both generations see and call every server's tools under names that tell whose they are"""
+        """clients of both protocol generations list and call every server's tools under names that contain the server's name"""
 
         async def work(client):
             names = {tool.name for tool in (await client.list_tools()).tools}
@@ -56,7 +56,7 @@ class PassThrough(unittest.TestCase):
             self.assertEqual(said, ["Echo: one", "Echo: one__more"])
 
     def test_one_server(self):
-        """/mcp/all/{server} shows one server under its own names, and says which servers there are"""
+        """/mcp/all/{server} lists one server's tools under their own names, and an unknown server's error lists the servers"""
 
         async def work(client):
             names = {tool.name for tool in (await client.list_tools()).tools}
@@ -69,7 +69,7 @@ class PassThrough(unittest.TestCase):
             self.client(lambda client: client.list_tools(), path="/mcp/all/nobody")
 
     def test_prompts(self):
-        """prompts are passed through, and their arguments completed"""
+        """prompts are passed through, and their arguments are completed"""
 
         async def work(client):
             prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
@@ -84,7 +84,7 @@ class PassThrough(unittest.TestCase):
         self.assertIn("Engineering", completed)
 
     def test_newest_completion(self):
-        """an answer to a client of 2026-07-28 says what kind of result it is, completions too"""
+        """results for a client of 2026-07-28 contain a result type, including completions"""
         own = "io.modelcontextprotocol/"
         meta = {f"{own}protocolVersion": "2026-07-28", f"{own}clientInfo": {"name": "t", "version": "1"}, f"{own}clientCapabilities": {}}
         params = {"ref": {"type": "ref/prompt", "name": "completable-prompt"}, "argument": {"name": "department", "value": "E"}, "_meta": meta}
@@ -95,7 +95,7 @@ class PassThrough(unittest.TestCase):
         self.assertEqual((result["resultType"], result["completion"]["values"]), ("complete", ["Engineering"]))
 
     def test_resources(self):
-        """resources and those of templates are read under their own addresses; an address of nobody is told to nobody"""
+        """resources and resources of templates are read under their own URIs; a URI without an owner is sent to no server"""
 
         async def work(client):
             resources = (await client.list_resources()).resources
@@ -104,7 +104,7 @@ class PassThrough(unittest.TestCase):
             templated = await client.read_resource("demo://resource/dynamic/text/1")
             return resources, templates, listed, templated
 
-        # Both servers have the same resources: only the endpoint of one of them says which is meant.
+        # Both servers have the same resources, so only the endpoint of one server is unambiguous.
         with self.assertRaisesRegex(mcp.MCPError, "ambiguous.*/mcp/all/one"):
             self.client(work)
         resources, templates, listed, templated = self.client(work, path="/mcp/all/one")
@@ -115,7 +115,7 @@ class PassThrough(unittest.TestCase):
             self.client(lambda client: client.read_resource("file:///private"))
 
     def test_unknown(self):
-        """a tool that nobody has is an error that says so"""
+        """a call of an unknown tool returns an error that names it"""
         for name, sentence in [
             ("nobody__echo", "Unknown tool: nobody__echo"),
             ("one__nothing", "server `one` has no tool `nothing`"),
@@ -127,7 +127,7 @@ class PassThrough(unittest.TestCase):
 
 class Watched(unittest.TestCase):
     def test_quarantine(self):
-        """a server that a person takes out of use disappears from an open session, which is told"""
+        """a server that the user disables disappears from an open session, which is notified"""
         with World(config={"mcpServers": [everything()]}) as world:
             world.start_core()
             world.wait_connected("everything")

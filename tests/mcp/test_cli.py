@@ -1,6 +1,6 @@
-"""The command line beside a running core: tools, calls, logs, doctor, and references to secrets in a server's entry.
+"""The command line with a running core: tools, calls, logs, doctor, and references to secrets in a server's entry.
 
-With the official TypeScript server. Run by `scripts/test mcp`.
+Uses the official TypeScript server. Run by `scripts/test mcp`.
 """
 
 import json
@@ -41,7 +41,7 @@ def said(here, *arguments, code=0, **options):
 
 class CommandLine(unittest.TestCase):
     def test_tools_and_calls(self):
-        """tools are listed, found and called from a terminal; a tool that fails is exit code 1; nothing of it counts as an AI client's"""
+        """the command line lists, finds and calls tools; a failed tool exits with 1; these calls do not count as those of an AI client"""
         with World(config={"mcpServers": [everything()]}) as here:
             here.start_core()
             here.wait_connected("everything")
@@ -66,7 +66,7 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(wrong.status, 400)
 
     def test_without_a_core(self):
-        """without a core the commands that need one say how to start it, and a broken configuration is named by doctor"""
+        """without a core, commands that need one say how to start it, and doctor reports a broken configuration"""
         with World(config={"mcpServers": []}) as here:
             for words in (["tools", "list"], ["doctor"], ["call", "tool-read", "-t", "a:b"]):
                 self.assertIn("mcpproxy serve", said(here, *words, code=1))
@@ -74,32 +74,32 @@ class CommandLine(unittest.TestCase):
             self.assertIn("line 1", said(here, "doctor", code=4))
 
     def test_logs(self):
-        """a server's own words are shown, also while they come and without a core; an unknown server is named"""
+        """a server's log is shown, also while it is written and without a core; an unknown server is an error"""
         script = "import sys, time\nprint('first\\x1b[31m', file=sys.stderr, flush=True)\nsys.stdin.readline()\nprint('second', file=sys.stderr, flush=True)\n"
         with World() as here:
             (here.directory / "server.py").write_text(script)
             entry = {"name": "talker", "command": sys.executable, "args": [str(here.directory / "server.py")]}
             here.write_config({"mcpServers": [entry]})
             here.start_core()
-            wait_for("it has said something", lambda: "second" in said(here, "upstream", "logs", "talker"))
+            wait_for("the server has written to its log", lambda: "second" in said(here, "upstream", "logs", "talker"))
             self.assertIn("first\\u{1b}[31m", said(here, "upstream", "logs", "talker"))
             logs = here.get("/api/v1/servers/talker/logs?tail=1").data
             self.assertEqual(logs["count"], 1)
             self.assertEqual(here.get("/api/v1/servers/nobody/logs").status, 404)
             follower = here.start(CORE, "upstream", "logs", "talker", "-n", "0", "-f")
             here.post("/api/v1/servers/talker/restart")
-            wait_for("new lines come", lambda: "second" in here.output(follower))
+            wait_for("new lines are shown", lambda: "second" in here.output(follower))
             self.assertIn("no server is named `nobody`", said(here, "upstream", "logs", "nobody", code=1))
 
     def test_own_logs(self):
-        """the core's own log is shown, also while it is written and after the core has ended; without one there is nothing to show"""
+        """the core's log is shown, also while it is written and after the core has stopped; without one there is a message"""
         with World(config={"mcpServers": []}) as here:
             self.assertEqual(said(here, "logs", "-o", "json").strip(), "[]")
             core = here.start_core()
             self.assertIn("serving", said(here, "logs").lower())
             follower = here.start(CORE, "logs", "-n", "0", "-f")
             here.write_config({"mcpServers": [{"name": "nothing", "command": "no-such-program"}]})
-            wait_for("new lines come", lambda: "no-such-program" in here.output(follower))
+            wait_for("new lines are shown", lambda: "no-such-program" in here.output(follower))
             self.assertEqual(here.run(CORE, "logs", "--tray", "-n", "5").stdout.strip(), "")
             lines = json.loads(said(here, "logs", "-n", "2", "-o", "json"))
             self.assertEqual(len(lines), 2)
@@ -108,7 +108,7 @@ class CommandLine(unittest.TestCase):
             self.assertIn("no-such-program", said(here, "logs"))
 
     def test_secrets_and_doctor(self):
-        """${env:…} is replaced when a server is started, and shown nowhere; where it is missing, doctor and the server's state say so"""
+        """${env:…} is replaced when a server starts and never shown; doctor and the server's state report a missing variable"""
         with World(variables={"TOKEN_OF_THE_TEST": "s3cr3t-value"}) as here:
             show = "import os, sys; open(sys.argv[1], 'w').write(os.environ['KEY'] + ' ' + sys.argv[2])"
             words = [sys.executable, "-c", show, str(here.directory / "seen"), "${env:TOKEN_OF_THE_TEST}"]
@@ -119,7 +119,7 @@ class CommandLine(unittest.TestCase):
             core = here.start_core()
             seen = here.directory / "seen"
             wait_for("the server saw its secrets", lambda: seen.exists() and seen.read_text() == "Bearer s3cr3t-value s3cr3t-value")
-            server = wait_for("it is known", lambda: (one := here.server("missing")) and one["status"] == "error" and one)
+            server = wait_for("the server failed", lambda: (one := here.server("missing")) and one["status"] == "error" and one)
             self.assertEqual(server["health"]["action"], "set_secret")
             self.assertIn("`NOT_SET_ANYWHERE`", server["last_error"])
             found = here.get("/api/v1/diagnostics").data
@@ -132,7 +132,7 @@ class CommandLine(unittest.TestCase):
             self.assertNotIn("s3cr3t-value", shown)
 
     def test_healthy(self):
-        """where all is well doctor says so"""
+        """doctor says so if there are no problems"""
         with World() as here:
             (here.directory / "server.py").write_text(CHANGING_SERVER)
             (here.directory / "tools.json").write_text('{"one": "The one tool"}')
@@ -145,7 +145,7 @@ class CommandLine(unittest.TestCase):
 
 class Manners(unittest.TestCase):
     def test_usage(self):
-        """a usage error exits with 2; a question without a terminal fails and names the flag; `-q` is quiet"""
+        """a usage error exits with 2; a prompt without a terminal fails and names the flag; `-q` prints nothing"""
         with World(config={}) as here:
             for words in (["nonsense"], ["upstream", "add", "a b", "--", "x"], ["upstream", "add", "a", "htp://h/"], ["status", "-o", "xml"]):
                 self.assertIn("error: ", said(here, *words, code=2))
@@ -157,7 +157,7 @@ class Manners(unittest.TestCase):
             self.assertIn("No servers yet", said(here, "upstream", "ls"))
 
     def test_entries(self):
-        """entries are changed key by key, added from any shape, and the file is checked, with and without a core"""
+        """entries are changed by key and added in any format, and the file is checked, with and without a core"""
         for running in (False, True):
             with World(config={"mcpServers": []}) as here:
                 if running:
@@ -177,7 +177,7 @@ class Manners(unittest.TestCase):
             self.assertIn("line 1", said(here, "config", "validate", code=4))
 
     def test_at_once(self):
-        """commands that edit at once wait for each other, and a core that starts meanwhile starts"""
+        """simultaneous edits wait for each other, and a core can start meanwhile"""
         with World(config={"mcpServers": []}) as here:
             command = [str(CORE), "upstream", "add", "--no-quarantine"]
             options = {"env": here.environment(), "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -189,7 +189,7 @@ class Manners(unittest.TestCase):
             self.assertEqual(len(here.config()["mcpServers"]), 20)
 
     def test_hidden_characters(self):
-        """nothing that a server says drives the terminal or hides text, in any format"""
+        """no text from a server can control the terminal or hide text, in any output format"""
         with World(config={}) as here:
             here.start_core()
             said(here, "upstream", "add", "a", "--no-quarantine", "--", sys.executable, "-c", HIDING_SERVER)
@@ -200,7 +200,7 @@ class Manners(unittest.TestCase):
                     self.assertFalse(set(text) & set("\x1b\x7f\x9b\u202e\u200b"), f"{words} {form}: {text!r}")
 
     def test_silent_core(self):
-        """`status` does not say that nothing runs where a core does not answer"""
+        """`status` does not claim that MCPProxy is not running if a core does not respond"""
         with World(config={}) as here:
             core = here.start_core()
             os.kill(core.pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Official clients over HTTP, the newest for TypeScript and of the first that speak it for TypeScript and Python, with the official server.
+"""Official clients over HTTP with the official server: the newest and the oldest TypeScript client, and the oldest Python client.
 
 Run by `scripts/test mcp`.
 """
@@ -19,7 +19,7 @@ CLIENTS = (
 
 class Clients(unittest.TestCase):
     def test_clients(self):
-        """each gets through on every address: tools, calls the short way and the long one, questions and errors; none takes what it is told for broken"""
+        """each client works on every endpoint: tools, calls on both paths, questions and errors; none reports a broken message"""
         with World(config={"mcpServers": [everything()]}) as world:
             world.start_core()
             world.wait_connected("everything")

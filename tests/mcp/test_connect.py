@@ -1,4 +1,4 @@
-"""AI clients are connected through the command line and REST, in a home of the test's own. Run by `scripts/test mcp`."""
+"""The command line and REST connect AI clients, in a home directory of the test. Run by `scripts/test mcp`."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ class AiClients(unittest.TestCase):
         return {client["id"]: client for client in json.loads(self.run_command("connect", "--list").stdout)}
 
     def test_command_line(self):
-        """the command line connects an AI client without a core, lists it, and gives every byte back"""
+        """the command line connects an AI client without a core, lists it, and restores every byte"""
         listed = self.listed()
         self.assertEqual({id for id, client in listed.items() if client["exists"]}, {"claude-code", "codex", "goose", "zed"})
         self.assertFalse(any(client["connected"] for client in listed.values()))
@@ -81,7 +81,7 @@ class AiClients(unittest.TestCase):
         self.assertIn("Claude Code", self.world.run(CORE, "connect", "--list").stdout)
 
     def test_refusals(self):
-        """a file with a mistake, an entry of somebody else and an unknown AI client are left alone, in words"""
+        """a file with an error, another program's entry and an unknown AI client are left unchanged, with a message"""
         bad = self.file(".cursor/mcp.json", '{\n  "mcpServers": {,}\n}')
         said = self.world.run(CORE, "connect", "cursor")
         self.assertEqual(said.returncode, 1)
@@ -100,7 +100,7 @@ class AiClients(unittest.TestCase):
         self.assertIn("--list", self.world.run(CORE, "connect", "emacs").stderr)
 
     def test_rest(self):
-        """REST connects, disconnects and undoes with the contract's statuses, over TCP only with the key"""
+        """REST connects, disconnects and undoes with the Go core's status codes, over TCP only with the key"""
         self.world.start_core()
         path = "/api/v1/connect/claude-code"
         self.assertEqual(self.world.post(path, over="tcp").status, 401)
@@ -119,12 +119,12 @@ class AiClients(unittest.TestCase):
         self.assertEqual(self.world.request("DELETE", path).status, 404)
         self.assertEqual(self.world.get("/api/v1/connect/emacs").status, 404)
         self.assertEqual(self.world.post("/api/v1/connect/emacs").status, 404)
-        # Somebody else's entry
+        # Another program's entry
         self.claude.write_text(CLAUDE.replace('"fs": {', '"mcpproxy": {"url": "https://x.example/mcp"}, "fs": {'))
         taken = self.world.post(path)
         self.assertEqual((taken.status, taken.json["success"], taken.json["action"]), (409, False, "already_exists"))
         self.assertEqual(self.world.post(path, body={"force": True}).data["action"], "updated")
-        # An undo after somebody else's change
+        # An undo after another program's change
         self.claude.write_text(self.claude.read_text().replace("12", "13"))
         self.assertEqual(self.world.post(path + "/undo").status, 409)
         self.claude.write_text(self.claude.read_text().replace("13", "12"))
@@ -132,12 +132,12 @@ class AiClients(unittest.TestCase):
         self.assertIn("https://x.example/mcp", self.claude.read_text())
 
     def files(self):
-        """Every file of the clients, backups too, with its bytes and the time it was written."""
+        """The content and modification time of every file of the clients, including backups."""
         below = [path for path in self.world.directory.rglob("*") if path.is_file() and self.world.root not in path.parents]
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in below}
 
     def test_dry_run(self):
-        """a dry run shows the lines that would change, without secrets, and touches neither file nor backups"""
+        """a dry run shows the lines that would change, without secrets, and changes neither file nor backups"""
         self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
         self.claude.write_text(CLAUDE.replace('["-y", "fs"]', '["--token", "hidden"], "env": {"TOKEN": "hidden"}'))
         for id in ("claude-code", "codex", "goose", "zed", "cursor"):
@@ -158,11 +158,11 @@ class AiClients(unittest.TestCase):
                 self.assertNotIn("key-of-the-test", shown.stdout)
             again = json.loads(self.run_command("connect", id, "--dry-run").stdout)
             self.assertEqual((again["action"], again["diff"]), ("already_exists", ""))
-        # Cursor had no file; its only entry is ours.
+        # Cursor had no file, so its only entry is ours.
         gone = json.loads(self.run_command("disconnect", "cursor", "--dry-run").stdout)
         self.assertIn("+++ /dev/null\n", gone["diff"])
         self.assertEqual(gone["action"], "removed")
-        # What would be refused is refused.
+        # A dry run refuses what a real run would refuse.
         taken = self.file(".codeium/windsurf/mcp_config.json", '{"mcpServers": {"mcpproxy": {"url": "https://x.example/hidden"}}}')
         self.assertEqual(self.world.run(CORE, "connect", "windsurf", "--dry-run").returncode, 1)
         forced = self.world.run(CORE, "connect", "windsurf", "--dry-run", "--force")
@@ -171,7 +171,7 @@ class AiClients(unittest.TestCase):
         self.assertIn("hidden", taken.read_text())
 
     def test_dry_run_is_what_patch_takes(self):
-        """the diff of a dry run, where nothing in it is masked, is one that `patch` applies to the same bytes"""
+        """`patch` can apply the diff of a dry run to the same bytes if nothing in it is masked"""
         for id, path, text in [("codex", self.codex, CODEX.replace("\r\n", "\n")), ("zed", self.zed, ZED), ("goose", self.goose, GOOSE)]:
             path.write_text(text)
             diff = json.loads(self.run_command("connect", id, "--dry-run").stdout)["diff"]
@@ -184,7 +184,7 @@ class AiClients(unittest.TestCase):
             self.assertEqual(copy.read_bytes(), path.read_bytes())
 
     def test_all(self):
-        """--all goes to every installed client; one whose file has a mistake fails alone and is left as it was"""
+        """--all connects every installed client; a file with an error fails alone and is left unchanged"""
         bad = self.file(".cursor/mcp.json", '{\n  "mcpServers": {,}\n}')
         whole = {"claude-code": self.claude, "codex": self.codex, "goose": self.goose, "zed": self.zed}
         before = self.files()
@@ -203,7 +203,7 @@ class AiClients(unittest.TestCase):
         self.assertIn(f"`{bad}`, line 2, column 18", made["cursor"]["message"])
         listed = self.listed()
         self.assertEqual({id for id, one in listed.items() if one["connected"]}, set(whole))
-        # A file and its backup each, and nothing of Cursor's or of the clients that are not installed.
+        # One file and one backup each; nothing for Cursor and for clients that are not installed.
         after = {path for path in self.files() if path not in before}
         self.assertEqual(after, {pathlib.Path(made[id]["backup_path"]) for id in whole})
         self.assertEqual(self.files()[bad], before[bad])
@@ -216,13 +216,13 @@ class AiClients(unittest.TestCase):
             self.assertEqual(path.read_bytes(), before[path][0])
         bad.unlink()
         again = self.run_command("disconnect", "--all")
-        self.assertEqual(again.returncode, 0, "who is not connected is no failure")
+        self.assertEqual(again.returncode, 0, "a client that is not connected is not a failure")
         self.assertEqual({one["action"] for one in json.loads(again.stdout)}, {"not_found"})
         for nonsense in (["connect", "--all", "codex"], ["connect", "--all", "--undo"], ["disconnect"], ["connect"]):
             self.assertNotEqual(self.world.run(CORE, *nonsense).returncode, 0, nonsense)
 
     def test_preview(self):
-        """a preview changes nothing, and a connect with its token writes into no other file than the one it showed"""
+        """a preview changes nothing, and a connect with its token only writes to the previewed file"""
         self.world.start_core()
         path = "/api/v1/connect/claude-code"
         shown = self.world.get(path + "/preview")
@@ -237,7 +237,7 @@ class AiClients(unittest.TestCase):
         self.assertNotIn("connect_refusal", shown)
         self.assertEqual(self.claude.read_bytes(), CLAUDE.encode())
 
-        # Edited between preview and connect: not even force writes.
+        # Edited between preview and connect: not even `force` writes.
         edited = CLAUDE.replace("12", "13")
         self.claude.write_bytes(edited.encode())
         for force in (False, True):
@@ -252,7 +252,7 @@ class AiClients(unittest.TestCase):
         def token(query=""):
             return self.world.get(path + "/preview" + query).data["precondition_token"]
 
-        # For another name it was not shown.
+        # The token is for another entry name.
         named = {"precondition_token": token(), "server_name": "mine"}
         self.assertEqual(self.world.post(path, body=named).status, 409)
         named["precondition_token"] = token("?server_name=mine")
@@ -260,7 +260,7 @@ class AiClients(unittest.TestCase):
         self.assertEqual((made.status, made.data["action"], made.data["server_name"]), (200, "created", "mine"))
         self.assertEqual(self.world.request("DELETE", path).status, 200)
 
-        # A file that comes or goes is another one, too.
+        # A file that appears or disappears also invalidates the token.
         here = token()
         self.claude.unlink()
         self.assertEqual(self.world.post(path, body={"precondition_token": here}).status, 409)
@@ -271,7 +271,7 @@ class AiClients(unittest.TestCase):
         self.assertEqual(self.world.post(path, body=body).data["action"], "created")
 
     def test_preview_of_what_is_there(self):
-        """a preview says whose entry is there without its secrets or ours, and why nothing would be written"""
+        """a preview shows the existing entry without secrets, and why nothing would be written"""
         self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
         theirs = {"url": "https://me:hidden@x.example/hidden?key=hidden", "headers": {"Authorization": "hidden"}}
         self.claude.write_text(json.dumps({"mcpServers": {"mcpproxy": theirs}}))
@@ -309,7 +309,7 @@ class AiClients(unittest.TestCase):
             self.assertEqual((denied.status, denied.json["action"]), (403, "denied"))
 
     def test_key(self):
-        """where /mcp asks for the key, the entry carries it as a header, and never in the address"""
+        """if /mcp requires the key, the entry contains it as a header, and never in the URL"""
         self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
         for id in ("claude-code", "codex"):
             self.assertEqual(self.run_command("connect", id).returncode, 0)
@@ -320,11 +320,11 @@ class AiClients(unittest.TestCase):
         self.assertEqual(codex, {"url": self.address, "http_headers": expected})
 
     def test_real_client(self):
-        """Gemini CLI reads the entry that was written for it, and gets through to the core with the key"""
+        """Gemini CLI reads its new entry, and reaches the core with the key"""
         self.world.write_config({"mcpServers": [], "require_mcp_auth": True})
         settings = self.file(".gemini/settings.json", '{"privacy": {"usageStatisticsEnabled": false} /* mine */}')
         self.world.start_core()
-        # Whatever it wants of the world outside is refused at once.
+        # Every other connection is refused immediately.
         nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
         here = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "GEMINI_CLI_TRUST_WORKSPACE": "true"}
         environment = {**self.world.environment(), **nowhere, **here}
@@ -353,7 +353,7 @@ DESKTOP = """{
 
 
 class ClaudeDesktop(unittest.TestCase):
-    """Which takes no address: its entry starts `mcpproxy stdio`."""
+    """Claude Desktop, which accepts no URLs: its entry starts `mcpproxy stdio`."""
 
     path = "/api/v1/connect/claude-desktop"
 
@@ -367,11 +367,11 @@ class ClaudeDesktop(unittest.TestCase):
         return world
 
     def written(self):
-        """The entry, read as strictly as Claude Desktop does."""
+        """Parses the entry as strictly as Claude Desktop does."""
         return json.loads(self.desktop.read_text())["mcpServers"]["mcpproxy"]
 
     def started(self, world, entry):
-        """What the official client gets from the very entry, given the few variables that Claude Desktop passes on."""
+        """Runs the entry with the official client, in the minimal environment that Claude Desktop passes on."""
         self.assertEqual(set(entry), {"command", "args"})
         few = {"HOME": str(world.directory), "PATH": "/usr/bin:/bin"}
 
@@ -386,7 +386,7 @@ class ClaudeDesktop(unittest.TestCase):
         self.assertIn("everything:echo", found)
 
     def test_starts(self):
-        """what is written for Claude Desktop, started as it says, is an MCP server with everybody's tools; disconnecting gives every byte back"""
+        """Claude Desktop's entry starts an MCP server with the tools of all servers; disconnecting restores every byte"""
         world = self.open_world(require_mcp_auth=True)
         before = world.run(CORE, "connect", "claude-desktop", "--dry-run")
         self.assertEqual(before.returncode, 0, before.stderr)
@@ -405,13 +405,13 @@ class ClaudeDesktop(unittest.TestCase):
             self.assertIn('"command"', world.run(CORE, *back, "--dry-run").stdout)
             self.assertEqual(world.run(CORE, *back).returncode, 0)
             self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
-        # By itself, and with every other one.
+        # The client alone, and together with all others.
         self.assertRegex(world.run(CORE, "connect", "--all").stdout, "(?m)^ *claude-desktop +created ")
         self.assertRegex(world.run(CORE, "disconnect", "--all").stdout, "(?m)^ *claude-desktop +removed ")
         self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
 
     def test_another_instance(self):
-        """an entry of another data directory leads to the core there, and is taken for no other's"""
+        """an entry for another data directory connects to the core there, and does not count for this one"""
         world = self.open_world("my work")
         world.start_core("--data-dir", world.root)
         world.wait_connected("everything")
@@ -424,12 +424,12 @@ class ClaudeDesktop(unittest.TestCase):
         self.assertEqual(self.written(), entry)
         self.started(world, entry)
         self.assertTrue(world.get(self.path).data["connected"])
-        # Named by either of its names, it is this one.
+        # Both of its names refer to the same entry.
         for named in [{"arguments": ["--data-dir", str(world.root)]}, {"variables": {"MCPPROXY_HOME": str(world.root)}}]:
             environment = world.environment() | named.get("variables", {})
             again = world.run(CORE, "connect", "claude-desktop", *named.get("arguments", []), env=environment)
             self.assertIn("is already connected", again.stdout)
-        # The usual instance is another.
+        # The default instance is a different one.
         usual = world.run(CORE, "connect", "claude-desktop")
         self.assertEqual(usual.returncode, 1)
         self.assertIn("--force", usual.stderr)
@@ -439,7 +439,7 @@ class ClaudeDesktop(unittest.TestCase):
         self.assertEqual(self.desktop.read_bytes(), DESKTOP.encode())
 
     def test_earlier_entries(self):
-        """an entry that starts a program of ours elsewhere, or leads to our address, is connected, counted, and put right"""
+        """an outdated entry for our program or URL counts as connected and is repaired"""
         world = self.open_world()
         bridge = {"command": "npx", "args": ["-y", "mcp-remote", f"http://127.0.0.1:{world.port}/mcp", "--header", "X-API-Key:k"]}
         for there in [{"command": "/opt/of yesterday/mcpproxy", "args": ["stdio"]}, bridge]:
@@ -457,7 +457,7 @@ class ClaudeDesktop(unittest.TestCase):
             core.wait(15)
 
     def test_lasting_path(self):
-        """the entry names the link that an upgrade leaves, or the file in the program's place; without either it is refused in words"""
+        """the entry contains the link that survives upgrades, or the program's path; without either, connecting is refused"""
         world = self.open_world()
         kept, shown = world.directory / "kept", world.directory / "bin"
         kept.mkdir()

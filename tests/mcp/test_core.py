@@ -1,4 +1,4 @@
-"""Drives the real core as its users do: AI clients, trays, the command line. Run by `scripts/test mcp`."""
+"""Uses the real core like its users: AI clients, trays, the command line. Run by `scripts/test mcp`."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def text_of(result):
 
 
 def call(world, tool, arguments, mode="legacy", seconds=20):
-    """One tool call by a client of its own, with a deadline: no answer is a failure, not a wait."""
+    """Makes one tool call with a new client. A missing response fails after a deadline."""
 
     async def one_call():
         async with mcp.Client(f"http://127.0.0.1:{world.port}/mcp", mode=mode) as client:
@@ -34,7 +34,7 @@ def call(world, tool, arguments, mode="legacy", seconds=20):
 
 
 class AnAiClient(unittest.TestCase):
-    """The official Python client, a real core, the official TypeScript server."""
+    """The official Python client, a real core, and the official TypeScript server."""
 
     @classmethod
     def setUpClass(cls):
@@ -47,7 +47,7 @@ class AnAiClient(unittest.TestCase):
         cls.world.end()
 
     def test_initialize(self):
-        """an AI client that says initialize is answered, and sees the tools to find and call tools"""
+        """an AI client can initialize a session and sees the tools to find and call tools"""
 
         async def listed():
             async with mcp.Client(f"http://127.0.0.1:{self.world.port}/mcp", mode="legacy") as client:
@@ -64,7 +64,7 @@ class AnAiClient(unittest.TestCase):
         self.assertTrue(hints["call_tool_destructive"].destructive_hint)
 
     def test_newest(self):
-        """an AI client that prefers the newest protocol, which has no initialize, gets through as well"""
+        """an AI client of the newest protocol version, which has no initialize, works too"""
 
         async def echoed():
             async with mcp.Client(f"http://127.0.0.1:{self.world.port}/mcp", mode="auto") as client:
@@ -77,21 +77,21 @@ class AnAiClient(unittest.TestCase):
         self.assertIn("good day", text_of(result), version)
 
     def test_find(self):
-        """retrieve_tools finds an upstream's tool by what it does"""
+        """retrieve_tools finds an upstream's tool by its purpose"""
         for query, tool in [("echo a message back", "everything:echo"), ("add two numbers", "everything:get-sum")]:
             for mode in ("legacy", "auto"):
                 result = call(self.world, "retrieve_tools", {"query": query, "limit": 3}, mode)
                 self.assertIn(tool, json.dumps(json.loads(text_of(result))), query)
 
     def test_call(self):
-        """call_tool_read runs an upstream's tool and returns its text, in both ways of passing arguments"""
+        """call_tool_read runs an upstream's tool and returns its text, with both ways of passing arguments"""
         for arguments in [{"args": {"message": "good day"}}, {"args_json": '{"message": "good day"}'}]:
             result = call(self.world, "call_tool_read", {"name": "everything:echo", **arguments})
             self.assertFalse(result.is_error, text_of(result))
             self.assertIn("good day", text_of(result))
 
     def test_two_at_once(self):
-        """a slow call does not hold up a quick one"""
+        """a slow call does not delay a quick one"""
 
         async def both():
             address = f"http://127.0.0.1:{self.world.port}/mcp"
@@ -102,7 +102,7 @@ class AnAiClient(unittest.TestCase):
                         {"name": "everything:trigger-long-running-operation", "args": {"duration": 2, "steps": 2}},
                     )
                 )
-                await asyncio.sleep(0.2)  # the slow one is under way
+                await asyncio.sleep(0.2)  # the slow call is in flight
                 quick = await other.call_tool("call_tool_read", {"name": "everything:echo", "args": {"message": "x"}})
                 still_running = not slow.done()
                 return still_running, quick, await slow
@@ -113,14 +113,14 @@ class AnAiClient(unittest.TestCase):
         self.assertFalse(slow.is_error, text_of(slow))
 
     def test_unknown_tool(self):
-        """a call of a tool or server that is not there is answered with a sentence"""
+        """a call of an unknown tool or server returns an explanation"""
         for name in ["everything:no-such-tool", "no-such-server:echo", "echo"]:
             result = call(self.world, "call_tool_read", {"name": name, "args": {}})
             self.assertTrue(result.is_error, name)
             self.assertGreater(len(text_of(result)), 10, name)
 
     def test_tcp_key(self):
-        """REST over TCP asks for the key: 401 without or with a wrong one, 200 with the right one"""
+        """REST over TCP requires the key: 401 without or with a wrong key, 200 with the right one"""
         self.assertEqual(self.world.get("/api/v1/status", over="tcp").status, 401)
         self.assertEqual(self.world.get("/api/v1/status", over="tcp", key="wrong").status, 401)
         self.assertEqual(self.world.get("/api/v1/status", over="tcp", key="key-of-the-test").status, 200)
@@ -130,11 +130,11 @@ class AnAiClient(unittest.TestCase):
         self.assertEqual(self.world.get("/ready", over="tcp").json, {"ready": True})
 
     def test_shutdown_is_local(self):
-        """a caller over TCP cannot stop the core, whatever it knows"""
+        """a caller over TCP cannot stop the core, even with the key"""
         self.assertIn(self.world.post("/api/v1/shutdown", over="tcp", key="key-of-the-test").status, (403, 404, 405))
 
     def test_configured_clients(self):
-        """the AI clients whose configuration names the proxy are counted, and others are not"""
+        """AI clients whose configuration contains the proxy are counted, and others are not"""
         with World(config={"mcpServers": []}) as world:
             url = f"http://localhost:{world.port}/mcp"
             (world.directory / ".claude.json").write_text(json.dumps({"mcpServers": {"mcpproxy": {"url": url}}}))
@@ -146,7 +146,7 @@ class AnAiClient(unittest.TestCase):
             wait_for("two are counted", lambda: world.status()["activation"]["configured_ide_count"] == 2)
 
     def test_client_is_noted(self):
-        """a client is noted by either protocol: by initialize, or by what it says in each request"""
+        """clients of both protocol generations are recorded: from initialize, and from the metadata of requests"""
         for mode, version in [("legacy", "2025-11-25"), ("auto", "2026-07-28")]:
             with World(config={"mcpServers": []}) as world:
                 world.start_core()
@@ -170,14 +170,14 @@ class AnAiClient(unittest.TestCase):
             self.assertEqual(answer.status, 403, header)
 
     def test_socket(self):
-        """the socket of this user needs no key, and only this user can open it"""
+        """the local socket needs no key, and only its user can open it"""
         self.assertEqual(self.world.get("/api/v1/status").status, 200)
         self.assertEqual(stat.S_IMODE((self.world.root / "mcpproxy.sock").stat().st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(self.world.root.stat().st_mode), 0o700)
         self.assertEqual(stat.S_IMODE(self.world.config_file.stat().st_mode), 0o600)
 
     def test_status(self):
-        """/api/v1/status, /info and /servers say what is true"""
+        """/api/v1/status, /info and /servers report the actual state"""
         status = self.world.status()
         self.assertTrue(status["running"])
         self.assertEqual(status["upstream_stats"]["connected_servers"], 1)
@@ -198,14 +198,14 @@ class AnAiClient(unittest.TestCase):
         self.assertEqual((server["status"], server["health"]["level"]), ("connected", "healthy"))
 
     def test_events(self):
-        """/events begins with `status` and tells of a server that is disabled and enabled again"""
+        """/events begins with `status` and reports that a server is disabled and enabled again"""
         events = self.world.events()
         name, data = next(events)
         self.assertEqual(name, "status")
         self.assertTrue(data["running"])
 
         def told(connected):
-            # Each event comes before the connection's own deadline, or reading fails.
+            # Reading fails if an event does not arrive before the connection's deadline.
             for name, data in events:
                 if name == "servers.changed":
                     server = next(one for one in data["payload"]["servers"] if one["name"] == "everything")
@@ -220,7 +220,7 @@ class AnAiClient(unittest.TestCase):
 
 
     def test_events_resume(self):
-        """a listener of /events that was away is told what it missed, all of it and nothing twice; one that comes from another run the whole state"""
+        """a client of /events that reconnects gets every missed event exactly once; with an ID from another run, the complete state"""
         def is_told_off(event):
             server = next(one for one in event[1]["payload"]["servers"] if one["name"] == "everything")
             return server["status"] == "disabled"
@@ -248,7 +248,7 @@ class AnAiClient(unittest.TestCase):
 
 class TheCommandLine(unittest.TestCase):
     def test_servers(self):
-        """upstream add, approve, list and remove work with a running core, unknown keys survive, and nothing runs before it is approved"""
+        """upstream add, approve, list and remove work with a running core, unknown keys survive, and nothing runs without approval"""
         config = {"mcpServers": [], "theirs": {"kept": [1, {"deep": None}]}}
         with World(config=config) as world:
             world.start_core()
@@ -277,7 +277,7 @@ class TheCommandLine(unittest.TestCase):
             self.assertEqual(world.config()["theirs"], config["theirs"])
 
     def test_servers_without_a_core(self):
-        """upstream add and approve work without a core: the next one starts the server"""
+        """upstream add and approve work without a core: the next core starts the server"""
         with World(config={}) as world:
             added = world.run(CORE, "upstream", "add", "everything", "--", *everything_command())
             self.assertEqual(added.returncode, 0, added.stderr)
@@ -289,7 +289,7 @@ class TheCommandLine(unittest.TestCase):
             world.wait_connected("everything")
 
     def test_npx(self):
-        """a server added as its README says, through npx, is downloaded and answers"""
+        """a server added through npx, as in its README, is downloaded and works"""
         with World(config={}) as world:
             world.start_core()
             command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
@@ -298,7 +298,7 @@ class TheCommandLine(unittest.TestCase):
             world.wait_connected("everything", 120)
             result = call(world, "call_tool_read", {"name": "everything:echo", "args": {"message": "from npx"}})
             self.assertIn("from npx", text_of(result))
-            # npx starts a shell that starts node: all of them end with the server.
+            # npx starts a shell that starts node; all of them must end with the server.
             self.assertEqual(world.post("/api/v1/servers/everything/disable").status, 200)
             wait_for(
                 "npx and its children ended",
@@ -306,7 +306,7 @@ class TheCommandLine(unittest.TestCase):
             )
 
     def test_status(self):
-        """status and telemetry status answer in all three forms, with and without a core"""
+        """status and telemetry status work in all three output formats, with and without a core"""
         with World(config={}) as world:
             for running in (False, True):
                 if running:
@@ -324,7 +324,7 @@ class TheCommandLine(unittest.TestCase):
                 self.assertIn(key, facts)
 
     def test_help(self):
-        """--help and --version answer, and a wrong word is refused with a hint"""
+        """--help and --version work, and an unknown command is refused with a hint"""
         with World() as world:
             self.assertIn("upstream", world.run(CORE, "--help").stdout)
             self.assertRegex(world.run(CORE, "--version").stdout, r"^mcpproxy \d+\.\d+\.\d+")
@@ -340,7 +340,7 @@ class WhoRunsTheCore(unittest.TestCase):
             return world.status()
 
     def test_ci(self):
-        """in CI the core says env_kind ci; CI=false is not CI"""
+        """in CI the core reports env_kind ci; CI=false does not count as CI"""
         status = self.facts(CI="true")
         self.assertEqual(status["env_kind"], "ci")
         self.assertTrue(status["env_markers"]["has_ci_env"])
@@ -349,7 +349,7 @@ class WhoRunsTheCore(unittest.TestCase):
         self.assertFalse(status["env_markers"]["has_ci_env"])
 
     def test_launch_source(self):
-        """the launch source is what the parent said, and unknown where nobody did"""
+        """the launch source is the one set by the parent, and unknown without a parent's value"""
         self.assertEqual(self.facts()["launch_source"], "unknown")
         status = self.facts(MCPPROXY_LAUNCHED_BY="tray")
         self.assertEqual((status["launch_source"], status["env_kind"]), ("tray", "interactive"))
@@ -358,7 +358,7 @@ class WhoRunsTheCore(unittest.TestCase):
         self.assertEqual(self.facts(MCPPROXY_LAUNCHED_BY="installer")["launch_source"], "installer")
 
     def test_autostart(self):
-        """autostart_enabled follows the sidecar: absent, then true, then false, then broken"""
+        """autostart_enabled follows the sidecar: absent, true, false, broken"""
         with World(config={}) as world:
             world.start_core()
             self.assertIsNone(world.status()["autostart_enabled"])
@@ -373,7 +373,7 @@ class WhoRunsTheCore(unittest.TestCase):
 
 class WhenThingsBreak(unittest.TestCase):
     def test_server_dies(self):
-        """a server that is killed in the middle of a call gives an error at once, and comes back"""
+        """a server that is killed during a call returns an error immediately, and restarts"""
         with World(config={"mcpServers": [everything()]}) as world:
             world.start_core()
             world.wait_connected("everything")
@@ -399,7 +399,7 @@ class WhenThingsBreak(unittest.TestCase):
             wait_for("the server is back", lambda: world.server("everything")["connected"], 30)
 
     def test_server_missing(self):
-        """a server whose program does not exist is shown with the reason, and the core serves on"""
+        """a server whose program does not exist is shown with the reason, and the core keeps running"""
         with World(config={"mcpServers": [{"name": "lost", "command": "no-such-program", "enabled": True}]}) as world:
             world.start_core()
             server = wait_for("the error is shown", lambda: (world.server("lost") or {}).get("last_error"))
@@ -407,7 +407,7 @@ class WhenThingsBreak(unittest.TestCase):
             self.assertEqual(world.server("lost")["health"]["level"], "unhealthy")
 
     def test_stop(self):
-        """stopping the core leaves no process behind, by request and by signal"""
+        """stopping the core leaves no process behind, on request and by signal"""
         for way in ("request", "terminate", "interrupt"):
             with World(config={"mcpServers": [everything(), everything("second")]}) as world:
                 before = world.processes()
@@ -424,7 +424,7 @@ class WhenThingsBreak(unittest.TestCase):
                 self.assertFalse((world.root / "mcpproxy.sock").exists(), "the socket is left behind")
 
     def test_killed(self):
-        """a core that was killed leaves nothing that stops the next one"""
+        """a killed core leaves nothing behind that stops the next one"""
         with World(config={"mcpServers": [everything()]}) as world:
             core = world.start_core()
             world.wait_connected("everything")
@@ -435,7 +435,7 @@ class WhenThingsBreak(unittest.TestCase):
             world.wait_connected("everything")
 
     def test_bad_config(self):
-        """a broken configuration ends the core with 4, file, line and column, and is not touched"""
+        """a broken configuration exits with 4, file, line and column, and is not changed"""
         for text, line, column, word in [
             ('{\n  "listen": "127.0.0.1:1",\n  "mcpServers": [,]\n}', 3, 18, ""),
             ('{\n  "mcpServers": 7\n}', 2, None, "array"),
@@ -454,7 +454,7 @@ class WhenThingsBreak(unittest.TestCase):
                 self.assertEqual(world.config_file.read_text(), text)
 
     def test_port_taken(self):
-        """a taken port ends the core with 6 and the address"""
+        """a port in use exits with 6 and the address"""
         with World(config={}) as world, socket.socket() as taken:
             taken.bind(("127.0.0.1", world.port))
             taken.listen()
@@ -463,7 +463,7 @@ class WhenThingsBreak(unittest.TestCase):
             self.assertIn(f"127.0.0.1:{world.port}", ended.stderr)
 
     def test_second_core(self):
-        """a second core of the same instance ends with 3, and the first serves on"""
+        """a second core with the same data directory exits with 3, and the first keeps running"""
         with World(config={}) as world:
             world.start_core()
             other = world.run(CORE, "serve", "--listen", "127.0.0.1:0")
@@ -471,14 +471,14 @@ class WhenThingsBreak(unittest.TestCase):
             self.assertTrue(world.is_ready())
 
     def test_unwritable_root(self):
-        """an instance root that cannot be written ends the core with 5 and its path"""
+        """a data directory that is not writable exits with 5 and its path"""
         directory = pathlib.Path(tempfile.mkdtemp(prefix="mcpp-"))
         try:
             directory.chmod(0o755)
             forbidden = directory / "forbidden"
             forbidden.mkdir(mode=0o555)
             command = [str(CORE)]
-            if os.getuid() == 0:  # nothing is forbidden to root
+            if os.getuid() == 0:  # root may write everywhere
                 shutil.copy(CORE, directory / "mcpproxy")
                 command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(directory / "mcpproxy")]
             for root in (forbidden, forbidden / "below"):
@@ -493,7 +493,7 @@ class WhenThingsBreak(unittest.TestCase):
             shutil.rmtree(directory)
 
     def test_fresh_home(self):
-        """with nothing there the core makes its configuration, private, with a key of its own"""
+        """without a configuration the core creates a private one with its own key"""
         with World() as world:
             world.variables["MCPPROXY_LISTEN"] = f"127.0.0.1:{world.port}"
             world.start_core()
@@ -505,10 +505,10 @@ class WhenThingsBreak(unittest.TestCase):
 
 
 class Approval(unittest.TestCase):
-    """A tool that is new or has changed waits for a person."""
+    """A tool that is new or has changed needs approval."""
 
     def test_changed_tool(self):
-        """a tool whose description changes behind the user's back is neither found nor called until it is approved"""
+        """a tool whose description has changed is neither found nor called until it is approved"""
         with World() as world:
             script, tools = world.directory / "server.py", world.directory / "tools.json"
             script.write_text(CHANGING_SERVER)

@@ -1,4 +1,4 @@
-"""What a client sees of calls that go past the library: nothing, but that they are faster. With an official server.
+"""Calls on the fast path look the same to a client, except that they are faster. Uses an official server.
 
 Run by `scripts/test mcp`.
 """
@@ -17,7 +17,7 @@ import unittest
 
 from world import CORE, World, main, wait_for
 
-# `hold` waits until a file is there, and notes when nobody wants its answer any more.
+# `hold` waits for a file, and records when its call is cancelled.
 SERVER = """
 import pathlib, sys, warnings
 import anyio
@@ -58,7 +58,7 @@ server.run()
 
 
 class Session:
-    """A client's session, spoken by hand: what is looked at here is how it is answered."""
+    """A client's session over raw HTTP, to examine how it is answered."""
 
     def __init__(self, port, path):
         self.port, self.path, self.id, self.calls = port, path, None, 0
@@ -82,7 +82,7 @@ class Session:
             assert answer.status == 202, answer.status
 
     def post(self, method, params, **headers):
-        """How it was answered, and the messages of the answer."""
+        """Returns the kind of response, and its messages."""
         self.calls += 1
         message = {"jsonrpc": "2.0", "id": self.calls, "method": method, "params": params}
         connection, answer = self.send(message, **headers)
@@ -103,7 +103,7 @@ class Session:
 
 
 def said(answer):
-    """What an answer says, however it came: the text of the result, or the error."""
+    """Returns the content of a response: the text of the result, or the error."""
     _, messages = answer
     message = messages[-1]
     return message.get("error") or (message["result"].get("isError", False), message["result"]["content"][0]["text"])
@@ -127,7 +127,7 @@ class ShortWay(unittest.TestCase):
         cls.world.end()
 
     def session(self, path="/mcp/all"):
-        """A session whose next call goes the short way."""
+        """A session whose next call takes the fast path."""
         session = Session(self.world.port, path)
         name, arguments = ("call_tool_read", {"name": "simple:say", "args": {"text": "a"}})
         if path != "/mcp":
@@ -140,7 +140,7 @@ class ShortWay(unittest.TestCase):
         return self.here / name
 
     def test_searched(self):
-        """a search, a description and a wrong question are answered the same whichever way they take"""
+        """a search, a description and an invalid call return the same on both paths"""
         session = self.session("/mcp")
         for tool, arguments in (
             ("retrieve_tools", {"query": "say something", "limit": 2}),
@@ -151,7 +151,7 @@ class ShortWay(unittest.TestCase):
             with self.subTest(tool=tool, arguments=arguments):
                 kind, short = session.call(tool, arguments)
                 self.assertEqual(kind, "application/json")
-                # The first request of a session goes by the library.
+                # The first request of a session takes the library path.
                 other = Session(self.world.port, "/mcp")
                 other.calls = session.calls - 1
                 kind, long = other.call(tool, arguments)
@@ -160,7 +160,7 @@ class ShortWay(unittest.TestCase):
         self.assertEqual(session.call("retrieve_tools")[1][0]["result"]["isError"], True)
 
     def test_same(self):
-        """calls are answered as one JSON message once a session is known, with the same words; odd ones as before"""
+        """in a known session, calls return the same content as one JSON message; unusual calls stay on the library path"""
         text = "ä\n\"\\ \u2028 \U0001f600" * 3
         for path, tool in (("/mcp/all", "simple__say"), ("/mcp/all/simple", "say")):
             session = Session(self.world.port, path)
@@ -181,7 +181,7 @@ class ShortWay(unittest.TestCase):
         self.assertEqual((kind, message["id"], message["result"]["content"][0]["text"]), ("application/json", "x\n1", "b"))
 
     def test_own(self):
-        """so it is on /mcp, where intent is still checked and long results are still cut"""
+        """the fast path of /mcp also checks intents and truncates long results"""
         session = self.session("/mcp")
         short = session.call("call_tool_read", {"name": "simple:say", "args": {"text": "b"}})
         self.assertEqual((short[0], said(short)), ("application/json", (False, "b")))
@@ -196,7 +196,7 @@ class ShortWay(unittest.TestCase):
         self.assertLess(len(long), 3000)
 
     def test_doors(self):
-        """a session that is known is not open to pages of other sites, other hosts, or what is no JSON"""
+        """a known session refuses pages of other sites, other hosts, and invalid JSON"""
         for path in ("/mcp/all", "/mcp"):
             session = self.session(path)
             for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}, {"host": "127.0.0.1.evil.example"}):
@@ -208,7 +208,7 @@ class ShortWay(unittest.TestCase):
             self.assertEqual(session.call("simple__say", {"text": "a"})[0], 404)
 
     def test_long(self):
-        """a call that takes long goes on as a stream, and can still be cancelled; so can one that has just begun"""
+        """a slow call continues as a stream and can be cancelled, and so can a new call"""
         session = self.session()
         call = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "simple__hold"}}
         connection, answer = session.send({**call, "id": "l", "params": {"name": "simple__hold", "arguments": {"name": "l"}}})
@@ -221,7 +221,7 @@ class ShortWay(unittest.TestCase):
         with contextlib.closing(connection):
             self.assertEqual(answer.getheader("content-type"), "text/event-stream")
             session.notify("notifications/cancelled", {"requestId": "m"})
-            wait_for("the server hears of it", self.mark("m.cancelled").exists)
+            wait_for("the server receives the cancellation", self.mark("m.cancelled").exists)
 
         def begun():
             wait_for("the call", self.mark("n.called").exists)
@@ -235,11 +235,11 @@ class ShortWay(unittest.TestCase):
             kind, [message] = session.read(answer)
         canceller.join()
         self.assertEqual((kind, "cancelled" in message["error"]["message"]), ("application/json", True))
-        self.assertLess(time.monotonic() - started, 0.9, "it was told before the call became a stream")
-        wait_for("the server hears of it", self.mark("n.cancelled").exists)
+        self.assertLess(time.monotonic() - started, 0.9, "the error arrived before the call became a stream")
+        wait_for("the server receives the cancellation", self.mark("n.cancelled").exists)
 
     def test_progress(self):
-        """progress is told to a client that asked for it, before the answer; others get the answer alone"""
+        """progress is sent before the result to a client that requested it; others only get the result"""
         session = self.session()
         for _ in range(20):
             kind, messages = session.call("simple__step", meta={"progressToken": "mine"})
@@ -249,7 +249,7 @@ class ShortWay(unittest.TestCase):
         self.assertEqual(session.call("simple__step")[0], "application/json")
 
     def test_killed(self):
-        """a server that is killed during a call: the client hears so within a second, and the next call finds it again"""
+        """if a server is killed during a call, the client gets an error within a second, and the next call reaches the restarted server"""
         for path in ("/mcp/all", "/mcp"):
             session = self.session(path)
             name = path.replace("/", "")
@@ -274,7 +274,7 @@ class ShortWay(unittest.TestCase):
             self.assertEqual((answer[0], said(answer)), ("application/json", (False, "b")))
 
     def test_activity(self):
-        """the latest calls are listed by whichever way they went, with how they ended and never with what was said"""
+        """the latest calls of both paths are listed with their outcome, and without arguments and results"""
         before = self.world.get("/api/v1/activity/summary").data["total_count"]
         own, all_ = self.session("/mcp"), self.session("/mcp/all")
         own.call("call_tool_read", {"name": "simple:say", "args": {"text": "s3cret one"}})
@@ -301,7 +301,7 @@ class ShortWay(unittest.TestCase):
         self.assertNotRegex(json.dumps(listed) + shown, "s3cret (one|two|four)")
 
     def test_restart(self):
-        """a session goes on when its client comes back after a restart of the core, even after a crash; one that was ended does not"""
+        """a session continues when its client returns after a restart of the core, even after a crash; an ended session does not"""
         sessions = {path: self.session(path) for path in ("/mcp", "/mcp/all", "/mcp/all/simple")}
         ended = self.session()
         connection = http.client.HTTPConnection("127.0.0.1", self.world.port)
@@ -328,7 +328,7 @@ class ShortWay(unittest.TestCase):
             self.assertEqual(ended.call("simple__say", {"text": "b"})[0], 404)
             strange = Session(self.world.port, "/mcp")
             strange.path = "/mcp/all"
-            self.assertEqual(strange.call("simple__say", {"text": "b"})[0], 404, "another address has sessions of its own")
+            self.assertEqual(strange.call("simple__say", {"text": "b"})[0], 404, "another endpoint has separate sessions")
 
 
 if __name__ == "__main__":

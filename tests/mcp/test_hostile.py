@@ -1,4 +1,4 @@
-"""What must not bring the core down, slow it for others or open it: hostile bodies, connections, addresses and servers.
+"""Hostile bodies, connections, hosts and servers must not stop the core, delay other clients or bypass access control.
 
 Run by `scripts/test mcp`.
 """
@@ -31,7 +31,7 @@ server.add_tool(lambda megabytes: "ü" * (int(megabytes) << 19), name="flood", d
 server.run()
 """
 
-# A server whose list of tools has no end (`tools`), or that of its resources; one of its tools is none.
+# A server with an endless list of tools (`tools`) or of resources. One of its tools is malformed.
 ENDLESS = """
 import json, sys
 large = "x" * (4 << 20)
@@ -68,8 +68,8 @@ class Hostile(unittest.TestCase):
         cls.here.end()
 
     def tearDown(self):
-        self.assertIsNone(self.core.poll(), "the core has ended")
-        self.assertEqual(self.answer(json.dumps(INITIALIZE).encode())[0], 200, "it answers the next one")
+        self.assertIsNone(self.core.poll(), "the core has exited")
+        self.assertEqual(self.answer(json.dumps(INITIALIZE).encode())[0], 200, "the core must answer the next request")
 
     def answer(self, body, path="/mcp", method="POST", **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.here.port, timeout=20)
@@ -85,7 +85,7 @@ class Hostile(unittest.TestCase):
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def test_bodies(self):
-        """bodies that are no requests: not JSON, not UTF-8, 100,000 lists deep, ids that are none; each is refused as JSON-RPC says, with words"""
+        """invalid bodies (not JSON, not UTF-8, 100,000 nested arrays, invalid IDs) are refused with a JSON-RPC error and an explanation"""
         deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         bodies = [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe\x00", b'{"jsonrpc":"2.0","id":1,"method":"\xc3\x28"}', deep]
         bodies += [json.dumps({**INITIALIZE, "id": id}).encode() for id in (None, [1], {"a": 1}, True)]
@@ -101,7 +101,7 @@ class Hostile(unittest.TestCase):
             self.assertEqual(status, 400, (body[:60], text[:200]))
 
     def test_wrong_parameters(self):
-        """a known method with parameters that it does not take is told what is wrong; an unknown one is called unknown"""
+        """invalid parameters of a known method are explained; an unknown method is reported as unknown"""
         wrong = [
             ("tools/call", {"name": "flood__flood", "arguments": [1]}, -32602, "expected a map"),
             ("tools/call", {"name": "flood__flood", "arguments": "{}"}, -32602, "expected a map"),
@@ -121,7 +121,7 @@ class Hostile(unittest.TestCase):
                 self.assertIn(said, answer["error"]["message"])
 
     def test_too_long(self):
-        """a request of 64 MiB is refused before it is read whole, and the memory is not kept"""
+        """a request of 64 MiB is refused before it is read completely, and its memory is released"""
         before = self.memory()
         for path in ("/mcp", "/mcp/all", "/api/v1/servers"):
             head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: key-of-the-test\r\nContent-Type: application/json\r\n"
@@ -132,7 +132,7 @@ class Hostile(unittest.TestCase):
                     for _ in range(64):
                         connection.sendall(b"x" * (1 << 20))
                 except OSError:
-                    pass  # it has heard enough
+                    pass  # the core has read enough
                 try:
                     said = connection.recv(4096).decode(errors="replace")
                     self.assertRegex(said.split("\r\n")[0], " 4(00|13) ", path)
@@ -141,7 +141,7 @@ class Hostile(unittest.TestCase):
         self.assertLess(self.memory() - before, 24)
 
     def test_strange_requests(self):
-        """addresses and hosts of other sites, keys in addresses and pages of other origins get nothing, and no answer invites them"""
+        """hosts of other sites, keys in URLs and pages of other origins are refused, without inviting them to sign in"""
         initialize = json.dumps(INITIALIZE).encode()
         self.assertEqual(self.answer(initialize, Host="evil.example")[0], 403)
         self.assertEqual(self.answer(initialize, Origin="https://evil.example")[0], 403)
@@ -152,7 +152,7 @@ class Hostile(unittest.TestCase):
             self.assertEqual([name for name in headers if name.lower().startswith("access-control")], [])
 
     def test_half_open(self):
-        """300 connections that say half a request and stay do not keep others from being answered"""
+        """300 connections with half a request do not delay others"""
         waiting = []
         try:
             for _ in range(300):
@@ -166,7 +166,7 @@ class Hostile(unittest.TestCase):
                 connection.close()
 
     def test_half_closed(self):
-        """clients that close their sending half, in a request or after it, are done with, and keep nothing open"""
+        """connections whose client closes its sending half, during or after a request, are closed"""
         def descriptors():
             return len(list(pathlib.Path(f"/proc/{self.core.pid}/fd").iterdir()))
 
@@ -180,10 +180,10 @@ class Hostile(unittest.TestCase):
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(4096):
                     pass
-        wait_for("nothing of them is open", lambda: descriptors() <= before + 2)
+        wait_for("the connections are closed", lambda: descriptors() <= before + 2)
 
     def test_slow_readers(self):
-        """clients that read nothing of long answers, streams and events keep nobody waiting, and what is kept for them is bounded"""
+        """clients that do not read long responses, streams and events delay no others, and use bounded memory"""
         self.here.wait_connected("flood")
         waiting, before = [], self.memory()
 
@@ -218,15 +218,15 @@ class Hostile(unittest.TestCase):
             self.assertGreater(answered(), 1 << 18)
             self.assertLess(time.monotonic() - began, 10)
             print(f"       {self.memory() - before:.0f} MiB more", flush=True)
-            # Eight answers of 4 MiB, each of which is twice in the memory while it is made.
+            # Eight responses of 4 MiB, each of which is in memory twice while it is created.
             self.assertLess(self.memory() - before, 8 * 4 * 2 + 64)
         finally:
             for connection in waiting:
                 connection.close()
-        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+        wait_for("the memory is released", lambda: self.memory() - before < 64, 20)
 
     def test_flood(self):
-        """a server that answers with 8 MiB: the client gets what fits, cut on a character, and the memory is given back"""
+        """a server's result of 8 MiB is truncated at a character for the client, and its memory is released"""
         self.here.wait_connected("flood")
         before = self.memory()
         words = ["call", "tool-read", "-t", "flood:flood", "-j", '{"megabytes": "8"}', "-o", "json"]
@@ -235,23 +235,23 @@ class Hostile(unittest.TestCase):
         text = json.loads(done.stdout)["content"][0]["text"]
         self.assertTrue(text.startswith("üüü"))
         self.assertLess(len(text), 30_000)
-        # What is kept for read_cache is at most 32 MiB.
-        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+        # The cache for read_cache is limited to 32 MiB.
+        wait_for("the memory is released", lambda: self.memory() - before < 64, 20)
 
     def test_too_long_an_answer(self):
-        """a server's answer of 64 MiB is not taken, and the caller is told so at once"""
+        """a server's response of 64 MiB is refused, and the caller gets an error immediately"""
         self.here.wait_connected("flood")
         before = self.memory()
         began = time.monotonic()
         done = self.here.run(CORE, "call", "tool-read", "-t", "flood:flood", "-j", '{"megabytes": "64"}', seconds=120)
         self.assertEqual(done.returncode, 1)
         self.assertIn("exceeds 16 MiB", done.stdout)
-        self.assertLess(time.monotonic() - began, 100, "it was the time limit that ended it")
+        self.assertLess(time.monotonic() - began, 100, "only the timeout ended the call")
         self.assertTrue(self.here.server("flood")["connected"])
-        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+        wait_for("the memory is released", lambda: self.memory() - before < 64, 20)
 
     def test_lists_without_end(self):
-        """of a server that lists tools or resources without end no more than 64 MiB are taken, and that is said; a tool that is none hides no other"""
+        """an endless list of tools or resources is refused at 64 MiB with an error; a malformed tool hides no other tool"""
         (self.here.directory / "endless.py").write_text(ENDLESS)
         before = self.memory()
         for name, words in (("endless", []), ("endless-tools", ["tools"])):
@@ -261,7 +261,7 @@ class Hostile(unittest.TestCase):
         listed = self.here.run(CORE, "tools", "list", "--server", "endless", "-o", "json")
         self.assertEqual([tool["name"] for tool in json.loads(listed.stdout)], ["tool0"], listed.stdout[:500])
         said = lambda: "exceed 64 MiB" in (self.here.server("endless-tools").get("last_error") or "")
-        wait_for("the list is given up", said, 60)
+        wait_for("the list is refused", said, 60)
         status, _, headers = self.answer(json.dumps(INITIALIZE).encode(), path="/mcp/all/endless")
         request = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "resources/list"}).encode()
         status, text, _ = self.answer(request, path="/mcp/all/endless", **{"Mcp-Session-Id": headers["Mcp-Session-Id"]})
@@ -271,7 +271,7 @@ class Hostile(unittest.TestCase):
         print(f"       at most {peak:.0f} MiB")
         self.here.run(CORE, "upstream", "remove", "-y", "endless")
         self.here.run(CORE, "upstream", "remove", "-y", "endless-tools")
-        wait_for("the memory is given back", lambda: self.memory() - before < 64, 20)
+        wait_for("the memory is released", lambda: self.memory() - before < 64, 20)
 
 
 if __name__ == "__main__":

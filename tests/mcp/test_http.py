@@ -1,4 +1,4 @@
-"""Servers over streamable HTTP: the official TypeScript test server, and one of the official Python SDK behind a header.
+"""Servers over streamable HTTP: the official TypeScript test server, and an official Python server that requires a header.
 
 Run by `scripts/test mcp`.
 """
@@ -10,7 +10,7 @@ import unittest
 from test_own_tools import call, text_of
 from world import CORE, SERVER, World, free_port, main, wait_for
 
-# A server that answers only to whoever sends the right header.
+# A server that requires a header.
 GUARDED = """
 import sys
 import uvicorn
@@ -33,7 +33,7 @@ uvicorn.run(guarded, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning
 
 class OverHttp(unittest.TestCase):
     def everything(self, world, port):
-        """The TypeScript server at this port, once it listens."""
+        """Starts the TypeScript server on this port, and waits until it listens."""
         server = world.start(SERVER, "streamableHttp", env={**world.environment(), "PORT": str(port)})
         wait_for("the server listens", lambda: f"port {port}" in world.output(server), 20)
         return server
@@ -46,7 +46,7 @@ class OverHttp(unittest.TestCase):
         wait_for(f"{name}: {words}", said, 20)
 
     def test_headers(self):
-        """a server behind a header is called with it; with another it is told what to set, and no header is shown anywhere"""
+        """a server that requires a header is called with it; a wrong value is reported with advice, and the header is never shown"""
         with World(config={}) as world:
             port = free_port()
             script = world.directory / "guarded.py"
@@ -69,7 +69,7 @@ class OverHttp(unittest.TestCase):
             self.assertNotIn("secret", refused.stderr)
 
     def test_gone_and_back(self):
-        """a server that dies is noticed with the first call, which fails at once; back again it is connected by itself"""
+        """a server's exit is noticed with the next call, which fails immediately; after its restart it reconnects automatically"""
         with World(config={}) as world:
             port = free_port()
             server = self.everything(world, port)
@@ -91,7 +91,7 @@ class OverHttp(unittest.TestCase):
             self.assertIn("hello", text_of(call(world, "call_tool_read", echo)))
 
     def test_refusals(self):
-        """nobody there, no endpoint, no TLS and no address are each told in words, over either transport"""
+        """an unreachable server, a missing endpoint, missing TLS and an invalid URL are each explained, for both transports"""
         with World(config={}) as world:
             port = free_port()
             self.everything(world, port)

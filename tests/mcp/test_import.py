@@ -50,7 +50,7 @@ class Import(unittest.TestCase):
         return json.loads(done.stdout)
 
     def test_all(self):
-        """one command imports the servers of all clients, each once, and a second one changes nothing; no client's file changes"""
+        """one command imports the servers of all clients, each once; a second run changes nothing, and no client's file changes"""
         for running in (False, True):
             world = self.world()
             if running:
@@ -72,7 +72,7 @@ class Import(unittest.TestCase):
             self.assertEqual(self.files(world), before)
 
     def test_sources(self):
-        """a project's file, pasted text and one client are imported; a mistake is named with its place"""
+        """a project's file, pasted text and one client are imported; an error is reported with its location"""
         world = self.world()
         project = world.directory / "project" / ".vscode" / "mcp.json"
         project.parent.mkdir(parents=True)
@@ -91,7 +91,7 @@ class Import(unittest.TestCase):
         self.assertIn("import --all", listed.stderr)
 
     def test_move(self):
-        """entries leave the client's file once MCPProxy serves them, and come back byte for byte"""
+        """entries leave the client's file once MCPProxy serves them, and are restored byte for byte"""
         world = self.world()
         claude = world.directory / ".claude.json"
         entry = json.dumps({"command": sys.executable, "args": ["-c", SERVER]})

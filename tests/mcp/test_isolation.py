@@ -1,6 +1,6 @@
-"""What a server sees of this computer: its variables, its files, in the sandbox and in a container of Podman.
+"""What a server can access on this computer: its variables and files, in the sandbox and in a Podman container.
 
-Run by `scripts/test mcp`. The container tests are skipped where Podman cannot run one.
+Run by `scripts/test mcp`. The container tests are skipped if Podman cannot run a container.
 """
 
 import json
@@ -14,7 +14,7 @@ import unittest
 
 from world import CORE, World, main, processes, wait_for
 
-# A server without any package: it answers what its one tool is asked, and names its process.
+# A server without dependencies. Its only tool tries an access and returns the result.
 PROBE = r"""
 import json, os, pathlib, sys
 def attempt(what, argument):
@@ -51,14 +51,14 @@ for line in sys.stdin:
         print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
 """
 
-# Not a shim of a version manager, which is a shell script with files of its own.
+# Not a version manager's shim, which is a shell script that needs files of its own.
 PYTHON = "/usr/bin/python3"
 
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "aws-secret", "GITHUB_TOKEN": "gh-secret", "WANTED": "wanted-value"}
 
 
 class ProbedWorld(World):
-    """A world with a server that can be asked what it sees."""
+    """A world with a server that reports what it can access."""
 
     def __init__(self, variables=None, **entry):
         super().__init__(variables={**SECRETS, **(variables or {})})
@@ -79,6 +79,7 @@ class ProbedWorld(World):
 
 class Variables(unittest.TestCase):
     def test_variables(self):
+        """a server gets only the allowed variables and its own"""
         with ProbedWorld(env={"OWN": "own"}, inherit_env=["WANTED"]) as world:
             world.start_core()
             world.wait_connected("probe")
@@ -88,6 +89,7 @@ class Variables(unittest.TestCase):
             self.assertEqual(world.probe("variable", "WANTED"), "wanted-value")
 
     def test_the_environment_block_of_the_settings_holds(self):
+        """the `environment` settings determine the variables of every server"""
         with ProbedWorld() as world:
             config = world.config()
             config["environment"] = {"allowed_system_vars": ["PATH", "GITHUB_*"], "custom_vars": {"FOR_ALL": "1"}}
@@ -100,6 +102,7 @@ class Variables(unittest.TestCase):
 
 class Limits(unittest.TestCase):
     def test_the_core_raises_its_limit_on_files_and_servers_get_the_old_one(self):
+        """the core raises its limit on open files, and servers keep the original limit"""
         def soft(pid):
             lines = pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines()
             return int(next(line for line in lines if line.startswith("Max open files")).split()[3])
@@ -117,6 +120,7 @@ class Limits(unittest.TestCase):
 
 class Sandbox(unittest.TestCase):
     def test_sandbox(self):
+        """a sandboxed server has a private home, and can only access its own files and its arguments"""
         with ProbedWorld(isolation="sandbox") as world:
             world.start_core()
             world.wait_connected("probe")
@@ -131,6 +135,7 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(home.stat().st_mode & 0o777, 0o700)
 
     def test_the_home_directory_as_an_argument_opens_all_but_the_secrets(self):
+        """a server with the home directory as an argument can read it, except for secrets"""
         with ProbedWorld(isolation="auto") as world:
             config = world.config()
             config["mcpServers"][0]["args"][1] = str(world.directory)
@@ -142,12 +147,14 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(world.probe("read", world.config_file), "PermissionError")
 
     def test_unenforceable(self):
+        """a server does not start if its isolation cannot be enforced"""
         with ProbedWorld(isolation={"mode": "sandbox", "network": "loopback"}) as world:
             world.start_core()
             failed = lambda: (world.server("probe") or {}).get("last_error")
             self.assertIn("could not limit the network", wait_for("the server failed", failed))
 
     def test_docker_in_a_path(self):
+        """a program that is named docker is sandboxed like any other"""
         with ProbedWorld(isolation="sandbox") as world:
             place = world.directory / "docker"
             place.mkdir()
@@ -170,7 +177,7 @@ runtime = "runc"
 
 
 def small_root(place):
-    """A root file system of a shell and Python, copied from this computer."""
+    """Creates a root file system with a shell and Python, copied from this computer."""
     programs = ["/bin/sh", "/bin/mkdir", "/bin/cat", os.path.realpath("/usr/bin/python3")]
     modules = next(pathlib.Path("/usr/lib").glob("python3.*"))
     shutil.copytree(modules, place / modules.relative_to("/"), ignore=shutil.ignore_patterns("test", "config-*", "__pycache__"))
@@ -216,6 +223,7 @@ class Containers(unittest.TestCase):
         return [name for name in listed if name.startswith("mcpproxy-probe-")]
 
     def test_container(self):
+        """a server in a container can only access its arguments, gets no secrets, and ends with the core"""
         with self.world() as world:
             core = world.start_core()
             world.wait_connected("probe")
@@ -234,8 +242,9 @@ class Containers(unittest.TestCase):
             wait_for("the container is gone", lambda: not self.containers(world), 20)
 
     def test_containers_of_a_core_that_was_killed_are_removed_by_the_next(self):
+        """a new core removes the containers of a killed core"""
         with self.world() as world:
-            # One that outlives the end of its input.
+            # A process that ignores the end of its input.
             script = world.directory / "srv/probe.py"
             script.write_text(PROBE + "\nimport time\ntime.sleep(600)\n")
             core = world.start_core()
@@ -250,6 +259,7 @@ class Containers(unittest.TestCase):
             wait_for("the orphan is gone", lambda: not set(before) & set(self.containers(world)), 30)
 
     def test_each_failure_has_its_own_message(self):
+        """a missing image and a missing command in the image have different errors"""
         failed = lambda world: wait_for("the server failed", lambda: (world.server("probe") or {}).get("last_error"), 60)
         with self.world(image="localhost/no-such-image:1") as world:
             world.start_core()

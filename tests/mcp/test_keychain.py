@@ -1,4 +1,4 @@
-"""Secrets in a real keychain: gnome-keyring on a session bus of its own, asked by another program, too.
+"""Secrets in a real keychain: gnome-keyring on its own session bus, also read and written by another program.
 
 Run by `scripts/test mcp`.
 """
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-from test_oauth import PROTECTED, SignIn, Site, browse  # noqa: F401 - the sign-in is the same
+from test_oauth import PROTECTED, SignIn, Site, browse  # the same sign-in
 from test_own_tools import call, text_of
 from world import CORE, World, main, wait_for
 
@@ -39,7 +39,7 @@ class Keychain(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.home = tempfile.TemporaryDirectory(prefix="mcpp-keyring-")
-        # Nobody is at a display: what asks for a password ends at once, as if it were closed.
+        # There is no display: password prompts end immediately, as if the user had closed them.
         os.environ.pop("DISPLAY", None)
         os.environ |= {"HOME": cls.home.name, "XDG_RUNTIME_DIR": cls.home.name, "XDG_DATA_HOME": cls.home.name}
         cls.unlock()
@@ -70,7 +70,7 @@ class Keychain(unittest.TestCase):
         return world
 
     def test_by_hand(self):
-        """`secrets set` and `remove` keep and forget a secret where other programs find it; what fails says so"""
+        """`secrets set` and `remove` store and delete a secret that other programs can read; failures are explained"""
         with self.world() as world:
             kept = world.run(CORE, "secrets", "set", "A.b-1", input="s3cret of ä\n")
             self.assertEqual((kept.returncode, kept.stdout), (0, ""), kept.stderr)
@@ -94,7 +94,7 @@ class Keychain(unittest.TestCase):
             self.assertIn("${env:NAME}", failed.stderr)
 
     def test_reference(self):
-        """`${keyring:NAME}` stands for a secret that any program put there; one that is missing or locked is said, and taken up when it is there and the server restarted"""
+        """`${keyring:NAME}` is replaced by a secret that any program stored; a missing or locked one is an error, and works after a restart of the server"""
         with self.world() as world:
             script = world.directory / "keyed.py"
             script.write_text(SERVER)
@@ -103,7 +103,7 @@ class Keychain(unittest.TestCase):
             world.write_config({"mcpServers": [entry]})
             world.start_core()
             words = "`mcpproxy secrets set OTHERS`"
-            wait_for("it is said", lambda: words in (world.server("keyed").get("last_error") or ""))
+            wait_for("the server's error is shown", lambda: words in (world.server("keyed").get("last_error") or ""))
             run("secret-tool", "store", "--label=x", "service", "mcpproxy", "username", "OTHERS", input="by another")
             self.assertEqual(world.run(CORE, "upstream", "restart", "keyed").returncode, 0)
             wait_for("it starts", lambda: world.server("keyed")["connected"], 30)
@@ -113,13 +113,13 @@ class Keychain(unittest.TestCase):
             self.assertNotIn("by another", shown)
             self.lock()
             world.run(CORE, "upstream", "restart", "keyed")
-            wait_for("it is said", lambda: "keychain is locked" in (world.server("keyed").get("last_error") or ""), 30)
+            wait_for("the server's error is shown", lambda: "keychain is locked" in (world.server("keyed").get("last_error") or ""), 30)
             self.unlock()
             world.run(CORE, "upstream", "restart", "keyed")
             wait_for("it starts", lambda: world.server("keyed")["connected"], 30)
 
     def test_tokens(self):
-        """with a keychain the tokens of a sign-in are sealed, and are there again after a restart, once it is unlocked"""
+        """with a keychain, OAuth tokens are encrypted, and available again after a restart once it is unlocked"""
         with self.world() as world:
             site = Site(world)
             world.write_config({"mcpServers": [site.entry()]})
@@ -133,16 +133,16 @@ class Keychain(unittest.TestCase):
             core.wait(10)
             self.lock()
             world.start_core()
-            wait_for("it is said", lambda: "keychain is locked" in (world.server("site").get("last_error") or ""), 30)
+            wait_for("the server's error is shown", lambda: "keychain is locked" in (world.server("site").get("last_error") or ""), 30)
             self.unlock()
             world.run(CORE, "upstream", "restart", "site")
             wait_for("the server is connected", lambda: world.server("site")["connected"], 30)
             self.assertEqual(SignIn.adds(self, world), "3")
             self.assertEqual(len(site.asked("authorize")), 1)
             self.assertEqual(world.run(CORE, "upstream", "logout", "site").returncode, 0)
-            wait_for("nobody is signed in", lambda: json.loads(file.read_text())["servers"] == [])
+            wait_for("the tokens are deleted", lambda: json.loads(file.read_text())["servers"] == [])
 
-    # What `signed_in` needs of the sign-in's own tests.
+    # Helpers of the sign-in tests that `signed_in` needs.
     needed, login = SignIn.needed, SignIn.login
 
 

@@ -1,5 +1,4 @@
-"""Servers that know only 2026-07-28, which has no `initialize`, behind the proxy: the official Python server, kept from serving
-the revisions of before.
+"""Servers that only support 2026-07-28, which has no `initialize`: the official Python server, restricted to that version.
 
 Run by `scripts/test mcp`.
 """
@@ -25,7 +24,7 @@ from pydantic import BaseModel
 
 warnings.simplefilter("ignore")
 
-# Whatever a client opens with, it is taken for one of 2026-07-28.
+# Treats every client as one of 2026-07-28.
 async def newest_only(server, read, write, *, lifespan_state, raise_exceptions=False, **_):
     await runner._serve_modern_stream(server, read, write, lifespan_state=lifespan_state, raise_exceptions=raise_exceptions)
 
@@ -115,7 +114,7 @@ class Newest(unittest.TestCase):
                     asyncio.run(asyncio.wait_for(work(server, mode), 30))
 
     def test_asked(self):
-        """a server without `initialize` asks what it wants to know of clients of every revision, and they hear of its progress"""
+        """a server without `initialize` can ask clients of every protocol version questions, and its progress reaches them"""
 
         async def work(server, mode):
             ann = Person("Ann")
@@ -131,12 +130,12 @@ class Newest(unittest.TestCase):
         self.each(work)
 
     def test_not_asked(self):
-        """a client that cannot be asked, and `mcpproxy call`, are told so at once"""
+        """a client that cannot be asked, and `mcpproxy call`, get an error immediately"""
 
         async def work(server, mode):
             more = {"elicitation_callback": None, "sampling_callback": None, "list_roots_callback": None}
             async with Person("Ann").at(self.world, server, mode=mode, **more) as client:
-                self.assertRegex(await client.call("ask"), "does not offer|missing|cannot be asked")
+                self.assertRegex(await client.call("ask"), "does not support|missing|cannot be asked")
 
         self.each(work)
         called = self.world.run(CORE, "call", "tool-write", "-t", "stdio:ask", "-j", "{}")
@@ -144,7 +143,7 @@ class Newest(unittest.TestCase):
         self.assertIn("cannot answer server requests", called.stderr + called.stdout)
 
     def test_the_rest(self):
-        """its prompts and resources are there for clients of every revision"""
+        """clients of every protocol version can use the server's prompts and resources"""
 
         async def work(server, mode):
             async with Person("Ann").at(self.world, server, mode=mode) as client:
@@ -156,7 +155,7 @@ class Newest(unittest.TestCase):
         self.each(work)
 
     def test_z_changed(self):
-        """a tool that comes later is taken up, and clients hear of it"""
+        """a tool that is added later is available, and clients are notified"""
 
         async def work(server):
             ann = Person("Ann")

@@ -1,6 +1,6 @@
-"""Signing in to servers by a browser: the official Python SDK's authorization and resource servers, over loopback.
+"""Signing in to servers with a browser, using the official Python SDK's authorization and resource servers on loopback.
 
-A plain HTTP client stands for the browser. Run by `scripts/test mcp`.
+A plain HTTP client acts as the browser. Run by `scripts/test mcp`.
 """
 
 import http.client
@@ -16,8 +16,8 @@ from test_http import GUARDED
 from test_own_tools import call, text_of
 from world import CORE, World, free_port, main, wait_for
 
-# A server whose tools only the signed-in reach, and its authorization server: the SDK's routes with a memory behind
-# them that writes down what it is asked. A file beside it says how it is to behave.
+# A protected server and its authorization server. The SDK's routes use a store in memory that records all requests; a file
+# controls the behaviour.
 PROTECTED = """
 import json, pathlib, secrets, sys, time
 import uvicorn
@@ -102,7 +102,7 @@ settings = AuthSettings(issuer_url=here, resource_server_url=here + "/mcp", requ
     client_registration_options=ClientRegistrationOptions(
         enabled=not behaviour().get("no_registration"), valid_scopes=["tools"], default_scopes=["tools"]))
 memory = Memory()
-# The SDK's token page wants the client's id in the form, as clients with a secret send it where only that is offered.
+# The SDK's token endpoint requires the client ID in the form; clients with a secret send it there if only that method is offered.
 build = routes.build_metadata
 def build_metadata(*given, **more):
     metadata = build(*given, **more)
@@ -135,7 +135,7 @@ async def noting(scope, receive, send):
 uvicorn.run(noting, host="127.0.0.1", port=port, log_level="warning")
 """
 
-# Stands where a desktop's opener does, and writes down what it is to open.
+# Replaces the desktop's URL opener; records the URLs.
 OPENER = """#!/bin/sh
 echo "$1" >>"$HOME/opened"
 """
@@ -182,7 +182,7 @@ class Page:
 
 
 def fetch(address):
-    """One request of a browser, without following."""
+    """Sends one request like a browser, without following redirects."""
     parts = urllib.parse.urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
     try:
@@ -193,7 +193,7 @@ def fetch(address):
 
 
 def browse(address):
-    """What a person sees in the end: the page after every redirect."""
+    """Follows all redirects and returns the final page."""
     page = fetch(address)
     while page.location:
         page = fetch(page.location)
@@ -201,7 +201,7 @@ def browse(address):
 
 
 def values(tree):
-    """Every value in a JSON tree."""
+    """Yields every value in a JSON tree."""
     inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     return [tree, *(value for part in inner for value in values(part))]
 
@@ -223,7 +223,7 @@ class SignIn(unittest.TestCase):
         return answer.data
 
     def signed_in(self, world):
-        """A world whose person has signed in."""
+        """A world whose user has signed in."""
         self.needed(world)
         address = self.login(world)["auth_url"]
         page = browse(address)
@@ -241,7 +241,7 @@ class SignIn(unittest.TestCase):
         wait_for(words, lambda: words in (world.server("site").get("last_error") or ""), 20)
 
     def test_whole(self):
-        """a server that asks for a sign-in gets one: tools work, also after the core starts again; no token shows anywhere"""
+        """after a sign-in the server's tools work, also after a restart of the core; no token is shown anywhere"""
         with self.world() as world:
             site = Site(world)
             world.write_config({"mcpServers": [site.entry()]})
@@ -268,7 +268,7 @@ class SignIn(unittest.TestCase):
             wait_for("the server is connected", lambda: world.server("site")["connected"], 20)
             self.assertEqual(self.adds(world), "3")
             self.assertTrue(world.server("site")["authenticated"])
-            # What the protocol wants of us.
+            # Requirements of the protocol.
             self.assertEqual(site.asked("authorize"), [{"what": "authorize", "resource": site.url, "challenge": True, "scopes": ["tools"]}])
             self.assertEqual(site.asked("token")[0]["resource"], site.url)
             registered = site.asked("register")[0]
@@ -278,7 +278,7 @@ class SignIn(unittest.TestCase):
             self.assertEqual(stat.S_IMODE(tokens.stat().st_mode), 0o600)
             secrets = re.findall(r"(?:access|refresh)-[0-9a-f]{40}", tokens.read_text())
             self.assertEqual(len(secrets), 2)
-            # Nobody listens for the browser any more.
+            # The callback listener is closed.
             with self.assertRaises(OSError):
                 fetch(registered["redirect"])
             core.terminate()
@@ -297,7 +297,7 @@ class SignIn(unittest.TestCase):
             self.assertIn('"oauth_provider_types":["generic"]', payload.replace(" ", ""))
 
     def test_browser(self):
-        """on a desktop the person's browser is sent to the sign-in page"""
+        """on a desktop the sign-in page opens in the user's browser"""
         with self.world() as world:
             site = Site(world)
             world.write_config({"mcpServers": [site.entry()]})
@@ -315,7 +315,7 @@ class SignIn(unittest.TestCase):
             wait_for("the page is opened", lambda: opened.exists() and opened.read_text().strip() == started["auth_url"])
 
     def test_command_line(self):
-        """`upstream login` prints the address and waits for the end, `upstream logout` forgets the sign-in"""
+        """`upstream login` prints the URL and waits for the sign-in; `upstream logout` deletes the tokens"""
         with self.world() as world:
             site = Site(world)
             world.write_config({"mcpServers": [site.entry()]})
@@ -344,7 +344,7 @@ class SignIn(unittest.TestCase):
                 self.assertIn("no server is named `nobody`", unknown.stderr)
 
     def test_refusals(self):
-        """a wrong state changes nothing; a person who says no is told so, and may say yes the next time"""
+        """a wrong state changes nothing; a denied sign-in is reported, and can be repeated"""
         with self.world() as world:
             site = Site(world, deny=True)
             world.write_config({"mcpServers": [site.entry(), {"name": "here", "command": "cat", "enabled": False}]})
@@ -373,7 +373,7 @@ class SignIn(unittest.TestCase):
             self.assertIn("it has no sign-in", useless.json["message"])
 
     def test_renewal(self):
-        """a token that ends is renewed with the new renewal token each time, and one the server refuses early, too"""
+        """an expired token is renewed with the latest refresh token, and so is one that the server refuses early"""
         with self.world() as world:
             site = Site(world, life=1)
             world.write_config({"mcpServers": [site.entry()]})
@@ -385,7 +385,7 @@ class SignIn(unittest.TestCase):
             self.assertNotEqual(first["refresh_token"], last["refresh_token"])
             renewals = [asked for asked in site.asked("token") if asked["grant"] == "refresh_token"]
             self.assertEqual({asked["resource"] for asked in renewals}, {site.url})
-            # The server ends a token that says it lives on.
+            # The server revokes a token before its expiry.
             site.behave(life=1, said_life=3600)
             seen = len(site.asked("renew"))
             wait_for("the next is renewed", lambda: self.adds(world) == "3" and len(site.asked("renew")) > seen + 1, 20)
@@ -397,7 +397,7 @@ class SignIn(unittest.TestCase):
             self.assertEqual(len(site.asked("authorize")), 1)
 
     def test_renewal_refused(self):
-        """once the renewal is refused, or the client forgotten, a person is asked again, and a new sign-in helps"""
+        """after a refused renewal or a forgotten client, the user must sign in again, and that works"""
         with self.world() as world:
             site = Site(world, life=1)
             world.write_config({"mcpServers": [site.entry()],})
@@ -415,7 +415,7 @@ class SignIn(unittest.TestCase):
             self.assertEqual(self.adds(world), "3")
 
     def test_older(self):
-        """so it is over the older transport, whether the entry names that or not: sign-in, renewal on a 401, and asking again"""
+        """the legacy transport behaves the same, configured or detected: sign-in, renewal after a 401, and sign-in again"""
         for entry in ({"protocol": "sse"}, {}):
             with self.world() as world:
                 site = Site(world, older=True, life=1, said_life=3600)
@@ -430,7 +430,7 @@ class SignIn(unittest.TestCase):
                 self.needed(world)
 
     def test_secret(self):
-        """a client that gets a secret keeps it over a new start"""
+        """a client secret from registration survives a restart"""
         with self.world() as world:
             site = Site(world, life=1, client_secret="secret-of-the-client")
             world.write_config({"mcpServers": [site.entry()]})
@@ -443,8 +443,7 @@ class SignIn(unittest.TestCase):
             self.assertEqual({asked["secret"] for asked in site.asked("token")}, {"secret-of-the-client"})
 
     def test_by_hand(self):
-        """a client that was registered by hand signs in under its id, with its secret, at its address, and says what its
-        person wants said; neither id nor secret shows"""
+        """a manually registered client signs in with its ID, secret, redirect URI and scopes; neither ID nor secret is shown"""
         with self.world() as world:
             address = f"http://127.0.0.1:{free_port()}/back"
             site = Site(world, life=1, no_registration=True, by_hand=address)
@@ -464,7 +463,7 @@ class SignIn(unittest.TestCase):
             wait_for("its tokens are gone", lambda: self.kept(world) is None)
 
     def test_no_registration(self):
-        """an authorization server that registers nobody is told in words, and so is a server without one"""
+        """an authorization server without registration is explained, and so is a server without an authorization server"""
         with self.world() as world:
             site = Site(world, no_registration=True)
             world.write_config({"mcpServers": [site.entry()]})

@@ -1,4 +1,4 @@
-"""Odd servers next to healthy ones, and clients that are slightly off: nothing gets lost, no tool runs without its arguments.
+"""Unusual servers beside ordinary ones, and slightly wrong clients: nothing is lost, and no tool runs without its arguments.
 
 Run by `scripts/test mcp`.
 """
@@ -11,7 +11,7 @@ import unittest
 
 from world import World, main
 
-# Answers what the test wants it to: its tools and results come from this file's constants.
+# A server whose tools and results come from this file's constants.
 SERVER = """
 import json, sys
 
@@ -60,7 +60,7 @@ HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text
 
 
 class Session:
-    """One MCP session, as raw HTTP."""
+    """One MCP session over raw HTTP."""
 
     def __init__(self, world, path, accept=HEADERS["Accept"]):
         self.world, self.path, self.headers, self.number = world, path, {**HEADERS, "Accept": accept}, 0
@@ -111,7 +111,7 @@ class Odd(unittest.TestCase):
         cls.world.end()
 
     def test_other_keys(self):
-        """a tool never runs without the arguments that a model put under another key, on the first call as on later ones"""
+        """a tool never runs without the arguments that a model put under another key, on both paths"""
         session = Session(self.world, "/mcp")
         for arguments in [
             {"name": "healthy:plain", "arguments": {"text": "x"}},
@@ -128,7 +128,7 @@ class Odd(unittest.TestCase):
         self.assertEqual(json.loads(result["content"][-1]["text"])["arguments"], {"text": "x"})
 
     def test_content(self):
-        """content that the library does not know reaches the client unchanged, on the first call as on later ones, over REST too"""
+        """content that the library does not know reaches the client unchanged, on both paths and over REST"""
         for path, name, arguments in [
             ("/mcp/all", "odd__plain", {}),
             ("/mcp/all/odd", "plain", {}),
@@ -145,7 +145,7 @@ class Odd(unittest.TestCase):
         self.assertEqual(self.world.post("/api/v1/tools/call", body=body).data["content"][1]["uri"], "shots://884")
 
     def test_meta(self):
-        """what a request carries in _meta reaches the server, except for what belongs to the connection"""
+        """`_meta` of a request reaches the server, except for what belongs to the connection"""
         for path, name, arguments in [
             ("/mcp/all", "odd__plain", {}),
             ("/mcp", "call_tool_read", {"name": "odd:plain"}),
@@ -161,7 +161,7 @@ class Odd(unittest.TestCase):
                 self.assertEqual(arrived, {}, path)
 
     def test_schemas_and_names(self):
-        """every tool at /mcp/all has a name and a schema that model APIs take, and can be called by that name"""
+        """every tool at /mcp/all has a name and a schema that model APIs accept, and can be called by that name"""
         session = Session(self.world, "/mcp/all")
         tools = {tool["name"]: tool for tool in session.ask("tools/list")["result"]["tools"]}
         self.assertEqual(len(tools), 5)
@@ -190,14 +190,14 @@ class Odd(unittest.TestCase):
         self.assertEqual(read["contents"][0]["text"], "from odd")
 
     def test_instructions(self):
-        """the instructions of servers reach clients: in full at a server's own endpoint, as labelled excerpts at that of all"""
+        """the instructions of servers reach clients: in full at a server's own endpoint, as labelled excerpts at /mcp/all"""
         of = lambda path: Session(self.world, path).opened["result"].get("instructions", "")
         self.assertEqual(of("/mcp/all/odd"), "Use odd well.")
         self.assertIn("- healthy: Use healthy well.", of("/mcp/all"))
         self.assertIn("- odd: Use odd well.", of("/mcp/all"))
 
     def test_http(self):
-        """unknown paths are 404 with JSON and never 401; /mcp/ is /mcp; Bearer has no case; 405 says what is allowed; DELETE is 204"""
+        """unknown paths return 404 with JSON and never 401; /mcp/ equals /mcp; Bearer is case-insensitive; 405 lists methods; DELETE returns 204"""
         for path in ["/mcp/nothing", "/mcp/all/odd/nothing", "/.well-known/oauth-protected-resource", "/nothing", "/api/v1/nothing"]:
             for method in ["GET", "POST"]:
                 answer = self.world.request(method, path, over="tcp")
@@ -223,7 +223,7 @@ class Odd(unittest.TestCase):
         self.assertEqual((ended.status, ended.text), (204, ""))
 
     def test_ids(self):
-        """an id that is no string or whole number is refused on the first call as on later ones"""
+        """an ID that is neither a string nor an integer is refused on both paths"""
         session = Session(self.world, "/mcp/all")
         for _ in range(2):
             self.assertIn("result", session.call("healthy__plain"))

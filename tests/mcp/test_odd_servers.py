@@ -1,4 +1,4 @@
-"""Servers that write something else than the protocol says: every call is answered at once, and every failure is explained.
+"""Servers that violate the protocol: every call is answered immediately, and every failure is explained.
 
 Run by `scripts/test mcp`.
 """
@@ -13,7 +13,7 @@ import unittest
 from test_stays_up import Client
 from world import World, main, wait_for
 
-# Answers `initialize` and lists one tool per oddity, with an empty cursor at the end, one malformed tool and one duplicate.
+# Lists one tool for each violation, with an empty cursor at the end, one malformed tool and one duplicate.
 ODD = r"""
 import json, sys
 
@@ -70,7 +70,7 @@ def stdio(name, directory, text, *arguments, **more):
 
 
 class OddHttp(http.server.BaseHTTPRequestHandler):
-    """A server over HTTP whose tools answer with odd statuses and ids."""
+    """A server over HTTP whose tools answer with unusual statuses and IDs."""
 
     protocol_version = "HTTP/1.1"
     sessions, refusals, calls = [], 0, 0
@@ -144,7 +144,7 @@ class OddServers(unittest.TestCase):
         return text
 
     def test_stdio(self):
-        """odd output of a stdio server reaches its caller, repaired or as an error, on the first call of a session as on later ones"""
+        """invalid output of a stdio server reaches its caller, repaired or as an error, on both paths"""
         with World(config={}) as world:
             world.write_config({"mcpServers": [stdio("odd", world.directory, ODD), stdio("texts", world.directory, ODD, "text-ids")]})
             world.start_core()
@@ -163,7 +163,7 @@ class OddServers(unittest.TestCase):
             self.assertEqual(self.timed(Client(world.port), "texts:noise"), "noise")
 
     def test_http(self):
-        """a response over HTTP ends its call whatever its id or status; a lost session is opened again; a 401 asks for a sign-in"""
+        """a response over HTTP ends its call regardless of its ID or status; a lost session is reopened; a 401 requires a sign-in"""
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OddHttp)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -192,7 +192,7 @@ class OddServers(unittest.TestCase):
         wait_for(f"{name}: {texts}, not {(world.server(name) or {}).get('last_error')}", found, 30)
 
     def test_failures_are_explained(self):
-        """a server that does not start is explained as what it is, and stays explained while it is tried again"""
+        """a server that fails to start is explained, also during retries"""
         with World(config={}) as world:
             home = world.directory
             crash = "import os, sys; os.environ['API_TOKEN']"

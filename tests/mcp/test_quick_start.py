@@ -1,6 +1,6 @@
-"""The documents show what the programs really print: every `console` block is run, in order, in a new home.
+"""The documents show the programs' actual output: runs every `console` block in order, in a new home directory.
 
-With GENERATE=1 in the environment the outputs in the documents are replaced; scripts/generate does that.
+With GENERATE=1 in the environment, replaces the outputs in the documents; scripts/generate does that.
 """
 
 import os
@@ -11,12 +11,12 @@ import unittest
 from world import CORE, PROJECT, World, main, wait_for
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# A server of npm is downloaded first, and may have other tools tomorrow.
+# An npm server must be downloaded first, and its tools may change.
 DOWNLOAD_SECONDS = 180
 
 
 def steps(block):
-    """The commands of a block, each with the output that the document shows."""
+    """Returns the commands of a block, each with the output in the document."""
     found = []
     for line in block.splitlines():
         if line.startswith("$ "):
@@ -27,7 +27,7 @@ def steps(block):
 
 
 def without_numbers(text):
-    """Versions, process numbers and counts change; the rest is compared."""
+    """Replaces versions, process IDs and counts, which change."""
     return re.sub(r"\d+", "0", " ".join(text.split()))
 
 
@@ -44,7 +44,7 @@ class Documents(unittest.TestCase):
             def printed(command):
                 words = shlex.split(command)
                 self.assertEqual(words[0], "mcpproxy", command)
-                # At a terminal it shows the review and asks; there is no terminal here.
+                # At a terminal the command shows the review and asks; there is no terminal here.
                 words += ["--yes"] if words[1:3] == ["upstream", "approve"] else []
                 wait_for("every server is connected", lambda: self.settled(world), DOWNLOAD_SECONDS)
                 done = world.run(CORE, *words[1:])
@@ -71,11 +71,11 @@ class Documents(unittest.TestCase):
         return all(one["connected"] or one["quarantined"] or not one["enabled"] for one in servers)
 
     def test_readme(self):
-        """README.md shows what the commands print"""
+        """the output in README.md is current"""
         self.check("README.md")
 
     def test_quick_start(self):
-        """docs/quick-start.md shows what the commands print"""
+        """the output in docs/quick-start.md is current"""
         self.check("docs/quick-start.md")
 
 

@@ -1,6 +1,6 @@
-"""Hours of mixed use in a short time: the core must not grow by it. `SOAK_MINUTES` says how long (default one).
+"""Simulates hours of mixed use: the core's memory, descriptors and processes must not grow. `SOAK_MINUTES` sets the duration (default 1).
 
-Run by `scripts/test mcp`, and for as long as one likes by `scripts/soak`.
+Run by `scripts/test mcp`, or with a longer duration by `scripts/soak`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SESSIONS = 1000
 
 
 def measures(world, core):
-    """What may grow: resident memory in MiB, descriptors, threads, children."""
+    """Returns what must not grow: resident memory in MiB, descriptors, threads, child processes."""
     process = pathlib.Path(f"/proc/{core.pid}")
     resident = int((process / "status").read_text().split("VmRSS:")[1].split()[0]) / 1024
     children = sum(process.parent == core.pid for process in world.processes())
@@ -33,7 +33,7 @@ def measures(world, core):
 
 
 def end(client):
-    """What a client does that goes: DELETE."""
+    """Ends a client's session with DELETE."""
     client.connection.request("DELETE", client.path, headers=client.headers)
     client.connection.getresponse().read()
     client.connection.close()
@@ -54,7 +54,7 @@ class Soak(unittest.TestCase):
         self.world.end()
 
     def test_many_sessions(self):
-        """a thousand sessions at once are all answered, those that were put away, too, and what they took is given back when they end"""
+        """a thousand simultaneous sessions all work, including those removed from memory, and their memory is released at the end"""
         one = Client(self.world.port)
         one.call("good0:echo", message="a")
         before = measures(self.world, self.core)[0]
@@ -72,7 +72,7 @@ class Soak(unittest.TestCase):
         wait_for("what they took is given back", lambda: measures(self.world, self.core)[0] < before + 40 and measures(self.world, self.core)[1] < 100, 20)
 
     def test_mixed(self):
-        """calls, searches, sessions, listeners, restarts, crashes and edits, again and again: no more memory, descriptors, threads or processes"""
+        """repeated calls, searches, sessions, listeners, restarts, crashes and edits use no more memory, descriptors, threads or processes"""
         stop, failures, done = threading.Event(), [], itertools.count()
 
         def always(work):
@@ -81,7 +81,7 @@ class Soak(unittest.TestCase):
                     try:
                         work()
                         next(done)
-                    except Exception as error:  # noqa: BLE001 - told below
+                    except Exception as error:  # reported below
                         failures.append(repr(error))
             return threading.Thread(target=run, daemon=True)
 
@@ -126,7 +126,8 @@ class Soak(unittest.TestCase):
         for thread in threads:
             thread.start()
         began, taken = time.monotonic(), []
-        # A quarter more before: sessions that are not ended by their clients are put away when they are many and 10 s old.
+        # Runs a quarter longer at the start: abandoned sessions are removed from memory when there are many and they are 10 s
+        # old.
         while time.monotonic() - began < MINUTES * 75:
             stop.wait(min(1.0, MINUTES * 2))
             taken.append(measures(self.world, self.core))

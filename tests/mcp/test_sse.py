@@ -1,4 +1,4 @@
-"""Servers over the older HTTP+SSE transport: the official Python SDK's, the official TypeScript test server, and hostile ones.
+"""Servers over the legacy HTTP+SSE transport: the official Python and TypeScript servers, and hostile ones.
 
 Run by `scripts/test mcp`.
 """
@@ -19,7 +19,7 @@ from test_stays_up import memory
 from test_talk import ASKING, Person
 from world import CORE, SERVER, World, free_port, main, wait_for
 
-# A server that answers only to whoever sends the right header, and gets more tools when it is asked to.
+# A server that requires a header, and adds a tool on request.
 GUARDED = """
 import sys
 import uvicorn
@@ -48,7 +48,7 @@ uvicorn.run(guarded, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning
 
 
 class Older(http.server.ThreadingHTTPServer):
-    """A server over HTTP+SSE that does as it is told: `endpoint` is what its first event says, `refuses` the status of calls."""
+    """A configurable server over HTTP+SSE: `endpoint` is the data of its first event, `refuses` the status for calls."""
 
     daemon_threads = True
 
@@ -76,7 +76,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for piece in iter(self.server.said.get, None):
                 self.wfile.write(piece)
         except OSError:
-            pass  # the core has heard enough
+            pass  # the core has read enough
 
     def do_POST(self):
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -103,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.said.put(f"data: {json.dumps(message)}\n\n".encode())
 
     def long(self, id):
-        """48 MiB."""
+        """Sends a result of 48 MiB."""
         self.server.said.put(b'event: message\ndata: {"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"' % id)
         for self.server.left in range(48, 0, -1):
             self.server.said.put(b"x" * (1 << 20))
@@ -111,7 +111,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.said.put(b'"}]}}\n\n')
 
     def odd(self, id):
-        """What is no message, and then the answer."""
+        """Sends an invalid message, then the result."""
         self.server.said.put(b": a comment\n\nevent: strange\ndata: {}\n\ndata\ndata: {\n\ndata: \xff\xfe\n\nnothing known: x\nretry: soon\n\n")
         self.server.said.put(b"event: endpoint\ndata: http://evil.example/\n\n")
         self.say({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": "after all"}]}})
@@ -130,7 +130,7 @@ def failed(world, name, words):
 
 class OverSse(unittest.TestCase):
     def test_headers_and_changes(self):
-        """a server behind a header is added, called with it, and followed when its tools change; without it it is told what to set"""
+        """a server that requires a header is added, called, and followed when its tools change; without the header the error says what to set"""
         with World(config={}) as world:
             port = free_port()
             script = world.directory / "guarded.py"
@@ -156,7 +156,7 @@ class OverSse(unittest.TestCase):
                 self.assertIn(world.run(CORE, "upstream", "add", *refused).returncode, (1, 2), refused)
 
     def test_sign_in(self):
-        """one that wants a sign-in, and no header of a person's own, says so as others do"""
+        """a server that requires a sign-in, without a configured header, reports that as over the other transport"""
         with World(config={}) as world:
             port = free_port()
             script = world.directory / "guarded.py"
@@ -167,7 +167,7 @@ class OverSse(unittest.TestCase):
             failed(world, "guarded", "run `mcpproxy upstream login guarded`")
 
     def test_gone_and_back(self):
-        """a server that nobody calls older is found out; killed during a call, the call fails within a second; back again it is connected"""
+        """a legacy server is detected; killed during a call, the call fails within a second; restarted, it is connected"""
         with World(config={}) as world:
             port = free_port()
 
@@ -231,7 +231,7 @@ class AskedOverSse(unittest.TestCase):
         cls.world.end()
 
     def test_only_the_caller(self):
-        """of two clients only the caller is asked (elicitation, sampling), and only it hears of progress, in order, in every revision"""
+        """only the client that made the call gets its questions (elicitation, sampling) and progress, in order, in every protocol version"""
         steps = [(0, 3, "step 0"), (1, 3, "step 1"), (2, 3, "step 2")]
 
         async def work(mode, through):
@@ -248,7 +248,7 @@ class AskedOverSse(unittest.TestCase):
                 asyncio.run(asyncio.wait_for(work(mode, through), 60))
 
     def test_two_at_once(self):
-        """while two clients' calls are under way nothing says whom a question is for: nobody is asked, and the server hears why"""
+        """while two clients have calls in flight, a question cannot be attributed: no client is asked, and the server gets an error"""
 
         async def work():
             ann, ben = Person("Ann"), Person("Ben")
@@ -285,7 +285,7 @@ class HostileOverSse(unittest.TestCase):
         return world.start_core()
 
     def test_elsewhere(self):
-        """one that wants messages sent to another origin gets none, nor does that; one that says nowhere is given up in time"""
+        """a server whose message URL has another origin is refused, and gets no messages; a server without a message URL times out"""
         with Older() as other, Older(f"http://127.0.0.1:{other.server_port}/message") as elsewhere, Older(None) as nowhere, World() as world:
             self.serve(world, ("elsewhere", elsewhere), ("nowhere", nowhere), init_timeout="2s")
             failed(world, "elsewhere", f"its URL for messages has another origin (`http://127.0.0.1:{other.server_port}`), which is refused")
@@ -293,7 +293,7 @@ class HostileOverSse(unittest.TestCase):
             self.assertEqual((other.posted, elsewhere.posted, nowhere.posted), ([], [], []))
 
     def test_refused_calls(self):
-        """a call that the server refuses by a status fails with it, and the session goes on"""
+        """a call that the server refuses by HTTP status fails with that status, and the session continues"""
         with Older(refuses=413) as server, World() as world:
             self.serve(world, ("older", server))
             world.wait_connected("older")
@@ -305,7 +305,7 @@ class HostileOverSse(unittest.TestCase):
             self.assertEqual(world.server("older")["reconnect_count"], 0)
 
     def test_strange_events(self):
-        """what is no message is passed over, and the answer after it is taken; another endpoint is not"""
+        """invalid messages are skipped, and the following result is used; a change of the endpoint is ignored"""
         with Older("?session=1") as server, World() as world:
             self.serve(world, ("older", server))
             world.wait_connected("older")
@@ -314,7 +314,7 @@ class HostileOverSse(unittest.TestCase):
             self.assertEqual({path for path, _ in server.posted}, {"/sse?session=1"})
 
     def test_long_answers(self):
-        """of an answer of 48 MiB little is kept, the caller is told, and the session goes on"""
+        """a result of 48 MiB is refused with an error, uses little memory, and the session continues"""
         with Older() as server, World() as world:
             core = self.serve(world, ("older", server))
             world.wait_connected("older")
@@ -322,7 +322,7 @@ class HostileOverSse(unittest.TestCase):
             told = world.run(CORE, "call", "tool-read", "-t", "older:long", "-j", "{}", seconds=90)
             self.assertEqual(told.returncode, 1)
             self.assertIn("exceeds 16 MiB", told.stdout)
-            self.assertGreater(server.left, 16, "it is told before all of it came")
+            self.assertGreater(server.left, 16, "the error must arrive before the complete result")
             wait_for("all of it came", lambda: server.left == 0, 60)
             print(f"       {memory(core)[1] - before:.0f} MiB more at most", flush=True)
             self.assertLess(memory(core)[1] - before, 64)

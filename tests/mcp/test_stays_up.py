@@ -1,4 +1,4 @@
-"""One bad server, client or message must not take the others down, nor grow the core. Run by `scripts/test mcp`."""
+"""One bad server, client or message must not affect the others or grow the core. Run by `scripts/test mcp`."""
 
 import http.client
 import http.server
@@ -19,7 +19,7 @@ MIB = b"x" * (1 << 20)
 
 
 class Endless(http.server.BaseHTTPRequestHandler):
-    """A server over streamable HTTP whose tools answer with a gigabyte, each in another way of HTTP."""
+    """A server over streamable HTTP whose tools respond with a gigabyte, each with a different kind of HTTP response."""
 
     protocol_version = "HTTP/1.1"
     megabytes = 1024
@@ -78,20 +78,20 @@ class Endless(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(frame(MIB))
             self.wfile.write(frame(end) + (b"" if way == "json" else b"0\r\n\r\n"))
         except OSError:
-            pass  # the core has heard enough
+            pass  # the core has read enough
 
     def log_message(self, *_):
         pass
 
 
 def memory(core):
-    """Resident memory of a process and its highest so far, in MiB."""
+    """Returns the resident memory of a process and its peak, in MiB."""
     status = pathlib.Path(f"/proc/{core.pid}/status").read_text()
     return tuple(int(status.split(f"{word}:")[1].split()[0]) / 1024 for word in ("VmRSS", "VmHWM"))
 
 
 class Client:
-    """A session over HTTP as the protocol says it, and nothing more: quick enough to measure with."""
+    """A minimal MCP session over HTTP, fast enough for measurements."""
 
     HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
 
@@ -112,14 +112,14 @@ class Client:
         return text
 
     def ask(self, method, params):
-        """The answer as it came, with its `result` or `error`."""
+        """Returns the complete response, with its `result` or `error`."""
         self.number += 1
         text = self.post({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
         said = [line[5:] for line in text.splitlines() if line.startswith("data:")] or [text]
         return next(message for message in map(json.loads, filter(str.strip, said)) if message.get("id") == self.number)
 
     def call(self, tool, **arguments):
-        """Calls an upstream's tool through `call_tool_read`; gives its text, or what the error says."""
+        """Calls an upstream's tool through `call_tool_read`; returns its text or the error."""
         answer = self.ask("tools/call", {"name": "call_tool_read", "arguments": {"name": tool, "args": arguments}})
         if "error" in answer:
             return answer["error"]["message"]
@@ -128,7 +128,7 @@ class Client:
 
 class LongAnswers(unittest.TestCase):
     def test_over_http(self):
-        """a gigabyte from a server over HTTP, as JSON or as a stream, is an error at once that says so, and the core does not grow"""
+        """a gigabyte from a server over HTTP, as JSON or as a stream, is an immediate error, and the core does not grow"""
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/mcp"
@@ -148,13 +148,13 @@ class LongAnswers(unittest.TestCase):
                     self.assertLess(took, 15, way)
                     self.assertLess(memory(core)[1] - before, 80, way)
                 self.assertEqual(client.call("endless:short"), "short")
-                self.assertEqual(world.server("endless")["reconnect_count"], 0, "it was connected anew")
+                self.assertEqual(world.server("endless")["reconnect_count"], 0, "the server was reconnected")
         finally:
             server.shutdown()
             server.server_close()
 
 
-# A server on standard input and output that is well behaved, or bad in the way its argument names.
+# A stdio server that behaves well, or badly in the way that its argument names.
 SERVER = """
 import itertools, json, sys, threading, time
 way = sys.argv[1]
@@ -213,7 +213,7 @@ BAD = {
 }
 
 
-# A server with many tools, written by hand so that it lists them at once.
+# A server with many tools, written by hand so that it lists them immediately.
 MANY = """
 import json, sys
 tools = [{"name": f"tool{number}", "description": f"Does the thing number {number}, as well as it can be done", "inputSchema":
@@ -229,7 +229,7 @@ for line in sys.stdin:
 
 class ManyTools(unittest.TestCase):
     def test_shared(self):
-        """sessions share one list of thousands of tools: fifty more take no more than fifty of few tools would"""
+        """sessions share one list of thousands of tools: fifty more take no more memory than with few tools"""
         with World() as world:
             script = world.directory / "many.py"
             script.write_text(MANY)
@@ -237,7 +237,7 @@ class ManyTools(unittest.TestCase):
             core = world.start_core()
             world.wait_connected("many")
             clients = [Client(world.port, "/mcp/all")]
-            # Twice: an answer's own memory is then there already.
+            # Twice, so that the memory for a response is already allocated.
             for _ in range(2):
                 self.assertEqual(len(clients[0].ask("tools/list", {})["result"]["tools"]), 5000)
             before, _ = memory(core)
@@ -247,7 +247,7 @@ class ManyTools(unittest.TestCase):
             self.assertLess((after - before) / 50, 0.4, "MiB a session")
 
 
-# Says that its tools have changed, at once and as often as it can, and answers the first two questions for them only.
+# Continuously announces changes of its tools, and answers only the first two list requests.
 SAYS_MORE_THAN_IT_LISTS = """
 import json, sys, threading
 listed = 0
@@ -275,7 +275,7 @@ for line in sys.stdin:
 
 class Lists(unittest.TestCase):
     def test_unlisted(self):
-        """a server that floods with changed lists and then lists no more is asked seldom, still called, and can be switched off"""
+        """a server that floods the core with changed lists and stops answering is asked seldom, can be called, and can be disabled"""
         with World() as world:
             script = world.directory / "says.py"
             script.write_text(SAYS_MORE_THAN_IT_LISTS)
@@ -283,7 +283,7 @@ class Lists(unittest.TestCase):
             world.write_config({"mcpServers": [entry]})
             world.start_core()
             world.wait_connected("says")
-            wait_for("its second list is taken up", lambda: world.server("says")["tool_count"] == 2)
+            wait_for("its second list is used", lambda: world.server("says")["tool_count"] == 2)
             log = world.root / "logs" / "server-says.log"
             wait_for("it was asked once more", lambda: log.read_text().count("listed") == 3)
             client = Client(world.port)
@@ -296,7 +296,7 @@ class Lists(unittest.TestCase):
 
 class Isolation(unittest.TestCase):
     def test_bad_neighbours(self):
-        """servers that hang, crash, flood, send a gigabyte or do not listen keep nobody from being answered by the 15 others"""
+        """servers that hang, crash, flood, send a gigabyte or do not read do not delay calls of 15 others"""
         with World() as world:
             (world.directory / "server.py").write_text(SERVER)
             (world.directory / "sdk.py").write_text(SDK)
@@ -314,7 +314,7 @@ class Isolation(unittest.TestCase):
             client = Client(world.port)
 
             def measured(seconds=3.0):
-                """The 95th percentile of calls to the well-behaved, one after the other, in milliseconds."""
+                """Returns the 95th percentile of sequential calls to the good servers, in milliseconds."""
                 took, until = [], time.monotonic() + seconds
                 for server in itertools.cycle(good):
                     began = time.monotonic()
@@ -331,7 +331,7 @@ class Isolation(unittest.TestCase):
             for ways in [[way] for way in BAD] + [list(BAD)]:
                 alone = measured()
                 bad(ways, True)
-                # In the middle of it: bad servers are called, too, and give nothing.
+                # Calls the bad servers in between, without expecting results.
                 for way in ways:
                     wait_for(f"{way} has been there", lambda: world.server(way)["connected"] or world.server(way)["reconnect_count"] or world.server(way).get("last_error"))
                 stop, wrong = threading.Event(), []
@@ -359,7 +359,7 @@ class Isolation(unittest.TestCase):
                 wrong.append(said)
 
 
-# A server that ends neither with its input nor when it is asked to.
+# A server that ignores the end of its input and signals.
 STUBBORN = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -375,7 +375,7 @@ class Ends(unittest.TestCase):
     SLOW = {"name": "everything:trigger-long-running-operation", "args": {"duration": 2, "steps": 2}}
 
     def begun(self, world, arguments, path="/mcp"):
-        """A call that the server works on: what comes of it, and when, once its thread has ended."""
+        """A call in flight; stores its outcome and time when its thread ends."""
         client, outcome = Client(world.port, path), []
 
         def run():
@@ -393,7 +393,7 @@ class Ends(unittest.TestCase):
         return caller, outcome
 
     def test_killed_in_a_call(self):
-        """a server that is killed in the middle of a call: the client hears so within a second, on both endpoints"""
+        """if a server is killed during a call, the client gets an error within a second, on both endpoints"""
         with World(config={"mcpServers": [everything()]}) as world:
             world.start_core()
             for path in ("/mcp", "/mcp/all"):
@@ -411,7 +411,7 @@ class Ends(unittest.TestCase):
                 wait_for("it is noticed", lambda: not world.server("everything")["connected"] or world.server("everything")["reconnect_count"])
 
     def test_drain(self):
-        """a core that is asked to end lets a call finish that is under way, on both endpoints, and takes no longer than it needs"""
+        """a core that is asked to stop lets calls in flight finish, on both endpoints, and takes no longer than necessary"""
         for path in ("/mcp", "/mcp/all"):
             with World(config={"mcpServers": [everything()]}) as world:
                 core = world.start_core()
@@ -424,7 +424,7 @@ class Ends(unittest.TestCase):
                 wait_for("nothing is left", lambda: not world.processes(), 2)
 
     def test_cut_off(self):
-        """a call that takes longer than the core can wait does not keep it from ending, nor does a client that only listens"""
+        """neither a call that exceeds the drain time nor a listening client prevents the core from stopping"""
         with World(config={"mcpServers": [everything()]}) as world:
             core = world.start_core()
             world.wait_connected("everything")
@@ -439,7 +439,7 @@ class Ends(unittest.TestCase):
             self.assertTrue(outcome, "it is still waiting")
 
     def test_killed_core(self):
-        """a core that is killed leaves no server behind, not even one that ignores the end of its input and every signal it can"""
+        """a killed core leaves no server behind, not even one that ignores the end of its input and signals"""
         with World() as world:
             (world.directory / "server.py").write_text(SERVER)
             (world.directory / "stubborn.py").write_text(STUBBORN)

@@ -1,4 +1,4 @@
-"""`mcpproxy stdio`, as AI clients that only speak stdio start it. Run by `scripts/test mcp`."""
+"""`mcpproxy stdio`, as started by AI clients that only support stdio. Run by `scripts/test mcp`."""
 
 import asyncio
 import json
@@ -60,19 +60,19 @@ class StdioClients(unittest.TestCase):
         return asyncio.run(asyncio.wait_for(echoed(), 20))
 
     def test_python(self):
-        """the official Python client gets through to an upstream's tool over stdio"""
+        """the official Python client calls an upstream's tool over stdio"""
         version, tools, text = self.python("legacy")
         self.assertEqual((version, text), ("2025-11-25", "Echo: good day"))
         self.assertIn("retrieve_tools", tools)
 
     def test_newest(self):
-        """so does one that speaks the newest revision, which has no initialize"""
+        """a client of the newest protocol version, which has no initialize, works too"""
         version, tools, text = self.python("auto")
         self.assertEqual((version, text), ("2026-07-28", "Echo: good day"))
         self.assertIn("retrieve_tools", tools)
 
     def test_typescript(self):
-        """the official TypeScript client gets through over stdio, and its name is known to the core"""
+        """the official TypeScript client works over stdio, and the core records its name"""
         script = pathlib.Path(__file__).with_name("call_over_stdio.cjs")
         answer = self.world.run("node", script, CORE, "stdio")
         said = json.loads(answer.stdout)
@@ -81,7 +81,7 @@ class StdioClients(unittest.TestCase):
         self.assertIn("cursor-vscode", self.world.status()["activation"]["mcp_clients_seen_ever"])
 
     def test_old_revisions(self):
-        """clients of every older revision are answered in it, and nothing but messages is on standard output"""
+        """clients of every older protocol version get responses in that version, and standard output contains only messages"""
         for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]:
             listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
             initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -97,7 +97,7 @@ class StdioClients(unittest.TestCase):
 
 
     def test_malformed(self):
-        """lines that are no messages are answered as JSON-RPC says, with words, and those after them as ever"""
+        """invalid lines get JSON-RPC errors with an explanation, and later lines still work"""
         lines = ["{", "[]", "5", '{"jsonrpc": "1.0", "id": 4, "method": "ping"}', '{"jsonrpc": "2.0", "id": true, "method": "ping"}']
         call = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "retrieve_tools", "arguments": [1]}}
         said = "\n".join([json.dumps(hello()), *lines, json.dumps(call), json.dumps({"jsonrpc": "2.0", "id": 6, "method": "ping"})])
@@ -111,7 +111,7 @@ class StdioClients(unittest.TestCase):
 
 class Cores(unittest.TestCase):
     def test_none(self):
-        """without a core it says on standard error what to do, and nothing on standard output"""
+        """without a core it prints advice on standard error, and nothing on standard output"""
         with World(config={}, variables={"MCPPROXY_OUTPUT": "json"}) as world:
             answer = world.run(CORE, "stdio")
             self.assertNotEqual(answer.returncode, 0)
@@ -120,7 +120,7 @@ class Cores(unittest.TestCase):
             self.assertIn("mcpproxy serve", answer.stderr)
 
     def test_restart(self):
-        """a client stays connected while its core restarts: meanwhile each request is answered with what to do"""
+        """a client stays connected while its core restarts; each request meanwhile gets an error with advice"""
         with World(config={}) as world:
             core = world.start_core()
             client = start(world)

@@ -1,10 +1,11 @@
-"""A data directory of the Go core is taken over without opening anything; profiles, routing modes, HTTPS and limits.
+"""Taking over a data directory of the Go core never makes a tool available; also profiles, routing modes, HTTPS and limits.
 
-Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`; its servers are played by a script.
+Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`; a script simulates its servers.
 """
 
 import concurrent.futures
 import fcntl
+import hashlib
 import http.client
 import itertools
 import json
@@ -24,7 +25,7 @@ from world import CORE, PROJECT, World, main, wait_for
 HOMES = PROJECT / "tests/data/go-homes"
 RECORDED = json.loads((HOMES / "full/rest-v0.60.json").read_text())
 
-# Lists the tools in a file, and says what it was called with; `slow` takes a while.
+# Lists the tools in a file, and returns what it was called with; `slow` takes half a second.
 SERVER = """
 import json, sys, threading, time
 tools = json.load(open(sys.argv[1]))
@@ -116,7 +117,7 @@ def stop(process):
 
 
 def played(world, name, tools, **entry):
-    """An entry for a server that has these tools."""
+    """Returns an entry for a server with these tools."""
     script, listed = world.directory / "played.py", world.directory / f"{name}.json"
     script.write_text(SERVER)
     listed.write_text(json.dumps(tools))
@@ -155,7 +156,7 @@ def go_home(world, **changes):
 
 
 def state_of(world, server):
-    """The server's tools by their state, once it has listed them."""
+    """Returns the server's tools by state, once it has listed them."""
     def listed():
         tools = world.get(f"/api/v1/servers/{server}/tools").data["tools"]
         return tools or None
@@ -167,6 +168,7 @@ def state_of(world, server):
 
 class TakeOver(unittest.TestCase):
     def test_nothing_is_opened_and_the_go_core_can_have_it_back(self):
+        """the takeover makes no blocked tool available, and leaves everything that the Go core needs"""
         with World() as world:
             go_home(world)
             database, config = (world.root / "config.db").read_bytes(), world.config()
@@ -199,7 +201,7 @@ class TakeOver(unittest.TestCase):
             takeover = world.get("/api/v1/takeover").data
             self.assertTrue(takeover["complete"])
             self.assertFalse(takeover["shown"])
-            # What the Go core needs is as it was, but for the tools that are off.
+            # Everything that the Go core needs is unchanged, except for the disabled tools.
             self.assertEqual((world.root / "config.db").read_bytes(), database)
             after = world.config()
             everything = next(one for one in after["mcpServers"] if one["name"] == "everything")
@@ -207,6 +209,7 @@ class TakeOver(unittest.TestCase):
             self.assertEqual(after, config)
 
     def test_a_database_that_cannot_be_read_opens_nothing_until_a_person_approves(self):
+        """with an unreadable database every tool needs approval"""
         for damage in ("truncated", "garbage", "newer"):
             with self.subTest(damage), World() as world:
                 go_home(world)
@@ -226,6 +229,7 @@ class TakeOver(unittest.TestCase):
                 self.assertEqual(Client(world, "/mcp/all").tools(), [])
 
     def test_a_database_in_use_is_taken_over_later(self):
+        """a locked database is read later, when it is free"""
         with World() as world:
             go_home(world)
             with open(world.root / "config.db", "rb") as database:
@@ -253,6 +257,7 @@ class Profiles(unittest.TestCase):
         return world
 
     def test_every_way_around_a_profile_is_closed(self):
+        """a profile hides other servers in every tool, list and endpoint, on both paths"""
         with self.world() as world:
             client = Client(world, "/mcp/p/work")
             self.assertIn("inside:open-door", client.text("retrieve_tools", query="open door"))
@@ -261,7 +266,7 @@ class Profiles(unittest.TestCase):
                                    explain_tool="outside:launch-rocket")
                 self.assertNotIn("Launches", told)
             self.assertNotIn("Launches", client.text("describe_tool", tool_ids=["outside:launch-rocket"]))
-            for _ in range(3):  # the first by the library, the next on the fast path
+            for _ in range(3):  # the first call takes the library path, the next ones the fast path
                 self.assertIn("ran open-door", client.text("call_tool_write", name="inside:open-door", args={}))
                 self.assertNotIn("ran", client.text("call_tool_write", name="outside:launch-rocket", args={}))
             self.assertNotIn("outside", client.text("upstream_servers", operation="list"))
@@ -276,12 +281,13 @@ class Profiles(unittest.TestCase):
             self.assertIn("error", direct.ask("prompts/get", {"name": "outside__ask-outside"}))
             resources = direct.ask("resources/list")["result"]["resources"]
             self.assertEqual([one["uri"] for one in resources], ["x://inside"])
-            # A resource of the only server in reach is asked of that server; the other never hears of it.
+            # A resource of the only visible server is requested from that server; the other server gets no request.
             self.assertNotIn("secret of outside", json.dumps(direct.ask("resources/read", {"uri": "x://outside"})))
             self.assertEqual(Client(world, "/mcp/p/empty/all").tools(), [])
             self.assertNotIn("open-door", Client(world, "/mcp/p/empty").text("retrieve_tools", query="open door"))
 
     def test_a_session_chooses_its_profile_and_keeps_it(self):
+        """a session selects its profile and keeps it across restarts; a deleted profile shows nothing"""
         with self.world() as world:
             client, other = Client(world), Client(world)
             chosen = json.loads(client.text("set_profile", profile="work"))
@@ -299,6 +305,7 @@ class Profiles(unittest.TestCase):
             self.assertEqual(json.loads(client.text("set_profile", profile=""))["servers"], ["inside", "outside"])
 
     def test_profiles_from_the_command_line_and_unknown_paths(self):
+        """the command line manages profiles, and unknown MCP paths return 404"""
         with self.world() as world:
             self.assertIn("/mcp/p/play", world.run(CORE, "profile", "create", "play", "outside").stdout)
             self.assertEqual(Client(world, "/mcp/p/play/all").tools(), ["outside__launch-rocket"])
@@ -317,6 +324,7 @@ class Profiles(unittest.TestCase):
                 self.assertIn("there are", json.loads(refused.exception.read())["error"])
 
     def test_names_that_cannot_be_used_are_refused_with_their_place(self):
+        """invalid profile names in the configuration are an error that names them"""
         for name in ("all", "Work", "a b"):
             with World() as world:
                 world.write_config({"profiles": [{"name": name, "servers": []}]})
@@ -327,6 +335,7 @@ class Profiles(unittest.TestCase):
 
 class Serving(unittest.TestCase):
     def test_direct_mode_serves_the_tools_at_mcp_and_the_search_at_mcp_call(self):
+        """in direct mode, /mcp lists the tools of the servers, and /mcp/call the search tools"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             servers = [played(world, "one", [tool("open-door")])]
@@ -338,6 +347,7 @@ class Serving(unittest.TestCase):
             self.assertEqual(world.get("/api/v1/routing").data["routing_mode"], "direct")
 
     def test_code_execution_is_served_as_a_search_and_told(self):
+        """the routing mode code_execution behaves like the search mode, with a warning"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             world.write_config({"routing_mode": "code_execution"})
@@ -347,6 +357,7 @@ class Serving(unittest.TestCase):
             self.assertIn("`code_execution`, which does not exist here", world.run(CORE, "doctor").stdout)
 
     def test_https_is_served_where_it_was_asked_for_and_nothing_else(self):
+        """with TLS enabled the core only serves HTTPS, and does not start with an invalid certificate"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             world.write_config({"tls": {"enabled": True}})
@@ -372,6 +383,7 @@ class Serving(unittest.TestCase):
             self.assertIn("could not serve HTTPS", refused.stderr)
 
     def test_a_burst_runs_within_the_limits_and_leaves_other_servers_alone(self):
+        """a burst of calls obeys the limits of its server, and does not delay other servers"""
         with World() as world:
             world.root.mkdir(mode=0o700)
             limited = {"max_concurrent_requests": 4, "queue_size": 8, "queue_timeout": "10s"}
@@ -393,6 +405,95 @@ class Serving(unittest.TestCase):
             self.assertGreaterEqual(ran, 12)
             self.assertTrue(refused)
             self.assertTrue(all("is busy: retry in" in answer for answer in refused), refused[0])
+
+
+class Compatibility(unittest.TestCase):
+    """REST in the Go core's shapes (contract: core-http)."""
+
+    def test_all_servers_at_once_and_json_for_every_error(self):
+        with World() as world:
+            world.write_config({"mcpServers": [played(world, name, [tool("t")]) for name in ("one", "two")]})
+            world.start_core()
+            for server in ("one", "two"):
+                state_of(world, server)
+            done = {"total": 2, "successful": 2, "failed": 0, "errors": {}}
+            self.assertEqual(world.post("/api/v1/servers/restart_all").data, done)
+            self.assertEqual(world.post("/api/v1/servers/disable_all").data, done)
+            self.assertEqual([one["enabled"] for one in world.config()["mcpServers"]], [False, False])
+            self.assertEqual(world.post("/api/v1/servers/restart_all").data["total"], 0)
+            self.assertEqual(world.post("/api/v1/servers/enable_all").data, done)
+            self.assertEqual([one["enabled"] for one in world.config()["mcpServers"]], [True, True])
+            self.assertEqual(world.get("/api/v1/nosuch").status, 404)
+            self.assertIn("no such path", world.get("/api/v1/nosuch").json["error"])
+            wrong = world.post("/api/v1/sessions")
+            self.assertEqual((wrong.status, wrong.json["success"]), (405, False))
+
+    def test_sessions_are_those_that_exist(self):
+        with World() as world:
+            world.write_config({"mcpServers": [played(world, "one", [tool("t")])]})
+            world.start_core()
+            state_of(world, "one")
+            first, second = Client(world), Client(world, "/mcp/all")
+            for _ in range(3):  # the first by the library, the next on the fast path
+                first.text("call_tool_write", name="one:t", args={})
+            second.text("one__t")
+
+            def sessions(query=""):
+                answer = world.get(f"/api/v1/sessions{query}").data
+                return {one["id"]: one for one in answer["sessions"]}
+
+            listed = sessions()
+            first.label, second.label = (hashlib.sha256(one.session.encode()).hexdigest()[:8] for one in (first, second))
+            self.assertEqual({first.label, second.label}, set(listed))
+            self.assertEqual(listed[first.label]["tool_call_count"], 3)
+            self.assertEqual(listed[second.label]["tool_call_count"], 1)
+            self.assertEqual((listed[first.label]["client_name"], listed[first.label]["status"]), ("test", "active"))
+            self.assertEqual(sessions("?status=closed"), {})
+            self.assertEqual(world.get("/api/v1/sessions?status=odd").status, 400)
+            self.assertEqual(world.get(f"/api/v1/sessions/{first.label}").data["session"]["id"], first.label)
+            stop(world.started[-1])
+            world.start_core()
+            again = sessions()
+            self.assertEqual(again[first.label]["tool_call_count"], 3, "a session outlives the core")
+            self.assertGreaterEqual(again[first.label]["last_activity"], listed[first.label]["start_time"])
+
+    def test_a_configuration_is_checked_and_applied(self):
+        with World() as world:
+            server = played(world, "one", [tool("t")], env={"TOKEN": "hidden-value"})
+            world.write_config({"mcpServers": [server], "telemetry": {"enabled": False}, "mine": 1})
+            world.start_core()
+            state_of(world, "one")
+            check = lambda config: world.post("/api/v1/config/validate", body=config).data
+            self.assertEqual(check({"listen": "127.0.0.1:1"}), {"valid": True})
+            refused = check({"listen": "127.0.0.1:1", "tools_limit": "many"})
+            self.assertEqual((refused["valid"], refused["errors"][0]["field"]), (False, "tools_limit"))
+            shown = world.get("/api/v1/config").data["config"]
+            self.assertNotIn("hidden-value", json.dumps(shown))
+            applied = world.post("/api/v1/config/apply", body={**shown, "tools_limit": 7}).data
+            self.assertEqual((applied["success"], applied["changed_fields"]), (True, ["tools_limit"]))
+            after = world.config()
+            self.assertEqual((after["tools_limit"], after["mcpServers"][0]["env"]), (7, {"TOKEN": "hidden-value"}))
+            self.assertNotIn("quarantined", after["mcpServers"][0], "it runs what was approved")
+            del shown["telemetry"]
+            shown["mcpServers"].append({"name": "new", "command": "/nosuch", "enabled": False, "quarantined": False})
+            self.assertTrue(world.post("/api/v1/config/apply", body=shown).data["success"])
+            after = world.config()
+            self.assertEqual((after["telemetry"], after["mine"]), ({"enabled": False}, 1), "nothing is lost")
+            self.assertTrue(after["mcpServers"][1]["quarantined"], "a program does not approve a server")
+            wrong = world.post("/api/v1/config/apply", body={"listen": "nowhere"}).data
+            self.assertEqual((wrong["success"], wrong["validation_errors"][0]["field"]), (False, "listen"))
+
+    def test_secrets_are_names(self):
+        with World(variables={"SET_HERE": "hidden-value"}) as world:
+            env = {"A": "${env:SET_HERE}", "B": "${env:NOT_SET_HERE}", "C": "${keyring:kept}"}
+            world.write_config({"mcpServers": [played(world, "one", [tool("t")], env=env, enabled=False)]})
+            world.start_core()
+            answer = world.get("/api/v1/secrets")
+            self.assertNotIn("hidden-value", answer.text)
+            self.assertEqual(answer.data["secrets"][0]["secret_ref"],
+                             {"type": "keyring", "name": "kept", "original": "${keyring:kept}"})
+            variables = {one["secret_ref"]["name"]: one["is_set"] for one in answer.data["environment_vars"]}
+            self.assertEqual(variables, {"SET_HERE": True, "NOT_SET_HERE": False})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What servers ask of clients and tell them through `/mcp/all/{server}`, with official clients and servers.
+"""Questions and messages from servers to clients through `/mcp/all/{server}`, with official clients and servers.
 
 Run by `scripts/test mcp`.
 """
@@ -24,7 +24,7 @@ from world import World, free_port, main, wait_for
 
 warnings.simplefilter("ignore")
 
-# A server that asks its caller everything there is to ask. `hold` waits until `release` is called.
+# A server that asks its caller all kinds of questions. `hold` waits until `release` is called.
 ASKING = """
 import sys, warnings
 import anyio
@@ -106,7 +106,7 @@ def text_of(result):
 
 
 class Person:
-    """A client's own side: answers what it is asked, and notes it."""
+    """The client's side: answers questions, and records them."""
 
     def __init__(self, name):
         self.name, self.asked, self.steps, self.heard, self.logs = name, [], [], [], []
@@ -159,7 +159,7 @@ class Person:
         async with mcp.Client(f"http://127.0.0.1:{world.port}{path}", **callbacks) as client:
 
             async def call(tool):
-                """What the tool says, or the error that came instead."""
+                """Returns the tool's text, or the error."""
                 name, arguments = (through, {"name": f"{server}:{tool}"}) if through else (tool, {})
                 try:
                     return text_of(await client.call_tool(name, arguments, progress_callback=self.progress))
@@ -171,7 +171,7 @@ class Person:
 
 
 class Asked(unittest.TestCase):
-    """One server over stdio and the same over HTTP."""
+    """The same server over stdio and over HTTP."""
 
     @classmethod
     def setUpClass(cls):
@@ -197,13 +197,13 @@ class Asked(unittest.TestCase):
         return asyncio.run(asyncio.wait_for(work(), 60))
 
     def test_shouting(self):
-        """of a server's flood of log messages the first 200 are passed on, it is said that others are not, and the answer comes"""
+        """only the first 200 log messages of a flood are passed on, the client is notified, and the result arrives"""
 
         async def work(server):
             ann = Person("Ann")
             async with ann.at(self.world, server) as client:
                 self.assertEqual(await client.call("shout"), "hoarse")
-                # Log messages come by the session's own stream, which the answer may overtake.
+                # Log messages use the session's own stream, so the result may arrive before them.
                 async with ann.changed:
                     whole = lambda: any(logger == "mcpproxy" for _, logger, _ in ann.logs)
                     await asyncio.wait_for(ann.changed.wait_for(whole), 10)
@@ -217,7 +217,7 @@ class Asked(unittest.TestCase):
             self.run_with(lambda: work(server))
 
     def test_only_the_caller(self):
-        """of two clients of one server, only the caller is asked, and only it hears of progress, in order"""
+        """only the client that made the call gets its questions and progress, in order"""
         steps = [(0, 3, "step 0"), (1, 3, "step 1"), (2, 3, "step 2")]
 
         async def work(server):
@@ -234,7 +234,7 @@ class Asked(unittest.TestCase):
             self.run_with(lambda: work(server))
 
     def test_two_at_once(self):
-        """while two clients' calls are under way, HTTP tells who is to be asked; over stdio none is, and the server hears why"""
+        """while two clients have calls in flight, HTTP attributes a question; over stdio it is refused, and the server gets an error"""
 
         async def work(server):
             ann, ben = Person("Ann"), Person("Ben")
@@ -253,7 +253,7 @@ class Asked(unittest.TestCase):
         self.assertEqual((asked, others), ([], []))
 
     def test_without_a_session(self):
-        """a client of 2026-07-28, which cannot be asked meanwhile, gets the questions as results and the call goes on with its answers"""
+        """a client of 2026-07-28, which cannot be asked during a call, gets questions as results, and the call continues with its answers"""
         steps = [(0, 3, "step 0"), (1, 3, "step 1"), (2, 3, "step 2")]
 
         async def work(server):
@@ -269,14 +269,14 @@ class Asked(unittest.TestCase):
             self.run_with(lambda: work(server))
 
     def test_through_our_tools(self):
-        """so it is for a call through `/mcp`: questions and progress reach the client whose call it is, in every revision"""
+        """questions and progress of calls through `/mcp` reach the right client, in every protocol version"""
         steps = [(0, 3, "step 0"), (1, 3, "step 1"), (2, 3, "step 2")]
 
         async def work(server, mode):
             ann, ben = Person("Ann"), Person("Ben")
             through = {"through": "call_tool_write", "mode": mode}
             async with ann.at(self.world, server, **through) as first, ben.at(self.world, server, **through) as second:
-                for _ in range(2):  # the second call of a session goes another way
+                for _ in range(2):  # the second call of a session takes the fast path
                     ann.asked.clear(), ann.steps.clear()
                     self.assertEqual(await first.call("ask"), "Ann thinks of Ann")
                     self.assertEqual((ann.asked, ann.steps), (["What is your name?", "sample"], steps))
@@ -288,7 +288,7 @@ class Asked(unittest.TestCase):
                 self.run_with(lambda: work(server, mode))
 
     def test_cancelled(self):
-        """a call that a client cancels is cancelled at the server, and stands in nobody's way"""
+        """a call that a client cancels is cancelled at the server, and does not affect other calls"""
 
         async def work():
             ann, ben = Person("Ann"), Person("Ben")
@@ -304,7 +304,7 @@ class Asked(unittest.TestCase):
         self.run_with(work)
 
     def test_roots(self):
-        """a server is told the caller's roots"""
+        """a server receives the caller's roots"""
 
         async def work():
             ann = Person("Ann")
@@ -314,7 +314,7 @@ class Asked(unittest.TestCase):
         self.assertEqual(self.run_with(work), "file:///Ann")
 
     def test_cannot(self):
-        """a client that offers no elicitation is not asked, and the server hears so; a client's own refusal is passed on"""
+        """a client without elicitation is not asked, and the server gets an error; a client's refusal is passed on"""
 
         async def refuses(_context, _params):
             return ErrorData(code=-1, message="not today")
@@ -324,11 +324,11 @@ class Asked(unittest.TestCase):
             async with ann.at(self.world, "stdio", elicitation_callback=callback) as client:
                 return await client.call("ask")
 
-        self.assertRegex(self.run_with(lambda: work(None)), "`mcp` cannot be asked: it does not offer elicitation")
+        self.assertRegex(self.run_with(lambda: work(None)), "`mcp` cannot be asked, because it does not support elicitation")
         self.assertIn("not today", self.run_with(lambda: work(refuses)))
 
     def test_withdrawn(self):
-        """a question that the server withdraws is withdrawn from the client, too"""
+        """a question that the server withdraws is also withdrawn from the client"""
 
         async def work():
             ann, withdrawn = Person("Ann"), asyncio.Event()
@@ -360,7 +360,7 @@ class Told(unittest.TestCase):
         cls.world.end()
 
     def test_told(self):
-        """changed lists are told to everybody, a changed resource to whoever asked for it, log messages from the level each one set"""
+        """all clients are notified of changed lists, subscribers of a changed resource, and each client of log messages from its level"""
 
         async def work():
             ann, ben = Person("Ann"), Person("Ben")
@@ -375,7 +375,7 @@ class Told(unittest.TestCase):
                 self.assertEqual(ann.logs, [("debug", "depths", "touched")])
                 self.assertEqual(ben.logs, [])
                 self.assertNotIn("notifications/resources/updated", ben.heard)
-                # Two want it; the server is told when the last one does not.
+                # Two clients subscribe; the server is notified when the last one unsubscribes.
                 await second.subscribe_resource("test://watched-resource")
                 await first.unsubscribe_resource("test://watched-resource")
                 self.assertIn("test://watched-resource", await first.call("touch"))
@@ -386,7 +386,7 @@ class Told(unittest.TestCase):
         asyncio.run(asyncio.wait_for(work(), 60))
 
     def test_again(self):
-        """a server that starts anew is told again what its clients want"""
+        """a restarted server receives its clients' subscriptions again"""
 
         async def work():
             ann = Person("Ann")

@@ -1,4 +1,4 @@
-"""Telemetry as a person and a collector see it: the real core under a clock that runs 12 times as fast.
+"""Telemetry as the user and a collector see it: the real core with a clock that runs 12 times as fast.
 
 The collector listens on loopback. Run by `scripts/test telemetry`.
 """
@@ -11,7 +11,7 @@ import unittest
 
 from world import CORE, Collector, World, main, wait_for
 
-# A minute of the core is five seconds here; the first report is due after a minute.
+# A minute for the core is five seconds here; the first report is due after a minute.
 FASTER = 12
 PRELOAD = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
@@ -22,7 +22,7 @@ def world(telemetry, **variables):
 
 
 def command(world, *arguments, **options):
-    """Runs the command line on the ordinary clock."""
+    """Runs the command line with the real clock."""
     environment = {name: value for name, value in world.environment().items() if name not in ("LD_PRELOAD", "FAKETIME")}
     return world.run(CORE, *arguments, env=environment, **options)
 
@@ -36,7 +36,7 @@ class AReport(unittest.TestCase):
         self.assertIsNotNone(PRELOAD, "the fast clock is missing: run this through scripts/test")
 
     def test_shown_is_sent(self):
-        """the text that telemetry show prints is the text a collector receives, but for its time"""
+        """the report that telemetry show prints is the one that a collector receives, except for its time"""
         with Collector() as collector, world({"endpoint": collector.endpoint}) as here:
             core = here.start_core()
             shown = command(here, "telemetry", "show", "-o", "json")
@@ -53,7 +53,7 @@ class AReport(unittest.TestCase):
             self.assertIn("telemetry disable", here.output(core), "the notice comes first")
 
     def test_existing_id(self):
-        """an identifier that is there already is kept byte for byte"""
+        """an existing identifier is kept byte for byte"""
         known = "7F9C24E8-3B12-4FEF-91E0-5D3C8A1B2C4D"
         with Collector() as collector, world({"endpoint": collector.endpoint, "anonymous_id": known}) as here:
             here.start_core()
@@ -62,7 +62,7 @@ class AReport(unittest.TestCase):
             self.assertEqual(here.config()["telemetry"]["anonymous_id"], known)
 
     def test_installer(self):
-        """installer is said until it was accepted once, across restarts and looks, and never again"""
+        """the launch source is installer until one report was accepted, across restarts and previews, and never afterwards"""
         told = {"notice_shown": True}
         with Collector(500) as collector, world({"endpoint": collector.endpoint, **told}) as here:
             here.variables["MCPPROXY_LAUNCHED_BY"] = "installer"
@@ -84,7 +84,7 @@ class AReport(unittest.TestCase):
             self.assertEqual(here.status()["launch_source"], "tray")
 
     def test_off(self):
-        """with any off no byte leaves, nothing is stored, and the reason is said"""
+        """with any opt-out no byte is sent, nothing is stored, and the reason is shown"""
         silent = 60 / FASTER * 2
         for variables, telemetry in [
             ({"DO_NOT_TRACK": "1"}, {}),
@@ -98,14 +98,14 @@ class AReport(unittest.TestCase):
                 said = json.loads(answer.stdout)
                 self.assertEqual((said["enabled"], said["sending"]), (False, "off"), answer.stdout)
                 self.assertNotEqual(command(here, "telemetry", "show").returncode, 0)
-                time.sleep(silent)  # nothing can be waited for that must not come
+                time.sleep(silent)  # the absence of a report cannot be awaited
                 self.assertEqual(collector.bodies, [], variables)
-                self.assertFalse((here.root / "state.redb").exists(), "something was stored")
+                self.assertFalse((here.root / "state.redb").exists(), "a store exists")
                 self.assertNotIn("anonymous_id", here.config()["telemetry"])
-                self.assertNotIn("telemetry disable", here.output(core), "a notice of what is not sent")
+                self.assertNotIn("telemetry disable", here.output(core), "a notice was shown although nothing is sent")
 
     def test_disable_at_once(self):
-        """telemetry disable ends it at once in the running core"""
+        """telemetry disable stops telemetry immediately in the running core"""
         with Collector() as collector, world({"endpoint": collector.endpoint}) as here:
             here.start_core()
             done = command(here, "telemetry", "disable")
@@ -115,7 +115,7 @@ class AReport(unittest.TestCase):
             self.assertEqual(collector.bodies, [])
 
     def test_notice(self):
-        """a core that a tray started sends nothing before its window has shown the notice"""
+        """a core that a tray started sends nothing before the tray's window has shown the notice"""
         with Collector() as collector, world({"endpoint": collector.endpoint}, MCPPROXY_LAUNCHED_BY="tray") as here:
             core = here.start_core()
             time.sleep(60 / FASTER * 2)
@@ -129,7 +129,7 @@ class AReport(unittest.TestCase):
             self.assertEqual(collector.payloads()[0]["launch_source"], "tray")
 
     def test_explain(self):
-        """telemetry explain says kind, markers and rule for an observation"""
+        """telemetry explain shows the kind, the markers and the rule for an observation"""
         with World(config={}) as here:
             for observation, kind in [
                 ({"os": "linux", "env": {"GITHUB_ACTIONS": "true", "CI": "true"}}, "ci"),

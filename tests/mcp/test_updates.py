@@ -1,4 +1,4 @@
-"""News of a newer release: a list that minisign signed, served on loopback, and a core and a command line that look into it.
+"""Update checks: a manifest signed with minisign, served on loopback, and a core and a command line that read it.
 
 Run by `scripts/test mcp`.
 """
@@ -16,12 +16,12 @@ def update(here):
 
 class NewerRelease(unittest.TestCase):
     def test_told_everywhere(self):
-        """a core that may look tells REST, its listeners and the command line; it fetches the list and its signature only"""
+        """automatic checks are shown in REST, events and the command line, and only fetch the manifest and its signature"""
         with World() as here, Releases(here) as releases:
             releases.publish()
             here.write_config({"mcpServers": [], **releases.settings(enabled=True)})
             here.start_core()
-            known = wait_for("the core has looked", lambda: update(here))
+            known = wait_for("the core has checked", lambda: update(here))
             self.assertEqual(
                 (known["available"], known["latest_version"], known["release_url"]), (True, "99.0.0", PAGE), known
             )
@@ -33,10 +33,10 @@ class NewerRelease(unittest.TestCase):
             self.assertEqual({agent for _, agent in releases.asked}, {"mcpproxy"})
             shown = here.run(CORE, "update", "-o", "json")
             self.assertEqual(json.loads(shown.stdout)["latest_version"], "99.0.0", shown.stderr)
-            self.assertEqual(len(releases.asked), 4, "asked for, it looks again")
+            self.assertEqual(len(releases.asked), 4, "a manual check fetches again")
 
     def test_followed_live(self):
-        """switching it on is heard at once, and switching it off takes the news back"""
+        """enabling the check applies at once, and disabling it withdraws the result"""
         with World() as here, Releases(here) as releases:
             releases.publish()
             here.write_config({"mcpServers": [], **releases.settings(enabled=False)})
@@ -44,12 +44,12 @@ class NewerRelease(unittest.TestCase):
             self.assertIsNone(update(here))
             self.assertEqual(releases.asked, [])
             here.write_config({"mcpServers": [], **releases.settings(enabled=True)})
-            wait_for("it is told", lambda: (update(here) or {}).get("available"))
+            wait_for("the release is shown", lambda: (update(here) or {}).get("available"))
             here.write_config({"mcpServers": [], **releases.settings(enabled=False)})
-            wait_for("it is taken back", lambda: not update(here)["available"])
+            wait_for("the result is withdrawn", lambda: not update(here)["available"])
 
     def test_nobody_asked(self):
-        """in CI, where the environment says no, and without a place nothing is looked for; a person who asks is answered"""
+        """no automatic checks in CI, if the environment forbids them, or without a source; a manual check works"""
         for variables, settings in [
             ({"CI": "true", "GITHUB_ACTIONS": "true"}, {}),
             ({"MCPPROXY_DISABLE_AUTO_UPDATE": "true"}, {"enabled": True}),
@@ -68,7 +68,7 @@ class NewerRelease(unittest.TestCase):
             self.assertIn("no update source configured (set update_check.manifest)", said.stderr)
 
     def test_not_believed(self):
-        """what is not signed by the key, is no list, is too long or not there, is told of in words and changes nothing"""
+        """manifests that are unsigned, malformed, too long or missing are explained and ignored"""
         with World() as here, Releases(here) as releases:
             here.write_config({"mcpServers": [], **releases.settings()})
 
@@ -77,7 +77,7 @@ class NewerRelease(unittest.TestCase):
                 self.assertEqual(shown.returncode, 1, shown.stdout)
                 return shown.stderr
 
-            self.assertIn("the answer is 404", said())
+            self.assertIn("HTTP status 404", said())
             releases.publish()
             self.assertEqual(here.run(CORE, "update").returncode, 0)
             releases.list.write_text(releases.list.read_text().replace("99.0.0", "99.0.1"))
@@ -99,7 +99,7 @@ class NewerRelease(unittest.TestCase):
             self.assertIn("releases.json", said())
 
     def test_older_and_candidates(self):
-        """older releases are no news, and a candidate is one only for who wants candidates"""
+        """older releases are ignored, and release candidates are only shown on the rc channel"""
         with World() as here, Releases(here) as releases:
             releases.publish("0.0.1", "https://example.com/old")
             releases.publish("98.0.0-rc.1", "https://example.com/rc")

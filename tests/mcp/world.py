@@ -1,6 +1,6 @@
-"""A throw-away MCPProxy and what a test may ask of it: files, REST, events, processes, checks.
+"""A temporary MCPProxy for a test, with access to its files, REST, events, processes and results.
 
-Everything of one world lies in one directory, is reached over loopback only, and is ended with it.
+A world's files are in one directory, it uses only loopback, and its processes end with it.
 """
 
 import http.client
@@ -22,19 +22,19 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(os.environ.get("CHECKS_PROGRAMS") or PROJECT / "target/debug")
 CORE = PROGRAMS / "mcpproxy"
 TRAY = PROGRAMS / "mcpproxy-tray"
-# The official TypeScript test server, where scripts/test installs it.
+# The official TypeScript test server, as installed by scripts/test.
 SERVER = PROJECT / "target/tools/node/node_modules/.bin/mcp-server-everything"
 
 
 def wait_for(what, condition, seconds=10.0):
-    """Returns the condition's first true value; fails once the time is over."""
+    """Returns the condition's first true value; fails after a timeout."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds:g} s")
+            raise AssertionError(f"timeout after {seconds:g} s: {what}")
         time.sleep(0.03)
 
 
@@ -56,7 +56,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Answer:
-    """An HTTP answer: its status and its JSON (or text)."""
+    """An HTTP response: its status, and its JSON or text."""
 
     def __init__(self, status, text):
         self.status = status
@@ -74,7 +74,7 @@ class Answer:
 
 
 class Process:
-    """A living process, told apart from a later one with its number by its start time."""
+    """A running process. Its start time distinguishes it from a later process with the same ID."""
 
     def __init__(self, pid, state, parent, started, command, environment):
         self.pid, self.state, self.parent, self.started = pid, state, parent, started
@@ -95,7 +95,7 @@ class Process:
 
 
 def processes():
-    """Every process of this machine that still runs (a zombie has ended)."""
+    """All running processes of this machine, without zombies."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -113,7 +113,7 @@ def processes():
 
 
 class World:
-    """One instance root with a home of its own, and the programs started in it."""
+    """One data directory in a new home directory, with the programs started there."""
 
     def __init__(self, directory=None, config=None, variables=None):
         self.owned = directory is None
@@ -133,7 +133,7 @@ class World:
         return self.root / "mcp_config.json"
 
     def write_config(self, config):
-        """Writes a configuration: a dictionary gets this world's address, text is written as it is."""
+        """Writes a configuration: adds this world's address to a dictionary, and writes text unchanged."""
         self.root.mkdir(mode=0o700, exist_ok=True)
         text = config
         if not isinstance(config, str):
@@ -147,7 +147,7 @@ class World:
     # --- programs
 
     def environment(self):
-        """What a program of this world sees: nothing of the caller's own MCPProxy, desktop or CI."""
+        """Returns the environment of this world's programs, without the caller's MCPProxy, desktop or CI."""
         kept = ("PATH", "LANG", "USER", "LOGNAME", "TMPDIR", "TERM", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS")
         fetching = ("_proxy", "_PROXY", "SSL_CERT_", "_CA_", "npm_config_")
         environment = {
@@ -160,7 +160,7 @@ class World:
         return {**environment, **self.variables}
 
     def start(self, program, *arguments, **options):
-        """Starts a program; its output goes to a file that `output` reads."""
+        """Starts a program. Its output goes to a file, which `output` reads."""
         log = open(self.directory / f"{pathlib.Path(program).name}.{len(self.started)}.out", "w+b")
         self.streams.append(log)
         options = {"env": self.environment(), "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
@@ -173,7 +173,7 @@ class World:
         return pathlib.Path(process.log).read_text(errors="replace")
 
     def run(self, program, *arguments, seconds=30, **options):
-        """Runs a program to its end; standard output and error apart, as text."""
+        """Runs a program to its end; returns standard output and standard error separately, as text."""
         options = {"env": self.environment(), "stdin": subprocess.DEVNULL, **options}
         if "input" in options:
             del options["stdin"]
@@ -198,7 +198,7 @@ class World:
             return False
 
     def processes(self):
-        """The processes whose command or environment names this world."""
+        """Returns the processes whose command or environment contains this world's directory."""
         mine = str(self.directory)
         return {
             process
@@ -255,7 +255,7 @@ class World:
             yield name, data
 
     def numbered_events(self, last=None, timeout=10):
-        """Yields (event, data, id) of the event stream, of what came after an id."""
+        """Yields (event, data, id) of the event stream, optionally after an ID."""
         connection = UnixConnection(self.root / "mcpproxy.sock", timeout)
         try:
             resume = {"Last-Event-ID": last} if last else {}
@@ -280,7 +280,7 @@ class World:
     # --- end
 
     def end(self):
-        """Ends what was started here, by its number, and removes the directory."""
+        """Ends the processes started here, by ID, and removes the directory."""
         for process in self.started:
             if process.poll() is None:
                 process.terminate()
@@ -314,12 +314,12 @@ class World:
 
 
 def everything(name="everything", **more):
-    """A configuration entry for the official TypeScript server, run by node as its launcher would."""
+    """Returns a configuration entry for the official TypeScript server, which node runs."""
     assert SERVER.exists(), f"{SERVER} is missing: run this through scripts/test"
     return {"name": name, "protocol": "stdio", "command": str(SERVER), "args": [], "enabled": True, **more}
 
 
-# A server of the official SDK whose words come from a file, so that they can change between two of its starts.
+# A server of the official SDK that reads its tools from a file, so that they can change between two starts.
 CHANGING_SERVER = """
 import json, pathlib, sys
 from mcp.server import MCPServer
@@ -331,7 +331,7 @@ server.run()
 
 
 class Collector:
-    """Notes every request; answers with the next of `answers`, and 204 once there are none left."""
+    """Records every request. Sends the next of `answers`, and 204 after the last one."""
 
     def __init__(self, *answers):
         self.bodies, self.answers = [], list(answers)
@@ -364,7 +364,7 @@ class Collector:
 
 
 class Results(unittest.TestResult):
-    """Says each check in one line, and writes it down for scripts/test."""
+    """Prints one line per test, and records it for scripts/test."""
 
     def startTest(self, test):
         super().startTest(test)
@@ -399,7 +399,7 @@ class Results(unittest.TestResult):
 
 
 def main(module="__main__"):
-    """Runs the module's tests in the order they are written; arguments pick those whose name contains one."""
+    """Runs the module's tests in source order; arguments select tests by a part of their name."""
     loader = unittest.TestLoader()
     loader.sortTestMethodsUsing = None
     suite = unittest.TestSuite()

@@ -1,8 +1,8 @@
-"""The Linux packages: looked into, their script run against stand-ins, and installed, upgraded and removed in throw-away
-Debians, with the whole way from the installer to the first report.
+"""The Linux packages: their contents, their scripts run against stand-ins, and installation, upgrade and removal in temporary
+Debian systems, from the installer to the first report.
 
-Run as root by `scripts/test packages_linux`, which makes the packages and names them (LINUX_DEB, LINUX_RPM). A stand-in takes
-the place of logind, which a throw-away root has not; the person's service manager is systemd's own, in a part of the cgroups that is theirs.
+Run as root by `scripts/test packages_linux`, which builds the packages and names them (LINUX_DEB, LINUX_RPM). A stand-in replaces
+logind, which a temporary root does not have; the user's service manager is the real systemd, with its own part of the cgroups.
 """
 
 import json
@@ -43,7 +43,7 @@ def files_of(package):
 
 class Contents(unittest.TestCase):
     def test_files(self):
-        """Linux: both packages hold the programs and all that belongs to them, under the names of the contract"""
+        """Linux: both packages contain the programs and all related files, under the names in the contract"""
         core, tray, icon = NAMES["CORE_PROGRAM"], NAMES["TRAY_PROGRAM"], NAMES["APP_ID"]
         wanted = [
             f"/usr/bin/{core}", f"/usr/bin/{tray}", f"/usr/share/applications/{icon}.desktop",
@@ -57,13 +57,13 @@ class Contents(unittest.TestCase):
             files = files_of(package)
             self.assertEqual([one for one in wanted if one not in files], [], package)
             self.assertTrue(any(one.endswith(f"/_{core}") for one in files), "zsh")
-            # Nothing for everybody's login, no service that is on by itself.
+            # No login entry for all users, and no service that is enabled by default.
             self.assertEqual([one for one in files if one.startswith(("/etc", "/var", "/opt"))], [])
         self.assertEqual(run("dpkg-deb", "-f", DEB, "Version").stdout.strip(), f"{VERSION}-1")
         self.assertEqual(run("rpm", "-qp", "--qf", "%{VERSION}", RPM).stdout, VERSION)
 
     def test_names(self):
-        """Linux: names in the packaging are those of the contract"""
+        """Linux: the names in the packaging match the contract"""
         session, spec = (LINUX / "session").read_text(), (LINUX / "mcpproxy.spec").read_text()
         desktop = (LINUX / f"{NAMES['APP_ID']}.desktop").read_text()
         metainfo = (LINUX / f"{NAMES['APP_ID']}.metainfo.xml").read_text()
@@ -81,7 +81,7 @@ class Contents(unittest.TestCase):
             self.assertIn(option.replace("-", r"\-"), manual)
 
     def test_checked(self):
-        """Linux: lintian, rpmlint and the validators of desktop entry, metadata and unit have nothing to say"""
+        """Linux: lintian, rpmlint and the validators of desktop entry, metadata and unit report nothing"""
         self.assertEqual(run("lintian", "--fail-on", "error,warning", "--allow-root", DEB).stdout, "")
         said = run("rpmlint", "-c", LINUX / "rpmlint.toml", RPM).stdout
         self.assertIn("0 errors, 0 warnings", said)
@@ -100,7 +100,7 @@ class Contents(unittest.TestCase):
             run("fish", "--no-execute", usr / "share/fish/vendor_completions.d/mcpproxy.fish")
 
     def test_same_again(self):
-        """Linux: the same programs give the same packages, byte for byte"""
+        """Linux: the same programs result in the same packages, byte for byte"""
         with tempfile.TemporaryDirectory() as folder:
             for package in (DEB, RPM):
                 run(LINUX / "build", package.suffix[1:], folder)
@@ -108,7 +108,7 @@ class Contents(unittest.TestCase):
 
 
 class Session(unittest.TestCase):
-    """The script, with stand-ins for what tells of people and acts for them; each call of those is noted."""
+    """The script, with stand-ins for the tools that list users and act for them; records their calls."""
 
     ADA = {"Name": "ada", "User": "1000", "Type": "wayland", "Class": "user", "State": "active"}
 
@@ -130,7 +130,7 @@ class Session(unittest.TestCase):
                 (tools / tool).write_text(f"#!/bin/sh\n{note}{answer}\n")
                 (tools / tool).chmod(0o755)
             (tools / "calls").touch()
-            # Whoever is logged in here is nobody of these tests.
+            # Users who are really logged in here must not affect these tests.
             (tools / "users/1000").mkdir(parents=True)
             script = tools / "session"
             script.write_text((LINUX / "session").read_text().replace("/run/user/[1-9]*", f"{folder}/users/[1-9]*"))
@@ -139,7 +139,7 @@ class Session(unittest.TestCase):
             return done.returncode, done.stdout + done.stderr, calls
 
     def test_first_installation(self):
-        """Linux: the tray is started once, as the person, with a clean environment and the mark"""
+        """Linux: the tray is started once, as the user, with a clean environment and the launch source"""
         code, said, calls = self.session("start", self.ADA, self.ADA)
         self.assertEqual((code, said), (0, ""))
         self.assertEqual(len(calls), 1)
@@ -151,7 +151,7 @@ class Session(unittest.TestCase):
         )
 
     def test_who(self):
-        """Linux: root, the login screen, SSH, a console and a session that closes start nothing; two people start two"""
+        """Linux: root, the login screen, SSH, a console and a closing session start nothing; two users start two trays"""
         nobody = [{"User": "0", "Name": "root"}, {"Class": "greeter"}, {"Type": "tty"}, {"Type": "unspecified"}, {"State": "closing"}]
         others = [{**self.ADA, **change} for change in nobody]
         self.assertEqual(self.session("start", *others), (0, "", []))
@@ -160,7 +160,7 @@ class Session(unittest.TestCase):
         self.assertEqual([call.split()[2] for call in calls], ["ada", "bob"])
 
     def test_nothing_fails(self):
-        """Linux: no logind, no home, no service manager: words at most, and an installation that succeeds"""
+        """Linux: without logind, home or service manager the installation succeeds, at most with a message"""
         self.assertEqual(self.session("start", loginctl="exit 127"), (0, "", []))
         code, said, calls = self.session("start", self.ADA, getent="echo x:x:1::/nowhere/at/all:/bin/sh")
         self.assertEqual((code, calls), (0, []))
@@ -169,7 +169,7 @@ class Session(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("could not be started for ada", said)
         self.assertEqual(self.session("end", self.ADA), (0, "", []))
-        # A core of the person's own service manager: anew after an upgrade, gone with the package.
+        # A core of the user's service manager: restarted after an upgrade, stopped with the removal.
         code, said, calls = self.session("again", self.ADA, runuser="exit 1")
         self.assertEqual((code, said), (0, ""))
         self.assertEqual([call.split(" systemctl ")[1] for call in calls], ["--user --quiet daemon-reload", "--user --quiet try-restart mcpproxy.service"])
@@ -182,7 +182,7 @@ class Session(unittest.TestCase):
 
 
 class Debian:
-    """A throw-away Debian of this release."""
+    """A temporary system of this Debian release."""
 
     def __init__(self, release):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{release}-"))
@@ -212,11 +212,11 @@ class Debian:
         return self.run("apt-get", "-qq", "-y", "--no-install-recommends", *words)
 
     def service_manager(self, name, uid, **variables):
-        """Starts the person's systemd, as a login does; returns what has it do something."""
+        """Starts the user's systemd like a login does; returns a function that runs commands in it."""
         runtime = self.root / f"run/user/{uid}"
         runtime.mkdir(parents=True)
         os.chown(runtime, uid, uid)
-        (self.root / "run/systemd/system").mkdir(parents=True)  # where systemd looks whether it was booted
+        (self.root / "run/systemd/system").mkdir(parents=True)  # systemd checks here whether it booted the system
         self.mount("--rbind", "/sys", "sys")
         run("mount", "--make-rslave", self.root / "sys")
         kinds = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
@@ -239,19 +239,19 @@ class Debian:
             return self.run(*person, "systemctl", "--user", *words, check=check)
 
         wait_for("the person's systemd runs", lambda: systemctl("is-system-running", check=False).stdout.strip() == "running", 20)
-        # The desktop tells it the display.
+        # The desktop passes the display to systemd.
         systemctl("set-environment", *(f"{name}={value}" for name, value in variables.items()))
         return systemctl
 
     def ours(self):
-        """What is there under our name, outside of homes and of the package manager's own books."""
+        """Returns files with our name outside of homes and of the package manager's data."""
         skipped = [self.root / one for one in ("proc", "dev", "home", "tmp", "var/log", "var/cache/apt", "var/lib/apt")]
         skip = [word for one in skipped for word in ("-path", str(one), "-prune", "-o")]
         found = run("find", self.root, *skip, "-iname", "*mcpproxy*", "-print").stdout.split()
         return [one.removeprefix(str(self.root)) for one in found if not one.endswith(".deb")]
 
     def running(self):
-        """Programs of ours that run in there."""
+        """Returns our programs that run in this system."""
         return [one for one in processes() if one.program.startswith("mcpproxy") and str(self.root) in os.path.realpath(f"/proc/{one.pid}/root")]
 
     def __enter__(self):
@@ -279,10 +279,10 @@ esac
 
 class Installed(unittest.TestCase):
     def test_debian_13(self):
-        """Linux: on Debian 13 the deb installs, also after it was interrupted, rpm installs and upgrades the other, and nothing is left of either"""
+        """Linux: on Debian 13 the deb installs, also after an interruption; rpm installs, and upgrades the deb; removal leaves nothing"""
         with Debian("trixie") as debian:
             shutil.copy(DEB, debian.root / "mcpproxy.deb")
-            # Interrupted after the files were put in place: taken out again, or finished.
+            # Interrupted after unpacking: removed again, or completed.
             debian.run("dpkg", "--unpack", "/mcpproxy.deb")
             debian.run("dpkg", "--purge", "mcpproxy")
             self.assertEqual(debian.ours(), [])
@@ -301,7 +301,7 @@ class Installed(unittest.TestCase):
             self.rpm(debian)
 
     def rpm(self, debian):
-        """The other package, by rpm itself, in a root that has what its programs need."""
+        """Installs the other package with rpm, in a root that has its programs' dependencies."""
         debian.run("useradd", "--create-home", "--uid", "1000", "ada")
         (debian.root / "usr/bin/loginctl").write_text(LOGINCTL)
         (debian.root / "usr/bin/systemd-run").write_text('#!/bin/sh\necho "$*" >>/home/ada/started\n')
@@ -323,7 +323,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(debian.ours(), [])
 
     def test_debian_12(self):
-        """Linux: install, first-run window, first report from an installer, login, upgrade, removal, purge on Debian 12"""
+        """Linux: installation, first-run window, first report, login, upgrade, removal and purge on Debian 12"""
         screen = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1024x768x24", "-nolisten", "tcp", "-ac"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         display = f":{screen.stdout.readline().strip()}"
         try:
@@ -334,7 +334,7 @@ class Installed(unittest.TestCase):
             screen.wait()
 
     def whole_way(self, debian, display):
-        # With what GTK recommends: a desktop has it.
+        # Includes GTK's recommendations, as on a desktop.
         debian.apt("install", "libfaketime", "fonts-dejavu-core", "librsvg2-common", "libgtk-3-0", "systemd", "dbus-user-session")
         debian.run("useradd", "--create-home", "--shell", "/bin/sh", "--uid", "1000", "ada")
         debian.mount("--bind", "/tmp/.X11-unix", "tmp/.X11-unix")
@@ -358,7 +358,7 @@ class Installed(unittest.TestCase):
         def pointer(*words):
             return run("xdotool", *words, env={**os.environ, "DISPLAY": display}, check=False).stdout.split()
 
-        # Installed by root in ada's session: her window comes up, as hers.
+        # Root installs it during ada's session: ada's window appears.
         said = debian.apt("install", "/mcpproxy.deb")
         self.assertNotIn("could not be started", said.stdout + said.stderr)
         window = wait_for("the first-run window is shown", lambda: pointer("search", "--onlyvisible", "--name", "^Welcome to MCPProxy$"), 30)
@@ -367,7 +367,7 @@ class Installed(unittest.TestCase):
         self.assertRegex(pathlib.Path(f"/proc/{tray.pid}/cgroup").read_text(), r"app\.slice/run-\w+\.service")
         told = {one.partition("=")[0] for one in tray.environment if one}
         self.assertIn(NAMES["ENV_LAUNCHED_BY"], told)
-        # Nothing of the package manager's and of root's: what her service manager knows, and what it says of itself.
+        # The environment of ada's service manager only, nothing of root's or the package manager's, with the launch source.
         known = set(systemctl("show-environment").stdout.replace("=", "\n").split("\n"))
         said = {"SYSTEMD_EXEC_PID", "INVOCATION_ID", "MANAGERPID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "JOURNAL_STREAM"}
         self.assertEqual(told - known - said, {NAMES["ENV_LAUNCHED_BY"]})
@@ -381,7 +381,7 @@ class Installed(unittest.TestCase):
         shown = wait_for("the core knows", lambda: (one := report()) and one["autostart_enabled"] and one)
         self.assertEqual(shown["launch_source"], "installer")
 
-        # She logs out and in before the first report was sent; it still says who started MCPProxy first.
+        # She logs out and in before the first report was sent; it must still contain the first launch source.
         config = home / ".mcpproxy/mcp_config.json"
         collector = Collector()
         text = json.loads(config.read_text())
@@ -400,7 +400,7 @@ class Installed(unittest.TestCase):
         self.assertEqual((first["launch_source"], first["autostart_enabled"]), ("installer", True))
         wait_for("the next would say something else", lambda: (one := report()) and one["launch_source"] == "login_item", 20)
 
-        # An upgrade in the running session.
+        # An upgrade during the session.
         later = debian.root / "later"
         debian.run("dpkg-deb", "-R", "/mcpproxy.deb", "/later")
         control = later / "DEBIAN/control"
@@ -416,7 +416,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(wait_for("the core answers", report, 20)["launch_source"], "tray")
         self.assertFalse(pointer("search", "--onlyvisible", "--name", "^Welcome to MCPProxy$"))
 
-        # Without a desktop: her service manager keeps the core.
+        # Without a desktop, her service manager keeps the core running.
         ada("mcpproxy-tray", "--quit")
         wait_for("both have ended", lambda: not debian.running())
         systemctl("enable", "--now", "mcpproxy")
@@ -428,17 +428,17 @@ class Installed(unittest.TestCase):
         log_in()
         wait_for("the tray joins it", lambda: len(debian.running()) == 2, 20)
 
-        # Removed: nothing runs, nothing starts at the next login, her files stay.
+        # Removal: nothing runs, nothing starts at the next login, her files stay.
         debian.apt("remove", "mcpproxy")
         wait_for("nothing runs any more", lambda: not debian.running(), 20)
         self.assertFalse(entry.exists())
         self.assertFalse(wanted.is_symlink())
         self.assertTrue(config.exists())
-        # Without files of configuration in it, nothing is left to purge.
+        # No configuration files of the package are left, so there is nothing to purge.
         self.assertEqual(debian.ours(), [])
 
 
 if __name__ == "__main__":
     if pwd.getpwuid(os.getuid()).pw_uid != 0:
-        sys.exit("test_linux.py: a throw-away root is made by root only; run it through scripts/test or sudo")
+        sys.exit("test_linux.py: only root can create a temporary root; run this through scripts/test or sudo")
     main()

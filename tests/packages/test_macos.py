@@ -1,6 +1,6 @@
-"""The macOS package, looked into; and its scripts, run against stand-ins for the system's tools that note each call.
+"""The macOS package: its contents, and its scripts run against stand-ins for the system's tools, which record their calls.
 
-Nothing of it has run on a Mac. Run by `scripts/test packages_macos`, which makes the package and names it.
+Nothing here was tested on a Mac. Run by `scripts/test packages_macos`, which builds the package and names it.
 """
 
 import os
@@ -29,7 +29,7 @@ AS_ADA = (
 )
 LOOKS = ["stat -f %Su /dev/console", "id -u ada", "id -P ada"]
 OPENED = AS_ADA + f"open --env MCPPROXY_LAUNCHED_BY=installer {APP}"
-# Somebody called Ada at the screen; no tray, no agent of the existing MCPProxy.
+# A user called Ada is logged in at the screen; no tray and no agent of the Go MCPProxy are running.
 USUAL = {
     "stat": "echo ada",
     "id": 'case $1 in -u) echo 501 ;; -P) echo "ada:*:501:20::0:0:Ada L:/Users/ada:/bin/zsh" ;; esac',
@@ -40,7 +40,7 @@ TOOLS = ["stat", "id", "pgrep", "pkill", "sleep", "launchctl", "sudo", "open", "
 
 
 class Script:
-    """A script's run: its exit code, what it said, and the calls it made of the stand-ins."""
+    """A run of a script: its exit code, its output, and its calls of the stand-ins."""
 
     def __init__(self, script, *arguments, answers=None):
         with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +50,7 @@ class Script:
                 answer = (answers or {}).get(tool, "")
                 stand_in.write_text(f'#!/bin/sh\necho "{tool} $*" >>{folder}/.calls\ncd {folder}\n{answer}\n')
                 stand_in.chmod(0o755)
-            # `cut` reads a line and touches nothing: the real one.
+            # The real `cut`, which only reads.
             (tools / "cut").symlink_to("/usr/bin/cut")
             (tools / ".calls").touch()
             ran = subprocess.run(
@@ -71,13 +71,13 @@ def postinstall(*arguments, **changes):
 
 class Scripts(unittest.TestCase):
     def test_first_installation(self):
-        """macOS: a first installation starts the app once, as the person at the screen, with the mark"""
+        """macOS: a first installation starts the app once, as the user at the screen, with the launch source"""
         run = postinstall()
         self.assertEqual(run.calls, [*LOOKS, f"pgrep -u 501 -f {TRAY}", AS_ADA + f"test -e {AGENT}", OPENED])
         self.assertEqual((run.code, run.said), (0, ""))
 
     def test_nobody_at_the_screen(self):
-        """macOS: without a person at the screen nothing is started, and the installation succeeds"""
+        """macOS: without a user at the screen nothing is started, and the installation succeeds"""
         for name in ["root", "loginwindow", "_mbsetupuser", ""]:
             run = postinstall(stat=f"echo {name}")
             self.assertEqual(run.calls, LOOKS[:1], name)
@@ -87,7 +87,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual((run.calls, run.code), (LOOKS[:1], 0))
 
     def test_no_person(self):
-        """macOS: an account of the system, one that is unknown and one without a home start nothing"""
+        """macOS: a system account, an unknown account and an account without a home start nothing"""
         for answer in ["exit 1", "echo none", "case $1 in -u) echo 248 ;; -P) echo x:*:248:1::0:0:X:/x:/x ;; esac"]:
             run = postinstall(id=answer)
             self.assertEqual((run.calls, run.code), (LOOKS, 0), answer)
@@ -96,12 +96,12 @@ class Scripts(unittest.TestCase):
         self.assertEqual((run.calls, run.code), (LOOKS, 0))
 
     def test_another_volume(self):
-        """macOS: an installation on another volume touches nothing of the running system"""
+        """macOS: an installation on another volume does not affect the running system"""
         run = postinstall("/tmp/MCPProxy.pkg", "/Volumes/Two", "/Volumes/Two", "/")
         self.assertEqual((run.calls, run.code, run.said), ([], 0, ""))
 
     def test_upgrade(self):
-        """macOS: an upgrade ends this person's tray politely before it starts the new one"""
+        """macOS: an upgrade quits this user's tray before it starts the new one"""
         run = postinstall(pgrep="echo >>seen; [ $(/usr/bin/wc -l <seen) -lt 4 ]")
         seen = f"pgrep -u 501 -f {TRAY}"
         self.assertEqual(
@@ -112,7 +112,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual((run.code, run.said), (0, ""))
 
     def test_upgrade_of_a_stuck_tray(self):
-        """macOS: a tray that does not end within 10 s is killed, and only this person's"""
+        """macOS: a tray that does not quit within 10 s is killed, but only this user's"""
         run = postinstall(pgrep="exit 0")
         self.assertEqual(run.calls.count("sleep 1"), 10)
         self.assertEqual(run.calls[-3:], [f"pkill -KILL -u 501 -f {TRAY}", AS_ADA + f"test -e {AGENT}", OPENED])
@@ -120,7 +120,7 @@ class Scripts(unittest.TestCase):
         self.assertIn("is killed", run.said)
 
     def test_legacy_agent(self):
-        """macOS: the login file of the existing MCPProxy is unloaded and removed, by the person and not by root"""
+        """macOS: the login agent of the Go MCPProxy is unloaded and removed, as the user and not as root"""
         for answer in ["", "case $1 in bootout) exit 3 ;; esac"]:
             run = postinstall(launchctl=answer)
             self.assertEqual(
@@ -131,14 +131,14 @@ class Scripts(unittest.TestCase):
             self.assertEqual((run.code, run.said), (0, ""))
 
     def test_everything_fails(self):
-        """macOS: whatever fails after the files are there, the installation does not, and says what to do"""
+        """macOS: if starting the app fails, the installation still succeeds, and says what to do"""
         run = postinstall(launchctl='case "$*" in *" test -e "*) ;; *) exit 1 ;; esac', pkill="exit 1", pgrep="exit 0")
         self.assertEqual((run.code, run.calls[-1]), (0, OPENED))
         self.assertIn(f"{AGENT} could not be removed", run.said)
         self.assertIn("can open it in Applications", run.said)
 
     def test_other_names(self):
-        """macOS: a name and a home with a space and letters beyond ASCII stay whole"""
+        """macOS: a user name and a home with a space and non-ASCII letters work"""
         run = postinstall(
             stat="echo zoë",
             id='case $1 in -u) echo 502 ;; -P) echo "zoë:*:502:20::0:0:Zoë:/Users/zoë b:/bin/zsh" ;; esac',
@@ -147,7 +147,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(set(run.said.splitlines()), {"HOME=/Users/zoë b"})
 
     def test_existing_product_makes_way(self):
-        """macOS: the existing application of that place is removed first, and no other"""
+        """macOS: the Go MCPProxy's application with the same path is removed first, and no other"""
         for found, calls in [("com.smartmcpproxy.mcpproxy", True), (NAMES["APP_ID"], False), ("", False)]:
             run = Script(MACOS / "scripts/preinstall", "p", "/", "/", "/", answers={"defaults": f"echo {found}"})
             asked = f"defaults read {APP}/Contents/Info CFBundleIdentifier"
@@ -159,7 +159,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(elsewhere.calls, [f"defaults read /Volumes/Two{APP}/Contents/Info CFBundleIdentifier"])
 
     def test_uninstall(self):
-        """macOS: the removal takes back the login item and leaves settings alone; as root it does nothing"""
+        """macOS: removal deletes the login item and keeps the settings; as root it does nothing"""
         run = Script(MACOS / "uninstall", answers={"id": "echo 501"})
         self.assertEqual(
             run.calls[-3:],
@@ -175,7 +175,7 @@ class Scripts(unittest.TestCase):
 
 
 class Bill:
-    """Reads a bill of materials by the layout of Apple's format."""
+    """Parses a bill of materials in Apple's format."""
 
     def __init__(self, data):
         magic, version, _, index, _, names, _ = struct.unpack_from(">8sIIIIII", data)
@@ -228,7 +228,7 @@ class Package(unittest.TestCase):
         subprocess.run(["bsdtar", "-xpf", archive, "-C", target], check=True)
 
     def test_application(self):
-        """macOS: Info.plist takes every name and the version from their one source, and shows nothing in the Dock"""
+        """macOS: Info.plist has the project's names and version, and shows nothing in the Dock"""
         contents = self.root / "Applications/MCPProxy.app/Contents"
         info = plistlib.loads((contents / "Info.plist").read_bytes())
         self.assertEqual(info["CFBundleIdentifier"], NAMES["APP_ID"])
@@ -244,7 +244,7 @@ class Package(unittest.TestCase):
         self.assertEqual(plistlib.loads((MACOS / "entitlements.plist").read_bytes()), {})
 
     def test_names(self):
-        """macOS: the scripts use the names of the contract"""
+        """macOS: the names in the scripts match the contract"""
         text = (MACOS / "scripts/postinstall").read_text()
         self.assertIn(f"{NAMES['ENV_LAUNCHED_BY']}=installer", text)
         for name, file in [("PRODUCT", "scripts/preinstall"), ("TRAY_PROGRAM", "scripts/postinstall")]:
@@ -254,7 +254,7 @@ class Package(unittest.TestCase):
         self.assertIn("--unregister", (PROJECT / "src/tray/options.rs").read_text())
 
     def test_bill_and_payload(self):
-        """macOS: the bill of materials names every packed file with its mode, owner, size and checksum, and no other"""
+        """macOS: the bill of materials contains every packed file with its mode, owner, size and checksum, and no other"""
         bill = Bill((self.flat / "app.pkg/Bom").read_bytes())
         self.assertEqual(set(bill.named), {"BomInfo", "Paths", "HLIndex", "VIndex", "Size64"})
         files = bill.files()
@@ -280,7 +280,7 @@ class Package(unittest.TestCase):
         self.assertEqual(line.read_text(), f"{APP}/Contents/MacOS\n")
 
     def test_package_description(self):
-        """macOS: the package says its id, version, oldest system and processor, and cannot be relocated"""
+        """macOS: the package has its ID, version, minimum system and processor, and cannot be relocated"""
         about = ElementTree.parse(self.flat / "app.pkg/PackageInfo").getroot()
         self.assertEqual((about.get("identifier"), about.get("version")), (NAMES["APP_ID"], VERSION))
         self.assertEqual((about.get("install-location"), about.get("relocatable")), ("/", "false"))

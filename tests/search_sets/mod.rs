@@ -1,4 +1,4 @@
-//! The labelled data sets of the tool search, and the measures over them. Used by a test and by a benchmark.
+//! The labelled data sets of the tool search, and the measures over them. Used by a test and a benchmark.
 
 #![allow(dead_code, reason = "the test and the benchmark each use a part")]
 #![allow(clippy::unwrap_used, reason = "a data set that cannot be read should stop the run")]
@@ -10,10 +10,10 @@ use mcpproxy::catalog::search_index::{Entry, ToolIndex};
 use mcpproxy::catalog::tool_id;
 use serde::Deserialize;
 
-/// The sets that weights are chosen on.
+/// The sets on which weights are chosen.
 pub const DEVELOPMENT: [&str; 5] = ["golden45", "livemcpbench", "toolsearchmcp", "metatool", "sealtools"];
 
-/// A query and the tools that answer it.
+/// A query and the relevant tools.
 #[derive(Clone, Deserialize)]
 pub struct Query {
     pub query: String,
@@ -23,7 +23,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// The same query in other words.
+    /// Returns the same query with another text.
     pub fn with(&self, query: String) -> Query {
         Query { query, ..self.clone() }
     }
@@ -37,12 +37,12 @@ pub struct Set {
 }
 
 impl Set {
-    /// Reads a data set, if it is there.
+    /// Reads a data set, if it exists.
     pub fn read(name: &str) -> Option<Set> {
         Set::of(name, name)
     }
 
-    /// Reads the queries of one data set over the tools of another.
+    /// Reads the queries of one data set and the tools of another.
     pub fn of(queries: &str, tools: &str) -> Option<Set> {
         let read = |file: String| std::fs::read_to_string(folder().join(file)).ok();
         let lines = read(format!("{queries}.queries.jsonl"))?;
@@ -58,7 +58,7 @@ impl Set {
     }
 }
 
-/// The development sets that are there.
+/// Returns the existing development sets.
 pub fn development() -> Vec<Set> {
     DEVELOPMENT.iter().filter_map(|name| Set::read(name)).collect()
 }
@@ -69,7 +69,7 @@ fn folder() -> PathBuf {
     given.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/search")))
 }
 
-/// How well one query was answered.
+/// The quality of the result for one query.
 #[derive(Debug, Clone, Copy)]
 pub struct Quality {
     pub recall5: f64,
@@ -79,13 +79,13 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// What weights are chosen by.
+    /// The measure by which weights are chosen.
     pub fn objective(&self) -> f64 {
         (self.recall5 + self.recall10 + self.rank) / 3.0
     }
 }
 
-/// Measures every query.
+/// Measures all queries.
 pub fn measure(queries: &[Query], index: &ToolIndex) -> Vec<Quality> {
     let one = |query: &Query| {
         let found = index.search(&query.query, 15);
@@ -104,12 +104,12 @@ pub fn measure(queries: &[Query], index: &ToolIndex) -> Vec<Quality> {
     queries.iter().map(one).collect()
 }
 
-/// The mean of one measure.
+/// Returns the mean of one measure.
 pub fn mean(quality: &[Quality], of: impl Fn(&Quality) -> f64) -> f64 {
     quality.iter().map(of).sum::<f64>() / quality.len() as f64
 }
 
-/// The 95 % bootstrap interval of a mean, the same in every run.
+/// Returns the 95 % bootstrap interval of a mean; deterministic.
 pub fn interval(values: &[f64]) -> (f64, f64) {
     const ROUNDS: usize = 2000;
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

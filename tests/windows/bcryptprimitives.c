@@ -1,4 +1,4 @@
-/* What Wine 8 lacks for Rust programs with a tray icon. Lies in the throw-away Windows of the tests only.
+/* Functions that Rust programs with a tray icon need and Wine 8 lacks. Only used in the tests' temporary Windows.
  *
  * Rust's standard library takes random bytes from ProcessPrng of a bcryptprimitives.dll that Wine 8 does not have. And
  * Shell_NotifyIconGetRect is not implemented in any Wine up to 10; the tray-icon library drops every click without it. */
@@ -16,7 +16,7 @@ static HRESULT WINAPI rectangle_of_icon(const void *icon, RECT *rectangle) {
     return S_OK;
 }
 
-/* Leads the function of the loaded shell32 to ours: `movabs rax, address; jmp rax`. */
+/* Redirects the function of the loaded shell32 to ours: `movabs rax, address; jmp rax`. */
 static void replace(BYTE *function, void *by) {
     DWORD old;
     BYTE code[12] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xe0};

@@ -1,12 +1,12 @@
-/* What a test needs to see and do from within Windows.
+/* Lets a test inspect and control windows from within Windows.
  *
  *   hand rectangle CLASS             left, top, width and height of the first visible window of the class
- *   hand child CLASS TEXT            whether a visible window of the class has a visible part with this text
- *   hand send CLASS MESSAGE WPARAM   sends a message to the window of the class (numbers as C writes them)
+ *   hand child CLASS TEXT            whether a visible window of the class has a visible child with this text
+ *   hand send CLASS MESSAGE WPARAM   sends a message to the window of the class (numbers in C syntax)
  *   hand broadcast NAME              posts the registered message of that name to every window
- *   hand forget CLASS                takes the icons of the window of the class off the taskbar, as a shell that ends does
- *   hand value KEY NAME              a value of this user's registry: text as it is, anything else as hexadecimal digits
- *   hand arguments COMMAND           the command line split by the system's own rule, one argument per line
+ *   hand forget CLASS                removes the icons of the class's window from the taskbar, like an exiting shell
+ *   hand value KEY NAME              a value of this user's registry: text unchanged, other types in hexadecimal
+ *   hand arguments COMMAND           the command line as split by Windows, one argument per line
  */
 #include <windows.h>
 #include <shellapi.h>
@@ -30,7 +30,7 @@ static const wchar_t *wanted;
 static BOOL CALLBACK look(HWND part, LPARAM found) {
     wchar_t text[256];
     GetWindowTextW(part, text, 256);
-    /* The text of another process is not told by every part: the message always asks it. */
+    /* Not every function returns the text of another process's window, but the message does. */
     if (!*text) SendMessageW(part, WM_GETTEXT, 256, (LPARAM)text);
     if (IsWindowVisible(part) && !wcscmp(text, wanted)) *(BOOL *)found = TRUE;
     return TRUE;

@@ -1,4 +1,4 @@
-"""Installs, upgrades and removes MCPProxy under Wine, silently and by its pages, and compares files and registry.
+"""Installs, upgrades and removes MCPProxy under Wine, silently and through the installer's pages, and compares files and registry.
 
 Run by `scripts/test wine` inside scripts/virtual-windows, which names the installers (WINDOWS_SETUP and, with a higher version,
 WINDOWS_SETUP_LATER); the pictures are in target/windows-desktop.
@@ -22,12 +22,12 @@ APPS = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\MCPProxy"
 FOLDER = HOME / "AppData/Local/Programs/MCPProxy"
 CORE, TRAY = FOLDER / "mcpproxy.exe", FOLDER / "mcpproxy-tray.exe"
 ENVIRONMENT = r"HKCU\Environment"
-# Longer than the installer's own strings, and of the kind that is expanded.
+# Longer than the installer's strings, and of the type REG_EXPAND_SZ.
 PATH = r"%USERPROFILE%\bin;" + r"C:\some where\else;" * 100 + r"C:\last"
 
 
 def registry():
-    """This user's registry, without what Windows itself notes while programs run."""
+    """Returns this user's registry, without entries that Windows itself writes."""
     wine("regedit", "/E", r"C:\exported.reg", "HKEY_CURRENT_USER", check=True)
     text = (DRIVE / "exported.reg").read_text("utf-16")
     keys = re.split(r"\n(?=\[)", text.replace("\r\n", "\n"))
@@ -57,7 +57,7 @@ def silently(program):
 
 
 def remove():
-    """The uninstaller goes on from a copy of itself."""
+    """Waits for the uninstaller, which runs as a copy of itself."""
     silently(FOLDER / "uninstall.exe")
     wait_for("the folder is gone", lambda: not FOLDER.exists(), 30)
     wait_for("its entry is gone", lambda: not value(APPS, "DisplayName"))
@@ -74,8 +74,8 @@ def report():
 
 
 def by_its_pages():
-    """Installs by the installer's pages, and answers the first-run window of the tray that the last one launches; returns
-    what starts at login then."""
+    """Installs through the installer's pages, and answers the first-run window of the launched tray; returns
+    the command that starts at login."""
     setup = subprocess.Popen(["wine", SETUP], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for("the installer is shown", lambda: window("MCPProxy Setup ?"), 30)
     host("xdotool", "search", "--name", "^MCPProxy Setup ?$", "windowfocus", "--sync")
@@ -83,7 +83,7 @@ def by_its_pages():
     key("alt+i")
     wait_for("the programs are there", lambda: (FOLDER / "uninstall.exe").exists(), 30)
     wait_for("they are registered", lambda: value(APPS, "EstimatedSize"), 30)
-    # The button of the last page has another word than the pages before, and its box is drawn.
+    # The last page has another button label than the other pages, and its check box is drawn.
     wait_for("the last page is shown", lambda: hand("child", "#32770", "Launch MCPProxy now").returncode == 0, 30)
     picture("setup-last-page")
     key("Return")
@@ -109,8 +109,8 @@ class Installer(unittest.TestCase):
         tidy()
 
     def test_silent(self):
-        """Windows: installed and removed silently: nothing is started, a long PATH is kept, and nothing is left behind"""
-        wine(SETUP, "/nothing-but-a-first-start", "/S", r"/D=C:\elsewhere")  # what Wine itself makes at a first time
+        """Windows: a silent installation and removal start nothing, keep a long PATH, and leave nothing behind"""
+        wine(SETUP, "/nothing-but-a-first-start", "/S", r"/D=C:\elsewhere")  # creates Wine's own files first
         wine(DRIVE / "elsewhere/uninstall.exe", "/S")
         wait_for("it is gone again", lambda: not (DRIVE / "elsewhere/mcpproxy.exe").exists(), 30)
         registry_before, files_before = registry(), files()
@@ -128,7 +128,7 @@ class Installer(unittest.TestCase):
         self.assertEqual(files() ^ files_before, set())
 
     def test_two_and_interrupted(self):
-        """Windows: a second installer at once says so and changes nothing; one that was killed is made good by the next"""
+        """Windows: a second installer reports the first and changes nothing; the next one repairs a killed installation"""
         first = subprocess.Popen(["wine", SETUP], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("the installer is shown", lambda: window("MCPProxy Setup ?"), 30)
         self.assertEqual(wine(SETUP, "/S").returncode, 2)
@@ -146,18 +146,18 @@ class Installer(unittest.TestCase):
         self.assertEqual(self.path(), PATH)
 
     def path(self):
-        """PATH as it is written; exported, as it is longer than a test's hand."""
+        """Returns PATH as written in the registry; exported, because it is too long for hand.c."""
         wine("regedit", "/E", r"C:\exported.reg", r"HKEY_CURRENT_USER\Environment", check=True)
         text = (DRIVE / "exported.reg").read_text("utf-16").replace("\\\n  ", "").replace("\\\r\n  ", "")
         digits = re.search(r'^"Path"=hex\(2\):([0-9a-f,]*)', text, re.M)[1]
         return bytes.fromhex(digits.replace(",", "")).decode("utf-16-le").rstrip("\0")
 
     def test_by_its_pages(self):
-        """Windows: by its pages: the last one launches the tray, ticked, with the mark; upgrade and removal while it runs"""
+        """Windows: the installer's last page launches the tray with the launch source; upgrade and removal work while it runs"""
         command = by_its_pages()
         self.assertEqual(report()["launch_source"], "installer")
 
-        # Task Manager's word, and the upgrade: both programs are others, the answers stand.
+        # Disabled in Task Manager, then upgraded: the programs are new, the user's answers stay.
         before = {one.pid for one in running("mcpproxy-tray.exe") + running("mcpproxy.exe")}
         silently(LATER)
         wait_for("the tray runs again", lambda: running("mcpproxy-tray.exe"), 30)
@@ -175,7 +175,7 @@ class Installer(unittest.TestCase):
 
 class Script(unittest.TestCase):
     def test_names(self):
-        """Windows: names in the installer are those of the contract"""
+        """Windows: the names in the installer match the contract"""
         script = (PROJECT / "packaging/windows/installer.nsi").read_text()
         for line in (
             f'!define PRODUCT "{NAMES["PRODUCT"]}"',

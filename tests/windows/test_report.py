@@ -1,7 +1,7 @@
-"""The whole way on Windows, under Wine: from the installer's last page to the first report at a collector, and the next login.
+"""The complete path on Windows, under Wine: from the installer's last page to the first report at a collector, and the next login.
 
 Run by `scripts/test wine` inside scripts/virtual-windows, beside the other tests: the first report is due five minutes after the start,
-and no clock of Wine runs faster.
+and the clock of Wine cannot run faster.
 """
 
 import json
@@ -16,14 +16,14 @@ from world import Collector, free_port, main, wait_for
 
 class FirstReport(unittest.TestCase):
     def test_whole_way(self):
-        """Windows: installed, answered, and the first report that arrives says installer; after the next login it would say login_item"""
+        """Windows: the first report after an installation contains the launch source installer, and after the next login login_item"""
         installer.tidy()
-        # This Windows shares its loopback with the others'.
+        # This Windows shares its loopback with the others.
         os.environ["MCPPROXY_LISTEN"] = f"127.0.0.1:{free_port()}"
         command = installer.by_its_pages()
         config = ROOT / "mcp_config.json"
         with Collector() as collector:
-            # The core's own last word in the file: the window was the notice.
+            # The last change that the core writes to the file: the window contained the notice.
             text = wait_for("the notice is remembered", lambda: (one := json.loads(config.read_text())).get("telemetry", {}).get("notice_shown") and one)
             text["telemetry"]["endpoint"] = collector.endpoint
             config.write_text(json.dumps(text))
@@ -32,7 +32,7 @@ class FirstReport(unittest.TestCase):
             wait_for("it is remembered", lambda: installer.report()["launch_source"] == "tray", 20)
             wine(installer.TRAY, "--quit", check=True)
             wait_for("both have ended", lambda: not running("mcpproxy.exe") and not running("mcpproxy-tray.exe"), 20)
-            # What Wine does at a login: the programs of the Run key are started.
+            # Starts the programs of the Run key, as Wine does at a login.
             subprocess.run(["wineboot"], timeout=60, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             wait_for("the core runs", installer.status, 30)
             self.assertEqual(installer.report()["launch_source"], "login_item")

@@ -1,4 +1,4 @@
-"""Drives the Windows programs under Wine, as a person with a mouse and as the system does.
+"""Uses the Windows programs under Wine, like a user with a mouse and like the system.
 
 Run by `scripts/test wine` inside scripts/virtual-windows; the pictures are in target/windows-desktop.
 """
@@ -28,7 +28,7 @@ APPROVED = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Explorer\StartupAppr
 WELCOME, MENU, DIALOG = "Welcome to MCPProxy", "#32768", "#32770"
 WM_POWERBROADCAST, PBT_APMRESUMEAUTOMATIC = "0x218", "0x12"
 
-# The menu while a core without servers runs; None is a line between.
+# The menu while a core without servers is running; None is a separator.
 LINES = [
     "MCPProxy", "No servers yet", None, "Servers", "Connect AI client", "Copy MCP address", None, "Run at Startup", "Anonymous statistics",
     "Show what is sent", None, "Stop core", "Restart core", "Start core automatically", None, "Open configuration",
@@ -37,7 +37,7 @@ LINES = [
 
 
 def wine(*words, check=False):
-    """Runs a program of Windows to its end. Into files: what it starts keeps a pipe open."""
+    """Runs a Windows program to its end. Its output goes to files, because its children would keep a pipe open."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         done = subprocess.run(["wine", *map(str, words)], stdout=out, stderr=err, timeout=60)
         for file in (out, err):
@@ -52,13 +52,13 @@ def hand(*words):
 
 
 def rectangle(kind):
-    """Left, top, width and height of the visible window of this class, or nothing."""
+    """Returns left, top, width and height of the visible window of this class, or None."""
     said = hand("rectangle", kind)
     return [int(number) for number in said.stdout.split()] if said.returncode == 0 else None
 
 
 def value(key, name=VALUE):
-    """A value of this user's registry, or nothing."""
+    """Returns a value of this user's registry, or None."""
     said = hand("value", key.removeprefix("HKCU\\"), name)
     return said.stdout.strip() if said.returncode == 0 else None
 
@@ -81,7 +81,7 @@ def picture(name):
 
 
 def running(program):
-    """The processes of this program in this Windows."""
+    """Returns the processes of this program in this Windows."""
     here = f"WINEPREFIX={os.environ.get('WINEPREFIX')}"
     named = re.compile(rf"(^|[\\/]){re.escape(program)}$")
     return [one for one in processes() if one.command and named.search(one.command[0]) and here in one.environment]
@@ -102,7 +102,7 @@ class Tray(unittest.TestCase):
         self.forget()
 
     def forget(self):
-        """A person who has never had MCPProxy."""
+        """A user who has never used MCPProxy."""
         shutil.rmtree(ROOT, ignore_errors=True)
         for place in (RUN, APPROVED):
             wine("reg", "delete", place, "/v", VALUE, "/f")
@@ -121,7 +121,7 @@ class Tray(unittest.TestCase):
         return tray
 
     def serving(self, *arguments, **options):
-        """A tray that asks nothing, and its core."""
+        """Starts a tray that does not ask, and its core."""
         tray = self.start(*arguments, MCPPROXY_NO_FIRST_RUN="1", **options)
         self.wait_ready()
         self.wait_icon()
@@ -149,7 +149,7 @@ class Tray(unittest.TestCase):
         return path.read_text(errors="replace") if path.exists() else ""
 
     def icon(self):
-        """Where the icon is on the taskbar, by its colour."""
+        """Returns the icon's position on the taskbar, by its colour."""
         bar = rectangle("Shell_TrayWnd")
         if not bar:
             return None
@@ -178,7 +178,7 @@ class Tray(unittest.TestCase):
         wait_for("the menu closes", lambda: not rectangle(MENU))
 
     def click(self, label, name=None):
-        """Clicks a line of the menu, once it has all its lines."""
+        """Clicks a line of the menu, once the menu is complete."""
         between = LINES.count(None)
 
         def complete():
@@ -208,7 +208,7 @@ class Tray(unittest.TestCase):
     # --- the first run
 
     def test_ticked(self):
-        """the first-run window comes with its box ticked; Continue writes a Run value that the system splits right"""
+        """the first-run window appears with its box ticked; Continue writes a Run value that the system parses correctly"""
         self.start()
         self.welcome()
         self.wait_icon()
@@ -220,11 +220,11 @@ class Tray(unittest.TestCase):
         self.assertTrue(program.endswith(r"\mcpproxy-tray.exe"), program)
         self.assertEqual(argument, "--autostart")
         self.assertTrue(command.startswith('"'), command)
-        wait_for("the core is told", lambda: self.sidecar().get("enabled") is True)
+        wait_for("the core receives the setting", lambda: self.sidecar().get("enabled") is True)
         self.assertFalse(window(WELCOME))
 
     def test_unticked(self):
-        """the box is unticked with the keyboard: Continue registers nothing, and is an answer for good"""
+        """with the box unticked by keyboard, Continue registers nothing, and the answer is final"""
         tray = self.start()
         self.welcome()
         key("Tab")
@@ -241,7 +241,7 @@ class Tray(unittest.TestCase):
         self.assertFalse(window(WELCOME))
 
     def test_closed(self):
-        """closing the window is no answer; it comes once more, and never a third time"""
+        """closing the window is not an answer; it appears once more, and never a third time"""
         for time in ("first", "second"):
             tray = self.start()
             self.welcome()
@@ -258,7 +258,7 @@ class Tray(unittest.TestCase):
     # --- the tray
 
     def test_menu(self):
-        """the menu opens by mouse; Run at Startup writes and removes the Run value; About is shown; Quit ends both"""
+        """the menu opens by mouse; Run at Startup writes and removes the Run value; About is shown; Quit ends both programs"""
         tray = self.serving()
         report = self.report()
         self.assertEqual((report["launch_source"], report["os"]), ("tray", "windows"))
@@ -266,7 +266,7 @@ class Tray(unittest.TestCase):
             self.assertIsNone(rectangle(console), "a console window is open")
         self.click("Run at Startup", "menu")
         wait_for("the Run value is written", lambda: value(RUN))
-        wait_for("the core is told", lambda: self.sidecar().get("enabled") is True)
+        wait_for("the core receives the setting", lambda: self.sidecar().get("enabled") is True)
         self.assertIs(self.report()["autostart_enabled"], True)
         self.click("Run at Startup", "menu-ticked")
         wait_for("the Run value is gone", lambda: not value(RUN))
@@ -279,7 +279,7 @@ class Tray(unittest.TestCase):
         self.ended(tray)
 
     def test_second(self):
-        """a second start ends at once and opens the menu of the first"""
+        """a second start exits immediately and opens the menu of the first"""
         self.serving()
         second = self.start()
         self.assertEqual(second.wait(20), 0)
@@ -288,7 +288,7 @@ class Tray(unittest.TestCase):
         self.close_menu()
 
     def test_switched_off_in_the_system(self):
-        """what Task Manager says is seen at once, stays through a new start, and only a click takes it back"""
+        """a change in Task Manager is noticed immediately, survives a restart, and only a click reverts it"""
         tray = self.serving()
         self.click("Run at Startup")
         wait_for("it is on", lambda: self.sidecar().get("enabled") is True)
@@ -310,7 +310,7 @@ class Tray(unittest.TestCase):
         wait_for("the running tray sees that, too", lambda: self.sidecar().get("enabled") is False, 5)
 
     def test_taskbar_comes_anew(self):
-        """a shell that starts anew gets the icon again"""
+        """the icon reappears after a restart of the shell"""
         self.serving()
         self.assertEqual(hand("forget", "tray_icon_app").returncode, 0)
         wait_for("the icon is gone", lambda: not self.icon())
@@ -320,7 +320,7 @@ class Tray(unittest.TestCase):
         self.close_menu()
 
     def test_path(self):
-        """servers get the PATH of the registry, as it is now and with what it names filled in"""
+        """servers get the current PATH of the registry, with variables expanded"""
         key_of_user = r"HKCU\Environment"
         wine("reg", "add", key_of_user, "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", r"%USERPROFILE%\tools", "/f", check=True)
         tools, told = HOME / "tools", DRIVE / "path.txt"
@@ -331,8 +331,8 @@ class Tray(unittest.TestCase):
         (ROOT / "mcp_config.json").write_text(json.dumps({"mcpServers": [server]}))
         try:
             self.start("--autostart")
-            wait_for("a program that only the registry's PATH knows ran", told.exists, 30)
-            path = wait_for("it told", lambda: told.read_text(errors="replace").strip())
+            wait_for("a program found through the registry's PATH ran", told.exists, 30)
+            path = wait_for("the server has written its PATH", lambda: told.read_text(errors="replace").strip())
             self.assertIn(rf"C:\users\{getpass.getuser()}\tools", path)
             self.assertIn(r"C:\windows\system32", path)
             self.assertNotIn("%", path)
@@ -341,7 +341,7 @@ class Tray(unittest.TestCase):
             wine("reg", "delete", key_of_user, "/v", "Path", "/f")
 
     def test_odd_folder(self):
-        """from a folder with blanks, %, ' and letters of other scripts: registered, and started at login by the system"""
+        """a program in a folder with blanks, %, ' and letters of other scripts is registered, and the system starts it at login"""
         folder = DRIVE / "Program Files" / "größe 100% & 'x' 漢字"
         folder.mkdir(parents=True)
         for program in PROGRAMS.glob("mcpproxy*.exe"):
@@ -354,7 +354,7 @@ class Tray(unittest.TestCase):
             self.assertEqual(program, rf"C:\Program Files\{folder.name}\mcpproxy-tray.exe")
             self.click("Quit")
             self.ended(tray)
-            # What Wine does at a login: the programs of the Run key are started.
+            # Starts the programs of the Run key, as Wine does at a login.
             subprocess.run(["wineboot"], timeout=60, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             self.wait_ready()
             self.assertEqual(self.report()["launch_source"], "login_item")
@@ -365,14 +365,14 @@ class Tray(unittest.TestCase):
             shutil.rmtree(folder, ignore_errors=True)
 
     def test_wake(self):
-        """after a sleep the core is looked at anew"""
+        """after a sleep the tray checks the core again"""
         self.serving()
         self.assertEqual(hand("send", "MCPProxy session", WM_POWERBROADCAST, PBT_APMRESUMEAUTOMATIC).returncode, 0)
-        wait_for("the wake is heard", lambda: "the computer woke up" in self.log())
-        wait_for("the core is joined again", lambda: re.search(r"woke up(?s:.*)core: Running", self.log()))
+        wait_for("the tray notices the wake-up", lambda: "the computer woke up" in self.log())
+        wait_for("the tray is connected again", lambda: re.search(r"woke up(?s:.*)core: Running", self.log()))
 
     def test_z_session_ends(self):
-        """at log-out the core is stopped with the tray, and nothing is started any more"""
+        """at log-out the core is stopped with the tray, and nothing is started again"""
         self.serving()
         subprocess.run(["wineboot", "--end-session"], timeout=60, capture_output=True)
         wait_for("both have ended", lambda: not running("mcpproxy.exe") and not running("mcpproxy-tray.exe"), 20)

@@ -272,7 +272,7 @@ impl Reader<'_> {
             texts.map(str::to_owned).collect::<Vec<String>>()
         };
         let (mut on, off) = (names(["enabled_tools", "includeTools"]), names(["disabled_tools", "excludeTools"]));
-        // The existing core accepts only one of the two.
+        // The Go core accepts only one of the two.
         if on.is_empty() {
             if !off.is_empty() {
                 entry.insert("disabled_tools".to_owned(), json!(off));

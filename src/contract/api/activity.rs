@@ -31,7 +31,7 @@ pub struct ActivityRecord {
     pub server_name: String,
     #[serde(default)]
     pub tool_name: String,
-    /// `success`, `error` or `blocked`; the existing core also says `rejected`.
+    /// `success`, `error` or `blocked`; the Go core also uses `rejected`.
     #[serde(default)]
     pub status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub struct ActivitySummary {
     pub end_time: String,
 }
 
-/// How often something was called.
+/// The number of calls of one server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ActivityCount {

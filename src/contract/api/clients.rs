@@ -1,26 +1,27 @@
-//! `/connect`: AI clients and our entry in their files.
+//! `/connect`: AI clients, and this proxy's entry in their configuration files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
 
-/// One AI client of this computer, in the list that `GET /api/v1/connect` answers with.
+/// One AI client on this computer, as listed by `GET /api/v1/connect`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AiClient {
     /// `claude-code`, `cursor`, …
     #[serde(default)]
     pub id: String,
-    /// The name that people know.
+    /// Display name, such as `Claude Code`.
     #[serde(default)]
     pub name: String,
-    /// Whether its configuration, or the directory for it, is there.
+    /// Whether the client's configuration file, or the directory for it, exists.
     #[serde(default)]
     pub exists: bool,
-    /// Whether that names this core. The existing core's list never says yes: only a client asked for by itself is read.
+    /// Whether the configuration contains an entry for this core. The Go core always reports `false` in its list: it
+    /// reads only a client that is requested by ID.
     #[serde(default)]
     pub connected: bool,
-    /// Whether the core can write its configuration on this system.
+    /// Whether the core can edit this client's configuration on this operating system.
     #[serde(default)]
     pub supported: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,12 +31,12 @@ pub struct AiClient {
     /// `unknown` (not read), `accessible`, `absent`, `malformed` or `denied`.
     #[serde(default)]
     pub access_state: String,
-    /// The name of our entry, where it is not the usual one.
+    /// Name of the entry for this proxy; absent if it has the default name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
 
-/// `data` of `GET /api/v1/connect/{id}/preview`: what a POST would write. Nothing in it is a secret.
+/// `data` of `GET /api/v1/connect/{id}/preview`: the change that a POST would make. Contains no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectPreview {
     #[serde(default)]
@@ -48,19 +49,19 @@ pub struct ConnectPreview {
     /// The key of the object that holds the client's servers.
     #[serde(default)]
     pub server_key: String,
-    /// The name that the entry has or would have.
+    /// The name of the existing entry, or of the entry that a POST would add.
     #[serde(default)]
     pub server_name: String,
-    /// The entry; a key in it is masked.
+    /// The entry; an API key in it is masked.
     #[serde(default)]
     pub entry: serde_json::Map<String, serde_json::Value>,
-    /// The same as a file with nothing else in it.
+    /// The entry as the text of a file that contains nothing else.
     #[serde(default)]
     pub entry_text: String,
-    /// Whether an entry of this name is there.
+    /// Whether an entry with this name exists.
     #[serde(default)]
     pub entry_exists: bool,
-    /// Whether the entry would hold the key of the core.
+    /// Whether the entry would contain the core's API key.
     #[serde(default)]
     pub contains_api_key: bool,
     /// `accessible`, `absent` or `malformed`.
@@ -68,25 +69,25 @@ pub struct ConnectPreview {
     pub access_state: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_entry_summary: Option<EntrySummary>,
-    /// Stands for the file and the request as they are: a POST with it writes nothing else, to nothing else.
+    /// Identifies the previewed file and request. A POST with this token fails if either has changed.
     #[serde(default)]
     pub precondition_token: String,
-    /// Why a POST would be refused whatever it says; a sentence for a person.
+    /// Why every POST would be refused, as a message for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_refusal: Option<String>,
 }
 
-/// An entry that is there, without what may be a secret, in [`ConnectPreview`].
+/// An existing entry without possible secrets, in [`ConnectPreview`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntrySummary {
     #[serde(default)]
     pub entry_name: String,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Scheme, host and port of its address.
+    /// Scheme, host and port of the entry's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// The program that it starts, without arguments.
+    /// The command of the entry, without arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -108,11 +109,11 @@ pub struct ConnectResult {
     pub backup_path: Option<String>,
     #[serde(default)]
     pub server_name: String,
-    /// The outcome (`created`, `updated`, `already_exists`, `removed`, `restored`, `deleted`), or why nothing
+    /// The change (`created`, `updated`, `already_exists`, `removed`, `restored`, `deleted`), or why nothing changed
     /// (`already_exists`, `not_found`, `precondition_failed`, `conflict`, …).
     #[serde(default)]
     pub action: String,
-    /// A sentence for a person.
+    /// A message for the user.
     #[serde(default)]
     pub message: String,
 }

@@ -1,9 +1,10 @@
-//! `/diagnostics`: what needs a person's attention.
+//! `/diagnostics`: problems that need the user's attention.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::api::problems::{Diagnostic, Waiting};
 
 /// `data` of `GET /api/v1/diagnostics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,12 +19,18 @@ pub struct Diagnostics {
     pub missing_secrets: Vec<MissingSecret>,
     #[serde(default, deserialize_with = "null_as_default")]
     pub runtime_warnings: Vec<String>,
+    /// Servers and calls that wait for something, the longest wait first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub waiting: Vec<Waiting>,
+    /// The problem of each server as a stable code, the most severe first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub diagnostics: Vec<Diagnostic>,
     /// RFC 3339.
     #[serde(default)]
     pub timestamp: String,
 }
 
-/// A server that does not work, in [`Diagnostics`].
+/// A server that failed, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamError {
     #[serde(default)]
@@ -34,19 +41,19 @@ pub struct UpstreamError {
     pub timestamp: String,
 }
 
-/// A server that waits for a person to sign in, in [`Diagnostics`].
+/// A server that needs sign-in, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OauthRequired {
     #[serde(default)]
     pub server_name: String,
-    /// As `oauth_status` of `Server`.
+    /// The same values as `oauth_status` of `Server`.
     #[serde(default)]
     pub state: String,
     #[serde(default)]
     pub message: String,
 }
 
-/// A secret that entries refer to and that is nowhere, in [`Diagnostics`].
+/// A secret that server entries refer to and that does not exist, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingSecret {
     #[serde(default)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Body of every JSON answer: `{"success":true,"data":…}` or `{"success":false,"error":"…"}`.
+/// Body of every JSON response: `{"success":true,"data":…}` or `{"success":false,"error":"…"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope<T> {
     #[serde(default = "yes")]
@@ -18,7 +18,7 @@ fn none<T>() -> Option<T> {
     None
 }
 
-/// A response without the field is judged by its status code.
+/// A response without `success` counts as a success unless its status code says otherwise.
 fn yes() -> bool {
     true
 }
@@ -35,7 +35,7 @@ impl<T> Envelope<T> {
 }
 
 impl Envelope<()> {
-    /// A failure with a sentence for a person.
+    /// A failure with a message for the user.
     pub fn failed(error: impl Into<String>) -> Envelope<()> {
         Envelope {
             success: false,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::api::servers::Servers;
 
-/// Every SSE event but `status` and `ping`.
+/// Every SSE event except `status` and `ping`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventBody<T> {
     pub payload: T,
@@ -16,7 +16,7 @@ pub struct EventBody<T> {
 /// `payload` of `servers.changed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServersChanged {
-    /// `state`, or `resync` when what was missed is not known.
+    /// `state`, or `resync` after the client may have missed events.
     pub reason: String,
     #[serde(flatten)]
     pub servers: Servers,
@@ -29,9 +29,9 @@ pub struct Ping {
     pub timestamp: i64,
 }
 
-/// SSE event name: the first event of a stream, and again when a number in it changes.
+/// SSE event name: sent first on every stream, and again when one of its values changes.
 pub const EVENT_STATUS: &str = "status";
-/// SSE event name: keeps the stream alive, every 30 s.
+/// SSE event name: sent every 30 s to keep the stream alive.
 pub const EVENT_PING: &str = "ping";
-/// SSE event name: servers came, went or changed their state.
+/// SSE event name: a server was added, was removed or changed its state.
 pub const EVENT_SERVERS_CHANGED: &str = "servers.changed";

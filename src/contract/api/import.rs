@@ -1,12 +1,12 @@
-//! Importing servers from other programs' configurations.
+//! Importing servers from the configurations of other programs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `POST /api/v1/servers/import…`: what was imported, or would be.
+/// `POST /api/v1/servers/import…`: the servers that were imported, or would be in a preview.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportResult {
-    /// ID of the source's client or layout, such as `cursor`; `several` for more than one source.
+    /// ID of the source's client or format, such as `cursor`; `several` for more than one source.
     pub format: String,
     pub format_name: String,
     pub summary: ImportSummary,
@@ -25,7 +25,7 @@ pub struct ImportSummary {
     pub failed: usize,
 }
 
-/// A server that was added, or would be.
+/// A server that was added, or would be in a preview.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedServer {
     pub name: String,
@@ -37,9 +37,9 @@ pub struct ImportedServer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
     pub source_format: String,
-    /// Its name in the source.
+    /// The server's name in the source.
     pub original_name: String,
-    /// Keys of the source without a counterpart.
+    /// Keys of the source that MCPProxy does not support.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields_skipped: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -49,7 +49,7 @@ pub struct ImportedServer {
     pub secrets: Vec<String>,
 }
 
-/// A server that needs no import.
+/// A server that was not imported because it exists already or was not selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkippedServer {
     pub name: String,
@@ -75,7 +75,7 @@ pub struct ImportPaths {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportPath {
     pub name: String,
-    /// The `format` to import it with.
+    /// The value of `format` for importing this file.
     pub format: String,
     pub path: String,
     pub exists: bool,

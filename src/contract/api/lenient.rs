@@ -1,4 +1,4 @@
-//! Reading what another program wrote.
+//! Lenient deserialization of other programs' JSON.
 
 use serde::{Deserialize, Deserializer};
 

@@ -1,14 +1,17 @@
-//! Types of the REST and SSE interface, as the core writes them and as clients read them from either core.
+//! Types of the REST and SSE interface. The core writes them; clients read them from this core or the Go core.
 //!
-//! Reading is lenient: the existing core omits fields and writes `null` for empty arrays (contract: core-http).
+//! Deserialization is lenient: the Go core omits fields, and writes `null` for empty arrays.
 
 mod activity;
 mod clients;
+mod compatible;
 mod diagnostics;
 mod envelope;
 mod events;
+mod health;
 mod import;
 mod lenient;
+mod problems;
 mod servers;
 mod status;
 mod takeover;
@@ -16,10 +19,13 @@ mod tools;
 
 pub use activity::*;
 pub use clients::*;
+pub use compatible::*;
 pub use diagnostics::*;
 pub use envelope::*;
 pub use events::*;
+pub use health::*;
 pub use import::*;
+pub use problems::*;
 pub use servers::*;
 pub use status::*;
 pub use takeover::*;
@@ -30,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_existing_core_may_leave_out_and_null_what_it_likes() {
+    fn fields_that_the_go_core_omits_or_sets_to_null_get_defaults() {
         let status: Status = serde_json::from_str(
             r#"{"running":true,"upstream_stats":null,"status":{"phase":"Ready"},"activation":null}"#,
         )

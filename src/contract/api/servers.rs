@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::api::problems::Diagnostic;
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,20 +64,45 @@ pub struct Server {
     pub tool_count: u32,
     #[serde(default)]
     pub reconnect_count: u32,
-    /// Tools that wait for approval; absent when there are none.
+    /// Number of tools that need approval; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineCounts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// The user has signed in to it in a browser.
+    /// Whether the user has signed in to the server in a browser.
     #[serde(default)]
     pub authenticated: bool,
-    /// `none`, `pending`, `authenticated` or `error`; absent where signing in is not asked for.
+    /// `none`, `pending`, `authenticated` or `error`; absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<String>,
+    /// The stable code of what is wrong with it; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Its problem and the remedy; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<Diagnostic>,
 }
 
-/// How many tools of a server wait, in [`Server`].
+impl Server {
+    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    pub fn waiting_tools(&self) -> Option<String> {
+        let counts = self.quarantine.unwrap_or_default();
+        let tools = |count: u32, word: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {word} tool")),
+            many => Some(format!("{many} {word} tools")),
+        };
+        let parts = [
+            tools(counts.pending_count, "new"),
+            tools(counts.changed_count, "changed"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let one = counts.pending_count + counts.changed_count == 1;
+        (!parts.is_empty()).then(|| format!("{} need{} approval", parts.join(" and "), if one { "s" } else { "" }))
+    }
+}
+
+/// How many tools of a server need approval, in [`Server`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineCounts {
     #[serde(default)]
@@ -97,26 +124,9 @@ pub struct Approved {
     pub message: String,
 }
 
-/// A server's health, and the one action that helps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
-    /// `healthy`, `degraded` or `unhealthy`.
-    #[serde(default)]
-    pub level: String,
-    /// `enabled`, `disabled` or `quarantined`.
-    #[serde(default)]
-    pub admin_state: String,
-    #[serde(default)]
-    pub summary: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
-}
-
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServerAction {
     pub server: String,
     pub action: String,
@@ -132,10 +142,10 @@ pub struct LoginStarted {
     pub server_name: String,
     #[serde(default)]
     pub correlation_id: String,
-    /// Where the person signs in.
+    /// URL of the sign-in page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_url: Option<String>,
-    /// Whether the core has asked the desktop to open it.
+    /// Whether the core has asked the desktop to open the URL in a browser.
     #[serde(default)]
     pub browser_opened: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ pub struct Status {
     pub env_markers: Option<EnvMarkers>,
     #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub launch_source: Option<LaunchSource>,
-    /// `null` where the tray has not said.
+    /// Whether launch at login is on; `null` if the tray has not reported it.
     #[serde(default)]
     pub autostart_enabled: Option<bool>,
     #[serde(
@@ -42,34 +42,35 @@ pub struct Status {
         skip_serializing_if = "Option::is_none"
     )]
     pub activation: Option<Activation>,
-    /// Absent in the existing core.
+    /// Absent in the Go core.
     #[serde(default, deserialize_with = "known_or_none", skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryState>,
-    /// A sentence for a person whose edit of the configuration is not in force; absent in the existing core.
+    /// A message for the user if an edit of the configuration file is not in effect; absent in the Go core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
-    /// The result of the last update check; absent before the first, and in the existing core.
+    /// The result of the last update check; absent before the first check and in the Go core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
 
-/// Whether anything is noted and sent, in [`Status`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Whether usage data is recorded and sent, in [`Status`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TelemetryState {
-    /// It is not switched off.
+    /// Telemetry is not switched off.
+    #[serde(default)]
     pub enabled: bool,
-    /// `on`, `off`, or `waiting` for what the reason says.
+    /// `on`, `off`, or `waiting`; `reason` says what it waits for.
     #[serde(default)]
     pub sending: String,
-    /// A sentence for a person.
+    /// A message for the user.
     #[serde(default)]
     pub reason: String,
-    /// A person has been told what is sent, and how to stop it.
+    /// The user has seen the notice about what is sent and how to turn it off.
     #[serde(default)]
     pub notice_shown: bool,
 }
 
-/// Counts over all upstream servers, and each one's state.
+/// Counts over all upstream servers, and the state of each.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamStats {
     #[serde(default)]
@@ -113,7 +114,7 @@ pub struct UpstreamState {
     pub server_version: Option<String>,
 }
 
-/// The core's own phase, nested in [`Status`].
+/// The core's lifecycle phase, in [`Status`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreStatus {
     #[serde(default)]
@@ -138,7 +139,7 @@ pub struct CoreStatus {
 pub struct Info {
     #[serde(default)]
     pub version: String,
-    /// The existing core puts its API key in here: never shown, never logged. Ours serves no page and sends "".
+    /// Always empty. The Go core puts its API key here, so clients must never show or log this value.
     #[serde(default)]
     pub web_ui_url: String,
     #[serde(default)]
@@ -150,20 +151,23 @@ pub struct Info {
     pub launched_by: String,
     #[serde(default)]
     pub pid: u32,
-    /// Which program answers: `names::IMPLEMENTATION` for this one; absent in the existing core.
+    /// The program that answers: `names::IMPLEMENTATION` for this one; absent in the Go core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implementation: Option<String>,
-    /// Whether `POST /api/v1/shutdown` is there; absent in the existing core.
+    /// The TCP address is served with HTTPS; absent in the Go core, where the configuration says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https: bool,
+    /// Whether `POST /api/v1/shutdown` is available; absent in the Go core.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_shut_down: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_policy: Option<UpdatePolicy>,
-    /// The result of the last update check; absent before the first.
+    /// The result of the last update check; absent before the first check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
 
-/// Whether the core looks for newer releases by itself, in [`Info`].
+/// Settings of the automatic update check, in [`Info`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdatePolicy {
     #[serde(default)]
@@ -171,19 +175,19 @@ pub struct UpdatePolicy {
     /// `stable` or `rc`.
     #[serde(default)]
     pub channel: String,
-    /// The user does not want to be notified.
+    /// The user has turned off update notifications.
     #[serde(default)]
     pub nudges_suppressed: bool,
 }
 
-/// The known newer release, in [`Info`] and [`Status`].
+/// The available newer release, in [`Info`] and [`Status`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Update {
     #[serde(default)]
     pub available: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_version: Option<String>,
-    /// The page that tells of it.
+    /// URL of the release page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_url: Option<String>,
     /// RFC 3339.
@@ -191,7 +195,7 @@ pub struct Update {
     pub checked_at: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_prerelease: bool,
-    /// Why it is not known, for a person.
+    /// Why the update check failed, as a message for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_error: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -199,7 +203,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// The newer version and its page, if the user should be notified.
+    /// Returns the newer version and its URL, if the user should be notified.
     pub fn news(&self) -> Option<(&str, &str)> {
         let told = self.available && !self.nudges_suppressed;
         let page = self.release_url.as_deref().filter(|page| page.starts_with("https://"))?;
@@ -207,7 +211,7 @@ impl Update {
     }
 }
 
-/// Addresses in [`Info`].
+/// URLs in [`Info`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoints {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Profiles, and what became of a previous MCPProxy's data directory.
+//! Profiles, and the result of taking over a previous MCPProxy's data directory.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,21 +17,21 @@ pub struct ProfileList {
 pub struct Profile {
     #[serde(default)]
     pub name: String,
-    /// Those that exist.
+    /// The profile's servers that exist.
     #[serde(default, deserialize_with = "null_as_default")]
     pub servers: Vec<String>,
     #[serde(default)]
     pub tool_count: u32,
 }
 
-/// `data` of `GET /api/v1/profiles/active`: the profile of sessions that choose none; empty for no limit.
+/// `data` of `GET /api/v1/profiles/active`: the profile of sessions that did not choose one; empty for no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveProfile {
     #[serde(default)]
     pub active_profile: String,
 }
 
-/// `data` of `GET /api/v1/takeover`: what became of the Go core's data directory; empty if there was none.
+/// `data` of `GET /api/v1/takeover`: the result of taking over the Go core's data directory; empty if there was none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Takeover {
@@ -40,12 +40,12 @@ pub struct Takeover {
     pub taken_over_at: Option<String>,
     /// Whether the Go core's database was read.
     pub complete: bool,
-    /// Whether a person has been told.
+    /// Whether the user has seen the report.
     pub shown: bool,
-    /// One sentence.
+    /// The result in one sentence.
     pub summary: String,
-    /// The whole, for a person.
+    /// The full report as text.
     pub text: String,
-    /// The same as a value.
+    /// The full report as JSON.
     pub plan: serde_json::Value,
 }

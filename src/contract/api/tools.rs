@@ -1,4 +1,4 @@
-//! `/tools` and `/index/search`: tools and searches among them.
+//! `/tools` and `/index/search`: tools, and searches for tools.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct ServerTools {
     pub count: u32,
 }
 
-/// One tool in [`ServerTools`]. Its text is the server's own, approved or not.
+/// One tool in [`ServerTools`]. Its text comes from the server and may not be approved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerTool {
     #[serde(default)]
@@ -29,7 +29,7 @@ pub struct ServerTool {
     /// `approved`, `pending` or `changed`.
     #[serde(default)]
     pub approval_status: String,
-    /// The server's entry switches it off.
+    /// The server's configuration entry disables the tool.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
     #[serde(default)]
@@ -39,7 +39,7 @@ pub struct ServerTool {
     /// The approved description of a changed tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_description: Option<String>,
-    /// The parts of a changed tool that differ, in the protocol's words.
+    /// The changed parts of a changed tool, as field names of MCP.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
 }
@@ -62,28 +62,31 @@ pub struct FoundTools {
     pub results: Vec<FoundTool>,
     #[serde(default)]
     pub total: u32,
-    /// Only with `explain=true`.
+    /// Only if requested with `explain=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<SearchCounts>,
 }
 
-/// How searches of AI clients ended since the start: counts only.
+/// Results of AI clients' searches since the core started: counts only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchCounts {
     #[serde(default)]
     pub searches: u64,
-    /// Searches after which a tool was called that they had returned.
+    /// Searches that were followed by a call of a tool that they had returned.
     #[serde(default)]
     pub led_to_call: u64,
-    /// Of those, how often the best tool was called.
+    /// Searches whose best result was called.
     #[serde(default)]
     pub called_best: u64,
-    /// Of those, how often one of the best five was called.
+    /// Searches of which one of the best five results was called.
     #[serde(default)]
     pub called_first_five: u64,
+    /// Length of all results together, in bytes.
+    #[serde(default)]
+    pub result_bytes: u64,
 }
 
-/// Why a tool ranks where it does.
+/// Why a tool has its rank.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RankExplanation {
     #[serde(default, deserialize_with = "null_as_default")]
@@ -91,19 +94,19 @@ pub struct RankExplanation {
     /// Share of the tool's name that the query contains, from 0 to 1.
     #[serde(default)]
     pub share_of_name: f32,
-    /// Share of the query, by the weight of its words, that the tool matches.
+    /// Share of the query that the tool matches, weighted by how rare its words are.
     #[serde(default)]
     pub share_of_query: f32,
 }
 
-/// What one word of a query adds to a tool's score.
+/// The contribution of one word of a query to a tool's score.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WordExplanation {
     #[serde(default)]
     pub word: String,
     #[serde(default)]
     pub adds: f32,
-    /// What it matches, such as: synonym `file`. Empty if it matches nothing.
+    /// The match, such as: synonym `file`. Empty if the word matches nothing.
     #[serde(default)]
     pub matches: String,
 }
@@ -115,10 +118,10 @@ pub struct FoundTool {
     pub score: f32,
     #[serde(default)]
     pub tool: ServerTool,
-    /// The call tool that fits it.
+    /// The call tool to use for it: `call_tool_read`, `call_tool_write` or `call_tool_destructive`.
     #[serde(default)]
     pub call_with: String,
-    /// Only with `explain=true`.
+    /// Only if requested with `explain=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<RankExplanation>,
 }

@@ -1,6 +1,6 @@
-//! `/mcp/all`: everything the servers offer, under names that tell whose it is; `/mcp/all/{server}`: one server's, under
-//! its own names.
-#![expect(deprecated, reason = "log levels are of all revisions but the newest")]
+//! `/mcp/all` offers everything of all servers, under names that contain the server's name. `/mcp/all/{server}` offers
+//! one server, with its own names.
+#![expect(deprecated, reason = "the newest protocol version deprecates log levels")]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub struct DirectHandler {
     session: Arc<Session>,
 }
 
-/// One session; what only it wanted of the servers goes with it.
+/// One session. Its subscriptions at the servers end when it is dropped.
 struct Session {
     id: SessionId,
     place: SessionRegistration,
@@ -58,7 +58,7 @@ impl Drop for Session {
 }
 
 impl DirectHandler {
-    /// A session over this proxy's servers, registered for the fast path.
+    /// Creates a session and registers it for the fast path.
     pub fn new(proxy: Arc<Proxy>, sessions: Arc<Sessions>) -> DirectHandler {
         let id = proxy.upstreams().new_session();
         let session = Session {
@@ -83,12 +83,12 @@ impl DirectHandler {
         Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)
     }
 
-    /// The way of a request, and of what the server says meanwhile back.
+    /// Returns a relay, which passes a request to a server and the server's messages to the client.
     fn relay<'a>(&'a self, server: &'a str, context: &'a RequestContext<RoleServer>) -> Relay<'a> {
         self.proxy.relay(server, self.session.id, context)
     }
 
-    /// The pool of servers.
+    /// Returns the pool of servers.
     fn pool(&self) -> &UpstreamPool {
         self.proxy.upstreams()
     }
@@ -116,7 +116,7 @@ impl DirectHandler {
         Ok(answer)
     }
 
-    /// The instructions for clients of this endpoint.
+    /// Returns the instructions for clients of this endpoint.
     fn instructions(&self, extensions: &Extensions) -> Option<String> {
         let only = only(extensions);
         let profile = self.proxy.profile_scope(&Origin::of(extensions));
@@ -138,7 +138,7 @@ fn in_words(error: CallError) -> ErrorData {
     }
 }
 
-/// The `_meta` of the placeholder for a result that the library's types do not hold.
+/// Returns the `_meta` of the placeholder for a result that the library's types cannot represent.
 fn placeholder(
     server: &str,
     result: ServerResult,
@@ -146,7 +146,7 @@ fn placeholder(
 ) -> Result<MetaObject, ErrorData> {
     match result {
         ServerResult::CustomResult(result) if result.0.is_object() => Ok(RawResult::put(&context.extensions, result.0)),
-        _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of another kind"), None)),
+        _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of an unexpected type"), None)),
     }
 }
 
@@ -187,10 +187,10 @@ impl ServerHandler for DirectHandler {
         Ok(result)
     }
 
-    /// Tells the client what the servers announce, for as long as it is there.
+    /// Forwards the servers' announcements to the client until the session ends.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &context.extensions);
-        // Not the session itself: its end is what ends this.
+        // Holds only the session's end, not the session: otherwise the session would never end.
         let over = self.session.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
             while let Some(found) = announcements.next().await {
@@ -234,8 +234,9 @@ impl ServerHandler for DirectHandler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        self.session.place.note(&context.extensions);
+        self.session.place.record_call();
         if let Some(started) = HandedOver::take(&context.extensions) {
-            self.session.place.note(&context.extensions);
             let (server, tool, since) = (started.server.clone(), started.tool.clone(), started.since);
             let answer = self.relay(&server, &context).go_on(started).await;
             return self.tool_result(since, &server, &tool, answer, &context);
@@ -244,16 +245,18 @@ impl ServerHandler for DirectHandler {
         let Some((server, own)) = scope.tool_of(&request.name) else {
             return Err(ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None));
         };
-        // Not what the list says but what is approved at this moment.
+        // Checks the current approval, because the client's list may be outdated.
         self.pool().tool(server, own).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        // An empty object and never `null`: servers reject the latter.
+        // Missing arguments become an empty object, because servers reject `null`.
         let arguments = request.arguments.unwrap_or_default();
         let again = RetryContext {
             request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
             state: request.request_state,
             answers: request.input_responses,
         };
+        let queued = self.pool().waiting_calls().queued(server, own);
         let admitted = self.pool().admission().enter(server, self.session.id).await;
+        drop(queued);
         let _admitted = admitted.map_err(in_words)?;
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();
@@ -377,7 +380,7 @@ impl ServerHandler for DirectHandler {
         Some(requested.clone())
     }
 
-    /// Does what `on_initialized` and `subscribe` do, for clients of the protocol without `initialize`.
+    /// Does the same as `on_initialized` and `subscribe`, for clients of the protocol version without `initialize`.
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let scope = self.begin(request)?;
@@ -418,7 +421,7 @@ impl ServerHandler for DirectHandler {
                 server
             }
             Reference::Resource(template) => listing::owner(&self.proxy, &scope, &template.uri).await?,
-            _ => return Err(ErrorData::invalid_params("completion is for prompts and resources", None)),
+            _ => return Err(ErrorData::invalid_params("completion supports only prompts and resources", None)),
         };
         request.meta = None;
         let request = ClientRequest::CompleteRequest(CompleteRequest::new(request));
@@ -427,7 +430,7 @@ impl ServerHandler for DirectHandler {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result)
             }
-            _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of another kind"), None)),
+            _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of an unexpected type"), None)),
         }
     }
 }

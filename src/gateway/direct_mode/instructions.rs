@@ -1,13 +1,13 @@
-//! The instructions of servers for clients, labelled as text of the servers.
+//! Passes the servers' instructions to clients, labelled as text of the servers.
 
 use crate::upstream::pool::UpstreamPool;
 
-/// Longest excerpt of one server among those of all, in characters.
+/// Maximum length of one server's excerpt in a digest, in characters.
 const EXCERPT: usize = 200;
-/// Longest digest, in characters.
+/// Maximum length of a digest, in characters.
 const DIGEST: usize = 4000;
 
-/// The instructions of a connected server.
+/// Returns the instructions of a connected server.
 pub fn of_server(pool: &UpstreamPool, server: &str) -> Option<String> {
     let peer = pool.peer(server).ok()?;
     let instructions = peer.peer_info()?.instructions.clone()?;
@@ -15,12 +15,12 @@ pub fn of_server(pool: &UpstreamPool, server: &str) -> Option<String> {
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
-/// The beginning of the instructions of a connected server, on one line.
+/// Returns the beginning of a connected server's instructions, on one line.
 pub fn excerpt(pool: &UpstreamPool, server: &str) -> Option<String> {
     of_server(pool, server).map(|text| shortened(&text))
 }
 
-/// The beginnings of the instructions of several servers; `None` if no server has any.
+/// Returns the beginnings of several servers' instructions; `None` if no server has any.
 pub fn digest<'a>(pool: &UpstreamPool, servers: impl Iterator<Item = &'a str>) -> Option<String> {
     let excerpts = servers.filter_map(|server| Some((server, excerpt(pool, server)?)));
     written(excerpts)

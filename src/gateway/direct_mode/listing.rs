@@ -1,4 +1,4 @@
-//! Prompts, resources and templates of several servers, and which server owns one.
+//! Lists the prompts, resources and templates of several servers, and finds the server that owns one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::upstream::offers::{Offer, OfferKind};
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
-/// A server that lists more slowly than this is left out of the list.
+/// Timeout for one server. A slower server is omitted from the list.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 
-/// Asks each of these servers; servers that fail are left out.
+/// Lists from each of these servers. Servers that fail are omitted.
 async fn ask_each<'a, T, F>(
     pool: &UpstreamPool,
     servers: impl Iterator<Item = &'a Snapshot>,
@@ -39,11 +39,11 @@ where
             match listed {
                 Ok(Ok(listed)) => Some((name, listed)),
                 Ok(Err(error)) => {
-                    tracing::debug!(server = name, "left out of a list: {error}");
+                    tracing::debug!(server = name, "omitted from a list: {error}");
                     None
                 }
                 Err(_) => {
-                    tracing::warn!(server = name, "left out of a list: no answer within {} s", LIST_LIMIT.as_secs());
+                    tracing::warn!(server = name, "omitted from a list: no response within {} s", LIST_LIMIT.as_secs());
                     None
                 }
             }
@@ -52,7 +52,7 @@ where
     join_all(servers.map(one)).await.into_iter().flatten().collect()
 }
 
-/// The approved prompts of each server.
+/// Returns the approved prompts of each server.
 pub async fn prompts(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
     let shown = scope.servers().iter().filter(|server| server.config.expose_prompts != Some(false));
     let ask = |peer: Peer<RoleClient>| async move { offers::prompts(&peer).await };
@@ -60,7 +60,7 @@ pub async fn prompts(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Prompt>)>
     approved(proxy, OfferKind::Prompt, lists, Offer::prompt).await
 }
 
-/// Leaves out what a person has not approved.
+/// Removes offers that the user has not approved.
 async fn approved<T: Send + 'static>(
     proxy: &Proxy,
     kind: OfferKind,
@@ -70,12 +70,16 @@ async fn approved<T: Send + 'static>(
     let offers: Vec<(String, Vec<Offer>)> =
         lists.iter().map(|(server, list)| (server.clone(), list.iter().map(&offer).collect())).collect();
     let approvals = proxy.offers().clone();
-    // The first list of a server is stored, which waits for the disk.
+    // The first list of a server is saved to disk, which must not block the async runtime.
     let checked = tokio::task::spawn_blocking(move || {
         let check = |(server, offers): &(String, Vec<Offer>)| {
             let approved = approvals.check(server, kind, offers);
             for (offer, _) in offers.iter().zip(&approved).filter(|(_, approved)| !**approved) {
-                tracing::warn!(server, offer = offer.key(), "hidden: it is new or has changed since the approval");
+                tracing::warn!(
+                    server,
+                    offer = offer.key(),
+                    "hidden, because it is new or has changed since the approval"
+                );
             }
             approved
         };
@@ -108,7 +112,7 @@ async fn templates_of_each(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Res
     approved(proxy, OfferKind::Template, lists, Offer::template).await
 }
 
-/// The resources of all servers, each URI once.
+/// Returns the resources of all servers, each URI once.
 pub async fn resources(proxy: &Proxy, scope: &Scope) -> Vec<Resource> {
     unique(
         resources_of_each(proxy, scope).await,
@@ -119,7 +123,7 @@ pub async fn resources(proxy: &Proxy, scope: &Scope) -> Vec<Resource> {
     )
 }
 
-/// The resource templates of all servers, each URI template once.
+/// Returns the resource templates of all servers, each URI template once.
 pub async fn templates(proxy: &Proxy, scope: &Scope) -> Vec<ResourceTemplate> {
     unique(
         templates_of_each(proxy, scope).await,
@@ -130,7 +134,7 @@ pub async fn templates(proxy: &Proxy, scope: &Scope) -> Vec<ResourceTemplate> {
     )
 }
 
-/// Keeps the first of several entries with one key, with a note on where each can be read.
+/// Keeps the first of several entries with the same key. Adds a note about the endpoints where each can be read.
 fn unique<T>(lists: Vec<(String, Vec<T>)>, key: impl Fn(&T) -> String, describe: impl Fn(&mut T, String)) -> Vec<T> {
     let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (server, list) in &lists {
@@ -158,7 +162,7 @@ fn ambiguous(servers: &[String]) -> String {
     format!("Several servers offer this URI: use the endpoint of one server, {}.", endpoints.join(" or "))
 }
 
-/// The server that a URI belongs to. No other server is shown it: it may hold what is not for others.
+/// Returns the server that owns a URI. Other servers must not see the URI, because it may contain private data.
 ///
 /// # Errors
 /// No server owns it, or several do.
@@ -177,7 +181,7 @@ pub async fn owner(proxy: &Proxy, scope: &Scope, uri: &str) -> Result<String, Er
     only_owner(resources, templates, uri)
 }
 
-/// A listed resource takes precedence over a template.
+/// Finds the only owner. A listed resource takes precedence over a template.
 fn only_owner<'a>(
     resources: impl Iterator<Item = (&'a String, bool)>,
     templates: impl Iterator<Item = (&'a String, bool)>,
@@ -194,7 +198,7 @@ fn only_owner<'a>(
         [one] => Ok(one.clone()),
         [] => {
             let text = format!(
-                "no connected server has the resource `{uri}`; at `{}/SERVER`, one server's resources can be read by any URI",
+                "no connected server has the resource `{uri}`; the endpoint `{}/SERVER` passes any URI to that server",
                 names::MCP_ALL_PATH
             );
             Err(ErrorData::resource_not_found(text, Some(json!({"uri": uri}))))
@@ -206,10 +210,10 @@ fn only_owner<'a>(
     }
 }
 
-/// The server and its own name of a prompt.
+/// Returns the server of a prompt, and the prompt's name there.
 ///
 /// # Errors
-/// No server has it.
+/// No server has the prompt.
 pub async fn prompt_owner(proxy: &Proxy, scope: &Scope, name: &str) -> Result<(String, String), ErrorData> {
     let prompts = prompts(proxy, scope).await;
     let has = |server: &str, own: &str| {

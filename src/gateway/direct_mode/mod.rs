@@ -1,4 +1,4 @@
-//! `/mcp/all`: every tool, resource and prompt of the servers themselves, without the search in front.
+//! `/mcp/all`: offers the tools, resources and prompts of the servers directly, without a search.
 
 pub mod handler;
 pub mod instructions;

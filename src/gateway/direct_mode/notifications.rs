@@ -1,5 +1,5 @@
 //! Notifications for a session on `/mcp/all`: changed lists, log messages, changed resources.
-#![expect(deprecated, reason = "log messages are of all revisions but the newest")]
+#![expect(deprecated, reason = "the newest protocol version deprecates log messages")]
 
 use std::sync::Arc;
 
@@ -18,34 +18,34 @@ use crate::gateway::tool_calls::Proxy;
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::router::{Broadcast, BroadcastKind};
 
-/// The announcements to one session.
+/// The source of one session's notifications.
 pub struct Notifications {
     proxy: Arc<Proxy>,
     session: SessionId,
-    /// The one server that the session's address names.
+    /// The server named in the session's URL, if any.
     only: Option<String>,
-    /// What decides the session's profile, which may change meanwhile.
+    /// Determines the session's profile, which may change during the session.
     origin: Origin,
     changes: watch::Receiver<u64>,
     news: broadcast::Receiver<Broadcast>,
-    shown: Shown,
+    shown: ReportedTools,
 }
 
-/// The servers and tools that a session knows. All sessions share the lists of tools.
-struct Shown(Vec<(String, Arc<Vec<Tool>>)>);
+/// The servers and tools that were reported to a session. Sessions share the lists of tools.
+struct ReportedTools(Vec<(String, Arc<Vec<Tool>>)>);
 
-impl Shown {
-    fn now(proxy: &Proxy, only: Option<&str>, origin: &Origin) -> Shown {
-        Shown(Scope::of(proxy, only, &proxy.profile_scope(origin)).unwrap_or_default().tool_lists())
+impl ReportedTools {
+    fn now(proxy: &Proxy, only: Option<&str>, origin: &Origin) -> ReportedTools {
+        ReportedTools(Scope::of(proxy, only, &proxy.profile_scope(origin)).unwrap_or_default().tool_lists())
     }
 
     fn servers(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(server, _)| server.as_str())
     }
 
-    /// Whether the tools are the same, by their names here.
-    fn has_tools_of(&self, other: &Shown) -> bool {
-        fn lists(shown: &Shown) -> Vec<&(String, Arc<Vec<Tool>>)> {
+    /// Whether both contain the same tools under the same names.
+    fn has_tools_of(&self, other: &ReportedTools) -> bool {
+        fn lists(shown: &ReportedTools) -> Vec<&(String, Arc<Vec<Tool>>)> {
             shown.0.iter().filter(|(_, tools)| !tools.is_empty()).collect()
         }
         let (own, others) = (lists(self), lists(other));
@@ -57,13 +57,13 @@ impl Shown {
 }
 
 impl Notifications {
-    /// Notifications from now on.
+    /// Creates a source of future notifications.
     pub fn new(proxy: Arc<Proxy>, session: SessionId, request: &Extensions) -> Notifications {
         let (only, origin) = (only(request), Origin::of(request));
         Notifications {
             changes: proxy.upstreams().changes(),
             news: proxy.upstreams().broadcasts(),
-            shown: Shown::now(&proxy, only.as_deref(), &origin),
+            shown: ReportedTools::now(&proxy, only.as_deref(), &origin),
             proxy,
             session,
             only,
@@ -71,7 +71,7 @@ impl Notifications {
         }
     }
 
-    /// Waits for the next ones; `None` when there will be none.
+    /// Waits for the next notifications; returns `None` after the last ones.
     pub async fn next(&mut self) -> Option<Vec<ServerNotification>> {
         loop {
             let found = tokio::select! {
@@ -82,7 +82,7 @@ impl Notifications {
                 news = self.news.recv() => match news {
                     Ok(news) => self.heard(news).into_iter().collect(),
                     Err(RecvError::Lagged(missed)) => {
-                        tracing::warn!(missed, "a client is too slow for what the servers announce");
+                        tracing::warn!(missed, "a client read too slowly and missed announcements of servers");
                         Vec::new()
                     }
                     Err(RecvError::Closed) => return None,
@@ -95,7 +95,7 @@ impl Notifications {
     }
 
     fn changed(&mut self) -> Vec<ServerNotification> {
-        let now = Shown::now(&self.proxy, self.only.as_deref(), &self.origin);
+        let now = ReportedTools::now(&self.proxy, self.only.as_deref(), &self.origin);
         let before = std::mem::replace(&mut self.shown, now);
         let mut found = Vec::new();
         if !before.has_tools_of(&self.shown) {
@@ -142,8 +142,8 @@ mod tests {
         Arc::new(names.iter().map(|name| Tool::new((*name).to_owned(), "", Arc::default())).collect())
     }
 
-    fn shown(servers: &[(&str, &Arc<Vec<Tool>>)]) -> Shown {
-        Shown(servers.iter().map(|(server, tools)| ((*server).to_owned(), (*tools).clone())).collect())
+    fn shown(servers: &[(&str, &Arc<Vec<Tool>>)]) -> ReportedTools {
+        ReportedTools(servers.iter().map(|(server, tools)| ((*server).to_owned(), (*tools).clone())).collect())
     }
 
     #[test]

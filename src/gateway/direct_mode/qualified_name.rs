@@ -1,20 +1,20 @@
-//! `server__name`: a tool or prompt of one server among those of all (contract: mcp-tools §1).
+//! `server__name`: the name of one server's tool or prompt in a list of all servers.
 //!
-//! Model APIs take tool names of `^[a-zA-Z0-9_-]{1,64}$` only. A name that does not fit, or that another server's name
-//! would claim, gets a short form that depends on the server and the tool alone.
+//! Model APIs only accept tool names that match `^[a-zA-Z0-9_-]{1,64}$`. A name that does not match, or that could
+//! belong to another server, is replaced by a short form, which depends only on the server and the tool.
 
 use sha2::{Digest, Sha256};
 
 const SEPARATOR: &str = "__";
-/// Longest tool name that model APIs take.
+/// Maximum length of a tool name in model APIs.
 const MAX_LENGTH: usize = 64;
 
-/// The name among those of all servers.
+/// Returns the qualified name.
 pub fn join(server: &str, name: &str) -> String {
     format!("{server}{SEPARATOR}{name}")
 }
 
-/// The server and its tool that a name means: the longest server name that fits.
+/// Splits a qualified name into server and tool. The longest matching server name wins.
 pub fn split(name: &str, is_server: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
     (0..name.len()).rev().find_map(|at| {
         let (server, rest) = (name.get(..at)?, name.get(at..)?);
@@ -23,7 +23,7 @@ pub fn split(name: &str, is_server: impl Fn(&str) -> bool) -> Option<(&str, &str
     })
 }
 
-/// The name under which a tool is offered among those of all servers.
+/// Returns the name under which a tool is listed.
 pub fn offered(server: &str, tool: &str, is_server: impl Fn(&str) -> bool) -> String {
     let plain = join(server, tool);
     if fits(&plain) && split(&plain, is_server) == Some((server, tool)) {
@@ -33,17 +33,17 @@ pub fn offered(server: &str, tool: &str, is_server: impl Fn(&str) -> bool) -> St
     }
 }
 
-/// Whether a name could be a short form.
+/// Whether a name may be a short form.
 pub fn may_be_short_form(name: &str) -> bool {
     let digits = name.rsplit_once('_').map(|(_, digits)| digits).unwrap_or_default();
     digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
-/// The beginning of the name, and eight digits that stand for all of it.
+/// Returns the beginning of the name, with an eight-digit hash of the whole name.
 pub fn short_form(server: &str, tool: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
     let start: String = join(server, tool).chars().take(MAX_LENGTH - 9).map(allowed).collect();
-    // A server's name holds no line break.
+    // A server's name never contains a line break.
     let digest = Sha256::digest(format!("{server}\n{tool}"));
     let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{start}_{digits}")
@@ -54,7 +54,8 @@ fn fits(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// What a prompt's name may mean, the longest server first: a server's own name may hold the separator, too.
+/// Returns the possible meanings of a prompt's name, longest server name first: a server's name may contain the
+/// separator.
 pub fn meanings<'a, 'n>(servers: impl Iterator<Item = &'a str>, name: &'n str) -> Vec<(&'a str, &'n str)> {
     let mut found: Vec<(&str, &str)> =
         servers.filter_map(|server| Some((server, name.strip_prefix(server)?.strip_prefix(SEPARATOR)?))).collect();
@@ -62,7 +63,8 @@ pub fn meanings<'a, 'n>(servers: impl Iterator<Item = &'a str>, name: &'n str) -
     found
 }
 
-/// Whether a URI may be one of a template's. A template whose scheme and authority are not fixed owns nothing.
+/// Whether a URI matches the fixed beginning of a template. A template without a fixed scheme and authority owns no
+/// URI.
 pub fn may_be_of(template: &str, uri: &str) -> bool {
     let Some((fixed, _)) = template.split_once('{') else { return template == uri };
     let has_authority = fixed.split_once("://").is_some_and(|(scheme, rest)| {

@@ -1,4 +1,4 @@
-//! The servers that one request on `/mcp/all` or `/mcp/all/{server}` reaches, and their tools' names there.
+//! The servers that a request on `/mcp/all` or `/mcp/all/{server}` can use, and the names of their tools.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::gateway::direct_mode::strict_schema;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Snapshot;
 
-/// The connected servers of one request, and how their tools are called in it.
+/// The connected servers of one request, and the names of their tools.
 #[derive(Default)]
 pub struct Scope {
     servers: Vec<Snapshot>,
-    /// The names of all servers of the configuration: a tool's name does not depend on which of them are connected.
+    /// The names of all configured servers. A tool's name must not depend on which servers are connected.
     configured: BTreeSet<String>,
     /// The servers that the profile allows, connected or not.
     allowed: BTreeSet<String>,
@@ -24,13 +24,13 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// All servers that are connected, or the one that a URL names.
+    /// Returns all connected servers, or only the one named in the URL.
     ///
     /// # Errors
-    /// No server has this name; the message lists those there are.
+    /// The server does not exist; the message lists the existing ones.
     pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, ErrorData> {
         let mut servers = proxy.upstreams().snapshots();
-        // With all of them: a name means the same in every profile.
+        // Includes servers outside of the profile, so that a name means the same in every profile.
         let configured: BTreeSet<String> = servers.iter().map(|server| server.config.name.clone()).collect();
         servers.retain(|server| profile.allows(&server.config.name));
         let allowed = servers.iter().map(|server| server.config.name.clone()).collect();
@@ -39,7 +39,7 @@ impl Scope {
             if servers.is_empty() {
                 let known = configured.iter().map(String::as_str).filter(|name| profile.allows(name));
                 let known: Vec<&str> = known.collect();
-                let text = format!("no server is called `{only}`; there are: {}", known.join(", "));
+                let text = format!("no server is named `{only}`; there are: {}", known.join(", "));
                 return Err(ErrorData::invalid_params(text, None));
             }
         }
@@ -52,28 +52,28 @@ impl Scope {
         })
     }
 
-    /// The servers.
+    /// Returns the servers.
     pub fn servers(&self) -> &[Snapshot] {
         &self.servers
     }
 
-    /// Whether the names of servers are part of the names of tools.
+    /// Whether the names of tools include the names of servers.
     pub fn is_qualified(&self) -> bool {
         self.qualified
     }
 
-    /// The servers' names, each with its own list of tools.
+    /// Returns the servers' names with their lists of tools.
     pub fn tool_lists(&self) -> Vec<(String, Arc<Vec<Tool>>)> {
         let of = |server: &Snapshot| Some((server.config.name.clone(), server.shared_tools()?));
         self.servers.iter().filter_map(of).collect()
     }
 
-    /// The name of a prompt here.
+    /// Returns a prompt's name in this scope.
     pub fn prompt_name(&self, server: &str, name: &str) -> String {
         if self.qualified { join(server, name) } else { name.to_owned() }
     }
 
-    /// The servers and prompts that a name may mean.
+    /// Returns the servers and prompts that a name may mean.
     pub fn prompt_meanings<'n>(&self, name: &'n str) -> Vec<(&str, &'n str)> {
         let servers = self.servers.iter().map(|server| server.config.name.as_str());
         if self.qualified {
@@ -91,7 +91,7 @@ impl Scope {
         }
     }
 
-    /// The servers' tools, as they are called here, with schemas that strict clients accept.
+    /// Returns the servers' tools with their names in this scope, and with schemas that strict clients accept.
     pub fn tools(&self) -> Vec<Tool> {
         let of = |server: &Snapshot| {
             let own = server.config.name.clone();
@@ -104,7 +104,7 @@ impl Scope {
         self.servers.iter().flat_map(of).collect()
     }
 
-    /// The server and its own name of the tool that a name means. Whether the tool may be called is another question.
+    /// Returns the server and tool that a name means. Does not check whether the tool may be called.
     pub fn tool_of<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a str)> {
         if !self.qualified {
             return self.servers.first().map(|server| (server.config.name.as_str(), name));

@@ -1,16 +1,17 @@
-//! Tool schemas as strict clients and model APIs accept them: one odd schema must not cost a client all tools.
+//! Repairs tool schemas for strict clients and model APIs, because one invalid schema would make a client reject all
+//! tools.
 //!
-//! The official TypeScript client and the model APIs want an object at the top level, an object for each property, no
-//! `null`, and no `anyOf`, `oneOf` or `allOf` at the top level. The rest of a schema is kept.
+//! The official TypeScript client and the model APIs require an object at the top level, an object for each property,
+//! no `null`, and no `anyOf`, `oneOf` or `allOf` at the top level. Everything else in a schema is kept.
 
 use std::sync::Arc;
 
 use rmcp::model::{JsonObject, Tool};
 use serde_json::{Map, Value, json};
 
-/// Keywords whose values are data: nothing in them is a schema.
+/// Keywords whose values are data and contain no schemas.
 const DATA: [&str; 4] = ["default", "const", "enum", "examples"];
-/// Keywords that hold a schema for each key.
+/// Keywords whose value maps keys to schemas.
 const SCHEMAS_BY_KEY: [&str; 5] = [
     "properties",
     "patternProperties",
@@ -18,9 +19,9 @@ const SCHEMAS_BY_KEY: [&str; 5] = [
     "definitions",
     "dependentSchemas",
 ];
-/// Keywords that hold an array of schemas.
+/// Keywords whose value is an array of schemas.
 const SCHEMA_LISTS: [&str; 4] = ["anyOf", "oneOf", "allOf", "prefixItems"];
-/// Keywords that hold one schema; `true` and `false` are common there and accepted by all.
+/// Keywords whose value is one schema. Their values `true` and `false` are common and accepted everywhere.
 const SCHEMAS: [&str; 9] = [
     "items",
     "not",
@@ -32,10 +33,10 @@ const SCHEMAS: [&str; 9] = [
     "additionalProperties",
     "unevaluatedProperties",
 ];
-/// Deepest schema that is repaired.
+/// Maximum nesting of a repaired schema.
 const MAX_DEPTH: usize = 64;
 
-/// Repairs the schemas of a tool, where that is needed.
+/// Repairs the schemas of a tool if necessary.
 pub fn repair(tool: &mut Tool) {
     let repaired = strict(&tool.input_schema);
     if repaired != *tool.input_schema {
@@ -47,7 +48,7 @@ pub fn repair(tool: &mut Tool) {
     }
 }
 
-/// The schema with an object at the top level.
+/// Returns the schema with an object at the top level.
 fn strict(schema: &JsonObject) -> JsonObject {
     let mut schema = clean(schema, 0);
     inline_reference(&mut schema);
@@ -69,7 +70,7 @@ fn strict(schema: &JsonObject) -> JsonObject {
     schema
 }
 
-/// A schema without `null` and without `true` or `false` where properties have schemas.
+/// Removes `null`, and replaces `true` and `false` as schemas of properties.
 fn clean(schema: &JsonObject, depth: usize) -> JsonObject {
     if depth > MAX_DEPTH {
         return JsonObject::new();
@@ -101,7 +102,7 @@ fn as_object(schema: &Value, depth: usize) -> Value {
     }
 }
 
-/// Puts a definition of the schema itself in the place of a `$ref` at the top level.
+/// Replaces a `$ref` at the top level by its definition in the same schema.
 fn inline_reference(schema: &mut JsonObject) {
     let Some(Value::String(reference)) = schema.get("$ref") else { return };
     let target = reference.strip_prefix('#').and_then(|path| Value::Object(schema.clone()).pointer(path).cloned());
@@ -115,8 +116,8 @@ fn inline_reference(schema: &mut JsonObject) {
     }
 }
 
-/// Puts the properties of `allOf`, `anyOf` and `oneOf` at the top level into the schema itself. Only the names
-/// that `allOf` requires stay required; the server still checks the rest.
+/// Merges the properties of `allOf`, `anyOf` and `oneOf` into the top level. Only names that `allOf` requires stay
+/// required; the server still checks everything else.
 fn merge_alternatives(schema: &mut JsonObject) {
     for key in ["allOf", "anyOf", "oneOf"] {
         let Some(Value::Array(parts)) = schema.shift_remove(key) else { continue };

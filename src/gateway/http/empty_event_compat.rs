@@ -1,7 +1,7 @@
-//! Keeps events without data from clients that take them for broken messages.
+//! Hides events without data from old clients, which consider them invalid messages.
 //!
-//! Since 2025-11-25 a stream begins with an event that has an id and no data, from which it can be resumed. The library
-//! sends it to every client; clients of earlier versions read every event's data as JSON, and report an error each time.
+//! Since 2025-11-25, a stream begins with an event that has an ID but no data and allows resuming. The library sends it
+//! to every client; clients of earlier versions parse every event's data as JSON, and report an error.
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -11,12 +11,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 
-/// The first revision whose clients know such events.
+/// The first protocol version with such events.
 const KNOWN_SINCE: &str = "2025-11-25";
-/// A comment, which clients ignore.
+/// An SSE comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
 
-/// Hands the request on; an earlier client's answer has a comment in place of an event without data.
+/// Replaces events without data by a comment in responses to old clients.
 pub async fn without_priming(request: Request, next: Next) -> Response {
     let knows = knows_priming(request.headers());
     let answer = next.run(request).await;
@@ -25,7 +25,7 @@ pub async fn without_priming(request: Request, next: Next) -> Response {
     if knows || !streams {
         return answer;
     }
-    // The library gives each event as a frame of its own.
+    // The library sends each event as a separate frame.
     answer.map(|body| {
         Body::new(body.map_frame(|frame| {
             frame.map_data(|event| if is_empty_event(&event) { Bytes::from_static(COMMENT) } else { event })
@@ -33,14 +33,15 @@ pub async fn without_priming(request: Request, next: Next) -> Response {
     })
 }
 
-/// A client that sends no version is of an earlier one, or begins a session, which it cannot resume.
+/// Whether a client knows events without data. Requests without a version come from old clients or begin a session;
+/// neither can resume a stream.
 fn knows_priming(headers: &HeaderMap) -> bool {
     let revision = headers.get("mcp-protocol-version").and_then(|given| given.to_str().ok());
-    // Revisions are dates, which are in order as text.
+    // Versions are dates, so their alphabetical order is chronological.
     revision.is_some_and(|revision| revision >= KNOWN_SINCE)
 }
 
-/// Whether this is an event whose data is empty. A comment is none.
+/// Whether this is an event with empty data. A comment is not an event.
 fn is_empty_event(event: &[u8]) -> bool {
     let mut data = event.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:")).peekable();
     data.peek().is_some() && data.all(|data| data.trim_ascii().is_empty())

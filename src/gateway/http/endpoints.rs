@@ -1,6 +1,5 @@
-//! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each with and without a slash at the end.
+//! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each also with a trailing slash.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::gateway::http::paths::{known_profile, unknown_path};
 use crate::gateway::http::raw_results::raw_results;
 use crate::gateway::http::session_store::PersistentSessions;
 use crate::gateway::search_mode::handler::Handler;
+use crate::gateway::session_registry::Sessions;
 use crate::gateway::tool_calls::Proxy;
 
 /// The endpoints of one core, for any number of listeners.
@@ -34,22 +34,22 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// `sessions` is the file that keeps the sessions across restarts.
-    pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: PathBuf) -> Endpoints {
+    /// `stored_sessions` are the sessions that survive a restart.
+    pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, stored_sessions: Arc<PersistentSessions>) -> Endpoints {
         Endpoints {
             proxy,
             control,
-            stored_sessions: PersistentSessions::load(sessions),
+            stored_sessions,
         }
     }
 
-    /// Saves the sessions, which continue after a restart.
+    /// Saves the sessions, so that they survive a restart.
     pub fn save_sessions(&self) {
-        self.stored_sessions.save();
+        self.stored_sessions.save_all();
     }
 
-    /// The routes of one listener; `stop` ends every session. `trusted` are names of this computer that a request may use
-    /// besides those of loopback; `None` where a request may use any, because a key protects the listener.
+    /// Returns the routes of one listener; `stop` ends every session. `trusted` are the names of this computer that a
+    /// request may use besides the loopback names; `None` allows any name, because an API key protects the listener.
     pub fn router(&self, trusted: Option<&[String]>, stop: &CancellationToken) -> Router {
         let mut settings = StreamableHttpServerConfig::default().with_cancellation_token(stop.child_token());
         let hosts: Option<Arc<[String]>> = match trusted {
@@ -59,7 +59,7 @@ impl Endpoints {
             }
             Some(trusted) => {
                 let hosts: Vec<String> = settings.allowed_hosts.iter().chain(trusted).cloned().collect();
-                // A page of another site, or one whose name was pointed at this computer, must not reach the tools.
+                // Prevents DNS rebinding: pages of other sites must not reach the tools.
                 settings = settings.with_allowed_origins(hosts.iter().flat_map(|host| origins(host)));
                 settings = settings.with_allowed_hosts(hosts.clone());
                 Some(hosts.into())
@@ -67,7 +67,7 @@ impl Endpoints {
         };
         let fast_path = |mode| FastPath {
             proxy: self.proxy.clone(),
-            sessions: Arc::default(),
+            sessions: Arc::new(Sessions::new(self.stored_sessions.usages().clone())),
             hosts: hosts.clone(),
             mode,
         };
@@ -114,7 +114,8 @@ impl Endpoints {
     }
 }
 
-/// A session that is not used for so long ends in memory, where it takes some 70 kB; it goes on when it is used again.
+/// A session that is idle for this long is removed from memory, where it takes about 70 kB. The next request restores
+/// it.
 const SESSION_IDLE: Duration = Duration::from_mins(30);
 
 fn sessions_in_memory() -> Arc<LocalSessionManager> {
@@ -131,7 +132,7 @@ fn remembering(
     settings
 }
 
-/// The origins of pages that a host of this list may serve.
+/// Returns the origins of pages on this host.
 fn origins(host: &str) -> [String; 2] {
     let host = if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]")

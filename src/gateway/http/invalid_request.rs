@@ -1,6 +1,6 @@
-//! JSON-RPC errors for messages that are not MCP requests.
+//! JSON-RPC errors for messages that are not valid MCP requests.
 //!
-//! The library decides what it accepts; this module explains why it refused a message.
+//! The library decides which messages it accepts; this module explains why it refused one.
 
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -13,21 +13,21 @@ use serde_json::{Value, json};
 
 use crate::contract::json_rpc::is_id;
 
-/// Longest excerpt of the client's text in an error, in characters.
+/// Maximum length of the client's text quoted in an error, in characters.
 const SAID_BACK: usize = 60;
 
-/// The response to a body that is not a request; it carries the request's id if it is valid, else `null`.
+/// The response to an invalid request. Contains the request's ID if it is valid, otherwise `null`.
 #[derive(Debug, Serialize)]
 pub struct Refusal(Value);
 
-/// Reads a message of JSON-RPC 2.0, as far as that goes without knowing its method.
+/// Parses a JSON-RPC 2.0 message and checks everything that does not depend on its method.
 ///
 /// # Errors
-/// What to answer instead.
+/// The response to send instead.
 pub fn read(body: &[u8]) -> Result<Value, Refusal> {
     let message = serde_json::from_slice::<Value>(body).map_err(|error| {
         let said = match std::str::from_utf8(body) {
-            Err(error) => format!("the body is not UTF-8 from byte {} on", error.valid_up_to()),
+            Err(error) => format!("the body is not valid UTF-8 after byte {}", error.valid_up_to()),
             Ok(text) if text.trim().is_empty() => "the body is empty".to_owned(),
             Ok(_) => format!("the body is not valid JSON: {error}"),
         };
@@ -46,19 +46,19 @@ impl From<Refusal> for Value {
 }
 
 impl Refusal {
-    /// Why the library did not take this body.
+    /// Explains why the library refused this body.
     pub fn of(body: &[u8]) -> Refusal {
-        let misfit = "its parameters do not fit its `method`".to_owned();
+        let misfit = "its parameters are invalid for its `method`".to_owned();
         read(body)
             .map_or_else(|refusal| refusal, |message| Refusal::new(id_of(&message), ErrorCode::INVALID_REQUEST, misfit))
     }
 
-    /// A request that is longer than is read.
+    /// Refuses a request that is too large.
     pub fn too_long(most: usize) -> Refusal {
-        Refusal::new(Value::Null, ErrorCode::INVALID_REQUEST, format!("a request is at most {most} bytes long"))
+        Refusal::new(Value::Null, ErrorCode::INVALID_REQUEST, format!("the request is larger than {most} bytes"))
     }
 
-    /// A request that ended before its body did.
+    /// Refuses a request whose body ended early.
     pub fn incomplete(why: &str) -> Refusal {
         Refusal::new(Value::Null, ErrorCode::PARSE_ERROR, format!("the body is incomplete: {why}"))
     }
@@ -71,8 +71,8 @@ impl Refusal {
 /// The keys of the parameters of `tools/call`.
 const CALL_KEYS: [&str; 6] = ["name", "arguments", "_meta", "inputResponses", "requestState", "task"];
 
-/// The answer to a `tools/call` whose arguments are under another key than `arguments`: the library would ignore them, and
-/// the tool would run without them.
+/// Refuses a `tools/call` whose arguments are not under `arguments`: the library would ignore them, and the tool would
+/// run without arguments.
 pub fn misplaced_arguments(body: &[u8]) -> Option<Refusal> {
     memchr::memmem::find(body, b"tools/call")?;
     let message: Value = serde_json::from_slice(body).ok()?;
@@ -94,19 +94,19 @@ fn id_of(message: &Value) -> Value {
 fn fault(message: &Value) -> Option<String> {
     let members = match message {
         Value::Object(members) => members,
-        Value::Array(_) => return Some("batches are not supported: send each message by itself".to_owned()),
+        Value::Array(_) => return Some("batches are not supported: send each message separately".to_owned()),
         other => return Some(format!("a message must be an object, not {}", kind(other))),
     };
     match members.get("jsonrpc") {
         Some(Value::String(version)) if version == "2.0" => {}
         Some(other) => return Some(format!("`jsonrpc` must be \"2.0\", not {}", said_back(other))),
-        None => return Some("`jsonrpc` is missing; it is \"2.0\"".to_owned()),
+        None => return Some("`jsonrpc` is missing; it must be \"2.0\"".to_owned()),
     }
     let answers = members.contains_key("result") || members.contains_key("error");
     match members.get("id") {
         Some(id) if is_id(id) => {}
         Some(Value::Number(id)) => return Some(format!("`id` must be a string or a whole number, not {id}")),
-        // An error that concerns no request in particular.
+        // An error that concerns no particular request.
         Some(Value::Null) if answers => {}
         Some(other) => return Some(format!("`id` must be a string or a whole number, not {}", kind(other))),
         None => {}
@@ -123,19 +123,19 @@ fn fault(message: &Value) -> Option<String> {
     }
 }
 
-/// The error for a request that the library did not know: of an unknown method, or of a known one with other parameters
-/// than it takes.
+/// Returns the error for a request that the library did not recognise: an unknown method, or a known method with
+/// invalid parameters.
 pub fn unknown_request(method: &str, params: Option<Value>) -> ErrorData {
     match misfit(method, params.unwrap_or_else(|| Value::Object(serde_json::Map::new()))) {
-        Some(why) => ErrorData::invalid_params(format!("the parameters of {method} do not fit: {why}"), None),
+        Some(why) => ErrorData::invalid_params(format!("invalid parameters for {method}: {why}"), None),
         None => {
             let method: String = method.chars().take(SAID_BACK).collect();
-            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method `{method}`"), None)
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None)
         }
     }
 }
 
-/// Why the parameters do not fit a method that every version has.
+/// Explains why parameters are invalid for a method that every protocol version has.
 fn misfit(method: &str, params: Value) -> Option<String> {
     let read = match method {
         "tools/call" => why::<CallToolRequestParams>,
@@ -222,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn depth_that_nobody_reads_is_a_fault_and_no_crash() {
+    fn json_that_is_too_deep_is_an_error_and_not_a_crash() {
         let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
         assert!(Refusal::of(deep.as_bytes()).0.to_string().contains("recursion limit"));
     }
 
     #[test]
-    fn wrong_parameters_are_told_from_unknown_methods() {
+    fn invalid_parameters_are_distinguished_from_unknown_methods() {
         let told = |method: &str, params: Value| {
             let error = unknown_request(method, Some(params));
             (error.code.0, error.message.into_owned())

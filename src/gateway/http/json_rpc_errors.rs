@@ -1,4 +1,4 @@
-//! Answers a body that the library does not take with JSON-RPC, where the library has a line of plain text.
+//! Responds to invalid bodies with JSON-RPC errors, where the library would send a line of plain text.
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use crate::gateway::http::headers::is_json;
 use crate::gateway::http::invalid_request::{Refusal, misplaced_arguments};
 
-/// The longest request, in bytes: as much as the library reads.
+/// Maximum size of a request, in bytes; the library's limit.
 const LONGEST: usize = 4 << 20;
 
-/// Passes the request on, and explains what is wrong with its body.
+/// Passes the request on. If the library refuses its body, explains why.
 pub async fn explain(request: Request, next: Next) -> Response {
     let json = request.headers().get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).is_some_and(is_json);
     if request.method() != Method::POST || !json {
@@ -34,7 +34,7 @@ pub async fn explain(request: Request, next: Next) -> Response {
         return Json(refusal).into_response();
     }
     let answer = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
-    // Its type was right: this is about what is in it.
+    // The content type is correct, so the error is in the body.
     if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         return refuse(StatusCode::BAD_REQUEST, Refusal::of(&body));
     }

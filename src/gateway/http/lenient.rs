@@ -1,4 +1,4 @@
-//! Compatibility with clients that take HTTP literally.
+//! Compatibility with clients that follow HTTP where the library is stricter.
 
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, ALLOW};
@@ -6,12 +6,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The media types of MCP, as the library wants to see them.
+/// Both media types, as the library expects them.
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// The methods of an MCP endpoint.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 
-/// Reads `Accept` as HTTP means it, and answers as HTTP wants it.
+/// Accepts wildcards in `Accept`, and sends the status codes and headers that HTTP clients expect.
 pub async fn lenient(mut request: Request, next: Next) -> Response {
     if accepts_anything(request.headers()) {
         request.headers_mut().insert(ACCEPT, BOTH);
@@ -19,7 +19,7 @@ pub async fn lenient(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let mut response = next.run(request).await;
     match response.status() {
-        // Clients take 202 for a failure to end the session.
+        // Clients consider 202 a failure to end the session.
         StatusCode::ACCEPTED if method == Method::DELETE => StatusCode::NO_CONTENT.into_response(),
         StatusCode::METHOD_NOT_ALLOWED => {
             response.headers_mut().entry(ALLOW).or_insert(METHODS);
@@ -29,7 +29,7 @@ pub async fn lenient(mut request: Request, next: Next) -> Response {
     }
 }
 
-/// Whether a request accepts every media type: `*/*`, or no `Accept` at all.
+/// Whether a request accepts every media type: `*/*`, or no `Accept` header.
 fn accepts_anything(headers: &HeaderMap) -> bool {
     let mut given = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     if given.peek().is_none() {

@@ -1,4 +1,4 @@
-//! HTTP details of the client side: JSON-RPC errors, stored sessions, compatibility with older clients.
+//! HTTP for AI clients: JSON-RPC errors, stored sessions, compatibility with older clients.
 
 pub mod empty_event_compat;
 pub mod endpoints;

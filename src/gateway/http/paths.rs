@@ -1,4 +1,4 @@
-//! Paths below `/mcp` that lead nowhere: a client must be told why, and not be asked to sign in.
+//! Explains unknown paths below `/mcp` with a 404. Clients would interpret 401 as a request to sign in.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::gateway::profile::of_url;
 use crate::gateway::tool_calls::Proxy;
 
-/// Answers a request for a profile that does not exist.
+/// Returns 404 for a profile that does not exist.
 pub async fn known_profile(State(proxy): State<Arc<Proxy>>, request: Request, next: Next) -> Response {
     match of_url(request.uri()).filter(|name| !proxy.has_profile(name)) {
         None => next.run(request).await,
@@ -28,7 +28,7 @@ pub async fn known_profile(State(proxy): State<Arc<Proxy>>, request: Request, ne
     }
 }
 
-/// Answers a request for any other path.
+/// Returns 404 for all other paths.
 pub async fn unknown_path(uri: Uri) -> Response {
     let sentence = format!(
         "`{}` is not an MCP endpoint; there are: /mcp, /mcp/call, /mcp/all, /mcp/all/SERVER, /mcp/p/PROFILE, \

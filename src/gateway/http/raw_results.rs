@@ -1,7 +1,7 @@
-//! Results that the library's types do not hold: they reach the client as the server sent them.
+//! Passes on results that the library's types cannot represent, exactly as the server sent them.
 //!
-//! A handler can only return the library's types. It returns a placeholder, and the raw result takes its place in the
-//! HTTP response.
+//! A handler can only return the library's types. It returns a placeholder, which this middleware replaces by the raw
+//! result in the HTTP response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,12 +18,12 @@ use serde_json::Value;
 /// Key in the `_meta` of a placeholder.
 const MARKER: &str = "mcpproxy/raw";
 
-/// Where the handler of one HTTP request leaves a raw result.
+/// Transfers a raw result from the handler of an HTTP request to its response.
 #[derive(Clone, Default)]
 pub struct RawResult(Arc<Mutex<Option<Value>>>);
 
 impl RawResult {
-    /// Leaves a result for the response to this request; returns the `_meta` of its placeholder.
+    /// Stores a raw result for the response to this request; returns the `_meta` of its placeholder.
     pub fn put(extensions: &Extensions, result: Value) -> MetaObject {
         let slot = extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<RawResult>());
         if let Some(slot) = slot {
@@ -36,7 +36,7 @@ impl RawResult {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// A message with the raw result in place of its placeholder; `None` if the message holds none.
+    /// Replaces the placeholder in a message by the raw result; `None` if the message has no placeholder.
     fn replace(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref()?;
@@ -45,7 +45,7 @@ impl RawResult {
         placeholder.get("_meta")?.get(MARKER)?;
         let mut result = slot.take()?;
         if let Some(result) = result.as_object_mut() {
-            // The library knows whether the client's protocol version has it.
+            // The library knows whether the client's protocol version has this member.
             match placeholder.get("resultType") {
                 Some(kind) => result.entry("resultType").or_insert_with(|| kind.clone()),
                 None => &mut result.shift_remove("resultType").unwrap_or_default(),
@@ -55,7 +55,7 @@ impl RawResult {
         serde_json::to_vec(&message).ok()
     }
 
-    /// The same for an event of an SSE stream, which the library sends as one frame.
+    /// Replaces the placeholder in an SSE event, which the library sends as one frame.
     fn replace_in_event(&self, event: &Bytes) -> Option<Bytes> {
         if !self.is_set() {
             return None;
@@ -78,7 +78,7 @@ impl RawResult {
     }
 }
 
-/// Hands the request on, and puts a raw result into the response.
+/// Passes the request on, and inserts a raw result into the response.
 pub async fn raw_results(mut request: Request, next: Next) -> Response {
     let slot = RawResult::default();
     request.extensions_mut().insert(slot.clone());

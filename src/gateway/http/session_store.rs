@@ -1,6 +1,6 @@
-//! Keeps the sessions of AI clients when they have ended in memory: clients keep a session for days, many do not know how to
-//! open another, and the library ends one that is idle. A client that returns with a known id gets the session again, even
-//! from the next core.
+//! Stores the sessions of AI clients after they ended in memory. The library ends idle sessions, but clients use a
+//! session for days, and many cannot open another one. A client that returns with a known ID gets its session back,
+//! even after a restart of the core.
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -17,24 +17,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway::fast_path::Mode;
 use crate::gateway::session_registry::Sessions;
+use crate::gateway::session_usage::{SessionUsages, Usage, session_label};
 use crate::os::{files, memory};
 
-/// Most sessions that are remembered; the one that was opened first goes first.
+/// Maximum number of stored sessions. The one opened first is dropped first.
 const MOST: usize = 1000;
-/// Largest stored description of a client, in bytes of JSON. A client that sends more is not stored.
+/// Maximum size of a client's stored description, in bytes of JSON. Clients with larger descriptions are not stored.
 const LARGEST: usize = 16 << 10;
-/// Most sessions in memory at one address, where each takes some 70 kB; another then puts away the one that was opened first and
-/// has not been used lately. It goes on when it is used again.
+/// Maximum number of sessions in memory per endpoint; each takes about 70 kB. At the limit, a new session removes the
+/// oldest unused one from memory. Its next request restores it.
 const MOST_OPEN: usize = 256;
-/// Sessions that come and go together are written together.
+/// Changes within this time are saved together.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// The sessions of one core.
+/// The stored sessions of one core.
 pub struct PersistentSessions {
     path: PathBuf,
     sessions: Mutex<VecDeque<StoredSession>>,
-    /// A write is due.
+    usages: Arc<SessionUsages>,
+    /// Whether there are unsaved changes.
     changed: AtomicBool,
+}
+
+/// A session that exists: the client can go on with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// Not the id, with which another program could join the session.
+    pub label: String,
+    pub client: String,
+    pub client_version: String,
+    pub has_roots: bool,
+    pub has_sampling: bool,
+    /// When it was opened and made its last request, in Unix seconds; 0 if an older version opened it.
+    pub opened: i64,
+    pub last: i64,
+    pub calls: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,27 +59,66 @@ struct StoredSession {
     id: String,
     tools: Mode,
     client: SessionState,
+    #[serde(default)]
+    opened: i64,
+    /// The last request and the number of tool calls at the time of writing.
+    #[serde(default)]
+    last: i64,
+    #[serde(default)]
+    calls: u64,
 }
 
 impl PersistentSessions {
-    /// Those in this file. One that cannot be read holds none: clients then have to open new ones.
+    /// Loads the sessions from a file. If it cannot be read, clients must open new sessions.
     pub fn load(path: PathBuf) -> Arc<PersistentSessions> {
         let largest = u64::try_from(MOST * LARGEST).unwrap_or(u64::MAX);
-        let sessions = match files::read_bounded(&path, largest) {
+        let sessions: VecDeque<StoredSession> = match files::read_bounded(&path, largest) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!("`{}` cannot be read, AI clients open new sessions: {error}", path.display());
+                tracing::warn!("could not read `{}`, so AI clients must open new sessions: {error}", path.display());
                 VecDeque::new()
             }),
             Err(_) => VecDeque::new(),
         };
+        let usages = SessionUsages::default();
+        for session in &sessions {
+            usages.insert(&session.id, Usage::new(session.calls, session.last));
+        }
         Arc::new(PersistentSessions {
             path,
             sessions: Mutex::new(sessions),
+            usages: Arc::new(usages),
             changed: AtomicBool::new(false),
         })
     }
 
-    /// Those at one address, as the library asks for them; `open` are the ones in memory, `known` tells of their use.
+    /// The use of the sessions.
+    pub fn usages(&self) -> &Arc<SessionUsages> {
+        &self.usages
+    }
+
+    /// The sessions that exist, the one that was used last first.
+    pub fn list(&self) -> Vec<SessionFacts> {
+        let mut listed: Vec<SessionFacts> = self.sessions().iter().map(|session| self.facts(session)).collect();
+        listed.sort_by_key(|session| std::cmp::Reverse(session.last));
+        listed
+    }
+
+    fn facts(&self, session: &StoredSession) -> SessionFacts {
+        let client = &session.client.initialize_params;
+        let usage = self.usages.of(&session.id);
+        SessionFacts {
+            label: session_label(&session.id),
+            client: client.client_info.name.clone(),
+            client_version: client.client_info.version.clone(),
+            has_roots: client.capabilities.roots.is_some(),
+            has_sampling: client.capabilities.sampling.is_some(),
+            opened: session.opened,
+            last: usage.last(),
+            calls: usage.calls(),
+        }
+    }
+
+    /// Returns the store for one endpoint. `open` contains the sessions in memory, `known` their usage.
     pub fn at(
         self: &Arc<Self>,
         tools: Mode,
@@ -77,15 +133,30 @@ impl PersistentSessions {
         })
     }
 
-    /// Writes what is not written yet.
+    /// Saves the sessions with their usage when the core stops.
+    pub fn save_all(&self) {
+        if !self.sessions().is_empty() {
+            self.changed.store(true, Ordering::Release);
+        }
+        self.save();
+    }
+
+    /// Saves unsaved changes.
     pub fn save(&self) {
         if !self.changed.swap(false, Ordering::AcqRel) {
             return;
         }
-        let written = serde_json::to_vec(&*self.sessions());
+        let written = {
+            let mut sessions = self.sessions();
+            for session in sessions.iter_mut() {
+                let usage = self.usages.of(&session.id);
+                (session.last, session.calls) = (usage.last(), usage.calls());
+            }
+            serde_json::to_vec(&*sessions)
+        };
         let written = written.map_err(Into::into).and_then(|bytes| files::replace_private(&self.path, &bytes));
         if let Err(error) = written {
-            tracing::warn!("the sessions of AI clients are not remembered in `{}`: {error}", self.path.display());
+            tracing::warn!("could not save the sessions of AI clients in `{}`: {error}", self.path.display());
         }
     }
 
@@ -120,7 +191,7 @@ impl Address {
         one.id == id && one.tools == self.tools
     }
 
-    /// Puts away what is too much in memory.
+    /// Removes unused sessions from memory if there are too many.
     async fn put_away(&self) {
         let open: HashSet<SessionId> = {
             let sessions = self.open.sessions.read().await;
@@ -133,11 +204,11 @@ impl Address {
             let all = self.all.sessions();
             all.iter().filter(|one| one.tools == self.tools).map(|one| one.id.clone().into()).collect()
         };
-        // The newest is the one that has just been opened.
+        // The newest session has just been opened.
         let older = mine.iter().rev().skip(1).rev().filter(|id| open.contains(*id) && !self.known.used_lately(id));
         for id in older.take(open.len() - MOST_OPEN) {
             if let Err(error) = self.open.close_session(id).await {
-                tracing::debug!("a session was not put away: {error}");
+                tracing::debug!("could not remove a session from memory: {error}");
             }
         }
     }
@@ -156,11 +227,18 @@ impl SessionStore for Address {
         {
             let mut sessions = self.all.sessions();
             let over = (sessions.len() + 1).saturating_sub(MOST);
-            sessions.drain(..over);
+            for gone in sessions.drain(..over) {
+                self.all.usages.remove(&gone.id);
+            }
+            let now = jiff::Timestamp::now().as_second();
+            self.all.usages.insert(id, Usage::new(0, now));
             sessions.push_back(StoredSession {
                 id: id.to_owned(),
                 tools: self.tools,
                 client: client.clone(),
+                opened: now,
+                last: now,
+                calls: 0,
             });
         }
         self.all.write_soon();
@@ -170,6 +248,7 @@ impl SessionStore for Address {
 
     async fn delete(&self, id: &str) -> Result<(), SessionStoreError> {
         self.all.sessions().retain(|one| !self.is(one, id));
+        self.all.usages.remove(id);
         self.all.write_soon();
         Ok(())
     }
@@ -186,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sessions_outlive_the_core_until_they_are_ended_or_too_many() {
+    async fn sessions_survive_a_restart_until_they_end_or_exceed_the_limit() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.json");
         let first = PersistentSessions::load(path.clone());
@@ -206,7 +285,32 @@ mod tests {
         assert!(found("1").await && found("1000").await);
         assert!(!found("0").await && !found("7").await && !found("large").await);
         assert!(own.load("1").await.unwrap().is_none(), "at another address it is another session");
+        assert_eq!(next.list().len(), MOST - 1);
         std::fs::write(&path, "{").unwrap();
         assert!(PersistentSessions::load(path).sessions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_use_of_a_session_is_listed_and_outlives_the_core() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.json");
+        std::fs::write(&path, serde_json::json!([{"id": "old", "tools": "own", "client": state("c")}]).to_string())
+            .unwrap();
+        let first = PersistentSessions::load(path.clone());
+        let store = first.at(Mode::Search, Arc::default(), Arc::default());
+        for id in ["a", "gone"] {
+            store.store(id, &state(id)).await.unwrap();
+        }
+        first.usages().of("a").called();
+        store.delete("gone").await.unwrap();
+        first.save();
+        first.usages().of("a").called();
+        first.save_all();
+        for sessions in [&first, &PersistentSessions::load(path)] {
+            let listed = sessions.list();
+            let shown: Vec<_> = listed.iter().map(|one| (one.client.as_str(), one.calls, one.last > 0)).collect();
+            assert_eq!(shown, [("a", 2, true), ("c", 0, false)]);
+            assert_eq!((listed[0].label.len(), &listed[0].label), (8, &session_label("a")));
+        }
     }
 }

@@ -1,14 +1,14 @@
-//! What a client's model gives to the proxy's own tools, read strictly: a filter that is not understood must not be left out.
+//! Reads the arguments of the proxy's own tools strictly: an invalid filter must not be ignored.
 
 use rmcp::model::JsonObject;
 use serde_json::Value;
 
 use crate::catalog::annotations::{Filter, Filters};
 
-/// A truth value; `false` where it is left out.
+/// Reads a boolean; `false` if it is missing.
 ///
 /// # Errors
-/// A sentence for the caller.
+/// A message for the caller.
 pub fn flag(arguments: &JsonObject, key: &str) -> Result<bool, String> {
     match arguments.get(key) {
         None | Some(Value::Null) => Ok(false),
@@ -17,7 +17,7 @@ pub fn flag(arguments: &JsonObject, key: &str) -> Result<bool, String> {
     }
 }
 
-/// A whole number from 0, also where a client writes it with a point.
+/// Reads a non-negative integer. Accepts `5.0`, because some clients write integers that way.
 pub fn whole(arguments: &JsonObject, key: &str) -> Option<usize> {
     let value = arguments.get(key)?;
     let number =
@@ -25,10 +25,10 @@ pub fn whole(arguments: &JsonObject, key: &str) -> Option<usize> {
     number.and_then(|number| usize::try_from(number).ok())
 }
 
-/// The three filters.
+/// Reads the three filters.
 ///
 /// # Errors
-/// A sentence for the caller.
+/// A message for the caller.
 pub fn filters(arguments: &JsonObject) -> Result<Filters, String> {
     Ok(Filters {
         read_only_only: flag(arguments, Filter::ReadOnlyOnly.name())?,
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_that_is_not_understood_is_refused() {
+    fn an_invalid_boolean_is_refused() {
         let read = |value: Value| filters(value.as_object().unwrap());
         assert_eq!(read(json!({"query": "x", "exclude_open_world": null})), Ok(Filters::default()));
         assert!(read(json!({"read_only_only": true})).unwrap().read_only_only);

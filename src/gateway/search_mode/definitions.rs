@@ -1,4 +1,4 @@
-//! The tools that every client sees, however many servers there are (contract: mcp-tools §2.1).
+//! Definitions of the tools that every client of `/mcp` sees.
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
@@ -9,27 +9,27 @@ use crate::config::MAX_TOOLS_LIMIT;
 /// Name of the search tool.
 pub const RETRIEVE_TOOLS: &str = "retrieve_tools";
 
-/// Name of the tool that shows definitions by name.
+/// Name of the tool that shows definitions of tools.
 pub const DESCRIBE_TOOL: &str = "describe_tool";
 
-/// Name of the tool that reads on where a result was cut.
+/// Name of the tool that reads the rest of a truncated result.
 pub const READ_CACHE: &str = "read_cache";
 
-/// Most records one `read_cache` returns.
+/// Maximum number of records in one `read_cache` result.
 pub const MOST_RECORDS: u64 = 1000;
 
-/// Most tools one `describe_tool` shows.
+/// Maximum number of tools that one `describe_tool` call shows.
 pub const MOST_DESCRIBED: usize = 5;
 
-/// Most tools one `describe_tool` checks.
+/// Maximum number of tools that one `describe_tool` call checks.
 pub const MOST_CHECKED: usize = 50;
 
-/// Instructions for a client's model.
+/// Instructions for the client's model.
 pub const INSTRUCTIONS: &str = "This server gives access to the tools of many other servers. First search with retrieve_tools. \
 Then call a tool that it found with the tool named in its call_with (call_tool_read if there is none), with the tool's `name` \
 and `args`.";
 
-/// All of them; `default_limit` is the number of tools in a search result if the client asks for none.
+/// Returns all definitions; `default_limit` is the default number of tools in a search result.
 pub fn definitions(default_limit: usize) -> Vec<Tool> {
     let mut tools = vec![retrieve_tools(default_limit), describe_tool()];
     tools.extend(Intent::ALL.map(call_tool));
@@ -48,7 +48,7 @@ fn retrieve_tools(default_limit: usize) -> Tool {
             "read_only_only": flag(),
             "exclude_destructive": flag(),
             "exclude_open_world": flag(),
-            "include_disabled": described_flag("Also tools that a person would have to enable or approve"),
+            "include_disabled": described_flag("Also tools that the user would have to enable or approve"),
             "include_stats": flag(),
             "include_session_risk_warning": flag(),
             "debug": flag(),
@@ -82,7 +82,7 @@ fn describe_tool() -> Tool {
     Tool::new(DESCRIBE_TOOL, description, object(schema)).with_annotations(annotations)
 }
 
-/// Reads truncated results.
+/// Returns the tool that reads truncated results.
 pub fn read_cache() -> Tool {
     let schema = json!({
         "type": "object",
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contract_names_is_offered() {
+    fn the_tools_of_the_go_core_are_offered() {
         let tools = definitions(10);
         let offered = |name: &str| {
             let tool = tools.iter().find(|tool| tool.name == name).unwrap();

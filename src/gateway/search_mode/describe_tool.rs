@@ -1,4 +1,4 @@
-//! `describe_tool`: definitions of tools by name, or whether they could be called now (contract: mcp-tools §2.3).
+//! `describe_tool`: shows definitions of tools, or checks whether tools can be called now.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +15,20 @@ use crate::gateway::search_mode::retrieve_tools::definition;
 use crate::upstream::error::CallError;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
-/// What is asked.
+/// The parameters of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Params {
     ids: Vec<String>,
-    /// Only whether they could be called, as far as these filters let them.
+    /// Only check whether the tools can be called, given these filters.
     check: Option<Filters>,
 }
 
-impl Asked {
-    /// Reads the arguments.
+impl Params {
+    /// Reads the parameters.
     ///
     /// # Errors
-    /// A sentence for the caller.
-    pub fn read(arguments: &JsonObject) -> Result<Asked, String> {
+    /// A message for the caller.
+    pub fn read(arguments: &JsonObject) -> Result<Params, String> {
         let check = flag(arguments, "check")?;
         let filters = match arguments.get("filters").filter(|given| !given.is_null()) {
             None => Filters::default(),
@@ -39,11 +39,11 @@ impl Asked {
                 let known = |key: &&String| Filter::ALL.iter().any(|filter| filter.name() == *key);
                 if let Some(key) = given.keys().find(|key| !known(key)) {
                     let names = Filter::ALL.map(Filter::name).join(", ");
-                    return Err(format!("`filters` has no member `{key}`: there are {names}"));
+                    return Err(format!("unknown member `{key}` of `filters`: use {names}"));
                 }
                 filters(given)?
             }
-            Some(_) => return Err("`filters` must be an object of truth values".to_owned()),
+            Some(_) => return Err("`filters` must be an object of booleans".to_owned()),
         };
         let most = if check { MOST_CHECKED } else { MOST_DESCRIBED };
         let ids: Option<Vec<String>> = arguments
@@ -51,7 +51,7 @@ impl Asked {
             .and_then(Value::as_array)
             .and_then(|ids| ids.iter().map(|id| Some(id.as_str()?.trim().to_owned())).collect());
         match ids.filter(|ids| (1..=most).contains(&ids.len())) {
-            Some(ids) => Ok(Asked {
+            Some(ids) => Ok(Params {
                 ids: once_each(ids),
                 check: check.then_some(filters),
             }),
@@ -68,22 +68,22 @@ fn once_each(ids: Vec<String>) -> Vec<String> {
     ids.into_iter().filter(|id| seen.insert(id.clone())).collect()
 }
 
-/// Answers.
-pub fn answer(asked: &Asked, upstreams: View<'_>, index: &ToolIndex) -> Value {
-    match asked.check {
-        None => definitions(&asked.ids, upstreams, index),
+/// Returns the result of a call.
+pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value {
+    match params.check {
+        None => definitions(&params.ids, upstreams, index),
         Some(filters) => {
-            let results: Vec<Checked> = asked
+            let results: Vec<CheckResult> = params
                 .ids
                 .iter()
                 .map(|id| match tool_id::split(id) {
                     Ok((server, tool)) => check(server, tool, upstreams.snapshot(server).as_ref(), filters),
-                    Err(sentence) => Checked::not(Reason::NotFound, None, Some(sentence)),
+                    Err(sentence) => CheckResult::not(Reason::NotFound, None, Some(sentence)),
                 })
                 .collect();
-            let verdict = results.iter().map(Checked::verdict).max().unwrap_or(Verdict::Ready);
+            let verdict = results.iter().map(CheckResult::verdict).max().unwrap_or(Verdict::Ready);
             let results: Vec<Value> =
-                asked.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
+                params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
             json!({
                 "verdict": verdict.word(),
                 "checked_at": jiff::Timestamp::now().to_string(),
@@ -120,7 +120,7 @@ fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value 
     json!({"definitions": definitions, "errors": errors})
 }
 
-/// Why a tool is not shown.
+/// Returns the reason why a tool is not shown.
 fn word(error: &CallError) -> &'static str {
     match error {
         CallError::Disabled(_) | CallError::SwitchedOff { .. } => "disabled",
@@ -132,7 +132,7 @@ fn word(error: &CallError) -> &'static str {
     }
 }
 
-/// How all of them are, taken together; the later, the worse.
+/// The overall result of a check, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Ready,
@@ -199,40 +199,40 @@ impl Reason {
     const fn remediation(self) -> &'static str {
         match self {
             Reason::ServerNotConfigured => {
-                "Find the right name with retrieve_tools, or tell the person that the server is not there."
+                "Find the right name with retrieve_tools, or tell the user that the server does not exist."
             }
             Reason::NotFound => "Find the right name with retrieve_tools.",
             Reason::ServerQuarantined => {
-                "A person has to approve the server: in MCPProxy, or with `mcpproxy upstream approve NAME`."
+                "The user has to approve the server: in MCPProxy, or with `mcpproxy upstream approve NAME`."
             }
             Reason::ServerDisabled => {
-                "A person can enable the server: in MCPProxy, or with `mcpproxy upstream enable NAME`."
+                "The user can enable the server: in MCPProxy, or with `mcpproxy upstream enable NAME`."
             }
-            Reason::ToolDisabled => "A person can switch the tool on with `mcpproxy tools enable NAME:TOOL`.",
+            Reason::ToolDisabled => "The user can enable the tool with `mcpproxy tools enable NAME:TOOL`.",
             Reason::ToolChanged | Reason::ToolPendingApproval => {
-                "A person has to approve the tool: in MCPProxy, or with `mcpproxy upstream approve NAME TOOL`."
+                "The user has to approve the tool: in MCPProxy, or with `mcpproxy upstream approve NAME TOOL`."
             }
             Reason::OauthRequired => {
-                "A person has to sign in: from MCPProxy's menu, or with `mcpproxy upstream login NAME`."
+                "The user has to sign in: in MCPProxy's menu, or with `mcpproxy upstream login NAME`."
             }
             Reason::ServerUnhealthy => {
-                "It is tried again by itself; upstream_servers with tail_log shows what it said."
+                "MCPProxy retries automatically; upstream_servers with tail_log shows the server's log."
             }
-            Reason::ServerMisconfigured => "A person has to correct the server's entry in MCPProxy's configuration.",
-            Reason::ServerInitializing => "The server is starting: try again in a moment.",
+            Reason::ServerMisconfigured => "The user has to correct the server's entry in MCPProxy's configuration.",
+            Reason::ServerInitializing => "The server is starting; try again in a moment.",
             Reason::MissingAnnotation => {
-                "Its server says nothing of what the filter asks: do without the filter, or without the tool."
+                "The tool does not have the annotation that the filter checks: omit the filter, or use another tool."
             }
             Reason::PolicyFiltered => {
-                "Its server says itself what the filter is against: do without the filter, or without the tool."
+                "The tool's annotations do not pass the filter: omit the filter, or use another tool."
             }
         }
     }
 }
 
-/// The finding of a check on one tool.
+/// The result of checking one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Checked {
+enum CheckResult {
     Ready,
     Not {
         reason: Reason,
@@ -241,21 +241,21 @@ enum Checked {
     },
 }
 
-impl Checked {
-    fn not(reason: Reason, action: Option<String>, detail: Option<String>) -> Checked {
-        Checked::Not { reason, action, detail }
+impl CheckResult {
+    fn not(reason: Reason, action: Option<String>, detail: Option<String>) -> CheckResult {
+        CheckResult::Not { reason, action, detail }
     }
 
     fn verdict(&self) -> Verdict {
         match self {
-            Checked::Ready => Verdict::Ready,
-            Checked::Not { reason, .. } => reason.verdict(),
+            CheckResult::Ready => Verdict::Ready,
+            CheckResult::Not { reason, .. } => reason.verdict(),
         }
     }
 
     fn shown(self, id: &str, index: &ToolIndex) -> Value {
         let mut shown = Map::from_iter([("id".to_owned(), json!(id))]);
-        let Checked::Not { reason, action, detail } = self else {
+        let CheckResult::Not { reason, action, detail } = self else {
             shown.insert("status".into(), json!("ready"));
             return Value::Object(shown);
         };
@@ -277,16 +277,18 @@ impl Checked {
     }
 }
 
-/// Whether a tool of a server could be called now.
-fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters) -> Checked {
+/// Checks whether a tool of a server can be called now.
+fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters) -> CheckResult {
     let Some(snapshot) = snapshot else {
-        return Checked::not(Reason::ServerNotConfigured, None, Some(format!("no server is called `{server}`")));
+        return CheckResult::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
     };
     let of_server = |reason| {
-        Checked::not(reason, snapshot.health().action.map(|action| action.word().to_owned()), snapshot.last_error())
+        CheckResult::not(reason, snapshot.health().action.map(|action| action.word().to_owned()), snapshot.last_error())
     };
     match &snapshot.phase {
-        _ if snapshot.config.quarantined => Checked::not(Reason::ServerQuarantined, Some("approve".to_owned()), None),
+        _ if snapshot.config.quarantined => {
+            CheckResult::not(Reason::ServerQuarantined, Some("approve".to_owned()), None)
+        }
         Phase::Quarantined => of_server(Reason::ServerQuarantined),
         Phase::Disabled => of_server(Reason::ServerDisabled),
         Phase::Connecting => of_server(Reason::ServerInitializing),
@@ -295,33 +297,37 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
         Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => of_server(Reason::ServerMisconfigured),
         Phase::Connected(tools) => match tools.iter().find(|found| found.name == tool) {
             Some(found) => match filters.withhold(Hints::of(found.annotations.as_ref())) {
-                None => Checked::Ready,
+                None => CheckResult::Ready,
                 Some(why) => {
                     let reason = if why.said { Reason::PolicyFiltered } else { Reason::MissingAnnotation };
-                    Checked::not(reason, None, Some(format!("withheld by {}", why.filter.name())))
+                    CheckResult::not(reason, None, Some(format!("excluded by {}", why.filter.name())))
                 }
             },
-            None if snapshot.off().is_some_and(|off| off.has(tool)) => Checked::not(Reason::ToolDisabled, None, None),
+            None if snapshot.off().is_some_and(|off| off.has(tool)) => {
+                CheckResult::not(Reason::ToolDisabled, None, None)
+            }
             None => match snapshot.pending_tools().iter().find(|held| held.tool.name == tool) {
                 Some(held) => {
                     let reason = if held.before.is_some() { Reason::ToolChanged } else { Reason::ToolPendingApproval };
-                    Checked::not(reason, Some("approve".to_owned()), None)
+                    CheckResult::not(reason, Some("approve".to_owned()), None)
                 }
-                None => Checked::not(Reason::NotFound, None, Some(format!("server `{server}` has no tool `{tool}`"))),
+                None => {
+                    CheckResult::not(Reason::NotFound, None, Some(format!("server `{server}` has no tool `{tool}`")))
+                }
             },
         },
     }
 }
 
-/// Most names that are proposed.
+/// Maximum number of suggested names.
 const MOST_ALIKE: usize = 3;
-/// How much of the longer name must be the same.
+/// Minimum similarity of a suggested name.
 const ALIKE: f32 = 0.6;
-/// Most tools of the named server that are compared, and the longest name that is.
+/// Maximum number of the server's tools that are compared, and maximum length of a compared name.
 const MOST_COMPARED: usize = 300;
 const LONGEST_COMPARED: usize = 100;
 
-/// The names of tools that may be used and are nearly this one, best first.
+/// Returns the names of similar available tools, best first.
 fn did_you_mean(id: &str, index: &ToolIndex) -> Vec<String> {
     if id.chars().nth(LONGEST_COMPARED).is_some() {
         return Vec::new();
@@ -339,7 +345,7 @@ fn did_you_mean(id: &str, index: &ToolIndex) -> Vec<String> {
     alike.into_iter().take(MOST_ALIKE).map(|(_, name)| name).collect()
 }
 
-/// From 0 to 1: how much of two names is the same, by the letters to change in one to have the other.
+/// Returns the similarity of two names from 0 to 1, based on their edit distance.
 fn likeness(one: &str, other: &str) -> f32 {
     let letters = |name: &str| name.chars().take(LONGEST_COMPARED).flat_map(char::to_lowercase).collect::<Vec<char>>();
     let (one, other) = (letters(one), letters(other));
@@ -347,7 +353,7 @@ fn likeness(one: &str, other: &str) -> f32 {
     if longer == 0 {
         return 1.0;
     }
-    // For each start of `other`, what it costs to make the start of `one` read so far of it.
+    // The costs of changing the part of `one` read so far into each prefix of `other`.
     let mut costs: Vec<usize> = (0..=other.len()).collect();
     for (row, letter) in one.iter().enumerate() {
         let mut before = row;
@@ -376,8 +382,8 @@ mod tests {
     use crate::config::ServerConfig;
     use crate::upstream::approvals::{PendingTool, ToolFingerprint};
 
-    fn read(arguments: Value) -> Result<Asked, String> {
-        Asked::read(arguments.as_object().unwrap())
+    fn read(arguments: Value) -> Result<Params, String> {
+        Params::read(arguments.as_object().unwrap())
     }
 
     fn server(phase: Phase) -> Snapshot {
@@ -406,20 +412,20 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_would_not_be_kept_is_refused() {
+    fn an_invalid_filter_is_refused() {
         let ids = json!(["s:a"]);
         let error = |check: Value, filters: Value| {
             read(json!({"tool_ids": ids, "check": check, "filters": filters})).unwrap_err()
         };
         assert!(error(json!(false), json!({})).contains("needs `check`"));
-        assert!(error(json!(true), json!({"read_only": true})).contains("no member `read_only`"));
+        assert!(error(json!(true), json!({"read_only": true})).contains("unknown member `read_only`"));
         assert!(error(json!(true), json!({"read_only_only": "yes"})).contains("true or false"));
         assert!(error(json!(true), json!([])).contains("an object"));
         assert!(error(json!("true"), json!({})).contains("`check` must be"));
     }
 
     #[test]
-    fn a_check_says_what_stands_in_the_way_and_whether_waiting_helps() {
+    fn a_check_returns_the_reason_and_whether_a_retry_may_help() {
         let none = Filters::default();
         for (phase, verdict, reason, retryable, action) in [
             (Phase::Quarantined, "blocked", "server_quarantined", false, json!("approve")),
@@ -465,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_nearly_right_leads_to_the_right_one() {
+    fn a_similar_name_is_suggested() {
         let entry = |server: &str, name: &'static str| Entry {
             server: server.into(),
             tool: Tool::new(name, "", Map::new()),

@@ -1,6 +1,6 @@
-//! Results for calls that were refused or failed (contract: mcp-tools §2.5, 2.6, 2.8).
+//! Results for calls that were refused or failed.
 //!
-//! They contain no text of servers that are not approved, and no arguments of the call.
+//! They never contain text of servers that are not approved, or arguments of the call.
 
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
 use serde_json::{Value, json};
@@ -10,15 +10,15 @@ use crate::catalog::tool_id;
 use crate::gateway::call_arguments::CallArgumentsError;
 use crate::upstream::error::CallError;
 
-/// Longest error of a server that is passed on in one line, in characters.
+/// Maximum length of a quoted server error, in characters.
 const LONGEST_ERROR: usize = 500;
 
-/// A result that the caller's model can read: what went wrong, and what to do.
+/// Returns an error result for the model: the problem, and what to do.
 pub fn failed(sentence: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(sentence)])
 }
 
-/// Why a call of a server's tool was not made, or gave no result.
+/// Explains why a call of an upstream tool was refused or failed.
 pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
     match error {
         CallError::Quarantined(_) => told(&json!({
@@ -59,7 +59,7 @@ pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
     }
 }
 
-/// Advice for a server that could not be reached; `None` if the call itself is wrong.
+/// Returns advice for a server that could not be reached; `None` if the call itself is wrong.
 fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
     let log = format!(
         "See the server's log: upstream_servers with {{\"operation\": \"tail_log\", \"name\": \"{server}\"}}, or \
@@ -96,7 +96,7 @@ fn troubleshooting(error: &CallError, server: &str) -> Option<String> {
     })
 }
 
-/// A server's error about arguments that do not fit, with the schema that they must fit.
+/// Reports a server's error about invalid arguments, together with the tool's schema.
 pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Option<&JsonObject>) -> CallToolResult {
     let id = tool_id::join(server, tool);
     let said: String =
@@ -114,7 +114,7 @@ pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Op
     failed(&Value::Object(told).to_string())
 }
 
-/// Why the arguments of a call tool were not understood: the tool that was meant has not run.
+/// Reports invalid arguments of a call tool. The upstream tool has not run.
 pub fn unreadable_call(intent: Intent, error: &CallArgumentsError, schema: Option<&JsonObject>) -> CallToolResult {
     let Some(id) = &error.id else { return failed(&error.message) };
     let mut answer = JsonObject::from_iter([
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_person_is_told_as_a_result() {
+    fn a_call_that_needs_approval_returns_a_result_with_the_reason() {
         let (wrong, told) = read(&refusal(&CallError::Quarantined("s".into()), "s", "t"));
         assert!(!wrong);
         let keys: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_not_reached_is_told_with_what_to_do() {
+    fn an_unreachable_server_is_reported_with_advice() {
         let limit = Duration::from_secs(7);
         for error in [
             CallError::Connecting("s".into()),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_a_server_does_not_take_come_back_with_what_it_takes() {
+    fn invalid_arguments_are_returned_with_the_schema() {
         let error = ErrorData::invalid_params(format!("no\n  {}", "x".repeat(1000)), None);
         let schema = json!({"type": "object"}).as_object().cloned();
         let (wrong, told) = read(&invalid_arguments(&error, "s", "t", schema.as_ref()));

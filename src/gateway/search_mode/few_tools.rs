@@ -1,4 +1,4 @@
-//! Serves the servers' own tools on `/mcp` while they are few: a search would then cost a client more tokens than it saves.
+//! Lists the servers' own tools on `/mcp` while there are few: searching would cost a client more tokens than it saves.
 //!
 //! `docs/search-quality.md` derives the limit.
 
@@ -18,13 +18,13 @@ use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Phase;
 
-/// Bytes of a tool's definition per token, measured with o200k on 1,228 tools.
-const BYTES_PER_TOKEN: usize = 4;
+/// Average bytes of a tool's definition per token, measured with o200k on 1,228 tools.
+pub const BYTES_PER_TOKEN: usize = 4;
 
-/// The servers' tools by server.
+/// The tools by server.
 pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
 
-/// Returns the tools to serve directly; `None` while there are none, too many, or servers are still starting.
+/// Returns the tools to list; `None` if there are none or too many, or while servers are starting.
 pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Option<ToolLists> {
     let servers = View::new(proxy.upstreams(), profile).snapshots();
     if most_tokens == 0 || servers.iter().any(|server| server.phase == Phase::Connecting) {
@@ -50,6 +50,12 @@ pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<T
     lists.iter().flat_map(of).collect()
 }
 
+/// Estimates the tokens of these definitions as a client would get them from the server.
+pub fn tokens(tools: &[Tool]) -> usize {
+    let bytes = tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len()));
+    bytes.sum::<usize>() / BYTES_PER_TOKEN
+}
+
 fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
     let mut room = most_tokens * BYTES_PER_TOKEN;
     let mut any = false;
@@ -64,8 +70,8 @@ fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {
     any
 }
 
-/// Translates a call of `server__tool` into a call of the call tool that fits it. Works whatever the list shows now, since a
-/// client may have an older list.
+/// Translates a call of `server__tool` into a call of the matching call tool. Works regardless of the current list,
+/// because a client may have an older one.
 pub fn as_call(proxy: &Proxy, name: String, arguments: JsonObject, profile: &ProfileScope) -> (String, JsonObject) {
     let scope = Scope::of(proxy, None, profile).unwrap_or_default();
     let meant = scope.tool_of(&name).and_then(|(server, tool)| {

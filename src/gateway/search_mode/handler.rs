@@ -1,4 +1,4 @@
-//! One MCP session of one client, as rmcp calls it.
+//! Implements rmcp's handler for one session of a client on `/mcp`.
 
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ pub struct Handler {
     control: Arc<ServerControl>,
     proxy: Arc<Proxy>,
     place: Arc<SessionRegistration>,
-    /// Ends what was started for the session, together with the session.
+    /// Ends the session's tasks when the session is dropped.
     over: Arc<SessionEnd>,
 }
 
-/// Cancels its token when the session's last part is dropped.
+/// Cancels its token when the last part of the session is dropped.
 #[derive(Default)]
 struct SessionEnd(CancellationToken);
 
@@ -41,7 +41,7 @@ impl Drop for SessionEnd {
 }
 
 impl Handler {
-    /// A session of this core, registered for the fast path.
+    /// Creates a session and registers it for the fast path.
     pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: Arc<Sessions>) -> Handler {
         Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
@@ -51,12 +51,13 @@ impl Handler {
         }
     }
 
-    /// The servers' own tools, while they are few.
+    /// Returns the servers' own tools while there are few.
     fn few_tools(&self, scope: &ProfileScope) -> Option<few_tools::ToolLists> {
         few_tools::lists(&self.proxy, self.control.config().current().direct_up_to_tokens, scope)
     }
 
-    /// A client of the protocol without `initialize` names itself in each request's `_meta`, and is noted once.
+    /// Records the client once. Clients of the protocol version without `initialize` identify themselves in each
+    /// request's `_meta`.
     fn see_client(&self, context: &RequestContext<RoleServer>) {
         if let Some(client) = context.client_info() {
             self.proxy.client_seen(Some(&client.name));
@@ -82,7 +83,7 @@ impl ServerHandler for Handler {
         self.negotiate_initialize(&request)
     }
 
-    /// Tells the client when `/mcp` changes between search and the servers' own tools, and when those change.
+    /// Notifies the client when `/mcp` switches between the search and the servers' own tools, and when those change.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let mut changes = self.proxy.upstreams().changes();
         let (proxy, control) = (self.proxy.clone(), self.control.clone());
@@ -144,6 +145,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.place.note(&context.extensions);
+        self.place.record_call();
         let asking = |state, answers| CallerContext {
             session: self.place.session(),
             context: &context,
@@ -160,7 +162,7 @@ impl ServerHandler for Handler {
         let origin = Origin::of(&context.extensions);
         if request.name == SET_PROFILE {
             let chosen = self.proxy.set_profile(&origin, &arguments);
-            // Other tools may be few enough to be listed themselves.
+            // The other profile may have few enough tools to list them directly.
             let _ = context.peer.notify_tool_list_changed().await;
             return Ok(chosen.into());
         }

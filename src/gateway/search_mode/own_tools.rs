@@ -1,4 +1,4 @@
-//! The tools of `/mcp` that ask no server: search, describe, and read a truncated result.
+//! The proxy's own tools on `/mcp` that need no server: search, describe, and read a truncated result.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -26,18 +26,18 @@ use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::pool::UpstreamPool;
 
-/// A server's name, its tools if it is connected, its pending tools, and why they or all of them are unavailable.
+/// A server's name, its tools if connected, its pending tools, and the reason if all its tools are unavailable.
 type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Unavailable>);
 
-/// Most servers whose instructions a search result quotes.
+/// Maximum number of servers whose instructions a search result quotes.
 const INSTRUCTED_SERVERS: usize = 2;
 
-/// The tools that ask no server, with what they search and remember.
+/// The proxy's own tools, with their index and cache.
 pub struct OwnTools {
     upstreams: Arc<UpstreamPool>,
     index: RwLock<Arc<ToolIndex>>,
     locked: RwLock<Arc<UnavailableTools>>,
-    /// The same for profiles that were searched since.
+    /// Catalogs of profiles.
     of_profiles: Mutex<ProfileCatalogs>,
     /// Inputs of both indexes. Kept alive because they are compared by pointer: a new list must not reuse a freed address.
     indexed: Mutex<Vec<Indexed>>,
@@ -50,7 +50,7 @@ pub struct OwnTools {
 }
 
 impl OwnTools {
-    /// No tools are indexed until [`OwnTools::reindex`].
+    /// Creates the tools with an empty index; see [`OwnTools::reindex`].
     pub fn new(
         upstreams: Arc<UpstreamPool>,
         config: watch::Receiver<Arc<Config>>,
@@ -73,12 +73,12 @@ impl OwnTools {
         }
     }
 
-    /// Notes that a tool was called, for the count of searches that led to a call.
+    /// Records a call of a tool, to count searches that were followed by a call.
     pub fn called(&self, server: &str, tool: &str) {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).called(server, tool, Instant::now());
     }
 
-    /// How the searches of AI clients ended since the start.
+    /// Returns the results of AI clients' searches since the core started.
     pub fn search_counts(&self) -> SearchCounts {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
@@ -113,13 +113,13 @@ impl OwnTools {
         self.of_profiles.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The tools that a search looks through now.
+    /// Returns the current index.
     pub fn index(&self) -> Arc<ToolIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What a search within a scope looks through. A profile has a catalog of its own, so that nothing of another server
-    /// shows in it, not even in its ranking.
+    /// Returns the catalog within a scope. Each profile has its own catalog, so that tools of other servers affect
+    /// neither the results nor the ranking.
     fn catalog(&self, scope: &ProfileScope) -> Catalog {
         if scope.is_unlimited() {
             return (self.index(), self.locked.read().unwrap_or_else(PoisonError::into_inner).clone());
@@ -137,7 +137,7 @@ impl OwnTools {
         made
     }
 
-    /// Answers a call of one of these tools within a scope; `None` when it is another.
+    /// Handles a call of one of these tools within a scope; returns `None` for other tools.
     pub fn call(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         match name {
             RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments, scope)),
@@ -159,20 +159,22 @@ impl OwnTools {
                 room: config.tool_response_limit,
             }
         };
-        let asked = match retrieve_tools::Asked::read(arguments, usual) {
-            Ok(asked) => asked,
+        let params = match retrieve_tools::Params::read(arguments, usual) {
+            Ok(params) => params,
             Err(sentence) => return failed(&sentence),
         };
         let (index, locked) = self.catalog(scope);
-        let mut answer = retrieve_tools::answer(&asked, &index, &locked, |tools| self.activity.used(tools));
+        let mut answer = retrieve_tools::answer(&params, &index, &locked, |tools| self.activity.used(tools));
         self.add_instructions(&mut answer, usual.room);
         let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
         self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
-        CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
+        let text = answer.value.to_string();
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).answered(text.len());
+        CallToolResult::success(vec![ContentBlock::text(text)])
     }
 
-    /// Adds the beginnings of the instructions of the best servers, as text of the servers, if there is room for them.
+    /// Adds the beginning of the best servers' instructions, labelled as text of the servers, if there is room.
     fn add_instructions(&self, answer: &mut retrieve_tools::Answer, room: usize) {
         let mut excerpts = JsonObject::new();
         for (server, _) in &answer.found {
@@ -193,22 +195,23 @@ impl OwnTools {
     }
 
     fn describe_tool(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
-        match describe_tool::Asked::read(arguments) {
-            Ok(asked) => {
-                let answer = describe_tool::answer(&asked, View::new(&self.upstreams, scope), &self.catalog(scope).0);
+        match describe_tool::Params::read(arguments) {
+            Ok(params) => {
+                let answer = describe_tool::answer(&params, View::new(&self.upstreams, scope), &self.catalog(scope).0);
                 CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
             }
             Err(sentence) => failed(&sentence),
         }
     }
 
-    /// Cuts what is longer than the configured limit, and keeps the whole for `read_cache`.
+    /// Truncates a result that exceeds the configured limit, and stores the complete one for `read_cache`.
     pub fn shorten(&self, server: &str, tool: &str, result: &mut CallToolResult) {
         let limit = self.config.borrow().tool_response_limit;
         if let Some(structured) =
             result.structured_content.take_if(|value| truncate::is_longer(&value.to_string(), limit))
         {
-            // The text says the same, as the protocol advises; where it does not, this does.
+            // Replaces structured content that is too long by text, unless the server also sent it as text, as MCP
+            // advises.
             let text_of =
                 |block: &ContentBlock| block.as_text().and_then(|block| serde_json::from_str(&block.text).ok());
             if !result.content.iter().any(|block| text_of(block).is_some_and(|value: Value| value == structured)) {
@@ -224,7 +227,7 @@ impl OwnTools {
         }
     }
 
-    /// The same for a result that the library's types do not hold.
+    /// Truncates a result that the library's types cannot represent.
     pub fn shorten_raw(&self, server: &str, tool: &str, result: &mut Value) {
         let limit = self.config.borrow().tool_response_limit;
         let Some(result) = result.as_object_mut() else { return };
@@ -243,7 +246,7 @@ impl OwnTools {
         }
     }
 
-    /// The start of a text, and how to read on (contract: mcp-tools §2.7).
+    /// Returns the start of a text, and how to read the rest.
     fn cut(&self, server: &str, tool: &str, text: &str, limit: usize) -> String {
         let start = truncate::start(text, limit);
         let key = self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(server, tool, text, Instant::now());
@@ -260,20 +263,20 @@ impl OwnTools {
 
     fn read_cache(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
         let Some(key) = arguments.get("key").and_then(Value::as_str) else {
-            return failed("read_cache needs `key`: it stands at the end of the result that was cut");
+            return failed("read_cache needs `key`: it is at the end of the truncated result");
         };
         let number = |name: &str, otherwise: u64| arguments.get(name).map_or(Some(otherwise), Value::as_u64);
         let Some(offset) = number("offset", 0).and_then(|offset| usize::try_from(offset).ok()) else {
-            return failed("`offset` must be a whole number from 0");
+            return failed("`offset` must be a non-negative integer");
         };
         let limit = number("limit", 50).filter(|limit| (1..=MOST_RECORDS).contains(limit));
         let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
             return failed(&format!("`limit` must be between 1 and {MOST_RECORDS}"));
         };
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key, Instant::now());
-        // What another profile may see is not there at all.
+        // Another profile's result must appear not to exist.
         let Some(kept) = kept.filter(|kept| scope.allows(&kept.server)) else {
-            return failed("no result is kept under this key: it is wrong or too old; call the tool again");
+            return failed("there is no result with this key: it is wrong or has expired; call the tool again");
         };
         if let Err(error) = self.upstreams.tool(&kept.server, &kept.tool)
             && error.is_blocked()
@@ -301,7 +304,7 @@ impl OwnTools {
     }
 }
 
-/// Whether a tool of `/mcp` is answered from what is known here.
+/// Whether the proxy can answer a call of this tool without a server.
 pub fn asks_no_server(tool: &str) -> bool {
     matches!(tool, RETRIEVE_TOOLS | DESCRIBE_TOOL | READ_CACHE)
 }

@@ -1,26 +1,26 @@
-//! Results that were cut, kept whole in memory for a while, so that their rest can be read.
+//! Keeps truncated results in memory for a while, so that the client can read the rest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a result is kept (contract: mcp-tools §2.7).
+/// How long a result is kept.
 const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
-/// Most bytes of text kept at once; the oldest results make room.
+/// Maximum total size, in bytes of text. The oldest results are dropped first.
 const MOST: usize = 32 << 20;
 
 /// The results of one core, oldest first.
 #[derive(Default)]
 pub struct ResultCache {
-    results: VecDeque<Kept>,
+    results: VecDeque<CachedResult>,
     size: usize,
 }
 
-/// One of them.
+/// A stored result.
 #[derive(Clone)]
-pub struct Kept {
+pub struct CachedResult {
     key: String,
-    /// Whose result it is: what a person has withdrawn since is not shown.
+    /// The server that returned it. The result is not shown if the user has blocked the server since.
     pub server: String,
     pub tool: String,
     pub text: Arc<str>,
@@ -28,7 +28,7 @@ pub struct Kept {
 }
 
 impl ResultCache {
-    /// Keeps a result under a key that cannot be guessed; `None` when it alone is too large.
+    /// Stores a result under a key that cannot be guessed; returns `None` if the result is too large.
     pub fn keep(&mut self, server: &str, tool: &str, text: &str, now: Instant) -> Option<String> {
         self.expire(now);
         if text.len() > MOST {
@@ -39,7 +39,7 @@ impl ResultCache {
         }
         let key = uuid::Uuid::new_v4().simple().to_string();
         self.size += text.len();
-        self.results.push_back(Kept {
+        self.results.push_back(CachedResult {
             key: key.clone(),
             server: server.to_owned(),
             tool: tool.to_owned(),
@@ -49,8 +49,8 @@ impl ResultCache {
         Some(key)
     }
 
-    /// The result of this key, if it is still kept.
-    pub fn get(&mut self, key: &str, now: Instant) -> Option<Kept> {
+    /// Returns the result with this key, if it is still stored.
+    pub fn get(&mut self, key: &str, now: Instant) -> Option<CachedResult> {
         self.expire(now);
         self.results.iter().find(|kept| kept.key == key).cloned()
     }

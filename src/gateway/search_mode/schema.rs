@@ -1,8 +1,9 @@
-//! A tool's input schema without the words that its caller does not need. What is valid stays the same.
+//! Prunes a tool's input schema: removes everything that the caller does not need. The schema accepts the same values
+//! as before.
 
 use serde_json::{Map, Value};
 
-/// Keywords that say nothing about which values are valid, and little to a caller.
+/// Keywords that do not affect which values are valid, and rarely help a caller.
 const UNNEEDED: [&str; 6] = ["title", "$schema", "$comment", "$id", "id", "deprecated"];
 /// Keywords whose value is one schema.
 const ONE_SCHEMA: [&str; 12] = [
@@ -19,7 +20,7 @@ const ONE_SCHEMA: [&str; 12] = [
     "then",
     "else",
 ];
-/// Keywords whose value is a list of schemas.
+/// Keywords whose value is an array of schemas.
 const SCHEMA_LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
 /// Keywords whose value maps names to schemas.
 const SCHEMA_MAPS: [&str; 5] = [
@@ -30,9 +31,9 @@ const SCHEMA_MAPS: [&str; 5] = [
     "dependentSchemas",
 ];
 
-/// Returns a schema without titles, `$schema`, further examples, repeated descriptions and empty keywords.
+/// Returns a schema without titles, `$schema`, all but the first example, repeated descriptions and empty keywords.
 pub fn pruned(schema: &Map<String, Value>, tool_description: &str) -> Map<String, Value> {
-    // Where there are references, they may lead to any place by its `$id`; without them, definitions are unreachable.
+    // A reference may refer to an `$id` anywhere. Without references, definitions are unused.
     let has_references = refers(schema);
     let mut pruned = prune(schema, tool_description, has_references);
     if !has_references {
@@ -83,7 +84,7 @@ fn prune_value(value: &Value, said_above: &str, keep_ids: bool) -> Value {
     }
 }
 
-/// Whether an absent `additionalProperties` would mean something else than `true`.
+/// Whether an absent `additionalProperties` means something other than `true`.
 fn is_counted(schema: &Map<String, Value>) -> bool {
     schema.contains_key("unevaluatedProperties") || schema.contains_key("$ref") || schema.contains_key("allOf")
 }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_does_not_need_is_left_out() {
+    fn unneeded_keywords_are_removed() {
         let schema = json!({
             "$schema": "http://json-schema.org/draft-07/schema#", "title": "ReadArgs", "description": "Reads a file ",
             "type": "object", "required": [], "additionalProperties": true,
@@ -138,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_what_is_valid_stays() {
+    fn keywords_that_restrict_values_are_kept() {
         for schema in [
-            // Parameters may have the names of keywords, and values may be like schemas.
+            // Parameters may have the names of keywords, and values may look like schemas.
             json!({"type": "object", "properties": {"title": {"type": "string"}, "id": {"type": "string"}, "$schema": {}}}),
             json!({"properties": {"a": {"default": {"title": "t"}, "const": {"title": "t"}, "enum": [{"title": "t"}]}}}),
             json!({"required": ["a"], "additionalProperties": false, "minProperties": 1, "dependencies": {"a": ["b"]}}),

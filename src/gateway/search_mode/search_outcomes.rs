@@ -1,4 +1,4 @@
-//! Counts how many searches of AI clients led to a call. Only counts are kept: no queries and no names.
+//! Counts the searches of AI clients that were followed by a call. Stores only counts, no queries or names.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 
 use crate::contract::api::SearchCounts;
 
-/// How long a search waits for a call, and how many wait at most.
+/// Maximum time between a search and a call that counts for it, and maximum number of searches that wait for a call.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 60);
 const MOST_WAITING: usize = 64;
-/// How many of the best tools count as the first.
+/// How many of the best tools count as the first ones.
 const FIRST: usize = 5;
 
-/// The searches since the start, and those that still wait for a call.
+/// The counts since the core started, and the searches that wait for a call.
 #[derive(Debug, Default)]
 pub struct SearchOutcomes {
     counts: SearchCounts,
     waiting: VecDeque<Search>,
 }
 
-/// A search that has not led to a call yet.
+/// A search that was not followed by a call yet.
 #[derive(Debug)]
 struct Search {
     at: Instant,
-    /// Hashes of the tools it returned, best first.
+    /// Hashes of the tools that it returned, best first.
     tools: Vec<u64>,
 }
 
 impl SearchOutcomes {
-    /// Notes a search and the tools it returned, best first, each as server and name.
+    /// Records a search and the tools that it returned, best first, each as server and name.
     pub fn searched<'a>(&mut self, tools: impl Iterator<Item = (&'a str, &'a str)>, now: Instant) {
         self.counts.searches += 1;
         if self.waiting.len() >= MOST_WAITING {
@@ -41,7 +41,12 @@ impl SearchOutcomes {
         });
     }
 
-    /// Notes a call: it counts for the latest search that returned the tool.
+    /// Records the length of a search's result.
+    pub fn answered(&mut self, bytes: usize) {
+        self.counts.result_bytes = self.counts.result_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Records a call. It counts for the latest search that returned the tool.
     pub fn called(&mut self, server: &str, tool: &str, now: Instant) {
         self.waiting.retain(|search| now.duration_since(search.at) <= LONGEST_WAIT);
         let called = hash((server, tool));
@@ -56,7 +61,7 @@ impl SearchOutcomes {
         self.counts.called_first_five += u64::from(place < FIRST);
     }
 
-    /// Returns the counts since the start.
+    /// Returns the counts since the core started.
     pub fn counts(&self) -> SearchCounts {
         self.counts.clone()
     }
@@ -85,6 +90,9 @@ mod tests {
         let counts = outcomes.counts();
         assert_eq!((counts.searches, counts.led_to_call), (2, 2));
         assert_eq!((counts.called_best, counts.called_first_five), (0, 2));
+        outcomes.answered(7);
+        outcomes.answered(3);
+        assert_eq!(outcomes.counts().result_bytes, 10);
     }
 
     #[test]

@@ -1,35 +1,35 @@
-//! A tool in one line: what `retrieve_tools` shows of it with `detail: "compact"` (contract: mcp-tools §2.2).
+//! A tool on one line, for `retrieve_tools` with `detail: "compact"`.
 
 use rmcp::model::Tool;
 use serde_json::{Map, Value};
 
-/// What the line means, for a client's model.
+/// Explains the notation to the client's model.
 pub const HINT: &str = "In `sig`, name*:type is a required parameter, name:type=value one with a default, and ~ stands for what \
     was left out. Where `lossy` is true, call describe_tool with the entry's id before you call the tool: it shows the whole \
     inputSchema, and in `call_with` the call tool to use.";
 
-/// A tool's parameters and description, shortened.
+/// A tool's shortened parameters and description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     pub sig: String,
     pub desc: String,
-    /// Something that a caller may have to know of the parameters is not in it.
+    /// Whether the signature omits details that a caller may need.
     pub lossy: bool,
 }
 
-/// Most parameters that are shown.
+/// Maximum number of parameters.
 const MOST_PARAMETERS: usize = 24;
-/// Most parameters in a short signature, unless more are required.
+/// Maximum number of parameters in a short signature, unless more are required.
 const MOST_IN_SHORT: usize = 6;
-/// Most values of a choice that are shown, and how long they may be together.
+/// Maximum number of values of an enum, and their maximum total length.
 const MOST_CHOICES: usize = 8;
 const LONGEST_CHOICES: usize = 80;
-/// Longest default value, name and description that are shown, in characters.
+/// Maximum length of a default value, a name and a description, in characters.
 const LONGEST_DEFAULT: usize = 24;
 const LONGEST_NAME: usize = 64;
 const LONGEST_DESCRIPTION: usize = 120;
 
-/// What says nothing of which values a parameter takes.
+/// Keywords that do not restrict the values of a parameter beyond what the signature shows.
 const PLAIN: [&str; 7] = ["type", "description", "title", "default", "examples", "enum", "items"];
 const PLAIN_AT_THE_TOP: [&str; 9] = [
     "type",
@@ -44,12 +44,12 @@ const PLAIN_AT_THE_TOP: [&str; 9] = [
 ];
 
 impl Signature {
-    /// Of a tool.
+    /// Returns the signature of a tool.
     pub fn of(tool: &Tool) -> Signature {
         Signature::with(tool, MOST_PARAMETERS)
     }
 
-    /// Of a tool, with few optional parameters and a mark in `sig` for anything that is left out.
+    /// Returns a signature with few optional parameters, and with a mark in `sig` for anything omitted.
     pub fn short(tool: &Tool) -> Signature {
         let mut short = Signature::with(tool, MOST_IN_SHORT);
         if short.lossy && !short.sig.contains('~') {
@@ -59,7 +59,7 @@ impl Signature {
         short
     }
 
-    /// Required parameters come first. Beyond `most`, optional ones are left out.
+    /// Puts required parameters first. Omits optional ones beyond `most`.
     fn with(tool: &Tool, most: usize) -> Signature {
         let schema = tool.input_schema.as_ref();
         let nothing = Map::new();
@@ -93,7 +93,7 @@ impl Signature {
     }
 }
 
-/// A parameter's type in few letters, and whether it says more than they do.
+/// Returns a parameter's type in short form, and whether details are omitted.
 fn kind(property: &Value) -> (String, bool) {
     let Some(said) = property.as_object() else { return ("any".to_owned(), true) };
     let more = said.keys().any(|key| !PLAIN.contains(&key.as_str()));
@@ -128,7 +128,7 @@ fn word(kind: Option<&Value>) -> &str {
     }
 }
 
-/// `=value`, and whether there is one that is not shown.
+/// Returns `=value`, and whether there is a default value that is not shown.
 fn default(property: &Value) -> (String, bool) {
     match property.get("default") {
         None | Some(Value::Null) => (String::new(), false),
@@ -143,7 +143,7 @@ fn default(property: &Value) -> (String, bool) {
     }
 }
 
-/// The first sentence of the first line.
+/// Returns the first sentence of the first line.
 fn brief(description: &str) -> String {
     let line = description.trim_start().lines().next().unwrap_or_default().trim_end();
     let sentence = line.split_once(". ").map_or(line, |(sentence, _)| sentence);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_marked() {
+    fn omitted_details_are_marked() {
         for (property, sig) in [
             (json!({"type": "string", "pattern": "^a"}), "(a:str~)"),
             (json!({"type": "object", "properties": {"b": {}}}), "(a:obj~)"),

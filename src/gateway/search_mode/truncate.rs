@@ -1,13 +1,13 @@
-//! A result that is too long to be given to a client's model at once: where it is cut, and the records it is read in.
+//! Truncates results that are too long for a model, and splits them into records to read.
 
 use serde_json::Value;
 
-/// Longest record made from text; longer lines become several.
+/// Maximum length of a record made from text. Longer lines become several records.
 const LONGEST_LINE: usize = 1000;
-/// How deep below the top an array is looked for.
+/// Maximum nesting of an array whose elements can be records.
 const DEPTH: usize = 4;
 
-/// The first `limit` characters; of JSON text never a part of an escape such as `\u00e9`.
+/// Returns the first `limit` characters. Never splits an escape such as `\u00e9` in JSON text.
 pub fn start(text: &str, limit: usize) -> &str {
     let end = text.char_indices().nth(limit).map_or(text.len(), |(end, _)| end);
     let head = text.get(..end).unwrap_or(text);
@@ -25,21 +25,21 @@ pub fn start(text: &str, limit: usize) -> &str {
     head
 }
 
-/// Whether a text has more characters than `limit`; 0 means that there is none.
+/// Whether a text has more than `limit` characters; 0 means unlimited.
 pub fn is_longer(text: &str, limit: usize) -> bool {
     limit > 0 && text.len() > limit && text.chars().nth(limit).is_some()
 }
 
-/// A text in the parts it is read in.
+/// A text split into records.
 #[derive(Debug, PartialEq)]
 pub struct Records {
     pub records: Vec<Value>,
-    /// Where the records lie in JSON text (`""` at its top); `None` when they are lines.
+    /// Path of the records in JSON text (`""` is the top level); `None` if the records are lines.
     pub path: Option<String>,
 }
 
-/// The elements of the array that JSON text consists of for nine tenths or more, else lines: what is read in parts
-/// must not lose the rest.
+/// Returns the elements of an array if it makes up at least nine tenths of the JSON text, otherwise lines: reading the
+/// records must not lose the rest of the text.
 pub fn records(text: &str) -> Records {
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         let whole = length(&value);
@@ -56,7 +56,8 @@ pub fn records(text: &str) -> Records {
     Records { records, path: None }
 }
 
-/// As many of the records from `offset` as fit in `room` characters (0: any), but one at least and `limit` at most.
+/// Returns the records from `offset` that fit in `room` characters (0 means unlimited), at least one and at most
+/// `limit`.
 pub fn page(records: &[Value], offset: usize, limit: usize, room: usize) -> &[Value] {
     let rest = records.get(offset..).unwrap_or_default();
     let mut used = 0;
@@ -72,7 +73,7 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[', '"']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// Length of the escape at the start of the text; the two halves of one character belong together.
+/// Returns the length of the escape at the start of the text. Treats a surrogate pair as one escape.
 fn escape_length(text: &str) -> usize {
     let upper_half = |digits: &str| matches!(u16::from_str_radix(digits, 16), Ok(0xD800..=0xDBFF));
     match text.get(1..2) {
@@ -137,7 +138,7 @@ mod tests {
             let readable = limit < 2 || head.ends_with("\"]") || serde_json::from_str::<Value>(&closed).is_ok();
             assert!(readable || head.ends_with('"'), "{limit}: {head}");
         }
-        // Outside of JSON a backslash is itself.
+        // Outside of JSON text, a backslash is an ordinary character.
         assert_eq!(start(r"C:\users", 3), r"C:\");
     }
 
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_beside_something_longer_hides_nothing_of_it() {
+    fn an_array_beside_longer_content_is_not_used_as_records() {
         let text = json!({"log": "x".repeat(2500), "tags": ["a", "b"]}).to_string();
         let found = records(&text);
         assert_eq!((found.path, found.records.len()), (None, 3));

@@ -1,4 +1,4 @@
-//! Looks into the manifest, and tells what it found.
+//! Checks for a newer release, automatically or on request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::server::state::App;
 use crate::updates::manifest::{LARGEST, Manifest};
 use crate::updates::policy::{Source, UpdateCheck, wait};
 
-/// For manifest and signature, each.
+/// Timeout for the manifest, and for its signature.
 pub const LIMIT: Duration = Duration::from_secs(15);
-/// Releases are often found by a redirect to the newest.
+/// Release hosts often redirect to the newest version.
 const REDIRECTS: u32 = 5;
 
-/// Looks whenever it is due, until the core stops.
+/// Checks for updates on schedule until the core stops.
 pub async fn look_for_updates(app: Arc<App>) {
     let mut config = app.config.subscribe();
     let mut failures = 0;
@@ -27,7 +27,7 @@ pub async fn look_for_updates(app: Arc<App>) {
         if app.looks_for_updates() {
             failures = if look(&app).await.check_error.is_some() { failures + 1 } else { 0 };
         } else {
-            // Withdraws an earlier finding; reports nothing if there was none.
+            // Automatic checks are off: withdraws an earlier result, and notifies only if there was one.
             app.update.send_if_modified(|known| known.as_mut().map(|update| *update = Update::default()).is_some());
         }
         let pause = tokio::time::sleep(wait(failures, jitter()));
@@ -50,26 +50,26 @@ pub async fn look_for_updates(app: Arc<App>) {
     }
 }
 
-/// Looks now, asked or not, and remembers what came of it.
+/// Checks now, stores the result and returns it.
 pub async fn look(app: &App) -> Update {
     let check = app.config.current().update_check.clone();
     let update = check_now(check).await;
     match (&update.check_error, &update.latest_version) {
         (Some(error), _) => tracing::info!("{error}"),
-        (None, Some(version)) if update.available => tracing::info!("version {version} is out"),
-        (None, _) => tracing::debug!("no newer version is out"),
+        (None, Some(version)) if update.available => tracing::info!("version {version} is available"),
+        (None, _) => tracing::debug!("no newer version is available"),
     }
     app.update.send_replace(Some(update.clone()));
     update
 }
 
-/// Looks now.
+/// Checks now and returns the result.
 pub async fn check_now(check: UpdateCheck) -> Update {
     let channel = check.channel.unwrap_or_default();
     let fetched = match check.source() {
         Ok(source) => tokio::task::spawn_blocking(move || fetch(&source))
             .await
-            .unwrap_or_else(|_| Err("the thread ended".to_owned())),
+            .unwrap_or_else(|_| Err("the check was aborted".to_owned())),
         Err(error) => Err(error),
     };
     let own = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
@@ -87,20 +87,20 @@ pub async fn check_now(check: UpdateCheck) -> Update {
             }
         }
         Err(error) => Update {
-            check_error: Some(format!("whether a newer version is out is not known: {error}")),
+            check_error: Some(format!("could not check for updates: {error}")),
             checked_at,
             ..Update::default()
         },
     }
 }
 
-/// Fetches the manifest and its signature. Nothing else is ever fetched.
+/// Fetches the manifest and its signature, and verifies them. Fetches nothing else.
 fn fetch(source: &Source) -> Result<Manifest, String> {
     let text = get(&source.manifest, source.manifest.as_str())?;
     let signature_url = format!("{}.minisig", source.manifest.as_str());
     let signature = get(&source.manifest, &signature_url)?;
     Manifest::verified(&text, &String::from_utf8_lossy(&signature), &source.key)
-        .map_err(|health_check| format!("{} is not believed: {health_check}", source.manifest.as_str()))
+        .map_err(|error| format!("{}: {error}", source.manifest.as_str()))
 }
 
 fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {
@@ -108,17 +108,17 @@ fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {
     let mut answer = agent(at, LIMIT, REDIRECTS).get(url).call().map_err(failed)?;
     match answer.status().as_u16() {
         200 => answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(failed),
-        status => Err(format!("{url}: the answer is {status}")),
+        status => Err(format!("{url}: HTTP status {status}")),
     }
 }
 
 impl App {
-    /// The known newer release, for `GET /api/v1/info`.
+    /// Returns the result of the last check, for `GET /api/v1/info`.
     pub fn update(&self) -> Option<Update> {
         self.update.borrow().clone()
     }
 
-    /// Whether it is looked for unasked, for `GET /api/v1/info`.
+    /// Returns the settings of the automatic check, for `GET /api/v1/info`.
     pub fn update_policy(&self) -> UpdatePolicy {
         UpdatePolicy {
             enabled: self.looks_for_updates(),

@@ -16,8 +16,8 @@ use crate::upstream::snapshot::Snapshot;
 /// Changes within this time are reported together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Follows the servers: reindexes their tools immediately, records the first connection, and raises the number that
-/// `/events` waits for, once for changes that come together.
+/// Follows the servers: reindexes their tools immediately, records the first connection, and increments the number that
+/// `/events` waits for. Simultaneous changes increment it once.
 pub fn follow(
     upstreams: &Arc<UpstreamPool>,
     mut mistake: watch::Receiver<Option<String>>,
@@ -33,7 +33,7 @@ pub fn follow(
         facts.recorder(),
         taken_up,
     )));
-    let (told, changes) = watch::channel(0_u64);
+    let (counter, changes) = watch::channel(0_u64);
     let tell = async move {
         loop {
             let changed = tokio::select! {
@@ -44,7 +44,7 @@ pub fn follow(
             if changed.is_err() {
                 return;
             }
-            told.send_modify(|number| *number += 1);
+            counter.send_modify(|number| *number += 1);
             tokio::time::sleep(GATHER).await;
         }
     };
@@ -52,7 +52,7 @@ pub fn follow(
     changes
 }
 
-/// Keeps the search index current, whenever a server changes.
+/// Updates the search index whenever a server changes.
 async fn reindex(upstreams: Arc<UpstreamPool>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
     let mut changes = upstreams.changes();
     while changes.changed().await.is_ok() {

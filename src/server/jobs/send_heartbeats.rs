@@ -1,4 +1,5 @@
-//! Sends heartbeats for as long as the core runs: waits, asks for consent anew, builds, scans, posts, remembers.
+//! Sends heartbeats while the core runs. Each time: waits, checks consent again, builds, scans, posts, and stores the
+//! result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,27 +19,27 @@ use crate::telemetry::scan::collect_identity::collect_identity;
 use crate::telemetry::scan::{Clean, Cleared, clear};
 use crate::telemetry::send_heartbeat::{SendError, send_heartbeat};
 
-/// Unix seconds now: passed in, so that a test can make a day pass.
+/// Returns the current Unix time in seconds. A parameter, so that tests control the time.
 pub trait Clock: Fn() -> i64 + Send + 'static {}
 impl<F: Fn() -> i64 + Send + 'static> Clock for F {}
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Accepted,
     Failed,
-    /// Nothing may be sent now.
+    /// Telemetry does not allow sending now.
     Silent,
 }
 
-/// The text of the notice, for a person at a terminal.
+/// The notice for users who run the core in a terminal.
 pub const NOTICE: &str =
-    "MCPProxy sends one anonymous report a day: counts and closed words, no names, no addresses, no contents.
-See it with `mcpproxy telemetry show`, stop it with `mcpproxy telemetry disable`.";
+    "MCPProxy sends one anonymous report a day: counts and fixed values, but no names, addresses or contents.
+Show it with `mcpproxy telemetry show`; turn it off with `mcpproxy telemetry disable`.";
 
-/// Shows the notice once, where no tray's first-run window does; says whether it did.
+/// Whether to show the notice now: it was not shown before, and the tray's first-run window does not show it.
 ///
-/// Nothing is shown while nothing would be sent anyway.
+/// The notice is only shown if reports would be sent after it.
 pub fn notice_due(app: &App) -> bool {
     let telemetry = &app.config.current().telemetry;
     let with_notice = TelemetryConfig {
@@ -49,7 +50,7 @@ pub fn notice_due(app: &App) -> bool {
     would_send && !telemetry.notice_shown && !app.facts.started_by_tray()
 }
 
-/// Runs until the core stops. Sends one report per UTC day with activity.
+/// Sends one report per UTC day with activity, until the core stops.
 pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
     let mut progress = Progress {
         active_since: Some(clock()),
@@ -72,7 +73,7 @@ pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
             }
         };
         if !pause.is_zero() {
-            // The clock decides and not the timer: a computer that slept wakes up on another day.
+            // The clock decides, not the timer: a computer may have slept into another day.
             if !app.pause(pause).await {
                 return;
             }
@@ -84,7 +85,7 @@ pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
                 progress.failures = progress.failures.saturating_add(1);
                 progress.last_failure = clock();
             }
-            // Consent may be given at any time: in the settings, or by another program within the hour.
+            // Retries within the hour, because the user or another program may allow telemetry at any time.
             Outcome::Silent => {
                 let mut settings = app.config.subscribe();
                 tokio::select! {
@@ -97,7 +98,7 @@ pub async fn send_heartbeats(app: Arc<App>, clock: impl Clock) {
     }
 }
 
-/// Waits until the product is used on a day without a report; returns the time, or `None` if the core stops.
+/// Waits until the product is used on a day without a report. Returns the time, or `None` if the core stops.
 async fn until_used(app: &App, clock: &impl Clock) -> Option<i64> {
     let counts = app.facts.counts();
     loop {
@@ -113,7 +114,7 @@ async fn until_used(app: &App, clock: &impl Clock) -> Option<i64> {
         if !is_reported(&reported, now) {
             return Some(now);
         }
-        // Not woken by every call of a busy day.
+        // Limits wakeups on a busy day.
         if !app.pause(Duration::from_secs(60)).await {
             return None;
         }
@@ -121,7 +122,7 @@ async fn until_used(app: &App, clock: &impl Clock) -> Option<i64> {
 }
 
 async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
-    // The file and not our copy of it: a person may have said no by hand a second ago.
+    // Reads the file instead of the copy in memory: the user may have opted out a second ago.
     let Ok(config) = app.config.reload_telemetry().await else { return Outcome::Silent };
     let Consent::Send(collector) = app.facts.consent(&config.telemetry) else {
         return Outcome::Silent;
@@ -131,12 +132,14 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
         Identifier::New(id) => match save_id(app, &id, now).await {
             Ok(()) => id,
             Err(error) => {
-                tracing::warn!("no heartbeat: its identifier cannot be saved: {error}");
+                tracing::warn!("could not send a heartbeat: could not save its ID: {error}");
                 return Outcome::Silent;
             }
         },
         Identifier::Unusable => {
-            tracing::warn!("no heartbeat: telemetry.anonymous_id of the configuration is no random UUID");
+            tracing::warn!(
+                "could not send a heartbeat: `telemetry.anonymous_id` in the configuration is not a random UUID"
+            );
             return Outcome::Silent;
         }
     };
@@ -153,19 +156,19 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
             if config.telemetry.last_reported_version.as_deref() != Some(version)
                 && let Err(error) = app.config.edit_telemetry(vec![("last_reported_version", json!(version))]).await
             {
-                tracing::warn!("the reported version is not remembered: {error}");
+                tracing::warn!("could not save the reported version: {error}");
             }
-            tracing::info!("a heartbeat was accepted");
+            tracing::info!("sent a heartbeat");
             Outcome::Accepted
         }
         Err(error) => {
-            tracing::info!("no heartbeat was accepted: {error}");
+            tracing::info!("could not send a heartbeat: {error}");
             Outcome::Failed
         }
     }
 }
 
-/// Notes how many AI clients are configured for this proxy, unless the person wants nothing noted.
+/// Records how many AI clients are configured for this proxy, unless telemetry is off.
 pub async fn count_configured_clients(app: &Arc<App>) {
     if !app.facts.recorder().is_on() {
         return;
@@ -180,11 +183,11 @@ pub async fn count_configured_clients(app: &Arc<App>) {
     }
 }
 
-/// Passes a heartbeat through both nets, and remembers and reports when they caught something.
+/// Scans a heartbeat for personal data. Records and logs every finding; returns the heartbeat only if there is none.
 async fn cleared(app: &Arc<App>, snapshot: Snapshot) -> Option<Clean> {
     let recorder = app.facts.recorder();
     let blocked = recorder.memory().map_or(0, |memory| memory.blocked_in_a_row);
-    // Reads files of the account and scans: not a task's work.
+    // Reads account files and scans text, which must not block the async runtime.
     let scanned = tokio::task::spawn_blocking(move || clear(&snapshot, &collect_identity(), blocked)).await.ok()?;
     let (clean, hits) = match scanned {
         Cleared::Full(clean) => return Some(clean),
@@ -192,7 +195,12 @@ async fn cleared(app: &Arc<App>, snapshot: Snapshot) -> Option<Clean> {
         Cleared::Blocked(hits) => (None, hits),
     };
     for hit in &hits {
-        tracing::error!(net = hit.net, rule = hit.rule, field = hit.field, "a heartbeat was held back");
+        tracing::error!(
+            net = hit.net,
+            rule = hit.rule,
+            field = hit.field,
+            "did not send a heartbeat: it may contain personal data"
+        );
     }
     recorder.heartbeat_blocked();
     clean
@@ -200,7 +208,7 @@ async fn cleared(app: &Arc<App>, snapshot: Snapshot) -> Option<Clean> {
 
 async fn post(collector: Collector, clean: Clean) -> Result<(), SendError> {
     let sent = tokio::task::spawn_blocking(move || send_heartbeat(&collector, &clean));
-    sent.await.unwrap_or_else(|_| Err(SendError::Unreachable("the sending thread ended".to_owned())))
+    sent.await.unwrap_or_else(|_| Err(SendError::Unreachable("sending was aborted".to_owned())))
 }
 
 async fn save_id(app: &App, id: &AnonymousId, now: i64) -> Result<(), crate::config::store::StoreError> {
@@ -212,10 +220,10 @@ async fn save_id(app: &App, id: &AnonymousId, now: i64) -> Result<(), crate::con
     app.config.edit_telemetry(keys).await
 }
 
-/// The bytes that would go now, passed through both nets as they would be.
+/// Returns the bytes that would be sent now, after the same scan.
 ///
 /// # Errors
-/// A sentence: why nothing would go.
+/// Why nothing would be sent, as a message for the user.
 pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
     let consent = app.facts.consent(&config.telemetry);
     if consent.is_off() {
@@ -224,7 +232,9 @@ pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
     let id = match Identifier::of(&config.telemetry, &app.candidate_id) {
         Identifier::Kept(id) | Identifier::New(id) => id,
         Identifier::Unusable => {
-            return Err("Nothing is sent: telemetry.anonymous_id of the configuration is no random UUID.".to_owned());
+            return Err(
+                "Nothing is sent: `telemetry.anonymous_id` in the configuration is not a random UUID.".to_owned()
+            );
         }
     };
     let snapshot = snapshot(&app.facts, config, &app.upstreams.snapshots(), &app.facts.counts().usage(), id, now);
@@ -233,12 +243,15 @@ pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
         Cleared::Full(clean) | Cleared::Skeleton(clean, _) => Ok(clean),
         Cleared::Blocked(hits) => {
             let caught: Vec<String> = hits.iter().map(|hit| format!("{} in `{}`", hit.rule, hit.field)).collect();
-            Err(format!("Nothing would be sent now, because it might point to a person: {}.", caught.join(", ")))
+            Err(format!(
+                "Nothing would be sent now, because the report may contain personal data: {}.",
+                caught.join(", ")
+            ))
         }
     }
 }
 
-/// A random number from 0 to 1.
+/// Returns a random number from 0 to 1.
 pub fn jitter() -> f64 {
     let bytes = *uuid::Uuid::new_v4().as_bytes();
     f64::from(u16::from_le_bytes([bytes[0], bytes[1]])) / f64::from(u16::MAX)

@@ -1,4 +1,4 @@
-//! Watches the configuration file, and applies its edits.
+//! Watches the configuration file and applies edits.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use crate::server::state::App;
 use crate::telemetry::usage_counts::Counter;
 
-/// An editor that writes in several steps is given this long between two of them…
+/// Waiting time after each write, because some editors save in several steps.
 const QUIET: Duration = Duration::from_millis(100);
-/// …and this many steps.
+/// Maximum number of such steps.
 const MOST_STEPS: usize = 5;
 
 /// Applies every edit until the core stops.
@@ -24,7 +24,7 @@ pub async fn watch_config(app: Arc<App>) {
         Ok(watcher) => watcher,
         Err(error) => {
             let path = app.config.store().path().display();
-            tracing::warn!("`{path}` cannot be watched ({error}): edits by hand take effect at the next start");
+            tracing::warn!("could not watch `{path}`: {error}; edits of the file take effect at the next start");
             return;
         }
     };
@@ -46,8 +46,8 @@ pub async fn watch_config(app: Arc<App>) {
     drop(watcher);
 }
 
-/// Watches the directory and not the file: an editor that replaces the file would take the watch away with it. If it
-/// is a symbolic link, its target's directory is watched, too.
+/// Watches the directory instead of the file: replacing the file would end a watch on it. If the file is a symbolic
+/// link, also watches its target's directory.
 fn watch(path: &Path, edited: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
     let mut files = BTreeSet::from([path.to_path_buf()]);
     files.extend(std::fs::canonicalize(path));
@@ -55,7 +55,7 @@ fn watch(path: &Path, edited: Arc<Notify>) -> notify::Result<RecommendedWatcher>
     let names: BTreeSet<_> = files.iter().filter_map(|file| file.file_name()).map(ToOwned::to_owned).collect();
     let ours = move |path: &PathBuf| path.file_name().is_some_and(|name| names.contains(name));
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // An error may mean that events were lost: looking once more costs little.
+        // An error may mean that events were lost; checking again costs little.
         let meant = event.map_or(true, |event| {
             !matches!(event.kind, EventKind::Access(_)) && (event.need_rescan() || event.paths.iter().any(&ours))
         });

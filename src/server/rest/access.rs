@@ -1,4 +1,4 @@
-//! Who may call: over the local stream the peer was checked already, over TCP the key is asked for.
+//! Access control: the local listener has already checked the peer's user; over TCP the API key is required.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::contract::names;
 use crate::server::rest::response::failed;
 use crate::server::state::App;
 
-/// The way a request came in.
+/// The listener through which a request arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
     /// The local socket or pipe.
@@ -20,11 +20,11 @@ pub enum Listener {
     Tcp,
 }
 
-/// Lets a request pass, or answers 401.
-pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
+/// Lets an authorised request pass; answers 401 to others.
+pub async fn check(State((app, listener)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
     app.facts.counts().add_rest_request(client);
-    if door == Listener::Local || shows_key(request.headers(), &app.api_key) {
+    if listener == Listener::Local || shows_key(request.headers(), &app.api_key) {
         return next.run(request).await;
     }
     let sentence =
@@ -32,8 +32,8 @@ pub async fn check(State((app, door)): State<(Arc<App>, Listener)>, request: Req
     failed(StatusCode::UNAUTHORIZED, sentence)
 }
 
-/// Whether the headers carry the key; compared in constant time. A key in the address is not accepted: addresses
-/// end in logs and histories.
+/// Whether the headers contain the API key. Compares in constant time. Does not accept a key in the URL, because URLs
+/// end up in logs and histories.
 pub fn shows_key(headers: &HeaderMap, key: &str) -> bool {
     let own = headers.get(names::HEADER_API_KEY).map(|value| value.as_bytes());
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_opens_nothing() {
+    fn an_empty_key_grants_no_access() {
         assert!(!shows_key(&headers("x-api-key", ""), ""));
         assert!(!shows_key(&HeaderMap::new(), ""));
     }

@@ -1,4 +1,4 @@
-//! The latest tool calls over REST (contract: core-http §6.1; without payloads, which are not kept).
+//! The latest tool calls over REST. Arguments and results are not stored.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::gateway::call_log::Wanted;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// How many calls one response holds by default, and at most.
+/// Default and maximum number of calls in one response.
 const USUAL: usize = 50;
 const MOST: usize = 1000;
 
-/// Which calls are asked for. Other words of the existing core's trays change nothing.
+/// Query parameters. Other parameters of the Go core's trays are ignored.
 #[derive(Deserialize)]
 pub struct Asked {
-    /// Kinds, with commas between; calls of tools are the only one that is kept.
+    /// Kinds of activity, separated by commas. Only tool calls are stored.
     #[serde(rename = "type")]
     kinds: Option<String>,
     server: Option<String>,
@@ -49,7 +49,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Re
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     match app.proxy.activity().one(&id) {
         Some(call) => ok(serde_json::json!({"activity": call})),
-        None => failed(StatusCode::NOT_FOUND, format!("no call is kept under `{id}`: not found")),
+        None => failed(StatusCode::NOT_FOUND, format!("there is no activity with the ID `{id}`")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/api/v1/connect`: the AI clients of this computer, and our entry in their files (contract: core-http §7).
+//! `/api/v1/connect`: AI clients, and this proxy's entry in their configuration files.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// The body of every change; nothing is as good as `{}`.
+/// The body of every change. A missing body counts as `{}`.
 #[derive(Default, Deserialize)]
 struct Asked {
     server_name: Option<String>,
@@ -93,7 +93,11 @@ async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked)
 fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, operation: &Operation) -> Response {
     match edit::apply(client, homes, proxy, asked.server_name.as_deref(), operation) {
         Ok(result) => {
-            tracing::info!(client = client.id, action = result.action, "an AI client's configuration was looked after");
+            tracing::info!(
+                client = client.id,
+                action = result.action,
+                "handled a request to change an AI client's configuration"
+            );
             ok(result)
         }
         Err(refused) => not_done(&refused),
@@ -113,7 +117,7 @@ fn not_done(refused: &ClientEditError) -> Response {
     (status, Json::<Value>(body)).into_response()
 }
 
-/// Does what reads and writes files, off the tasks.
+/// Runs file operations on a blocking thread.
 async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
     let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
     let require_mcp_auth = app.config.current().require_mcp_auth;
@@ -123,12 +127,12 @@ async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Se
             let proxy = Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root));
             act(&homes, &proxy.encrypted(is_encrypted))
         }
-        None => failed(StatusCode::SERVICE_UNAVAILABLE, "this user has no home directory"),
+        None => failed(StatusCode::SERVICE_UNAVAILABLE, "could not find the home directory of this user"),
     });
     acted.await.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 fn unknown(id: &str) -> Response {
     let ids: Vec<&str> = known_clients::CLIENTS.iter().map(|client| client.id).collect();
-    failed(StatusCode::NOT_FOUND, format!("no AI client is called `{id}`: expected one of {}", ids.join(", ")))
+    failed(StatusCode::NOT_FOUND, format!("unknown AI client `{id}`; use one of {}", ids.join(", ")))
 }

@@ -1,4 +1,4 @@
-//! `/events`: every listener gets every event, and after a pause those that it missed.
+//! `/events`: every client gets every event, and after a reconnection the events that it missed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -18,12 +18,12 @@ use crate::contract::api::{
 };
 use crate::server::state::App;
 
-/// The existing core's rhythm (contract: core-http §8).
+/// The Go core's interval.
 const PING: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Serves the stream: `status` at once, or what came after the event that `Last-Event-ID` names; then what changes, and a
-/// `ping` every 30 s, until the core stops.
+/// Serves the stream until the core stops: first `status`, or the events after `Last-Event-ID`; then every change, and
+/// a `ping` every 30 s.
 pub async fn events(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -36,10 +36,10 @@ pub async fn events(
     }))
 }
 
-/// Tells what is different whenever the number of changes rises, until the core stops.
-pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
+/// Logs an event for every difference whenever the number of changes increases, until the core stops.
+pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     let mut ready = app.ready.clone();
-    // Settings that concern no server, and an edit with an error, change only the status.
+    // Changes of other settings and errors in the configuration affect only the status.
     let (mut config, mut config_error) = (app.config.subscribe(), app.config.errors());
     let (mut status, mut servers) = (app.status(), app.servers());
     loop {
@@ -53,7 +53,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
         let servers_now = app.servers();
         if servers_now != servers {
             servers = servers_now;
-            app.events.tell(EVENT_SERVERS_CHANGED, servers_changed("state", &servers));
+            app.events.add(EVENT_SERVERS_CHANGED, servers_changed("state", &servers));
         }
         let status_now = app.status();
         let same = Status {
@@ -62,7 +62,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
             ..status.clone()
         };
         if status_now != same || status_now.status.phase != status.status.phase {
-            app.events.tell(EVENT_STATUS, line(&status_now));
+            app.events.add(EVENT_STATUS, line(&status_now));
             status = status_now;
         }
     }
@@ -70,7 +70,7 @@ pub async fn tell_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
 
 struct EventListener {
     newest: watch::Receiver<u64>,
-    /// The number of the last event that this listener got.
+    /// The number of the last event that this client received.
     last: u64,
     waiting: VecDeque<Event>,
     ping: Interval,
@@ -90,9 +90,9 @@ impl EventListener {
         };
         match last.map(|id| listener.app.events.number(id)) {
             Some(Some(number)) => listener.last = number,
-            // An id of another run: the missed events are unknown.
-            Some(None) => listener.begin_anew(true),
-            None => listener.begin_anew(false),
+            // The ID comes from another process, so the missed events are unknown.
+            Some(None) => listener.send_state(true),
+            None => listener.send_state(false),
         }
         if let Some(first) = listener.waiting.pop_front() {
             listener.waiting.push_front(first.retry(RETRY));
@@ -100,9 +100,9 @@ impl EventListener {
         listener
     }
 
-    /// Tells the state as it is now in place of what led to it.
-    fn begin_anew(&mut self, whole: bool) {
-        // First the number: a change in between is reported twice rather than never.
+    /// Sends the current state instead of the missed events.
+    fn send_state(&mut self, whole: bool) {
+        // Reads the number first: a simultaneous change is then reported twice rather than never.
         self.last = *self.newest.borrow_and_update();
         let id = self.app.events.id(self.last);
         self.waiting.push_back(event(EVENT_STATUS, line(&self.app.status())).id(&id));
@@ -119,14 +119,14 @@ impl EventListener {
             }
             self.newest.mark_unchanged();
             match self.app.events.after(self.last) {
-                Ok(Some(told)) => {
-                    self.last = told.number();
+                Ok(Some(logged)) => {
+                    self.last = logged.number();
                     let id = self.app.events.id(self.last);
-                    return Some(event(told.name, told.data.clone()).id(id));
+                    return Some(event(logged.name, logged.data.clone()).id(id));
                 }
-                // It reads more slowly than things change.
+                // The client reads too slowly, so the event was dropped.
                 Err(_) => {
-                    self.begin_anew(true);
+                    self.send_state(true);
                     continue;
                 }
                 Ok(None) => {}
@@ -153,7 +153,7 @@ fn event(name: &str, data: String) -> Event {
     Event::default().event(name).data(data)
 }
 
-/// Our own types always serialise, and on one line.
+/// Serializes our own types, which never fails, on one line.
 fn line<T: Serialize>(data: &T) -> String {
     serde_json::to_string(data).unwrap_or_default()
 }

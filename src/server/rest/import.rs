@@ -1,4 +1,4 @@
-//! `/api/v1/servers/import`: adds the servers of other programs' configurations (contract: core-http §7).
+//! `/api/v1/servers/import`: adds servers from other programs' configurations.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ pub struct ImportFile {
     rename: BTreeMap<String, String>,
 }
 
-/// Where the AI clients of this computer keep their configurations.
+/// Returns where the AI clients of this computer keep their configurations.
 pub async fn paths() -> Response {
     let found = tokio::task::spawn_blocking(|| edit::homes().map(|homes| report::paths(&homes))).await;
     match found {
@@ -75,7 +75,7 @@ pub async fn paths() -> Response {
     }
 }
 
-/// Imports an uploaded file: the raw text, or a form with the field `file`.
+/// Imports an uploaded file: raw text, or a form with the field `file`.
 pub async fn upload(
     State(app): State<Arc<App>>,
     Query(query): Query<ImportQuery>,
@@ -152,7 +152,7 @@ pub async fn path(
     }
 }
 
-/// The origin of an import; `None` for a preview.
+/// Returns the origin of an import; `None` for a preview.
 fn origin_unless(headers: &HeaderMap, preview: bool) -> Option<Origin> {
     (!preview).then(|| origin(headers))
 }
@@ -183,7 +183,7 @@ fn unknown_format(format: Option<&str>) -> Option<Response> {
     Some(failed(StatusCode::BAD_REQUEST, message))
 }
 
-/// Plans the import and adds the servers, unless it is a preview.
+/// Plans the import. Adds the servers unless it is a preview.
 async fn finish(
     app: &App,
     source: Source,
@@ -215,7 +215,7 @@ async fn finish(
     }
 }
 
-/// The content of the field `file` of a form.
+/// Returns the content of a form's field `file`.
 fn form_file<'a>(body: &'a [u8], boundary: &str) -> Option<&'a [u8]> {
     let text = std::str::from_utf8(body).ok()?;
     let delimiter = format!("--{boundary}");

@@ -1,4 +1,4 @@
-//! The REST interface as an OpenAPI document; its schemas are those of the types that are written.
+//! The REST interface as an OpenAPI document. Its schemas are generated from the types in use.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -7,10 +7,11 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
-    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
-    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
-    ServersChanged, Status, Takeover,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, BulkResult,
+    CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING,
+    EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult, FoundTools, ImportPaths,
+    ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, SecretList, ServerAction,
+    ServerDiagnostics, ServerTools, Servers, ServersChanged, SessionList, Status, Takeover, TokenStats,
 };
 use crate::contract::scan::ScanReport;
 
@@ -37,7 +38,7 @@ fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// The data is not of a type of ours.
+/// A schema for data without a type of its own.
 fn object(generator: &mut SchemaGenerator) -> Schema {
     data::<Map<String, Value>>(generator)
 }
@@ -46,7 +47,7 @@ fn any_object(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
 }
 
-/// The stream as an array of its events: this version of OpenAPI cannot describe a stream.
+/// Describes the stream as an array of its events, because this version of OpenAPI cannot describe a stream.
 fn events(generator: &mut SchemaGenerator) -> Schema {
     let kinds = [
         (EVENT_STATUS, bare::<Status>(generator)),
@@ -83,7 +84,7 @@ fn switch(_generator: &mut SchemaGenerator) -> Schema {
 fn connect(_generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "properties": {
         "server_name": {"type": "string"}, "force": {"type": "boolean"},
-        "precondition_token": {"type": "string", "description": "of the preview"}}})
+        "precondition_token": {"type": "string", "description": "from the preview"}}})
 }
 
 fn disconnect(_generator: &mut SchemaGenerator) -> Schema {
@@ -126,9 +127,9 @@ const fn by(method: &'static str, operation: Operation) -> Operation {
 }
 
 const OPERATIONS: &[Operation] = &[
-    get("/ready", "Whether the core serves; 503 where it does not", bare::<Ready>),
-    get("/api/v1/status", "What the core and its servers do", data::<Status>),
-    asking(get("/api/v1/info", "Version and addresses", data::<Info>), &["refresh"]),
+    get("/ready", "Whether the core is ready; 503 if it is not", bare::<Ready>),
+    get("/api/v1/status", "The state of the core and its servers", data::<Status>),
+    asking(get("/api/v1/info", "Version and URLs", data::<Info>), &["refresh"]),
     get("/api/v1/servers", "All servers", data::<Servers>),
     post("/api/v1/servers", "Adds a server: an entry as in `mcpServers`", Some(any_object), data::<ServerAction>),
     by("delete", get("/api/v1/servers/{name}", "Removes a server", data::<ServerAction>)),
@@ -136,16 +137,17 @@ const OPERATIONS: &[Operation] = &[
         "patch",
         post("/api/v1/servers/{name}", "Changes keys of a server's entry", Some(any_object), data::<ServerAction>),
     ),
-    get("/api/v1/servers/{name}/review", "What to look at before approving a server or its tools", data::<Review>),
-    get(
-        "/api/v1/servers/{name}/tools",
-        "A server's tools, and which of them wait for approval or are off",
-        data::<ServerTools>,
+    get("/api/v1/servers/{name}/review", "The review to show before approving a server or its tools", data::<Review>),
+    get("/api/v1/servers/{name}/tools", "A server's tools, with their approvals", data::<ServerTools>),
+    post(
+        "/api/v1/servers/{name}/tools/approve",
+        "Approves tools as the user saw them",
+        Some(approve),
+        data::<Approved>,
     ),
-    post("/api/v1/servers/{name}/tools/approve", "Approves tools as they were shown", Some(approve), data::<Approved>),
     post(
         "/api/v1/servers/{name}/tools/{tool}/enabled",
-        "Switches one tool on or off, in the server's entry",
+        "Enables or disables one tool in the server's entry",
         Some(switch),
         data::<ServerAction>,
     ),
@@ -157,6 +159,9 @@ const OPERATIONS: &[Operation] = &[
         Some(approve_server),
         data::<ServerAction>,
     ),
+    post("/api/v1/servers/enable_all", "Enables every server", None, data::<BulkResult>),
+    post("/api/v1/servers/disable_all", "Disables every server", None, data::<BulkResult>),
+    post("/api/v1/servers/restart_all", "Restarts every server that may run", None, data::<BulkResult>),
     get("/api/v1/servers/import/paths", "The configuration files of AI clients", data::<ImportPaths>),
     asking(
         post("/api/v1/servers/import", "Imports an uploaded configuration", Some(any_object), data::<ImportResult>),
@@ -184,30 +189,80 @@ const OPERATIONS: &[Operation] = &[
         get("/api/v1/activity", "The latest tool calls", data::<ActivityList>),
         &["type", "server", "status", "limit", "offset"],
     ),
-    get("/api/v1/activity/summary", "The latest tool calls in numbers", data::<ActivitySummary>),
+    get("/api/v1/activity/summary", "Totals of the latest tool calls", data::<ActivitySummary>),
     get(
         "/api/v1/activity/{id}",
-        "One call, under `activity`",
+        "One tool call, as the field `activity` of the data",
         data::<std::collections::BTreeMap<String, ActivityRecord>>,
     ),
-    asking(get("/api/v1/scan", "Tools that look like attacks, and why", data::<ScanReport>), &["server"]),
+    asking(get("/api/v1/scan", "Findings in tools that may be attacks", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
-    post("/api/v1/tools/call", "Calls a tool; the data is MCP's own result", Some(call), object),
+    post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
-    get("/api/v1/diagnostics", "What needs a person's attention", data::<Diagnostics>),
-    get("/api/v1/doctor", "The same", data::<Diagnostics>),
+    get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
+    get("/api/v1/doctor", "The same as `/api/v1/diagnostics`", data::<Diagnostics>),
+    get(
+        "/api/v1/diagnostics/codes",
+        "Every error code with its page, as the field `codes` of the data",
+        data::<std::collections::BTreeMap<String, Vec<CatalogEntry>>>,
+    ),
+    post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
+    get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),
-    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
+    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), data::<ConfigApplied>)),
+    post(
+        "/api/v1/config/validate",
+        "Checks a configuration and changes nothing",
+        Some(any_object),
+        data::<ConfigCheck>,
+    ),
+    post(
+        "/api/v1/config/apply",
+        "Replaces the settings that the body names; masked secrets stay as they are",
+        Some(any_object),
+        data::<ConfigApplied>,
+    ),
+    asking(get("/api/v1/sessions", "The sessions of AI clients", data::<SessionList>), &["status", "limit", "offset"]),
+    get("/api/v1/sessions/{id}", "One session, under `session`", data::<OneSession>),
+    get("/api/v1/stats/tokens", "What searching saves a client, in tokens", data::<TokenStats>),
+    get(
+        "/api/v1/secrets",
+        "The names of the secrets and variables to which servers refer, never values",
+        data::<SecretList>,
+    ),
+    get("/api/v1/secrets/config", "The same", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
-        get("/api/v1/connect/{client}/preview", "What would be written into its file", data::<ConnectPreview>),
+        get(
+            "/api/v1/connect/{client}/preview",
+            "The change that connecting the client would make",
+            data::<ConnectPreview>,
+        ),
         &["server_name"],
     ),
-    post("/api/v1/connect/{client}", "Writes an entry into its file", Some(connect), data::<ConnectResult>),
-    by("delete", post("/api/v1/connect/{client}", "Takes the entry out", Some(disconnect), data::<ConnectResult>)),
-    post("/api/v1/connect/{client}/undo", "Restores the file as it was before", Some(undo), data::<ConnectResult>),
-    get("/api/v1/telemetry/payload", "What the next report would say", object),
+    post(
+        "/api/v1/connect/{client}",
+        "Adds this proxy to the client's configuration",
+        Some(connect),
+        data::<ConnectResult>,
+    ),
+    by(
+        "delete",
+        post(
+            "/api/v1/connect/{client}",
+            "Removes this proxy from the client's configuration",
+            Some(disconnect),
+            data::<ConnectResult>,
+        ),
+    ),
+    post(
+        "/api/v1/connect/{client}/undo",
+        "Restores the client's previous configuration file",
+        Some(undo),
+        data::<ConnectResult>,
+    ),
+    get("/api/v1/telemetry/payload", "The next usage report", object),
     get("/api/v1/profiles", "The profiles, each with its servers", data::<ProfileList>),
     by(
         "put",
@@ -219,20 +274,20 @@ const OPERATIONS: &[Operation] = &[
         ),
     ),
     by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
-    get("/api/v1/profiles/active", "The profile of sessions that choose none", data::<ActiveProfile>),
-    by("put", post("/api/v1/profiles/active", "Chooses it", Some(any_object), data::<ActiveProfile>)),
+    get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
+    by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
     get("/api/v1/routing", "The routing mode and the endpoints", object),
-    get("/api/v1/takeover", "What became of a previous MCPProxy's data directory", data::<Takeover>),
-    post("/api/v1/takeover", "Notes that a person was told, or tries again", Some(any_object), data::<Takeover>),
-    get("/api/v1/telemetry/received", "What the collector stores of this installation", object),
-    post("/api/v1/telemetry/forget", "Deletes what the collector stores of this installation", None, object),
+    get("/api/v1/takeover", "The result of taking over a previous MCPProxy's data directory", data::<Takeover>),
+    post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
+    get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),
+    post("/api/v1/telemetry/forget", "Deletes the collector's data about this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),
     get(
         "/events",
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
         events,
     ),
-    post("/api/v1/shutdown", "Ends the core; over the local socket only", None, object),
+    post("/api/v1/shutdown", "Stops the core; only over the local socket", None, object),
 ];
 
 /// `GET /api/v1/openapi.json`
@@ -240,7 +295,7 @@ pub async fn document() -> Response {
     Json(whole()).into_response()
 }
 
-/// The document as a value.
+/// Returns the document as a value.
 pub fn whole() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
@@ -260,7 +315,7 @@ pub fn whole() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {"title": "MCPProxy", "version": env!("CARGO_PKG_VERSION"),
-            "description": "Over TCP with the key of the configuration; over the local socket without, for the same user."},
+            "description": "TCP requests need the configured API key. Requests of the same user over the local socket do not."},
         "paths": paths,
         "components": {"schemas": generator.take_definitions(true), "securitySchemes": {"key": key}},
         "security": [{"key": []}],
@@ -274,9 +329,9 @@ fn describe(operation: &Operation, failure: &Schema, generator: &mut SchemaGener
     let asked = operation.query.iter().map(|name| json!({"name": name, "in": "query", "schema": {}}));
     let parameters: Vec<Value> = in_path.chain(asked).collect();
     let kind = if operation.path == "/events" { "text/event-stream" } else { "application/json" };
-    let answer = json!({"description": "done", "content": {kind: {"schema": (operation.data)(generator)}}});
+    let answer = json!({"description": "success", "content": {kind: {"schema": (operation.data)(generator)}}});
     let failure =
-        json!({"description": "a sentence that says why", "content": {"application/json": {"schema": failure}}});
+        json!({"description": "an error message for the user", "content": {"application/json": {"schema": failure}}});
     let mut described = json!({"summary": operation.summary, "parameters": parameters,
         "responses": {"2XX": answer, "default": failure}});
     if let (Some(body), Some(described)) = (operation.body, described.as_object_mut()) {
@@ -290,7 +345,7 @@ fn describe(operation: &Operation, failure: &Schema, generator: &mut SchemaGener
 mod tests {
     use super::*;
 
-    /// Method and path of every route in the router's own text.
+    /// Returns the method and path of every route in the router's source code.
     fn routes() -> Vec<(String, String)> {
         let text = include_str!("mod.rs");
         let mut found = Vec::new();
@@ -309,7 +364,7 @@ mod tests {
 
     #[test]
     fn it_names_every_route_and_no_other() {
-        // Four names for the two responses of health checks.
+        // Aliases of the health checks.
         let aliases = ["/readyz", "/livez", "/healthz", "/health"];
         let mut routes = routes();
         routes.retain(|(_, path)| !aliases.contains(&path.as_str()));

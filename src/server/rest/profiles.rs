@@ -1,4 +1,4 @@
-//! `/api/v1/profiles`: list, add, change and remove profiles, and the one of sessions that choose none.
+//! `/api/v1/profiles`: lists, adds, changes and removes profiles, and sets the default profile.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
     })
 }
 
-/// Adds a profile, or replaces the servers of one.
+/// Adds a profile, or replaces its servers.
 pub async fn set(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -75,7 +75,7 @@ pub async fn active(State(app): State<Arc<App>>) -> Response {
     ok(ActiveProfile { active_profile })
 }
 
-/// Chooses the profile of sessions that choose none; an empty name removes the limit.
+/// Sets the profile of sessions that did not choose one. An empty name removes the limit.
 pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let name = body.get("profile").or_else(|| body.get("active_profile")).and_then(Value::as_str).map(str::trim);
@@ -104,14 +104,14 @@ fn refused(error: &StoreError) -> Response {
     failed(status, error.to_string())
 }
 
-/// Which tools each endpoint offers, in the Go core's shape.
+/// Returns the tools that each endpoint offers, in the Go core's format.
 pub async fn routing(State(app): State<Arc<App>>) -> Response {
     let mode = app.config.at_start().routing_mode;
     ok(json!({
         "routing_mode": mode.word(),
         "description": mode.warning().unwrap_or(match mode {
-            crate::config::serving::RoutingMode::Direct => "every server's tools, under their own names",
-            _ => "a search, and tools that call what it finds",
+            crate::config::serving::RoutingMode::Direct => "lists the tools of every server",
+            _ => "lists a search tool, and tools that call the search results",
         }),
         "endpoints": {"default": "/mcp", "direct": "/mcp/all", "retrieve_tools": "/mcp/call", "code_execution": "/mcp/code"},
         "available_modes": ["retrieve_tools", "direct"],

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::contract::api::Envelope;
 
-/// A success with its data.
+/// Returns a success with its data.
 pub fn ok<T: Serialize>(data: T) -> Response {
     Json(Envelope::ok(data)).into_response()
 }
 
-/// A failure with a sentence for a person.
+/// Returns a failure with a message for the user.
 pub fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
     (status, Json(Envelope::failed(sentence))).into_response()
 }

@@ -16,7 +16,8 @@ pub struct Asked {
     server: Option<String>,
 }
 
-/// Scans the tools of one server, or of all. Thousands of tools take seconds, so it is not done between requests.
+/// Scans the tools of one server, or of all servers. Runs on a blocking thread, because thousands of tools take
+/// seconds.
 pub async fn scan(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
     if let Some(name) = asked.server.as_ref().filter(|name| app.upstreams.snapshot(name).is_none()) {
         return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name.clone()).to_string());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, Envelope, LoginStarted, ServerAction};
+use crate::contract::api::{Approved, BulkResult, Envelope, LoginStarted, ServerAction};
 use crate::contract::names;
 use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
 use crate::control::servers::{ApproveServerError, Origin};
@@ -22,15 +22,15 @@ use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
 
-/// Most lines of a log that one answer holds.
+/// Maximum number of log lines in one response.
 const MOST_LINES: usize = 1000;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     ok(app.servers())
 }
 
-/// Adds a server: the body is an entry of `mcpServers`, every key of which is kept. It waits for approval, unless the body or
-/// the configuration says otherwise.
+/// Adds a server: the body is an entry of `mcpServers`, all keys of which are kept. The server needs approval unless
+/// the user's request or the configuration approves it.
 pub async fn add(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -48,7 +48,7 @@ pub async fn add(
     }
 }
 
-/// Changes keys of an entry: objects are merged, `null` removes a key. Approval and name have their own routes.
+/// Changes keys of an entry: objects are merged, `null` removes a key. Approval and name cannot be changed here.
 pub async fn patch(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -58,7 +58,7 @@ pub async fn patch(
     let Ok(Json(Value::Object(part))) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected a JSON object: keys of the server's entry");
     };
-    if let Some(key) = ["name", "quarantined", "added_by"].iter().find(|key| part.contains_key(**key)) {
+    if let Some(key) = ["name", "quarantined", "added_by", "changed_by"].iter().find(|key| part.contains_key(**key)) {
         return failed(StatusCode::BAD_REQUEST, format!("`{key}` cannot be changed here"));
     }
     match app.control.merge_entry(&name, part, &origin(&headers)).await {
@@ -74,8 +74,8 @@ pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     }
 }
 
-/// The caller, by its header `X-MCPProxy-Client`. Every caller of REST has the user's rights; the header keeps programs that
-/// do not act for a person from approving by accident.
+/// Returns the origin of a request from its header `X-MCPProxy-Client`. Every REST caller has the user's rights; the
+/// header only keeps programs that do not act for the user from approving by accident.
 pub fn origin(headers: &HeaderMap) -> Origin {
     let client = headers.get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match client.split('/').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -86,7 +86,7 @@ pub fn origin(headers: &HeaderMap) -> Origin {
     }
 }
 
-/// The review that a person sees before approving.
+/// Returns the review for the user, and remembers it as shown.
 pub async fn review(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.control.review(&name).await {
         Ok(review) => ok(review),
@@ -123,13 +123,17 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
         serde_json::from_slice(body)
     };
     let Ok(request) = request else {
-        return failed(StatusCode::BAD_REQUEST, "expected {\"fingerprint\": \"…\"}, as the review shows it");
+        return failed(
+            StatusCode::BAD_REQUEST,
+            "expected {\"fingerprint\": \"…\"} with the fingerprint from the review",
+        );
     };
-    match app.control.approve(name, request.fingerprint).await {
+    match app.control.approve(name, request).await {
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
+        Err(ApproveServerError::Unconfirmed(unconfirmed)) => conflicting(unconfirmed.to_string(), *unconfirmed.0),
         Err(ApproveServerError::Changed(conflict)) => {
-            let sentence = format!("`{name}` has changed since it was shown: review it again");
+            let sentence = format!("`{name}` has changed since the last review: review it again");
             conflicting(sentence, *conflict)
         }
     }
@@ -144,13 +148,13 @@ fn conflicting(sentence: String, conflict: ReviewConflict) -> Response {
     (StatusCode::CONFLICT, Json(body)).into_response()
 }
 
-/// Begins a sign-in: the person's browser is sent to the server's page, where there is one to send.
+/// Begins a sign-in: opens the server's page in the user's browser, if the desktop has one.
 pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     let correlation_id = uuid::Uuid::new_v4().to_string();
     let address = match app.control.sign_in(&name).await {
         Ok(address) => address,
         Err(error @ SignInError::UnknownServer(_)) => return failed(StatusCode::NOT_FOUND, error.to_string()),
-        // These two are the existing core's bare bodies (contract: core-http §5.3).
+        // These two response bodies have the Go core's format, without the envelope.
         Err(error @ SignInError::NotPossible(_)) => {
             let body = json!({"success": false, "error_type": "validation_error", "server_name": name,
                 "message": error.to_string(), "suggestion": "", "correlation_id": correlation_id});
@@ -166,7 +170,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     let opened = browser::open_page(&address);
     let message = match &opened {
         Ok(()) => format!("Sign in to `{name}` in the browser."),
-        Err(_) => format!("Open the address in a browser of this computer to sign in to `{name}`."),
+        Err(_) => format!("Open the URL in a browser on this computer to sign in to `{name}`."),
     };
     ok(LoginStarted {
         success: true,
@@ -179,7 +183,7 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     })
 }
 
-/// A server's tools, each with its approval.
+/// Returns a server's tools with their approvals.
 pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.upstreams.snapshot(&name) {
         Some(server) => {
@@ -197,7 +201,7 @@ pub struct Tail {
     tail: Option<usize>,
 }
 
-/// The last lines of what a server wrote to its standard error.
+/// Returns the last lines of a server's standard error.
 pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(asked): Query<Tail>) -> Response {
     if app.upstreams.snapshot(&name).is_none() {
         return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string());
@@ -205,11 +209,11 @@ pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(a
     let lines = asked.tail.unwrap_or(50).min(MOST_LINES);
     match files::last_lines(&app.upstreams.log_of(&name), lines) {
         Ok(logs) => ok(json!({"server_name": name, "count": logs.len(), "logs": logs})),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("its log cannot be read: {error}")),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("could not read the server's log: {error}")),
     }
 }
 
-/// Approves the tools named in `tools`, or with `approve_all` every one that waits.
+/// Approves the tools in `tools`, or with `approve_all` every tool that needs approval.
 pub async fn approve(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -225,6 +229,11 @@ pub async fn approve(
             return failed(StatusCode::BAD_REQUEST, sentence);
         }
     };
+    match app.control.unconfirmed_tools(&name, &request).await {
+        Ok(None) => {}
+        Ok(Some(unconfirmed)) => return conflicting(unconfirmed.to_string(), *unconfirmed.0),
+        Err(error) => return refused(&error),
+    }
     match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
@@ -247,6 +256,7 @@ pub async fn approve(
                 ReviewConflict {
                     changes: changes.collect(),
                     review,
+                    ..ReviewConflict::default()
                 },
             )
         }
@@ -255,7 +265,7 @@ pub async fn approve(
     }
 }
 
-/// Switches one tool of a server on or off.
+/// Enables or disables one tool of a server.
 pub async fn switch_tool(
     State(app): State<Arc<App>>,
     Path((name, tool)): Path<(String, String)>,
@@ -264,7 +274,7 @@ pub async fn switch_tool(
     let Ok(Json(Switch { enabled })) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected {\"enabled\": true} or {\"enabled\": false}");
     };
-    // The tools of a server that does not run are unknown.
+    // The tools of a server that is not running are unknown.
     if let Some(server) = app.upstreams.snapshot(&name)
         && server.is_connected()
         && !server.has_tool(&tool)
@@ -281,6 +291,32 @@ pub async fn switch_tool(
 #[derive(serde::Deserialize)]
 pub struct Switch {
     enabled: bool,
+}
+
+/// Enables every server.
+pub async fn enable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(true).await)
+}
+
+/// Disables every server.
+pub async fn disable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(false).await)
+}
+
+/// Restarts every server that may run.
+pub async fn restart_all(State(app): State<Arc<App>>) -> Response {
+    all(Ok(app.control.restart_all()))
+}
+
+fn all(changed: Result<Vec<String>, StoreError>) -> Response {
+    match changed {
+        Ok(names) => ok(BulkResult {
+            total: names.len(),
+            successful: names.len(),
+            ..BulkResult::default()
+        }),
+        Err(error) => refused(&error),
+    }
 }
 
 fn done(server: &str, action: &str) -> Response {

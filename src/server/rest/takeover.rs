@@ -1,4 +1,5 @@
-//! `/api/v1/takeover`: what became of the Go core's data directory, and another attempt at what could not be read.
+//! `/api/v1/takeover`: the result of taking over the Go core's data directory, and another attempt at an incomplete
+//! takeover.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub async fn show(State(app): State<Arc<App>>) -> Response {
     ok(shown(record.ok().flatten().as_ref()))
 }
 
-/// `{"shown": true}`: a person has been told. `{"retry": true}`: try again what could not be read.
+/// `{"shown": true}`: the user has seen the report. `{"retry": true}`: tries again to read the missing data.
 pub async fn change(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let is = |key: &str| body.get(key).and_then(Value::as_bool) == Some(true);
@@ -55,7 +56,7 @@ async fn retry(app: &Arc<App>) -> Result<Option<Record>, String> {
     let state = taken.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let TakeOverState::Done(record) = state else { return Ok(None) };
     if record.complete {
-        // The servers are listed anew: what is known of their tools now is not what they were judged by.
+        // Lists the servers again, because their tools were compared without the missing approvals.
         app.upstreams.approvals().import_again(&app.root.takeover_approvals());
         app.config.reload().await;
         for server in &record.plan.servers {

@@ -1,4 +1,4 @@
-//! A preview of the next usage report, what the collector stores of this installation, and its deletion.
+//! Previews the next usage report; shows and deletes the collector's data about this installation.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub async fn payload(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Shows what the collector stores of this installation.
+/// Shows the collector's data about this installation.
 pub async fn received(State(app): State<Arc<App>>) -> Response {
     match ask(&app, |collector| collector.mine_url().clone()).await {
         Ok(stored) => ok(stored),
@@ -38,14 +38,14 @@ pub async fn received(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Deletes what the collector stores of this installation, and gives the installation a new id.
+/// Deletes the collector's data about this installation, and gives the installation a new ID.
 pub async fn forget(State(app): State<Arc<App>>) -> Response {
     let answer = match ask(&app, |collector| collector.forget_url().clone()).await {
         Ok(answer) => answer,
         Err(answer) => return answer,
     };
     if answer.get("forgotten") != Some(&json!(true)) {
-        return failed(StatusCode::BAD_GATEWAY, "the collector has not deleted it yet: try again later");
+        return failed(StatusCode::BAD_GATEWAY, "the collector has not deleted the data yet; try again later");
     }
     let keys = vec![
         ("anonymous_id", json!(AnonymousId::random())),

@@ -1,4 +1,4 @@
-//! The tools of all servers, a search among them, and a call of one: for people and scripts. An AI client's own go over MCP.
+//! Lists, searches and calls the tools of all servers, for users and scripts. AI clients use MCP instead.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::health::ToolApproval;
 
-/// Every tool of every connected server, those that wait for approval too, each with its approval.
+/// Returns every tool of every connected server with its approval, including tools that need approval.
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     let tools = app.upstreams.snapshots().iter().flat_map(|server| views::server_tools(server).tools).collect();
     ok(AllTools {
@@ -32,15 +32,15 @@ pub struct Search {
     #[serde(default)]
     q: String,
     limit: Option<usize>,
-    /// Whether to say why each tool ranks where it does.
+    /// Whether to explain each tool's rank.
     #[serde(default)]
     explain: bool,
 }
 
-/// Finds the same tools as `retrieve_tools`. Not counted as a client's search.
+/// Searches like `retrieve_tools`, but is not counted as a search of an AI client.
 pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) -> Response {
     if asked.q.trim().is_empty() {
-        return failed(StatusCode::BAD_REQUEST, "`q` is missing: a few words on what you want to do");
+        return failed(StatusCode::BAD_REQUEST, "`q` is missing; describe in a few words what you want to do");
     }
     let limit = asked.limit.unwrap_or(app.config.current().tools_limit);
     let index = app.proxy.index();
@@ -85,7 +85,8 @@ pub struct Call {
     arguments: serde_json::Map<String, Value>,
 }
 
-/// Calls a tool as a client would: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The answer's data is MCP's own result.
+/// Calls a tool like an AI client: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The
+/// data of the response is the MCP result.
 pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonRejection>) -> Response {
     let Ok(Json(call)) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");

@@ -1,15 +1,17 @@
-//! How REST shows a server and its tools.
+//! Converts servers and tools to the types of the REST interface.
 
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
 };
+use crate::server::rest::problems::problem;
 use crate::upstream::health::{Action, ToolApproval};
 use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::shown;
 
-/// The server as `GET /api/v1/servers` shows it.
+/// Returns a server for `GET /api/v1/servers`.
 pub fn server(snapshot: &Snapshot) -> Server {
     let config = &snapshot.config;
+    let diagnostic = problem(snapshot);
     Server {
         id: config.name.clone(),
         name: config.name.clone(),
@@ -29,10 +31,12 @@ pub fn server(snapshot: &Snapshot) -> Server {
         health: Some(health(snapshot)),
         authenticated: snapshot.sign_in.provider.is_some(),
         oauth_status: snapshot.sign_in_status().map(str::to_owned),
+        error_code: diagnostic.as_ref().map(|diagnostic| diagnostic.code.clone()),
+        diagnostic,
     }
 }
 
-/// Every tool of a connected server with its approval, as `GET /api/v1/servers/{name}/tools` shows it.
+/// Returns all tools of a connected server with their approvals, for `GET /api/v1/servers/{name}/tools`.
 pub fn server_tools(snapshot: &Snapshot) -> ServerTools {
     let name = &snapshot.config.name;
     let tools: Vec<ServerTool> = snapshot.tool_approvals().into_iter().map(|shown| tool(name, shown)).collect();
@@ -43,7 +47,7 @@ pub fn server_tools(snapshot: &Snapshot) -> ServerTools {
     }
 }
 
-/// One tool with its approval.
+/// Returns one tool with its approval.
 pub fn tool(server: &str, shown: ToolApproval<'_>) -> ServerTool {
     let ToolApproval {
         tool,
@@ -88,7 +92,7 @@ fn quarantine(snapshot: &Snapshot) -> Option<QuarantineCounts> {
     (!pending.is_empty()).then_some(counts)
 }
 
-/// Counts over all servers, with the state of each.
+/// Returns counts over all servers, and the state of each.
 pub fn upstream_stats(servers: &[Snapshot]) -> UpstreamStats {
     let stats = server_stats(servers);
     UpstreamStats {
@@ -118,7 +122,7 @@ fn state(snapshot: &Snapshot) -> UpstreamState {
     }
 }
 
-/// Counts over all servers.
+/// Returns counts over all servers.
 pub fn server_stats(servers: &[Snapshot]) -> ServerStats {
     ServerStats {
         total_servers: count(servers.len()),

@@ -1,6 +1,7 @@
-//! The certificates for `tls.enabled`: a local certificate authority, and a certificate for `localhost` that it signs.
+//! Certificates for `tls.enabled`: a local certificate authority, and a certificate for `localhost` signed by it.
 //!
-//! The files have the names that the Go core gives them, so a computer that trusts its authority need not trust another.
+//! The files have the same names as in the Go core, so that a computer that trusts its authority need not trust another
+//! one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,14 +18,14 @@ use time::OffsetDateTime;
 use crate::os::files;
 
 const DAY: i64 = 86_400;
-/// A certificate is renewed when it is valid for less than this.
+/// A certificate is renewed if it expires within this time.
 const RENEW_BEFORE: i64 = 30 * DAY;
 const LEAF_DAYS: i64 = 365;
 const AUTHORITY_DAYS: i64 = 10 * 365;
-/// No certificate or key comes near this.
+/// Maximum size of a certificate or key file; real ones are much smaller.
 const LARGEST: u64 = 1 << 20;
 
-/// Why there is no certificate to serve with.
+/// Why there is no usable certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error("could not {deed} `{}`: {source}", path.display())]
@@ -39,7 +40,7 @@ pub enum CertificateError {
     Create(String),
 }
 
-/// The files of one directory.
+/// The paths of the files in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     pub authority: PathBuf,
@@ -49,7 +50,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Those in a directory.
+    /// Returns the paths in a directory.
     pub fn new(directory: &Path) -> Paths {
         Paths {
             authority: directory.join("ca.pem"),
@@ -60,25 +61,25 @@ impl Paths {
     }
 }
 
-/// When a certificate is valid, in Unix seconds.
+/// The validity of a certificate, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     pub from: i64,
     pub until: i64,
 }
 
-/// What to do about a certificate.
+/// Whether a certificate needs renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
     Keep,
-    /// It is valid, and soon will not be.
+    /// It is valid, but expires soon.
     Soon,
-    /// It cannot be served with now.
+    /// It is not valid now.
     Now,
 }
 
 impl Validity {
-    /// Decides at `now`.
+    /// Decides whether to renew at `now`.
     pub fn renewal(self, now: i64) -> Renewal {
         if now < self.from || now >= self.until {
             Renewal::Now
@@ -90,7 +91,7 @@ impl Validity {
     }
 }
 
-/// What a TLS server needs.
+/// The certificate and key of a TLS server.
 #[derive(Debug)]
 pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
@@ -98,10 +99,10 @@ pub struct Identity {
     pub validity: Validity,
 }
 
-/// The certificate of a directory: created where it is missing, renewed where it expires soon.
+/// Returns the certificate in a directory. Creates it if it is missing, and renews it if it expires soon.
 ///
 /// # Errors
-/// [`CertificateError`]. A file of somebody else's is never overwritten.
+/// [`CertificateError`]. Files that MCPProxy did not create are never overwritten.
 pub fn ensure(directory: &Path, now: i64) -> Result<Identity, CertificateError> {
     let paths = Paths::new(directory);
     files::create_private_dir(directory).map_err(|source| failed(directory, "create", source))?;
@@ -117,7 +118,7 @@ pub fn ensure(directory: &Path, now: i64) -> Result<Identity, CertificateError> 
         Some((Renewal::Soon, identity)) => match renew(&paths, now) {
             Ok(renewed) => Ok(renewed),
             Err(error) => {
-                tracing::warn!("the certificate expires soon, and was not renewed: {error}");
+                tracing::warn!("could not renew the certificate, which expires soon: {error}");
                 Ok(identity)
             }
         },
@@ -125,10 +126,10 @@ pub fn ensure(directory: &Path, now: i64) -> Result<Identity, CertificateError> 
     }
 }
 
-/// The authority's certificate, created where it is missing.
+/// Returns the path of the authority's certificate. Creates it if it is missing.
 ///
 /// # Errors
-/// [`CertificateError`].
+/// [`CertificateError`]
 pub fn authority(directory: &Path, now: i64) -> Result<PathBuf, CertificateError> {
     ensure(directory, now)?;
     let path = Paths::new(directory).authority;
@@ -144,7 +145,7 @@ fn create_authority(paths: &Paths, now: i64) -> Result<(), CertificateError> {
     let mut params = params("MCPProxy local CA", now, AUTHORITY_DAYS);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // A system that trusts this authority trusts it for this computer only, whoever gets hold of its key.
+    // Limits the authority to names of this computer, so that a stolen key is useless for other sites.
     params.name_constraints = Some(NameConstraints {
         permitted_subtrees: vec![
             GeneralSubtree::DnsName("localhost".to_owned()),
@@ -158,7 +159,7 @@ fn create_authority(paths: &Paths, now: i64) -> Result<(), CertificateError> {
     write(&paths.authority, &certificate.pem())
 }
 
-/// Signs a new certificate with the authority of the directory.
+/// Signs a new certificate with the authority in the directory.
 fn renew(paths: &Paths, now: i64) -> Result<Identity, CertificateError> {
     let authority = read(&paths.authority)?;
     let der = certificate(&authority, &paths.authority)?;
@@ -192,7 +193,7 @@ fn params(name: &str, now: i64, days: i64) -> CertificateParams {
     let at = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
-    // A clock that is a little behind must not make it invalid.
+    // Tolerates a clock that is slow by an hour.
     params.not_before = at(now - 3600);
     params.not_after = at(now + days * DAY);
     params
@@ -203,9 +204,9 @@ fn load(paths: &Paths) -> Result<Identity, CertificateError> {
     let pem = read(&paths.certificate)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let chain = chain.map_err(|error| unusable(&paths.certificate, error))?;
-    let leaf = chain.first().ok_or_else(|| unusable(&paths.certificate, "there is no certificate in it"))?;
+    let leaf = chain.first().ok_or_else(|| unusable(&paths.certificate, "it contains no certificate"))?;
     let validity = validity(leaf, &paths.certificate)?;
-    files::make_private(&paths.key).map_err(|source| failed(&paths.key, "close to others", source))?;
+    files::make_private(&paths.key).map_err(|source| failed(&paths.key, "restrict access to", source))?;
     let key = PrivateKeyDer::from_pem_slice(&read(&paths.key)?).map_err(|error| unusable(&paths.key, error))?;
     Ok(Identity { chain, key, validity })
 }
@@ -222,10 +223,10 @@ fn validity(der: &CertificateDer<'_>, path: &Path) -> Result<Validity, Certifica
     })
 }
 
-/// The authority's key. The Go core writes it in the older form (SEC 1), which the library does not read.
+/// Reads the authority's key. Converts the Go core's format (SEC 1), which the TLS library does not read.
 fn signing_key(paths: &Paths) -> Result<KeyPair, CertificateError> {
     let path = &paths.authority_key;
-    files::make_private(path).map_err(|source| failed(path, "close to others", source))?;
+    files::make_private(path).map_err(|source| failed(path, "restrict access to", source))?;
     let key = PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| unusable(path, error))?;
     let pkcs8 = match key {
         PrivateKeyDer::Sec1(sec1) => PrivatePkcs8KeyDer::from(p256_as_pkcs8(sec1.secret_sec1_der())),
@@ -235,7 +236,7 @@ fn signing_key(paths: &Paths) -> Result<KeyPair, CertificateError> {
     KeyPair::try_from(&pkcs8).map_err(|error| unusable(path, error))
 }
 
-/// Wraps a P-256 key: version, algorithm and curve, then the key itself.
+/// Wraps a P-256 key in PKCS #8: version, algorithm and curve, then the key itself.
 fn p256_as_pkcs8(sec1: &[u8]) -> Vec<u8> {
     const HEAD: [u8; 24] = [
         0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_certificate_is_served_and_never_overwritten() {
+    fn a_foreign_certificate_is_served_and_never_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         ensure(directory.path(), NOW).unwrap();
         for file in ["ca.pem", "ca.key"] {

@@ -1,4 +1,4 @@
-//! HTTPS on the TCP address, for `tls.enabled`. The local socket needs none.
+//! HTTPS on the TCP address, for `tls.enabled`. The local socket needs no encryption.
 
 pub mod certificates;
 
@@ -18,14 +18,14 @@ use tokio_rustls::server::TlsStream;
 
 use self::certificates::{CertificateError, Identity};
 
-/// A client that has not finished the handshake by then is not heard.
+/// Timeout for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at one time.
+/// Maximum number of simultaneous handshakes.
 const HANDSHAKES: usize = 256;
-/// How often the certificate's expiry is looked at.
+/// How often the certificate's expiry is checked.
 const LOOK: Duration = Duration::from_hours(12);
 
-/// The certificate that is served now; a renewed one takes its place without a restart.
+/// The current certificate. A renewed one replaces it without a restart.
 #[derive(Debug)]
 pub struct Certificate {
     directory: PathBuf,
@@ -33,10 +33,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// The certificate of a directory.
+    /// Loads the certificate in a directory.
     ///
     /// # Errors
-    /// [`CertificateError`].
+    /// [`CertificateError`]
     pub fn load(directory: &Path, now: i64) -> Result<Arc<Certificate>, CertificateError> {
         let current = certified(certificates::ensure(directory, now)?, directory)?;
         Ok(Arc::new(Certificate {
@@ -45,7 +45,7 @@ impl Certificate {
         }))
     }
 
-    /// Renews it when it is due, for as long as the core runs.
+    /// Renews the certificate when it is due, until the core stops.
     pub async fn keep_valid(self: Arc<Certificate>, clock: impl Fn() -> i64) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -77,22 +77,22 @@ fn certified(identity: Identity, directory: &Path) -> Result<CertifiedKey, Certi
     };
     let key = rustls::crypto::ring::sign::any_supported_type(&identity.key).map_err(unusable)?;
     let certified = CertifiedKey::new(identity.chain, key);
-    // Go's `LoadX509KeyPair` refuses a key of another certificate, and so do we.
+    // The key must belong to the certificate. Go's `LoadX509KeyPair` checks this too.
     certified.keys_match().map_err(unusable)?;
     Ok(certified)
 }
 
-/// TCP connections on which TLS has been agreed; nothing else gets through.
+/// Accepts TCP connections after a successful TLS handshake.
 pub struct TlsListener {
     address: SocketAddr,
     connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
 }
 
 impl TlsListener {
-    /// Takes over a listener.
+    /// Wraps a listener.
     ///
     /// # Errors
-    /// What the system or the TLS library says.
+    /// The error of the system or the TLS library.
     pub fn new(tcp: TcpListener, certificate: Arc<Certificate>) -> io::Result<TlsListener> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -112,7 +112,7 @@ async fn accept(mut tcp: TcpListener, acceptor: TlsAcceptor, found: mpsc::Sender
     let room = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        // Axum's own: it waits a moment where the system has no room for another connection.
+        // Axum's `accept` pauses if the system has no free file descriptors.
         let (stream, client) = tokio::select! {
             accepted = Listener::accept(&mut tcp) => accepted,
             () = found.closed() => return,
@@ -124,8 +124,8 @@ async fn accept(mut tcp: TcpListener, acceptor: TlsAcceptor, found: mpsc::Sender
             drop(permit);
             match agreed {
                 Ok(Ok(stream)) => drop(found.send((stream, client)).await),
-                Ok(Err(error)) => tracing::debug!(%client, "no TLS: {error}"),
-                Err(_) => tracing::debug!(%client, "no TLS: the client was silent"),
+                Ok(Err(error)) => tracing::debug!(%client, "the TLS handshake failed: {error}"),
+                Err(_) => tracing::debug!(%client, "the TLS handshake timed out"),
             }
         });
     }

@@ -1,8 +1,8 @@
-"""Runs the public conformance suite against `/mcp/all/{server}`, with the server it expects behind the proxy: as released for the
-revisions with sessions, and what 2026-07-28 requires.
+"""Runs the public MCP conformance suite against `/mcp/all/{server}`, with the suite's expected server behind the proxy.
+Runs the released scenarios of the protocol versions with sessions, and the scenarios of 2026-07-28.
 
-Run by `scripts/test conformance`. What is expected to fail is in `expected.yml` and `expected-2026.yml`: something else that
-fails, or one of those that passes, is a failure.
+Run by `scripts/test conformance`. `expected.yml` and `expected-2026.yml` list the scenarios that may fail. Any other failure,
+and any listed scenario that passes, fails the run.
 """
 
 import pathlib
@@ -24,7 +24,7 @@ SUITES = [
 
 def main():
     server = {"name": "suite", "command": "node", "args": [str(HERE / "server.cjs")], "enabled": True,
-              "auto_approve_tool_changes": True}  # the suite has it change its tools
+              "auto_approve_tool_changes": True}  # the suite makes the server change its tools
     failed = False
     with World(config={"mcpServers": [server]}) as world:
         world.start_core()

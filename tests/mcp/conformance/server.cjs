@@ -1,5 +1,5 @@
-// What the public conformance suite expects a server to offer, over stdio, on the official TypeScript SDK; and `touch`, with
-// which tests/mcp/test_talk.py has it announce changes.
+// A server with everything that the public conformance suite requires, over stdio, based on the official TypeScript SDK. Its tool
+// `touch` announces changes for tests/mcp/test_talk.py.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 const load = createRequire(path.resolve(__dirname, "../../../target/tools/node/package.json"));
@@ -74,7 +74,8 @@ const tools = {
             titledMulti: { type: "array", items: { anyOf: values } },
         }),
 };
-// What the suite asks of servers of 2026-07-28; for this server, of a revision before, it is the proxy that turns questions into results.
+// The suite's scenarios for servers of 2026-07-28. This server uses an earlier version, so the proxy turns its questions into
+// results.
 const NAME = { type: "object", properties: { name: { type: "string" } }, required: ["name"] };
 const elicit = (extra, message, requestedSchema = NAME) =>
     extra.sendRequest({ method: "elicitation/create", params: { message, requestedSchema } }, types.ElicitResultSchema);

@@ -1,4 +1,4 @@
-"""FastMCP's own tool search in front of servers: fastmcp_search.py PORT LIMIT CONFIG, the last as JSON with mcpServers."""
+"""FastMCP's own tool search in front of several servers: fastmcp_search.py PORT LIMIT CONFIG, where CONFIG is JSON with mcpServers."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from fastmcp.server.transforms.search import BM25SearchTransform
 
 async def main() -> None:
     port, limit, config = sys.argv[1:]
-    # One session with each server for all searches: without a client that is connected already, it would start a process for each.
+    # All searches share one session per server. Without a connected client, FastMCP would start a process for each search.
     async with Client(json.loads(config)) as client:
         proxy = create_proxy(client)
         proxy.add_transform(BM25SearchTransform(max_results=int(limit)))
