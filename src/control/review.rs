@@ -1,11 +1,13 @@
 //! Builds the review of a server entry: what it runs and sends, what the user should check, and the fingerprint that an
 //! approval must contain.
 
+use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::upstream::approvals::ToolFingerprint;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
@@ -155,6 +157,17 @@ impl ReviewedEntry {
 fn digest(value: &Value) -> String {
     let text = sorted(value).to_string();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A tool of which no version is approved.
+pub fn new_tool(tool: &Tool) -> ReviewTool {
+    ReviewTool {
+        name: tool.name.to_string(),
+        fingerprint: ToolFingerprint::of(tool).hash(&tool.name),
+        approval: "pending".to_owned(),
+        definition: serde_json::to_value(tool).unwrap_or_default(),
+        ..ReviewTool::default()
+    }
 }
 
 /// The tools of a server that need approval and are on.

@@ -5,6 +5,7 @@ mod approve;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError};
@@ -24,6 +25,8 @@ pub struct ServerControl {
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
     versions: Arc<ApprovedVersions>,
+    /// The tools of servers that were inspected, each with the fingerprint of the entry that was started.
+    inspected: Mutex<BTreeMap<String, (String, Vec<Tool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
@@ -102,6 +105,9 @@ pub enum ApproveServerError {
     Changed(Box<ReviewConflict>),
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
+    /// The tools could not be approved.
+    #[error(transparent)]
+    Tools(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -113,6 +119,7 @@ impl ServerControl {
             offers,
             versions: pool.approvals().versions(),
             pool,
+            inspected: Mutex::default(),
             shown: Mutex::default(),
         }
     }
