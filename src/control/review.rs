@@ -1,13 +1,12 @@
 //! Builds the review of a server entry: what it runs and sends, what the user should check, and the fingerprint that an
 //! approval must contain.
 
-use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
-use crate::upstream::approvals::ToolFingerprint;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
@@ -160,12 +159,12 @@ fn digest(value: &Value) -> String {
 }
 
 /// A tool of which no version is approved.
-pub fn new_tool(tool: &Tool) -> ReviewTool {
+pub fn new_tool(pending: &PendingTool) -> ReviewTool {
     ReviewTool {
-        name: tool.name.to_string(),
-        fingerprint: ToolFingerprint::of(tool).hash(&tool.name),
+        name: pending.tool.name.to_string(),
+        fingerprint: pending.fingerprint.hash(&pending.tool.name),
         approval: "pending".to_owned(),
-        definition: serde_json::to_value(tool).unwrap_or_default(),
+        definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
         ..ReviewTool::default()
     }
 }

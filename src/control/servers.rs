@@ -5,7 +5,6 @@ mod approve;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError};
@@ -14,6 +13,7 @@ use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::ApprovedVersions;
 use crate::upstream::error::SignInError;
 use crate::upstream::offers::OfferApprovals;
@@ -26,7 +26,7 @@ pub struct ServerControl {
     offers: Arc<OfferApprovals>,
     versions: Arc<ApprovedVersions>,
     /// The tools of servers that were inspected, each with the fingerprint of the entry that was started.
-    inspected: Mutex<BTreeMap<String, (String, Vec<Tool>)>>,
+    inspected: Mutex<BTreeMap<String, (String, Vec<PendingTool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use rmcp::model::Tool;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
 use crate::config::isolation::{Isolation, Mode};
 use crate::config::{Protocol, ServerConfig, references};
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::connect::connect;
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::pool::UpstreamPool;
@@ -55,7 +55,7 @@ impl UpstreamPool {
     ///
     /// # Errors
     /// [`InspectError`]
-    pub async fn inspect(&self, name: &str) -> Result<Vec<Tool>, InspectError> {
+    pub async fn inspect(&self, name: &str) -> Result<Vec<PendingTool>, InspectError> {
         let snapshot = self.snapshot(name).ok_or_else(|| InspectError::Unknown(name.to_owned()))?;
         let config = &snapshot.config;
         if !config.quarantined {
@@ -79,7 +79,7 @@ impl UpstreamPool {
         if let Some(process) = session.process {
             process.end().await;
         }
-        Ok(tools)
+        Ok(tools.into_iter().map(PendingTool::new).collect())
     }
 
     /// Handles of a session that nobody else sees.

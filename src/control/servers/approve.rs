@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 
 use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
@@ -52,7 +51,7 @@ impl ServerControl {
     }
 
     /// The inspected tools of exactly this entry.
-    fn inspected(&self, name: &str, fingerprint: &str) -> Option<Vec<Tool>> {
+    fn inspected(&self, name: &str, fingerprint: &str) -> Option<Vec<PendingTool>> {
         let inspected = lock(&self.inspected);
         inspected.get(name).filter(|(known, _)| known == fingerprint).map(|(_, tools)| tools.clone())
     }
@@ -170,8 +169,7 @@ impl ServerControl {
             None if !review.inspected => return Ok(()),
             None => review.tools.iter().map(|tool| (tool.name.clone(), tool.fingerprint.clone())).collect(),
         };
-        let tools = self.inspected(name, &review.fingerprint).unwrap_or_default();
-        let pending: Vec<PendingTool> = tools.into_iter().map(PendingTool::new).collect();
+        let pending = self.inspected(name, &review.fingerprint).unwrap_or_default();
         let is_listed = |(tool, fingerprint): (&String, &String)| {
             pending.iter().any(|pending| pending.tool.name == tool.as_str() && pending.fingerprint.hash(tool) == *fingerprint)
         };
