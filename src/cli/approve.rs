@@ -23,9 +23,12 @@ use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::isolation::Isolator;
 
+/// How long an inspection may take: the first start of a server may download packages.
+const INSPECTION: Duration = Duration::from_secs(240);
+
 /// Shows the review and approves what it showed.
 pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
-    if options.wait.is_some() {
+    if options.wait.is_some() || options.inspect {
         link.require()?;
     }
     let Some(client) = link.running() else {
@@ -37,6 +40,11 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     };
     let mut reviews = Vec::new();
     for name in &names {
+        if options.inspect {
+            let patient = client.clone().with_answer_limit(INSPECTION);
+            let path = format!("{}/inspect", server_path(name));
+            patient.post::<Value>(&path, None).await.map_err(|error| missing(error, name))?;
+        }
         let review = review_of(client, name).await?;
         let subject = subject(&review, &options.tools)?;
         reviews.push((review, subject));

@@ -392,6 +392,9 @@ pub struct ApproveArguments {
     /// All servers and tools that need approval
     #[arg(long, conflicts_with = "name")]
     pub all: bool,
+    /// Start a new local server in isolation and without secrets first, to list its tools; exactly these are approved
+    #[arg(long, requires = "name")]
+    pub inspect: bool,
     /// Approve without asking
     #[arg(short, long)]
     pub yes: bool,

@@ -19,6 +19,8 @@ pub struct Review {
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
+    /// The tools come from an inspection of a server that needs approval: they are approved with it, and no others.
+    pub inspected: bool,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +143,9 @@ pub struct ApproveServer {
     /// [`Confirmation::key`] of everything dangerous that the person agreed to by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confirmed: Vec<String>,
+    /// [`ReviewTool::fingerprint`] of each inspected tool that the user saw, by name. Only these are approved with the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<std::collections::BTreeMap<String, String>>,
 }
 
 /// Body of `POST …/tools/approve`.

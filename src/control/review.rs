@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
@@ -154,6 +155,17 @@ impl ReviewedEntry {
 fn digest(value: &Value) -> String {
     let text = sorted(value).to_string();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A tool of which no version is approved.
+pub fn new_tool(pending: &PendingTool) -> ReviewTool {
+    ReviewTool {
+        name: pending.tool.name.to_string(),
+        fingerprint: pending.fingerprint.hash(&pending.tool.name),
+        approval: "pending".to_owned(),
+        definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
+        ..ReviewTool::default()
+    }
 }
 
 /// The tools of a server that need approval and are on.

@@ -13,6 +13,7 @@ use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::ApprovedVersions;
 use crate::upstream::error::SignInError;
 use crate::upstream::offers::OfferApprovals;
@@ -24,6 +25,8 @@ pub struct ServerControl {
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
     versions: Arc<ApprovedVersions>,
+    /// The tools of servers that were inspected, each with the fingerprint of the entry that was started.
+    inspected: Mutex<BTreeMap<String, (String, Vec<PendingTool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
@@ -102,6 +105,9 @@ pub enum ApproveServerError {
     Changed(Box<ReviewConflict>),
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
+    /// The tools could not be approved.
+    #[error(transparent)]
+    Tools(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -113,6 +119,7 @@ impl ServerControl {
             offers,
             versions: pool.approvals().versions(),
             pool,
+            inspected: Mutex::default(),
             shown: Mutex::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod block_in_place;
 pub mod browser;
+pub mod daily_log;
 pub mod environment;
 pub mod files;
 pub mod go_core_logs;

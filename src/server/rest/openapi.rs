@@ -159,7 +159,7 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",
-        "enable, disable, restart, quarantine, unquarantine, approve or logout; an approval carries the review's fingerprint",
+        "enable, disable, restart, quarantine, unquarantine, approve, inspect or logout; an approval carries the review's fingerprint",
         Some(approve_server),
         data::<ServerAction>,
     ),

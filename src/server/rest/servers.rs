@@ -23,6 +23,7 @@ use crate::server::rest::response::{failed, ok, status};
 use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
+use crate::upstream::inspect::InspectError;
 
 /// Maximum number of log lines in one response.
 const MOST_LINES: usize = 1000;
@@ -102,12 +103,13 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         "enable" => control.set_enabled(&name, true).await,
         "disable" => control.set_enabled(&name, false).await,
         "quarantine" => control.quarantine(&name).await,
+        "inspect" => return inspect(&app, &name).await,
         "unquarantine" | "approve" => return approve_server(&app, &name, &action, &body).await,
         "logout" => control.sign_out(&name),
         "restart" => control.restart(&name),
         other => {
             let sentence = format!(
-                "`{other}` is not an action: expected enable, disable, restart, quarantine, unquarantine, approve or logout"
+                "`{other}` is not an action: expected enable, disable, restart, quarantine, unquarantine, approve, inspect or logout"
             );
             return failed(FailureKind::NotFound, sentence);
         }
@@ -115,6 +117,18 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
     match outcome {
         Ok(()) => done(&name, &action),
         Err(error) => refused(&error),
+    }
+}
+
+/// Lists the tools of a server that needs approval, which is started in isolation for that.
+async fn inspect(app: &App, name: &str) -> Response {
+    match app.control.inspect(name).await {
+        Ok(review) => ok(review),
+        Err(error @ InspectError::Unknown(_)) => failed(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error @ (InspectError::Approved(_) | InspectError::Remote(_))) => {
+            failed(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        Err(error) => failed(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
     }
 }
 
@@ -130,6 +144,7 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
     match app.control.approve(name, request).await {
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
+        Err(ApproveServerError::Tools(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         Err(ApproveServerError::Unconfirmed(unconfirmed)) => conflicting(unconfirmed.to_string(), *unconfirmed.0),
         Err(ApproveServerError::Changed(conflict)) => {
             let sentence = format!("`{name}` has changed since the last review: review it again");
