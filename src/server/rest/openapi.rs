@@ -196,7 +196,7 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
-    get("/api/v1/doctor", "The same as `/api/v1/diagnostics`", data::<Diagnostics>),
+    get("/api/v1/doctor", "The same data as `/api/v1/diagnostics` returns", data::<Diagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),
     by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
