@@ -7,6 +7,9 @@
     reason = "a violated property must stop the fuzzer"
 )]
 
+#[cfg(feature = "collector")]
+mod usage_report;
+
 use std::path::Path;
 
 use reqwest::Url;
@@ -25,6 +28,9 @@ use crate::upstream::session::in_flight::SharedInFlight;
 use crate::upstream::transport::legacy_sse_events;
 use crate::upstream::transport::legacy_sse_events::Content;
 use crate::upstream::transport::stdio;
+
+#[cfg(feature = "collector")]
+pub use usage_report::usage_report;
 
 /// A name that no seed contains.
 const NAME: &str = "added-by-the-fuzzer";

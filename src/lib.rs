@@ -17,6 +17,9 @@ pub mod telemetry;
 /// Finds tool poisoning in tool definitions and secrets in arguments and results; offline rules as data.
 pub mod scan;
 
+/// What is wrong with a server: typed failures, stable codes, remedies.
+pub mod diagnostics;
+
 /// The signed list of releases and the rules for reporting a newer one.
 pub mod updates;
 

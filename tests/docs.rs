@@ -64,6 +64,32 @@ fn hold_part(path: &str, name: &str, part: &str) {
 // --- the generated parts
 
 #[test]
+fn every_error_code_has_its_page() {
+    use mcpproxy::diagnostics::catalog::Entry;
+    use mcpproxy::diagnostics::code::Code;
+    use mcpproxy::diagnostics::page;
+
+    let (mut list, mut summary, mut pages) = (String::new(), String::new(), BTreeSet::new());
+    for entry in Code::ALL.iter().map(|code| Entry::of(*code)) {
+        let name = entry.code.name();
+        hold(&format!("docs/errors/{name}.md"), &page::markdown(entry));
+        writeln!(list, "| [{name}]({name}.md) | {} | {} |", entry.code.severity().word(), page::general(entry.what))
+            .unwrap();
+        writeln!(summary, "  - [{name}](errors/{name}.md)").unwrap();
+        pages.insert(format!("{name}.md"));
+    }
+    hold_part("docs/errors/README.md", "codes", &format!("| Code | Severity | Meaning |\n|---|---|---|\n{list}"));
+    let index = read("docs/SUMMARY.md");
+    let (before, after) = (index.split("  - [MCPX_").next().unwrap(), index.rsplit_once("  - [MCPX_"));
+    let after = after.and_then(|(_, rest)| rest.split_once('\n')).map_or("", |(_, rest)| rest);
+    hold("docs/SUMMARY.md", &format!("{before}{summary}{after}"));
+    pages.insert("README.md".to_owned());
+    let found = std::fs::read_dir(project().join("docs/errors")).unwrap();
+    let found: BTreeSet<String> = found.map(|file| file.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(found, pages, "a page without a code, or a code without a page");
+}
+
+#[test]
 fn the_telemetry_page_lists_every_field() {
     let schema: Value = serde_json::from_str(&read("assets/telemetry/heartbeat-v3.schema.json")).unwrap();
     let mut text = String::from("| Field | Meaning | Example |\n|---|---|---|\n");

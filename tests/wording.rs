@@ -1,5 +1,5 @@
-//! Checks string literals and comments in `src`, the documents, the scripts and the packaging for banned phrases.
-//! CONTRIBUTING.md explains them.
+//! Phrases that must not come back: CONTRIBUTING.md lists them for writers. Scans string literals and comments in `src`, the
+//! documents, the scripts and the packaging.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Banned phrases, matched as whole words regardless of case.
+/// Words that must not occur, compared without case, as whole words.
 const PHRASES: &[&str] = &[
     "nobody",
     "nobody's",
@@ -66,10 +66,10 @@ const PHRASES: &[&str] = &[
     "has no word",
 ];
 
-/// Words that may follow "is no" and the like; other words need "is not a".
+/// Words that may follow "is no" and the like; anything else should read "is not a".
 const AFTER_NO: &[&str] = &["longer", "more", "need"];
 
-/// Banned names of types: not nouns, or private metaphors.
+/// Names of types that are not nouns or use a private metaphor; the standard terms replaced them.
 const TYPES: &[&str] = &[
     "Addressee",
     "Announcement",
@@ -88,10 +88,10 @@ const TYPES: &[&str] = &[
     "Wishes",
 ];
 
-/// Banned openings of statements; questions may use them.
+/// How a statement must not begin; a question may.
 const OPENERS: &[&str] = &["Of", "What", "Who", "Whoever", "Whose"];
 
-/// Returns the problems of a text.
+/// What is wrong with a text.
 fn findings(text: &str) -> Vec<String> {
     let words = words(text);
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
@@ -130,7 +130,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(|word| word.replace('’', "'")).collect()
 }
 
-/// Splits a text into sentences, each with its full stop.
+/// The sentences of a text, each with its full stop.
 fn sentences(text: &str) -> Vec<String> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut found = vec![String::new()];
@@ -147,13 +147,12 @@ fn sentences(text: &str) -> Vec<String> {
     found
 }
 
-/// Replaces code spans: names, commands and examples.
+/// The text without what stands between backquotes: names, commands and examples.
 fn without_code(text: &str) -> String {
     text.split('`').step_by(2).collect::<Vec<_>>().join(" code ")
 }
 
-/// Returns the comments and string literals of a Rust file with their line numbers. Joins comments on consecutive
-/// lines.
+/// Comments and string literals of a Rust file, each with its first line. Comments on consecutive lines are one text.
 fn texts_of_rust(source: &str) -> Vec<(usize, String)> {
     let chars: Vec<char> = source.chars().collect();
     let at = |index: usize| chars.get(index).copied().unwrap_or('\0');
@@ -236,7 +235,7 @@ fn texts_of_rust(source: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Returns the lines of a document without code blocks and generated parts, or the lines of a script.
+/// The lines of a document, without code blocks and what is generated from `src`; or of a script.
 fn texts_of_lines(text: &str, markdown: bool) -> Vec<(usize, String)> {
     let (mut found, mut code) = (Vec::new(), false);
     for (index, line) in text.lines().enumerate() {
@@ -247,7 +246,7 @@ fn texts_of_lines(text: &str, markdown: bool) -> Vec<(usize, String)> {
         } else if markdown && line.trim_start().starts_with("```") {
             code = !code;
         } else if !code {
-            // Table cells are not sentences, but may contain banned phrases.
+            // Cells of tables are not sentences, but phrases count there, too.
             let line = line.trim_start_matches([' ', '-', '*', '#', '/', '|', '>']);
             found.push((index + 1, line.to_owned()));
         }
@@ -279,7 +278,7 @@ fn scanned() -> Vec<(String, String)> {
     found.extend(at_the_top.filter(|path| extension(path, "md")));
     found
         .into_iter()
-        // Skips pictures.
+        // Pictures are not text.
         .filter_map(|path| {
             let text = std::fs::read_to_string(&path).ok()?;
             Some((path.strip_prefix(project).unwrap().to_string_lossy().replace('\\', "/"), text))
@@ -318,7 +317,7 @@ fn no_type_has_a_name_that_must_not_come_back() {
             for keyword in ["struct ", "enum ", "trait ", "type "] {
                 let Some((before, rest)) = line.split_once(keyword) else { continue };
                 let named = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-                // Matches definitions, not comments that mention one.
+                // A definition, and not a comment that mentions one.
                 let definition = before.trim().is_empty() || before.trim().starts_with("pub");
                 if definition && TYPES.contains(&named) {
                     wrong.push(format!("{name}:{}: {named}", index + 1));

@@ -42,11 +42,7 @@ impl Proxy {
 
     /// The URL that a client connects to.
     pub fn url(&self) -> String {
-        let url = mcp_url(&self.listen);
-        let url = match url.strip_prefix("http://") {
-            Some(rest) if self.is_encrypted => format!("https://{rest}"),
-            _ => url,
-        };
+        let url = mcp_url(&self.listen, self.is_encrypted);
         match &self.profile {
             None => url,
             Some(name) => format!("{}{}/{name}", url.trim_end_matches(names::MCP_PATH), names::MCP_PROFILE_PATH),

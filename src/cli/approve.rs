@@ -1,6 +1,6 @@
 //! `mcpproxy upstream approve` and `inspect`: what a server runs, sends and offers, and the user's decision.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,29 +10,28 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error, missing, not_found};
 use crate::cli::error::CliError;
 use crate::cli::format::Format;
-use crate::cli::output::{print, report};
+use crate::cli::output::{print, print_review, report, say_review};
 use crate::cli::prompt::confirm;
 use crate::cli::server_path::server_path;
+use crate::cli::wait::until_connected;
 use crate::client::{CallError, Client};
-use crate::contract::api::{Approved, ServerAction, ServerTools, Servers};
-use crate::contract::review::{Review, ReviewOffer, ReviewTool, ReviewValue};
+use crate::config::Config;
+use crate::contract::api::{Approved, Server, ServerAction, ServerTools, Servers};
+use crate::contract::review::Review;
+use crate::contract::review_text::{
+    self, Subject, approval, confirmations, named_tools, review_lines, whole_review,
+};
 use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
-
-/// The part of a server that needs approval.
-#[derive(Debug, PartialEq, Eq)]
-enum Subject {
-    /// The server itself, as its entry is now.
-    Server,
-    /// Tools, prompts and resource templates by key, with the fingerprint of what was shown.
-    Tools(BTreeMap<String, String>),
-    Nothing,
-}
+use crate::upstream::isolation::Isolator;
 
 /// Shows the review and approves what it showed.
 pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
+    if options.wait.is_some() {
+        link.require()?;
+    }
     let Some(client) = link.running() else {
-        return approve_in_file(context, link, options);
+        return approve_in_file(context, link, options).await;
     };
     let names = match &options.name {
         Some(name) => vec![name.clone()],
@@ -40,8 +39,11 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     };
     let mut reviews = Vec::new();
     for name in &names {
-        let review: Review =
-            client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
+<<<<<<< HEAD
+        let review = client.review(name).await.map_err(|error| missing(error, name))?;
+=======
+        let review = review_of(client, name).await?;
+>>>>>>> trust
         let subject = subject(&review, &options.tools)?;
         reviews.push((review, subject));
     }
@@ -53,50 +55,65 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     if !options.yes {
         ask(&reviews)?;
     }
+    let enabled = reviews.iter().filter(|(review, _)| review.enabled);
+    let started: Vec<String> = enabled.map(|(review, _)| review.name.clone()).collect();
     for (review, subject) in reviews {
         apply(context, client, &review, subject).await?;
     }
-    Ok(())
+    match options.wait {
+        Some(seconds) => wait(context, client, &started, seconds).await,
+        None => Ok(()),
+    }
+}
+
+/// Waits until approved servers are connected.
+async fn wait(context: &Context, client: &Client, names: &[String], seconds: u64) -> Result<(), CliError> {
+    let connected = until_connected(client, names, Duration::from_secs(seconds)).await?;
+    if context.format != Format::Table {
+        // The approvals were printed already.
+        return Ok(());
+    }
+    report(context, &connected, |connected| {
+        let line = |server: &Server| format!("`{}` is connected ({} tools).", server.name, server.tool_count);
+        connected.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// The servers with something to approve.
 async fn waiting(client: &Client) -> Result<Vec<String>, CliError> {
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    let waits = servers.into_iter().filter(|server| server.quarantined || server.quarantine.is_some());
+    let waits = servers.into_iter().filter(|server| server.quarantined || server.waiting_tools().is_some());
     Ok(waits.map(|server| server.name).collect())
 }
 
 fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
-    if review.needs_approval && tools.is_empty() {
-        return Ok(Subject::Server);
-    }
-    let fingerprint = |tool: &ReviewTool| (tool.name.clone(), tool.fingerprint.clone());
     if tools.is_empty() {
-        let mut pending: BTreeMap<_, _> =
-            review.tools.iter().filter(|tool| tool.approval != "approved").map(fingerprint).collect();
-        let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
-        pending.extend(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone())));
-        return Ok(if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) });
+        return Ok(review_text::subject(review));
     }
-    let named = tools.iter().map(|name| {
-        let found = review.tools.iter().find(|tool| tool.name == *name).map(fingerprint);
-        found.ok_or_else(|| {
-            CliError::new("INVALID_INPUT", format!("`{}` has no tool `{name}`", review.name))
-                .guided(format!("see its tools with `mcpproxy upstream inspect {}`", review.name))
-        })
-    });
-    named.collect::<Result<_, _>>().map(Subject::Tools)
+    named_tools(review, tools).map_err(|name| {
+        CliError::new("INVALID_INPUT", format!("`{}` has no tool `{name}`", review.name))
+            .guided(format!("see its tools with `mcpproxy upstream inspect {}`", review.name))
+    })
+}
+
+async fn review_of(client: &Client, name: &str) -> Result<Review, CliError> {
+    let review: Value =
+        client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
+    Review::read(&review).map_err(|problem| {
+        CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
+            .guided("use the same version of mcpproxy as the running one")
+    })
 }
 
 /// Shows everything on standard error and asks once, and once more for each dangerous setting.
 fn ask(reviews: &[(Review, Subject)]) -> Result<(), CliError> {
     let declined = || CliError::new("OPERATION_FAILED", "not approved").guided("use --yes to approve without asking");
     for (review, subject) in reviews {
-        crate::cli::output::say(&shown(review, subject));
+        say_review(&review_lines(review, subject));
     }
-    for (review, _) in reviews {
-        for warning in review.warnings.iter().filter(|warning| warning.confirm) {
-            let question = format!("{}: {} ({}). Approve this, too?", review.name, warning.reason, warning.field);
+    for (review, subject) in reviews {
+        for danger in confirmations(review, subject) {
+            let question = format!("{}: {}. Approve this, too?", review.name, danger.text);
             if !confirm(&one_line(&question), "--yes")? {
                 return Err(declined());
             }
@@ -117,20 +134,23 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
             .guided(format!("review it again: mcpproxy upstream approve {name}")),
         _ => missing(error, name),
     };
+    let Some((action, body)) = approval(review, &subject) else { return Ok(()) };
+    let path = format!("{}/{action}", server_path(name));
     match subject {
         Subject::Server => {
-            let body = json!({"fingerprint": review.fingerprint});
-            let path = format!("{}/unquarantine", server_path(name));
             let done: ServerAction = client.post(&path, Some(&body)).await.map_err(failed)?;
             report(context, &done, |done| match review.enabled {
                 true => format!("Approved `{}`. It is starting.", done.server),
                 false => format!("Approved `{}`. It is disabled: mcpproxy upstream enable {name}", done.server),
             })
         }
+<<<<<<< HEAD
         Subject::Tools(fingerprints) => {
-            let body = json!({"fingerprints": fingerprints});
-            let path = format!("{}/tools/approve", server_path(name));
+            let done: Approved = client.approve_tools(name, &fingerprints).await.map_err(failed)?;
+=======
+        Subject::Tools(_) => {
             let done: Approved = client.post(&path, Some(&body)).await.map_err(failed)?;
+>>>>>>> trust
             report(context, &done, |done| format!("{}.", done.message))
         }
         Subject::Nothing => Ok(()),
@@ -138,7 +158,7 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
 }
 
 /// Approves a new server in the file. Tools can only be approved while their server runs.
-fn approve_in_file(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
+async fn approve_in_file(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
     let document = context.store.document().map_err(|error| config_error(&error))?;
     let waits = |entry: &serde_json::Map<String, Value>| entry.get("quarantined") == Some(&json!(true));
     let entries = document.entries();
@@ -149,11 +169,19 @@ fn approve_in_file(context: &Context, link: &CoreLink, options: &ApproveArgument
     }
     let chosen =
         entries.iter().filter(|(name, entry)| waits(entry) && options.name.as_ref().is_none_or(|one| one == name));
-    let review = |(_, entry): &(String, serde_json::Map<String, Value>)| {
-        let reviewed = ReviewedEntry::new(entry, |key| document.get(key).cloned());
-        (reviewed.review(None), Subject::Server)
-    };
-    let reviews: Vec<(Review, Subject)> = chosen.map(review).collect();
+    let config = Config::parse(context.store.path(), &document.text()).ok();
+    let isolator = Isolator::new(context.root.path());
+    let mut reviews: Vec<(Review, Subject)> = Vec::new();
+    for (name, entry) in chosen {
+        let mut review = ReviewedEntry::new(entry, |key| document.get(key).cloned()).review(None);
+        let server = config.iter().flat_map(|config| &config.servers).find(|server| server.name == *name);
+        if let Some(server) = server {
+            let (isolation, variables) = isolator.facts(server).await;
+            review.isolation = Some(isolation);
+            review.variables = variables;
+        }
+        reviews.push((review, Subject::Server));
+    }
     if reviews.is_empty() || !options.tools.is_empty() {
         return link.require().map(|_| ());
     }
@@ -188,8 +216,8 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
             client.get(&format!("{}/tools", server_path(name))).await.map_err(|error| missing(error, name))?;
         return print(context.format, &tools, |_| String::new());
     }
-    let review: Review =
-        client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
+<<<<<<< HEAD
+    let review = client.review(name).await.map_err(|error| missing(error, name))?;
     print(context.format, &review, |review| {
         let tools = review.tools.iter().map(|tool| tool_text(tool, true));
         let tools = tools.chain(review.offers.iter().map(offer_text)).collect::<Vec<_>>();
@@ -340,4 +368,9 @@ mod tests {
         let text = tool_text(&review().tools[1], true);
         assert!(text.contains("    line 1\n    line 2") && text.contains("inputSchema"), "{text}");
     }
+=======
+    let review = review_of(client, name).await?;
+    print_review(&whole_review(&review));
+    Ok(())
+>>>>>>> trust
 }

@@ -75,7 +75,10 @@ pub enum Command {
     /// Show the core's log
     Logs(LogsArguments),
     /// Check for problems and suggest fixes
-    Doctor,
+    #[command(
+        after_help = "Examples:\n  mcpproxy doctor\n  mcpproxy doctor --server github\n  mcpproxy doctor fix MCPX_OAUTH_REAUTH_REQUIRED --server github --execute\n  mcpproxy doctor list-codes MCPX_HTTP_401"
+    )]
+    Doctor(DoctorArguments),
     /// Scan tools for hidden instructions and other signs of an attack
     Scan(ScanArguments),
     /// Bridge a stdio-only AI client to the running proxy
@@ -110,6 +113,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print a shell completion script
     Completion(CompletionArguments),
+    /// Print names for shell completion
+    #[command(hide = true)]
+    Names { kind: Names },
     /// Write the manual pages to a folder
     #[command(hide = true)]
     Manual { folder: PathBuf },
@@ -280,6 +286,54 @@ pub struct CallArguments {
     pub sensitivity: Option<String>,
 }
 
+/// The kind of names that a shell completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Names {
+    Servers,
+    Clients,
+    Profiles,
+    Codes,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DoctorArguments {
+    /// Check only this server
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Same as `list-codes`
+    #[arg(long, conflicts_with = "server")]
+    pub codes: bool,
+    #[command(subcommand)]
+    pub command: Option<DoctorCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DoctorCommand {
+    /// Fix a problem of a server; shows what a fix would change unless `--execute` is given
+    Fix(FixArguments),
+    /// List the codes of all problems, or explain one
+    ListCodes {
+        /// Code to explain
+        code: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct FixArguments {
+    /// Code of the problem, as `mcpproxy doctor` shows it
+    pub code: String,
+    /// Server that has the problem
+    #[arg(long, value_name = "NAME")]
+    pub server: String,
+    /// Which fix to run, if the code has several
+    #[arg(long, value_name = "KEY")]
+    pub fixer: Option<String>,
+    /// Make the change
+    #[arg(long)]
+    pub execute: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct ServerLogsArguments {
     pub name: String,
@@ -325,6 +379,9 @@ pub struct ApproveArguments {
     /// Approve without asking
     #[arg(short, long)]
     pub yes: bool,
+    /// Wait until the servers are connected, at most this many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "180")]
+    pub wait: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -32,7 +32,7 @@ pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
                 server.protocol.clone(),
                 server.tool_count.to_string(),
                 server.status.clone(),
-                health.summary,
+                server.waiting_tools().filter(|_| server.enabled && !server.quarantined).unwrap_or(health.summary),
             ]
         };
         rows(&["NAME", "PROTOCOL", "TOOLS", "STATUS", "SUMMARY"], servers.iter().map(row).collect(), NO_SERVERS)

@@ -49,6 +49,8 @@ pub struct Client {
     /// `tray/1.2.3`, for the core's count of callers.
     name: String,
     answer_limit: Duration,
+    #[cfg(test)]
+    in_memory: Option<super::in_memory::InMemory>,
 }
 
 impl Client {
@@ -58,7 +60,24 @@ impl Client {
             endpoint,
             name: format!("{surface}/{version}"),
             answer_limit: ANSWER_LIMIT,
+            #[cfg(test)]
+            in_memory: None,
         }
+    }
+
+    /// A caller that connects with `connect` instead of a socket, so that tests can pause the clock.
+    #[cfg(test)]
+    pub(crate) fn in_memory(
+        connect: impl Fn() -> io::Result<tokio::io::DuplexStream> + Send + Sync + 'static,
+        surface: &'static str,
+    ) -> Client {
+        let endpoint = Endpoint::Tcp {
+            address: "in-memory".to_owned(),
+            key: String::new(),
+        };
+        let mut client = Client::new(endpoint, surface, "1");
+        client.in_memory = Some(super::in_memory::InMemory::new(connect));
+        client
     }
 
     /// The same caller, which waits this long for an answer.
@@ -97,6 +116,20 @@ impl Client {
     /// [`CallError`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: Option<&Value>) -> Result<T, CallError> {
         self.call(Method::POST, path, body).await
+    }
+
+    /// The `data` of a POST, or that of the answer 409, which says what has changed.
+    ///
+    /// # Errors
+    /// [`CallError`]; a 409 without data is one, too.
+    pub async fn post_or_conflict(&self, path: &str, body: &Value) -> Result<Result<Value, Value>, CallError> {
+        let (status, answer) = self.exchange(Method::POST, path, Some(body)).await?;
+        if status == StatusCode::CONFLICT
+            && let Ok(Envelope { data: Some(data), .. }) = serde_json::from_slice::<Envelope<Value>>(&answer)
+        {
+            return Ok(Err(data));
+        }
+        self.data(status, &answer).map(Ok)
     }
 
     /// The `data` of a PATCH.
@@ -147,16 +180,21 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<T, CallError> {
         let (status, body) = self.exchange(method, path, body).await?;
+        self.data(status, &body)
+    }
+
+    /// The `data` of an answer.
+    fn data<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, CallError> {
         if status == StatusCode::UNAUTHORIZED {
             return Err(self.unauthorized());
         }
         if !status.is_success() {
             return Err(CallError::Status {
                 code: status.as_u16(),
-                message: error_text(&body).unwrap_or_else(|| format!("the core answered {status}")),
+                message: error_text(body).unwrap_or_else(|| format!("the core answered {status}")),
             });
         }
-        let envelope: Envelope<T> = lenient::from_slice(&body).map_err(|error| self.garbage(error))?;
+        let envelope: Envelope<T> = lenient::from_slice(body).map_err(|error| self.garbage(error))?;
         match envelope {
             Envelope {
                 success: true,
@@ -211,6 +249,10 @@ impl Client {
             Endpoint::Tcp { address, key } => request.header(header::HOST, address).header(names::HEADER_API_KEY, key),
         };
         let request = request.body(Full::new(bytes.unwrap_or_default())).map_err(|error| self.failed(error))?;
+        #[cfg(test)]
+        if let Some(in_memory) = &self.in_memory {
+            return self.send_over(self.connected(std::future::ready(in_memory.connect())).await?, request).await;
+        }
         match &self.endpoint {
             Endpoint::Local(address) => {
                 self.send_over(self.connected(local_stream::connect(address)).await?, request).await

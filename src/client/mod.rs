@@ -2,6 +2,9 @@
 
 mod call;
 mod events;
+pub mod go_core;
+#[cfg(test)]
+mod in_memory;
 mod message;
 
 pub use crate::os::sse::Event;

@@ -305,6 +305,29 @@ mod tests {
     }
 
     #[test]
+    fn a_million_new_ids_in_an_hour_take_no_more_memory_and_are_suspect() {
+        let (mut admission, mut seen, mut watch) = (admission(), SeenIds::default(), FloodWatch::default());
+        (0..7 * 24).for_each(|hour| watch.remember(hour, 20));
+        let (mut accepted, mut suspect) = (0_u32, 0_u32);
+        for n in 0..1_000_000_u32 {
+            // From as many networks as an attacker with many computers has.
+            let source = IpAddr::from([10, (n >> 8) as u8, n as u8, 1]);
+            if admission.admit(source, id(n), true, n / 278).is_ok() {
+                accepted += 1;
+                if !seen.insert(id(n)) {
+                    suspect += u32::from(watch.count(7 * 24));
+                }
+            }
+        }
+        assert!(accepted > 900_000, "{accepted}");
+        // All but ten times the usual, and the few that the filter took for known ones.
+        assert!(accepted - suspect < 1200, "{suspect} of {accepted}");
+        assert!(admission.remembered() <= 2 * MOST);
+        assert_eq!(seen.bits.len(), WORDS);
+        assert!(watch.hours.len() <= 8 * 24 + 1);
+    }
+
+    #[test]
     fn seen_ids_are_known_and_others_are_not() {
         let mut seen = SeenIds::default();
         for n in 0..100_000 {

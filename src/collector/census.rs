@@ -19,9 +19,53 @@ const VERSION_DAYS: u16 = 14;
 pub struct Census {
     first: Day,
     last: Day,
-    cells: BTreeMap<Segment, Figures>,
+    cells: BTreeMap<Segment, Cell>,
     /// Installations from a flood of new ids. No other figure includes them.
     pub suspects: u32,
+}
+
+/// The figures of one segment. WAU and MAU are stored as changes from day to day, since one stretch of activity changes only two
+/// days.
+#[derive(Debug, Clone)]
+struct Cell {
+    figures: Figures,
+    wau: Changes,
+    mau: Changes,
+}
+
+impl Cell {
+    fn new(first: Day, last: Day) -> Cell {
+        let days = usize::from(last.since(first)) + 1;
+        Cell {
+            figures: Figures::new(first, last),
+            wau: Changes(vec![0; days]),
+            mau: Changes(vec![0; days]),
+        }
+    }
+}
+
+/// The change of a count from the day before; a negative change wraps around.
+#[derive(Debug, Clone)]
+struct Changes(Vec<u32>);
+
+impl Changes {
+    /// Counts one more on the days `from` to `to`, both included, as offsets of the first day.
+    fn count(&mut self, from: u16, to: u16) {
+        if let Some(change) = self.0.get_mut(usize::from(from)) {
+            *change = change.wrapping_add(1);
+        }
+        if let Some(change) = self.0.get_mut(usize::from(to) + 1) {
+            *change = change.wrapping_sub(1);
+        }
+    }
+
+    fn add_to(&self, series: &mut [u32]) {
+        let mut count = 0_u32;
+        for (number, change) in series.iter_mut().zip(&self.0) {
+            count = count.wrapping_add(*change);
+            *number += count;
+        }
+    }
 }
 
 impl Census {
@@ -52,7 +96,7 @@ impl Census {
             return;
         }
         let (first, last) = (self.first, self.last);
-        let cell = self.cells.entry(Segment::of(installation)).or_insert_with(|| Figures::new(first, last));
+        let cell = self.cells.entry(Segment::of(installation)).or_insert_with(|| Cell::new(first, last));
         count(cell, installation);
     }
 
@@ -61,22 +105,28 @@ impl Census {
         let mut sum = Figures::new(self.first, self.last);
         for (segment, cell) in &self.cells {
             if audience.includes(*segment) {
-                sum.add(cell);
+                sum.add(&cell.figures);
+                cell.wau.add_to(&mut sum.wau);
+                cell.mau.add_to(&mut sum.mau);
             }
         }
         sum
     }
 }
 
-fn count(cell: &mut Figures, installation: &Installation) {
-    cell.installs += 1;
+fn count(cell: &mut Cell, installation: &Installation) {
     count_activity(cell, installation);
+    let cell = &mut cell.figures;
+    cell.installs += 1;
     count_returns(cell, installation);
     count_funnel(cell, installation);
     count_weeks(cell, installation);
     count_recent_days(cell, installation);
     if installation.last_day().plus(VERSION_DAYS) > cell.last {
-        *cell.versions.entry(installation.version.clone()).or_default() += 1;
+        match cell.versions.get_mut(&installation.version) {
+            Some(count) => *count += 1,
+            None => drop(cell.versions.insert(installation.version.clone(), 1)),
+        }
     }
     for client in &installation.clients {
         *cell.clients.entry(client.name()).or_default() += 1;
@@ -91,20 +141,38 @@ fn count(cell: &mut Figures, installation: &Installation) {
 }
 
 /// Counts daily, weekly and monthly activity: installations active in the 1, 7 or 30 days that end on each day.
-fn count_activity(cell: &mut Figures, installation: &Installation) {
-    let (first, last) = (cell.first, cell.last);
-    for (series, window) in [(&mut cell.dau, 1), (&mut cell.wau, 7), (&mut cell.mau, 30)] {
-        let mut next = first;
-        for active in &installation.days {
-            let from = active.day.max(next);
-            let to = active.day.plus(window - 1).min(last);
-            for day in from.0..=to.0 {
-                if let Some(count) = series.get_mut(usize::from(day - first.0)) {
-                    *count += 1;
-                }
-            }
-            next = next.max(Day(to.0.saturating_add(1)));
+fn count_activity(cell: &mut Cell, installation: &Installation) {
+    let (first, last) = (cell.figures.first, cell.figures.last);
+    for active in &installation.days {
+        if active.day >= first
+            && let Some(count) = cell.figures.dau.get_mut(usize::from(active.day.since(first)))
+        {
+            *count += 1;
         }
+    }
+    for (changes, window) in [(&mut cell.wau, 7), (&mut cell.mau, 30)] {
+        // Overlapping windows form one stretch of days.
+        let mut stretch: Option<(Day, Day)> = None;
+        for active in &installation.days {
+            let (from, to) = (active.day.max(first), active.day.plus(window - 1).min(last));
+            if to < from {
+                continue;
+            }
+            stretch = match stretch {
+                Some((begin, end)) if from <= end.plus(1) => Some((begin, to)),
+                _ => {
+                    count_stretch(changes, first, stretch);
+                    Some((from, to))
+                }
+            };
+        }
+        count_stretch(changes, first, stretch);
+    }
+}
+
+fn count_stretch(changes: &mut Changes, first: Day, stretch: Option<(Day, Day)>) {
+    if let Some((from, to)) = stretch {
+        changes.count(from.since(first), to.since(first));
     }
 }
 
@@ -184,5 +252,47 @@ fn count_recent_days(cell: &mut Figures, installation: &Installation) {
     }
     if let Some(count) = cell.kinds.get_mut(kind_index(installation.kind)) {
         *count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::collector::installation::ActiveDay;
+    use crate::collector::report::{KINDS, LAUNCHES};
+
+    fn active_on(days: &[u16]) -> Installation {
+        let day = |day: &u16| ActiveDay {
+            day: Day(*day),
+            kind: KINDS[0],
+            launch: LAUNCHES[0],
+        };
+        Installation {
+            days: days.iter().map(day).collect(),
+            ..Installation::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn active_in_a_window_is_whoever_has_a_day_in_it(
+            all in proptest::collection::vec(proptest::collection::btree_set(0_u16..120, 1..12), 1..6),
+            first in 0_u16..60,
+        ) {
+            let last = 119;
+            let mut census = Census::new(Day(first), Day(last));
+            let all: Vec<Vec<u16>> = all.into_iter().map(|days| days.into_iter().collect()).collect();
+            all.iter().for_each(|days| census.add(&active_on(days)));
+            let figures = census.figures(Audience::EVERYTHING);
+            for (series, window) in [(&figures.dau, 1), (&figures.wau, 7), (&figures.mau, 30)] {
+                prop_assert_eq!(series.len(), usize::from(last - first) + 1);
+                for (day, count) in (first..).zip(series) {
+                    let is_active = |days: &&Vec<u16>| days.iter().any(|active| *active <= day && active + window > day);
+                    prop_assert_eq!(all.iter().filter(is_active).count(), *count as usize, "{} days to {}", window, day);
+                }
+            }
+        }
     }
 }

@@ -44,6 +44,28 @@ pub struct Installation {
     pub days: Vec<ActiveDay>,
 }
 
+impl Default for Installation {
+    /// An installation without reports.
+    fn default() -> Installation {
+        Installation {
+            kind: EnvKind::Unknown,
+            system: System::Other,
+            version: String::new(),
+            suspect: false,
+            reached: Reached::default(),
+            clients: Vec::new(),
+            bodies: 0,
+            repeats: 0,
+            skewed: 0,
+            badly_skewed: 0,
+            unknown: BTreeMap::new(),
+            schemas: (0, 0),
+            calls: 0,
+            days: Vec::new(),
+        }
+    }
+}
+
 impl Installation {
     /// Its first day.
     pub fn first_day(&self) -> Day {
@@ -92,14 +114,9 @@ impl Summary {
                 suspect: body.suspect,
                 reached: Reached::default().and(facts.reached),
                 clients,
-                bodies: 0,
-                repeats: 0,
-                skewed: 0,
-                badly_skewed: 0,
-                unknown: BTreeMap::new(),
                 schemas: (facts.schema, facts.schema),
-                calls: 0,
                 days: vec![active_day(body)],
+                ..Installation::default()
             },
             calls_of_day: facts.calls,
         }

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_from_any_position_on() {
+    fn reading_starts_at_any_position() {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = Writer::open(directory.path()).unwrap();
         let middle = writer.append(&[vec![entry(1)], vec![entry(2), entry(3)]]).unwrap();

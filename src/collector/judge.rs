@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_vocabulary_is_not_kept() {
+    fn values_outside_the_vocabulary_are_dropped() {
         let judged = judged(&json!({
             "anonymous_id": ID, "version": "1.2.3-dev+ann", "os": "plan9", "launch_source": "acme",
             "activation": {"mcp_clients_seen_ever": ["cursor", "acme-payroll", "/home/ann", 7]}, "timestamp": "yesterday",
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_are_far_off_are_a_figure_and_no_reason_to_reject() {
+    fn reports_with_a_wrong_clock_are_counted_and_not_rejected() {
         for (time, skew) in [
             ("2026-01-05T00:00:00Z", Some(0)),
             ("2026-01-05T00:00:00.9Z", Some(0)),

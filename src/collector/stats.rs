@@ -29,12 +29,12 @@ pub struct Stats {
 /// The database's error.
 pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreError> {
     let ledger = store.ledger()?;
-    let (first, last_body) = ledger.span.unwrap_or((Day(0), Day(0)));
+    let first = ledger.first.unwrap_or(Day(0));
     // A day on which only repeats, opt-outs or rejected bodies arrived is a day without active installations.
     let arrivals = ledger.latest.map(Day::of).into_iter().chain(ledger.counts.keys().map(|(day, _)| *day));
-    let newest = match ledger.span {
-        None => last_body,
-        Some(_) => arrivals.fold(last_body, Day::max),
+    let newest = match ledger.first {
+        None => first,
+        Some(_) => arrivals.fold(first, Day::max),
     };
     let last = until.map_or(newest, |until| until.max(first));
     let mut census = Census::new(first.max(last.minus(LONGEST_SPAN - 1)), last);
@@ -42,7 +42,7 @@ pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreErr
     store.installations(past, &mut |installation| census.add(installation))?;
     Ok(Stats {
         census,
-        empty: ledger.span.is_none(),
+        empty: ledger.first.is_none(),
         until,
         ledger,
     })
@@ -71,8 +71,9 @@ impl Stats {
         let mut json = self.census.figures(audience).to_json();
         if let Value::Object(map) = &mut json {
             map.insert("audience".into(), json!(audience.to_string()));
-            map.insert("first_day".into(), json!(first.to_string()));
-            map.insert("last_day".into(), json!(last.to_string()));
+            let day = |day: Day| (!self.empty).then(|| day.to_string());
+            map.insert("first_day".into(), json!(day(first)));
+            map.insert("last_day".into(), json!(day(last)));
             map.insert("opt_outs".into(), json!(self.ledger.opt_outs));
             map.insert("quality".into(), self.quality());
         }

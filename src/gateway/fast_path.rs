@@ -179,7 +179,12 @@ impl FastPath {
                 let Ok(call) = serde_json::from_str::<ToolCall>(params.get()) else {
                     return Outcome::NotTaken;
                 };
-                self.call(known, parts, id, call).await.unwrap_or(Outcome::NotTaken)
+                let outcome = self.call(known, parts, id, call).await.unwrap_or(Outcome::NotTaken);
+                if matches!(outcome, Outcome::Answered(_)) {
+                    // The library counts the other calls.
+                    known.record_call();
+                }
+                outcome
             }
             _ => Outcome::NotTaken,
         }

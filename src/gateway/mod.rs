@@ -12,6 +12,7 @@ pub mod relay;
 pub mod request_meta;
 pub mod search_mode;
 pub mod session_registry;
+pub mod session_usage;
 pub mod tool_calls;
 
 pub use http::endpoints::Endpoints;

@@ -20,13 +20,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::input_required::{Fingerprint, InputRequired, PendingInputs, Resumed};
-use crate::gateway::request_meta::forwarded;
+use crate::gateway::request_meta::{for_client, forwarded};
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Question, ServerEvent, SessionId};
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};
 use crate::upstream::session::subscriptions::is_at_least;
+use crate::upstream::waiting::Listed;
 
 /// One request to a server.
 pub struct Relay<'a> {
@@ -54,6 +55,16 @@ const MOST_AT_ONCE: usize = 16;
 /// Questions within this time after the first are sent together.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// The subject of a request, for the list of waiting calls.
+fn name_of(request: &ClientRequest) -> String {
+    match request {
+        ClientRequest::CallToolRequest(call) => call.params.name.to_string(),
+        ClientRequest::GetPromptRequest(get) => format!("prompt {}", get.params.name),
+        ClientRequest::ReadResourceRequest(read) => format!("resource {}", read.params.uri),
+        other => other.method().to_owned(),
+    }
+}
+
 impl<'a> Relay<'a> {
     /// Creates the relay of a session's request; `limit` is the timeout for the server.
     pub fn new(
@@ -80,11 +91,13 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// [`CallError`]
     pub async fn pass(&self, mut request: ClientRequest) -> Result<ServerResult, CallError> {
+        let name = name_of(&request);
         request.get_meta_mut().extend(forwarded(&self.context.meta));
         let peer = self.pool.peer(self.server)?;
         let (caller, events) = CallHandle::of(self.session);
         let sent = multi_round_trip::send(&peer, request, caller).await;
         let sent = sent.map_err(|error| self.pool.failed(self.server, error))?;
+        let _listed = self.listed(&name, std::time::Instant::now(), &events);
         self.follow(sent, events, None).await
     }
 
@@ -101,12 +114,16 @@ impl<'a> Relay<'a> {
             return self.pass(request).await;
         }
         let asked = again.request.of_client(self.context.client_info().as_ref());
+        let name = name_of(&request);
         self.park = Some(asked);
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
         match resumed.map_err(CallError::Refused)? {
-            Resumed::Answered(pending_inputs) => self.follow(pending_inputs.sent, pending_inputs.events, None).await,
+            Resumed::Answered(pending_inputs) => {
+                let _listed = self.listed(&name, std::time::Instant::now(), &pending_inputs.events);
+                self.follow(pending_inputs.sent, pending_inputs.events, None).await
+            }
             Resumed::Asked(asked) => Ok(ServerResult::InputRequiredResult(asked)),
         }
     }
@@ -116,11 +133,17 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// [`CallError`]
     pub async fn go_on(&self, started: Started) -> Result<ServerResult, CallError> {
+        let _listed = self.listed(&started.tool, started.since, &started.events);
         let sent = Sent::Short {
             pending: started.pending,
             answer: started.answer,
         };
         self.follow(sent, started.events, started.first).await
+    }
+
+    /// Lists a request among those that wait.
+    fn listed(&self, name: &str, since: std::time::Instant, events: &CallEvents) -> Listed {
+        self.pool.waiting_calls().sent(self.server, name, since, self.limit, Some(events.waits()))
     }
 
     /// Waits for the response, and passes on the messages before it.
@@ -259,14 +282,18 @@ impl<'a> Relay<'a> {
             answer,
             withdrawn,
         } = question;
-        let mut asked =
-            match self.context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
-                Ok(asked) => asked,
-                Err(error) => {
-                    let _ = answer.send(Err(not_answered(error)));
-                    return;
-                }
-            };
+        let mut asked = match self
+            .context
+            .peer
+            .send_cancellable_request(for_client(request), PeerRequestOptions::no_options())
+            .await
+        {
+            Ok(asked) => asked,
+            Err(error) => {
+                let _ = answer.send(Err(not_answered(error)));
+                return;
+            }
+        };
         let over = over.clone();
         questions.spawn(async move {
             let reason = tokio::select! {

@@ -1,6 +1,6 @@
 //! Decides which members of a request's `_meta` reach the server: all except those about one connection.
 
-use rmcp::model::RequestMetaObject;
+use rmcp::model::{GetMeta as _, RequestMetaObject, ServerRequest};
 
 /// Whether a key is about the connection between two programs, and therefore not forwarded.
 pub fn is_of_connection(key: &str) -> bool {
@@ -15,6 +15,13 @@ pub fn forwarded(meta: &RequestMetaObject) -> RequestMetaObject {
     let mut forwarded = meta.clone();
     forwarded.0.0.retain(|key, _| !is_of_connection(key));
     forwarded
+}
+
+/// Removes from a server's request what is about the connection to the server. Everything else in `_meta` reaches the client.
+pub fn for_client(mut request: ServerRequest) -> ServerRequest {
+    let meta = forwarded(request.get_meta());
+    *request.get_meta_mut() = meta;
+    request
 }
 
 #[cfg(test)]
@@ -35,5 +42,16 @@ mod tests {
                 "io.modelcontextprotocol/related-task"
             ]
         );
+    }
+
+    #[test]
+    fn the_metadata_of_a_servers_request_reaches_the_client() {
+        let request = serde_json::json!({"method": "elicitation/create", "params": {
+            "message": "?", "requestedSchema": {"type": "object", "properties": {}},
+            "_meta": {"traceparent": "00-a-b-01", "vendor.example/key": [1], "progressToken": 7}}});
+        let request: ServerRequest = serde_json::from_value(request).unwrap();
+        let sent = serde_json::to_value(for_client(request)).unwrap();
+        let meta = serde_json::json!({"traceparent": "00-a-b-01", "vendor.example/key": [1]});
+        assert_eq!(sent["params"]["_meta"], meta, "{sent}");
     }
 }

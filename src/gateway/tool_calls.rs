@@ -310,7 +310,10 @@ impl Proxy {
             return Ok(failed(&sentence).into());
         }
         let session = asking.as_ref().map_or_else(|| self.upstreams.new_session(), |asking| asking.session);
-        let _admitted = match self.upstreams.admission().enter(server, session).await {
+        let queued = self.upstreams.waiting_calls().queued(server, tool_name);
+        let admitted = self.upstreams.admission().enter(server, session).await;
+        drop(queued);
+        let _admitted = match admitted {
             Ok(admitted) => admitted,
             Err(busy) => {
                 let told = refusal(&busy, server, tool_name);

@@ -4,6 +4,8 @@ pub mod block_in_place;
 pub mod browser;
 pub mod environment;
 pub mod files;
+pub mod go_core_logs;
+pub mod hidden_input;
 pub mod https;
 pub mod keychain;
 pub mod local_stream;

@@ -21,6 +21,7 @@ use crate::contract::platform::Platform;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
@@ -31,6 +32,7 @@ use crate::server::encryption;
 use crate::server::event_log::EventLog;
 use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
+use crate::server::jobs::scan_new_tools::scan_new_tools;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
 use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
@@ -56,8 +58,8 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address when the core is ready.
-    pub on_ready: fn(&str),
+    /// Called with the TCP address, and whether it is served with HTTPS, when the core is ready.
+    pub on_ready: fn(&str, bool),
 }
 
 /// How long requests in flight may take to finish when the core stops.
@@ -98,7 +100,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
-    (options.on_ready)(&address.to_string());
+    (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
@@ -155,6 +157,7 @@ impl Core {
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted_hosts = config.trusted_hosts.clone();
+        let is_encrypted = encryption::wanted(&config, &options.environment).enabled;
         let facts = Arc::new(RunFacts::new(&options.root, &options.environment));
         let approvals = Approvals::load(&options.root.tool_approvals());
         let approvals = approvals.with_imported(&options.root.takeover_approvals());
@@ -163,7 +166,8 @@ impl Core {
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
-        let upstreams = Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens));
+        let upstreams =
+            Arc::new(UpstreamPool::new(options.root.path(), &options.root.logs(), approvals, tokens, facts.counts()));
         let on_telemetry = {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
@@ -176,6 +180,7 @@ impl Core {
         let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());
         let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
         let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(scan_new_tools(upstreams.clone())));
         let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
         let app = Arc::new(App {
             root: options.root.clone(),
@@ -184,12 +189,15 @@ impl Core {
             update,
             upstreams,
             proxy,
+            sessions: PersistentSessions::load(options.root.mcp_sessions()),
             facts,
             candidate_id: AnonymousId::random(),
             api_key,
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
+            is_encrypted,
             ready: ready_seen,
+            fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });

@@ -10,7 +10,9 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::server::event_log::EventLog;
+use crate::server::rest::fix_limiter::FixLimiter;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
@@ -25,6 +27,8 @@ pub struct App {
     pub update: watch::Sender<Option<Update>>,
     pub upstreams: Arc<UpstreamPool>,
     pub proxy: Arc<Proxy>,
+    /// The sessions of AI clients.
+    pub sessions: Arc<PersistentSessions>,
     pub facts: Arc<RunFacts>,
     /// The ID to use if the installation has none yet; the same for the whole run.
     pub candidate_id: AnonymousId,
@@ -33,7 +37,11 @@ pub struct App {
     /// The actual TCP address.
     pub listen_addr: String,
     pub local_addr: String,
+    /// Whether the TCP address is served with HTTPS.
+    pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
+    /// When each fix was last asked for.
+    pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,

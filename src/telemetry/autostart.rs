@@ -74,10 +74,10 @@ impl AutostartReader {
             return None;
         };
         match serde_json::from_str::<SidecarText>(text) {
-            Ok(said) => {
-                self.good = Some((identity, now, said.enabled));
+            Ok(sidecar) => {
+                self.good = Some((identity, now, sidecar.enabled));
                 self.reported = None;
-                Some(said.enabled)
+                Some(sidecar.enabled)
             }
             Err(error) => {
                 // The parser's message may quote the file; the category does not.
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_yes_no_or_not_known() {
+    fn the_result_is_yes_no_or_unknown() {
         let (_directory, root) = root();
         let mut reader = AutostartReader::new(&root);
         let now = Instant::now();
@@ -150,7 +150,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_good_read_is_believed_for_an_hour() {
+    fn a_valid_read_is_cached_for_an_hour() {
         let (_directory, root) = root();
         write(&root, r#"{"enabled":true}"#);
         let mut reader = AutostartReader::new(&root);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_not_known_and_is_tried_again() {
+    fn a_malformed_file_is_unknown_and_read_again() {
         let (_directory, root) = root();
         let mut reader = AutostartReader::new(&root);
         let now = Instant::now();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_its_place_is_not_known() {
+    fn a_directory_instead_of_the_sidecar_is_unknown() {
         let (_directory, root) = root();
         fs::create_dir(root.sidecar()).unwrap();
         assert_eq!(AutostartReader::new(&root).read(Instant::now()), None);
@@ -200,7 +200,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_pipe_in_its_place_is_not_known_and_does_not_hang() {
+    fn a_pipe_instead_of_the_sidecar_is_unknown_and_does_not_block() {
         let (_directory, root) = root();
         assert!(std::process::Command::new("mkfifo").arg(root.sidecar()).status().unwrap().success());
         assert_eq!(AutostartReader::new(&root).read(Instant::now()), None);

@@ -140,7 +140,7 @@ mod tests {
     };
 
     #[test]
-    fn do_not_track_is_any_value_but_the_words_for_no() {
+    fn do_not_track_is_any_value_except_off_values() {
         for value in ["1", "true", "yes", " 1 ", "please", "2"] {
             let consent = Consent::decide(&Switches {
                 do_not_track: Some(value),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_variable_switches_off_generously_and_never_on() {
+    fn our_own_variable_turns_telemetry_off_generously_and_never_on() {
         for value in ["0", "false", "No", "OFF", " disabled "] {
             let consent = Consent::decide(&Switches {
                 own_variable: Some(value),

@@ -87,7 +87,7 @@ mod tests {
     };
 
     #[test]
-    fn the_first_goes_a_minute_after_the_first_activity() {
+    fn the_first_report_is_sent_a_minute_after_the_first_activity() {
         assert_eq!(next(&STARTED, START, 1.0), Next::Send(Duration::from_secs(60)));
         assert_eq!(next(&STARTED, START + 59, 1.0), Next::Send(Duration::from_secs(1)));
         assert_eq!(next(&STARTED, START + 500, 1.0), Next::Send(Duration::ZERO));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_neither_floods_nor_silences() {
+    fn a_clock_that_jumps_causes_neither_extra_nor_missing_reports() {
         let future = Progress {
             last_accepted: START + 10 * 365 * 86_400,
             ..STARTED

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_while_a_report_is_sent_stays_for_the_next() {
+    fn counts_during_a_report_remain_for_the_next() {
         let counts = UsageCounts::default();
         counts.add(Counter::Mcp);
         counts.add(Counter::UpstreamServers);

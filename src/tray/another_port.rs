@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file_and_garbage_means_the_usual_address() {
+    fn the_environment_wins_over_the_file_and_an_invalid_file_means_the_default() {
         assert_eq!(wanted(Some("127.0.0.1:9"), br#"{"listen":":1"}"#), "127.0.0.1:9");
         assert_eq!(wanted(None, br#"{"listen":":1"}"#), ":1");
         for garbage in [&b"\xff"[..], b"{", b"[]", br#"{"listen":7}"#, br#"{"listen":""}"#] {

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_beside_us_comes_before_any_other() {
+    fn the_program_next_to_the_tray_comes_first() {
         let path = [PathBuf::from("/usr/bin"), PathBuf::from("relative")];
         let found = places(Platform::Linux, None, Path::new("/opt/m/mcpproxy-tray"), Path::new("/home/ann"), &path);
         assert_eq!(
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_program_is_the_only_one() {
+    fn a_named_program_is_the_only_candidate() {
         let found = places(Platform::Linux, Some("/x/core"), Path::new("/opt/t"), Path::new("/home/ann"), &[]);
         assert_eq!(found, [PathBuf::from("/x/core")]);
     }

@@ -146,7 +146,7 @@ pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
                     let post = post.clone();
                     message::show(&decision.message(), move || post(Input::Decided(decision)));
                 }
-                Order::Tell(told) => message::show(&told, || {}),
+                Order::Tell(message) => message::show(&message, || {}),
                 Order::ShowStatus => {
                     if let (Some(window), Some(view)) = (&mut status_window, &current) {
                         window.present(view, shown.as_ref());
@@ -221,14 +221,14 @@ fn start_driver(
 }
 
 fn build(shown: &mut Option<Shown>, view: View, inputs: &Sender<Input>) {
-    let told = match Shown::build(view) {
+    let input = match Shown::build(view) {
         Ok(built) => {
             *shown = Some(built);
             Input::IconBuilt
         }
         Err(error) => Input::IconFailed(error),
     };
-    let _ = inputs.try_send(told);
+    let _ = inputs.try_send(input);
 }
 
 /// Starts the new version of this program.

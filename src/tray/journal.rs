@@ -102,7 +102,7 @@ mod tests {
     use crate::tray::supervisor::{Supervisor, step};
 
     #[test]
-    fn a_life_without_an_end_is_noticed_whatever_else_stands_there() {
+    fn a_missing_exit_entry_is_detected() {
         let launched = br#"{"kind":"appLaunched","reason":"x","at":"2026-01-01T00:00:00Z","pid":1}"#.as_slice();
         let core = br#"{"kind":"coreLaunched","reason":"x","at":"2026-01-01T00:00:00Z","pid":2}"#.as_slice();
         let ended = br#"{"kind":"appTerminating","reason":"x","at":"2026-01-01T00:00:00Z","uptimeSeconds":3,"pid":1}"#;
@@ -113,10 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn each_start_and_end_of_a_core_is_told_with_its_reason() {
+    fn each_start_and_exit_of_a_core_is_recorded_with_its_reason() {
         let mut supervisor = Supervisor::new(true, true);
         let mut why = "";
-        let mut told = Vec::new();
+        let mut recorded = Vec::new();
         let exit = |pid| Event::Exited {
             pid,
             code: Some(1),
@@ -137,13 +137,14 @@ mod tests {
         for event in life {
             let before = supervisor.state.clone();
             (supervisor, _) = step(supervisor, event.clone(), std::time::Duration::ZERO);
-            told.extend(of_step(&before, &event, &supervisor.state, why));
+            recorded.extend(of_step(&before, &event, &supervisor.state, why));
             why = cause(&before, &event).unwrap_or(why);
         }
         assert_eq!(why, "the user chose Stop core", "and not its end, which was asked for");
-        let told: Vec<(Kind, u32, &str)> = told.iter().map(|(kind, pid, why)| (*kind, *pid, why.as_str())).collect();
+        let recorded: Vec<(Kind, u32, &str)> =
+            recorded.iter().map(|(kind, pid, why)| (*kind, *pid, why.as_str())).collect();
         assert_eq!(
-            told,
+            recorded,
             [
                 (Kind::CoreLaunched, 7, "the tray started"),
                 (Kind::CoreExited, 7, "The core crashed: it broke"),

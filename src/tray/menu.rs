@@ -4,7 +4,9 @@ use crate::contract::{
     api::{AiClient, Server, TelemetryState, Update},
     names,
 };
+use crate::diagnostics::catalog::Fixer;
 use crate::tray::autostart::{Click, Status};
+use crate::tray::fix_issues::{Remedy, remedies};
 use crate::tray::label::{line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
@@ -15,6 +17,8 @@ const MOST_SERVERS: usize = 50;
 const MOST_LINES: usize = 4;
 /// Maximum length, in characters, of a server's name in a menu.
 const LONGEST_NAME: usize = 40;
+/// Maximum length, in characters, of the label of a remedy.
+const LONGEST_LABEL: usize = 60;
 
 /// A whole menu. Equal menus look the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +53,16 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Server(ServerCommand, String),
+    /// Runs a fix for a server's problem.
+    Fix(Fixer, String),
+    /// Copies one of the commands that help a server: the one with this number among its remedies.
+    CopyRemedy(usize, String),
+    /// Shows everything about a server's problem.
+    Explain(String),
     /// Connects the AI client with this id to the core, or disconnects it.
     ToggleClient(String),
+    /// Chooses the profile of clients that choose none; empty for no limit.
+    UseProfile(String),
     CopyAddress,
     OpenDashboard,
     ToggleAutostart,
@@ -125,6 +137,8 @@ impl ServerCommand {
             Some("login") => ServerCommand::SignIn,
             Some("enable") => ServerCommand::Enable,
             Some("restart") => ServerCommand::Restart,
+            // The Go core calls a server with new or changed tools healthy.
+            None | Some("") if server.waiting_tools().is_some() => ServerCommand::Approve,
             _ => ServerCommand::ViewLog,
         }
     }
@@ -155,7 +169,11 @@ impl Command {
     pub fn id(&self) -> String {
         match self {
             Command::Server(command, name) => format!("server.{}:{name}", command.word()),
+            Command::Fix(fixer, name) => format!("fix.{}:{name}", fixer.key()),
+            Command::CopyRemedy(number, name) => format!("copy-remedy.{number}:{name}"),
+            Command::Explain(name) => format!("explain:{name}"),
             Command::ToggleClient(id) => format!("client:{id}"),
+            Command::UseProfile(name) => format!("profile:{name}"),
             plain => Command::PLAIN.iter().find(|(_, command)| command == plain).map_or("", |(id, _)| *id).to_owned(),
         }
     }
@@ -171,8 +189,20 @@ impl Command {
             let command = ServerCommand::ALL.into_iter().find(|command| command.word() == word)?;
             return Some(Command::Server(command, name.to_owned()));
         }
+        if let Some((key, name)) = id.strip_prefix("fix.").and_then(|rest| rest.split_once(':')) {
+            return Some(Command::Fix(Fixer::of_key(key)?, name.to_owned()));
+        }
+        if let Some((number, name)) = id.strip_prefix("copy-remedy.").and_then(|rest| rest.split_once(':')) {
+            return Some(Command::CopyRemedy(number.parse().ok()?, name.to_owned()));
+        }
+        if let Some(name) = id.strip_prefix("explain:") {
+            return Some(Command::Explain(name.to_owned()));
+        }
         if let Some(id) = id.strip_prefix("client:") {
             return Some(Command::ToggleClient(id.to_owned()));
+        }
+        if let Some(name) = id.strip_prefix("profile:") {
+            return Some(Command::UseProfile(name.to_owned()));
         }
         Command::PLAIN.into_iter().find(|(plain, _)| *plain == id).map(|(_, command)| command)
     }
@@ -184,24 +214,25 @@ impl Menu {
         let mut items = vec![Item::Text(format!(
             "{} {} — {}",
             names::PRODUCT,
-            model.version,
+            line(model.shown_version(), 30),
             model.word()
         ))];
         let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
         let configuration = model.configuration.as_ref().map(|sentence| format!("⚠ {sentence}"));
         let hint = model.hint.as_ref().map(|hint| format!("✓ {hint}"));
-        let told = [
+        let messages = [
             Some(model.summary()),
             model.advice().map(str::to_owned),
             trouble,
             configuration,
             hint,
         ];
-        items.extend(told.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
+        items.extend(messages.iter().flatten().flat_map(|text| lines(text, MOST_LINES)).map(Item::Text));
         if model.serving() {
             items.push(Item::Separator);
             items.extend(attention(model));
             items.push(servers(&model.servers));
+            items.extend(profiles(model));
             items.extend(clients(&model.clients));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
             items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open dashboard", true)));
@@ -264,6 +295,14 @@ fn server(server: &Server) -> Item {
     items.extend(
         commands.iter().map(|command| action(Command::Server(*command, server.name.clone()), command.label(), true)),
     );
+    if server.diagnostic.is_some() && needs_attention(server) {
+        items.push(Item::Separator);
+        items.push(action(Command::Explain(server.name.clone()), "What is wrong, and what to do…", true));
+        // Restart and sign-in have items of their own.
+        let has_own = |command: &Command| matches!(command, Command::Fix(Fixer::Retry | Fixer::SignIn, _));
+        let more = remedy_items(server).into_iter().filter(|(command, _)| !has_own(command));
+        items.extend(more.map(|(command, label)| action(command, &line(&label, LONGEST_LABEL), true)));
+    }
     let mark = if !server.enabled {
         "○"
     } else if needs_attention(server) {
@@ -303,6 +342,53 @@ fn clients(clients: &[AiClient]) -> Option<Item> {
     })
 }
 
+fn profiles(model: &Model) -> Option<Item> {
+    if model.profiles.is_empty() {
+        return None;
+    }
+    let all = "All servers".to_owned();
+    let check = |name: &str, label: String| Item::Check {
+        command: Command::UseProfile(name.to_owned()),
+        label,
+        checked: model.active_profile == name,
+        enabled: true,
+    };
+    let mut items = vec![check("", all.clone())];
+    items.extend(model.profiles.iter().take(MOST_SERVERS).map(|profile| {
+        let s = if profile.tool_count == 1 { "" } else { "s" };
+        check(&profile.name, format!("{} ({} tool{s})", line(&profile.name, LONGEST_NAME), profile.tool_count))
+    }));
+    let active = if model.active_profile.is_empty() {
+        all
+    } else {
+        line(&model.active_profile, LONGEST_NAME)
+    };
+    Some(Item::Submenu {
+        label: format!("Profile: {active}"),
+        items,
+    })
+}
+
+/// The command that most likely helps a server, and its label.
+fn best_remedy(server: &Server) -> (Command, String) {
+    let helps = ServerCommand::that_helps(server);
+    let name = server.name.clone();
+    let usual = || (Command::Server(helps, name.clone()), helps.label().to_owned());
+    if matches!(helps, ServerCommand::Approve | ServerCommand::SignIn | ServerCommand::Enable) {
+        return usual();
+    }
+    remedy_items(server).into_iter().next().unwrap_or_else(usual)
+}
+
+/// The remedies of a server's problem as commands with labels.
+fn remedy_items(server: &Server) -> Vec<(Command, String)> {
+    let item = |(number, remedy)| match remedy {
+        Remedy::Fix { fixer, label } => (Command::Fix(fixer, server.name.clone()), label),
+        Remedy::Copy { label, .. } => (Command::CopyRemedy(number, server.name.clone()), label),
+    };
+    remedies(server).into_iter().enumerate().map(item).collect()
+}
+
 fn attention(model: &Model) -> Option<Item> {
     let lines: Vec<Item> = model
         .servers
@@ -310,14 +396,14 @@ fn attention(model: &Model) -> Option<Item> {
         .filter(|server| needs_attention(server))
         .take(MOST_SERVERS)
         .map(|server| {
-            let helps = ServerCommand::that_helps(server);
+            let (command, label) = best_remedy(server);
             let name = line(&server.name, LONGEST_NAME / 2);
             let state = line(&server_state(server), LONGEST_NAME / 2);
-            action(Command::Server(helps, server.name.clone()), &format!("{name}: {state} — {}", helps.label()), true)
+            action(command, &format!("{name}: {state} — {label}"), true)
         })
         .collect();
     (!lines.is_empty()).then(|| Item::Submenu {
-        label: format!("Needs attention ({})", model.servers.iter().filter(|server| needs_attention(server)).count()),
+        label: format!("Fix issues ({})", model.servers.iter().filter(|server| needs_attention(server)).count()),
         items: lines,
     })
 }
@@ -381,226 +467,4 @@ fn core(model: &Model) -> Vec<Item> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::exit_code::ExitCode;
-    use crate::tray::supervisor::{Core, Failure, Whose};
-
-    fn model(whose: Whose) -> Model {
-        let mut model = Model::new("1.2.3", Status::Disabled);
-        model.core = State::Running(Core {
-            pid: Some(7),
-            whose,
-            can_shut_down: true,
-            older: false,
-        });
-        model.listen = Some("127.0.0.1:8080".into());
-        model
-    }
-
-    fn named(name: &str) -> Server {
-        Server {
-            name: name.into(),
-            enabled: true,
-            connected: true,
-            status: "connected".into(),
-            tool_count: 3,
-            ..Server::default()
-        }
-    }
-
-    /// The menu as indented lines, with items that cannot be chosen in brackets.
-    fn drawn(items: &[Item], depth: usize) -> String {
-        let mut text = String::new();
-        for item in items {
-            let (label, below): (String, &[Item]) = match item {
-                Item::Text(label) => (format!("[{label}]"), &[]),
-                Item::Action {
-                    label, enabled: true, ..
-                } => (label.clone(), &[]),
-                Item::Action { label, .. } => (format!("[{label}]"), &[]),
-                Item::Check { label, checked, .. } => (format!("{} {label}", if *checked { "x" } else { "_" }), &[]),
-                Item::Submenu { label, items } => (format!("{label} >"), items),
-                Item::Separator => ("--".to_owned(), &[]),
-            };
-            text += &format!("{}{label}\n", "  ".repeat(depth));
-            text += &drawn(below, depth + 1);
-        }
-        text
-    }
-
-    #[test]
-    fn a_running_core_and_its_servers() {
-        let mut model = model(Whose::Child);
-        let broken = Server {
-            connected: false,
-            status: "error".into(),
-            last_error: Some("npx:\nnot found".into()),
-            ..named("b")
-        };
-        model.set_servers(crate::contract::api::Servers {
-            servers: vec![
-                broken,
-                named("a"),
-                Server {
-                    enabled: false,
-                    ..named("c")
-                },
-            ],
-            ..Default::default()
-        });
-        let expected = "\
-[MCPProxy 1.2.3 — running]
-[1 of 2 servers · 6 tools]
---
-Needs attention (1) >
-  b: npx: not found — View log
-Servers (3) >
-  ● a >
-    [connected · 3 tools]
-    --
-    Disable
-    Restart
-    View log
-  ⚠ b >
-    [npx:\nnot found]
-    --
-    Disable
-    Restart
-    View log
-  ○ c >
-    [disabled]
-    --
-    Enable
-    View log
-Copy MCP address
---
-_ Run at Startup
---
-Stop core
-Restart core
-x Start core automatically
---
-Open configuration
-Open logs
---
-About MCPProxy
-Quit
-";
-        assert_eq!(drawn(&Menu::of(&model).items, 0), expected);
-    }
-
-    #[test]
-    fn a_bad_configuration_says_what_is_wrong_and_where_to_mend_it() {
-        let mut model = model(Whose::Child);
-        let stderr = "error: `mcp_config.json` line 3: expected a string";
-        model.set_core(&State::Failed(Failure::of_exit(ExitCode::Configuration, Some(4), stderr)));
-        let drawn = drawn(&Menu::of(&model).items, 0);
-        assert!(drawn.contains("\n[`mcp_config.json` line 3: expected a string]\n"), "{drawn}");
-        assert!(drawn.contains("\nStart core\n") && drawn.contains("\nOpen configuration\n"));
-        assert!(!drawn.contains("Servers"), "a core that is gone has none");
-    }
-
-    #[test]
-    fn anothers_core_cannot_be_stopped_here() {
-        let drawn = drawn(&Menu::of(&model(Whose::Foreign)).items, 0);
-        assert!(drawn.contains("started outside this app") && !drawn.contains("Stop core"));
-    }
-
-    #[test]
-    fn what_waits_for_a_person_offers_what_helps() {
-        let asks = |action: &str| Server {
-            health: Some(crate::contract::api::Health {
-                action: Some(action.into()),
-                ..Default::default()
-            }),
-            ..named("a")
-        };
-        for (server, label) in [
-            (asks("login"), "Sign in…"),
-            (asks("approve"), "Review and approve…"),
-            (asks("set_secret"), "View log"),
-            (
-                Server {
-                    quarantined: true,
-                    ..asks("login")
-                },
-                "Review and approve…",
-            ),
-        ] {
-            let mut model = model(Whose::Child);
-            model.servers = vec![server];
-            let drawn = drawn(&Menu::of(&model).items, 0);
-            assert!(drawn.contains(&format!("— {label}\n")), "{drawn}");
-            assert!(drawn.contains(&format!("    {label}\n")), "{drawn}");
-        }
-    }
-
-    #[test]
-    fn a_taken_address_offers_another_and_an_old_core_its_replacement() {
-        let mut taken = model(Whose::Child);
-        taken.set_core(&State::Failed(Failure::of_exit(ExitCode::PortInUse, Some(2), "")));
-        taken.other_address = Some("127.0.0.1:8081".into());
-        assert!(drawn(&Menu::of(&taken).items, 0).contains("\nUse 127.0.0.1:8081 instead\nStart core\n"));
-        taken.set_core(&State::Stopped);
-        assert!(!drawn(&Menu::of(&taken).items, 0).contains("instead"));
-        let mut old = model(Whose::Foreign);
-        assert!(!drawn(&Menu::of(&old).items, 0).contains("Replace"));
-        old.core_version = "1.0.0".into();
-        if let State::Running(core) = &mut old.core {
-            core.older = true;
-        }
-        assert!(drawn(&Menu::of(&old).items, 0).contains("\nReplace old core (1.0.0) with 1.2.3\n"));
-    }
-
-    #[test]
-    fn the_clients_that_are_here_have_a_tick() {
-        let client = |name: &str, exists, connected, supported| AiClient {
-            name: name.into(),
-            exists,
-            connected,
-            supported,
-            ..AiClient::default()
-        };
-        let mut model = model(Whose::Child);
-        model.clients = vec![
-            client("Cursor", true, true, true),
-            client("Zed", true, false, true),
-            client("Goose", false, false, true),
-        ];
-        let text = drawn(&Menu::of(&model).items, 0);
-        assert!(text.contains("\nConnect AI client >\n  x Cursor\n  _ Zed\nCopy MCP address\n"), "{text}");
-        model.clients = vec![client("Goose", false, false, true)];
-        assert!(drawn(&Menu::of(&model).items, 0).contains("  [No AI clients found. Use Copy MCP address.]\n"));
-    }
-
-    #[test]
-    fn ten_thousand_servers_are_a_short_menu() {
-        let mut model = model(Whose::Child);
-        model.servers = (0..10_000).map(|n| named(&n.to_string())).collect();
-        let drawn = drawn(&Menu::of(&model).items, 0);
-        assert!(drawn.contains("[and 9950 more"));
-        assert!(drawn.lines().count() < 400);
-    }
-
-    #[test]
-    fn only_run_at_startup_is_a_click() {
-        assert!(Command::ToggleAutostart.click().is_some());
-        assert!(Command::Quit.click().is_none());
-    }
-
-    #[test]
-    fn every_command_is_found_again_by_its_id() {
-        for (_, command) in Command::PLAIN {
-            assert_eq!(Command::from_id(&command.id()), Some(command));
-        }
-        for named in [
-            Command::Server(ServerCommand::Restart, "a:b.c/ü\n".into()),
-            Command::ToggleClient("claude-code".into()),
-        ] {
-            assert_eq!(Command::from_id(&named.id()), Some(named));
-        }
-        assert_eq!(Command::from_id("server.nothing:x"), None);
-        assert_eq!(Command::from_id("nothing"), None);
-    }
-}
+mod tests;

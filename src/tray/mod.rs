@@ -15,10 +15,12 @@ mod display;
 mod drive;
 mod event_loop;
 pub mod first_run;
+pub mod fix_issues;
 mod host;
 pub mod icon;
 pub mod journal;
 pub mod label;
+mod launch;
 pub mod menu;
 pub mod message;
 pub mod model;
@@ -48,17 +50,16 @@ use std::process::ExitCode;
 
 use crate::contract::names;
 use commands::{add_to_path, quit, unregister};
+use launch::launch;
 use options::Request;
-use start::{StartError, Started, start};
+use start::{StartError, Started};
 pub use world::World;
-use world::{print, say};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use world::{VERSION, print, say};
 
 /// The entry point of the tray program: runs the command from the command line.
 pub fn run(world: World) -> ExitCode {
     match Request::read(world.arguments.iter().map(String::as_str)) {
-        Request::Run { autostart } => match start(world, autostart) {
+        Request::Run { autostart } => match launch(world, autostart) {
             Ok(Started::ElsewhereAlready(sentence)) => {
                 say(&sentence);
                 ExitCode::SUCCESS

@@ -14,15 +14,15 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Calls `told` whenever the notification is posted, on the posting thread: AppKit posts on the main thread.
+    /// Calls `posted` whenever the notification is posted, on the posting thread: AppKit posts on the main thread.
     pub fn new(
         center: Retained<NSNotificationCenter>,
         name: &NSNotificationName,
-        told: impl Fn(&NSNotification) + 'static,
+        posted: impl Fn(&NSNotification) + 'static,
     ) -> Observer {
         let block = RcBlock::new(move |notification: NonNull<NSNotification>| {
             // SAFETY: the center passes a notification that lives until this block returns.
-            told(unsafe { notification.as_ref() });
+            posted(unsafe { notification.as_ref() });
         });
         // SAFETY: no object filter and no queue: AppKit posts on the main thread, where the block was created, and
         // calls it there. The center keeps its own copy of the block.

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_version_wrote_is_kept() {
+    fn keys_of_another_version_are_kept() {
         let text = br#"{"theme":"dark","first_run":{"asked":1,"answer":"no","at":"x"}}"#;
         let read = Preferences::read(text).unwrap();
         assert_eq!((read.first_run.asked, read.first_run.answer), (1, Some(Launch::No)));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_told_and_not_guessed_at() {
+    fn a_damaged_file_is_an_error() {
         assert!(Preferences::read(b"{").is_err());
         assert!(Preferences::read(b"[]").is_err());
         assert!(Preferences::read(br#"{"first_run":{"answer":"perhaps"}}"#).is_err());

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_menu_is_rebuilt_only_when_its_lines_are_others() {
+    fn a_menu_is_rebuilt_only_when_its_items_change() {
         assert!(same_shape(&[Item::Text("a".into()), check(true)], &[Item::Text("b".into()), check(false)]));
         assert!(!same_shape(&[Item::Text("a".into())], &[Item::Separator]));
         let servers = |items| {

@@ -1,20 +1,20 @@
-//! Starts the tray: data directory, lock, log, and what the driver needs.
+//! Prepares a start of the tray: the settings of the driver and the first-run question.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::autostart::Autostart;
 use super::drive::Setting;
-use super::event_loop::run_loop;
+use super::drive::system::ThisSystem;
 use super::first_run::{self, Circumstances, Question};
 use super::journal::{self, Kind};
 use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
-use super::single_instance::{InstanceRequest, send_blocking};
-use super::world::{ENV_NO_FIRST_RUN, World, is_true, say};
+use super::world::{ENV_NO_FIRST_RUN, VERSION, World, is_true};
 use super::write_journal::Journal;
-use super::{VERSION, core_program, display, session, user_path, write_log, write_state};
+use super::{core_program, session, user_path, write_state};
 use crate::client::Client;
 use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides};
 use crate::contract::instance_root::InstanceRoot;
@@ -22,8 +22,7 @@ use crate::contract::launch::TrayStart;
 use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::os::environment::Environment;
-use crate::os::files;
-use crate::os::lock::{Attempt, Lock};
+use crate::os::lock::Lock;
 
 /// Advice for computers without a display.
 pub const WITHOUT_DISPLAY: &str = "run the core without the tray: `mcpproxy serve`";
@@ -37,55 +36,6 @@ pub enum Started {
 pub struct StartError {
     pub sentence: String,
     pub has_display: bool,
-}
-
-/// Takes the data directory for this process and runs the event loop.
-pub fn start(world: World, by_the_system: bool) -> Result<Started, StartError> {
-    let environment = &world.environment;
-    let has_display = display::is_named(Platform::HOST, environment);
-    let fails = |sentence: String| StartError { sentence, has_display };
-    if !has_display {
-        let sentence = "no display is available (DISPLAY and WAYLAND_DISPLAY are not set)";
-        return Err(fails(format!("{sentence}; {WITHOUT_DISPLAY}")));
-    }
-    let home = world.home.clone().ok_or_else(|| fails("could not find this user's home directory".to_owned()))?;
-    let root = InstanceRoot::resolve(&home, environment.get(names::ENV_HOME));
-    for directory in [root.path(), &root.logs()] {
-        files::create_private_dir(directory).map_err(|error| {
-            fails(format!(
-                "could not use `{}`: {error}; {}, or set another data directory in {}",
-                directory.display(),
-                files::remedy(directory, &error),
-                names::ENV_HOME
-            ))
-        })?;
-    }
-    let lock = match Lock::attempt(&root.tray_lock()) {
-        Ok(Attempt::Held(lock)) => lock,
-        Ok(Attempt::Taken { pid }) => {
-            let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-            if !by_the_system && let Err(error) = send_blocking(&world, &root, InstanceRequest::Show) {
-                say(&format!("MCPProxy is running but not responding: {error}"));
-            }
-            return Ok(Started::ElsewhereAlready(format!(
-                "MCPProxy is already running{process}; look for its icon in the notification area"
-            )));
-        }
-        Err(error) => {
-            let (path, remedy) = (root.tray_lock(), files::remedy(&root.tray_lock(), &error));
-            return Err(fails(format!("could not use `{}`: {error}; {remedy}", path.display())));
-        }
-    };
-    if let Err(error) = write_log::begin(&root.logs(), environment.get(names::ENV_LOG)) {
-        say(&format!("logging is disabled: {error}"));
-    }
-    run_loop(Opened {
-        world,
-        by_the_system,
-        root,
-        home,
-        lock: Some(lock),
-    })
 }
 
 /// A start that owns its data directory.
@@ -134,6 +84,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
         path: std::env::split_paths(environment.get("PATH").unwrap_or_default()).collect(),
         shell: shell(environment),
         single_instance: LocalAddress::of_tray(Platform::HOST, root, &world.user),
+        system: Arc::new(ThisSystem::default()),
         client: Client::new(local_endpoint(world, root), "tray", VERSION),
         may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
         places: core_program::places(

@@ -23,19 +23,27 @@ pub fn stderr_file(root: &InstanceRoot) -> PathBuf {
     root.logs().join("core-stderr.log")
 }
 
+/// The settings of one start.
+pub struct CoreStart<'a> {
+    /// Paths of the program, best first.
+    pub places: &'a [PathBuf],
+    pub root: &'a InstanceRoot,
+    pub home: &'a Path,
+    /// Address to listen on; `None` for the configured one.
+    pub listen: Option<&'a str>,
+    /// PATH of the core.
+    pub path: &'a [PathBuf],
+    pub start: TrayStart,
+    /// Whether this tray starts its first core.
+    pub first: bool,
+}
+
 /// Starts the first program of `places` that exists.
 ///
 /// # Errors
 /// [`Failure`]: no program exists, or the system could not start it.
-pub fn start(
-    places: &[PathBuf],
-    root: &InstanceRoot,
-    home: &Path,
-    listen: Option<&str>,
-    path: &[PathBuf],
-    start: TrayStart,
-    first: bool,
-) -> Result<Child, Failure> {
+pub fn start(core: &CoreStart<'_>) -> Result<Child, Failure> {
+    let CoreStart { places, root, home, .. } = *core;
     let Some(program) = places.iter().find(|place| place.is_file()) else {
         let tried: Vec<String> = places.iter().take(3).map(|place| format!("`{}`", place.display())).collect();
         return Err(Failure::no_program(format!("there is no program at {}", tried.join(", "))));
@@ -47,9 +55,9 @@ pub fn start(
     for name in core_program::NOT_INHERITED {
         command.env_remove(name);
     }
-    command.envs(core_program::variables(start, first));
-    command.envs(user_path::joined(path).map(|path| ("PATH", path)));
-    command.envs(listen.map(|address| (names::ENV_LISTEN, address)));
+    command.envs(core_program::variables(core.start, core.first));
+    command.envs(user_path::joined(core.path).map(|path| ("PATH", path)));
+    command.envs(core.listen.map(|address| (names::ENV_LISTEN, address)));
     if home.is_dir() {
         command.current_dir(home);
     }

@@ -42,7 +42,7 @@ mod tests {
     use crate::tray::autostart::Status;
 
     #[test]
-    fn what_cannot_be_seen_changes_no_view() {
+    fn invisible_changes_leave_the_view_equal() {
         let mut model = Model::new("1", Status::Disabled);
         let before = View::of(&model);
         model.set_servers(crate::contract::api::Servers::default());
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_on_its_way_is_no_alarm() {
+    fn a_starting_core_is_not_an_alarm() {
         let model = Model::new("1", Status::Disabled);
         assert_eq!(View::of(&model).mood, Mood::Stopped);
         assert_eq!(tooltip(&model, Platform::Linux), "Starting the core…");

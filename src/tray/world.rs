@@ -8,6 +8,9 @@ use super::{autostart, display, user_path};
 use crate::contract::names;
 use crate::os::environment::{self, Environment};
 
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Suppresses the first-run window: for managed computers and tests.
 pub const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
 

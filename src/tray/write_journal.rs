@@ -1,6 +1,6 @@
 //! Appends to `tray-lifecycle.jsonl` and limits its length.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -69,14 +69,7 @@ impl Journal {
             bytes.extend(line);
             return files::replace_private(&self.path, &bytes);
         }
-        let mut options = File::options();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        options.open(&self.path)?.write_all(&line)?;
+        files::append_private(&self.path)?.write_all(&line)?;
         self.lines += 1;
         Ok(())
     }
@@ -93,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_five_hundred_lines_are_kept_and_a_torn_one_harms_nothing() {
+    fn the_last_five_hundred_lines_are_kept_and_a_torn_line_does_no_harm() {
         let directory = tempfile::tempdir().unwrap();
         let root = root(directory.path());
         fs::write(root.lifecycle_journal(), b"\xff torn").unwrap();
@@ -109,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_nobody_could_have_written_is_put_aside() {
+    fn a_journal_that_no_tray_wrote_is_moved_aside() {
         let directory = tempfile::tempdir().unwrap();
         let root = root(directory.path());
         fs::write(root.lifecycle_journal(), vec![b'x'; 2 << 20]).unwrap();

@@ -8,6 +8,9 @@ use std::sync::Mutex;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use crate::contract::visible_text;
+use crate::os::files;
+
 /// Maximum size of the log in bytes. A larger log is rotated; one older log is kept.
 const LONGEST_LOG: u64 = 2 << 20;
 
@@ -35,14 +38,7 @@ struct Log {
 
 impl Log {
     fn open(path: PathBuf, longest: u64) -> io::Result<Log> {
-        let mut options = File::options();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options.open(&path)?;
+        let file = files::append_private(&path)?;
         Ok(Log {
             length: file.metadata()?.len(),
             path,
@@ -59,9 +55,10 @@ impl Write for Log {
             fs::rename(&self.path, self.path.with_extension("log.1"))?;
             *self = Log::open(self.path.clone(), self.longest)?;
         }
-        let written = self.file.write(line)?;
-        self.length += written as u64;
-        Ok(written)
+        let text = visible_text::log_line(line);
+        self.file.write_all(text.as_bytes())?;
+        self.length += text.len() as u64;
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -74,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_log_makes_way_while_it_is_written_and_one_older_is_kept() {
+    fn a_long_log_is_rotated_and_one_older_log_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tray.log");
         let mut log = Log::open(path.clone(), 100).unwrap();

@@ -10,10 +10,13 @@ use rmcp::transport::auth::AuthorizationManager;
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::{Protocol, ServerConfig};
+use crate::diagnostics::fault::{Failure, Fault};
 use crate::upstream::connect_error::ConnectError;
+use crate::upstream::exit::{Exit, Stage};
 use crate::upstream::list::list_tools;
 use crate::upstream::oauth;
 use crate::upstream::process::{Process, Spawned, spawn};
+use crate::upstream::rejection::rejection;
 use crate::upstream::server_handles::ServerHandles;
 use crate::upstream::session::client_handler::Client;
 use crate::upstream::session::in_flight::SharedInFlight;
@@ -24,9 +27,10 @@ use crate::upstream::start_error;
 use crate::upstream::stderr_tail::StderrTail;
 use crate::upstream::transport::stdio::{self, StdioFastPath};
 use crate::upstream::transport::{http, http_error, legacy_sse};
+use crate::upstream::waiting::ServerStep;
 
 /// How long a program may take to answer `initialize`: a first start may download a package.
-const FIRST_START: Duration = Duration::from_secs(180);
+pub const FIRST_START: Duration = Duration::from_secs(180);
 /// How long a server that already runs may take.
 pub const FIRST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -131,6 +135,7 @@ async fn start(
     if let Some(reason) = reason {
         return Err(reason.into());
     }
+    handles.waits(ServerStep::Isolation, None);
     let launch = handles.isolator.prepare(config, log).await?;
     handles.state.send_modify(|state| state.isolation = Some(launch.choice.clone()));
     let Spawned {
@@ -139,6 +144,7 @@ async fn start(
         stdin,
     } = spawn(&config.name, launch, log)?;
     let limit = config.init_timeout.unwrap_or(FIRST_START);
+    handles.waits(ServerStep::Initialize, Some(limit));
     let attempt = Attempt::new(limit, process.stderr().clone());
     handles.state.send_modify(|state| state.attempt = Some(attempt));
     let in_flight = SharedInFlight::default();
@@ -146,37 +152,44 @@ async fn start(
     let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
     let attempt = async {
         let service = client.serve_with_lifecycle(transport, lifecycle.mode()).await.map_err(|error| {
-            let explained = not_initialized(&error);
-            lifecycle.classify(&error, explained.into())
+            let explained = ConnectError::Failed(not_initialized(&error));
+            lifecycle.classify(&error, explained)
         })?;
         let fast = Some(&fast_path).filter(|_| lifecycle == Lifecycle::Initialize);
-        let tools = list_tools(service.peer(), fast, &config.name).await?;
+        handles.waits(ServerStep::ToolList, Some(limit));
+        let tools = list_tools(service.peer(), fast, &config.name).await.map_err(not_listed)?;
         Ok((service, tools))
     };
     let opened = tokio::select! {
-        opened = in_time(limit, attempt) => opened,
-        status = process.ended() => Err(format!("the server exited during startup ({status})").into()),
+        opened = in_time(limit, false, attempt) => opened,
+        exit = process.ended() => {
+            Err(ConnectError::failed(exit.fault(Stage::Starting), format!("{EXITED} ({})", exit.text)))
+        }
     };
     match opened {
         Ok(opened) => Ok((opened, process, fast_path)),
         Err(error) => {
             let stderr = process.stderr().clone();
-            let status = process.end().await;
+            let exit = process.end().await;
             stderr.complete().await;
-            Err(with_stderr(error, &status, &stderr))
+            Err(with_stderr(error, &exit, &stderr))
         }
     }
 }
 
 /// A closed connection usually means that the program has exited: its exit status says more.
-fn with_stderr(error: ConnectError, status: &str, stderr: &StderrTail) -> ConnectError {
-    let explain = |error: String| {
-        let error = if error == CLOSED && !status.is_empty() { format!("{EXITED} ({status})") } else { error };
-        stderr.explain(&error)
+fn with_stderr(error: ConnectError, exit: &Exit, stderr: &StderrTail) -> ConnectError {
+    let explain = |failure: Failure| {
+        let failure = if failure.fault == Fault::ClosedAtStart && !exit.text.is_empty() {
+            Failure::new(exit.fault(Stage::Starting), format!("{EXITED} ({})", exit.text))
+        } else {
+            failure
+        };
+        failure.map_text(|text| stderr.explain(text))
     };
     match error {
-        ConnectError::Failed(error) => ConnectError::Failed(explain(error)),
-        ConnectError::NoInitialize(error) => ConnectError::NoInitialize(explain(error)),
+        ConnectError::Failed(failure) => ConnectError::Failed(explain(failure)),
+        ConnectError::NoInitialize(failure) => ConnectError::NoInitialize(explain(failure)),
         other => other,
     }
 }
@@ -186,16 +199,28 @@ const LONGEST_REASON: usize = 200;
 const CLOSED: &str = "the server closed its output during startup";
 const EXITED: &str = "the server exited during startup";
 
-fn not_initialized(error: &ClientInitializeError) -> String {
+fn not_initialized(error: &ClientInitializeError) -> Failure {
     match error {
-        ClientInitializeError::ConnectionClosed(_) => CLOSED.to_owned(),
-        ClientInitializeError::TransportError { .. } => CLOSED.to_owned(),
-        ClientInitializeError::JsonRpcError(error) => format!("the server rejected `initialize`: {}", error.message),
+        ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
+            Failure::new(Fault::ClosedAtStart, CLOSED)
+        }
+        ClientInitializeError::JsonRpcError(error) => {
+            Failure::new(rejection(error.code), format!("the server rejected `initialize`: {}", error.message))
+        }
         other => {
+            let fault = match other {
+                ClientInitializeError::NoCompatibleProtocolVersion { .. } => Fault::ProtocolVersion,
+                _ => Fault::NotMcp { over_http: false },
+            };
             let text: String = other.to_string().chars().take(LONGEST_REASON).collect();
-            format!("the server did not answer `initialize` like an MCP server: {text}")
+            let text = format!("the server did not answer `initialize` like an MCP server: {text}");
+            Failure::new(fault, text)
         }
     }
+}
+
+fn not_listed(text: String) -> ConnectError {
+    ConnectError::failed(Fault::ListFailed, text)
 }
 
 /// Opens a session with a server over HTTP.
@@ -206,6 +231,7 @@ async fn reach(
     lifecycle: Lifecycle,
 ) -> Result<Opened, ConnectError> {
     let limit = config.init_timeout.unwrap_or(FIRST_ANSWER);
+    handles.waits(ServerStep::Initialize, Some(limit));
     handles.state.send_modify(|state| state.attempt = Some(Attempt::new(limit, StderrTail::default())));
     let attempt = async {
         let (http_client, manager) = http_client(config, handles).await?;
@@ -214,10 +240,11 @@ async fn reach(
         let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
         let service = client.serve_with_lifecycle(transport, lifecycle.mode()).await;
         let service = service.map_err(|error| lifecycle.classify(&error, http_error::not_opened(config, &error)))?;
-        let tools = list_tools(service.peer(), None, &config.name).await?;
+        handles.waits(ServerStep::ToolList, Some(limit));
+        let tools = list_tools(service.peer(), None, &config.name).await.map_err(not_listed)?;
         Ok((service, tools))
     };
-    in_time(limit, attempt).await
+    in_time(limit, true, attempt).await
 }
 
 /// Opens a session with a server over legacy HTTP+SSE; returns also where the end of its stream is reported.
@@ -227,6 +254,7 @@ async fn reach_legacy(
     handles: &ServerHandles,
 ) -> Result<(Opened, oneshot::Receiver<String>), ConnectError> {
     let limit = config.init_timeout.unwrap_or(FIRST_ANSWER);
+    handles.waits(ServerStep::Initialize, Some(limit));
     handles.state.send_modify(|state| state.attempt = Some(Attempt::new(limit, StderrTail::default())));
     let attempt = async {
         let (http_client, manager) = http_client(config, handles).await?;
@@ -238,10 +266,11 @@ async fn reach_legacy(
         // The protocol without `initialize` does not have this transport.
         let service = client.serve_with_lifecycle(transport, Lifecycle::Initialize.mode()).await;
         let service = service.map_err(|error| http_error::not_opened(config, &error))?;
-        let tools = list_tools(service.peer(), None, &config.name).await?;
+        handles.waits(ServerStep::ToolList, Some(limit));
+        let tools = list_tools(service.peer(), None, &config.name).await.map_err(not_listed)?;
         Ok(((service, tools), end))
     };
-    in_time(limit, attempt).await
+    in_time(limit, true, attempt).await
 }
 
 /// The HTTP client for a server, and what adds the token of the signed-in user to its requests.
@@ -249,7 +278,7 @@ async fn http_client(
     config: &ServerConfig,
     handles: &ServerHandles,
 ) -> Result<(reqwest::Client, AuthorizationManager), ConnectError> {
-    let client = http::client(config)?;
+    let client = http::client(config).map_err(|text| ConnectError::failed(Fault::InvalidEntry, text))?;
     let (manager, provider) = oauth::manager(config, &handles.tokens).await?;
     handles.state.send_modify(|state| state.sign_in.provider = provider);
     Ok((client, manager))
@@ -257,11 +286,14 @@ async fn http_client(
 
 async fn in_time<T>(
     limit: Duration,
+    over_http: bool,
     attempt: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {
     let outcome = tokio::time::timeout(limit, attempt).await;
     outcome.unwrap_or_else(|_| {
-        Err(format!("no reply to `initialize` within {} s (is this an MCP server?)", limit.as_secs()).into())
+        let seconds = limit.as_secs();
+        let text = format!("no reply to `initialize` within {seconds} s (is this an MCP server?)");
+        Err(ConnectError::failed(Fault::NoReply { seconds, over_http }, text))
     })
 }
 
@@ -273,10 +305,15 @@ mod tests {
     fn a_program_that_exits_is_explained_by_its_status_and_its_last_output() {
         let stderr = StderrTail::default();
         stderr.push(b"KeyError: 'API_TOKEN'\n");
-        let error = with_stderr(ConnectError::Failed(CLOSED.to_owned()), "exit status: 1", &stderr);
+        let exit = Exit {
+            status: Some(1),
+            text: "exit status: 1".to_owned(),
+            container: None,
+        };
+        let error = with_stderr(ConnectError::failed(Fault::ClosedAtStart, CLOSED), &exit, &stderr);
         let expected = "the server exited during startup (exit status: 1): KeyError: 'API_TOKEN'";
-        assert_eq!(error, ConnectError::Failed(expected.to_owned()));
-        let locked = ConnectError::Locked("x".to_owned());
-        assert_eq!(with_stderr(locked.clone(), "exit status: 1", &stderr), locked);
+        assert_eq!(error, ConnectError::failed(Fault::ExitedAtStart { status: Some(1) }, expected));
+        let locked = ConnectError::Locked("x".into());
+        assert_eq!(with_stderr(locked.clone(), &exit, &stderr), locked);
     }
 }

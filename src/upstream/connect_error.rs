@@ -1,19 +1,44 @@
 //! Why a session was not opened, or ended.
 
-/// Why a session was not opened, or ended. Texts are for a person.
+use crate::diagnostics::fault::{Failure, Fault};
+
+/// Why a session was not opened, or ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConnectError {
-    Failed(String),
+    Failed(Failure),
     /// The server answered, but rejected `initialize`.
-    NoInitialize(String),
+    NoInitialize(Failure),
     /// A person has to unlock the keychain.
-    Locked(String),
+    Locked(Failure),
     /// A person has to sign in. Holds the `WWW-Authenticate` value, if the server sent one.
     SignIn(Option<String>),
 }
 
+impl ConnectError {
+    /// A failure of this kind.
+    pub fn failed(fault: Fault, text: impl Into<String>) -> ConnectError {
+        ConnectError::Failed(Failure::new(fault, text))
+    }
+
+    /// The typed failure; `None` if the user has to sign in.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            ConnectError::Failed(failure) | ConnectError::NoInitialize(failure) | ConnectError::Locked(failure) => {
+                Some(failure)
+            }
+            ConnectError::SignIn(_) => None,
+        }
+    }
+}
+
+impl From<Failure> for ConnectError {
+    fn from(failure: Failure) -> ConnectError {
+        ConnectError::Failed(failure)
+    }
+}
+
 impl From<String> for ConnectError {
     fn from(text: String) -> ConnectError {
-        ConnectError::Failed(text)
+        ConnectError::Failed(text.into())
     }
 }

@@ -11,7 +11,7 @@ use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::{first_line, shown};
 
 /// A start that takes longer is reported.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How well a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -155,8 +155,8 @@ impl Snapshot {
     /// Why the server does not work, for a person.
     pub fn last_error(&self) -> Option<String> {
         match &self.phase {
-            Phase::Failed(error) => Some(self.with_attempts(error)),
-            Phase::Misconfigured(error) => Some(error.clone()),
+            Phase::Failed(error) => Some(self.with_attempts(&error.text)),
+            Phase::Misconfigured(error) => Some(error.text.clone()),
             Phase::Connecting => self.startup_trouble(Instant::now()),
             Phase::SignInNeeded(_) => Some(self.sign_in_needed()),
             Phase::MissingEnvVar(variable) => Some(format!(
@@ -190,7 +190,7 @@ impl Snapshot {
                 return Some(attempt.stderr.explain(&error));
             }
         }
-        self.last_failure.as_deref().map(|error| self.with_attempts(error))
+        self.last_failure.as_ref().map(|error| self.with_attempts(&error.text))
     }
 
     fn sign_in_needed(&self) -> String {
@@ -225,8 +225,10 @@ impl Snapshot {
                 (Level::Degraded, "Waiting for you to sign in (browser)".to_owned(), Some(Action::Login))
             }
             Phase::SignInNeeded(_) => (Level::Unhealthy, "Sign-in needed".to_owned(), Some(Action::Login)),
-            Phase::Failed(error) => (Level::Unhealthy, first_line(&self.with_attempts(error)), Some(Action::Restart)),
-            Phase::Misconfigured(error) => (Level::Unhealthy, first_line(error), Some(Action::Configure)),
+            Phase::Failed(error) => {
+                (Level::Unhealthy, first_line(&self.with_attempts(&error.text)), Some(Action::Restart))
+            }
+            Phase::Misconfigured(error) => (Level::Unhealthy, first_line(&error.text), Some(Action::Configure)),
             Phase::MissingEnvVar(variable) => {
                 (Level::Unhealthy, format!("`{variable}` is not set"), Some(Action::SetSecret))
             }
@@ -289,8 +291,8 @@ mod tests {
     #[test]
     fn the_last_error_stays_visible_while_the_next_attempt_runs() {
         let mut server = starting();
-        server.note_failure("exited (exit status: 1): KeyError\nIts last output:\n  x".to_owned());
-        server.note_failure("exited (exit status: 1): KeyError\nIts last output:\n  x".to_owned());
+        server.note_failure("exited (exit status: 1): KeyError\nIts last output:\n  x".into());
+        server.note_failure("exited (exit status: 1): KeyError\nIts last output:\n  x".into());
         let failed = server.last_error().unwrap();
         assert_eq!(failed.lines().next(), Some("exited (exit status: 1): KeyError (2 attempts failed; retrying)"));
         server.phase = Phase::Connecting;

@@ -2,17 +2,21 @@
 
 pub mod admission;
 pub mod approvals;
+pub mod approved_versions;
 pub mod concurrency;
 pub mod connect;
 pub mod connect_error;
 pub mod error;
+pub mod exit;
 pub mod health;
 pub mod isolation;
 pub mod list;
 pub mod oauth;
 pub mod offers;
 pub mod pool;
+pub mod problem;
 pub mod process;
+pub mod rejection;
 pub mod resolve;
 pub mod server_handles;
 pub mod session;
@@ -26,3 +30,4 @@ pub mod stderr_tail;
 pub mod supervise;
 pub mod tool_filter;
 pub mod transport;
+pub mod waiting;

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use rmcp::model::{Prompt, ResourceTemplate};
 use rmcp::service::{Peer, RoleClient};
 use serde_json::Value;
 
 use crate::os::files;
+use crate::os::sync::lock;
 use crate::upstream::approvals::fingerprint;
 use crate::upstream::list::{after, all_pages};
 
@@ -76,15 +77,30 @@ impl Offer {
     }
 }
 
-/// The approved offers of each server: fingerprints by key.
+/// Fingerprints by key, of each server.
+type Approved = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Writes the file. Another one in tests.
+type Write = Box<dyn Fn(&Path, &[u8]) -> io::Result<()> + Send + Sync>;
+
+/// The approved offers of each server.
+///
+/// The disk may take seconds. Only one thread waits for it at a time, and `approved` is not locked meanwhile.
 pub struct OfferApprovals {
     path: PathBuf,
-    approved: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
+    approved: Mutex<Approved>,
+    /// Held while the file is written, so that an older state does not replace a newer one.
+    writing: Mutex<()>,
+    write: Write,
 }
 
 impl OfferApprovals {
     /// The approvals in this file. If it cannot be read, an offer counts as approved only once it is listed again.
     pub fn load(path: &Path) -> OfferApprovals {
+        OfferApprovals::load_with(path, Box::new(files::replace_private))
+    }
+
+    fn load_with(path: &Path, write: Write) -> OfferApprovals {
         let approved = match files::read_bounded(path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::error!("could not read `{}`: {error}", path.display());
@@ -95,49 +111,56 @@ impl OfferApprovals {
         OfferApprovals {
             path: path.to_path_buf(),
             approved: Mutex::new(approved),
+            writing: Mutex::default(),
+            write,
         }
     }
 
-    fn approved(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, String>>> {
-        self.approved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether each offer is approved; `offers` are all of one kind. The first list of a kind is approved. Blocks.
+    /// Whether each offer is approved; `offers` are all of one kind. The first list of a kind is approved, and waits for the
+    /// disk.
     pub fn check(&self, server: &str, kind: OfferKind, offers: &[Offer]) -> Vec<bool> {
-        let mut approved = self.approved();
-        // Stands for the kind itself, so that an empty first list counts, too.
-        let listed = format!("{}s", kind.word());
-        let known = approved.entry(server.to_owned()).or_default();
-        if let Entry::Vacant(first) = known.entry(listed) {
+        {
+            let mut approved = lock(&self.approved);
+            // Stands for the kind itself, so that an empty first list counts, too.
+            let listed = format!("{}s", kind.word());
+            let known = approved.entry(server.to_owned()).or_default();
+            let Entry::Vacant(first) = known.entry(listed) else {
+                let is_known = |offer: &Offer| known.get(&offer.key()) == Some(&offer.fingerprint());
+                return offers.iter().map(is_known).collect();
+            };
             first.insert(String::new());
             known.extend(offers.iter().map(|offer| (offer.key(), offer.fingerprint())));
-            if let Err(error) = self.save(&approved) {
-                tracing::error!("could not write `{}`: {error}", self.path.display());
-            }
-            return vec![true; offers.len()];
         }
-        offers.iter().map(|offer| known.get(&offer.key()) == Some(&offer.fingerprint())).collect()
+        let _writing = lock(&self.writing);
+        let approved = lock(&self.approved).clone();
+        if let Err(error) = self.save(&approved) {
+            tracing::error!("could not write `{}`: {error}", self.path.display());
+        }
+        vec![true; offers.len()]
     }
 
     /// Whether an offer with this key was approved before, in another version.
     pub fn knows(&self, server: &str, key: &str) -> bool {
-        self.approved().get(server).is_some_and(|known| known.contains_key(key))
+        lock(&self.approved).get(server).is_some_and(|known| known.contains_key(key))
     }
 
-    /// Approves these offers. Blocks.
+    /// Approves these offers. Waits for the disk.
     ///
     /// # Errors
     /// The file cannot be written; nothing is approved then.
     pub fn approve(&self, server: &str, offers: &[Offer]) -> io::Result<()> {
-        let mut approved = self.approved();
-        let before = approved.clone();
-        let known = approved.entry(server.to_owned()).or_default();
-        known.extend(offers.iter().map(|offer| (offer.key(), offer.fingerprint())));
-        self.save(&approved).inspect_err(|_| *approved = before)
+        let _writing = lock(&self.writing);
+        let more = || offers.iter().map(|offer| (offer.key(), offer.fingerprint()));
+        let mut approved = lock(&self.approved).clone();
+        approved.entry(server.to_owned()).or_default().extend(more());
+        self.save(&approved)?;
+        // A server that was listed for the first time meanwhile keeps what was noted of it.
+        lock(&self.approved).entry(server.to_owned()).or_default().extend(more());
+        Ok(())
     }
 
-    fn save(&self, approved: &BTreeMap<String, BTreeMap<String, String>>) -> io::Result<()> {
-        files::replace_private(&self.path, &serde_json::to_vec(approved)?)
+    fn save(&self, approved: &Approved) -> io::Result<()> {
+        (self.write)(&self.path, &serde_json::to_vec(approved)?)
     }
 }
 
@@ -193,5 +216,35 @@ mod tests {
         approvals.approve("s", &[prompt("b", "says")]).unwrap();
         assert_eq!(OfferApprovals::load(&path).check("s", kind, &later), [true, false, true]);
         assert!(approvals.knows("s", "prompt:b") && !approvals.knows("s", "prompt:c"));
+    }
+
+    #[test]
+    fn a_disk_that_hangs_holds_up_nobody_but_the_one_who_writes() {
+        use std::sync::mpsc;
+        use std::time::Duration;
+
+        let (began, wait_until_began) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let write = move |_: &Path, _: &[u8]| {
+            let _ = began.send(());
+            let _ = lock(&wait).recv();
+            Ok(())
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let approvals = OfferApprovals::load_with(&directory.path().join("offers"), Box::new(write));
+        let (done, is_done) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| approvals.check("s", OfferKind::Prompt, &[prompt("a", "says")]));
+            wait_until_began.recv().unwrap();
+            // The disk hangs now.
+            scope.spawn(|| {
+                let seen = approvals.check("s", OfferKind::Prompt, &[prompt("a", "says"), prompt("b", "says")]);
+                let _ = done.send((seen, approvals.knows("s", "prompt:a")));
+            });
+            let seen = is_done.recv_timeout(Duration::from_secs(20));
+            drop(go_on);
+            assert_eq!(seen, Ok((vec![true, false], true)), "the list waited for the disk");
+        });
     }
 }

@@ -12,8 +12,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
+use crate::contract::server_log;
 use crate::os::memory;
 use crate::os::sync::{lock, read, write};
+use crate::telemetry::usage_counts::UsageCounts;
 use crate::upstream::admission::Admission;
 use crate::upstream::approvals::{Approvals, PendingTool};
 use crate::upstream::connect_error::ConnectError;
@@ -29,6 +31,7 @@ use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::supervise::run;
 use crate::upstream::transport::http_error;
 use crate::upstream::transport::stdio::StdioFastPath;
+use crate::upstream::waiting::WaitingCalls;
 
 /// Broadcasts kept for a session that is slow to take them.
 const BROADCASTS_KEPT: usize = 256;
@@ -47,6 +50,8 @@ pub struct UpstreamPool {
     subscriptions: Arc<Mutex<Subscriptions>>,
     sessions: AtomicU64,
     admission: Admission,
+    counts: Arc<UsageCounts>,
+    waiting_calls: Arc<WaitingCalls>,
     starts: Arc<Semaphore>,
 }
 
@@ -74,7 +79,13 @@ pub enum Route {
 
 impl UpstreamPool {
     /// An empty pool; server logs go to `logs`.
-    pub fn new(data_directory: &Path, logs: &Path, approvals: Approvals, tokens: TokenStore) -> UpstreamPool {
+    pub fn new(
+        data_directory: &Path,
+        logs: &Path,
+        approvals: Approvals,
+        tokens: TokenStore,
+        counts: Arc<UsageCounts>,
+    ) -> UpstreamPool {
         UpstreamPool {
             servers: RwLock::default(),
             logs: logs.to_path_buf(),
@@ -86,6 +97,8 @@ impl UpstreamPool {
             subscriptions: Arc::default(),
             sessions: AtomicU64::new(0),
             admission: Admission::default(),
+            counts,
+            waiting_calls: Arc::default(),
             starts: Arc::new(Semaphore::new(CONCURRENT_STARTS)),
         }
     }
@@ -93,6 +106,11 @@ impl UpstreamPool {
     /// Which calls run now.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// The calls in flight.
+    pub fn waiting_calls(&self) -> &Arc<WaitingCalls> {
+        &self.waiting_calls
     }
 
     /// Signals that the visible tools have changed although no server has.
@@ -359,11 +377,11 @@ impl UpstreamPool {
                 session_error.report(error);
                 CallError::SignInNeeded(name)
             }
-            ConnectError::Failed(text) | ConnectError::NoInitialize(text) | ConnectError::Locked(text) => {
+            ConnectError::Failed(failure) | ConnectError::NoInitialize(failure) | ConnectError::Locked(failure) => {
                 self.health_check(server);
                 CallError::Other {
                     server: name,
-                    error: text,
+                    error: failure.text,
                 }
             }
         }
@@ -401,6 +419,7 @@ impl UpstreamPool {
             isolator: self.isolator.clone(),
             broadcasts: self.broadcasts.clone(),
             subscriptions: self.subscriptions.clone(),
+            counts: self.counts.clone(),
             starts: self.starts.clone(),
         };
         let log = self.log_of(&config.name);
@@ -467,14 +486,7 @@ async fn end(servers: Vec<Upstream>) {
 
 /// The log file of a server in this directory.
 pub fn log_file(logs: &Path, server: &str) -> PathBuf {
-    logs.join(format!("server-{}.log", file_name(server)))
-}
-
-/// A server's name as part of a file name: characters that could leave the directory or that Windows forbids become `_`.
-pub fn file_name(name: &str) -> String {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let text: String = name.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
-    text.trim_start_matches('.').to_owned()
+    logs.join(server_log::file_name(server))
 }
 
 #[cfg(all(test, unix))]
@@ -499,7 +511,7 @@ done
     fn pool(directory: &Path) -> UpstreamPool {
         let approvals = Approvals::load(&directory.join("approvals.json"));
         let tokens = TokenStore::load(&directory.join("tokens.json"), None, Arc::default());
-        UpstreamPool::new(directory, directory, approvals, tokens)
+        UpstreamPool::new(directory, directory, approvals, tokens, Arc::default())
     }
 
     fn shell(name: &str, script: &str) -> ServerConfig {

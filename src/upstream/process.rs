@@ -10,8 +10,11 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
+use crate::diagnostics::fault::Failure;
+use crate::os::files;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
+use crate::upstream::exit::Exit;
 #[cfg(target_os = "linux")]
 use crate::upstream::isolation::landlock;
 #[cfg(target_os = "linux")]
@@ -52,7 +55,7 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Why the program could not be started, and what to do.
-pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> {
+pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure> {
     let program = launch.program.clone();
     let mut command = Command::new(&program);
     command.args(&launch.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -91,7 +94,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, String> 
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin().take(), child.stdout().take(), child.stderr().take())
     else {
-        return Err(format!("could not start `{name}`: the system gave it no standard streams"));
+        return Err(format!("could not start `{name}`: the system gave it no standard streams").into());
     };
     let tail = StderrTail::default();
     tokio::spawn(copy_to_log(stderr, log.to_path_buf(), tail.clone()));
@@ -146,34 +149,40 @@ impl Process {
         &self.stderr
     }
 
-    /// An exit status as text; for a container, what it means.
-    async fn explained(&self, status: std::process::ExitStatus) -> String {
-        let explained = match &self.container {
-            Some(container) => {
-                self.stderr.complete().await;
-                let output = self.stderr.lines().join("\n");
-                engine::explain_end(status.code(), &container.image, &container.command, &output)
-            }
-            None => None,
-        };
-        explained.unwrap_or_else(|| status.to_string())
+    /// An exit status; for a container, what it means.
+    async fn explained(&self, status: std::process::ExitStatus) -> Exit {
+        let exit = Exit::of(status);
+        let Some(container) = &self.container else { return exit };
+        self.stderr.complete().await;
+        let output = self.stderr.lines().join("\n");
+        match engine::explain_end(status.code(), &container.image, &container.command, &output) {
+            Some((code, text)) => Exit {
+                text,
+                container: Some(code),
+                ..exit
+            },
+            None => exit,
+        }
     }
 
-    /// Waits for the process to end by itself; returns its exit status as text.
-    pub async fn ended(&mut self) -> String {
+    /// Waits for the process to end by itself.
+    pub async fn ended(&mut self) -> Exit {
         match self.child.wait().await {
             Ok(status) => self.explained(status).await,
-            Err(error) => error.to_string(),
+            Err(error) => Exit {
+                text: error.to_string(),
+                ..Exit::default()
+            },
         }
     }
 
     /// Ends the process and everything it started: its input is already closed, so it has 2 s to exit; then SIGTERM and 2 s more;
     /// then the whole tree is killed. Returns the exit status of a process that exited by itself.
-    pub async fn end(mut self) -> String {
+    pub async fn end(mut self) -> Exit {
         let exited = tokio::time::timeout(GRACE, self.child.wait()).await;
         let status = match &exited {
             Ok(Ok(status)) => self.explained(*status).await,
-            _ => String::new(),
+            _ => Exit::default(),
         };
         if exited.is_err() {
             #[cfg(unix)]
@@ -233,7 +242,9 @@ struct Log {
 
 impl Log {
     async fn open(path: &Path) -> Log {
-        let opened = tokio::fs::File::options().append(true).create(true).open(path).await;
+        let own = path.to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || files::append_private(&own)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error))).map(tokio::fs::File::from_std);
         let file = opened.inspect_err(|error| tracing::warn!("could not write `{}`: {error}", path.display())).ok();
         let written = match &file {
             Some(file) => file.metadata().await.map(|metadata| metadata.len()).unwrap_or(0),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::config::ServerConfig;
 use crate::config::references::{self, Kind, Unresolved};
+use crate::diagnostics::fault::{Failure, Fault};
 use crate::os::environment::{Environment, home_directory};
-use crate::os::keychain::{self, Keychain as _, SystemKeychain};
+use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
 use crate::upstream::snapshot::Phase;
 use crate::upstream::start_error::with_home;
 
@@ -21,7 +22,10 @@ pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
         let wanted = name.clone();
         match keychain::ask(move || SystemKeychain.read(&wanted)).await {
             Ok(secret) => secrets.extend(secret.map(|secret| (name, secret))),
-            Err(error) => return Err(Phase::Failed(format!("could not read secret `{name}`: {error}"))),
+            Err(error) => {
+                let text = format!("could not read secret `{name}`: {error}");
+                return Err(Phase::Failed(Failure::new(keychain_fault(&error), text)));
+            }
         }
     }
     let value = |kind, name: &str| match kind {
@@ -30,9 +34,21 @@ pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
     };
     let resolved = references::resolved(config, value).map_err(|error| match error {
         Unresolved::NotSet(variable) => Phase::MissingEnvVar(variable),
-        other => Phase::Misconfigured(other.to_string()),
+        Unresolved::NotKept(ref secret) => {
+            let secret = secret.clone();
+            Phase::Misconfigured(Failure::new(Fault::MissingSecret { secret }, error.to_string()))
+        }
+        Unresolved::Unknown(_) => Phase::Misconfigured(Failure::new(Fault::InvalidEntry, error.to_string())),
     })?;
     Ok(with_home(resolved, home_directory().as_deref()))
+}
+
+/// The kind of a failure of the keychain.
+pub fn keychain_fault(error: &KeychainError) -> Fault {
+    match error {
+        KeychainError::Locked => Fault::KeychainLocked,
+        KeychainError::None(_) | KeychainError::Refused(_) => Fault::KeychainUnavailable,
+    }
 }
 
 /// The phase of a server that must not be started.

@@ -1,11 +1,13 @@
 //! State shared by the pool and a server's task.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rmcp::service::{Peer, RoleClient};
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::usage_counts::UsageCounts;
 use crate::upstream::approvals::Approvals;
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::isolation::Isolator;
@@ -14,6 +16,7 @@ use crate::upstream::session::router::Broadcast;
 use crate::upstream::session::subscriptions::Subscriptions;
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::stdio::StdioFastPath;
+use crate::upstream::waiting::{ServerStep, ServerWait};
 
 /// The task's side of that state.
 pub struct ServerHandles {
@@ -30,8 +33,27 @@ pub struct ServerHandles {
     pub isolator: Arc<Isolator>,
     pub broadcasts: broadcast::Sender<Broadcast>,
     pub subscriptions: Arc<Mutex<Subscriptions>>,
+    pub counts: Arc<UsageCounts>,
     /// Bounds how many servers start at the same time.
     pub starts: Arc<Semaphore>,
+}
+
+impl ServerHandles {
+    /// Notes what the server waits for, without a change event: it is only shown on request.
+    pub fn waits(&self, step: ServerStep, limit: Option<Duration>) {
+        self.state.send_if_modified(|state| {
+            state.wait = Some(ServerWait::new(step, limit));
+            false
+        });
+    }
+
+    /// Notes that the server waits for nothing.
+    pub fn waits_no_longer(&self) {
+        self.state.send_if_modified(|state| {
+            state.wait = None;
+            false
+        });
+    }
 }
 
 /// How a connected server is reached.

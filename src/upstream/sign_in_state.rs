@@ -2,6 +2,7 @@
 
 use reqwest::Url;
 
+use crate::diagnostics::fault::Failure;
 use crate::telemetry::payload::OauthProvider;
 
 /// The sign-in to a server.
@@ -12,7 +13,9 @@ pub struct SignIn {
     /// The URL to open in a browser, while a sign-in is pending.
     pub address: Option<String>,
     /// Why the last attempt failed.
-    pub failed: Option<String>,
+    pub failed: Option<Failure>,
+    /// The server no longer accepts a token that it accepted before.
+    pub expired: bool,
 }
 
 /// The kind of provider that has issued a token.

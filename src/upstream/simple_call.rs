@@ -1,6 +1,6 @@
 //! Tool calls over REST and from the command line, whose callers cannot answer a server's requests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmcp::ErrorData;
 use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ErrorCode, JsonObject, ServerResult};
@@ -31,6 +31,7 @@ impl UpstreamPool {
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
         let (caller, events) = CallHandle::of(self.new_session());
         let sent = multi_round_trip::send(&peer, request, caller).await.map_err(|error| self.failed(&server, error))?;
+        let _listed = self.waiting_calls().sent(&server, tool, Instant::now(), limit, None);
         self.follow(server, sent, events, limit).await
     }
 

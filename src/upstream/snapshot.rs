@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use rmcp::model::Tool;
 
 use crate::config::{Protocol, ServerConfig};
+use crate::diagnostics::fault::Failure;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::sign_in_state::SignIn;
 use crate::upstream::stderr_tail::StderrTail;
+use crate::upstream::waiting::ServerWait;
 
 /// The phase of a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +27,9 @@ pub enum Phase {
     /// Authentication required; no retry until sign-in. Holds the `WWW-Authenticate` value.
     SignInNeeded(Option<String>),
     /// Could not be reached; retried.
-    Failed(String),
+    Failed(Failure),
     /// Cannot work as configured; not retried.
-    Misconfigured(String),
+    Misconfigured(Failure),
     /// The entry refers to this environment variable, which is not set.
     MissingEnvVar(String),
 }
@@ -51,9 +53,13 @@ pub struct Snapshot {
     pub identity: Option<(String, String)>,
     pub sign_in: SignIn,
     /// The error of the last failed attempt since the last connection; kept while the next attempt runs.
-    pub last_failure: Option<String>,
+    pub last_failure: Option<Failure>,
+    /// When the failure that is shown was seen first; `None` while there is none.
+    pub failed_at: Option<jiff::Timestamp>,
     /// The attempt to connect that is running.
     pub attempt: Option<Attempt>,
+    /// The event that it waits for before it is connected.
+    pub wait: Option<ServerWait>,
     /// The isolation of its last start; `None` before the first.
     pub isolation: Option<Choice>,
 }
@@ -91,13 +97,18 @@ impl Snapshot {
             identity: None,
             sign_in: SignIn::default(),
             last_failure: None,
+            failed_at: None,
             attempt: None,
+            wait: None,
             isolation: None,
         }
     }
 
     /// Notes a failed attempt, or the end of a session.
-    pub fn note_failure(&mut self, error: String) {
+    pub fn note_failure(&mut self, error: Failure) {
+        if self.failed_at.is_none() || self.last_failure.as_ref().is_none_or(|last| last.fault != error.fault) {
+            self.failed_at = Some(jiff::Timestamp::now());
+        }
         self.last_failure = Some(error.clone());
         self.phase = Phase::Failed(error);
         self.retries += 1;

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::config::ServerConfig;
+use crate::diagnostics::fault::{Failure, Fault};
 
 /// Replaces a leading `~` by the home directory, as a shell would.
 pub fn expand_home(text: &str, home: Option<&Path>) -> Option<String> {
@@ -32,31 +33,42 @@ pub fn with_home(mut config: ServerConfig, home: Option<&Path>) -> ServerConfig 
 }
 
 /// Why a server cannot start, as far as its working directory and the path of its program show.
-pub fn precheck(config: &ServerConfig) -> Option<String> {
-    if let Some(directory) = &config.working_dir {
-        let shown = directory.display();
-        match std::fs::metadata(directory) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Some(format!("`working_dir` is not a directory: `{shown}`")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Some(format!(
-                    "`working_dir` does not exist: `{shown}`. Create it, or correct the server's entry"
-                ));
-            }
-            Err(error) => return Some(format!("could not use `working_dir` `{shown}`: {error}")),
-        }
+pub fn precheck(config: &ServerConfig) -> Option<Failure> {
+    if let Some(directory) = &config.working_dir
+        && let Some(text) = unusable(directory)
+    {
+        let directory = directory.display().to_string();
+        return Some(Failure::new(Fault::WorkingDirectory { directory }, text));
     }
     let name = config.command.as_deref().unwrap_or_default();
     if !name.contains(['/', std::path::MAIN_SEPARATOR]) {
         return None;
     }
     let path = config.working_dir.as_deref().unwrap_or(Path::new("")).join(name);
+    let program = path.display().to_string();
     match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => Some(format!("`{name}` is a directory; `command` must be a program")),
+        Ok(metadata) if metadata.is_dir() => {
+            let text = format!("`{name}` is a directory; `command` must be a program");
+            Some(Failure::new(Fault::WrongFormat { program }, text))
+        }
         Ok(metadata) if !may_run(&metadata) => {
-            Some(format!("`{name}` is not executable. Run: chmod +x {}", path.display()))
+            let text = format!("`{name}` is not executable. Run: chmod +x {program}");
+            Some(Failure::new(Fault::NotExecutable { program }, text))
         }
         _ => None,
+    }
+}
+
+/// Why a program cannot be started in this directory.
+fn unusable(directory: &Path) -> Option<String> {
+    let shown = directory.display();
+    match std::fs::metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some(format!("`working_dir` is not a directory: `{shown}`")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(format!("`working_dir` does not exist: `{shown}`. Create it, or correct the server's entry"))
+        }
+        Err(error) => Some(format!("could not use `working_dir` `{shown}`: {error}")),
     }
 }
 
@@ -71,36 +83,47 @@ fn may_run(_metadata: &std::fs::Metadata) -> bool {
     true
 }
 
-/// The error for a program that is in no directory of `PATH`.
-pub fn not_found(name: &str) -> String {
-    format!("`{name}` not found. Install it, or use its full path in `command`")
+/// The failure for a program that is in no directory of `path`.
+pub fn not_found(name: &str, path: &str) -> Failure {
+    let fault = Fault::CommandNotFound {
+        command: name.to_owned(),
+        path: path.to_owned(),
+    };
+    Failure::new(fault, format!("`{name}` not found. Install it, or use its full path in `command`"))
 }
 
 /// Explains the system's refusal to start a program.
-pub fn explain(name: &str, program: &Path, error: &io::Error) -> String {
+pub fn explain(name: &str, program: &Path, error: &io::Error) -> Failure {
     /// Not an executable file; on Windows: not a valid application for this system.
     const WRONG_FORMAT: [i32; 2] = if cfg!(windows) { [193, 216] } else { [8, 86] };
     let start = first_bytes(program);
     let interpreter = interpreter(&start);
+    let program = program.display().to_string();
+    let failure = |fault, reason: String| Failure::new(fault, format!("could not start `{name}`: {reason}"));
     match error.kind() {
         io::ErrorKind::NotFound if let Some(interpreter) = interpreter => {
-            format!("could not start `{name}`: its interpreter `{interpreter}` (first line of the file) does not exist")
+            let text = format!("its interpreter `{interpreter}` (first line of the file) does not exist");
+            failure(Fault::InterpreterMissing { program, interpreter }, text)
         }
         io::ErrorKind::NotFound if start.starts_with(b"\x7fELF") => {
-            format!("could not start `{name}`: the loader it was built for is missing; it was built for another system")
+            let text = "the loader it was built for is missing; it was built for another system";
+            failure(Fault::WrongFormat { program }, text.to_owned())
         }
-        io::ErrorKind::NotFound => not_found(name),
+        io::ErrorKind::NotFound => not_found(name, ""),
         io::ErrorKind::PermissionDenied => {
-            format!("could not start `{name}`: no permission to execute it. Run: chmod +x {}", program.display())
+            let text = format!("no permission to execute it. Run: chmod +x {program}");
+            failure(Fault::NotExecutable { program }, text)
         }
         _ if error.raw_os_error().is_some_and(|code| WRONG_FORMAT.contains(&code)) => {
-            if start.starts_with(b"\x7fELF") || start.starts_with(b"MZ") || is_mach(&start) {
-                format!("could not start `{name}`: it was built for another processor or system")
+            let is_binary = start.starts_with(b"\x7fELF") || start.starts_with(b"MZ") || is_mach(&start);
+            let text = if is_binary {
+                "it was built for another processor or system"
             } else {
-                format!("could not start `{name}`: it is not a program; a script needs a first line like `#!/bin/sh`")
-            }
+                "it is not a program; a script needs a first line like `#!/bin/sh`"
+            };
+            failure(Fault::WrongFormat { program }, text.to_owned())
         }
-        _ => format!("could not start `{name}`: {error}"),
+        _ => failure(Fault::Unclassified, error.to_string()),
     }
 }
 
@@ -159,10 +182,10 @@ mod tests {
     fn a_missing_working_directory_is_not_a_missing_program() {
         let directory = tempfile::tempdir().unwrap();
         let gone = directory.path().join("gone");
-        let error = precheck(&config("sh", Some(&gone))).unwrap();
+        let error = precheck(&config("sh", Some(&gone))).unwrap().text;
         assert!(error.contains("`working_dir` does not exist") && error.contains("gone"), "{error}");
         std::fs::write(&gone, "").unwrap();
-        assert!(precheck(&config("sh", Some(&gone))).unwrap().contains("not a directory"));
+        assert!(precheck(&config("sh", Some(&gone))).unwrap().text.contains("not a directory"));
         assert_eq!(precheck(&config("sh", Some(directory.path()))), None);
     }
 
@@ -179,15 +202,24 @@ mod tests {
         };
         let explained = |path: &Path| {
             let error = std::process::Command::new(path).spawn().unwrap_err();
-            explain("x", path, &error)
+            let failure = explain("x", path, &error);
+            format!("{} {}", failure.fault.code().name(), failure.text)
         };
         let plain = file("plain", b"#!/bin/sh\n", 0o644);
-        assert!(precheck(&config(plain.to_str().unwrap(), None)).unwrap().contains("chmod +x"));
-        assert!(explained(&plain).contains("chmod +x"));
+        assert!(precheck(&config(plain.to_str().unwrap(), None)).unwrap().text.contains("chmod +x"));
+        let denied = explained(&plain);
+        assert!(denied.contains("chmod +x") && denied.starts_with("MCPX_STDIO_SPAWN_EACCES "), "{denied}");
+        for (name, content, code) in [
+            ("script", &b"#!/no/such/python3 -u\n"[..], "MCPX_STDIO_INTERPRETER_MISSING "),
+            ("elf", b"\x7fELF\x02\x01\x01 not for here", "MCPX_STDIO_SPAWN_EXEC_FORMAT "),
+        ] {
+            assert!(explained(&file(name, content, 0o755)).starts_with(code), "{name}");
+        }
+        assert!(explained(&directory.path().join("none")).starts_with("MCPX_STDIO_SPAWN_ENOENT "));
         assert!(explained(&file("script", b"#!/no/such/python3 -u\n", 0o755)).contains("`/no/such/python3`"));
         assert!(explained(&file("dos", b"#!/bin/sh\r\n", 0o755)).contains("`/bin/sh\\r`"));
         assert!(explained(&file("elf", b"\x7fELF\x02\x01\x01 not for here", 0o755)).contains("another processor"));
         assert!(explained(&directory.path().join("none")).contains("not found"));
-        assert!(precheck(&config(directory.path().to_str().unwrap(), None)).unwrap().contains("is a directory"));
+        assert!(precheck(&config(directory.path().to_str().unwrap(), None)).unwrap().text.contains("is a directory"));
     }
 }

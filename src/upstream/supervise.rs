@@ -11,8 +11,12 @@ use tokio::time::error::Elapsed;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ServerConfig;
+use crate::config::trust::Trust;
+use crate::diagnostics::fault::{ConnectFailure, Failure, Fault};
+use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::connect::{FIRST_ANSWER, Session, connect};
 use crate::upstream::connect_error::ConnectError;
+use crate::upstream::exit::Stage;
 use crate::upstream::list::list_tools;
 use crate::upstream::process::Process;
 use crate::upstream::resolve::{inactive_phase, resolved};
@@ -22,6 +26,7 @@ use crate::upstream::session::sync_subscriptions::sync_all;
 use crate::upstream::snapshot::Phase;
 use crate::upstream::transport::http_error;
 use crate::upstream::transport::stdio::StdioFastPath;
+use crate::upstream::waiting::ServerStep;
 
 /// How often a quiet server over HTTP is pinged, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -53,7 +58,7 @@ enum Next {
     /// Connect again at once: a restart was requested.
     Now,
     /// Connect again after a pause.
-    Retry(String),
+    Retry(Failure),
     /// Wait for a person: each further attempt would prompt again.
     WaitFor(Phase),
 }
@@ -74,6 +79,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
     let mut backoff = Backoff::RESET;
     let mut connections = 0;
     while !handles.stop.is_cancelled() {
+        handles.waits(ServerStep::Secrets, None);
         // Each time: a variable may have been set and a secret changed.
         let resolved = match inactive_phase(&config) {
             Some(phase) => Err(phase),
@@ -83,12 +89,14 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
             Err(phase) => Next::WaitFor(phase),
             Ok(resolved) => {
                 handles.state.send_modify(|state| state.phase = Phase::Connecting);
+                handles.waits(ServerStep::StartSlot, None);
                 // Nothing has changed but the time: clients and the tray show now that it takes long.
                 let slow = || handles.state.send_modify(|_| {});
                 let attempt = tokio::select! {
                     () = handles.stop.cancelled() => return,
                     attempt = with_slot(&handles.starts, connect(&resolved, &log, &handles), slow) => attempt,
                 };
+                handles.waits_no_longer();
                 handles.state.send_modify(|state| state.attempt = None);
                 Next::after(match attempt {
                     Ok(session) => {
@@ -101,13 +109,17 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
                         }
                         error
                     }
-                    Err(error) => Some(error),
+                    Err(error) => {
+                        count(&error, &handles.counts);
+                        Some(error)
+                    }
                 })
             }
         };
         match next {
             Next::Now => {}
             Next::WaitFor(phase) => {
+                handles.waits_no_longer();
                 note_waiting(phase, &config, &handles);
                 tokio::select! {
                     () = handles.stop.cancelled() => return,
@@ -116,6 +128,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
             }
             Next::Retry(error) => {
                 tracing::warn!(server = config.name, "{error}");
+                handles.waits(ServerStep::NextAttempt, Some(backoff.0));
                 handles.state.send_modify(|state| state.note_failure(error));
                 tokio::select! {
                     () = handles.stop.cancelled() => return,
@@ -125,6 +138,17 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
             }
         }
     }
+}
+
+/// Counts a failed attempt to connect by its kind.
+fn count(error: &ConnectError, counts: &UsageCounts) {
+    let counter = match error.failure().and_then(|failure| failure.fault.connect_failure()) {
+        Some(ConnectFailure::Timeout) => Counter::UpstreamConnectTimeout,
+        Some(ConnectFailure::Refused) => Counter::UpstreamConnectRefused,
+        Some(ConnectFailure::Handshake) => Counter::UpstreamHandshakeFailed,
+        None => return,
+    };
+    counts.add(counter);
 }
 
 /// Runs an attempt in one of the slots for starting servers. If it takes long, gives the slot back and reports it.
@@ -146,6 +170,8 @@ fn note_connected(session: &Session, reconnects: u32, handles: &ServerHandles) {
         state.reconnects = reconnects;
         state.retries = 0;
         state.last_failure = None;
+        state.failed_at = None;
+        state.sign_in.expired = false;
         state.protocol = session.protocol;
         state.identity = session.identity();
     });
@@ -160,7 +186,9 @@ fn note_waiting(phase: Phase, config: &ServerConfig, handles: &ServerHandles) {
     handles.state.send_modify(|state| {
         if matches!(phase, Phase::SignInNeeded(_)) && state.sign_in.provider.take().is_some() {
             handles.tokens.note_expired();
+            state.sign_in.expired = true;
         }
+        state.failed_at = Some(jiff::Timestamp::now());
         state.phase = phase;
     });
 }
@@ -210,7 +238,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles)
             listed = &mut new_list => {
                 match listed {
                     Ok(Ok(tools)) => take_tools(tools, config, handles),
-                    Ok(Err(error)) => break Some(error.into()),
+                    Ok(Err(error)) => break Some(ConnectError::failed(Fault::ListFailed, error)),
                     Err(_) => tracing::warn!(
                         server = config.name,
                         "reported changed tools, but did not list them within {} s",
@@ -282,9 +310,10 @@ async fn listen(peer: Peer<RoleClient>, server: String, changed: Arc<Notify>) {
 async fn exit_of(process: Option<&mut Process>) -> ConnectError {
     match process {
         Some(process) => {
-            let status = process.ended().await;
+            let exit = process.ended().await;
             process.stderr().complete().await;
-            process.stderr().explain(&format!("the server exited ({status})")).into()
+            let text = process.stderr().explain(&format!("the server exited ({})", exit.text));
+            ConnectError::failed(exit.fault(Stage::Running), text)
         }
         None => std::future::pending().await,
     }
@@ -311,7 +340,10 @@ async fn ping(
             Some(reason) => http_error::ended(config, &reason),
             None => http_error::not_sent(config, &error),
         }),
-        Err(_) => Err(format!("no reply to a ping within {} s", PING_TIMEOUT.as_secs()).into()),
+        Err(_) => {
+            let text = format!("no reply to a ping within {} s", PING_TIMEOUT.as_secs());
+            Err(ConnectError::failed(Fault::NoPong, text))
+        }
     }
 }
 
@@ -320,6 +352,9 @@ fn take_tools(tools: Vec<Tool>, config: &ServerConfig, handles: &ServerHandles) 
     let (open, pending) = if config.trusts_changes() && !handles.approvals.holds_all(&config.name) {
         (tools, Vec::new())
     } else {
+        if config.trust() == Trust::Scan {
+            handles.approvals.hold_first(&config.name);
+        }
         handles.approvals.part(&config.name, tools)
     };
     handles.state.send_if_modified(|state| state.take_tools(open, pending));

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -22,7 +22,12 @@ pub fn program() -> Command {
 impl Collector {
     /// Starts it on free ports, and waits until it listens.
     pub fn start(data: &Path, more: &[&str]) -> Collector {
-        let mut child = program()
+        Collector::start_with(program(), data, more)
+    }
+
+    /// Starts it through a command that runs the program.
+    pub fn start_with(mut program: Command, data: &Path, more: &[&str]) -> Collector {
+        let mut child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(more)
@@ -32,7 +37,7 @@ impl Collector {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |before: &str| {
             let line = lines.next().expect("it says where it listens").unwrap();
-            let (_, rest) = line.split_once("http://").unwrap_or_else(|| panic!("{before}: {line}"));
+            let (_, rest) = line.split_once("://").unwrap_or_else(|| panic!("{before}: {line}"));
             rest.split('/').next().unwrap().parse().unwrap()
         };
         let public = address("reports");
@@ -68,6 +73,75 @@ impl Collector {
     /// Returns the operator's `/v1/stats` with all figures.
     pub fn stats(&self) -> Value {
         get(self.admin, "/v1/stats?who=all").json()
+    }
+}
+
+/// A ClickHouse server (chdb) for one test, which can be killed. `COLLECTOR_CHDB` names a Python with chdb.
+pub struct ClickHouse {
+    child: Child,
+    python: PathBuf,
+    directory: PathBuf,
+    pub port: u16,
+}
+
+impl ClickHouse {
+    #[expect(clippy::disallowed_methods, reason = "what a test needs is named in the environment")]
+    pub fn start(directory: &Path) -> Option<ClickHouse> {
+        let Some(python) = std::env::var_os("COLLECTOR_CHDB").map(PathBuf::from) else {
+            println!("COLLECTOR_CHDB is not set: not checked");
+            return None;
+        };
+        let (child, port) = ClickHouse::process(&python, directory, 0);
+        Some(ClickHouse {
+            child,
+            python,
+            directory: directory.to_path_buf(),
+            port,
+        })
+    }
+
+    fn process(python: &Path, directory: &Path, port: u16) -> (Child, u16) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collector/chdb_server.py");
+        let mut child = Command::new(python)
+            .arg(script)
+            .arg(directory)
+            .arg(port.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (child, line.trim().parse().expect("ClickHouse says its port"))
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after `kill`, at the same port and with the same data.
+    pub fn start_again(&mut self) {
+        self.child = ClickHouse::process(&self.python, &self.directory, self.port).0;
+    }
+
+    pub fn address(&self, database: &str) -> String {
+        format!("clickhouse://127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for ClickHouse {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `is_so` returns true, for at most `seconds`.
+pub fn until(seconds: u64, what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed().as_secs() < seconds, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

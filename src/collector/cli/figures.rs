@@ -97,6 +97,7 @@ fn row(name: &str, value: &Value) -> Row {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Null => "none yet".to_owned(),
         other => other.to_string(),
     }
 }

@@ -98,10 +98,7 @@ fn serve(place: Place, wish: Serve) -> Outcome {
     runtime.block_on(async {
         let secure = options.tls.is_some();
         let directory = options.place.directory.clone();
-        let running = server::start(options).await.map_err(|error| {
-            Failure::new(error.to_string())
-                .help("choose another address with --listen or --admin, or another directory with --data")
-        })?;
+        let running = server::start(options).await.map_err(|error| Failure::new(error.to_string()).help(error.help))?;
         let (public, admin) =
             running.addresses().map_err(|error| Failure::new(format!("could not listen: {error}")))?;
         let scheme = if secure { "https" } else { "http" };

@@ -4,10 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 200.0;
+/// About the width of a phone, so that text stays legible there.
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 44.0;
-const BOTTOM: f64 = 22.0;
+const BOTTOM: f64 = 20.0;
+/// The space for the labels of bars, and for their numbers.
+const LABELS: f64 = 136.0;
+const NUMBERS: f64 = 50.0;
 const TOP: f64 = 8.0;
 
 /// A line of a chart: its name, its class and its numbers. A hidden number leaves a gap.
@@ -35,7 +39,7 @@ pub fn lines(html: &mut String, title: &str, from: &str, to: &str, all: &[Series
         let at = height_of(value, top);
         let _ = write!(
             html,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>",
+            "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>",
             LEFT - 6.0,
             at + 4.0
         );
@@ -86,13 +90,13 @@ pub fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
     );
     for (index, (label, value)) in rows.iter().enumerate() {
         let at = 26.0 * index as f64 + 4.0;
-        let width = (WIDTH - 240.0) * value.unwrap_or(0) as f64 / most as f64;
+        let width = (WIDTH - LABELS - NUMBERS) * value.unwrap_or(0) as f64 / most as f64;
         let shown = value.map_or("hidden".to_owned(), |value| value.to_string());
         let _ = write!(
             html,
-            "<text x=\"0\" y=\"{:.0}\">{label}</text><rect class=\"f1\" x=\"170\" y=\"{at:.0}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/><text x=\"{:.0}\" y=\"{:.0}\">{shown}</text>",
+            "<text x=\"0\" y=\"{:.0}\">{label}</text><rect class=\"f1\" x=\"{LABELS}\" y=\"{at:.0}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/><text x=\"{:.0}\" y=\"{:.0}\">{shown}</text>",
             at + 13.0,
-            176.0 + width,
+            LABELS + 6.0 + width,
             at + 13.0
         );
     }

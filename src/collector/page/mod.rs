@@ -25,17 +25,22 @@ pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bo
         escape(&audience.to_string())
     );
     html.push_str("<header><h1>MCPProxy usage</h1>");
-    let _ = write!(
-        html,
-        "<p>{} to {} (UTC, by day of receipt). Counts {}.</p>",
-        text(figures, "/first_day"),
-        text(figures, "/last_day"),
-        escape(audience_sentence(audience))
-    );
+    if !is_empty {
+        let _ = write!(
+            html,
+            "<p>{} to {} (UTC, by day of receipt). Counts {}.</p>",
+            text(figures, "/first_day"),
+            text(figures, "/last_day"),
+            escape(audience_sentence(audience))
+        );
+    }
     filters(&mut html, audience);
     html.push_str("</header><main>");
     if is_empty {
-        html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>.</p>");
+        html.push_str("<p class=\"note\">No report has arrived yet. Set <code>telemetry.endpoint</code> of a client to this collector's <code>/v1</code>; a client sends its first report some minutes after it starts.</p>");
+    }
+    if !is_empty && figures["installs"] == 0 && audience != Audience::EVERYTHING {
+        html.push_str("<p class=\"note\">No installation belongs to this audience. <a href=\"/?who=all\">Everything</a> counts all of them.</p>");
     }
     if is_public {
         html.push_str("<p class=\"note\">Numbers from 1 to 9 (&lt;10) are hidden, and so are others if a sum would reveal one.</p>");
@@ -63,7 +68,7 @@ fn audience_sentence(audience: Audience) -> &'static str {
 fn filters(html: &mut String, audience: Audience) {
     let system = audience.system.map_or("", |system| system.word());
     html.push_str("<nav aria-label=\"Audience\"><ul>");
-    let kinds = KINDS.iter().map(|kind| (kind.word(), kind.word()));
+    let kinds = KINDS.iter().map(|kind| (kind.word(), kind_label(kind.word())));
     for (word, label) in [("people", "People"), ("all", "Everything")].into_iter().chain(kinds) {
         link(html, word, system, label, audience.who_word() == word);
     }
@@ -79,6 +84,17 @@ fn link(html: &mut String, who: &str, system: &str, label: &str, is_current: boo
     let current = if is_current { " aria-current=\"page\"" } else { "" };
     let system = if system.is_empty() { String::new() } else { format!("&amp;os={system}") };
     let _ = write!(html, "<li><a href=\"/?who={who}{system}\"{current}>{}</a></li>", escape(label));
+}
+
+fn kind_label(word: &str) -> &str {
+    match word {
+        "interactive" => "Interactive",
+        "ci" => "CI",
+        "cloud_ide" => "Cloud IDE",
+        "container" => "Container",
+        "headless" => "Headless",
+        _ => "Unknown kind",
+    }
 }
 
 fn system_label(word: &str) -> &str {

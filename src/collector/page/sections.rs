@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::chart::{self, Series};
-use super::text::{escape, number, share, text};
+use super::text::{escape, number, share};
 use crate::collector::figures::STEPS;
 use crate::collector::report::Day;
 
@@ -16,15 +16,20 @@ const ROWS: usize = 20;
 
 pub fn all(html: &mut String, figures: &Value) {
     tiles(html, figures);
-    activity(html, figures);
-    funnel(html, figures);
-    cohorts(html, figures);
-    versions(html, figures);
-    launches(html, figures);
-    kinds(html, figures);
-    clients(html, figures);
-    opt_outs(html, figures);
+    grid(html, "wide-grid", figures, &[activity, funnel]);
+    grid(html, "grid", figures, &[cohorts, versions, launches, kinds, clients, opt_outs]);
     quality(html, figures);
+}
+
+/// Places sections beside each other if the window is wide enough.
+fn grid(html: &mut String, class: &str, figures: &Value, sections: &[fn(&mut String, &Value)]) {
+    let _ = write!(html, "<div class=\"{class}\">");
+    for section in sections {
+        html.push_str("<section>");
+        section(html, figures);
+        html.push_str("</section>");
+    }
+    html.push_str("</div>");
 }
 
 fn heading(html: &mut String, title: &str, definition: &str) {
@@ -39,9 +44,12 @@ fn tiles(html: &mut String, figures: &Value) {
     tile(html, "MAU", &number(at("/mau_last")), "Active in the last 30 days.");
     for day in ["d1", "d7", "d30"] {
         let of = |name: &str| at(&format!("/retention/{day}/{name}"));
-        let after = day.trim_start_matches('d');
+        let after = match day.trim_start_matches('d') {
+            "1" => "1 day".to_owned(),
+            after => format!("{after} days"),
+        };
         let definition = format!(
-            "Active exactly {after} day(s) after the first: {} of {}. On that day or later: {}.",
+            "Active exactly {after} after the first: {} of {}. On that day or later: {}.",
             number(of("retained")),
             number(of("eligible")),
             share(of("retained_on_or_after"), of("eligible"))
@@ -76,10 +84,9 @@ fn tile(html: &mut String, name: &str, value: &str, definition: &str) {
 }
 
 fn activity(html: &mut String, figures: &Value) {
-    heading(
-        html,
-        "Activity over time",
-        "Installations active in the 1 (solid), 7 (dashed) and 30 days (dotted) that end on each day.",
+    heading(html, "Activity over time", "Installations active in the 1, 7 and 30 days that end on each day.");
+    html.push_str(
+        "<ul class=\"key\"><li class=\"k1\">1 day</li><li class=\"k2\">7 days</li><li class=\"k3\">30 days</li></ul>",
     );
     let series = |name| {
         let all = chart::values(figures.get(name));
@@ -188,13 +195,24 @@ fn cohorts(html: &mut String, figures: &Value) {
         .map(|(week, row)| {
             let mut cells = vec![Day::monday(first + week).to_string()];
             cells.extend(
-                ages.iter().map(|age| row.get(&age.to_string()).map_or(String::new(), |cell| number(Some(cell)))),
+                ages.iter().map(|age| row.get(&age.to_string()).map_or(String::new(), |cell| heat(cell, row.get("0")))),
             );
             cells
         })
         .collect();
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     table(html, "Installations active, by weeks since the first", &head, &rows);
+}
+
+/// A cell whose background is stronger if more of the cohort were active.
+fn heat(cell: &Value, all: Option<&Value>) -> String {
+    let shown = number(Some(cell));
+    match (cell.as_u64(), all.and_then(Value::as_u64)) {
+        (Some(active), Some(all)) if all > 0 => {
+            format!("<span class=\"heat\" style=\"--p:{}%\">{shown}</span>", (active * 40).div_ceil(all).min(40))
+        }
+        _ => shown,
+    }
 }
 
 fn versions(html: &mut String, figures: &Value) {
@@ -264,7 +282,6 @@ fn quality(html: &mut String, figures: &Value) {
         }
     }
     table(html, "Counts since the first day", &["What", "Count"], &rows);
-    let _ = write!(html, "<p class=\"def\">Last day with a report: {}.</p>", text(figures, "/last_day"));
 }
 
 fn sorted(map: Option<&Value>) -> Vec<(&str, &Value)> {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// An answer.
@@ -37,17 +37,29 @@ const HEAD_SIZE: usize = 16 << 10;
 ///
 /// # Errors
 /// A description of the error in the files.
-pub fn tls(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
+pub fn tls(certificates: &Path, key_file: &Path) -> io::Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| io::Error::other(format!("could not read `{}`: {error}", certificates.display())))?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| io::Error::other(format!("could not read `{}`: {error}", key.display())))?;
+    if chain.is_empty() {
+        return Err(io::Error::other(format!("`{}` contains no certificate", certificates.display())));
+    }
+    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| match error {
+        pem::Error::NoItemsFound => io::Error::other(format!("`{}` contains no private key", key_file.display())),
+        error => io::Error::other(format!("could not read `{}`: {error}", key_file.display())),
+    })?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(io::Error::other)?;
+        .map_err(|error| match error {
+            tokio_rustls::rustls::Error::InconsistentKeys(_) => io::Error::other(format!(
+                "the key in `{}` does not belong to the first certificate in `{}`",
+                key_file.display(),
+                certificates.display()
+            )),
+            error => io::Error::other(error),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -38,12 +38,27 @@ use state::Progress;
 pub struct StartError {
     what: String,
     cause: String,
+    /// The next step for the user.
+    pub help: &'static str,
 }
+
+const ANOTHER_PLACE: &str = "choose another address with --listen or --admin, or another directory with --data";
+const CERTIFICATE: &str =
+    "give --tls the certificate chain, its own certificate first, and then its private key, both as PEM files";
+const DATABASE: &str =
+    "check that the database runs and that --store names it; `mcpproxy-collector doctor` looks for problems";
 
 fn start_error(what: impl Into<String>) -> impl FnOnce(String) -> StartError {
     move |cause| StartError {
         what: what.into(),
         cause,
+        help: ANOTHER_PLACE,
+    }
+}
+
+impl StartError {
+    fn help(self, help: &'static str) -> StartError {
+        StartError { help, ..self }
     }
 }
 
@@ -67,7 +82,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     place.create().map_err(text).map_err(start_error(format!("use `{}`", place.directory.display())))?;
     let lock = take_lock(&place)?;
     let tls = options.tls.as_ref().map(|(chain, key)| listener::tls(chain, key)).transpose();
-    let tls = tls.map_err(text).map_err(start_error("use the certificate"))?;
+    let tls = tls.map_err(text).map_err(start_error("use the certificate")).map_err(|error| error.help(CERTIFICATE))?;
     let bind = |address: SocketAddr| async move {
         TcpListener::bind(address).await.map_err(text).map_err(start_error(format!("listen on {address}")))
     };
@@ -105,7 +120,8 @@ fn begin(options: Options) -> Result<(Service, Vec<std::thread::JoinHandle<()>>)
     let forgotten = Forgotten::open(&place.directory).map_err(io).map_err(start_error("read the forgotten ids"))?;
     let key =
         forgotten::secret(&place.directory.join("stats.key")).map_err(io).map_err(start_error("read `stats.key`"))?;
-    let mut store = place.open_store(16).map_err(start_error("open the database"))?;
+    let mut store =
+        place.open_store(16).map_err(start_error("open the database")).map_err(|error| error.help(DATABASE))?;
     sweep(store.as_mut(), &forgotten).map_err(start_error("delete forgotten ids"))?;
     let (seen, ledger) = read_start(store.as_mut()).map_err(start_error("read the database"))?;
     let stored = store.position().map_err(|error| error.to_string()).map_err(start_error("read the database"))?;

@@ -1,6 +1,6 @@
 //! Packs bodies and summaries: small numbers in few bytes, strings as numbers of a table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::collector::installation::{ActiveDay, Installation};
 use crate::collector::repeat::Kept;
@@ -19,6 +19,8 @@ pub const OVERFLOW: &str = "other";
 pub struct Words {
     numbers: HashMap<String, u64>,
     words: Vec<String>,
+    /// Each string as the name of a client.
+    clients: Vec<Client>,
     /// Strings with this number and above are not in the database yet.
     pub stored: usize,
 }
@@ -36,12 +38,19 @@ impl Words {
         let number = self.words.len() as u64;
         self.numbers.insert(word.to_owned(), number);
         self.words.push(word.to_owned());
+        self.clients.push(Client::new(word));
         number
     }
 
     /// The string of a number.
     pub fn word(&self, number: u64) -> &str {
         usize::try_from(number).ok().and_then(|number| self.words.get(number)).map_or(OVERFLOW, String::as_str)
+    }
+
+    /// The client of a number.
+    pub fn client(&self, number: u64) -> Client {
+        let known = usize::try_from(number).ok().and_then(|number| self.clients.get(number)).copied();
+        known.unwrap_or_else(|| Client::new(OVERFLOW))
     }
 
     /// The strings that are not in the database yet, with their numbers.
@@ -59,6 +68,7 @@ impl Words {
         for word in self.words.drain(count.min(self.words.len())..) {
             self.numbers.remove(&word);
         }
+        self.clients.truncate(self.words.len());
     }
 
     /// Number of strings.
@@ -229,9 +239,8 @@ fn unpack_body(
         0 => None,
         _ => Some(machines.machine(reader.number()?).ok_or(Damaged)?),
     };
-    let clients = (0..reader.number()?)
-        .map(|_| reader.number().map(|number| Client::new(words.word(number))))
-        .collect::<Result<_, _>>()?;
+    let clients =
+        (0..reader.number()?).map(|_| reader.number().map(|number| words.client(number))).collect::<Result<_, _>>()?;
     let (mut unknown, mut receipts) = (Vec::new(), vec![received]);
     if bits & 1 << 15 != 0 {
         for _ in 0..reader.number()? {
@@ -304,43 +313,47 @@ pub fn pack_summary(installation: &Installation, words: &mut Words) -> Vec<u8> {
 /// # Errors
 /// [`Damaged`].
 pub fn unpack_summary(blob: &[u8], words: &Words) -> Result<Installation, Damaged> {
+    let mut installation = Installation::default();
+    unpack_summary_into(blob, words, &mut installation)?;
+    Ok(installation)
+}
+
+/// The same into an installation that was unpacked before, whose memory is used again.
+///
+/// # Errors
+/// [`Damaged`]; the installation is then half of each.
+pub fn unpack_summary_into(blob: &[u8], words: &Words, installation: &mut Installation) -> Result<(), Damaged> {
     let mut reader = Reader(blob);
     if reader.byte()? != FORM {
         return Err(Damaged);
     }
     let bits = reader.number()?;
-    let schemas = (reader.byte()?, reader.byte()?);
-    let version = words.word(reader.number()?).to_owned();
-    let [bodies, repeats, skewed, badly_skewed] = [reader.small()?, reader.small()?, reader.small()?, reader.small()?];
-    let calls = reader.number()?;
-    let clients = (0..reader.number()?)
-        .map(|_| reader.number().map(|number| Client::new(words.word(number))))
-        .collect::<Result<_, _>>()?;
-    let mut unknown = BTreeMap::new();
+    installation.kind = *KINDS.get((bits & 7) as usize).ok_or(Damaged)?;
+    installation.system = *SYSTEMS.get((bits >> 3 & 3) as usize).ok_or(Damaged)?;
+    installation.suspect = bits & 1 << 5 != 0;
+    installation.reached = Reached((bits >> 6 & 15) as u8);
+    installation.schemas = (reader.byte()?, reader.byte()?);
+    installation.version.clear();
+    installation.version.push_str(words.word(reader.number()?));
+    installation.bodies = reader.small()?;
+    installation.repeats = reader.small()?;
+    installation.skewed = reader.small()?;
+    installation.badly_skewed = reader.small()?;
+    installation.calls = reader.number()?;
+    installation.clients.clear();
+    for _ in 0..reader.number()? {
+        installation.clients.push(words.client(reader.number()?));
+    }
+    installation.unknown.clear();
     for _ in 0..reader.number()? {
         let path = words.word(reader.number()?).to_owned();
-        *unknown.entry(path).or_default() += reader.small::<u32>()?;
+        *installation.unknown.entry(path).or_default() += reader.small::<u32>()?;
     }
-    Ok(Installation {
-        kind: *KINDS.get((bits & 7) as usize).ok_or(Damaged)?,
-        system: *SYSTEMS.get((bits >> 3 & 3) as usize).ok_or(Damaged)?,
-        version,
-        suspect: bits & 1 << 5 != 0,
-        reached: Reached((bits >> 6 & 15) as u8),
-        clients,
-        bodies,
-        repeats,
-        skewed,
-        badly_skewed,
-        unknown,
-        schemas,
-        calls,
-        days: unpack_days(&mut reader)?,
-    })
+    unpack_days(&mut reader, &mut installation.days)
 }
 
-fn unpack_days(reader: &mut Reader<'_>) -> Result<Vec<ActiveDay>, Damaged> {
-    let mut days = Vec::with_capacity(reader.0.len() / 2);
+fn unpack_days(reader: &mut Reader<'_>, days: &mut Vec<ActiveDay>) -> Result<(), Damaged> {
+    days.clear();
     let mut before = Day(0);
     while !reader.0.is_empty() {
         before = before.plus(reader.small()?);
@@ -351,5 +364,5 @@ fn unpack_days(reader: &mut Reader<'_>) -> Result<Vec<ActiveDay>, Damaged> {
             launch: *LAUNCHES.get(bits >> 3 & 7).ok_or(Damaged)?,
         });
     }
-    Ok(days)
+    Ok(())
 }

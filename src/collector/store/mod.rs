@@ -59,9 +59,9 @@ pub struct Position {
 /// The counts beside the reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// First and last day on which any report was received; `None` without reports.
-    pub span: Option<(Day, Day)>,
-    /// The latest receipt of a report or an opt-out.
+    /// The first day on which any report was received; `None` without reports.
+    pub first: Option<Day>,
+    /// The latest receipt of a report or an opt-out, which may have been deleted since.
     pub latest: Option<Moment>,
     /// Ids that sent the opt-out message.
     pub opt_outs: u64,

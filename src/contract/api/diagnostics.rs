@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::api::problems::{Diagnostic, Waiting};
 
 /// `data` of `GET /api/v1/diagnostics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +19,12 @@ pub struct Diagnostics {
     pub missing_secrets: Vec<MissingSecret>,
     #[serde(default, deserialize_with = "null_as_default")]
     pub runtime_warnings: Vec<String>,
+    /// Servers and calls that wait for something, the longest wait first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub waiting: Vec<Waiting>,
+    /// The problem of each server as a stable code, the most severe first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub diagnostics: Vec<Diagnostic>,
     /// RFC 3339.
     #[serde(default)]
     pub timestamp: String,

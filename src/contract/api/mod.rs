@@ -4,11 +4,14 @@
 
 mod activity;
 mod clients;
+mod compatible;
 mod diagnostics;
 mod envelope;
 mod events;
+mod health;
 mod import;
 mod lenient;
+mod problems;
 mod servers;
 mod status;
 mod takeover;
@@ -16,10 +19,13 @@ mod tools;
 
 pub use activity::*;
 pub use clients::*;
+pub use compatible::*;
 pub use diagnostics::*;
 pub use envelope::*;
 pub use events::*;
+pub use health::*;
 pub use import::*;
+pub use problems::*;
 pub use servers::*;
 pub use status::*;
 pub use takeover::*;

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::api::problems::Diagnostic;
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +75,31 @@ pub struct Server {
     /// `none`, `pending`, `authenticated` or `error`; absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<String>,
+    /// The stable code of what is wrong with it; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Its problem and the remedy; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<Diagnostic>,
+}
+
+impl Server {
+    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    pub fn waiting_tools(&self) -> Option<String> {
+        let counts = self.quarantine.unwrap_or_default();
+        let tools = |count: u32, word: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {word} tool")),
+            many => Some(format!("{many} {word} tools")),
+        };
+        let parts = [
+            tools(counts.pending_count, "new"),
+            tools(counts.changed_count, "changed"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let one = counts.pending_count + counts.changed_count == 1;
+        (!parts.is_empty()).then(|| format!("{} need{} approval", parts.join(" and "), if one { "s" } else { "" }))
+    }
 }
 
 /// How many tools of a server need approval, in [`Server`].
@@ -97,26 +124,9 @@ pub struct Approved {
     pub message: String,
 }
 
-/// A server's health, and the one action that would improve it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
-    /// `healthy`, `degraded` or `unhealthy`.
-    #[serde(default)]
-    pub level: String,
-    /// `enabled`, `disabled` or `quarantined`.
-    #[serde(default)]
-    pub admin_state: String,
-    #[serde(default)]
-    pub summary: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
-}
-
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServerAction {
     pub server: String,
     pub action: String,

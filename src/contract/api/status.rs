@@ -54,9 +54,10 @@ pub struct Status {
 }
 
 /// Whether usage data is recorded and sent, in [`Status`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TelemetryState {
     /// Telemetry is not switched off.
+    #[serde(default)]
     pub enabled: bool,
     /// `on`, `off`, or `waiting`; `reason` says what it waits for.
     #[serde(default)]
@@ -153,6 +154,9 @@ pub struct Info {
     /// The program that answers: `names::IMPLEMENTATION` for this one; absent in the Go core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implementation: Option<String>,
+    /// The TCP address is served with HTTPS; absent in the Go core, where the configuration says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https: bool,
     /// Whether `POST /api/v1/shutdown` is available; absent in the Go core.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_shut_down: bool,

@@ -234,8 +234,9 @@ impl ServerHandler for DirectHandler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        self.session.place.note(&context.extensions);
+        self.session.place.record_call();
         if let Some(started) = HandedOver::take(&context.extensions) {
-            self.session.place.note(&context.extensions);
             let (server, tool, since) = (started.server.clone(), started.tool.clone(), started.since);
             let answer = self.relay(&server, &context).go_on(started).await;
             return self.tool_result(since, &server, &tool, answer, &context);
@@ -253,7 +254,9 @@ impl ServerHandler for DirectHandler {
             state: request.request_state,
             answers: request.input_responses,
         };
+        let queued = self.pool().waiting_calls().queued(server, own);
         let admitted = self.pool().admission().enter(server, self.session.id).await;
+        drop(queued);
         let _admitted = admitted.map_err(in_words)?;
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();

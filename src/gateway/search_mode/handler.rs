@@ -145,6 +145,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.place.note(&context.extensions);
+        self.place.record_call();
         let asking = |state, answers| CallerContext {
             session: self.place.session(),
             context: &context,

@@ -227,7 +227,8 @@ async fn manage(
             if changes.is_empty() {
                 return Err("there is nothing to change".to_owned());
             }
-            control.patch(name, changes).await.map_err(|error| error.to_string())?;
+            let origin = Origin::Model(client.to_owned());
+            control.patch(name, changes, &origin).await.map_err(|error| error.to_string())?;
             Ok(
                 json!({"success": true, "server": name, "action": operation, "quarantined": true, "next_steps": APPROVING}),
             )

@@ -169,7 +169,9 @@ impl OwnTools {
         let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
         self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
-        CallToolResult::success(vec![ContentBlock::text(answer.value.to_string())])
+        let text = answer.value.to_string();
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).answered(text.len());
+        CallToolResult::success(vec![ContentBlock::text(text)])
     }
 
     /// Adds the beginning of the best servers' instructions, labelled as text of the servers, if there is room.

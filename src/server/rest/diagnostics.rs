@@ -1,6 +1,7 @@
 //! Problems that need the user's attention, in one response.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use crate::config::{Config, profiles, references};
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
+use crate::server::rest::problems;
 use crate::server::rest::response::ok;
 use crate::server::state::App;
 use crate::server::take_over;
@@ -23,6 +25,11 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
     let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
     let (record, document) = read.await.unwrap_or_default();
     found.runtime_warnings.extend(notices(&config, record.as_ref(), document.as_ref()));
+    let now = Instant::now();
+    let servers = app.upstreams.snapshots();
+    let calls = app.upstreams.waiting_calls().longer_than(Duration::ZERO, now);
+    found.waiting = problems::waiting(&servers, calls, now);
+    found.diagnostics = problems::problems(&servers);
     found.total_issues = issues(&found);
     ok(found)
 }
@@ -47,9 +54,7 @@ fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -
 }
 
 fn issues(found: &Diagnostics) -> u32 {
-    let issues = found.upstream_errors.len() + found.oauth_required.len();
-    let issues = issues + found.missing_secrets.len() + found.runtime_warnings.len();
-    u32::try_from(issues).unwrap_or(u32::MAX)
+    u32::try_from(found.diagnostics.len() + found.runtime_warnings.len()).unwrap_or(u32::MAX)
 }
 
 /// Returns warnings about secrets or rights that a server or other users of this computer should not have.
@@ -100,15 +105,6 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
             });
         }
         found.runtime_warnings.extend(least_privilege(server));
-        if server.config.enabled && server.config.quarantined {
-            found.runtime_warnings.push(format!("{name} needs approval: `mcpproxy upstream approve {name}`"));
-        } else if !server.pending_tools().is_empty() {
-            let held = server.pending_tools().len();
-            found
-                .runtime_warnings
-                .push(format!("{held} tools of {name} need approval: `mcpproxy upstream inspect {name}` shows them"));
-        }
     }
-    found.total_issues = issues(&found);
     found
 }

@@ -6,12 +6,18 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+pub mod fix_limiter;
+pub mod fixes;
 pub mod import;
 pub mod openapi;
+pub mod problems;
 mod profiles;
 pub mod response;
 pub mod scan;
+mod secrets;
 pub mod servers;
+mod sessions;
+mod stats;
 mod takeover;
 pub mod telemetry;
 pub mod tools;
@@ -47,6 +53,9 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/servers/enable_all", post(servers::enable_all))
+        .route("/api/v1/servers/disable_all", post(servers::disable_all))
+        .route("/api/v1/servers/restart_all", post(servers::restart_all))
         .route("/api/v1/servers/import/paths", get(import::paths))
         .route("/api/v1/servers/import", post(import::upload))
         .route("/api/v1/servers/import/json", post(import::json))
@@ -60,9 +69,19 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/scan", get(scan::scan))
         .route("/api/v1/diagnostics", get(diagnostics::diagnostics))
         .route("/api/v1/doctor", get(diagnostics::diagnostics))
+        .route("/api/v1/diagnostics/codes", get(fixes::codes))
+        .route("/api/v1/diagnostics/fix", post(fixes::fix))
+        .route("/api/v1/servers/{name}/diagnostics", get(fixes::of_server))
         .route("/api/v1/servers/{name}/login", post(servers::login))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", get(config::show).patch(config::patch))
+        .route("/api/v1/config/validate", post(config::validate))
+        .route("/api/v1/config/apply", post(config::apply))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{id}", get(sessions::one))
+        .route("/api/v1/stats/tokens", get(stats::token_stats))
+        .route("/api/v1/secrets", get(secrets::list))
+        .route("/api/v1/secrets/config", get(secrets::list))
         .route("/api/v1/connect", get(connect::list))
         .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
         .route("/api/v1/connect/{client}/preview", get(connect::preview))
@@ -86,6 +105,7 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
     api.route_layer(axum::middleware::from_fn_with_state((app.clone(), listener), access::check))
         .merge(health_routes())
         .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
         .with_state(app)
 }
 
@@ -132,6 +152,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
         launched_by: app.facts.launched_by().to_owned(),
         pid: std::process::id(),
         implementation: Some(names::IMPLEMENTATION.to_owned()),
+        https: app.is_encrypted,
         can_shut_down: true,
         update_policy: Some(app.update_policy()),
         update: app.update(),
@@ -142,6 +163,10 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
     tracing::info!("received a request to stop over the local socket");
     app.stop.cancel();
     (StatusCode::ACCEPTED, Json(Envelope::ok(serde_json::json!({"stopping": true})))).into_response()
+}
+
+async fn wrong_method(method: axum::http::Method) -> Response {
+    failed(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible here: see `/api/v1/openapi.json`"))
 }
 
 async fn unknown_route() -> Response {

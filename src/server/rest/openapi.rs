@@ -7,10 +7,11 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, ConnectPreview,
-    ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FoundTools,
-    ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready, ServerAction, ServerTools, Servers,
-    ServersChanged, Status, Takeover,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, BulkResult,
+    CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING,
+    EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult, FoundTools, ImportPaths,
+    ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, SecretList, ServerAction,
+    ServerDiagnostics, ServerTools, Servers, ServersChanged, SessionList, Status, Takeover, TokenStats,
 };
 use crate::contract::scan::ScanReport;
 
@@ -158,6 +159,9 @@ const OPERATIONS: &[Operation] = &[
         Some(approve_server),
         data::<ServerAction>,
     ),
+    post("/api/v1/servers/enable_all", "Enables every server", None, data::<BulkResult>),
+    post("/api/v1/servers/disable_all", "Disables every server", None, data::<BulkResult>),
+    post("/api/v1/servers/restart_all", "Restarts every server that may run", None, data::<BulkResult>),
     get("/api/v1/servers/import/paths", "The configuration files of AI clients", data::<ImportPaths>),
     asking(
         post("/api/v1/servers/import", "Imports an uploaded configuration", Some(any_object), data::<ImportResult>),
@@ -197,8 +201,36 @@ const OPERATIONS: &[Operation] = &[
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same data as `/api/v1/diagnostics` returns", data::<Diagnostics>),
+    get(
+        "/api/v1/diagnostics/codes",
+        "Every error code with its page, as the field `codes` of the data",
+        data::<std::collections::BTreeMap<String, Vec<CatalogEntry>>>,
+    ),
+    post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
+    get("/api/v1/servers/{name}/diagnostics", "The problem of one server", data::<ServerDiagnostics>),
     get("/api/v1/config", "The configuration, without secrets", object),
-    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
+    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), data::<ConfigApplied>)),
+    post(
+        "/api/v1/config/validate",
+        "Checks a configuration and changes nothing",
+        Some(any_object),
+        data::<ConfigCheck>,
+    ),
+    post(
+        "/api/v1/config/apply",
+        "Replaces the settings that the body names; masked secrets stay as they are",
+        Some(any_object),
+        data::<ConfigApplied>,
+    ),
+    asking(get("/api/v1/sessions", "The sessions of AI clients", data::<SessionList>), &["status", "limit", "offset"]),
+    get("/api/v1/sessions/{id}", "One session, as the field `session` of the data", data::<OneSession>),
+    get("/api/v1/stats/tokens", "Tokens that the search saves a client", data::<TokenStats>),
+    get(
+        "/api/v1/secrets",
+        "The names of the secrets and variables to which servers refer, never values",
+        data::<SecretList>,
+    ),
+    get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(

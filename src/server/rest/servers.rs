@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, Envelope, LoginStarted, ServerAction};
+use crate::contract::api::{Approved, BulkResult, Envelope, LoginStarted, ServerAction};
 use crate::contract::names;
 use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
 use crate::control::servers::{ApproveServerError, Origin};
@@ -58,7 +58,7 @@ pub async fn patch(
     let Ok(Json(Value::Object(part))) = body else {
         return failed(StatusCode::BAD_REQUEST, "expected a JSON object: keys of the server's entry");
     };
-    if let Some(key) = ["name", "quarantined", "added_by"].iter().find(|key| part.contains_key(**key)) {
+    if let Some(key) = ["name", "quarantined", "added_by", "changed_by"].iter().find(|key| part.contains_key(**key)) {
         return failed(StatusCode::BAD_REQUEST, format!("`{key}` cannot be changed here"));
     }
     match app.control.merge_entry(&name, part, &origin(&headers)).await {
@@ -128,9 +128,10 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
             "expected {\"fingerprint\": \"…\"} with the fingerprint from the review",
         );
     };
-    match app.control.approve(name, request.fingerprint).await {
+    match app.control.approve(name, request).await {
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
+        Err(ApproveServerError::Unconfirmed(unconfirmed)) => conflicting(unconfirmed.to_string(), *unconfirmed.0),
         Err(ApproveServerError::Changed(conflict)) => {
             let sentence = format!("`{name}` has changed since the last review: review it again");
             conflicting(sentence, *conflict)
@@ -228,6 +229,11 @@ pub async fn approve(
             return failed(StatusCode::BAD_REQUEST, sentence);
         }
     };
+    match app.control.unconfirmed_tools(&name, &request).await {
+        Ok(None) => {}
+        Ok(Some(unconfirmed)) => return conflicting(unconfirmed.to_string(), *unconfirmed.0),
+        Err(error) => return refused(&error),
+    }
     match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
@@ -250,6 +256,7 @@ pub async fn approve(
                 ReviewConflict {
                     changes: changes.collect(),
                     review,
+                    ..ReviewConflict::default()
                 },
             )
         }
@@ -284,6 +291,32 @@ pub async fn switch_tool(
 #[derive(serde::Deserialize)]
 pub struct Switch {
     enabled: bool,
+}
+
+/// Enables every server.
+pub async fn enable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(true).await)
+}
+
+/// Disables every server.
+pub async fn disable_all(State(app): State<Arc<App>>) -> Response {
+    all(app.control.set_all_enabled(false).await)
+}
+
+/// Restarts every server that may run.
+pub async fn restart_all(State(app): State<Arc<App>>) -> Response {
+    all(Ok(app.control.restart_all()))
+}
+
+fn all(changed: Result<Vec<String>, StoreError>) -> Response {
+    match changed {
+        Ok(names) => ok(BulkResult {
+            total: names.len(),
+            successful: names.len(),
+            ..BulkResult::default()
+        }),
+        Err(error) => refused(&error),
+    }
 }
 
 fn done(server: &str, action: &str) -> Response {

@@ -3,6 +3,7 @@
 use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
 };
+use crate::server::rest::problems::problem;
 use crate::upstream::health::{Action, ToolApproval};
 use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::shown;
@@ -10,6 +11,7 @@ use crate::upstream::transport::error_text::shown;
 /// Returns a server for `GET /api/v1/servers`.
 pub fn server(snapshot: &Snapshot) -> Server {
     let config = &snapshot.config;
+    let diagnostic = problem(snapshot);
     Server {
         id: config.name.clone(),
         name: config.name.clone(),
@@ -29,6 +31,8 @@ pub fn server(snapshot: &Snapshot) -> Server {
         health: Some(health(snapshot)),
         authenticated: snapshot.sign_in.provider.is_some(),
         oauth_status: snapshot.sign_in_status().map(str::to_owned),
+        error_code: diagnostic.as_ref().map(|diagnostic| diagnostic.code.clone()),
+        diagnostic,
     }
 }
 

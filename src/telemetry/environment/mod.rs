@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_off_word_is_not_ci_and_any_other_is() {
+    fn an_off_value_is_not_ci_and_any_other_is() {
         for off in ["", " ", "0", "false", "False", "no", "OFF"] {
             assert_eq!(kind("linux", &[("CI", off)]), EnvKind::Headless, "CI={off}");
             assert_eq!(kind("macos", &[("GITHUB_ACTIONS", off)]), EnvKind::Interactive, "GITHUB_ACTIONS={off}");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_ci_word_on_a_desktop_is_a_person_and_a_vendor_is_believed() {
+    fn a_stray_ci_variable_on_a_desktop_is_interactive_but_a_vendor_is_ci() {
         let desktop = [("CI", "true"), ("DISPLAY", ":0")];
         assert_eq!(kind("linux", &desktop), EnvKind::Interactive);
         assert!(classify(&seen("linux", &desktop)).markers.has_ci_env);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tray_parent_is_a_person_unless_a_vendor_says_otherwise() {
+    fn a_tray_parent_is_interactive_unless_a_vendor_variable_is_set() {
         let tray = (names::ENV_LAUNCHED_BY, "tray");
         assert_eq!(kind("linux", &[tray]), EnvKind::Interactive);
         assert_eq!(kind("linux", &[tray, ("CI", "1")]), EnvKind::Interactive);

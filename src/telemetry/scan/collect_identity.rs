@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_secrets_of_the_environment_are_looked_for() {
+    fn names_and_secrets_of_the_environment_are_collected() {
         let set = [
             ("USER", "jdoe"),
             ("HOME", "/srv/people/jonny"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machines_identity_is_collected_without_fault() {
+    fn the_identity_of_this_machine_is_collected() {
         let _ = format!("{:?}", collect_identity());
     }
 }

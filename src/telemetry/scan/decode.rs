@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_word_has_one_view() {
+    fn plain_text_has_one_view() {
         for text in [
             "interactive",
             "0.21.0",

@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_the_payload_show_nothing() {
+    fn values_of_the_payload_match_no_rule() {
         for text in [
             "interactive",
             "cloud_ide",

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_stands_twice_is_seen_twice() {
+    fn a_duplicate_key_is_kept() {
         let Some(Json::Object(entries)) = read(br#"{"a":1,"a":"x"}"#) else {
             panic!("an object")
         };
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_value_is_not_read() {
+    fn input_that_is_not_one_value_is_refused() {
         for text in [
             "",
             "{",

@@ -3,6 +3,7 @@
 
 pub mod open;
 pub mod recorder;
+mod tables;
 
 use crate::contract::run_facts::{Activation, LaunchSource, TokensSavedBucket};
 use crate::telemetry::payload::client_name;
@@ -74,7 +75,7 @@ pub enum InstallerMark {
     /// An installer started a tray, and no heartbeat with that source was accepted yet.
     Pending,
     /// A heartbeat with that source was accepted.
-    Told,
+    Reported,
 }
 
 /// Everything that telemetry stores about an installation.
@@ -144,11 +145,11 @@ impl Memory {
     }
 
     /// The launch source to report: `installer` until a heartbeat with it was accepted, then `tray`.
-    pub fn launch_source(&self, told: LaunchSource) -> LaunchSource {
-        match (self.installer, told) {
-            (InstallerMark::Told, LaunchSource::Installer) => LaunchSource::Tray,
+    pub fn launch_source(&self, given: LaunchSource) -> LaunchSource {
+        match (self.installer, given) {
+            (InstallerMark::Reported, LaunchSource::Installer) => LaunchSource::Tray,
             (InstallerMark::Pending, _) => LaunchSource::Installer,
-            (_, told) => told,
+            (_, given) => given,
         }
     }
 }
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_neither_loses_the_day_nor_holds_it_for_ever() {
+    fn a_clock_set_back_neither_skips_a_day_nor_blocks_reports() {
         let mut window = Window::default();
         window.add(2, 10_000);
         assert_eq!(window.at(9_000), 2);
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_core_remembered_is_added_and_nothing_is_taken_back() {
+    fn the_data_of_another_core_is_added_and_nothing_is_removed() {
         let mut memory = Memory {
             mcp_client: true,
             clients: vec!["cursor".into()],
@@ -247,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn the_installers_mark_is_told_once_and_then_the_tray_is_the_parent() {
+    fn the_installer_is_reported_once_and_then_the_tray() {
         let mut memory = Memory::default();
         assert_eq!(memory.launch_source(LaunchSource::Installer), LaunchSource::Installer);
         memory.installer = InstallerMark::Pending;
         assert_eq!(memory.launch_source(LaunchSource::Tray), LaunchSource::Installer);
-        memory.installer = InstallerMark::Told;
+        memory.installer = InstallerMark::Reported;
         assert_eq!(memory.launch_source(LaunchSource::Installer), LaunchSource::Tray);
         assert_eq!(memory.launch_source(LaunchSource::LoginItem), LaunchSource::LoginItem);
     }

@@ -10,16 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::Database;
 
 use crate::contract::run_facts::{Activation, LaunchSource};
 use crate::telemetry::store::open::{OpenError, open_store};
-use crate::telemetry::store::{InstallerMark, Memory, Window};
-
-/// Flags (1), counts, and times in Unix seconds, by name.
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("telemetry_numbers");
-/// Client names in the order in which they were first seen.
-const CLIENTS: TableDefinition<'_, u64, &str> = TableDefinition::new("telemetry_clients");
+use crate::telemetry::store::{InstallerMark, Memory, tables};
 
 /// Minimum interval between two writes of counts: heavy use must not mean heavy disk use.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
@@ -111,7 +106,7 @@ impl Recorder {
         let mut opened = open_store(&self.shared.path, today).map_err(RememberError::from);
         let mut memory = Memory::default();
         if let Ok(store) = &opened {
-            match guarded(|| read(&store.database)) {
+            match guarded(|| tables::read(&store.database)) {
                 Ok(read) => memory = read,
                 Err(reason) => opened = Err(RememberError::Store(reason)),
             }
@@ -204,7 +199,7 @@ impl Recorder {
     pub fn heartbeat_accepted(&self, source: LaunchSource, now: i64) {
         self.note(true, |memory| {
             if source == LaunchSource::Installer {
-                memory.installer = InstallerMark::Told;
+                memory.installer = InstallerMark::Reported;
             }
             memory.last_accepted = now;
             memory.blocked_in_a_row = 0;
@@ -333,7 +328,7 @@ impl Shared {
             let version = state.version;
             state.urgent = false;
             drop(state);
-            let outcome = guarded(|| write(&database, &memory));
+            let outcome = guarded(|| tables::write(&database, &memory));
             let mut state = self.lock();
             if state.generation == generation {
                 earliest = Instant::now() + if outcome.is_ok() { COUNTS_EVERY } else { RETRY_AFTER };
@@ -364,292 +359,5 @@ fn guarded<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, S
     }
 }
 
-mod key {
-    pub(crate) const CONNECTED_SERVER: &str = "first_connected_server_ever";
-    pub(crate) const MCP_CLIENT: &str = "first_mcp_client_ever";
-    pub(crate) const RETRIEVE_TOOLS_CALL: &str = "first_retrieve_tools_call_ever";
-    pub(crate) const CALLS: &str = "retrieve_tools_calls_24h";
-    pub(crate) const CALLS_START: &str = "retrieve_tools_calls_24h_start";
-    pub(crate) const TOKENS: &str = "tokens_saved_24h";
-    pub(crate) const TOKENS_START: &str = "tokens_saved_24h_start";
-    pub(crate) const IDES: &str = "configured_ide_count";
-    pub(crate) const INSTALLER_PENDING: &str = "installer_pending";
-    pub(crate) const INSTALLER_TOLD: &str = "installer_told";
-    pub(crate) const LAST_ACCEPTED: &str = "last_accepted_heartbeat";
-    pub(crate) const VIOLATIONS: &str = "anonymity_violations";
-    pub(crate) const BLOCKED: &str = "blocked_in_a_row";
-}
-
-fn seconds(stored: u64) -> i64 {
-    i64::try_from(stored).unwrap_or(0)
-}
-
-fn stored(seconds: i64) -> u64 {
-    u64::try_from(seconds).unwrap_or(0)
-}
-
-fn read(database: &Database) -> Result<Memory, redb::Error> {
-    let transaction = database.begin_read()?;
-    let mut memory = Memory::default();
-    match transaction.open_table(NUMBERS) {
-        Ok(numbers) => {
-            let number = |name: &str| -> Result<u64, redb::Error> { Ok(numbers.get(name)?.map_or(0, |n| n.value())) };
-            memory.connected_server = number(key::CONNECTED_SERVER)? != 0;
-            memory.mcp_client = number(key::MCP_CLIENT)? != 0;
-            memory.retrieve_tools_call = number(key::RETRIEVE_TOOLS_CALL)? != 0;
-            let window = |count, start| -> Result<Window, redb::Error> {
-                Ok(Window {
-                    count: number(count)?,
-                    start: seconds(number(start)?),
-                })
-            };
-            memory.retrieve_tools_calls = window(key::CALLS, key::CALLS_START)?;
-            memory.tokens_saved = window(key::TOKENS, key::TOKENS_START)?;
-            memory.configured_ides = u32::try_from(number(key::IDES)?).unwrap_or(u32::MAX);
-            memory.installer = match (number(key::INSTALLER_PENDING)?, number(key::INSTALLER_TOLD)?) {
-                (_, 1..) => InstallerMark::Told,
-                (1.., 0) => InstallerMark::Pending,
-                (0, 0) => InstallerMark::None,
-            };
-            memory.last_accepted = seconds(number(key::LAST_ACCEPTED)?);
-            memory.anonymity_violations = number(key::VIOLATIONS)?;
-            memory.blocked_in_a_row = number(key::BLOCKED)?;
-        }
-        Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    match transaction.open_table(CLIENTS) {
-        Ok(clients) => {
-            for entry in clients.iter()? {
-                memory.clients.push(entry?.1.value().to_owned());
-            }
-            memory.clients.truncate(crate::telemetry::store::CLIENTS_KEPT);
-        }
-        Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(memory)
-}
-
-fn write(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut numbers = transaction.open_table(NUMBERS)?;
-        for (name, flag) in [
-            (key::CONNECTED_SERVER, memory.connected_server),
-            (key::MCP_CLIENT, memory.mcp_client),
-            (key::RETRIEVE_TOOLS_CALL, memory.retrieve_tools_call),
-            (key::INSTALLER_PENDING, memory.installer >= InstallerMark::Pending),
-            (key::INSTALLER_TOLD, memory.installer == InstallerMark::Told),
-        ] {
-            if flag {
-                numbers.insert(name, 1)?;
-            }
-        }
-        for (name, number) in [
-            (key::CALLS, memory.retrieve_tools_calls.count),
-            (key::CALLS_START, stored(memory.retrieve_tools_calls.start)),
-            (key::TOKENS, memory.tokens_saved.count),
-            (key::TOKENS_START, stored(memory.tokens_saved.start)),
-            (key::IDES, u64::from(memory.configured_ides)),
-            (key::LAST_ACCEPTED, stored(memory.last_accepted)),
-            (key::VIOLATIONS, memory.anonymity_violations),
-            (key::BLOCKED, memory.blocked_in_a_row),
-        ] {
-            numbers.insert(name, number)?;
-        }
-        let mut clients = transaction.open_table(CLIENTS)?;
-        for (index, name) in (0..).zip(&memory.clients) {
-            clients.insert(index, name.as_str())?;
-        }
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(20);
-    const DAY: &str = "2026-01-02";
-
-    fn on(path: &Path) -> Recorder {
-        let recorder = Recorder::new(path);
-        recorder.switch_on(DAY).unwrap();
-        recorder
-    }
-
-    #[test]
-    fn what_was_noted_is_remembered_after_a_restart() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.client_seen(Some("cursor"));
-        recorder.client_seen(Some("/home/ann/agent"));
-        recorder.retrieve_tools_called(1_000);
-        recorder.tools_returned(40, 15, 1_000);
-        recorder.installer_started_us();
-        recorder.heartbeat_blocked();
-        recorder.flush(SOON).unwrap();
-        let before = recorder.memory();
-        recorder.close(SOON);
-        assert_eq!(recorder.memory(), None);
-        let again = on(&path);
-        assert_eq!(again.memory(), before);
-        let activation = again.activation(1_001);
-        assert_eq!(activation.mcp_clients_seen_ever, ["cursor", "unknown"]);
-        assert_eq!(activation.retrieve_tools_calls_24h, 1);
-    }
-
-    #[test]
-    fn a_hundred_concurrent_calls_count_a_hundred() {
-        let directory = tempfile::tempdir().unwrap();
-        let recorder = on(&directory.path().join("state.redb"));
-        std::thread::scope(|scope| {
-            for _ in 0..100 {
-                scope.spawn(|| recorder.retrieve_tools_called(1_000));
-            }
-        });
-        assert_eq!(recorder.activation(1_000).retrieve_tools_calls_24h, 100);
-        recorder.close(SOON);
-        let again = on(&directory.path().join("state.redb"));
-        assert_eq!(again.activation(1_000).retrieve_tools_calls_24h, 100);
-    }
-
-    #[test]
-    fn while_it_is_off_nothing_is_noted_and_no_file_is_made() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("root/state.redb");
-        let recorder = Recorder::new(&path);
-        recorder.server_connected();
-        recorder.client_seen(Some("cursor"));
-        recorder.retrieve_tools_called(1);
-        recorder.installer_started_us();
-        assert_eq!(recorder.activation(1), Activation::default());
-        recorder.flush(SOON).unwrap();
-        assert!(!directory.path().join("root").exists());
-        recorder.switch_on(DAY).unwrap();
-        assert_eq!(recorder.memory(), Some(Memory::default()));
-    }
-
-    #[test]
-    fn switched_off_while_running_it_forgets_what_came_later() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.close(SOON);
-        recorder.retrieve_tools_called(1);
-        recorder.switch_on(DAY).unwrap();
-        let activation = recorder.activation(1);
-        assert!(activation.first_connected_server_ever && !activation.first_retrieve_tools_call_ever);
-    }
-
-    #[test]
-    fn switched_off_and_on_again_at_once_it_has_its_store() {
-        let directory = tempfile::tempdir().unwrap();
-        let recorder = on(&directory.path().join("state.redb"));
-        for now in 1..20 {
-            recorder.retrieve_tools_called(now);
-            recorder.switch_off();
-            recorder.switch_on(DAY).unwrap();
-            recorder.server_connected();
-            recorder.flush(SOON).unwrap();
-        }
-    }
-
-    #[test]
-    fn the_installers_mark_outlives_restarts_until_it_was_accepted_and_never_comes_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let told = |recorder: &Recorder, source| recorder.memory().unwrap().launch_source(source);
-        let first = on(&path);
-        first.installer_started_us();
-        first.close(SOON);
-        let second = on(&path);
-        assert_eq!(told(&second, LaunchSource::Tray), LaunchSource::Installer);
-        second.heartbeat_accepted(LaunchSource::Installer, 5_000);
-        assert_eq!(told(&second, LaunchSource::Installer), LaunchSource::Tray);
-        second.close(SOON);
-        let third = on(&path);
-        third.installer_started_us();
-        assert_eq!(told(&third, LaunchSource::Installer), LaunchSource::Tray);
-        assert_eq!(third.memory().unwrap().last_accepted, 5_000);
-    }
-
-    #[test]
-    fn a_corrupt_store_is_set_aside_and_never_overwritten() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.close(SOON);
-        let good = std::fs::read(&path).unwrap();
-        let mut cases: Vec<Vec<u8>> = vec![vec![0; 4096], b"not a store at all".to_vec(), vec![0xff; 100_000]];
-        cases.push(good[..good.len() / 2].to_vec());
-        cases.push(good[..100].to_vec());
-        cases.push([vec![0; 4096], good[4096..].to_vec()].concat());
-        for (number, bytes) in cases.iter().enumerate() {
-            std::fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).unwrap();
-            let recorder = Recorder::new(&path);
-            let aside = recorder.switch_on(DAY).unwrap_or_else(|error| panic!("case {number}: {error}"));
-            let aside = aside.unwrap_or_else(|| panic!("case {number} was not set aside"));
-            assert_eq!(&std::fs::read(&aside).unwrap(), bytes, "case {number}");
-            recorder.client_seen(None);
-            recorder.flush(SOON).unwrap();
-            recorder.close(SOON);
-        }
-        let kept = std::fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!(kept, cases.len() + 1, "each under a name of its own");
-    }
-
-    #[test]
-    fn a_flipped_bit_never_takes_the_core_down() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let recorder = on(&path);
-        recorder.server_connected();
-        recorder.client_seen(Some("cursor"));
-        recorder.close(SOON);
-        let good = std::fs::read(&path).unwrap();
-        for position in (0..good.len()).step_by((good.len() / 60).max(1)).chain(0..64) {
-            let mut bytes = good.clone();
-            bytes[position] ^= 1 << (position % 8);
-            std::fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, &bytes)).unwrap();
-            let recorder = Recorder::new(&path);
-            let _ = recorder.switch_on(DAY);
-            recorder.retrieve_tools_called(1);
-            let _ = recorder.flush(SOON);
-            assert_eq!(recorder.activation(1).retrieve_tools_calls_24h, 1);
-            recorder.close(SOON);
-        }
-    }
-
-    #[test]
-    fn a_store_that_another_holds_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.redb");
-        let first = on(&path);
-        first.server_connected();
-        first.flush(SOON).unwrap();
-        let second = Recorder::new(&path);
-        assert!(matches!(second.switch_on(DAY), Err(RememberError::Open(OpenError::InUse(_)))));
-        second.client_seen(Some("cursor"));
-        assert!(second.activation(0).first_mcp_client_ever, "it goes on in memory");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_store_is_private() {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("root/state.redb");
-        on(&path).close(SOON);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-}
+mod tests;

@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Input, Order, Where, follow};
+use super::input::{Input, Order, Where};
+use super::{Driver, follow};
 use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
-use crate::os::{browser, files};
-use crate::tray::autostart::{self, Move, on_click};
-use crate::tray::decision::{Approval, Decision};
+<<<<<<< HEAD
+use crate::os::{files, go_core_logs};
+=======
+use crate::contract::server_log;
+use crate::os::files;
+>>>>>>> trust
+use crate::tray::autostart::{Move, on_click};
+use crate::tray::decision::Decision;
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::message::Message;
 use crate::tray::supervisor::{Ask, Event};
@@ -22,17 +28,17 @@ impl Driver {
         tracing::info!("chosen: {}", command.id());
         self.model.hint = None;
         match command {
-            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
+            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
-                let client = self.setting.client.clone();
+                let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
                 self.act(format!("Could not sign in to {name}"), async move {
                     let path = format!("/api/v1/servers/{}/login", path_segment(&name));
                     let started: LoginStarted = client.post(&path, None).await?;
                     // If the core has no desktop, the tray opens the browser. Other URL schemes could start programs.
                     let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
                     if let Some(address) = started.auth_url.filter(is_page).filter(|_| !started.browser_opened)
-                        && let Err(error) = browser::open_page(&address)
+                        && let Err(error) = system.open_page(&address)
                     {
                         tracing::warn!("could not open the sign-in page of {name}: {error}");
                     }
@@ -46,6 +52,16 @@ impl Driver {
                     client.post::<Value>(&path, None).await.map(drop)
                 });
             }
+            Command::UseProfile(ref name) => {
+                self.use_profile(name.clone());
+                self.turned_over(&command, place);
+            }
+            Command::Fix(fixer, name) => self.fix(fixer, name),
+            Command::CopyRemedy(number, name) => {
+                let done = self.copy_remedy(number, &name).map_err(|error| format!("Could not copy: {error}"));
+                self.take(Input::Done(done));
+            }
+            Command::Explain(name) => self.explain(&name),
             Command::ToggleClient(ref id) => self.toggle_client(id, &command, place),
             Command::CopyAddress => {
                 let done = self.copy_address().map_err(|error| format!("Could not copy the MCP address: {error}"));
@@ -68,13 +84,13 @@ impl Driver {
                 self.happened(Event::Asked(Ask::Hand));
             }
             Command::OpenConfiguration => self.open(self.setting.root.config()),
-            Command::OpenLogs => self.open(self.setting.root.logs()),
+            Command::OpenLogs => self.open(self.logs()),
             Command::Quit => self.happened(Event::Asked(Ask::Leave)),
         }
     }
 
     /// Runs a request to the core in the background and reports its result.
-    fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
+    pub(super) fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let done = call.await.map_err(|error| format!("{what}: {error}"));
@@ -82,54 +98,34 @@ impl Driver {
         });
     }
 
-    /// Reads from the core what an approval would cover, then asks the user.
-    fn review(&self, name: String) {
-        let Some(server) = self.model.servers.iter().find(|server| server.name == name) else {
-            return;
-        };
-        let runs = match (&server.command, &server.url) {
-            (Some(command), _) => format!("{command} {}", server.args.join(" ")),
-            (None, url) => url.clone().unwrap_or_default(),
-        };
-        let mut approval = Approval {
-            quarantined: server.quarantined,
-            runs,
-            tools: Vec::new(),
-            server: name,
-        };
-        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let path = format!("/api/v1/servers/{}/tools", path_segment(&approval.server));
-            match client.get::<Value>(&path).await {
-                Ok(tools) => approval.read_tools(&tools),
-                // A server that is not connected has no tools to show yet.
-                Err(error) => tracing::info!("could not read the tools of {}: {error}", approval.server),
-            }
-            let _ = inputs.send(Input::Ask(Decision::Approve(approval))).await;
-        });
-    }
-
     /// Carries out a decision that the user confirmed.
     pub(super) fn decided(&self, decision: Decision) {
-        let client = self.setting.client.clone();
         match decision {
-            Decision::Approve(approval) => {
-                self.act(format!("Could not approve {}", approval.server), async move {
-                    let server = format!("/api/v1/servers/{}", path_segment(&approval.server));
-                    if approval.quarantined {
-                        client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
-                    }
-                    // Approves only the tools that the window showed, not those added since.
-                    let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
-                    if !names.is_empty() {
-                        let body = json!({"tools": names});
-                        client.post::<Value>(&format!("{server}/tools/approve"), Some(&body)).await?;
-                    }
-                    Ok(())
-                });
-            }
+            Decision::Approve(approval) => self.approve_at_go_core(approval),
+            Decision::ApproveReviewed(reviewed) => self.approve_reviewed(*reviewed),
             Decision::ReplaceEntry { id, client, .. } => self.connect(id, client, true, true),
         }
+    }
+
+    /// Where the running core writes its logs.
+    fn logs(&self) -> PathBuf {
+        if self.model.is_go_core {
+            go_core_logs::of_config(&self.setting.root.config())
+        } else {
+            self.setting.root.logs()
+        }
+    }
+
+    /// Chooses the profile of clients that choose none; an empty name removes the limit.
+    fn use_profile(&self, name: String) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let called: Result<Value, CallError> =
+                client.put("/api/v1/profiles/active", &json!({"profile": name})).await;
+            let done = called.map(drop).map_err(|error| format!("Could not choose the profile: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+            let _ = inputs.send(follow::profiles(&client).await).await;
+        });
     }
 
     fn toggle_client(&mut self, id: &str, command: &Command, place: Where) {
@@ -150,7 +146,7 @@ impl Driver {
             } else {
                 client.delete::<ConnectResult>(&path).await
             };
-            let told = match called {
+            let input = match called {
                 Ok(_) if wanted => Input::Hint(format!("Added MCPProxy to {name}. Restart {name} to use it.")),
                 Ok(_) => Input::Done(Ok(())),
                 Err(CallError::Status { code: 409, message }) if wanted && !force => {
@@ -162,7 +158,7 @@ impl Driver {
                 }
                 Err(error) => Input::Done(Err(format!("{name}: {error}"))),
             };
-            let _ = inputs.send(told).await;
+            let _ = inputs.send(input).await;
             let _ = inputs.send(Input::Clients(follow::ai_clients(&client).await)).await;
         });
     }
@@ -211,19 +207,21 @@ impl Driver {
 
     fn open_dashboard(&self) {
         let Some(address) = self.model.dashboard.clone() else { return };
-        let inputs = self.inputs.clone();
+        let (system, inputs) = (self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
             // The URL contains the key, so the error must not repeat it.
-            let done = open::that(address).map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
+            let done = system
+                .open(address.as_ref())
+                .map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
 
     fn show_release(&self) {
         let Some((_, page)) = self.model.update.as_ref().and_then(Update::news) else { return };
-        let (page, inputs) = (page.to_owned(), self.inputs.clone());
+        let (page, system, inputs) = (page.to_owned(), self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
-            let done = open::that(&page).map_err(|error| format!("Could not open {page}: {error}"));
+            let done = system.open(page.as_ref()).map_err(|error| format!("Could not open {page}: {error}"));
             let _ = inputs.blocking_send(Input::Done(done));
         });
     }
@@ -242,26 +240,24 @@ impl Driver {
                 self.setting.root.path().display(),
                 env!("CARGO_PKG_LICENSE"),
             ),
-            confirm: None,
+            ..Message::default()
         }
     }
 
-    fn copy_address(&mut self) -> Result<(), String> {
+    fn copy_address(&self) -> Result<(), String> {
         let listen = self.model.listen.as_deref().ok_or("no core is running")?;
-        if self.clipboard.is_none() {
-            self.clipboard = Some(arboard::Clipboard::new().map_err(|error| error.to_string())?);
-        }
-        let clipboard = self.clipboard.as_mut().ok_or("no clipboard is available")?;
-        clipboard.set_text(mcp_url(listen)).map_err(|error| error.to_string())
+        self.setting.system.copy(mcp_url(listen, self.model.is_https))
     }
 
     fn open(&self, path: PathBuf) {
-        let inputs = self.inputs.clone();
+        let (system, inputs) = (self.setting.system.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
             let done = match path.try_exists() {
                 Ok(false) => Err(format!("`{}` does not exist yet", path.display())),
                 // The desktop's opener reports by its exit code whether it found a program for the file.
-                _ => open::that(&path).map_err(|error| format!("Could not open `{}`: {error}", path.display())),
+                _ => system
+                    .open(path.as_os_str())
+                    .map_err(|error| format!("Could not open `{}`: {error}", path.display())),
             };
             let _ = inputs.blocking_send(Input::Done(done));
         });
@@ -273,7 +269,7 @@ impl Driver {
         let done = match (on_click(&system.status()), command.click()) {
             (Move::Enable, Some(click)) => system.enable(click).map(drop),
             (Move::Disable, Some(click)) => system.disable(click).map(drop),
-            (Move::OpenSettings, _) => open::that_detached(autostart::SETTINGS).map_err(|error| error.to_string()),
+            (Move::OpenSettings, _) => self.setting.system.open_login_settings().map_err(|error| error.to_string()),
             _ => Ok(()),
         };
         self.tell_autostart();
@@ -294,9 +290,13 @@ impl Driver {
             let done = match outcome.await {
                 Ok(status) => {
                     // Telemetry disabled by the environment overrides the menu.
-                    let told = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
-                    let done = told.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let differing = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
+                    let done = differing.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let of_go_core = if status.telemetry.is_none() { follow::go_settings(&client).await } else { None };
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
+                    if let Some(settings) = of_go_core {
+                        let _ = inputs.send(settings).await;
+                    }
                     done
                 }
                 Err(error) => Err(format!("Anonymous statistics: {error}")),
@@ -309,14 +309,14 @@ impl Driver {
     /// Opens the next report, exactly as the core would send it now, as a file.
     fn show_report(&self) {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        let path = self.setting.root.logs().join("next-report.json");
+        let (system, path) = (self.setting.system.clone(), self.setting.root.logs().join("next-report.json"));
         tokio::spawn(async move {
             let outcome = async {
                 let report: serde_json::Value =
                     client.get("/api/v1/telemetry/payload").await.map_err(|error| error.to_string())?;
                 let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
                 files::replace_private(&path, text.as_bytes()).map_err(|error| error.to_string())?;
-                let opened = tokio::task::spawn_blocking(move || open::that(&path)).await;
+                let opened = tokio::task::spawn_blocking(move || system.open(path.as_os_str())).await;
                 opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             };
             let done = outcome.await.map_err(|error| format!("Could not show the report: {error}"));
@@ -325,11 +325,8 @@ impl Driver {
     }
 }
 
-/// The log file of a server; the log directory if its name is not a valid file name.
+/// The log file of a server; the log directory if it has none yet.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    // Must match the core's rule for file names.
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let name: String = name.chars().take(64).map(plain).collect();
-    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    let file = logs.join(server_log::file_name(name));
     if file.is_file() { file } else { logs.to_path_buf() }
 }

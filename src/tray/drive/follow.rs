@@ -1,13 +1,16 @@
 //! Follows a running core: translates its events into inputs of the driver.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use semver::Version;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
-use super::Input;
+use super::input::Input;
 use crate::client::{CallError, Client, path_segment};
-use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status, Takeover};
+use crate::contract::api::{
+    self, ActiveProfile, AiClient, EventBody, Info, ProfileList, Servers, Status, Takeover, TelemetryState,
+};
 use crate::contract::lenient;
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
@@ -62,6 +65,25 @@ async fn takeover(client: &Client) -> Option<String> {
     Some(format!("{} Details: mcpproxy migrate", takeover.summary))
 }
 
+/// The profiles and the active one. An older core has none.
+pub async fn profiles(client: &Client) -> Input {
+    let list: ProfileList = client.get("/api/v1/profiles").await.unwrap_or_default();
+    let active: ActiveProfile = client.get("/api/v1/profiles/active").await.unwrap_or_default();
+    Input::Profiles(list.profiles, active.active_profile)
+}
+
+/// Reads the settings that only the configuration of the Go core contains.
+pub async fn go_settings(client: &Client) -> Option<Input> {
+    let config: serde_json::Value = client.get("/api/v1/config").await.ok()?;
+    let flag = |pointer: &str| config.pointer(pointer).and_then(serde_json::Value::as_bool);
+    let telemetry = TelemetryState {
+        enabled: flag("/config/telemetry/enabled") != Some(false),
+        notice_shown: true,
+        ..TelemetryState::default()
+    };
+    Some(Input::GoSettings(telemetry, flag("/config/tls/enabled") == Some(true)))
+}
+
 /// Forwards the core's events as inputs until the stream ends.
 pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
@@ -73,9 +95,13 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     let mut look = tokio::time::interval(READY_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tell(Input::Info(Box::new(info))).await;
-    let mut again: Option<tokio::time::Instant> = None;
+    let mut again: Option<Instant> = None;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+    tell(profiles(client).await).await;
+    if !is_ours && let Some(settings) = go_settings(client).await {
+        tell(settings).await;
+    }
     tell(Input::Clients(ai_clients(client).await)).await;
     if is_ours && let Some(sentence) = takeover(client).await {
         tell(Input::Hint(sentence)).await;
@@ -83,7 +109,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            () = tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)), if again.is_some() => {
+            () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                 again = None;
                 tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
                 continue;
@@ -108,18 +134,19 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
             }
             api::EVENT_SERVERS_CHANGED => {
                 // The Go core leaves the list out if it takes too long to build.
-                let told = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
+                let sent = serde_json::from_str::<EventBody<serde_json::Value>>(&event.data).ok().and_then(|body| {
                     body.payload.get("servers")?.as_array()?;
                     lenient::from_value::<Servers>(body.payload).ok()
                 });
-                let servers = match told {
+                let servers = match sent {
                     Some(servers) => servers,
                     None => client.get("/api/v1/servers").await?,
                 };
                 tell(Input::Servers(servers)).await;
+                tell(profiles(client).await).await;
                 // The Go core reports a server before it has listed the server's tools, and does not report it again
                 // afterwards.
-                again = (!is_ours).then(|| tokio::time::Instant::now() + SERVERS_AGAIN);
+                again = (!is_ours).then(|| Instant::now() + SERVERS_AGAIN);
             }
             api::EVENT_PING => {
                 tell(Input::Pinged).await;
@@ -132,7 +159,14 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                     tell(Input::Info(Box::new(client.get("/api/v1/info").await?))).await;
                 }
             }
-            "config.reloaded" => tell(Input::Servers(client.get("/api/v1/servers").await?)).await,
+            "config.reloaded" => {
+                tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                tell(profiles(client).await).await;
+                if !is_ours && let Some(settings) = go_settings(client).await {
+                    tell(settings).await;
+                }
+            }
+            "active_profile.changed" => tell(profiles(client).await).await,
             _ => {}
         }
     }

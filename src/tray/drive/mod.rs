@@ -3,121 +3,50 @@
 //! Runs on its own thread. The main thread only draws and forwards events.
 
 mod act;
+mod approve;
+mod carry_out;
+mod desktop;
+mod fix;
 mod follow;
+mod input;
+pub mod system;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use semver::Version;
 use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::another_port;
-use super::autostart::{Autostart, Move, on_click, write_sidecar};
-use super::decision::Decision;
-use super::first_run::{self, Answer};
-use super::host;
+pub use input::{Input, Order, Where};
+use system::System;
+
+use super::autostart::Autostart;
 use super::journal::{self, Kind};
-use super::menu::Command;
-use super::message::Message;
 use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
 use super::session;
 use super::single_instance::InstanceRequest;
-use super::supervisor::{self, Ask, Effect, Event, Supervisor};
-use super::user_path;
+use super::supervisor::{self, Ask, Event, Supervisor};
 use super::view::View;
 use super::write_journal::Journal;
-use super::{start_core, write_state};
 use crate::client::Client;
-use crate::contract::api::{AiClient, Info, Servers, Status};
+use crate::contract::api::{Info, Status};
 use crate::contract::endpoint::LocalAddress;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
-use crate::os::{files, process};
 
 /// Minimum interval between two views.
 const PACE: Duration = Duration::from_secs(1);
-/// If an event stream ends sooner than this, the next attempt is delayed.
-const SHORTEST_STREAM: Duration = Duration::from_secs(2);
-/// How long a desktop may take to show its panel.
-const PATIENCE_FOR_HOST: Duration = Duration::from_secs(10);
-
 /// Maximum age of the AI clients' connection states.
 const CLIENTS_STAY: Duration = Duration::from_secs(5 * 60);
-/// Time limit for each attempt to read PATH from a shell.
-const SHELL_LIMIT: Duration = Duration::from_secs(4);
-/// Maximum size, in bytes, of a configuration that is searched for an address.
-const LONGEST_CONFIGURATION: u64 = 8 << 20;
-
-/// An event from outside the loop.
-#[derive(Debug)]
-pub enum Input {
-    /// The user chose an item in the icon's menu or in the status window.
-    Chosen(Command, Where),
-    Answered(Answer),
-    /// The system's launch-at-login setting may have changed.
-    AutostartChanged,
-    IconBuilt,
-    IconFailed(String),
-    /// It is time to try the icon again.
-    IconDue,
-    HostSeen(bool),
-    /// The time in which the desktop's panel may appear is over.
-    HostDue,
-    Happened(Event),
-    Asked(Ask),
-    Info(Box<Info>),
-    Status(Box<Status>),
-    /// PATH for a core is known, so the core can start.
-    PathKnown {
-        first: bool,
-        path: Vec<PathBuf>,
-    },
-    Servers(Servers),
-    Clients(Vec<AiClient>),
-    /// An action succeeded and the user must do something else.
-    Hint(String),
-    /// The core sent a ping: the occasion to check what sends no notification.
-    Pinged,
-    /// Another start of this program sent a request.
-    InstanceRequested(InstanceRequest),
-    /// Ask the user to confirm.
-    Ask(Decision),
-    /// The user confirmed.
-    Decided(Decision),
-    /// An action of the user ended.
-    Done(Result<(), String>),
-    /// The minimum interval between views is over.
-    Pace,
-}
-
-/// Where the user chose an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Where {
-    Menu,
-    StatusWindow,
-}
-
-/// A task for the main thread.
-#[derive(Debug, Clone)]
-pub enum Order {
-    Show(View),
-    BuildIcon(View),
-    /// The system has toggled this item's checkmark by itself. The next view must set it to the real state.
-    Untick(Command),
-    Ask(Decision),
-    Tell(Message),
-    /// Show the menu in a window, for desktops without a panel.
-    ShowStatus,
-    Leave {
-        /// The program to start in place of this one.
-        relaunch: Option<PathBuf>,
-    },
-}
 
 /// The settings of this start.
 pub struct Setting {
@@ -140,6 +69,7 @@ pub struct Setting {
     /// Where a second start of this program reaches this one.
     pub single_instance: LocalAddress,
     pub client: Client,
+    pub system: Arc<dyn System>,
     pub autostart: Autostart,
     pub preferences: Preferences,
     pub journal: Journal,
@@ -164,7 +94,6 @@ pub async fn drive(
         follower: None,
         shown: None,
         paced: false,
-        clipboard: None,
         icon_tries: 0,
         host_is_there: true,
         host_missing_told: false,
@@ -199,8 +128,6 @@ struct Driver {
     /// The last view sent, and when.
     shown: Option<(View, Instant)>,
     paced: bool,
-    /// Kept for the lifetime of the driver: on X11 copied text disappears with its owner.
-    clipboard: Option<arboard::Clipboard>,
     icon_tries: u32,
     host_is_there: bool,
     host_missing_told: bool,
@@ -238,6 +165,11 @@ impl Driver {
             Input::Servers(_) => {}
             Input::PathKnown { first, path } => self.path_known(first, &path),
             Input::Clients(clients) => self.model.clients = clients,
+            Input::Profiles(profiles, active) => (self.model.profiles, self.model.active_profile) = (profiles, active),
+            Input::GoSettings(state, is_https) if self.model.serving() => {
+                (self.model.statistics, self.model.is_https) = (Some(state), is_https);
+            }
+            Input::GoSettings(..) => {}
             Input::Hint(hint) => {
                 self.model.trouble = None;
                 self.model.hint = Some(hint);
@@ -262,6 +194,8 @@ impl Driver {
 
     fn info(&mut self, info: Info) {
         if self.model.serving() {
+            self.model.is_go_core = info.implementation.is_none();
+            self.model.is_https = info.https || (self.model.is_https && self.model.is_go_core);
             self.model.core_version = info.version;
             self.model.update = info.update;
             self.model.dashboard = Some(info.web_ui_url).filter(|address| !address.is_empty());
@@ -297,9 +231,9 @@ impl Driver {
         self.look_at_program();
         self.listen(status.listen_addr);
         if self.model.serving() {
-            self.model.statistics = status.telemetry;
+            // The Go core's status contains neither its telemetry setting nor an update.
+            self.model.statistics = status.telemetry.or(self.model.statistics.take());
             self.model.configuration = status.configuration;
-            // The status of the Go core never contains an update.
             self.model.update = status.update.or(self.model.update.take());
             self.tell_notice();
         }
@@ -364,209 +298,6 @@ impl Driver {
             && let Some(follower) = self.follower.take()
         {
             follower.abort();
-        }
-    }
-
-    fn other_address(&self) -> Option<String> {
-        let configuration = files::read_bounded(&self.setting.root.config(), LONGEST_CONFIGURATION).unwrap_or_default();
-        let taken = another_port::wanted(self.setting.listen.as_deref(), &configuration);
-        another_port::next_free(&taken, another_port::is_free)
-    }
-
-    fn carry_out(&mut self, effect: Effect) -> Option<Event> {
-        match effect {
-            Effect::Probe => {
-                let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
-                let bundled = self.setting.bundled.clone();
-                self.later_event(async move { Event::Probed(follow::probe(&client, bundled.as_ref()).await) });
-            }
-            Effect::Spawn { first } => self.ask_for_path(first),
-            Effect::Follow => {
-                let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-                let follower = tokio::spawn(async move {
-                    let began = Instant::now();
-                    if let Err(error) = follow::follow(&client, &inputs).await {
-                        tracing::warn!("could not read the core's events: {error}");
-                    }
-                    tokio::time::sleep(SHORTEST_STREAM.saturating_sub(began.elapsed())).await;
-                    let _ = inputs.send(Input::Happened(Event::StreamEnded)).await;
-                });
-                if let Some(earlier) = self.follower.replace(follower) {
-                    earlier.abort();
-                }
-            }
-            Effect::AwaitEnd { pid } => self.later_event(async move {
-                while process::is_running(pid) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Event::Exited {
-                    pid,
-                    code: None,
-                    stderr: String::new(),
-                }
-            }),
-            Effect::AskToEnd { pid, by_call } => {
-                let client = self.setting.client.clone().with_answer_limit(Duration::from_secs(2));
-                tokio::spawn(async move {
-                    if by_call {
-                        match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
-                            Ok(_) => return,
-                            Err(error) => tracing::warn!("the core refused the request to stop: {error}"),
-                        }
-                    }
-                    process::ask_to_end(pid);
-                });
-            }
-            Effect::Terminate { pid } => process::ask_to_end(pid),
-            Effect::KillTree { pid } => {
-                tracing::warn!("the core did not stop in time: killing process {pid} and its children");
-                process::kill_tree(pid);
-            }
-            Effect::WakeAfter(pause) => {
-                let inputs = self.inputs.clone();
-                let timer = tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    let _ = inputs.send(Input::Happened(Event::Wake)).await;
-                });
-                if let Some(earlier) = self.timer.replace(timer) {
-                    earlier.abort();
-                }
-            }
-            Effect::Leave => self.left = true,
-        }
-        None
-    }
-
-    /// Determines PATH for each core start: *Restart core* then finds a program that was just installed.
-    fn ask_for_path(&self, first: bool) {
-        let Setting { shell, path, home, .. } = &self.setting;
-        let (shell, inherited, home, inputs) = (shell.clone(), path.clone(), home.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let captured = match &shell {
-                Some(shell) => user_path::capture(shell, &home, SHELL_LIMIT).await,
-                None => None,
-            };
-            let path = user_path::merged(&captured.unwrap_or_default(), &inherited, &home, |entry| entry.is_dir());
-            let _ = inputs.send(Input::PathKnown { first, path }).await;
-        });
-    }
-
-    fn path_known(&mut self, first: bool, path: &[PathBuf]) {
-        // The user may have chosen Stop or Quit while the shell ran.
-        if matches!(self.supervisor.state, supervisor::State::Starting { pid: None, .. }) {
-            let event = self.spawn(first, path);
-            self.happened(event);
-        }
-    }
-
-    fn spawn(&mut self, first: bool, path: &[PathBuf]) -> Event {
-        // The core reads the sidecar file when it starts.
-        self.tell_autostart();
-        let Setting {
-            places,
-            root,
-            home,
-            start,
-            listen,
-            ..
-        } = &self.setting;
-        match start_core::start(places, root, home, listen.as_deref(), path, *start, first) {
-            Ok(mut child) => {
-                let pid = child.id().unwrap_or_default();
-                let root = root.clone();
-                self.later_event(async move {
-                    let code = child.wait().await.ok().and_then(|status| status.code());
-                    Event::Exited {
-                        pid,
-                        code,
-                        stderr: start_core::last_words(&root),
-                    }
-                });
-                Event::Spawned { pid }
-            }
-            Err(failure) => {
-                tracing::warn!("{}", failure.sentence());
-                Event::SpawnFailed(failure)
-            }
-        }
-    }
-
-    fn answered(&mut self, answer: Answer) {
-        tracing::info!("first-run window: {answer:?}");
-        let preferences = &mut self.setting.preferences;
-        preferences.first_run = first_run::answered(preferences.first_run.clone(), answer);
-        // Stores the answer first: an answer that was not stored would be asked for again and must not take effect.
-        let done = write_state::preferences(&self.setting.root, preferences).and_then(|()| {
-            let system = &self.setting.autostart;
-            match (answer, answer.click()) {
-                (Answer::Continue { ticked: true }, Some(click)) => system.enable(click).map(drop),
-                // If launch at login is already off, leaves it as it is.
-                (Answer::Continue { ticked: false }, Some(click)) if on_click(&system.status()) == Move::Disable => {
-                    system.disable(click).map(drop)
-                }
-                _ => Ok(()),
-            }
-        });
-        self.tell_autostart();
-        self.tell_notice();
-        self.take(Input::Done(done));
-    }
-
-    /// Reads the state of launch at login and passes it to the menu and the core.
-    fn tell_autostart(&mut self) {
-        self.model.autostart = self.setting.autostart.status();
-        let root = &self.setting.root;
-        if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
-            self.take(Input::Done(Err(format!("could not write `{}`: {error}", root.sidecar().display()))));
-        }
-    }
-
-    /// Our own writes also trigger this, so only a different state counts.
-    fn autostart_changed(&mut self) {
-        if self.setting.autostart.status() != self.model.autostart {
-            tracing::info!("launch at login changed in the system's settings");
-            self.tell_autostart();
-        }
-    }
-
-    fn icon_failed(&mut self, error: &str) {
-        if self.icon_tries == 0 {
-            let told = format!(
-                "could not show the tray icon yet ({error}); on Linux this needs a session bus. MCPProxy runs without \
-                 it, and tries again"
-            );
-            tracing::warn!("{told}");
-            super::say(&told);
-        }
-        let pause = Duration::from_secs(1 << self.icon_tries.min(6)).min(Duration::from_secs(60));
-        self.icon_tries = self.icon_tries.saturating_add(1);
-        self.later(pause, Input::IconDue);
-    }
-
-    fn host_seen(&mut self, seen: bool) {
-        self.host_is_there = seen;
-        self.model.host_missing &= !seen;
-        if !seen {
-            // At login the panel may start after MCPProxy.
-            self.later(PATIENCE_FOR_HOST, Input::HostDue);
-        }
-    }
-
-    fn host_due(&mut self) {
-        if self.host_is_there || std::mem::replace(&mut self.host_missing_told, true) {
-            return;
-        }
-        tracing::warn!("{}", host::MISSING);
-        super::say(host::MISSING);
-        self.model.host_missing = true;
-        // A user who started MCPProxy by hand expects an icon. Shows the status window instead, once.
-        let preferences = &mut self.setting.preferences;
-        if self.setting.start != TrayStart::Login && !preferences.told_no_tray_host {
-            preferences.told_no_tray_host = true;
-            if let Err(error) = write_state::preferences(&self.setting.root, preferences) {
-                tracing::warn!("{error}");
-            }
-            (self.orders)(Order::ShowStatus);
         }
     }
 

@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_person_is_asked_with_the_box_ticked() {
+    fn a_new_user_sees_a_checked_box() {
         let (question, record) = by_hand(&FirstRun::default()).unwrap();
         assert!(question.ticked);
         assert_eq!((record.asked, record.answer), (1, None));
     }
 
     #[test]
-    fn someone_with_a_configuration_is_asked_unticked_the_second_time_too() {
+    fn a_user_with_a_configuration_sees_an_unchecked_box_both_times() {
         let none = Status::Disabled;
         let seen = Circumstances {
             start: TrayStart::Person,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_our_own_core_wrote_since_is_no_reason() {
+    fn a_configuration_written_by_our_own_core_does_not_count() {
         let (_, record) = by_hand(&FirstRun::default()).unwrap();
         let none = Status::Disabled;
         let seen = Circumstances {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_is_no_answer_once_and_no_the_second_time() {
+    fn closing_the_window_counts_as_no_only_the_second_time() {
         let (_, record) = by_hand(&FirstRun::default()).unwrap();
         let (_, record) = by_hand(&answered(record, Answer::Closed)).unwrap();
         let record = answered(record, Answer::Closed);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_person_is_asked() {
+    fn only_a_user_is_asked() {
         let new = FirstRun::default();
         assert!(ask(TrayStart::Installer, &Status::Disabled, &new).is_some());
         assert_eq!(ask(TrayStart::Login, &Status::Disabled, &new), None);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_switched_off_in_the_system_is_not_proposed_again() {
+    fn launch_at_login_that_the_user_turned_off_is_not_suggested_again() {
         let (question, _) = ask(TrayStart::Person, &Status::DisabledInSystem, &FirstRun::default()).unwrap();
         assert!(!question.ticked);
     }

@@ -2,13 +2,14 @@
 
 use crate::contract::exit_code::ExitCode;
 use crate::tray::label::capitalised;
+use crate::tray::supervisor::last_words::last_words;
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     kind: Kind,
     /// The message of the core or the system.
-    said: String,
+    message: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,26 +27,26 @@ enum Kind {
 
 impl Failure {
     /// No core program was found.
-    pub fn no_program(said: String) -> Failure {
+    pub fn no_program(message: String) -> Failure {
         Failure {
             kind: Kind::NoProgram,
-            said,
+            message,
         }
     }
 
     /// The system could not start the program.
-    pub fn not_started(said: String) -> Failure {
+    pub fn not_started(message: String) -> Failure {
         Failure {
             kind: Kind::NotStarted,
-            said,
+            message,
         }
     }
 
     /// A core listens but does not answer.
-    pub fn silent(said: String) -> Failure {
+    pub fn silent(message: String) -> Failure {
         Failure {
             kind: Kind::Silent,
-            said,
+            message,
         }
     }
 
@@ -58,7 +59,7 @@ impl Failure {
             ExitCode::Permission => Kind::Permission,
             ExitCode::Clean | ExitCode::General | ExitCode::Usage => Kind::Crash,
         };
-        let said = last_words(stderr).unwrap_or_else(|| match (kind, code) {
+        let message = last_words(stderr).unwrap_or_else(|| match (kind, code) {
             (Kind::Port, _) => "another program is using the core's port".to_owned(),
             (Kind::Locked, _) => "another core is using the same data directory".to_owned(),
             (Kind::Configuration, _) => "the configuration is not valid".to_owned(),
@@ -66,7 +67,7 @@ impl Failure {
             (_, Some(code)) => format!("it exited with code {code} and no message"),
             (_, None) => "it was killed by a signal".to_owned(),
         });
-        Failure { kind, said }
+        Failure { kind, message }
     }
 
     /// The same crash, once too often.
@@ -88,14 +89,14 @@ impl Failure {
 
     /// The problem, for one line of the menu.
     pub fn sentence(&self) -> String {
-        let said = &self.said;
+        let message = &self.message;
         match self.kind {
-            Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {said}"),
-            Kind::Silent => format!("The core is running but not responding: {said}"),
+            Kind::NoProgram | Kind::NotStarted => format!("The core could not be started: {message}"),
+            Kind::Silent => format!("The core is running but not responding: {message}"),
             // The core's own message is complete.
-            Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(said),
-            Kind::Crash => format!("The core crashed: {said}"),
-            Kind::GivenUp => format!("The core keeps crashing: {said}"),
+            Kind::Port | Kind::Locked | Kind::Configuration | Kind::Permission => capitalised(message),
+            Kind::Crash => format!("The core crashed: {message}"),
+            Kind::GivenUp => format!("The core keeps crashing: {message}"),
         }
     }
 
@@ -113,17 +114,6 @@ impl Failure {
             Kind::GivenUp => "Check the logs, then choose Start core",
         }
     }
-}
-
-/// The last message in a core's standard error: the text of its `error:` line, else its last line.
-fn last_words(stderr: &str) -> Option<String> {
-    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let error = lines.iter().rev().find_map(|line| {
-        let (word, rest) = line.split_once(':')?;
-        (word.eq_ignore_ascii_case("error") && !rest.trim().is_empty()).then(|| rest.trim())
-    });
-    let words: String = error.or(lines.last().copied())?.chars().take(300).collect();
-    Some(words)
 }
 
 #[cfg(test)]
@@ -148,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_end_still_has_words() {
+    fn an_exit_without_output_still_has_a_message() {
         let failure = Failure::of_exit(ExitCode::General, None, "");
         assert_eq!(failure.sentence(), "The core crashed: it was killed by a signal");
         assert!(failure.may_pass() && !failure.given_up().may_pass());

@@ -1,17 +1,18 @@
 //! Keeps a core running: decides the next action for every state and event. A pure function; `drive` carries out the
 //! effects.
 
+pub mod event;
 pub mod failure;
+mod last_words;
+pub mod state;
 
 use std::time::Duration;
 
+pub use event::{Ask, Core, Event, Probe, Whose};
 pub use failure::Failure;
+pub use state::{Effect, State, Then};
 
-use semver::Version;
-
-use crate::contract::api::Info;
 use crate::contract::exit_code::ExitCode;
-use crate::contract::names;
 
 /// How long a core may take to start serving, or to answer again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,163 +29,6 @@ const CRASH_LIMIT: usize = 5;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
 /// Maximum pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// A running core, as its `/info` response describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Core {
-    pub pid: Option<u32>,
-    pub whose: Whose,
-    /// Whether it offers a REST call to stop it.
-    pub can_shut_down: bool,
-    /// It is a core of ours and older than the one this tray would start.
-    pub older: bool,
-}
-
-/// The origin of a running core. The tray stops only its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// This tray started it.
-    Child,
-    /// An earlier tray started it.
-    Adopted,
-    /// A user or a service started it.
-    Foreign,
-}
-
-impl Core {
-    /// Reads the core's description of itself. `bundled` is the version of the core that came with this tray; without
-    /// one no core counts as older.
-    pub fn from_info(info: &Info, bundled: Option<&Version>) -> Core {
-        let ours = info.implementation.as_deref() == Some(names::IMPLEMENTATION);
-        let version = Version::parse(info.version.trim_start_matches('v')).ok();
-        Core {
-            pid: (info.pid > 1).then_some(info.pid),
-            whose: match info.launched_by.as_str() {
-                "tray" | "installer" => Whose::Adopted,
-                _ => Whose::Foreign,
-            },
-            can_shut_down: info.can_shut_down,
-            older: ours && version.as_ref().zip(bundled).is_some_and(|(running, bundled)| running < bundled),
-        }
-    }
-}
-
-/// The result of an attempt to reach a core.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
-    Ready(Core),
-    /// Nothing listens, so the tray may start a core.
-    Nobody,
-    /// A program listens but does not serve (yet).
-    Silent(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    Begin,
-    Probed(Probe),
-    Spawned {
-        pid: u32,
-    },
-    SpawnFailed(Failure),
-    /// A process has ended. `code` is absent if a signal ended it or the code is unknown.
-    Exited {
-        pid: u32,
-        code: Option<i32>,
-        stderr: String,
-    },
-    /// The core's event stream has ended.
-    StreamEnded,
-    /// The delay requested by [`Effect::WakeAfter`] is over.
-    Wake,
-    /// The computer woke from sleep.
-    Woke,
-    Asked(Ask),
-}
-
-/// A request of the user or the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    Start,
-    Stop,
-    Restart,
-    /// Replace a core that is older than ours, even if this tray did not start it.
-    Replace,
-    /// Exit for a new version of this tray; the core keeps running.
-    Hand,
-    /// Quit: stop our core, then exit.
-    Leave,
-    /// The session ends: as `Leave`, but faster, and nothing is started any more.
-    SessionEnds,
-}
-
-/// An action for the driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Try to reach a core; the result arrives as [`Event::Probed`].
-    Probe,
-    /// Start a core; the result arrives as [`Event::Spawned`] or [`Event::SpawnFailed`], later [`Event::Exited`].
-    Spawn { first: bool },
-    /// Follow the core's event stream.
-    Follow,
-    /// Wait until a process that is not our child ends.
-    AwaitEnd { pid: u32 },
-    /// Ask the core to stop, by a REST call or a signal.
-    AskToEnd { pid: u32, by_call: bool },
-    /// Terminate a process (SIGTERM).
-    Terminate { pid: u32 },
-    /// Kill a process and its children.
-    KillTree { pid: u32 },
-    /// Send [`Event::Wake`] after this time; replaces an earlier request.
-    WakeAfter(Duration),
-    /// Nothing is left to do: the tray may exit.
-    Leave,
-}
-
-/// The supervisor's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Checking whether a core is running.
-    Looking {
-        since: Duration,
-    },
-    /// A core was started and does not serve yet.
-    Starting {
-        pid: Option<u32>,
-        since: Duration,
-        tries: u32,
-    },
-    Running(Core),
-    /// The connection to a running core was lost.
-    Rejoining {
-        core: Core,
-        since: Duration,
-    },
-    /// The core crashed; the next try follows after a pause.
-    Pausing(Failure),
-    Stopping {
-        pid: u32,
-        rung: usize,
-        then: Then,
-    },
-    /// The user stopped the core.
-    Stopped,
-    /// Another try would fail the same way: the user must act.
-    Failed(Failure),
-    /// There is no core and the tray should not start one; it checks for one from time to time.
-    Absent {
-        tries: u32,
-    },
-    Left,
-}
-
-/// The action after a stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    Rest,
-    StartAgain,
-    Leave,
-}
 
 /// The supervisor's state and its memory between states.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -438,7 +282,6 @@ impl Supervisor {
                     Whose::Adopted => self.start(now),
                     // A supervisor outside the tray may be about to restart it. Starting our own core would conflict
                     // with that.
-                    // that.
                     Whose::Foreign => self.absent(0),
                 }
             }

@@ -1,4 +1,7 @@
+use semver::Version;
+
 use super::*;
+use crate::contract::names;
 
 const CHILD: Core = Core {
     pid: Some(7),
@@ -81,7 +84,7 @@ fn wake_after(effects: &[Effect]) -> Duration {
 }
 
 #[test]
-fn a_running_core_is_attached_to_and_another_is_never_started_over_a_silent_one() {
+fn a_running_core_is_joined_and_a_silent_one_is_not_doubled() {
     Life::attached("");
     let mut life = Life::new(true);
     for _ in 0..59 {
@@ -105,7 +108,7 @@ fn our_child_is_known_by_its_process_id() {
 }
 
 #[test]
-fn a_crash_is_answered_with_growing_pauses_and_the_fifth_in_two_minutes_with_an_end() {
+fn crashes_are_retried_with_growing_pauses_until_the_fifth_in_two_minutes() {
     let mut life = Life::serving();
     let mut pauses = Vec::new();
     for _ in 0..4 {
@@ -136,7 +139,7 @@ fn crashes_that_are_far_apart_do_not_add_up() {
 }
 
 #[test]
-fn what_a_person_must_mend_is_not_tried_again() {
+fn a_failure_that_the_user_must_fix_is_not_retried() {
     for code in [2, 3, 4, 5] {
         let mut life = Life::new(true);
         life.on(nobody());
@@ -179,7 +182,7 @@ fn quit_stops_our_core_and_leaves_anothers() {
 }
 
 #[test]
-fn anothers_core_is_not_stopped_and_its_place_not_taken() {
+fn a_foreign_core_is_neither_stopped_nor_replaced() {
     let mut life = Life::attached("");
     assert_eq!(life.on(Event::Asked(Ask::Stop)), []);
     life.on(Event::StreamEnded);
@@ -261,7 +264,7 @@ fn an_older_core_that_a_tray_started_is_replaced_once() {
 }
 
 #[test]
-fn the_end_of_the_core_before_is_no_crash_of_the_next() {
+fn the_exit_of_the_previous_core_is_not_a_crash_of_the_next() {
     let mut life = Life::serving();
     life.on(Event::Asked(Ask::Restart));
     life.on(exited(0));
@@ -271,7 +274,7 @@ fn the_end_of_the_core_before_is_no_crash_of_the_next() {
 }
 
 #[test]
-fn an_older_core_that_a_person_started_is_replaced_by_a_click_only() {
+fn an_older_core_that_the_user_started_is_replaced_only_by_a_click() {
     let mut life = Life::new(true);
     assert_eq!(life.on(ready(versioned("1.1.0", ""))), [Effect::Follow]);
     let effects = life.on(Event::Asked(Ask::Replace));
@@ -289,7 +292,7 @@ fn a_new_version_of_the_tray_finds_the_core_running() {
 }
 
 #[test]
-fn a_core_nobody_wants_yet_is_started_by_a_click() {
+fn without_automatic_start_a_click_starts_the_core() {
     let mut life = Life::new(true);
     life.supervisor = Supervisor::new(true, false);
     life.on(Event::Begin);
@@ -299,7 +302,7 @@ fn a_core_nobody_wants_yet_is_started_by_a_click() {
 }
 
 #[test]
-fn after_a_sleep_the_core_is_looked_at_and_every_deadline_begins_anew() {
+fn after_a_sleep_the_core_is_probed_and_every_deadline_restarts() {
     let mut running = Life::serving();
     assert_eq!(running.on(Event::Woke), [Effect::Probe]);
     assert_eq!(running.on(ready(CHILD)), [Effect::Follow]);

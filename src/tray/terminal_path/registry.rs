@@ -9,6 +9,8 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 };
 use windows_sys::w;
 
+use super::entries;
+
 const ENVIRONMENT: &str = "Environment";
 const PATH: &str = "Path";
 
@@ -17,7 +19,7 @@ const PATH: &str = "Path";
 /// # Errors
 /// A sentence with the reason why PATH could not be read or written. It is then unchanged.
 pub fn add(folder: &Path) -> Result<(), String> {
-    change(|path| super::with(path, &folder.to_string_lossy()))
+    change(|path| entries::with(path, &folder.to_string_lossy()))
 }
 
 /// Removes the folder from the user's PATH.
@@ -25,7 +27,7 @@ pub fn add(folder: &Path) -> Result<(), String> {
 /// # Errors
 /// As for [`add`].
 pub fn remove(folder: &Path) -> Result<(), String> {
-    change(|path| super::without(path, &folder.to_string_lossy()))
+    change(|path| entries::without(path, &folder.to_string_lossy()))
 }
 
 fn change(edit: impl Fn(&str) -> Option<String>) -> Result<(), String> {

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_before_between_variables_and_after_is_not_taken_for_the_answer() {
+    fn output_outside_the_marks_is_ignored() {
         let output = b"\x1b[0mwelcome PATH=/evil\nMARK\nA=PATH=/no\0PATH=/a b:/c\0Z=1\0MARK\nbye PATH=/x";
         assert_eq!(read(output, "MARK"), Answer::Complete(Some(b"/a b:/c".to_vec())));
         assert_eq!(read(b"MARK\nA=1\0MARK", "MARK"), Answer::Complete(None));

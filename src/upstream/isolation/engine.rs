@@ -9,6 +9,9 @@ use tokio::process::Command;
 
 use super::container::LABEL_INSTALLATION;
 use super::machine::{Engine, EngineKind, NoEngine};
+use crate::diagnostics::code::Code;
+use crate::diagnostics::fault::{Failure, Fault};
+use crate::os::files;
 
 /// How long an engine may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -34,7 +37,7 @@ pub async fn find() -> Result<Engine, NoEngine> {
         }
     }
     Err(problem.unwrap_or_else(|| NoEngine {
-        code: "MCPX_DOCKER_CLI_NOT_FOUND",
+        code: Code::DockerMissing,
         message: "could not find Docker or Podman. Install one of them, or set `isolation` to `sandbox`".to_owned(),
     }))
 }
@@ -71,16 +74,13 @@ fn unusable(kind: EngineKind, program: &Path, said: &str) -> NoEngine {
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let (code, message) = if program.starts_with("/snap") || has(&["snap-confine", "snap/docker"]) {
         let help = "Install Docker from docker.com or your distribution, or Podman, and remove the snap";
-        (
-            "MCPX_DOCKER_SNAP_APPARMOR",
-            format!("could not use Docker: its snap package forbids what isolation needs. {help}"),
-        )
+        (Code::DockerSnap, format!("could not use Docker: its snap package forbids what isolation needs. {help}"))
     } else if has(&["permission denied", "access is denied"]) {
         let help = "Add yourself to its group (`sudo usermod -aG docker $USER`) and sign in again, or install Podman";
-        ("MCPX_DOCKER_NO_PERMISSION", format!("could not use {name}: no permission for its socket. {help}"))
+        (Code::DockerDenied, format!("could not use {name}: no permission for its socket. {help}"))
     } else if has(&["newuidmap", "newgidmap", "subuid", "subgid"]) {
         let help = "Run `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`, then `podman system migrate`";
-        ("MCPX_DOCKER_OCI_RUNTIME", format!("could not use {name}: your account has no subordinate ids. {help}"))
+        (Code::DockerRuntime, format!("could not use {name}: your account has no subordinate ids. {help}"))
     } else if has(&[
         "cannot connect",
         "connection refused",
@@ -93,15 +93,12 @@ fn unusable(kind: EngineKind, program: &Path, said: &str) -> NoEngine {
             EngineKind::Docker => "Start Docker Desktop, or run `sudo systemctl start docker`",
             EngineKind::Podman => "Run `podman machine start`",
         };
-        ("MCPX_DOCKER_DAEMON_DOWN", format!("could not use {name}: it is not running. {help}"))
+        (Code::DockerDown, format!("could not use {name}: it is not running. {help}"))
     } else if has(&["did not answer"]) {
-        (
-            "MCPX_DOCKER_DAEMON_DOWN",
-            format!("could not use {name}: it did not answer within {} s. Restart it", ANSWER.as_secs()),
-        )
+        (Code::DockerDown, format!("could not use {name}: it did not answer within {} s. Restart it", ANSWER.as_secs()))
     } else {
         let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it gave no reason");
-        ("MCPX_DOCKER_OCI_RUNTIME", format!("could not use {name}: {last}. Run `{} info` to see more", kind.program()))
+        (Code::DockerRuntime, format!("could not use {name}: {last}. Run `{} info` to see more", kind.program()))
     };
     NoEngine { code, message }
 }
@@ -110,7 +107,8 @@ fn unusable(kind: EngineKind, program: &Path, said: &str) -> NoEngine {
 ///
 /// # Errors
 /// Why it did not arrive, and what to do.
-pub async fn provide_image(engine: &Engine, image: &str, limit: Option<Duration>, log: &Path) -> Result<(), String> {
+pub async fn provide_image(engine: &Engine, image: &str, limit: Option<Duration>, log: &Path) -> Result<(), Failure> {
+    let failed = |text| Failure::new(Fault::Container(Code::DockerPull), text);
     let there = run(&engine.program, &["image", "inspect", "--format", "{{.Id}}", image], ANSWER).await;
     if there.is_ok_and(|(success, ..)| success) {
         return Ok(());
@@ -126,12 +124,12 @@ pub async fn provide_image(engine: &Engine, image: &str, limit: Option<Duration>
     };
     match tokio::time::timeout(limit, said).await {
         Ok((true, _)) => Ok(()),
-        Ok((false, said)) => Err(not_pulled(image, &said)),
-        Err(_) => Err(format!(
+        Ok((false, said)) => Err(failed(not_pulled(image, &said))),
+        Err(_) => Err(failed(format!(
             "could not pull `{image}` within {} s. Pull it yourself with `{} pull {image}`, or raise `docker_isolation.timeout`",
             limit.as_secs(),
             engine.kind.program()
-        )),
+        ))),
     }
 }
 
@@ -168,7 +166,7 @@ fn not_pulled(image: &str, said: &str) -> String {
 }
 
 /// Explains the exit of a container; `None` if the server itself exited. `said` is the end of its standard error.
-pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) -> Option<String> {
+pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) -> Option<(Code, String)> {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     if has(&[
@@ -176,29 +174,31 @@ pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) ->
         "does not match the detected host platform",
         "wrong architecture",
     ]) {
-        return Some(format!(
-            "`{image}` is for another processor than this computer's. Choose another image with `isolation.image`"
-        ));
+        let text = "is for another processor than this computer's. Choose another image with `isolation.image`";
+        return Some((Code::DockerRuntime, format!("`{image}` {text}")));
     }
-    match code? {
+    let explained = match code? {
         125 if has(&["no such image", "image not known", "unable to find image"]) => {
-            Some(format!("the image `{image}` is gone. Restart the server to pull it again"))
+            (Code::DockerPull, format!("the image `{image}` is gone. Restart the server to pull it again"))
         }
         125 | 126 if has(&["permission denied"]) => {
-            Some(format!("`{program}` in `{image}` may not be run: permission denied"))
+            (Code::DockerRuntime, format!("`{program}` in `{image}` may not be run: permission denied"))
         }
         125 => {
             let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");
-            Some(format!("could not start the container: {last}"))
+            (Code::DockerRuntime, format!("could not start the container: {last}"))
         }
         127 if has(&["not found", "no such file"]) => {
-            Some(format!("the image `{image}` has no `{program}`. Choose one that has it with `isolation.image`"))
+            let text = format!("the image `{image}` has no `{program}`. Choose one that has it with `isolation.image`");
+            (Code::DockerNoProgram, text)
         }
-        137 if !has(&["terminated"]) => Some(format!(
-            "the container was killed, probably because it needed more memory. Raise `memory_limit` (`{image}`)"
-        )),
-        _ => None,
-    }
+        137 if !has(&["terminated"]) => {
+            let text = "the container was killed, probably because it needed more memory. Raise `memory_limit`";
+            (Code::DockerRuntime, format!("{text} (`{image}`)"))
+        }
+        _ => return None,
+    };
+    Some(explained)
 }
 
 /// Removes one container.
@@ -244,7 +244,9 @@ async fn copy_lines(stream: Option<impl tokio::io::AsyncRead + Unpin>, log: &Pat
     const KEPT: usize = 20;
     let mut last = std::collections::VecDeque::new();
     let Some(stream) = stream else { return String::new() };
-    let mut file = tokio::fs::File::options().append(true).create(true).open(log).await.ok();
+    let own = log.to_path_buf();
+    let opened = tokio::task::spawn_blocking(move || files::append_private(&own)).await;
+    let mut file = opened.ok().and_then(Result::ok).map(tokio::fs::File::from_std);
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(file) = &mut file {
@@ -283,7 +285,7 @@ mod tests {
             ("/usr/bin/docker", "ERROR: weird\n", "MCPX_DOCKER_OCI_RUNTIME", "weird"),
         ] {
             let found = docker(program, said);
-            assert_eq!(found.code, code, "{said}");
+            assert_eq!(found.code.name(), code, "{said}");
             assert!(found.message.contains(part), "{}", found.message);
         }
         let podman = unusable(
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_container_is_explained() {
-        let explained = |code, said| explain_end(Some(code), "img", "npx", said);
+        let explained = |code, said| explain_end(Some(code), "img", "npx", said).map(|(_, text)| text);
         assert!(explained(127, "sh: 1: exec: npx: not found").unwrap().contains("has no `npx`"));
         assert!(explained(1, "exec /bin/sh: exec format error").unwrap().contains("another processor"));
         assert!(explained(125, "Error: image not known").unwrap().contains("is gone"));

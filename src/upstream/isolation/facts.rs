@@ -15,7 +15,7 @@ pub fn isolation(config: &ServerConfig, machine: &Machine, is_engine: bool) -> I
     let (effective, note) = match choose(config, machine, is_engine) {
         Ok(Choice::None { note }) => ("none", note),
         Ok(choice) => (choice.word(), None),
-        Err(problem) => ("refused", Some(problem)),
+        Err(problem) => ("refused", Some(problem.text)),
     };
     let limited = matches!(effective, "sandbox" | "docker");
     let network = if limited { config.isolation.network } else { Network::On };

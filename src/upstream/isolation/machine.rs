@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::diagnostics::code::Code;
+use crate::diagnostics::fault::{Failure, Fault};
+
 /// The system that this program runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum System {
@@ -61,9 +64,15 @@ pub struct Engine {
 /// Why no container engine can be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoEngine {
-    /// One of the stable codes, such as `MCPX_DOCKER_DAEMON_DOWN`.
-    pub code: &'static str,
+    pub code: Code,
     pub message: String,
+}
+
+impl NoEngine {
+    /// The failure of a server that needs an engine.
+    pub fn failure(&self) -> Failure {
+        Failure::new(Fault::Container(self.code), self.message.clone())
+    }
 }
 
 /// The isolation that a machine offers.

@@ -4,6 +4,7 @@ use super::images;
 use super::machine::{Machine, System};
 use crate::config::isolation::{Mode, Network};
 use crate::config::{Protocol, ServerConfig};
+use crate::diagnostics::fault::{Failure, Fault};
 
 /// How a server will be isolated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,43 +49,50 @@ pub fn asks_for_engine(config: &ServerConfig, system: System, landlock: Option<u
 ///
 /// # Errors
 /// The server must not start, because its isolation cannot be enforced. The message says how to fix it.
-pub fn choose(config: &ServerConfig, machine: &Machine, is_engine: bool) -> Result<Choice, String> {
+pub fn choose(config: &ServerConfig, machine: &Machine, is_engine: bool) -> Result<Choice, Failure> {
     if config.effective_protocol() != Protocol::Stdio {
         return Ok(Choice::Remote);
     }
     let network = config.isolation.network;
     match &config.isolation.mode {
         Mode::None => Ok(Choice::None { note: None }),
-        Mode::Unknown(word) => Err(format!(
-            "`isolation` is `{word}`, which this version does not know: use `auto`, `sandbox`, `sandbox_or_none`, `docker` or `none`"
-        )),
+        Mode::Unknown(word) => {
+            let text = format!(
+                "`isolation` is `{word}`, which this version does not know: use `auto`, `sandbox`, `sandbox_or_none`, `docker` or `none`"
+            );
+            Err(Failure::new(Fault::InvalidEntry, text))
+        }
         // One that runs in a container of its own is not put into another.
         _ if is_engine => Ok(Choice::OwnContainer),
-        Mode::Sandbox => sandbox(machine, network).map(|()| Choice::Sandbox),
+        Mode::Sandbox => sandbox(machine, network).map(|()| Choice::Sandbox).map_err(refused),
         Mode::SandboxOrNone => Ok(match sandbox(machine, network) {
             Ok(()) => Choice::Sandbox,
             Err(note) => Choice::None { note: Some(note) },
         }),
         Mode::Container => match &machine.engine {
             Ok(_) => Ok(Choice::Container),
-            Err(missing) => Err(missing.message.clone()),
+            Err(missing) => Err(missing.failure()),
         },
         Mode::Auto => automatic(machine, network),
     }
 }
 
 /// The sandbox starts at once and is tested on Linux; elsewhere a container is the surer choice.
-fn automatic(machine: &Machine, network: Network) -> Result<Choice, String> {
+fn automatic(machine: &Machine, network: Network) -> Result<Choice, Failure> {
     let sandbox = sandbox(machine, network);
     let container = machine.engine.is_ok();
     match sandbox {
         Ok(()) if machine.system == System::Linux || !container => Ok(Choice::Sandbox),
         _ if container => Ok(Choice::Container),
         // Less than was asked for is not what `auto` means.
-        Err(note) if network != Network::On => Err(note),
+        Err(note) if network != Network::On => Err(refused(note)),
         Err(note) => Ok(Choice::None { note: Some(note) }),
         Ok(()) => Ok(Choice::Sandbox),
     }
+}
+
+fn refused(text: String) -> Failure {
+    Failure::new(Fault::IsolationRefused, text)
 }
 
 /// Whether the system's own sandbox can enforce what is wanted.
@@ -126,7 +134,7 @@ mod tests {
             rootless: true,
         };
         let missing = NoEngine {
-            code: "MCPX_DOCKER_CLI_NOT_FOUND",
+            code: crate::diagnostics::code::Code::DockerMissing,
             message: "no engine".to_owned(),
         };
         Machine {
@@ -150,7 +158,7 @@ mod tests {
         config.isolation.network = network;
         match choose(&config, machine, false) {
             Ok(choice) => choice.word().to_owned(),
-            Err(error) => format!("refused: {}", error.split([':', '.']).next().unwrap_or_default()),
+            Err(error) => format!("refused: {}", error.text.split([':', '.']).next().unwrap_or_default()),
         }
     }
 

@@ -15,6 +15,8 @@ use super::plan::{Choice, asks_for_engine, choose, is_engine_command};
 use super::sandbox::{self, Sandbox};
 use super::{engine, seatbelt};
 use crate::config::ServerConfig;
+use crate::diagnostics::code::Code;
+use crate::diagnostics::fault::{Failure, Fault};
 use crate::os::environment::{Environment, home_directory};
 use crate::upstream::start_error;
 
@@ -90,7 +92,7 @@ impl Isolator {
     ///
     /// # Errors
     /// Why it cannot be started as its entry asks, and what to do.
-    pub async fn prepare(&self, config: &ServerConfig, log: &Path) -> Result<Launch, String> {
+    pub async fn prepare(&self, config: &ServerConfig, log: &Path) -> Result<Launch, Failure> {
         let variables = environment::for_server(config, Environment::read(|_| true).iter(), cfg!(windows));
         for name in environment::not_inherited(config, &variables, cfg!(windows)) {
             tracing::warn!(server = config.name, "`inherit_env` names `{name}`, which is not set or never passed on");
@@ -126,7 +128,7 @@ impl Isolator {
         let landlock = landlock_version();
         let system = System::here();
         let unasked = || NoEngine {
-            code: "MCPX_DOCKER_CLI_NOT_FOUND",
+            code: Code::DockerMissing,
             message: "no container engine was asked for".to_owned(),
         };
         Machine {
@@ -176,18 +178,19 @@ fn is_engine(config: &ServerConfig, program: Option<&Path>) -> bool {
 }
 
 /// The program that an entry's command stands for, in the server's own path.
-fn find_program(config: &ServerConfig, variables: &BTreeMap<String, Variable>) -> Result<PathBuf, String> {
+fn find_program(config: &ServerConfig, variables: &BTreeMap<String, Variable>) -> Result<PathBuf, Failure> {
     let name = config.command.as_deref().unwrap_or_default();
     let path = variables.iter().find(|(name, _)| name.eq_ignore_ascii_case("PATH")).map(|(_, path)| &path.value);
     let directory = config.working_dir.clone().unwrap_or_else(|| std::env::current_dir().unwrap_or_default());
-    which::which_in(name, path, directory).map_err(|_| start_error::not_found(name))
+    let searched = path.map(String::as_str).unwrap_or_default();
+    which::which_in(name, path, directory).map_err(|_| start_error::not_found(name, searched))
 }
 
 struct Preparing<'a> {
     config: &'a ServerConfig,
     machine: &'a Machine,
     variables: BTreeMap<String, Variable>,
-    program: Result<PathBuf, String>,
+    program: Result<PathBuf, Failure>,
     choice: Choice,
     installation: &'a str,
     unique: &'a str,
@@ -202,7 +205,7 @@ impl<'a> Preparing<'a> {
         variables: BTreeMap<String, Variable>,
         installation: &'a str,
         unique: &'a str,
-    ) -> Result<Preparing<'a>, String> {
+    ) -> Result<Preparing<'a>, Failure> {
         let program = find_program(config, &variables);
         let is_engine = is_engine(config, program.as_deref().ok());
         let choice = choose(config, machine, is_engine)?;
@@ -220,7 +223,7 @@ impl<'a> Preparing<'a> {
         })
     }
 
-    fn launch(self) -> Result<(Launch, WithImage), String> {
+    fn launch(self) -> Result<(Launch, WithImage), Failure> {
         match self.choice {
             Choice::Sandbox => self.sandboxed().map(|launch| (launch, None)),
             Choice::Container => self.contained(),
@@ -228,7 +231,7 @@ impl<'a> Preparing<'a> {
         }
     }
 
-    fn plain(self) -> Result<Launch, String> {
+    fn plain(self) -> Result<Launch, Failure> {
         Ok(Launch {
             program: self.program?,
             arguments: self.config.args.clone(),
@@ -276,7 +279,7 @@ impl<'a> Preparing<'a> {
         sandbox::private_directory(&self.machine.data_directory, &self.config.name)
     }
 
-    fn sandboxed(self) -> Result<Launch, String> {
+    fn sandboxed(self) -> Result<Launch, Failure> {
         let program = self.program.clone()?;
         let grants = self.grants(&program, true);
         let secret = self.secret();
@@ -296,15 +299,14 @@ impl<'a> Preparing<'a> {
             choice: Choice::Sandbox,
             container: None,
             #[cfg(target_os = "linux")]
-            landlock: Some(
-                super::landlock::prepare(&sandbox, self.machine.landlock.unwrap_or(1))
-                    .map_err(|error| format!("could not enforce the sandbox: {error}"))?,
-            ),
+            landlock: Some(super::landlock::prepare(&sandbox, self.machine.landlock.unwrap_or(1)).map_err(
+                |error| Failure::new(Fault::IsolationRefused, format!("could not enforce the sandbox: {error}")),
+            )?),
         })
     }
 
-    fn contained(self) -> Result<(Launch, WithImage), String> {
-        let engine = self.machine.engine.as_ref().map_err(|missing| missing.message.clone())?;
+    fn contained(self) -> Result<(Launch, WithImage), Failure> {
+        let engine = self.machine.engine.as_ref().map_err(NoEngine::failure)?;
         let program = self.program.as_deref().ok();
         let command = self.config.command.as_deref().unwrap_or_default();
         let own_program = super::images::runtime(command).is_none();

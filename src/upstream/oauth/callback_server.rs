@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::diagnostics::fault::{Failure, Fault};
 use crate::os::sync::lock;
 use crate::upstream::oauth::error_text::brief;
 
@@ -33,7 +34,7 @@ pub struct Callback {
 }
 
 /// The parameters of a redirect, and the sender of the outcome for the page.
-type Arrival = (Result<Callback, String>, oneshot::Sender<Result<(), String>>);
+type Arrival = (Result<Callback, Failure>, oneshot::Sender<Result<(), Failure>>);
 
 struct Expected {
     path: String,
@@ -71,8 +72,8 @@ impl Redirect {
         limit: Duration,
         server: &str,
         state: &str,
-        finish: impl AsyncFnOnce(Callback) -> Result<(), String>,
-    ) -> Result<(), String> {
+        finish: impl AsyncFnOnce(Callback) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let (sender, arrival) = oneshot::channel();
         let expected = Arc::new(Expected {
             path: self.uri.path().to_owned(),
@@ -89,7 +90,10 @@ impl Redirect {
         let served = tokio::spawn(served.into_future());
         let (redirect, page) = match tokio::time::timeout(limit, arrival).await {
             Ok(Ok(arrival)) => arrival,
-            _ => return Err(format!("no sign-in within {} minutes", limit.as_secs() / 60)),
+            _ => {
+                let text = format!("no sign-in within {} minutes", limit.as_secs() / 60);
+                return Err(Failure::new(Fault::CallbackTimeout, text));
+            }
         };
         let outcome = match redirect {
             Ok(callback) => finish(callback).await,
@@ -130,7 +134,7 @@ async fn answer(
     };
     let (shown, outcome) = oneshot::channel();
     let _ = arrival.send((callback(query), shown));
-    let outcome = outcome.await.unwrap_or_else(|_| Err("MCPProxy is stopping".to_owned()));
+    let outcome = outcome.await.unwrap_or_else(|_| Err("MCPProxy is stopping".into()));
     match outcome {
         Ok(()) => {
             let sentence = format!("You are signed in to {}. You can close this page.", expected.server);
@@ -140,15 +144,18 @@ async fn answer(
     }
 }
 
-fn callback(mut query: HashMap<String, String>) -> Result<Callback, String> {
+fn callback(mut query: HashMap<String, String>) -> Result<Callback, Failure> {
     if let Some(error) = query.remove("error") {
         let more = query.remove("error_description").map(|more| format!(": {more}")).unwrap_or_default();
-        return Err(match error.as_str() {
+        let text = match error.as_str() {
             "access_denied" => format!("access was denied{}", brief(&more)),
             _ => brief(&format!("the authorization server refused ({error}{more})")),
-        });
+        };
+        return Err(Failure::new(Fault::SignInFailed, text));
     }
-    let code = query.remove("code").ok_or("the authorization server sent no code")?;
+    let code = query
+        .remove("code")
+        .ok_or_else(|| Failure::new(Fault::SignInFailed, "the authorization server sent no code"))?;
     Ok(Callback {
         code,
         issuer: query.remove("iss"),
@@ -180,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_explained() {
-        let refused = |pairs| callback(query(pairs)).err().unwrap_or_default();
+        let refused = |pairs| callback(query(pairs)).err().map(|failure| failure.text).unwrap_or_default();
         assert_eq!(refused(&[("error", "access_denied")]), "access was denied");
         assert_eq!(
             refused(&[("error", "server_error"), ("error_description", "down\nagain")]),
@@ -213,7 +220,7 @@ mod tests {
         let redirect = Redirect::listen(None).await.unwrap();
         let address = redirect.listener.local_addr().unwrap();
         let outcome = redirect.wait(Duration::from_millis(1), "a", "state", async |_| Ok(())).await;
-        assert!(outcome.unwrap_err().starts_with("no sign-in within"));
+        assert!(outcome.unwrap_err().text.starts_with("no sign-in within"));
         let closed = async {
             while tokio::net::TcpStream::connect(address).await.is_ok() {
                 tokio::task::yield_now().await;

@@ -2,6 +2,7 @@
 
 use rmcp::transport::auth::AuthError;
 
+use crate::diagnostics::fault::{Failure, Fault};
 use crate::upstream::transport::error_text::{causes, chain, first_line, shown};
 
 /// The longest text that may quote a foreign server.
@@ -11,6 +12,28 @@ const LONGEST: usize = 350;
 pub fn is_unknown_client(error: &AuthError) -> bool {
     matches!(error, AuthError::TokenRefreshFailed(text)
         if text.contains("invalid_client") || text.contains("unauthorized_client"))
+}
+
+/// The kind of an error.
+pub fn fault_of(error: &AuthError) -> Fault {
+    match error {
+        AuthError::AuthorizationRequired => Fault::LoginRequired,
+        error if is_unknown_client(error) => Fault::ReauthRequired,
+        AuthError::TokenRefreshRejected(_) => Fault::RefreshRefused,
+        AuthError::TokenExpired => Fault::RefreshExpired,
+        AuthError::RegistrationFailed(_) => Fault::RegistrationRefused,
+        AuthError::DiscoveryRequestFailed { .. }
+        | AuthError::MetadataError(_)
+        | AuthError::ProtectedResourceMetadataInvalid { .. }
+        | AuthError::AuthorizationServersUnavailable { .. }
+        | AuthError::NoAuthorizationSupport => Fault::DiscoveryFailed,
+        _ => Fault::SignInFailed,
+    }
+}
+
+/// An error with its kind.
+pub fn failure(error: &AuthError) -> Failure {
+    Failure::new(fault_of(error), words(error))
 }
 
 /// An error as text for a person.

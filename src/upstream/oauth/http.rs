@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use rmcp::transport::auth::{AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest};
+use rmcp::transport::auth::{
+    AuthError, AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest,
+};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::upstream::oauth::error_text::brief;
+use crate::diagnostics::fault::{Failure, Fault};
+use crate::upstream::oauth::error_text::{brief, words};
 use crate::upstream::transport::error_text::{chain, shown};
 use crate::upstream::transport::http;
 
@@ -63,13 +66,25 @@ pub struct Registration {
     pub token_endpoint_auth_method: Option<String>,
 }
 
+/// The error of a refused registration.
+#[derive(Debug, Default, Deserialize)]
+struct RegistrationError {
+    #[serde(default)]
+    error: String,
+}
+
+fn registration_refused(fault: Fault, text: &str) -> Failure {
+    Failure::new(fault, words(&AuthError::RegistrationFailed(text.to_owned())))
+}
+
 /// Registers this program (RFC 7591). The library does the same, but ignores the authentication method in the response.
 ///
 /// # Errors
 /// Why the registration failed.
-pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result<Registration, String> {
-    let url = Url::parse(endpoint).map_err(|error| error.to_string())?;
-    check(&url)?;
+pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result<Registration, Failure> {
+    let refused = |text: String| registration_refused(Fault::RegistrationRefused, &text);
+    let url = Url::parse(endpoint).map_err(|error| refused(error.to_string()))?;
+    check(&url).map_err(refused)?;
     let mut request = json!({
         "client_name": "MCPProxy",
         "redirect_uris": [redirect],
@@ -83,16 +98,23 @@ pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result
     {
         request.insert("scope".to_owned(), scopes.join(" ").into());
     }
-    let client = http::builder(&url).timeout(TIMEOUT).build().map_err(|error| chain(&error))?;
+    let client = http::builder(&url).timeout(TIMEOUT).build().map_err(|error| refused(chain(&error)))?;
     let request = client.post(url).header("content-type", "application/json").body(request.to_string());
-    let response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+    let response = request.send().await.map_err(|error| refused(chain(&error.without_url())))?;
     let status = response.status();
-    let body = body(response).await?;
+    let body = body(response).await.map_err(refused)?;
     if !status.is_success() {
-        return Err(brief(&format!("HTTP {status}: {}", String::from_utf8_lossy(&body))));
+        // The value of RFC 7591, not a text.
+        let error = serde_json::from_slice::<RegistrationError>(&body).unwrap_or_default().error;
+        let fault = match error.as_str() {
+            "invalid_redirect_uri" => Fault::CallbackMismatch,
+            _ => Fault::RegistrationRefused,
+        };
+        let text = brief(&format!("HTTP {status}: {}", String::from_utf8_lossy(&body)));
+        return Err(registration_refused(fault, &text));
     }
     let registration: Registration =
-        serde_json::from_slice(&body).map_err(|error| format!("could not read the registration: {error}"))?;
+        serde_json::from_slice(&body).map_err(|error| refused(format!("could not read the registration: {error}")))?;
     // Some servers send an empty secret to public clients.
     let client_secret = registration.client_secret.filter(|secret| !secret.is_empty());
     Ok(Registration {

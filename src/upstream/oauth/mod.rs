@@ -23,11 +23,14 @@ use callback_server::Redirect;
 use token_store::{ServerCredentialStore, TokenStore};
 
 use crate::config::ServerConfig;
+use crate::diagnostics::fault::{Failure, Fault};
+use crate::os::keychain::KeychainError;
 use crate::telemetry::payload::OauthProvider;
 use crate::upstream::connect_error::ConnectError;
-use crate::upstream::oauth::error_text::words;
+use crate::upstream::oauth::error_text::failure;
 use crate::upstream::oauth::http::LoopbackHttp;
 use crate::upstream::oauth::policy::has_own;
+use crate::upstream::resolve::keychain_fault;
 use crate::upstream::sign_in_state::provider;
 use crate::upstream::transport::error_text::shown;
 use crate::upstream::transport::http::is_loopback;
@@ -46,11 +49,14 @@ pub async fn manager(
     tokens: &Arc<TokenStore>,
 ) -> Result<(AuthorizationManager, Option<OauthProvider>), ConnectError> {
     let url = config.url.as_deref().unwrap_or_default();
-    let unusable = |error: AuthError| ConnectError::Failed(words(&error));
+    let unusable = |error: AuthError| ConnectError::Failed(failure(&error));
     let kept = match has_own(config) {
         true => None,
         false => {
-            let locked = |error| ConnectError::Locked(format!("could not read the sign-in: {error}"));
+            let locked = |error: KeychainError| {
+                let text = format!("could not read the sign-in: {error}");
+                ConnectError::Locked(Failure::new(keychain_fault(&error), text))
+            };
             tokens.open_for(&config.name).await.map_err(locked)?;
             tokens.of(&config.name, url)
         }
@@ -64,7 +70,8 @@ pub async fn manager(
     let found = manager.resolve_metadata().await.map_err(unusable)?;
     if kept.issuer().is_some() && !found.source.is_discovered() {
         // The library would guess a URL now, but the refresh token is meant for its issuer alone.
-        return Err(format!("`{}` does not say where tokens are renewed; retrying", shown(url)).into());
+        let text = format!("`{}` does not say where tokens are renewed; retrying", shown(url));
+        return Err(ConnectError::failed(Fault::DiscoveryFailed, text));
     }
     let mut metadata = found.metadata;
     if let Some(method) = &kept.auth_method {
@@ -117,13 +124,16 @@ pub struct Begun {
 ///
 /// # Errors
 /// Why the sign-in could not begin.
-pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<TokenStore>) -> Result<Begun, String> {
+pub async fn begin(config: &ServerConfig, challenge: Option<&str>, tokens: &Arc<TokenStore>) -> Result<Begun, Failure> {
     let url = config.url.as_deref().unwrap_or_default();
     let begun = tokio::time::timeout(PREPARE, prepare(config, url, challenge, tokens)).await;
-    let failed = |why: String| format!("could not begin the sign-in to `{}`: {why}", shown(url));
+    let failed = |why: &str| format!("could not begin the sign-in to `{}`: {why}", shown(url));
     match begun {
-        Ok(begun) => begun.map_err(failed),
-        Err(_) => Err(failed(format!("no answer within {} s", PREPARE.as_secs()))),
+        Ok(begun) => begun.map_err(|failure| failure.map_text(failed)),
+        Err(_) => {
+            let text = failed(&format!("no answer within {} s", PREPARE.as_secs()));
+            Err(Failure::new(Fault::DiscoveryFailed, text))
+        }
     }
 }
 
@@ -132,8 +142,8 @@ async fn prepare(
     url: &str,
     challenge: Option<&str>,
     tokens: &Arc<TokenStore>,
-) -> Result<Begun, String> {
-    let text = |error: AuthError| words(&error);
+) -> Result<Begun, Failure> {
+    let text = |error: AuthError| failure(&error);
     let oauth = &config.oauth;
     let mut manager = new_manager(url).await.map_err(text)?;
     let found = manager.resolve_metadata_from_challenge(challenge).await.map_err(text)?;
@@ -160,7 +170,7 @@ async fn prepare(
             let refused = |why| text(AuthError::RegistrationFailed(why));
             let endpoint = metadata.registration_endpoint.as_deref();
             let endpoint = endpoint.ok_or_else(|| refused("it does not support registration".to_owned()))?;
-            let registered = http::register(endpoint, redirect.uri(), &scopes).await.map_err(refused)?;
+            let registered = http::register(endpoint, redirect.uri(), &scopes).await?;
             if let Some(method) = &registered.token_endpoint_auth_method {
                 http::set_auth_method(&mut metadata, method);
                 manager.set_metadata(metadata);
@@ -176,10 +186,10 @@ async fn prepare(
     }
     manager.set_credential_store(credentials);
     let address = manager.get_authorization_url(&scopes).await.map_err(text)?;
-    let mut parsed = Url::parse(&address).map_err(|error| error.to_string())?;
+    let mut parsed = Url::parse(&address).map_err(|error| Failure::from(error.to_string()))?;
     // It is opened on the user's desktop, where other schemes start programs.
     if !matches!(parsed.scheme(), "https" | "http") {
-        return Err(format!("its sign-in page is a `{}:` URL, expected `https:`", parsed.scheme()));
+        return Err(format!("its sign-in page is a `{}:` URL, expected `https:`", parsed.scheme()).into());
     }
     let state = parsed.query_pairs().find(|(key, _)| key == "state").map(|(_, value)| value.into_owned());
     add_parameters(&mut parsed, &oauth.extra_params);
@@ -204,12 +214,12 @@ impl Begun {
     ///
     /// # Errors
     /// Why there is no sign-in.
-    pub async fn finish(self) -> Result<(), String> {
+    pub async fn finish(self) -> Result<(), Failure> {
         let Begun { state, manager, .. } = self;
         let exchange = async |callback: callback_server::Callback| {
             let issuer = callback.issuer.as_deref();
             let exchanged = manager.exchange_code_for_token_with_issuer(&callback.code, &state, issuer).await;
-            exchanged.map(drop).map_err(|error| words(&error))
+            exchanged.map(drop).map_err(|error| failure(&error))
         };
         self.redirect.wait(LONGEST, &self.server, &state, exchange).await
     }

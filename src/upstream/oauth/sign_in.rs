@@ -53,7 +53,7 @@ impl UpstreamPool {
             Ok(begun) => begun,
             Err(why) => {
                 state.send_modify(|state| state.sign_in.failed = Some(why.clone()));
-                return Err(SignInError::Failed(why));
+                return Err(SignInError::Failed(why.text));
             }
         };
         let address = begun.address.clone();

@@ -63,7 +63,7 @@ mod tests {
 
     fn classified(lifecycle: Lifecycle, code: ErrorCode) -> ConnectError {
         let error = ClientInitializeError::JsonRpcError(ErrorData::new(code, "no", None));
-        lifecycle.classify(&error, ConnectError::Failed("no".to_owned()))
+        lifecycle.classify(&error, ConnectError::Failed("no".into()))
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         }
         assert!(matches!(classified(Lifecycle::Initialize, ErrorCode::INTERNAL_ERROR), ConnectError::Failed(_)));
         let gone = ClientInitializeError::ConnectionClosed("gone".to_owned());
-        let failed = || ConnectError::Failed("gone".to_owned());
+        let failed = || ConnectError::Failed("gone".into());
         assert!(matches!(Lifecycle::Initialize.classify(&gone, failed()), ConnectError::Failed(_)));
         let error = ClientInitializeError::JsonRpcError(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no", None));
         let sign_in = Lifecycle::Initialize.classify(&error, ConnectError::SignIn(None));

@@ -9,6 +9,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use crate::config::ServerConfig;
 use crate::upstream::transport::error_text::chain;
 use crate::upstream::transport::http_client::HttpClient;
+use crate::upstream::transport::resolver::SystemResolver;
 
 /// How long a connection may take; each call has its own limit for the response.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -40,7 +41,8 @@ pub fn client(config: &ServerConfig) -> Result<reqwest::Client, String> {
 pub fn builder(url: &reqwest::Url) -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder()
         .user_agent(concat!("mcpproxy/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none());
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(SystemResolver::shared());
     if is_loopback(url) { client.no_proxy() } else { client }
 }
 

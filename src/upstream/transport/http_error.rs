@@ -7,10 +7,13 @@ use rmcp::transport::auth::AuthError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
 use crate::config::{Protocol, ServerConfig};
+use crate::diagnostics::fault::Fault;
 use crate::upstream::connect_error::ConnectError;
-use crate::upstream::oauth::error_text::{is_unknown_client, words};
+use crate::upstream::oauth::error_text::{fault_of, is_unknown_client, words};
 use crate::upstream::oauth::policy::has_own;
+use crate::upstream::rejection::rejection;
 use crate::upstream::transport::error_text::{causes, chain, first_line, shown};
+use crate::upstream::transport::network_fault;
 
 /// Why no session was opened, and what to do.
 pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> ConnectError {
@@ -18,10 +21,27 @@ pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Conne
     match error {
         ClientInitializeError::TransportError { error, .. } => explained(config, error.error.as_ref()),
         ClientInitializeError::ConnectionClosed(reason) => {
-            format!("`{}` closed the connection: {reason}", url()).into()
+            let text = format!("`{}` closed the connection: {reason}", url());
+            ConnectError::failed(Fault::Lost { host: host(config) }, text)
         }
-        other => format!("`{}` did not respond like an MCP server: {other}", url()).into(),
+        ClientInitializeError::JsonRpcError(error) => {
+            let text = format!("`{}` did not respond like an MCP server: JSON-RPC error: {error}", url());
+            ConnectError::failed(rejection(error.code), text)
+        }
+        other => {
+            let fault = match other {
+                ClientInitializeError::NoCompatibleProtocolVersion { .. } => Fault::ProtocolVersion,
+                _ => Fault::NotMcp { over_http: true },
+            };
+            let text = format!("`{}` did not respond like an MCP server: {other}", url());
+            ConnectError::failed(fault, text)
+        }
     }
+}
+
+fn host(config: &ServerConfig) -> String {
+    let url = reqwest::Url::parse(config.url.as_deref().unwrap_or_default()).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Whether a server rejected the request itself, and not its sender.
@@ -38,13 +58,18 @@ pub fn is_refusal(error: &ClientInitializeError) -> bool {
 pub fn not_sent(config: &ServerConfig, error: &ServiceError) -> ConnectError {
     match error {
         ServiceError::TransportSend(error) => explained(config, error.error.as_ref()),
-        other => format!("`{}`: {other}", shown(config.url.as_deref().unwrap_or_default())).into(),
+        other => lost(config, &format!(": {other}")),
     }
 }
 
 /// Why a server's stream is over.
 pub fn ended(config: &ServerConfig, reason: &str) -> ConnectError {
-    format!("`{}` is gone: {reason}", shown(config.url.as_deref().unwrap_or_default())).into()
+    lost(config, &format!(" is gone: {reason}"))
+}
+
+fn lost(config: &ServerConfig, reason: &str) -> ConnectError {
+    let text = format!("`{}`{reason}", shown(config.url.as_deref().unwrap_or_default()));
+    ConnectError::failed(Fault::Lost { host: host(config) }, text)
 }
 
 /// The status with which a request was refused, if it was.
@@ -59,8 +84,9 @@ pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
 /// Explains a transport error, and what to do.
 pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> ConnectError {
     let url = shown(config.url.as_deref().unwrap_or_default());
-    let of_status = |url: &str, status| of_status(config.protocol, url, status);
-    let sentence = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+    let of_status = |status| (Fault::Http { status }, of_status(config.protocol, &url, status));
+    let not_mcp = || Fault::NotMcp { over_http: true };
+    let (fault, text) = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::AuthRequired(challenge)) if !has_own(config) => {
             return ConnectError::SignIn(Some(challenge.www_authenticate_header.clone()));
         }
@@ -69,28 +95,43 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Connec
         }
         Some(StreamableHttpError::Auth(error)) if is_unknown_client(error) => return ConnectError::SignIn(None),
         Some(StreamableHttpError::Auth(AuthError::AuthorizationRequired)) => return ConnectError::SignIn(None),
-        Some(StreamableHttpError::Auth(error)) => format!("`{url}`: {}", words(error)),
-        Some(StreamableHttpError::AuthRequired(_)) => of_status(&url, 401),
-        Some(StreamableHttpError::InsufficientScope(_)) => of_status(&url, 403),
-        Some(StreamableHttpError::SessionExpired) => of_status(&url, 404),
-        Some(StreamableHttpError::HttpStatus(error)) => of_status(&url, error.status),
+        Some(StreamableHttpError::Auth(error)) => (fault_of(error), format!("`{url}`: {}", words(error))),
+        Some(StreamableHttpError::AuthRequired(_)) => of_status(401),
+        Some(StreamableHttpError::InsufficientScope(_)) => of_status(403),
+        Some(StreamableHttpError::SessionExpired) => of_status(404),
+        Some(StreamableHttpError::HttpStatus(error)) => of_status(error.status),
         Some(StreamableHttpError::UnexpectedServerResponse(text)) => match status_of(text) {
             // No challenge: some servers name the way to sign in only at their well-known URL.
             Some(401) if !has_own(config) => return ConnectError::SignIn(None),
-            Some(status) => of_status(&url, status),
-            None => format!("`{url}` did not respond like an MCP server: {}", first_line(text)),
+            Some(status) => of_status(status),
+            None => (not_mcp(), format!("`{url}` did not respond like an MCP server: {}", first_line(text))),
         },
-        Some(StreamableHttpError::Client(error)) => of_connection(config.protocol, &url, error),
-        Some(other) => format!("`{url}`: {}", first_line(&chain(other))),
-        None => format!("`{url}`: {}", first_line(&chain(error))),
+        Some(StreamableHttpError::Client(error)) => of_connection(config, &url, error),
+        Some(StreamableHttpError::ReinitializationFailed(error)) => {
+            (rejection(error.code), format!("`{url}`: {}", first_line(&error.message)))
+        }
+        Some(other) => {
+            let answered = matches!(
+                other,
+                StreamableHttpError::UnexpectedContentType(_)
+                    | StreamableHttpError::Deserialize(_)
+                    | StreamableHttpError::ServerDoesNotSupportSse
+                    | StreamableHttpError::MissingSessionIdInResponse
+            );
+            let fault = if answered { not_mcp() } else { Fault::Lost { host: host(config) } };
+            (fault, format!("`{url}`: {}", first_line(&chain(other))))
+        }
+        None => (Fault::Unclassified, format!("`{url}`: {}", first_line(&chain(error)))),
     };
-    ConnectError::Failed(sentence)
+    ConnectError::failed(fault, text)
 }
 
-fn of_connection(protocol: Protocol, url: &str, error: &reqwest::Error) -> String {
+fn of_connection(config: &ServerConfig, url: &str, error: &reqwest::Error) -> (Fault, String) {
+    let address = config.url.as_deref().unwrap_or_default();
+    let fault = network_fault::of_request(error, address, network_fault::proxy_of(address));
     let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
-    match error.status() {
-        Some(status) => of_status(protocol, url, status.as_u16()),
+    let text = match error.status() {
+        Some(status) => of_status(config.protocol, url, status.as_u16()),
         None if error.is_timeout() => {
             format!("`{url}` did not answer in time. Check the network, or try again later")
         }
@@ -98,7 +139,8 @@ fn of_connection(protocol: Protocol, url: &str, error: &reqwest::Error) -> Strin
             format!("could not connect to `{url}`: {cause}. Check that the server runs and that `url` is right")
         }
         None => format!("the connection to `{url}` broke: {cause}"),
-    }
+    };
+    (fault, text)
 }
 
 /// The status in an error text such as `HTTP 404 Not Found: …`.

@@ -198,7 +198,9 @@ impl Store for ClickHouseStore {
     }
 
     fn ledger(&mut self) -> Result<Ledger, StoreError> {
-        let (bodies, first, last, latest) = self.one::<(i64, i64, i64, i64)>(&sql::span())?;
+        let (rows, first, latest) = self.one::<(u64, i64, i64)>(
+            "SELECT toUInt64(count()), toInt64(min(received)), toInt64(max(received)) FROM arrivals",
+        )?;
         let (opt_outs, opted_out) =
             self.one::<(u64, i64)>("SELECT toUInt64(uniqExact(id)), toInt64(max(received)) FROM opt_outs")?;
         let ids = self.one::<u64>("SELECT toUInt64(uniqExact(id)) FROM arrivals")?;
@@ -211,8 +213,8 @@ impl Store for ClickHouseStore {
                 .fetch_all::<(u16, String, u64)>(),
         )?;
         Ok(Ledger {
-            span: (bodies > 0).then(|| (Day::of(Moment(first)), Day::of(Moment(last)))),
-            latest: (bodies > 0 || opt_outs > 0).then_some(Moment(latest.max(opted_out))),
+            first: (rows > 0).then(|| Day::of(Moment(first))),
+            latest: (rows > 0 || opt_outs > 0).then_some(Moment(latest.max(opted_out))),
             opt_outs,
             ids,
             counts: counts.into_iter().map(|(day, name, count)| ((Day(day), name), count)).collect(),

@@ -34,9 +34,7 @@ pub const TABLES: [&str; 4] = [
 pub const NO_MACHINE: &str = "toFixedString('', 16)";
 
 /// Bodies with the receipts that count: `firsts` contains the first receipt of each chain of repeats.
-fn bodies(only: &str) -> String {
-    format!(
-        "SELECT id, hash,
+const BODIES: &str = "SELECT id, hash,
             any(machine) AS machine, argMin(suspect, received) AS suspect, any(kind) AS kind, any(launch) AS launch,
             any(system) AS system, groupBitOr(reached) AS reached, any(schema) AS schema, any(calls) AS calls, any(own) AS own,
             any(version) AS version, arraySort(groupUniqArrayArray(clients)) AS clients, any(unknown) AS unknown,
@@ -44,18 +42,15 @@ fn bodies(only: &str) -> String {
             arrayFilter((at, nth) -> nth = 1
                 OR intDiv(at, 86400000) - intDiv(receipts[nth - 1], 86400000) > 1, receipts, arrayEnumerate(receipts)) AS firsts,
             length(receipts) - length(firsts) AS repeats
-        FROM arrivals {only} GROUP BY id, hash"
-    )
-}
+        FROM arrivals GROUP BY id, hash";
 
 /// One row per installation: its days with the last body of each, and everything that adds up.
 pub fn installations(until_ms: i64) -> String {
-    let bodies = bodies("");
     format!(
         "WITH
-        bodies AS ({bodies}),
+        bodies AS ({BODIES}),
         homes AS (
-            SELECT id, argMin(machine, (firsts[1], hash)) AS home FROM bodies WHERE machine != {NO_MACHINE} GROUP BY id
+            SELECT id, argMin(machine, (received, hash)) AS home FROM arrivals WHERE machine != {NO_MACHINE} GROUP BY id
         ),
         days AS (
             SELECT
@@ -94,15 +89,6 @@ pub fn installations(until_ms: i64) -> String {
             toUInt64(sum(skewed)) AS skewed, toUInt64(sum(badly)) AS badly,
             toUInt64(sum(last.3)) AS calls
         FROM days GROUP BY whose, of_machine"
-    )
-}
-
-/// The first and last day with a counted body.
-pub fn span() -> String {
-    format!(
-        "SELECT toInt64(count()), toInt64(min(firsts[1])), toInt64(max(firsts[-1])), toInt64(max(receipts[-1]))
-        FROM ({})",
-        bodies("")
     )
 }
 

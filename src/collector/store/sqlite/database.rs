@@ -32,6 +32,12 @@ CREATE TABLE counted(day INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// Indexes for the first day and for opt-outs, which all figures need. Reading works without them.
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS first_days ON installations(first_day);
+CREATE INDEX IF NOT EXISTS opt_outs ON ids(opted_out) WHERE opted_out IS NOT NULL;
+";
+
 /// The SQLite database.
 pub struct SqliteStore {
     pub(super) connection: Connection,
@@ -58,7 +64,9 @@ impl SqliteStore {
         if schema(&connection)? == 0 {
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
         }
-        SqliteStore::checked(connection)
+        let store = SqliteStore::checked(connection)?;
+        store.connection.execute_batch(INDEXES)?;
+        Ok(store)
     }
 
     /// Opens an existing database for reading.

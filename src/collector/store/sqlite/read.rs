@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::super::codec::unpack_summary;
+use super::super::codec::unpack_summary_into;
 use super::super::{Ledger, StoreError, Stored};
 use super::apply::unpack;
 use super::database::SqliteStore;
@@ -23,9 +23,12 @@ fn lookup(store: &SqliteStore) -> Lookup<'_> {
 pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT summary FROM installations")?;
     let mut rows = statement.query([])?;
+    // Reused for all rows, which avoids a million allocations.
+    let mut installation = Installation::default();
     while let Some(row) = rows.next()? {
         let blob = row.get_ref(0)?.as_blob().map_err(|error| StoreError::Other(error.to_string()))?;
-        let installation = unpack_summary(blob, &store.words).map_err(|error| StoreError::Other(error.to_string()))?;
+        unpack_summary_into(blob, &store.words, &mut installation)
+            .map_err(|error| StoreError::Other(error.to_string()))?;
         each(&installation);
     }
     Ok(())
@@ -86,12 +89,9 @@ fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
 /// The counts beside the reports.
 pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let connection = &store.connection;
-    let (first, last): (Option<u16>, Option<u16>) =
-        connection.query_row("SELECT min(first_day), max(last_day) FROM installations", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+    let first: Option<u16> = connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
     let mut ledger = Ledger {
-        span: first.zip(last).map(|(first, last)| (Day(first), Day(last))),
+        first: first.map(Day),
         opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,
         ids: connection.query_row("SELECT count(*) FROM ids", [], |row| row.get(0))?,
         latest: store.meta("latest")?.and_then(|text| text.parse().ok()).map(Moment),

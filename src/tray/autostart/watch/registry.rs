@@ -37,13 +37,13 @@ pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) 
 }
 
 fn begin(changed: impl Fn() + Send + 'static) -> io::Result<Watch> {
-    let (ended, told) = (Arc::new(Signal::new()?), [Signal::new()?, Signal::new()?]);
+    let (ended, signals) = (Arc::new(Signal::new()?), [Signal::new()?, Signal::new()?]);
     let end = ended.clone();
     let follow = move || {
-        let handles = [end.0, told[0].0, told[1].0];
+        let handles = [end.0, signals[0].0, signals[1].0];
         // Creates missing keys: only an existing key can be watched, and an empty one changes nothing.
         let keys = [windows::RUN, windows::APPROVED].map(|path| CURRENT_USER.create(path));
-        for (key, signal) in keys.iter().zip(&told) {
+        for (key, signal) in keys.iter().zip(&signals) {
             tell(key, signal);
         }
         // No notification covers a change between the caller's read and the registration above.
@@ -52,7 +52,7 @@ fn begin(changed: impl Fn() + Send + 'static) -> io::Result<Watch> {
             // SAFETY: three events that live until this thread ends.
             let woken = unsafe { WaitForMultipleObjects(3, handles.as_ptr(), 0, INFINITE) };
             let index = woken.wrapping_sub(WAIT_OBJECT_0).wrapping_sub(1) as usize;
-            let (Some(key), Some(signal)) = (keys.get(index), told.get(index)) else { return };
+            let (Some(key), Some(signal)) = (keys.get(index), signals.get(index)) else { return };
             // Registers again before reading, to get another notification for changes in the meantime.
             tell(key, signal);
             changed();
@@ -68,14 +68,14 @@ fn begin(changed: impl Fn() + Send + 'static) -> io::Result<Watch> {
 /// Registers for one notification of the next change to the key's values.
 fn tell(key: &windows_registry::Result<Key>, signal: &Signal) {
     let what = REG_NOTIFY_CHANGE_NAME | REG_NOTIFY_CHANGE_LAST_SET;
-    let told = key.as_ref().map_err(ToString::to_string).and_then(|key| {
+    let registered = key.as_ref().map_err(ToString::to_string).and_then(|key| {
         // SAFETY: key and event are open; the call returns immediately.
         match unsafe { RegNotifyChangeKeyValue(key.as_raw(), 0, what, signal.0, 1) } {
             0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(error.cast_signed()).to_string()),
         }
     });
-    if let Err(error) = told {
+    if let Err(error) = registered {
         tracing::warn!("could not watch the system's settings for launch at login: {error}");
     }
 }

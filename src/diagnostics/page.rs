@@ -1,0 +1,58 @@
+//! The page of a code, for `docs/errors/` and for the terminal.
+
+use std::fmt::Write as _;
+
+use crate::contract::platform::Platform;
+use crate::diagnostics::catalog::{Act, Entry};
+use crate::diagnostics::diagnosis::{PLACEHOLDERS, replaced};
+
+/// The page in Markdown.
+pub fn markdown(entry: &Entry) -> String {
+    let mut page = format!("# {}\n\n", entry.code.name());
+    add_sentences(&mut page, entry.what);
+    let _ = writeln!(page, "\nSeverity: {}.\n\n## Why\n", entry.code.severity().word());
+    add_sentences(&mut page, entry.why);
+    page.push_str("\n## What to do\n\n");
+    add_sentences(&mut page, entry.remedy);
+    page.push('\n');
+    for step in entry.steps {
+        let label = general(step.label);
+        let on = step.on.map(|on| format!(" ({})", system(on))).unwrap_or_default();
+        let _ = match step.act {
+            Act::Advice => writeln!(page, "- {label}{on}."),
+            Act::Command(command) => writeln!(page, "- {label}{on}: `{}`", general(command)),
+            Act::Fix { fixer, destructive } => {
+                let (name, key) = (entry.code.name(), fixer.key());
+                let run = if destructive { " --execute" } else { "" };
+                let fix = format!("mcpproxy doctor fix {name} --server NAME --fixer {key}{run}");
+                writeln!(page, "- {label}, in the tray's *Fix issues* menu or with this command:\n  `{fix}`")
+            }
+        };
+    }
+    page
+}
+
+/// A text with general names in place of the user's.
+pub fn general(text: &str) -> String {
+    let text = text.replace("{variable}{secret}", "{secret}");
+    replaced(&text, |name| {
+        PLACEHOLDERS.iter().find(|(placeholder, _)| *placeholder == name).map(|(_, general)| (*general).to_owned())
+    })
+}
+
+const fn system(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Linux => "Linux",
+        Platform::MacOs => "macOS",
+        Platform::Windows => "Windows",
+        Platform::Other => "other systems",
+    }
+}
+
+/// Adds a text with each sentence on a line of its own.
+fn add_sentences(page: &mut String, text: &str) {
+    for sentence in general(text).split_inclusive(". ") {
+        page.push_str(sentence.trim_end());
+        page.push('\n');
+    }
+}

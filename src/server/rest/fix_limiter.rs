@@ -1,0 +1,41 @@
+//! Refuses fixes that are asked for too often.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::diagnostics::code::Code;
+use crate::os::sync::lock;
+
+/// One fix of a server and code may be asked for in this time.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// When each fix was last asked for.
+#[derive(Debug, Default)]
+pub struct FixLimiter {
+    last: Mutex<HashMap<(String, Code), Instant>>,
+}
+
+impl FixLimiter {
+    /// Whether a fix may run now.
+    pub fn admit(&self, server: &str, code: Code, now: Instant) -> bool {
+        let mut last = lock(&self.last);
+        last.retain(|_, at| now.saturating_duration_since(*at) < BETWEEN);
+        last.insert((server.to_owned(), code), now).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_fix_of_a_server_and_code_runs_in_a_second() {
+        let limiter = FixLimiter::default();
+        let now = Instant::now();
+        assert!(limiter.admit("a", Code::Http401, now));
+        assert!(!limiter.admit("a", Code::Http401, now + Duration::from_millis(500)));
+        assert!(limiter.admit("b", Code::Http401, now) && limiter.admit("a", Code::Http403, now));
+        assert!(limiter.admit("a", Code::Http401, now + Duration::from_millis(1501)));
+    }
+}
