@@ -75,7 +75,7 @@ pub struct Server {
     /// `none`, `pending`, `authenticated` or `error`; absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<String>,
-    /// The stable code of what is wrong with it; absent when nothing is.
+    /// The stable code of the server's problem; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Its problem and the remedy; absent if it has none.
@@ -84,7 +84,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    /// Describes how many tools of the server need approval; `None` if there are none. The Go core calls such a server
+    /// healthy.
     pub fn waiting_tools(&self) -> Option<String> {
         let counts = self.quarantine.unwrap_or_default();
         let tools = |count: u32, word: &str| match count {
