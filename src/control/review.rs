@@ -57,7 +57,7 @@ const CODE_VARIABLES: [&str; 26] = [
     "COMSPEC",
 ];
 
-/// The origins of entries that a person wrote, in `added_by`.
+/// The values of `added_by` for entries that the user wrote.
 const PERSONS: [&str; 3] = ["command line", "tray", "web UI"];
 
 /// Everything that decides how a server runs: its entry, and the global settings for servers.
@@ -124,19 +124,21 @@ impl ReviewedEntry {
         }
     }
 
-    /// Whether a person wrote every part of the entry, as far as it says. An entry from a file may come from anyone.
+    /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any
+    /// author.
     fn is_by_a_person(&self) -> bool {
         let added = self.text("added_by").is_some_and(|origin| PERSONS.contains(&origin.as_str()));
         added && self.text("changed_by").is_none()
     }
 
-    /// What is kept of an approved entry, to show the differences later: each key as it may be shown, and a digest of it.
+    /// Returns the stored form of an approved entry, to show differences later: each key with its masked value and a
+    /// digest.
     pub fn version(&self) -> Map<String, Value> {
         let all = self.decisive().chain(&self.global);
         all.map(|(key, value)| (key.clone(), json!({"shown": masked(key, value), "digest": digest(value)}))).collect()
     }
 
-    /// The differences from an earlier [`ReviewedEntry::version`], with secrets masked.
+    /// Returns the differences from an earlier [`ReviewedEntry::version`], with secrets masked.
     pub fn changes_since(&self, before: &Map<String, Value>) -> Vec<ReviewChange> {
         let after = self.version();
         let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
@@ -244,7 +246,7 @@ fn is_secret(key: &str) -> bool {
     ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
 }
 
-/// `confirm`: each is to be confirmed by itself, because a person may not have written it.
+/// `confirm`: the user must confirm each warning, because someone else may have written the entry.
 fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confirm: bool) -> Vec<ReviewWarning> {
     let mut found = Vec::new();
     let mut warn = |rule: &str, field: String, quote: &str, reason: &str| {

@@ -85,7 +85,7 @@ impl Shown {
     }
 }
 
-/// Something dangerous was not confirmed by itself.
+/// The user has not confirmed a danger.
 #[derive(Debug)]
 pub struct Unconfirmed(pub Box<ReviewConflict>);
 
@@ -213,7 +213,7 @@ impl ServerControl {
         self.set(name, "quarantined", json!(true)).await
     }
 
-    /// The entry as it is in the file now, and as the core reads it.
+    /// Returns the current entry from the file, unparsed and parsed.
     async fn entry(&self, name: &str) -> Result<(ReviewedEntry, Option<ServerConfig>), StoreError> {
         let (store, name) = (self.config.store().clone(), name.to_owned());
         let read = tokio::task::spawn_blocking(move || {
@@ -312,7 +312,7 @@ impl ServerControl {
     }
 }
 
-/// Makes every server need approval that is new, runs something else, or needed approval before.
+/// Sets every server that is new, runs something else, or needed approval before, to need approval.
 pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
     for name in document.server_names()? {
         let known = entry_of(before, &name).ok();

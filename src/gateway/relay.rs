@@ -55,7 +55,7 @@ const MOST_AT_ONCE: usize = 16;
 /// Questions within this time after the first are sent together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The subject of a request, for the list of waiting calls.
+/// Returns the subject of a request, for the list of waiting calls.
 fn name_of(request: &ClientRequest) -> String {
     match request {
         ClientRequest::CallToolRequest(call) => call.params.name.to_string(),
@@ -141,7 +141,7 @@ impl<'a> Relay<'a> {
         self.follow(sent, started.events, started.first).await
     }
 
-    /// Lists a request among those that wait.
+    /// Adds a request to the list of waiting calls.
     fn listed(&self, name: &str, since: std::time::Instant, events: &CallEvents) -> Listed {
         self.pool.waiting_calls().sent(self.server, name, since, self.limit, Some(events.waits()))
     }

@@ -59,7 +59,7 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address, and whether it is served with HTTPS, when the core is ready.
+    /// Called when the core is ready, with the TCP address and whether it uses HTTPS.
     pub on_ready: fn(&str, bool),
 }
 

@@ -37,10 +37,10 @@ pub struct App {
     /// The actual TCP address.
     pub listen_addr: String,
     pub local_addr: String,
-    /// Whether the TCP address is served with HTTPS.
+    /// Whether the TCP address uses HTTPS.
     pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
-    /// When each fix was last asked for.
+    /// The time of the last request for each fix.
     pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,

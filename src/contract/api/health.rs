@@ -1,4 +1,4 @@
-//! How well a server is.
+//! A server's health.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -118,7 +118,7 @@ pub struct ServerDiagnostics {
     pub diagnostic: Option<Diagnostic>,
     #[serde(default)]
     pub error_code: Option<String>,
-    /// How many codes there are.
+    /// Number of codes.
     #[serde(default)]
     pub catalog_size: usize,
 }
@@ -174,7 +174,7 @@ pub struct FixResult {
     /// A page to open in the browser, to complete the fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_url: Option<String>,
-    /// The core has opened that page.
+    /// Whether the core has opened the page.
     #[serde(default)]
     pub browser_opened: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

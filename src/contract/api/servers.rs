@@ -83,7 +83,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    /// Describes how many tools of the server need approval; `None` if there are none. The Go core calls such a server
+    /// healthy.
     pub fn waiting_tools(&self) -> Option<String> {
         let counts = self.quarantine.unwrap_or_default();
         let tools = |count: u32, word: &str| match count {

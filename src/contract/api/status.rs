@@ -155,7 +155,7 @@ pub struct Info {
     /// The program that answers: `names::IMPLEMENTATION` for this one; absent in the Go core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implementation: Option<String>,
-    /// The TCP address is served with HTTPS; absent in the Go core, where the configuration says so.
+    /// Whether the TCP address uses HTTPS; absent in the Go core, where clients must read the configuration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub https: bool,
     /// Whether `POST /api/v1/shutdown` is available; absent in the Go core.

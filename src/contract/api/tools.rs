@@ -81,7 +81,7 @@ pub struct SearchCounts {
     /// Searches of which one of the best five results was called.
     #[serde(default)]
     pub called_first_five: u64,
-    /// Length of all results together, in bytes.
+    /// Total length of all results, in bytes.
     #[serde(default)]
     pub result_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! Reviews and approvals: a person approves exactly what a review showed.
+//! Reviews and approvals: the user approves exactly the version in the review.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl ServerControl {
             review.variables = variables;
         }
         let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
-        // Scanning and reading what was approved before take too long for this thread.
+        // Scanning and reading the approved version take too long for this thread.
         let completed = tokio::task::spawn_blocking(move || {
             if let Some(before) = versions.read(&server, Part::Entry) {
                 review.changes = entry.changes_since(&before);
@@ -102,8 +102,8 @@ impl ServerControl {
     /// approved.
     ///
     /// # Errors
-    /// [`ApproveServerError::Changed`] if the server has changed since; [`ApproveServerError::Unconfirmed`] if a danger was not
-    /// confirmed by itself. Nothing is approved then.
+    /// [`ApproveServerError::Changed`] if the server has changed since; [`ApproveServerError::Unconfirmed`] if a danger
+    /// was not confirmed. Nothing is approved then.
     pub async fn approve(&self, name: &str, request: ApproveServer) -> Result<(), ApproveServerError> {
         let expected = request.fingerprint.or_else(|| {
             let shown = self.shown();
@@ -266,7 +266,7 @@ impl ServerControl {
             return Ok(None);
         }
         let (_, review) = self.current(name).await?;
-        // Tools that have changed since they were shown are refused for that reason.
+        // Tools that have changed since the review are refused elsewhere.
         let dangers = review_text::confirmations(&review, &requested(&review, request));
         let unconfirmed = missing(dangers, &request.confirmed);
         let conflict = || ReviewConflict {
@@ -339,12 +339,12 @@ impl ServerControl {
     }
 }
 
-/// The dangers that were not confirmed.
+/// Returns the unconfirmed dangers.
 fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
     dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
 }
 
-/// The tools and offers that a request approves, as they are now.
+/// Returns the current tools and offers that a request approves.
 fn requested(review: &Review, request: &ApproveTools) -> Subject {
     let all = match review_text::subject(&Review {
         needs_approval: false,

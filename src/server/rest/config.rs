@@ -118,7 +118,7 @@ fn problem(settings: &Value) -> Option<ConfigProblem> {
     })
 }
 
-/// The key at the top level to which a line of the indented text belongs.
+/// Returns the top-level key to which a line of the indented text belongs.
 fn key_at(text: &str, line: usize) -> String {
     let keys = text.lines().take(line).filter_map(|line| line.strip_prefix("  \"")?.split_once('"'));
     keys.last().map(|(key, _)| key.to_owned()).unwrap_or_default()

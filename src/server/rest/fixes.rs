@@ -1,4 +1,4 @@
-//! Runs a fix over REST (contract: diagnostics §3).
+//! Runs a fix over REST.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ use crate::server::rest::{problems, views};
 use crate::server::state::App;
 use crate::upstream::error::ApproveError;
 
-/// How long a fix may take.
+/// Timeout of a fix.
 const LONGEST: Duration = Duration::from_secs(15);
-/// A request that fits the catalog.
+/// A valid request.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     code: Code,
@@ -30,7 +30,7 @@ struct Wanted {
     execute: bool,
 }
 
-/// Reads a request.
+/// Validates a request.
 ///
 /// # Errors
 /// The status and text of the refusal.

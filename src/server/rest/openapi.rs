@@ -204,7 +204,7 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
-    get("/api/v1/doctor", "The same as `/api/v1/diagnostics`", data::<Diagnostics>),
+    get("/api/v1/doctor", "The same data as `/api/v1/diagnostics` returns", data::<Diagnostics>),
     get(
         "/api/v1/diagnostics/codes",
         "Every error code with its page, as the field `codes` of the data",
@@ -227,14 +227,14 @@ const OPERATIONS: &[Operation] = &[
         data::<ConfigApplied>,
     ),
     asking(get("/api/v1/sessions", "The sessions of AI clients", data::<SessionList>), &["status", "limit", "offset"]),
-    get("/api/v1/sessions/{id}", "One session, under `session`", data::<OneSession>),
-    get("/api/v1/stats/tokens", "What searching saves a client, in tokens", data::<TokenStats>),
+    get("/api/v1/sessions/{id}", "One session, as the field `session` of the data", data::<OneSession>),
+    get("/api/v1/stats/tokens", "Tokens that the search saves a client", data::<TokenStats>),
     get(
         "/api/v1/secrets",
         "The names of the secrets and variables to which servers refer, never values",
         data::<SecretList>,
     ),
-    get("/api/v1/secrets/config", "The same", data::<SecretList>),
+    get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(

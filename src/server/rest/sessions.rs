@@ -1,4 +1,4 @@
-//! `/api/v1/sessions`: the sessions of AI clients (contract: core-http §6.1).
+//! `/api/v1/sessions`: the sessions of AI clients.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::gateway::http::session_store::SessionFacts;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// How many sessions one response holds by default, and at most.
+/// Default and maximum number of sessions in one response.
 const USUAL: usize = 10;
 const MOST: usize = 100;
-/// A session is closed after so many seconds without a request.
+/// A session is closed after this many seconds without a request.
 const IDLE: i64 = 30 * 60;
 
-/// Which sessions are asked for.
+/// Query parameters.
 #[derive(Deserialize)]
 pub struct Asked {
     status: Option<String>,
@@ -73,7 +73,7 @@ fn shown(facts: SessionFacts, now: i64) -> McpSession {
     }
 }
 
-/// RFC 3339; empty for a time that is not known.
+/// Returns the time in RFC 3339; empty for an unknown time.
 fn time(second: i64) -> String {
     let known = jiff::Timestamp::from_second(second).ok().filter(|_| second > 0);
     known.map(|time| time.to_string()).unwrap_or_default()
