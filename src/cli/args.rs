@@ -95,6 +95,9 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
+    #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
+    Uninstall(UninstallArguments),
     /// Show or finish the takeover of a previous MCPProxy's data directory
     Migrate(crate::cli::migrate::MigrateArguments),
     /// Show how to make this computer trust the certificate of `tls.enabled`
@@ -118,6 +121,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print a shell completion script
     Completion(CompletionArguments),
+    /// Print names for shell completion
+    #[command(hide = true)]
+    Names { kind: Names },
     /// Write the manual pages to a folder
     #[command(hide = true)]
     Manual { folder: PathBuf },
@@ -271,6 +277,28 @@ pub struct CallArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct UninstallArguments {
+    /// Uninstall without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep the backups of AI clients' files
+    #[arg(long)]
+    pub keep_backups: bool,
+}
+
+/// The kind of names that a shell completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Names {
+    Servers,
+    Clients,
+    Profiles,
+    Codes,
+}
+
+#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DoctorArguments {
     /// Check only this server
@@ -351,9 +379,15 @@ pub struct ApproveArguments {
     /// All servers and tools that need approval
     #[arg(long, conflicts_with = "name")]
     pub all: bool,
+    /// Start a new local server in isolation and without secrets first, to list its tools; exactly these are approved
+    #[arg(long, requires = "name")]
+    pub inspect: bool,
     /// Approve without asking
     #[arg(short, long)]
     pub yes: bool,
+    /// Wait until the servers are connected, at most this many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "180")]
+    pub wait: Option<u64>,
 }
 
 #[derive(Debug, Args)]

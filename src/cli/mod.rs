@@ -9,6 +9,7 @@ pub mod activity;
 pub mod add;
 pub mod approve;
 pub mod args;
+mod completion;
 pub mod config;
 pub mod connect;
 pub mod context;
@@ -34,8 +35,10 @@ pub mod telemetry;
 pub mod tools;
 pub mod trust_cert;
 pub mod ui;
+mod uninstall;
 pub mod update;
 pub mod upstream;
+mod wait;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -103,10 +106,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
             output::print(format, &status::version(), status::version_table).map(|()| ExitCode::Clean).map_err(failed)
         }
         Command::Completion(options) => {
-            // Generated in memory because the library panics when its output is closed early.
-            let mut script = Vec::new();
-            clap_complete::generate(options.shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &completion::script(options.shell));
             Ok(ExitCode::Clean)
         }
         Command::Config(ConfigCommand::Schema) => {
@@ -167,8 +167,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
-        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
-        Command::Logs(options) => logs::own(context, &options).await,
+        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &link, &options).await,
+        Command::Logs(options) => logs::own(context, &link, &options).await,
         Command::Scan(options) => scan::scan(context, &link, options.server).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
@@ -179,6 +179,10 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Logout(server)) => {
             upstream::act(context, &link, &server.name, "logout").await
         }
+        Command::Names { kind } => {
+            completion::print_names(context, &link, kind).await;
+            Ok(())
+        }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
         Command::TrustCert => trust_cert::trust_cert(context),
@@ -186,6 +190,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Uninstall(options) => return uninstall::uninstall(context, &link, &options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
         Command::Secrets(_)
@@ -222,9 +227,9 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
 }
 
 /// Tells a person who started the core at a terminal where it listens and what to do next.
-fn announce(address: &str) {
+fn announce(address: &str, is_encrypted: bool) {
     if std::io::stdout().is_terminal() {
-        println!("MCPProxy is running at {}", mcp_url(address));
+        println!("MCPProxy is running at {}", mcp_url(address, is_encrypted));
         println!("Next: mcpproxy import, mcpproxy connect --all, mcpproxy status. Press Ctrl-C to stop.");
     }
 }

@@ -1,5 +1,7 @@
 //! Prints an answer as a table for people, or as JSON or YAML for programs.
 
+use std::io::IsTerminal as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +10,9 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format::Format;
 use crate::contract::api::ServerTool;
+use crate::contract::review_text::{Mark, ReviewLine};
 use crate::contract::visible_text::{self, one_line};
+use crate::os::environment::Environment;
 
 /// Prints a value. `table` renders it for people. Whatever a server's text contains, the terminal is safe.
 pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<(), CliError> {
@@ -54,6 +58,38 @@ pub fn say(text: &str) {
     eprintln!("{}", visible_text::lines(text));
 }
 
+/// Prints a review on standard output, coloured at a terminal.
+pub fn print_review(lines: &[ReviewLine]) {
+    println!("{}", review_text(lines, colours_for(std::io::stdout().is_terminal())));
+}
+
+/// Prints a review on standard error, coloured at a terminal, with an empty line after it.
+pub fn say_review(lines: &[ReviewLine]) {
+    eprintln!("{}\n", review_text(lines, colours_for(std::io::stderr().is_terminal())));
+}
+
+fn review_text(lines: &[ReviewLine], colours: bool) -> String {
+    let shown = lines.iter().map(|line| {
+        let text = one_line(&line.text);
+        let code = match line.mark {
+            Mark::Plain => "",
+            Mark::Heading => "1",
+            Mark::Removed => "31",
+            Mark::Added => "32",
+            Mark::Warning => "33",
+            Mark::Danger => "1;31",
+        };
+        if colours && !code.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether lines are coloured: at a terminal that knows colours, unless `NO_COLOR` is set.
+fn colours_for(is_terminal: bool) -> bool {
+    let environment = Environment::read(|name| matches!(name, "NO_COLOR" | "TERM"));
+    is_terminal && environment.non_empty("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb")
+}
+
 fn escape_strings(value: &mut Value) {
     match value {
         Value::String(text) => *text = visible_text::lines(text),
@@ -84,12 +120,29 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
 
 /// The state of a tool in one word.
 pub fn state(tool: &ServerTool) -> &str {
-    if tool.disabled { "off" } else { &tool.approval_status }
+    if tool.disabled { "off" } else { tool.approval_status.word() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_marked_lines_of_a_review_are_coloured() {
+        let line = |mark, text: &str| ReviewLine {
+            mark,
+            text: text.to_owned(),
+        };
+        let lines = [
+            line(Mark::Removed, "- ls"),
+            line(Mark::Plain, "  same"),
+            line(Mark::Added, "+ rm \u{1b}[32m"),
+        ];
+        assert_eq!(review_text(&lines, false), "- ls\n  same\n+ rm \\u{1b}[32m");
+        let coloured = "\u{1b}[31m- ls\u{1b}[0m\n  same\n\u{1b}[32m+ rm \\u{1b}[32m\u{1b}[0m";
+        assert_eq!(review_text(&lines, true), coloured);
+        assert!(!colours_for(false));
+    }
 
     #[test]
     fn an_empty_table_says_so() {

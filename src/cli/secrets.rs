@@ -1,7 +1,7 @@
 //! `mcpproxy secrets`: the values behind `${keyring:NAME}`. Uses the keychain directly, without a running core.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 use serde::Serialize;
 
@@ -10,7 +10,9 @@ use crate::cli::context::Context;
 use crate::cli::core_link::config_error;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, rows};
+use crate::cli::prompt::is_interactive;
 use crate::config::references::{self, Kind};
+use crate::os::hidden_input;
 use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
 
 /// Largest secret that the keychain of every system accepts, in bytes (Windows: 2560 bytes of UTF-16).
@@ -21,7 +23,7 @@ pub async fn run(context: &Context, command: SecretsCommand) -> Result<(), CliEr
     match command {
         SecretsCommand::Set(secret) => {
             check(&secret.name)?;
-            let text = read()?;
+            let text = read(&secret.name)?;
             let name = secret.name.clone();
             keychain::ask(move || SystemKeychain.write(&name, &text)).await.map_err(refused)?;
             eprintln!("Saved. Use it in a server's entry as ${{keyring:{}}}", secret.name);
@@ -87,12 +89,28 @@ fn check(name: &str) -> Result<(), CliError> {
     })
 }
 
+/// The secret that the user types unseen at a terminal, or that standard input holds.
+fn read(name: &str) -> Result<String, CliError> {
+    if !is_interactive() {
+        return read_input();
+    }
+    eprint!("Secret for {name} (not shown): ");
+    let _ = std::io::stderr().flush();
+    let typed = hidden_input::read_line();
+    eprintln!();
+    let failed = |error| CliError::new("INVALID_ARGUMENT", format!("could not read the secret: {error}"));
+    checked(&typed.map_err(failed)?)
+}
+
 /// The secret from standard input, without the line ending that `echo` adds.
-fn read() -> Result<String, CliError> {
+fn read_input() -> Result<String, CliError> {
     let mut text = String::new();
     let read = std::io::stdin().lock().take(MAX_LENGTH + 2).read_to_string(&mut text);
     read.map_err(|error| CliError::new("INVALID_ARGUMENT", format!("could not read standard input: {error}")))?;
-    let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    checked(text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)))
+}
+
+fn checked(secret: &str) -> Result<String, CliError> {
     match u64::try_from(secret.len()) {
         Ok(1..=MAX_LENGTH) => Ok(secret.to_owned()),
         _ => Err(CliError::new("INVALID_ARGUMENT", format!("secrets must be 1 to {MAX_LENGTH} bytes long"))),

@@ -96,7 +96,7 @@ pub enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
-    /// Store a secret, read from standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
+    /// Store a secret: asks for it without showing it, or reads standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
     Set(SecretName),
     /// List the secrets that servers use, and whether they are stored
     #[command(visible_alias = "ls")]

@@ -31,7 +31,7 @@ pub enum CallError {
     /// The core's own sentence.
     #[error("{message}")]
     Status { code: u16, message: String },
-    #[error("the answer of the core at `{address}` cannot be understood: {problem}")]
+    #[error("could not understand the answer of the core at `{address}`: {problem}")]
     Garbage { address: String, problem: String },
     #[error("the connection to the core at `{address}` failed: {problem}")]
     Io { address: String, problem: String },
@@ -118,6 +118,20 @@ impl Client {
         self.call(Method::POST, path, body).await
     }
 
+    /// The `data` of a POST, or that of the answer 409, which says what has changed.
+    ///
+    /// # Errors
+    /// [`CallError`]; a 409 without data is one, too.
+    pub async fn post_or_conflict(&self, path: &str, body: &Value) -> Result<Result<Value, Value>, CallError> {
+        let (status, answer) = self.exchange(Method::POST, path, Some(body)).await?;
+        if status == StatusCode::CONFLICT
+            && let Ok(Envelope { data: Some(data), .. }) = serde_json::from_slice::<Envelope<Value>>(&answer)
+        {
+            return Ok(Err(data));
+        }
+        self.data(status, &answer).map(Ok)
+    }
+
     /// The `data` of a PATCH.
     ///
     /// # Errors
@@ -166,16 +180,21 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<T, CallError> {
         let (status, body) = self.exchange(method, path, body).await?;
+        self.data(status, &body)
+    }
+
+    /// The `data` of an answer.
+    fn data<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, CallError> {
         if status == StatusCode::UNAUTHORIZED {
             return Err(self.unauthorized());
         }
         if !status.is_success() {
             return Err(CallError::Status {
                 code: status.as_u16(),
-                message: error_text(&body).unwrap_or_else(|| format!("the core answered {status}")),
+                message: error_text(body).unwrap_or_else(|| format!("the core answered {status}")),
             });
         }
-        let envelope: Envelope<T> = lenient::from_slice(&body).map_err(|error| self.garbage(error))?;
+        let envelope: Envelope<T> = lenient::from_slice(body).map_err(|error| self.garbage(error))?;
         match envelope {
             Envelope {
                 success: true,
@@ -277,7 +296,7 @@ impl Client {
         }
     }
 
-    fn garbage(&self, problem: impl ToString) -> CallError {
+    pub(super) fn garbage(&self, problem: impl ToString) -> CallError {
         CallError::Garbage {
             address: self.endpoint.to_string(),
             problem: problem.to_string(),

@@ -5,6 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contract::isolation::{IsolationFacts, VariableFact};
+use crate::contract::scan::Finding;
+use crate::contract::words::ApprovalStatus;
+
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -15,6 +19,8 @@ pub struct Review {
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
+    /// The tools come from an inspection of a server that needs approval: they are approved with it, and no others.
+    pub inspected: bool,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +41,16 @@ pub struct Review {
     /// When it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The origin of the last change of the entry, if the user did not make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// How the server will be isolated on this computer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationFacts>,
+    /// The environment variables that it receives, without their values.
+    pub variables: Vec<VariableFact>,
+    /// The differences from the last approved entry; empty if there is none or nothing has changed.
+    pub changes: Vec<ReviewChange>,
     pub warnings: Vec<ReviewWarning>,
     pub tools: Vec<ReviewTool>,
     /// The server's prompts and resource templates.
@@ -49,9 +65,10 @@ pub struct ReviewOffer {
     pub key: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub definition: Value,
+    /// Findings of the scanner in its texts.
+    pub findings: Vec<Finding>,
 }
 
 /// One environment variable or header.
@@ -86,16 +103,34 @@ pub struct ReviewTool {
     pub name: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub disabled: bool,
     /// The definition as the server sent it: description, schemas, annotations, icons and `_meta`.
     pub definition: Value,
     /// The approved description of a tool that has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_description: Option<String>,
+    /// The approved definition of a tool that has changed, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Value>,
     /// The parts that changed since the approval.
     pub changes: Vec<String>,
+    /// Findings of the scanner, the most severe first.
+    pub findings: Vec<Finding>,
+    /// `scan` if this definition was approved automatically, because the scanner found nothing and `trust_mode` allows
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+}
+
+/// A danger that the user must confirm separately.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Confirmation {
+    /// Identifies the danger in `confirmed` of an approval, for example `reference_to_secret:env.TOKEN`.
+    pub key: String,
+    /// A message for the user.
+    pub text: String,
 }
 
 /// Body of `POST …/unquarantine` and `POST …/approve`.
@@ -106,6 +141,12 @@ pub struct ApproveServer {
     /// since the last review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// [`Confirmation::key`] of every danger that the user confirmed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<String>,
+    /// [`ReviewTool::fingerprint`] of each inspected tool that the user saw, by name. Only these are approved with the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<std::collections::BTreeMap<String, String>>,
 }
 
 /// Body of `POST …/tools/approve`.
@@ -122,14 +163,20 @@ pub struct ApproveTools {
     /// offer, by key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
+    /// [`Confirmation::key`] of every danger that the user confirmed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<String>,
 }
 
-/// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them.
+/// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them, or
+/// a danger was not confirmed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewConflict {
     /// The differences from the version that the user saw, if the core still has it.
     pub changes: Vec<ReviewChange>,
+    /// The dangers that the user has not confirmed.
+    pub unconfirmed: Vec<Confirmation>,
     /// The current review, to show to the user.
     pub review: Review,
 }
@@ -144,4 +191,63 @@ pub struct ReviewChange {
     pub before: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+}
+
+impl Review {
+    /// Parses a review. Fails if this program does not know a part of it, because it could not show that part to the
+    /// user.
+    ///
+    /// # Errors
+    /// The unknown part.
+    pub fn read(value: &Value) -> Result<Review, String> {
+        let review: Review = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        let understood = serde_json::to_value(&review).map_err(|error| error.to_string())?;
+        match lost("", value, &understood) {
+            None => Ok(review),
+            Some(place) => Err(format!("`{}` is not known to this version", place.trim_start_matches('.'))),
+        }
+    }
+}
+
+/// Returns the first path in `received` that is missing in `understood`.
+fn lost(place: &str, received: &Value, understood: &Value) -> Option<String> {
+    match (received, understood) {
+        (Value::Null, _) => None,
+        (Value::Object(received), Value::Object(understood)) => received.iter().find_map(|(key, value)| {
+            let place = format!("{place}.{key}");
+            match understood.get(key) {
+                Some(understood) => lost(&place, value, understood),
+                None => (!value.is_null()).then_some(place),
+            }
+        }),
+        (Value::Array(received), Value::Array(understood)) if received.len() == understood.len() => {
+            received.iter().zip(understood).find_map(|(value, understood)| lost(place, value, understood))
+        }
+        _ => (received != understood).then(|| place.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_review_with_a_part_that_cannot_be_shown_is_refused() {
+        let known = json!({"name": "a", "fingerprint": "f", "needs_approval": true, "enabled": true, "connected": false,
+            "args": ["x"], "env": [], "headers": [], "other": {"isolation": {"mode": "none"}}, "added_by": null,
+            "variables": [], "changes": [], "warnings": [], "tools": [{"name": "t", "fingerprint": "g", "approval": "pending",
+            "disabled": false, "definition": {"any": ["thing", null]}, "changes": [], "findings": []}], "offers": []});
+        assert_eq!(Review::read(&known).map(|review| review.tools.len()), Ok(1));
+        let refused = |key: &str, value: Value| {
+            let mut other = known.clone();
+            other[key] = value;
+            Review::read(&other).unwrap_err()
+        };
+        assert_eq!(refused("runs_before", json!(["rm"])), "`runs_before` is not known to this version");
+        assert!(refused("warnings", json!([{"rule": "r", "level": 9}])).contains("warnings.level"));
+        assert!(refused("args", json!("x")).contains("expected"));
+        assert!(refused("isolation", json!({"configured": "x"})).contains("missing"));
+    }
 }

@@ -21,6 +21,12 @@ pub fn lines(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
+/// Returns a text as exactly one line of a log, regardless of its content, with a line break at the end.
+pub fn log_line(line: &[u8]) -> String {
+    let line = String::from_utf8_lossy(line);
+    one_line(line.strip_suffix('\n').unwrap_or(&line)) + "\n"
+}
+
 fn escaped(text: &str, keeps: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -67,6 +73,13 @@ mod tests {
             assert_eq!(one_line(text), expected);
         }
         assert_eq!(lines("a\n\tb\r\u{1b}"), "a\n\tb\\r\\u{1b}");
+    }
+
+    #[test]
+    fn a_quoted_error_cannot_write_lines_of_a_log() {
+        assert_eq!(log_line(b"WARN a: x\n2026 INFO approved\n"), "WARN a: x\\n2026 INFO approved\n");
+        assert_eq!(log_line(b"\xff\x1b[2J"), "\u{fffd}\\u{1b}[2J\n");
+        assert_eq!(log_line(b"\n"), "\n");
     }
 
     #[test]

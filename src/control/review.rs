@@ -6,12 +6,14 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
-use crate::upstream::health::ToolApproval;
+use crate::contract::words::ApprovalStatus;
+use crate::upstream::approvals::PendingTool;
+use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
 
 /// Keys of an entry that affect neither what runs nor what is sent.
-const BOOKKEEPING: [&str; 8] = [
+const BOOKKEEPING: [&str; 9] = [
     "quarantined",
     "enabled",
     "enabled_tools",
@@ -19,6 +21,7 @@ const BOOKKEEPING: [&str; 8] = [
     "created",
     "updated",
     "added_by",
+    "changed_by",
     "approved_at",
 ];
 /// Keys for which the review has fields of their own.
@@ -55,6 +58,9 @@ const CODE_VARIABLES: [&str; 26] = [
     "COMSPEC",
 ];
 
+/// The values of `added_by` for entries that the user wrote.
+const PERSONS: [&str; 3] = ["command line", "tray", "web UI"];
+
 /// Everything that decides how a server runs: its entry, and the global settings for servers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReviewedEntry {
@@ -75,8 +81,7 @@ impl ReviewedEntry {
     /// Returns the SHA-256 of everything that decides what runs and what leaves the machine, in hexadecimal.
     pub fn fingerprint(&self) -> String {
         let entry: Map<String, Value> = self.decisive().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let text = sorted(&json!([entry, self.global])).to_string();
-        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(&json!([entry, self.global]))
     }
 
     fn decisive(&self) -> impl Iterator<Item = (&String, &Value)> {
@@ -107,35 +112,70 @@ impl ReviewedEntry {
             command: self.text("command"),
             working_dir: self.text("working_dir"),
             url: self.text("url").as_deref().map(shown),
-            warnings: warnings(&args, &env, &headers),
+            warnings: warnings(&args, &env, &headers, !self.is_by_a_person()),
             args,
             env,
             headers,
             other: other.map(|(key, value)| (key.clone(), masked(key, value))).collect(),
             added_by: self.text("added_by"),
             created: self.text("created"),
+            changed_by: self.text("changed_by"),
             tools: tools.unwrap_or_default(),
-            offers: Vec::new(),
+            ..Review::default()
         }
     }
 
-    /// Returns the differences from `before`, with secrets masked.
-    pub fn changes_since(&self, before: &ReviewedEntry) -> Vec<ReviewChange> {
-        let all = |this: &ReviewedEntry| -> Map<String, Value> {
-            let entry = this.decisive().map(|(key, value)| (key.clone(), value.clone()));
-            entry.chain(this.global.clone()).collect()
-        };
-        let (before, after) = (all(before), all(self));
+    /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any
+    /// author.
+    fn is_by_a_person(&self) -> bool {
+        let added = self.text("added_by").is_some_and(|origin| PERSONS.contains(&origin.as_str()));
+        added && self.text("changed_by").is_none()
+    }
+
+    /// Returns the stored form of an approved entry, to show differences later: each key with its masked value and a
+    /// digest.
+    pub fn version(&self) -> Map<String, Value> {
+        let all = self.decisive().chain(&self.global);
+        all.map(|(key, value)| (key.clone(), json!({"shown": masked(key, value), "digest": digest(value)}))).collect()
+    }
+
+    /// Returns the differences from an earlier [`ReviewedEntry::version`], with secrets masked.
+    pub fn changes_since(&self, before: &Map<String, Value>) -> Vec<ReviewChange> {
+        let after = self.version();
         let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+        let part = |version: &Map<String, Value>, key: &str, part: &str| version.get(key)?.get(part).cloned();
+        let changed = keys.into_iter().filter(|key| part(before, key, "digest") != part(&after, key, "digest"));
         changed
             .map(|key| ReviewChange {
                 field: key.clone(),
-                before: before.get(key).map(|value| masked(key, value)),
-                after: after.get(key).map(|value| masked(key, value)),
+                before: part(before, key, "shown"),
+                after: part(&after, key, "shown"),
             })
             .collect()
     }
+}
+
+fn digest(value: &Value) -> String {
+    let text = sorted(value).to_string();
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A tool of which no version is approved.
+pub fn new_tool(pending: &PendingTool) -> ReviewTool {
+    ReviewTool {
+        name: pending.tool.name.to_string(),
+        fingerprint: pending.fingerprint.hash(&pending.tool.name),
+        approval: ApprovalStatus::Pending,
+        definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
+        ..ReviewTool::default()
+    }
+}
+
+/// The tools of a server that need approval and are on.
+pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
+    let pending =
+        server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
+    pending.map(tool).collect()
 }
 
 fn tool(shown: ToolApproval<'_>) -> ReviewTool {
@@ -143,11 +183,12 @@ fn tool(shown: ToolApproval<'_>) -> ReviewTool {
     ReviewTool {
         name: shown.tool.name.to_string(),
         fingerprint: shown.fingerprint.hash(&shown.tool.name),
-        approval: shown.approval.word().to_owned(),
+        approval: shown.approval.into(),
         disabled: shown.disabled,
         definition: serde_json::to_value(shown.tool).unwrap_or_default(),
         previous_description: shown.before.map(|before| before.description.clone()),
         changes: changes.into_iter().map(str::to_owned).collect(),
+        ..ReviewTool::default()
     }
 }
 
@@ -206,7 +247,8 @@ fn is_secret(key: &str) -> bool {
     ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
 }
 
-fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue]) -> Vec<ReviewWarning> {
+/// `confirm`: the user must confirm each warning, because someone else may have written the entry.
+fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confirm: bool) -> Vec<ReviewWarning> {
     let mut found = Vec::new();
     let mut warn = |rule: &str, field: String, quote: &str, reason: &str| {
         found.push(ReviewWarning {
@@ -214,7 +256,7 @@ fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue]) -> Ve
             field,
             quote: quote.to_owned(),
             reason: reason.to_owned(),
-            confirm: true,
+            confirm,
         });
     };
     for (kind, values) in [("env", env), ("headers", headers)] {
@@ -288,7 +330,8 @@ mod tests {
             changed[key] = value;
             let (before, after) = (entry(before.clone()), entry(changed));
             assert_ne!(before.fingerprint(), after.fingerprint(), "{key}");
-            let changes: Vec<String> = after.changes_since(&before).into_iter().map(|change| change.field).collect();
+            let changes: Vec<String> =
+                after.changes_since(&before.version()).into_iter().map(|change| change.field).collect();
             assert_eq!(changes, [key]);
         }
         let isolated = ReviewedEntry::new(before.as_object().unwrap(), |key| {
@@ -319,5 +362,32 @@ mod tests {
             ]
         );
         assert_eq!(review.args, ["--key", "${env:K}"], "arguments are shown in full");
+    }
+
+    #[test]
+    fn what_a_person_did_not_write_is_confirmed_by_itself() {
+        for (added_by, changed_by, confirm) in [
+            (json!("command line"), Value::Null, false),
+            (json!("web UI"), Value::Null, false),
+            (json!("command line"), json!("model in c"), true),
+            (json!("model in command line"), Value::Null, true),
+            (json!("REST"), Value::Null, true),
+            (Value::Null, Value::Null, true),
+        ] {
+            let review = entry(json!({"name": "a", "command": "x", "env": {"K": "${env:K}"}, "added_by": added_by,
+                "changed_by": changed_by}))
+            .review(None);
+            assert_eq!(review.warnings[0].confirm, confirm, "{added_by} {changed_by}");
+        }
+    }
+
+    #[test]
+    fn the_kept_version_holds_no_secret_and_shows_every_change() {
+        let before = entry(json!({"name": "a", "command": "x", "env": {"K": "hunter2"}})).version();
+        assert!(!serde_json::to_string(&before).unwrap().contains("hunter2"));
+        let now = entry(json!({"name": "a", "command": "x", "env": {"K": "hunter3"}, "enabled": false}));
+        let changes = now.changes_since(&before);
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].field.as_str(), &changes[0].before), ("env", &changes[0].after));
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::contract::review::Review;
 use crate::contract::scan::{ScanReport, ScannedTool};
 use crate::scan::{NeighbourTool, Neighbours, scan_tool};
 use crate::upstream::snapshot::Snapshot;
@@ -37,6 +38,35 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
         }
     }
     report
+}
+
+/// Adds the scanner's findings in the tools, prompts and templates of a server to its review.
+pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
+    let known = servers.iter().filter(|server| server.config.name != review.name);
+    let others = known.flat_map(|server| {
+        let name = &server.config.name;
+        let pending = server.pending_tools().iter().map(|pending| &pending.tool);
+        server.tools().iter().chain(pending).map(|tool| NeighbourTool {
+            server: name.clone(),
+            name: tool.name.to_string(),
+            description: tool.description.as_deref().unwrap_or_default().to_owned(),
+        })
+    });
+    let text =
+        |definition: &Value, key: &str| definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let own = review.tools.iter().map(|tool| NeighbourTool {
+        server: review.name.clone(),
+        name: tool.name.clone(),
+        description: text(&tool.definition, "description"),
+    });
+    let neighbours = Neighbours::of(others.chain(own).collect::<Vec<_>>());
+    for tool in &mut review.tools {
+        tool.findings = scan_tool(&review.name, &tool.definition, &neighbours);
+    }
+    let alone = Neighbours::of(Vec::new());
+    for offer in &mut review.offers {
+        offer.findings = scan_tool(&review.name, &offer.definition, &alone);
+    }
 }
 
 /// A tool with its server's definition.

@@ -1,22 +1,22 @@
 //! One function for each action on a server. REST and the tools for models call them.
 
+mod approve;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::activity::Change;
 use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
-use crate::contract::activity_kind::TOOL_QUARANTINE_CHANGE;
-use crate::contract::review::{ApproveTools, Review, ReviewConflict, ReviewOffer};
-use crate::control::actor;
+use crate::config::{Config, ServerConfig};
+use crate::contract::review::ReviewConflict;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
-use crate::upstream::error::{ApproveError, SignInError};
-use crate::upstream::offers;
-use crate::upstream::offers::{Offer, OfferApprovals, OfferKind};
+use crate::upstream::approvals::PendingTool;
+use crate::upstream::approved_versions::ApprovedVersions;
+use crate::upstream::error::SignInError;
+use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 
 /// Changes servers.
@@ -24,6 +24,9 @@ pub struct ServerControl {
     config: Arc<LiveConfig>,
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
+    versions: Arc<ApprovedVersions>,
+    /// The tools of servers that were inspected, each with the fingerprint of the entry that was started.
+    inspected: Mutex<BTreeMap<String, (String, Vec<PendingTool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
@@ -41,7 +44,7 @@ pub enum Origin {
 
 impl Origin {
     /// Whether this origin may approve a server in the same request that adds it.
-    fn may_approve(&self) -> bool {
+    pub(super) fn may_approve(&self) -> bool {
         matches!(self, Origin::Person(_))
     }
 
@@ -59,9 +62,6 @@ impl std::fmt::Display for Origin {
         }
     }
 }
-
-/// Timeout for listing a server's prompts and templates for a review.
-const LIST_LIMIT: Duration = Duration::from_secs(5);
 
 /// Number of versions of an entry that are kept to show what has changed since the review.
 const REMEMBERED: usize = 8;
@@ -85,11 +85,29 @@ impl Shown {
     }
 }
 
+/// The user has not confirmed a danger.
+#[derive(Debug)]
+pub struct Unconfirmed(pub Box<ReviewConflict>);
+
+impl std::error::Error for Unconfirmed {}
+
+impl std::fmt::Display for Unconfirmed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<String> = self.0.unconfirmed.iter().map(|one| format!("`{}`", one.key)).collect();
+        write!(formatter, "a danger needs a confirmation of its own: name {} in `confirmed`", keys.join(", "))
+    }
+}
+
 /// Why a server was not approved.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveServerError {
     #[error("the server has changed since it was shown: review it again")]
     Changed(Box<ReviewConflict>),
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
+    /// The tools could not be approved.
+    #[error(transparent)]
+    Tools(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -98,8 +116,10 @@ impl ServerControl {
     pub fn new(config: Arc<LiveConfig>, pool: Arc<UpstreamPool>, offers: Arc<OfferApprovals>) -> ServerControl {
         ServerControl {
             config,
-            pool,
             offers,
+            versions: pool.approvals().versions(),
+            pool,
+            inspected: Mutex::default(),
             shown: Mutex::default(),
         }
     }
@@ -153,23 +173,14 @@ impl ServerControl {
     /// [`StoreError`]
     pub async fn merge(&self, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let holds = self.config.current().quarantines() && !origin.may_approve();
+        let origin = origin.to_string();
         let edit = self.config.edit(move |document| {
             let mut before = document.clone();
             document.merge(part.clone())?;
             if !holds || !part.contains_key("mcpServers") {
                 return Ok(());
             }
-            for name in document.server_names()? {
-                let known = entry_of(&mut before, &name).ok();
-                let same = known.is_some_and(|known| {
-                    entry_of(document, &name).is_ok_and(|now| now.fingerprint() == known.fingerprint())
-                });
-                let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
-                if !same || !was_approved {
-                    document.set_in_server(&name, "quarantined", json!(true))?;
-                }
-            }
-            Ok(())
+            hold_changed(&mut before, document, &origin)
         });
         edit.await
     }
@@ -179,8 +190,11 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`]
     pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let name = name.to_owned();
-        self.config.edit(move |document| document.remove_server(&name)).await
+        let server = name.to_owned();
+        self.config.edit(move |document| document.remove_server(&server)).await?;
+        let (versions, server) = (self.versions.clone(), name.to_owned());
+        let _ = tokio::task::spawn_blocking(move || versions.forget(&server)).await;
+        Ok(())
     }
 
     /// Starts or stops a server. Its entry is kept.
@@ -199,206 +213,15 @@ impl ServerControl {
         self.set(name, "quarantined", json!(true)).await
     }
 
-    /// Returns the review for the user, and remembers it as shown.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn review(&self, name: &str) -> Result<Review, StoreError> {
-        let (entry, review) = self.current(name).await?;
-        let tools = review.tools.iter().map(|tool| (tool.name.clone(), tool.fingerprint.clone())).collect();
-        let mut shown = self.shown();
-        let shown = shown.entry(name.to_owned()).or_default();
-        shown.tools = Some(tools);
-        shown.remember(entry);
-        Ok(review)
-    }
-
-    /// The same review, for a page that approves nothing: it does not count as shown.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn peek(&self, name: &str) -> Result<Review, StoreError> {
-        Ok(self.entry(name).await?.review(self.pool.snapshot(name).as_ref()))
-    }
-
-    async fn current(&self, name: &str) -> Result<(ReviewedEntry, Review), StoreError> {
-        let entry = self.entry(name).await?;
-        let mut review = entry.review(self.pool.snapshot(name).as_ref());
-        review.offers = self.review_offers(name).await;
-        Ok((entry, review))
-    }
-
-    /// Remembers the fingerprints of a server's tools that were shown to the user.
-    pub fn record_tools_shown(&self, name: &str, tools: BTreeMap<String, String>) {
-        self.shown().entry(name.to_owned()).or_default().tools = Some(tools);
-    }
-
-    /// Approves a server as the user saw it: `fingerprint` comes from the review. Without it, the version shown last is
-    /// approved.
-    ///
-    /// # Errors
-    /// [`ApproveServerError::Changed`] if the server has changed since; nothing is approved then.
-    pub async fn approve(&self, name: &str, fingerprint: Option<String>) -> Result<(), ApproveServerError> {
-        let expected = fingerprint.or_else(|| {
-            let shown = self.shown();
-            shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
-        });
-        let (server, wanted) = (name.to_owned(), expected.clone());
-        let edit = self.config.edit(move |document| {
-            let entry = entry_of(document, &server)?;
-            if wanted.as_ref().is_some_and(|wanted| entry.fingerprint() != *wanted) {
-                return Err(EditError::Changed(server.clone()));
-            }
-            document.set_in_server(&server, "quarantined", json!(false))
-        });
-        match edit.await {
-            Ok(()) => Ok(()),
-            Err(StoreError::Edit(EditError::Changed(_))) => {
-                let before = self.shown().get(name).and_then(|shown| {
-                    let same = |(known, _): &&(String, ReviewedEntry)| Some(known) == expected.as_ref();
-                    shown.entries.iter().find(same).map(|(_, entry)| entry.clone())
-                });
-                // Does not mark this review as shown: the user may still be looking at the previous one.
-                let (after, review) = self.current(name).await?;
-                let changes = before.map(|before| after.changes_since(&before)).unwrap_or_default();
-                Err(ApproveServerError::Changed(Box::new(ReviewConflict { changes, review })))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Approves tools as the user saw them. With `fingerprints`, approves exactly those definitions; without, the
-    /// definitions shown last, or the current ones if none were shown.
-    ///
-    /// # Errors
-    /// [`ApproveError`]; nothing is approved then.
-    pub async fn approve_tools(&self, name: &str, mut request: ApproveTools) -> Result<Vec<String>, ApproveError> {
-        let is_offer = |key: &String| key.starts_with("prompt:") || key.starts_with("template:");
-        if let Some(fingerprints) = &mut request.fingerprints {
-            let offers: BTreeMap<String, String> = fingerprints.extract_if(.., |key, _| is_offer(key)).collect();
-            if !offers.is_empty() {
-                let mut approved = self.approve_offers(name, offers).await?;
-                if !request.fingerprints.as_ref().is_some_and(BTreeMap::is_empty) {
-                    approved.extend(Box::pin(self.approve_tools(name, request)).await?);
-                }
-                return Ok(approved);
-            }
-        }
-        let shown = self.shown().get(name).and_then(|shown| shown.tools.clone());
-        let named = |tool: &String| request.tools.contains(tool);
-        let wanted = match (request.fingerprints, shown) {
-            (Some(wanted), _) if request.tools.is_empty() => Some(wanted),
-            (Some(wanted), _) | (None, Some(wanted)) if !request.approve_all => {
-                if let Some(unseen) = request.tools.iter().find(|tool| !wanted.contains_key(*tool)) {
-                    let (server, tools) = (name.to_owned(), vec![format!("`{unseen}`")]);
-                    // A tool that does not exist remains a separate error.
-                    return match self.pool.snapshot(name) {
-                        Some(snapshot) if snapshot.has_tool(unseen) => Err(ApproveError::Changed { server, tools }),
-                        Some(_) => Err(ApproveError::UnknownTool {
-                            server,
-                            tool: unseen.clone(),
-                        }),
-                        None => Err(ApproveError::UnknownServer(server)),
-                    };
-                }
-                Some(wanted.into_iter().filter(|(tool, _)| named(tool)).collect())
-            }
-            (wanted, shown) => wanted.or(shown),
-        };
-        let (pool, server) = (self.pool.clone(), name.to_owned());
-        // An approval writes to the disk, which must not delay the tool calls on this thread.
-        let approved = tokio::task::spawn_blocking(move || match wanted {
-            Some(wanted) => pool.approve_exactly(&server, &wanted),
-            None if request.approve_all => pool.approve(&server, None),
-            None => pool.approve(&server, Some(&request.tools)),
-        });
-        let approved: Result<Vec<String>, ApproveError> =
-            approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
-        if let Ok(tools) = &approved
-            && !tools.is_empty()
-        {
-            self.report_approval(name, tools);
-        }
-        approved
-    }
-
-    fn report_approval(&self, name: &str, tools: &[String]) {
-        self.config.activity().change(Change {
-            kind: TOOL_QUARANTINE_CHANGE,
-            by: actor::current(),
-            server: name.to_owned(),
-            details: Some(json!({"action": "approved", "tools": tools})),
-            ..Change::default()
-        });
-    }
-
-    /// Lists the prompts and resource templates of a running server. Omits a kind that could not be listed: an empty
-    /// list would mean that there are none.
-    async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
-        let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
-        let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
-        let Ok((prompts, templates)) = tokio::time::timeout(LIST_LIMIT, listed).await else {
-            return Vec::new();
-        };
-        let prompts = prompts.ok().map(|prompts| (OfferKind::Prompt, prompts.iter().map(Offer::prompt).collect()));
-        let templates =
-            templates.ok().map(|templates| (OfferKind::Template, templates.iter().map(Offer::template).collect()));
-        prompts.into_iter().chain(templates).collect()
-    }
-
-    async fn review_offers(&self, name: &str) -> Vec<ReviewOffer> {
-        let listed = self.offers_of(name).await;
-        let (approvals, server) = (self.offers.clone(), name.to_owned());
-        let checked = tokio::task::spawn_blocking(move || {
-            let mut reviewed = Vec::new();
-            for (kind, offers) in listed {
-                let approved = approvals.check(&server, kind, &offers);
-                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
-                    ReviewOffer {
-                        approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => "approved",
-                            (false, true) => "changed",
-                            (false, false) => "pending",
-                        }
-                        .to_owned(),
-                        key: offer.key(),
-                        fingerprint: offer.fingerprint(),
-                        definition: offer.definition,
-                    }
-                }));
-            }
-            reviewed
-        });
-        checked.await.unwrap_or_default()
-    }
-
-    /// Approves prompts and resource templates as the user saw them, and returns their keys.
-    async fn approve_offers(&self, name: &str, shown: BTreeMap<String, String>) -> Result<Vec<String>, ApproveError> {
-        if shown.is_empty() {
-            return Ok(Vec::new());
-        }
-        let listed: Vec<Offer> = self.offers_of(name).await.into_iter().flat_map(|(_, offers)| offers).collect();
-        let is_current = |(key, fingerprint): (&String, &String)| {
-            listed.iter().any(|offer| offer.key() == *key && offer.fingerprint() == *fingerprint)
-        };
-        let changed: Vec<String> =
-            shown.iter().filter(|shown| !is_current(*shown)).map(|(key, _)| format!("`{key}`")).collect();
-        if !changed.is_empty() {
-            let server = name.to_owned();
-            return Err(ApproveError::Changed { server, tools: changed });
-        }
-        let chosen: Vec<Offer> = listed.into_iter().filter(|offer| shown.contains_key(&offer.key())).collect();
-        let keys: Vec<String> = chosen.iter().map(Offer::key).collect();
-        let (approvals, server) = (self.offers.clone(), name.to_owned());
-        let approved = tokio::task::spawn_blocking(move || approvals.approve(&server, &chosen)).await;
-        approved.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
-        self.report_approval(name, &keys);
-        Ok(keys)
-    }
-
-    async fn entry(&self, name: &str) -> Result<ReviewedEntry, StoreError> {
+    /// Returns the current entry from the file, unparsed and parsed.
+    async fn entry(&self, name: &str) -> Result<(ReviewedEntry, Option<ServerConfig>), StoreError> {
         let (store, name) = (self.config.store().clone(), name.to_owned());
-        let read = tokio::task::spawn_blocking(move || Ok(entry_of(&mut store.document()?, &name)?));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut document = store.document()?;
+            let entry = entry_of(&mut document, &name)?;
+            let config = Config::parse(store.path(), &document.text()).ok();
+            Ok((entry, config.and_then(|config| config.servers.into_iter().find(|server| server.name == name))))
+        });
         read.await.unwrap_or_else(|_| Err(EditError::Shape("reading the file was aborted".to_owned()).into()))
     }
 
@@ -419,8 +242,8 @@ impl ServerControl {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn patch(&self, name: &str, changes: Map<String, Value>) -> Result<(), StoreError> {
-        let before = self.entry(name).await?;
+    pub async fn patch(&self, name: &str, changes: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
+        let (before, _) = self.entry(name).await?;
         {
             let mut shown = self.shown();
             let shown = shown.entry(name.to_owned()).or_default();
@@ -429,11 +252,12 @@ impl ServerControl {
                 shown.remember(before);
             }
         }
-        let name = name.to_owned();
+        let (name, origin) = (name.to_owned(), origin.to_string());
         let edit = self.config.edit(move |document| {
             for (key, value) in &changes {
                 document.set_in_server(&name, key, value.clone())?;
             }
+            document.set_in_server(&name, "changed_by", json!(origin))?;
             document.set_in_server(&name, "quarantined", json!(true))
         });
         edit.await
@@ -446,9 +270,12 @@ impl ServerControl {
     /// [`StoreError`]
     pub async fn merge_entry(&self, name: &str, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let holds = self.config.current().quarantines() && !origin.may_approve();
-        let name = name.to_owned();
+        let (name, by) = (name.to_owned(), (!origin.may_approve()).then(|| origin.to_string()));
         let edit = self.config.edit(move |document| {
             document.merge_in_server(&name, &part)?;
+            if let Some(by) = &by {
+                document.set_in_server(&name, "changed_by", json!(by))?;
+            }
             if holds { document.set_in_server(&name, "quarantined", json!(true)) } else { Ok(()) }
         });
         edit.await
@@ -485,6 +312,23 @@ impl ServerControl {
     }
 }
 
+/// Sets every server that is new, runs something else, or needed approval before, to need approval.
+pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
+    for name in document.server_names()? {
+        let known = entry_of(before, &name).ok();
+        let same = known
+            .is_some_and(|known| entry_of(document, &name).is_ok_and(|now| now.fingerprint() == known.fingerprint()));
+        let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
+        if !same || !was_approved {
+            document.set_in_server(&name, "quarantined", json!(true))?;
+        }
+        if !same {
+            document.set_in_server(&name, "changed_by", json!(origin))?;
+        }
+    }
+    Ok(())
+}
+
 fn entry_of(document: &mut Document, name: &str) -> Result<ReviewedEntry, EditError> {
     let global = document.clone();
     Ok(ReviewedEntry::new(document.entry(name)?, |key| global.get(key).cloned()))
@@ -498,6 +342,8 @@ fn known(name: &str, found: bool) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::config::store::ConfigStore;
+    use crate::contract::review::ApproveServer;
+    use crate::contract::review_text::{self, Subject};
     use crate::upstream::approvals::Approvals;
     use crate::upstream::oauth::token_store::TokenStore;
 
@@ -512,7 +358,8 @@ mod tests {
         let store = ConfigStore::new(path.join("mcp_config.json"));
         let config = Arc::new(store.load_or_create().unwrap());
         let tokens = TokenStore::load(&path.join("tokens"), None, Arc::default());
-        let pool = Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens));
+        let pool =
+            Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens, Arc::default()));
         let live = Arc::new(LiveConfig::new(store, config, pool.clone(), Box::new(|_| ())));
         Core {
             control: ServerControl::new(live, pool, Arc::new(OfferApprovals::load(&path.join("offers")))),
@@ -522,6 +369,13 @@ mod tests {
 
     fn entry(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
+    }
+
+    fn approval(fingerprint: Option<String>) -> ApproveServer {
+        ApproveServer {
+            fingerprint,
+            ..ApproveServer::default()
+        }
     }
 
     fn quarantined(core: &Core, name: &str) -> bool {
@@ -535,18 +389,50 @@ mod tests {
         core.control.add("a", harmless, &Origin::Model("c".into())).await.unwrap();
         let shown = core.control.review("a").await.unwrap();
         assert_eq!((shown.needs_approval, shown.added_by.as_deref()), (true, Some("model in c")));
-        core.control.patch("a", entry(json!({"command": "rm"}))).await.unwrap();
+        core.control.patch("a", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
         // Neither the fingerprint of the reviewed version nor a missing fingerprint approves the other program.
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
-            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", fingerprint).await else {
+            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await
+            else {
                 panic!("approved what was not shown");
             };
             assert!(quarantined(&core, "a"));
             assert_eq!(conflict.changes.first().map(|change| change.field.as_str()), Some("command"));
         }
         let now = core.control.review("a").await.unwrap();
-        core.control.approve("a", Some(now.fingerprint)).await.unwrap();
+        core.control.approve("a", approval(Some(now.fingerprint))).await.unwrap();
         assert!(!quarantined(&core, "a"));
+    }
+
+    #[tokio::test]
+    async fn a_danger_is_confirmed_by_itself_unless_a_person_wrote_it() {
+        let core = core();
+        let dangerous = |name: &str| {
+            entry(
+                json!({"name": name, "command": "true", "enabled": false, "env": {"K": "${env:AWS_SECRET_ACCESS_KEY}"}}),
+            )
+        };
+        core.control.add("a", dangerous("a"), &Origin::Model("c".into())).await.unwrap();
+        core.control.add("b", dangerous("b"), &Origin::Person("command line")).await.unwrap();
+        let shown = core.control.review("a").await.unwrap();
+        for fingerprint in [Some(shown.fingerprint.clone()), None] {
+            let Err(ApproveServerError::Unconfirmed(refused)) = core.control.approve("a", approval(fingerprint)).await
+            else {
+                panic!("approved without a confirmation");
+            };
+            assert_eq!(refused.0.unconfirmed[0].key, "reference_to_secret:env.K");
+            assert!(quarantined(&core, "a"));
+        }
+        let (path, body) = review_text::approval(&shown, &Subject::Server).unwrap();
+        assert_eq!(path, "approve");
+        core.control.approve("a", serde_json::from_value(body).unwrap()).await.unwrap();
+        let shown = core.control.review("b").await.unwrap();
+        core.control.approve("b", approval(Some(shown.fingerprint))).await.unwrap();
+        assert!(!quarantined(&core, "a") && !quarantined(&core, "b"));
+        core.control.patch("b", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
+        let review = core.control.review("b").await.unwrap();
+        assert_eq!(review.changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["command"]);
+        assert!(review.warnings[0].confirm && review.changed_by.as_deref() == Some("model in c"));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ pub mod call_arguments;
 pub mod call_log;
 pub mod call_record;
 pub mod direct_mode;
+mod failures;
 pub mod fast_path;
 mod fast_path_messages;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod request_meta;
 pub mod search_mode;
 mod sensitive_data;
 pub mod session_registry;
+pub mod session_usage;
 pub mod tool_answer;
 pub mod tool_calls;
 

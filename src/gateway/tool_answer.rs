@@ -1,9 +1,11 @@
 //! The answer to a tool call, on its way from a server to a client.
 
+use rmcp::ErrorData;
 use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
 use serde_json::Value;
 
 use crate::gateway::http::raw_results::RawResult;
+use crate::gateway::search_mode::error_results::failed;
 use crate::upstream::error::CallError;
 
 /// The answer to a tool call.
@@ -28,7 +30,12 @@ impl ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// The result as JSON; `None` where the server asks something first.
+    /// Converts a JSON-RPC error to a result, for callers that do not use JSON-RPC.
+    pub fn of_error(error: &ErrorData) -> ToolAnswer {
+        failed(&error.to_string()).into()
+    }
+
+    /// Returns the result as JSON; `None` if the server asks a question first.
     pub fn to_json(&self) -> Option<Value> {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),

@@ -86,7 +86,7 @@ pub fn make_private(path: &Path) -> io::Result<()> {
 pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = link_target(path)?;
     // Temporary files have mode 0600 on Unix and the ACL of the profile on Windows.
-    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
+    let mut temporary = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(directory_of(&target))?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     persist(temporary, &target)?;
@@ -119,7 +119,7 @@ fn is_in_use(error: &io::Error) -> bool {
 /// The file could not be replaced; the old one is untouched.
 pub fn replace_private_if(path: &Path, before: Option<&[u8]>, after: &[u8]) -> io::Result<Replaced> {
     let target = link_target(path)?;
-    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(&target))?;
+    let mut temporary = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(directory_of(&target))?;
     temporary.write_all(after)?;
     temporary.as_file().sync_all()?;
     put_in_place(temporary, &target, before, after.len())
@@ -186,7 +186,7 @@ pub fn create_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn temporary_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-    let mut temporary = tempfile::Builder::new().prefix(".mcpproxy-").tempfile_in(directory_of(path))?;
+    let mut temporary = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(directory_of(path))?;
     temporary.write_all(bytes)?;
     if let Ok(metadata) = fs::metadata(like) {
         temporary.as_file().set_permissions(metadata.permissions())?;
@@ -250,14 +250,139 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 fn link_target(path: &Path) -> io::Result<PathBuf> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_symlink() => fs::canonicalize(path),
+        Ok(metadata) if metadata.file_type().is_symlink() => {
+            if !is_trusted(&metadata) {
+                let text = format!("`{}` is a symbolic link of another user", path.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
+            fs::canonicalize(path)
+        }
         _ => Ok(path.to_path_buf()),
     }
+}
+
+/// Whether a link belongs to this user or to the system.
+#[cfg(unix)]
+fn is_trusted(link: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    link.uid() == 0 || link.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// Windows lets only administrators create links.
+#[cfg(not(unix))]
+fn is_trusted(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Opens a file of ours: created private (0600 on Unix), never through a symbolic link. A link in its place is removed.
+///
+/// # Errors
+/// The file could not be opened.
+pub fn open_private(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink()) {
+        fs::remove_file(path)?;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // A link that was put there after the check makes this fail.
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.create(true).open(path)
+}
+
+/// Opens a file of ours like [`open_private`], to write at its end.
+///
+/// # Errors
+/// The file could not be opened.
+pub fn append_private(path: &Path) -> io::Result<File> {
+    open_private(path, File::options().append(true))
+}
+
+/// Deletes a file, if it exists.
+///
+/// # Errors
+/// The file exists and could not be deleted.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Start of the names of temporary files.
+const TEMPORARY: &str = ".mcpproxy-";
+/// A temporary file that does not say whose it is belongs to a program that has ended, if it is this old.
+const STALE: Duration = Duration::from_secs(5);
+
+/// Names this process, for [`remove_temporaries`] of a later one.
+fn temporary_prefix() -> String {
+    format!("{TEMPORARY}{}-", std::process::id())
+}
+
+/// Deletes the temporary files that killed processes left in a directory, and returns how many. `is_running` tells of a
+/// process whether it may still need its files.
+pub fn remove_temporaries(directory: &Path, is_running: impl Fn(u32) -> bool) -> usize {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let is_left = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)) else {
+            return false;
+        };
+        match rest.split_once('-').and_then(|(pid, _)| pid.parse().ok()) {
+            Some(pid) => pid != std::process::id() && !is_running(pid),
+            None => {
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > STALE))
+            }
+        }
+    };
+    entries.filter(is_left).filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_killed_processes_left_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| fs::write(directory.path().join(name), "secret").unwrap();
+        file(".mcpproxy-1-abc");
+        file(".mcpproxy-2-abc");
+        file(&format!("{}abc", temporary_prefix()));
+        file(".mcpproxy-fresh");
+        file(".mcpproxy-older");
+        file("mcp_config.json");
+        let older = File::options().write(true).open(directory.path().join(".mcpproxy-older")).unwrap();
+        older.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
+        assert_eq!(remove_temporaries(directory.path(), |pid| pid == 2), 2);
+        let mut left: Vec<String> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let own = format!("{}abc", temporary_prefix());
+        let mut expected = vec![".mcpproxy-2-abc", ".mcpproxy-fresh", &own, "mcp_config.json"];
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+        replace_private(&directory.path().join("a"), b"x").unwrap();
+        assert_eq!(remove_temporaries(Path::new("/nonexistent"), |_| false), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (victim, link) = (directory.path().join("victim"), directory.path().join("core.lock"));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        let mut file = append_private(&link).unwrap();
+        file.write_all(b"log").unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(fs::read(&link).unwrap(), b"log");
+        assert!(!fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+    }
 
     #[test]
     fn a_replaced_file_has_the_new_bytes_and_leaves_nothing_beside_it() {

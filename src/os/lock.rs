@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
+use crate::os::files;
+
 /// A held lock; the file contains the process id of its holder. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Lock {
@@ -26,14 +28,7 @@ impl Lock {
     /// # Errors
     /// The file could not be opened or locked.
     pub fn attempt(path: &Path) -> io::Result<Attempt> {
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let mut file = options.open(path)?;
+        let mut file = files::open_private(path, File::options().read(true).write(true).truncate(false))?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;

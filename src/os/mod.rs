@@ -2,8 +2,11 @@
 
 pub mod block_in_place;
 pub mod browser;
+pub mod daily_log;
 pub mod environment;
 pub mod files;
+pub mod go_core_logs;
+pub mod hidden_input;
 pub mod https;
 pub mod keychain;
 pub mod local_stream;
@@ -12,5 +15,6 @@ pub mod memory;
 pub mod own_path;
 pub mod process;
 pub mod redb_file;
+pub mod rotating_file;
 pub mod sse;
 pub mod sync;

@@ -1,21 +1,23 @@
 //! The core's log: daily files `logs/main.<date>.log`, kept for a week, and important messages on standard error.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::contract::instance_root::InstanceRoot;
-use crate::contract::names;
+use crate::contract::{names, visible_text};
+use crate::os::daily_log::{DailyLog, is_log};
 use crate::os::environment::Environment;
 use crate::os::files;
 
-const PREFIX: &str = "main";
-const SUFFIX: &str = "log";
+/// Maximum size of a log file, in bytes; there are at most two per day.
+const LONGEST: u64 = 16 << 20;
+/// Number of days for which log files are kept.
+const DAYS: usize = 7;
 
 /// Returns the newest log file; `None` if there is none.
 pub fn newest_log(logs: &Path) -> Option<PathBuf> {
@@ -23,12 +25,6 @@ pub fn newest_log(logs: &Path) -> Option<PathBuf> {
     // Alphabetical order is order of date.
     let newest = names.filter(|name| is_log(name)).max()?;
     Some(logs.join(newest))
-}
-
-/// Whether a file name has the form `main.<date>.log`.
-fn is_log(name: &str) -> bool {
-    let date = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
-    date.is_some_and(|date| date.starts_with('.') && date.ends_with('.') && date.len() > 2)
 }
 
 /// Starts logging. If the file cannot be written, logs only to standard error.
@@ -45,10 +41,7 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
     let file = files::create_private_dir(root.path())
         .and_then(|()| files::create_private_dir(&root.logs()))
         .ok()
-        .and_then(|()| {
-            let daily = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(7);
-            daily.filename_prefix(PREFIX).filename_suffix(SUFFIX).build(root.logs()).ok()
-        })
+        .and_then(|()| DailyLog::open(root.logs(), LONGEST, DAYS, today).ok())
         .map(|file| fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter()));
     let terminal = std::io::stderr().is_terminal();
     // At a terminal, also shows progress; the tray only reads warnings and errors.
@@ -56,9 +49,33 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
     let stderr = fmt::layer()
         .with_ansi(terminal)
         .with_target(false)
-        .with_writer(std::io::stderr)
+        .with_writer(move || Stderr { is_terminal: terminal })
         .with_filter(filter())
         .with_filter(level);
     // Fails if the process has a subscriber already, which only happens in tests.
     let _ = tracing_subscriber::registry().with(file).with(stderr).try_init();
+}
+
+/// Returns today's date (UTC) in the format of the file names.
+fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
+
+/// Standard error, with colours only at a terminal. Otherwise, each event is exactly one line.
+struct Stderr {
+    is_terminal: bool,
+}
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.is_terminal {
+            return io::stderr().write(line);
+        }
+        io::stderr().write_all(visible_text::log_line(line).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

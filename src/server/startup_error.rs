@@ -6,8 +6,8 @@ use crate::config::store::StoreError;
 use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
-use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
+use crate::os::{files, process};
 
 /// Why the core did not start: an exit code, the error, and advice.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,14 @@ pub(super) fn lock_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
     files::create_private_dir(root.path()).map_err(|error| failed(&error))?;
     files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
     match Lock::attempt(&root.core_lock()).map_err(|error| failed(&error))? {
-        Attempt::Held(lock) => Ok(lock),
+        Attempt::Held(lock) => {
+            // Temporary files of killed processes contain copies of the configuration with its API key.
+            let removed = files::remove_temporaries(root.path(), process::is_running);
+            if removed > 0 {
+                tracing::info!(removed, "removed temporary files that killed processes left");
+            }
+            Ok(lock)
+        }
         Attempt::Taken { pid } => {
             let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
             Err(ServeError {

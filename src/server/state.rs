@@ -6,12 +6,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::ActivityLog;
-use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState, Update};
+use crate::contract::api::{CorePhase, CoreStatus, Servers, Status, TelemetryState, Update};
 use crate::contract::endpoint::client_host;
 use crate::contract::instance_root::InstanceRoot;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::server::event_log::EventLog;
 use crate::server::page::access::Access;
 use crate::server::rest::fix_limiter::FixLimiter;
@@ -29,6 +30,8 @@ pub struct App {
     pub update: watch::Sender<Option<Update>>,
     pub upstreams: Arc<UpstreamPool>,
     pub proxy: Arc<Proxy>,
+    /// The sessions of AI clients.
+    pub sessions: Arc<PersistentSessions>,
     pub facts: Arc<RunFacts>,
     /// The ID to use if the installation has none yet; the same for the whole run.
     pub candidate_id: AnonymousId,
@@ -39,10 +42,12 @@ pub struct App {
     /// The actual TCP address.
     pub listen_addr: String,
     pub local_addr: String,
+    /// Whether the TCP address uses HTTPS.
+    pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
     /// The record of calls, decisions and changes.
     pub activity: ActivityLog,
-    /// When each fix was last asked for.
+    /// The time of the last request for each fix.
     pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,
@@ -52,7 +57,7 @@ pub struct App {
 impl App {
     /// Returns the URL of the web UI.
     pub fn web_ui_url(&self) -> String {
-        let scheme = if self.config.at_start().tls.enabled { "https" } else { "http" };
+        let scheme = if self.is_encrypted { "https" } else { "http" };
         format!("{scheme}://{}/ui/", client_host(&self.listen_addr))
     }
 
@@ -71,11 +76,11 @@ impl App {
         let ready = *self.ready.borrow();
         let configuration = self.config.notice();
         let (phase, message) = if self.stop.is_cancelled() {
-            ("Stopping", "Stopping the servers")
+            (CorePhase::Stopping, "Stopping the servers")
         } else if ready {
-            ("Ready", configuration.as_deref().unwrap_or("Serving"))
+            (CorePhase::Ready, configuration.as_deref().unwrap_or("Serving"))
         } else {
-            ("Starting", "Starting")
+            (CorePhase::Starting, "Starting")
         };
         let now = jiff::Timestamp::now();
         let facts = self.facts.facts();
@@ -87,13 +92,13 @@ impl App {
             status: CoreStatus {
                 running: ready,
                 listen_addr: self.listen_addr.clone(),
-                phase: phase.to_owned(),
+                phase,
                 message: message.to_owned(),
                 tools_indexed: u32::try_from(self.proxy.indexed_tools()).unwrap_or(u32::MAX),
                 last_updated: format!("{now:.0}"),
                 process_pid: std::process::id(),
             },
-            routing_mode: self.config.at_start().routing_mode.word().to_owned(),
+            routing_mode: self.config.at_start().routing_mode.word().into(),
             timestamp: now.as_second(),
             env_kind: facts.env_kind,
             env_markers: facts.env_markers,
@@ -111,7 +116,7 @@ impl App {
         let consent = self.facts.consent(settings);
         TelemetryState {
             enabled: consent.may_record(),
-            sending: consent.word().to_owned(),
+            sending: consent.word().into(),
             reason: consent.reason().to_owned(),
             notice_shown: settings.notice_shown,
         }

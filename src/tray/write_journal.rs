@@ -1,6 +1,6 @@
 //! Appends to `tray-lifecycle.jsonl` and limits its length.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -69,14 +69,7 @@ impl Journal {
             bytes.extend(line);
             return files::replace_private(&self.path, &bytes);
         }
-        let mut options = File::options();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        options.open(&self.path)?.write_all(&line)?;
+        files::append_private(&self.path)?.write_all(&line)?;
         self.lines += 1;
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::os::files;
 use crate::os::sync::lock;
 use crate::takeover::go_hash::GoTool;
 use crate::takeover::imported::{Comparison, ImportedApprovals, ImportedServer};
+use crate::upstream::approved_versions::{ApprovedVersions, Part};
 
 /// The approved tools, kept in a file of the data directory.
 pub struct Approvals {
@@ -26,6 +27,7 @@ pub struct Approvals {
     /// Held while the file is written, which may take long: never together with `approved` except for a moment.
     writing: Mutex<()>,
     imported: Mutex<ImportedApprovals>,
+    versions: Arc<ApprovedVersions>,
 }
 
 #[derive(Default)]
@@ -54,6 +56,17 @@ pub struct PendingTool {
     pub fingerprint: ToolFingerprint,
     /// The approved version of this name; `None` for a new tool.
     pub before: Option<ToolFingerprint>,
+}
+
+impl PendingTool {
+    /// A tool of which no version is approved.
+    pub fn new(tool: Tool) -> PendingTool {
+        PendingTool {
+            fingerprint: ToolFingerprint::of(&tool),
+            before: None,
+            tool,
+        }
+    }
 }
 
 /// Largest file that is read: tens of thousands of tools.
@@ -144,7 +157,13 @@ impl Approvals {
             approved: Mutex::new(approved),
             writing: Mutex::default(),
             imported: Mutex::default(),
+            versions: Arc::new(ApprovedVersions::new(path.with_file_name("approved"))),
         }
+    }
+
+    /// The approved versions in full, for reviews.
+    pub fn versions(&self) -> Arc<ApprovedVersions> {
+        self.versions.clone()
     }
 
     /// With the approvals of the Go core in this file, for when their servers list their tools. If it cannot be read, no
@@ -190,12 +209,28 @@ impl Approvals {
         {
             let mut approved = lock(&self.approved);
             let approved = approved.servers.entry(server.to_owned()).or_default();
+            let is_current = |name: &str, known: &ToolFingerprint| {
+                tools.iter().any(|tool| tool.name == name && ToolFingerprint::of(tool) == *known)
+            };
             for (name, fingerprint) in known {
-                approved.entry(name).or_insert(fingerprint);
+                // A definition that the user approved in either core stays approved.
+                if is_current(&name, &fingerprint) {
+                    approved.insert(name, fingerprint);
+                } else {
+                    approved.entry(name).or_insert(fingerprint);
+                }
             }
         }
         if self.save_current() {
             lock(&self.imported).remove(server);
+        }
+    }
+
+    /// Holds back the first list of a server that has none yet, for the scanner: nothing is approved with it.
+    pub fn hold_first(&self, server: &str) {
+        let is_imported = lock(&self.imported).get(server).is_some();
+        if !is_imported {
+            lock(&self.approved).servers.entry(server.to_owned()).or_default();
         }
     }
 
@@ -208,8 +243,15 @@ impl Approvals {
             let known = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
             approved.servers.insert(server.to_owned(), known);
             drop(approved);
-            let _ = self.save_current();
-            return (tools, Vec::new());
+            if self.save_current() {
+                self.keep(server, &tools);
+                return (tools, Vec::new());
+            }
+            // After the next start, any other tools would be approved in their place.
+            approved = lock(&self.approved);
+            approved.servers.remove(server);
+            drop(approved);
+            return (Vec::new(), tools.into_iter().map(PendingTool::new).collect());
         }
         let known = approved.servers.get(server);
         let (mut open, mut pending) = (Vec::new(), Vec::new());
@@ -253,8 +295,21 @@ impl Approvals {
                 servers.entry(name).or_insert(known);
             }
             approved.servers = servers;
+            drop(approved);
+            let tools: Vec<Tool> = tools.iter().map(|pending| pending.tool.clone()).collect();
+            self.keep(server, &tools);
             Ok(())
         })
+    }
+
+    /// Keeps these definitions for reviews. A failure costs only the differences in the next one.
+    fn keep(&self, server: &str, tools: &[Tool]) {
+        let definition = |tool: &Tool| Some((tool.name.to_string(), serde_json::to_value(tool).ok()?));
+        let definitions = tools.iter().filter_map(definition).collect();
+        let kept = block_in_place(|| self.versions.extend(server, Part::Tools, definitions));
+        if let Err(error) = kept {
+            tracing::warn!(server, "could not keep the approved tools for later reviews: {error}");
+        }
     }
 
     /// Writes what is approved now. A failure costs another approval after the next start.
@@ -371,6 +426,32 @@ mod tests {
         approvals.approve("s", &pending[..1]).unwrap();
         let (open, pending) = Approvals::load(&path).part("s", now);
         assert_eq!((open[0].name.as_ref(), pending[0].tool.name.as_ref()), ("a", "b"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn tools_stay_closed_if_not_saved() {
+        let directory = tempfile::tempdir().unwrap();
+        // A directory in the file's place: even root cannot replace the file.
+        let path = directory.path().join("a.json");
+        let approvals = Approvals::load(&path);
+        std::fs::create_dir_all(path.join("in the way")).unwrap();
+        let (open, pending) = approvals.part("s", vec![tool("a", "one")]);
+        assert_eq!((open.len(), pending.len()), (0, 1));
+        assert!(approvals.known("s").is_empty());
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!(approvals.part("s", vec![tool("a", "one")]).0.len(), 1, "and open once it can");
+    }
+
+    #[test]
+    fn what_was_approved_is_kept_for_the_next_review() {
+        let directory = tempfile::tempdir().unwrap();
+        let approvals = Approvals::load(&directory.path().join("a.json"));
+        approvals.part("s", vec![tool("a", "one"), tool("b", "one")]);
+        let (_, pending) = approvals.part("s", vec![tool("a", "two"), tool("b", "two")]);
+        approvals.approve("s", &pending[..1]).unwrap();
+        let kept = approvals.versions().read("s", Part::Tools).unwrap();
+        assert_eq!((&kept["a"]["description"], &kept["b"]["description"]), (&"two".into(), &"one".into()));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 pub mod admission;
 pub mod approvals;
+pub mod approved_versions;
 pub mod concurrency;
 pub mod connect;
 pub mod connect_error;
 pub mod error;
 pub mod exit;
 pub mod health;
+pub mod inspect;
 pub mod isolation;
 pub mod list;
 pub mod oauth;

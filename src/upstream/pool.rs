@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
+use crate::contract::server_log;
 use crate::os::memory;
 use crate::os::sync::{lock, read, write};
 use crate::telemetry::usage_counts::UsageCounts;
@@ -485,14 +486,7 @@ async fn end(servers: Vec<Upstream>) {
 
 /// The log file of a server in this directory.
 pub fn log_file(logs: &Path, server: &str) -> PathBuf {
-    logs.join(format!("server-{}.log", file_name(server)))
-}
-
-/// A server's name as part of a file name: characters that could leave the directory or that Windows forbids become `_`.
-pub fn file_name(name: &str) -> String {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let text: String = name.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
-    text.trim_start_matches('.').to_owned()
+    logs.join(server_log::file_name(server))
 }
 
 #[cfg(all(test, unix))]

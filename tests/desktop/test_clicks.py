@@ -8,7 +8,7 @@ import json
 import shutil
 import unittest
 
-from desktop import PROJECT, Icon, Person, Pictures, command, key, point_and_click, popup, wait_for, window
+from desktop import PROJECT, Atspi, Icon, Person, Pictures, command, key, point_and_click, popup, wait_for, window
 from strange_core import StrangeCore, envelope
 from world import CHANGING_SERVER, SERVER, everything, main
 
@@ -107,6 +107,93 @@ class AskedOnceMore(unittest.TestCase):
             person.quit(tray, icon)
 
 
+    def add(self, person, **entry):
+        """As a program adds a server: not a person."""
+        person.post("/api/v1/servers", body={"name": "s", "command": "true", **entry}).data
+
+    def text(self, asked):
+        """Everything that the window says."""
+        return "\n".join(one.name for one in asked.all())
+
+    def test_everything_that_matters(self):
+        """the window shows all arguments, variables and the isolation of a new server, and a secret needs a tick of its own"""
+        title = "Approve s?"
+        with Person(config={"mcpServers": []}) as person:
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            self.add(person, args=["--long", "x" * 300, "end"], env={"KEY": "${env:AWS_SECRET_ACCESS_KEY}", "OTHER": "hunter2"})
+            icon.wait_menu("Needs attention (1)", 20)
+            icon.click("Review and approve…")
+            asked = wait_for("the window asks", lambda: window(title))
+            wait_for("it has the keyboard", lambda: window(title).active)
+            PICTURES.take("review-secret", drawn=asked.find("button", "Cancel").box)
+            said = self.text(asked)
+            for part in ["x" * 300 + " end", "KEY=${env:AWS_SECRET_ACCESS_KEY}", "Isolation", "Added by", "REST"]:
+                self.assertIn(part, said)
+            self.assertNotIn("hunter2", said)
+            enabled = lambda: asked.find("button", "Approve").accessible.get_state_set().contains(Atspi.StateType.SENSITIVE)
+            self.assertFalse(enabled(), "the secret is not confirmed yet")
+            asked.find("check box", "env.KEY").press()
+            wait_for("it can be approved", enabled)
+            asked.find("button", "Approve").press()
+            wait_for("it is approved", lambda: not person.server("s")["quarantined"])
+            person.quit(tray, icon)
+
+    def test_changed_while_it_was_shown(self):
+        """a click does not approve what came after the window opened: it shows what has changed, and asks again"""
+        title = "Approve s?"
+        with Person(config={"mcpServers": []}) as person:
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            self.add(person, args=["harmless"])
+            icon.wait_menu("Needs attention (1)", 20)
+            icon.click("Review and approve…")
+            asked = wait_for("the window asks", lambda: window(title))
+            marker = person.directory / "ran"
+            changed = {"command": "touch", "args": [str(marker)], "isolation": "none"}
+            person.request("PATCH", "/api/v1/servers/s", body=changed).data
+            asked.find("button", "Approve").press()
+            asked = wait_for("the window asks again", lambda: (new := window(title)) and "Changes since" in self.text(new) and new)
+            wait_for("it has the keyboard", lambda: window(title).active)
+            PICTURES.take("review-changed", drawn=asked.find("button", "Cancel").box)
+            said = self.text(asked)
+            self.assertIn('- args: ["harmless"]', said)
+            self.assertIn(f'+ args: ["{marker}"]', said)
+            self.assertTrue(person.server("s")["quarantined"])
+            self.assertFalse(marker.exists())
+            asked.find("button", "Approve").press()
+            wait_for("what was shown runs", marker.exists)
+            person.quit(tray, icon)
+
+    def test_long_review(self):
+        """a review that does not fit cannot be approved before its end was on the screen"""
+        title = "Approve s?"
+        with Person(config={"mcpServers": []}) as person:
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            self.add(person, args=[f"--argument-{number}={'x' * 90}" for number in range(60)])
+            icon.wait_menu("Needs attention (1)", 20)
+            icon.click("Review and approve…")
+            asked = wait_for("the window asks", lambda: window(title))
+            wait_for("it has the keyboard", lambda: window(title).active)
+            PICTURES.take("review-long", drawn=asked.find("button", "Cancel").box)
+            enabled = lambda: asked.find("button", "Approve").accessible.get_state_set().contains(Atspi.StateType.SENSITIVE)
+            self.assertIn("Scroll to the end to approve.", self.text(asked))
+            self.assertFalse(enabled(), "its end was not shown yet")
+            left, top, width, height = asked.find("text").box()
+            for _ in range(60):
+                point_and_click((left + 200, 400), button=5)  # the wheel
+            wait_for("it can be approved", enabled)
+            PICTURES.take("review-long-end", drawn=asked.find("button", "Cancel").box)
+            key("Escape")
+            wait_for("the window is gone", lambda: not window(title))
+            self.assertTrue(person.server("s")["quarantined"])
+            person.quit(tray, icon)
+
+
 class AiClients(unittest.TestCase):
     def test_connect(self):
         """Connect AI client adds our entry to the client's file, which keeps everything else, and removes it again"""
@@ -138,6 +225,34 @@ class AiClients(unittest.TestCase):
 
 class GoCore(unittest.TestCase):
     """Features of the Go core, simulated with recorded responses."""
+
+    def test_approve(self):
+        """the Go core has no review: the window shows its list of tools, and exactly those are approved"""
+        health = {"level": "healthy", "summary": "Quarantined", "admin_state": "quarantined", "action": "approve"}
+        servers = [{"name": "s", "enabled": True, "quarantined": True, "command": "npx", "args": ["-y", "x"], "health": health}]
+        tools = [{"name": "add", "description": "Adds", "approval_status": "pending"}]
+        answers = {
+            "/api/v1/servers": envelope({"servers": servers}),
+            "/api/v1/servers/s/tools": envelope({"tools": tools}),
+            "/api/v1/servers/s/unquarantine": envelope({"success": True}),
+            "/api/v1/servers/s/tools/approve": envelope({"approved": 1}),
+        }
+        with Person() as person:
+            person.root.mkdir(mode=0o700)
+            with StrangeCore(person.root / "mcpproxy.sock", answers) as core:
+                tray = person.start_tray("--autostart")
+                icon = person.icon(tray)
+                icon.wait_menu("Needs attention (1)")
+                icon.click("Review and approve…")
+                asked = wait_for("the window asks", lambda: window("Approve s?"))
+                self.assertIn("npx -y x", " ".join(one.name for one in asked.all()))
+                asked.find("button", "Approve").press()
+                approve = "POST /api/v1/servers/s/tools/approve"
+                wait_for("the tool is approved", lambda: (approve, {"tools": ["add"]}) in core.bodies)
+                self.assertNotIn("GET /api/v1/servers/s/review", core.requests)
+                self.assertIn("POST /api/v1/servers/s/unquarantine", core.requests)
+                icon.click("Quit")
+                person.wait_gone(tray)
 
     def test_sign_in_and_connect(self):
         """Sign in… starts a sign-in at the core and opens its page if the core could not; Connect AI client sets a tick, and replaces a foreign entry only after confirmation"""

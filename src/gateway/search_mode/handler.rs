@@ -13,6 +13,7 @@ use rmcp::{ErrorData, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::profiles::ProfileScope;
+use crate::contract::failure::{Failure, FailureKind};
 use crate::control::servers::ServerControl;
 use crate::gateway::call_record::Caller;
 use crate::gateway::fast_path::HandedOver;
@@ -149,6 +150,7 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let client = context.client_info().map(|client| client.name);
         self.place.note(&context.extensions, client.as_deref());
+        self.place.record_call();
         let asking = |state, answers| CallerContext {
             session: self.place.session(),
             context: &context,
@@ -193,7 +195,7 @@ impl ServerHandler for Handler {
                     call_tool_write or call_tool_destructive",
                     name
                 );
-                Err(ErrorData::invalid_params(text, None))
+                Err(Failure::new(FailureKind::NotFound, text).into())
             }
         }
     }

@@ -52,9 +52,9 @@ fn tell(app: &App, mut record: ActivityRecord) {
     })
     .unwrap_or_default();
     if sensitive {
-        app.events.tell("sensitive_data.detected", data.clone());
+        app.events.add("sensitive_data.detected", data.clone());
     }
-    app.events.tell(name, data);
+    app.events.add(name, data);
 }
 
 /// The event of a record (contract: core-http §8).

@@ -36,7 +36,7 @@ pub fn list(frame: &Frame, shown: &Clients) -> Markup {
 
 fn card(frame: &Frame, client: &AiClient) -> Markup {
     let base = format!("/ui/clients/{}", encoded(&client.id));
-    let (kind, word) = match (client.connected, client.access_state.as_str()) {
+    let (kind, word) = match (client.connected, client.access_state.word()) {
         (true, _) => ("good", "Connected"),
         (_, "malformed") => ("bad", "Its configuration has an error"),
         (_, "denied") => ("bad", "Its configuration cannot be read"),

@@ -39,7 +39,7 @@ pub fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory:
             h2 #about { "About" }
             dl.facts {
                 dt { "Version" } dd { (frame.version) @if let Some(latest) = newer(status) { " – version " (latest) " is available" } }
-                dt { "State" } dd { (status.status.phase) }
+                dt { "State" } dd { (status.status.phase.word()) }
                 dt { "Address" } dd { code { (status.listen_addr) } }
                 dt { "Data directory" } dd { code { (foreign(data_directory)) } }
                 dt { "Process" } dd { (status.status.process_pid) }

@@ -168,7 +168,7 @@ pub fn fix(frame: &Frame, server: &Server) -> Markup {
     if server.quarantined || server.quarantine.is_some() {
         return review;
     }
-    match server.health.as_ref().and_then(|health| health.action.as_deref()) {
+    match server.health.as_ref().and_then(|health| Some(health.action.as_ref()?.word())) {
         Some("login") => action("login", "Sign in"),
         Some("enable") => action("enable", "Enable"),
         Some("restart") => action("restart", "Restart"),

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::contract::api::{ActivityUsage, Server};
+use crate::contract::words::HealthAction;
 use crate::server::page::access::Notice;
 
 /// The parts of every page around its contents.
@@ -158,13 +159,13 @@ pub fn empty(title: &str, text: &str, action: &Markup) -> Markup {
 /// A server's state in words, and its colour.
 pub fn state_of(server: &Server) -> (&'static str, &'static str) {
     let waiting = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
-    match server.status.as_str() {
+    match server.status.word() {
         "quarantined" => ("warn", "Needs approval"),
         "disabled" => ("off", "Disabled"),
         "connected" if waiting => ("warn", "Tools to review"),
         "connected" => ("good", "Connected"),
         "connecting" => ("busy", "Starting"),
-        _ if server.health.as_ref().and_then(|health| health.action.as_deref()) == Some("login") => {
+        _ if server.health.as_ref().and_then(|health| health.action.as_ref()) == Some(&HealthAction::Login) => {
             ("warn", "Sign-in needed")
         }
         "error" => ("bad", "Failed"),
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn a_state_is_said_in_words() {
         let server = |status: &str| Server {
-            status: status.to_owned(),
+            status: status.into(),
             ..Server::default()
         };
         assert_eq!(state_of(&server("connected")), ("good", "Connected"));

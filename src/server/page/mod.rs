@@ -2,6 +2,7 @@
 
 pub mod access;
 mod act;
+mod act_settings;
 mod activity;
 mod add;
 mod api;
@@ -39,7 +40,7 @@ const ICON: &str = include_str!("../../../assets/icons/normal.svg");
 /// The routes of the web UI on the TCP address. `rest` are those of REST; `hosts` the host names that a request may name
 /// besides those of this computer, `None` where they are not checked.
 pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<String>>) -> Router {
-    let is_encrypted = app.config.at_start().tls.enabled;
+    let is_encrypted = app.is_encrypted;
     let port = app.listen_addr.rsplit_once(':').map_or("", |(_, port)| port).to_owned();
     let pages = Arc::new(Pages {
         api: Api::new(rest),
@@ -71,16 +72,16 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/clients", get(show::show_clients))
         .route("/ui/clients/{id}", get(show::show_client))
         .route("/ui/clients/{id}/{action}", post(act::act_on_client))
-        .route("/ui/settings", get(show::show_settings).post(act::save_settings))
-        .route("/ui/profiles", get(show::show_profiles).post(act::create_profile))
-        .route("/ui/profiles/default", post(act::no_default_profile))
-        .route("/ui/profiles/{name}", post(act::save_profile))
-        .route("/ui/profiles/{name}/{action}", post(act::act_on_profile))
+        .route("/ui/settings", get(show::show_settings).post(act_settings::save_settings))
+        .route("/ui/profiles", get(show::show_profiles).post(act_settings::create_profile))
+        .route("/ui/profiles/default", post(act_settings::no_default_profile))
+        .route("/ui/profiles/{name}", post(act_settings::save_profile))
+        .route("/ui/profiles/{name}/{action}", post(act_settings::act_on_profile))
         .route("/ui/secrets", get(show::show_secrets))
         .route("/ui/privacy", get(show::show_privacy))
-        .route("/ui/privacy/reports", post(act::switch_reports))
-        .route("/ui/privacy/activity", post(act::save_activity_settings))
-        .route("/ui/privacy/purge", post(act::purge))
+        .route("/ui/privacy/reports", post(act_settings::switch_reports))
+        .route("/ui/privacy/activity", post(act_settings::save_activity_settings))
+        .route("/ui/privacy/purge", post(act_settings::purge))
         .route("/ui/health", get(show::show_health))
         .route("/ui/sign-out", post(gate::sign_out))
         .route("/ui/{*rest}", get(show::unknown))

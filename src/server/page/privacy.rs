@@ -35,7 +35,7 @@ pub fn view(frame: &Frame, shown: &Privacy) -> Markup {
 
 fn reports(frame: &Frame, shown: &Privacy) -> Markup {
     let enabled = shown.telemetry.as_ref().is_some_and(|state| state.enabled);
-    let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending == "on");
+    let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending.word() == "on");
     html! {
         section.panel aria-labelledby="reports" {
             div.between {

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::contract::api::Server;
-use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
-use crate::contract::scan::ScannedTool;
+use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::contract::review_text::{Subject, confirmations};
+use crate::contract::words::ApprovalStatus;
 use crate::server::page::layout::{
     Frame, badge, button_for, empty, encoded, foreign, heading, number, page, state_of, time, token,
 };
@@ -60,12 +61,14 @@ pub struct Shown {
     pub changes: Vec<ReviewChange>,
     /// It was refused because of these changes.
     pub is_conflict: bool,
-    pub findings: Vec<ScannedTool>,
+    /// Why it was refused.
+    pub reason: String,
 }
 
 pub fn details(frame: &Frame, shown: &Shown) -> Markup {
     let review = &shown.review;
-    let waiting: Vec<&ReviewTool> = review.tools.iter().filter(|tool| tool.approval != "approved").collect();
+    let waiting: Vec<&ReviewTool> =
+        review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved).collect();
     let lead = if review.needs_approval {
         "Nothing of this server has run yet."
     } else {
@@ -77,8 +80,9 @@ pub fn details(frame: &Frame, shown: &Shown) -> Markup {
         @if shown.is_conflict { (conflict(shown)) }
         (what_runs(review))
         @if review.needs_approval { (approve_server(frame, review)) }
-        @if !waiting.is_empty() { (tools(frame, shown, &waiting)) }
-        @else if !review.needs_approval { (approved(review)) }
+        @if review.needs_approval { (inspected(frame, review)) }
+        @else if !waiting.is_empty() { (tools(frame, shown, &waiting)) }
+        @else { (approved(review)) }
         (offers(frame, review))
     };
     page(frame, "/ui/review", &review.name, &contents)
@@ -88,7 +92,7 @@ pub fn details(frame: &Frame, shown: &Shown) -> Markup {
 fn approved(review: &Review) -> Markup {
     let link = html! { a href={"/ui/servers/" (encoded(&review.name))} { "Go to the server" } };
     html! {
-        @if review.connected && review.offers.iter().all(|offer| offer.approval == "approved") {
+        @if review.connected && review.offers.iter().all(|offer| offer.approval == ApprovalStatus::Approved) {
             div.notice.good role="status" { "Everything of this server is approved. " (link) }
         } @else if !review.connected && review.enabled {
             div.notice.warn role="status" { "The server is not connected yet. Its tools appear here for your review. " (link) }
@@ -100,13 +104,8 @@ fn conflict(shown: &Shown) -> Markup {
     html! {
         div.notice.bad role="alert" {
             strong { "Nothing was approved" }
-            p { "The server has changed since you opened this review. Check it again." }
-            @if !shown.changes.is_empty() {
-                dl.diff { @for change in &shown.changes {
-                    dt { (foreign(&change.field)) }
-                    dd { @if let Some(before) = &change.before { del { (value(before)) } } @if let Some(after) = &change.after { ins { (value(after)) } } }
-                } }
-            }
+            p { (foreign(&shown.reason)) }
+            @if !shown.changes.is_empty() { (differences(&shown.changes)) }
         }
     }
 }
@@ -127,13 +126,37 @@ fn what_runs(review: &Review) -> Markup {
             }
             dl.facts {
                 @if let Some(directory) = &review.working_dir { dt { "Working directory" } dd { code { (foreign(directory)) } } }
+                @if let Some(isolation) = &review.isolation { dt { "Isolation" } dd { (foreign(&isolation.summary)) @if let Some(note) = &isolation.note { p.quiet { (foreign(note)) } } } }
                 (pairs("Environment", &review.env))
                 (pairs("Headers", &review.headers))
                 @for (key, other) in &review.other { dt { (foreign(key)) } dd { code { (value(other)) } } }
                 @if let Some(by) = &review.added_by { dt { "Added by" } dd { (foreign(by)) } }
+                @if let Some(by) = &review.changed_by { dt { "Changed by" } dd { (foreign(by)) } }
                 @if let Some(at) = &review.created { dt { "Added" } dd { (time(at)) } }
             }
+            (variables(review))
+            @if !review.changes.is_empty() { h3 { "Changed since the last approval" } (differences(&review.changes)) }
         }
+    }
+}
+
+/// The variables of the session that the server receives besides those of its entry.
+fn variables(review: &Review) -> Markup {
+    let received: Vec<&str> =
+        review.variables.iter().filter(|one| one.source != "entry").map(|one| one.name.as_str()).collect();
+    html! {
+        @if !received.is_empty() {
+            details { summary { "Variables of your session that it receives (" (received.len()) ")" } p { code { (foreign(&received.join(", "))) } } }
+        }
+    }
+}
+
+fn differences(changes: &[ReviewChange]) -> Markup {
+    html! {
+        dl.diff { @for change in changes {
+            dt { (foreign(&change.field)) }
+            dd { @if let Some(before) = &change.before { del { (value(before)) } } @if let Some(after) = &change.after { ins { (value(after)) } } }
+        } }
     }
 }
 
@@ -147,15 +170,21 @@ fn pairs(title: &str, values: &[ReviewValue]) -> Markup {
 }
 
 fn approve_server(frame: &Frame, review: &Review) -> Markup {
+    let dangers = confirmations(review, &Subject::Server);
+    let others: Vec<&ReviewWarning> = review.warnings.iter().filter(|warning| !warning.confirm).collect();
     html! {
         form.panel.decide method="post" action={"/ui/review/" (encoded(&review.name)) "/approve"} {
             (token(frame))
             input type="hidden" name="fingerprint" value=(review.fingerprint);
-            @if review.warnings.is_empty() {
+            @if review.inspected { @for tool in &review.tools { input type="hidden" name={"tool." (tool.name)} value=(tool.fingerprint); } }
+            @if dangers.is_empty() && others.is_empty() {
                 p { "Approve only what you know. A server on this computer can do what you can do, unless it is isolated." }
             } @else {
                 h2 { "Look twice" }
-                ul.warnings { @for warning in &review.warnings { (warning_item(warning)) } }
+                ul.warnings {
+                    @for danger in &dangers { (confirm(danger)) }
+                    @for warning in others { li { code { (foreign(&warning.field)) } " " q { (foreign(&warning.quote)) } ": " (foreign(&warning.reason)) } }
+                }
             }
             div.actions {
                 button.primary type="submit" { "Approve and start" }
@@ -166,13 +195,29 @@ fn approve_server(frame: &Frame, review: &Review) -> Markup {
     }
 }
 
-fn warning_item(warning: &ReviewWarning) -> Markup {
+/// A danger with the box to tick for it.
+fn confirm(danger: &Confirmation) -> Markup {
+    html! { li.bad { label { input type="checkbox" name="confirmed" value=(danger.key) required; span { (foreign(&danger.text)) } } } }
+}
+
+/// The tools of a server that was inspected before its approval, or the offer to inspect it.
+fn inspected(frame: &Frame, review: &Review) -> Markup {
     html! {
-        li.bad[warning.confirm] {
-            @if warning.confirm {
-                label { input type="checkbox" required; span { code { (foreign(&warning.field)) } " " q { (foreign(&warning.quote)) } ": " (foreign(&warning.reason)) } }
-            } @else {
-                code { (foreign(&warning.field)) } " " q { (foreign(&warning.quote)) } ": " (foreign(&warning.reason))
+        @if review.inspected {
+            section aria-labelledby="tools" {
+                h2 #tools { (number(review.tools.len(), "tool", "tools")) }
+                p.quiet { "They are approved together with the server. The text comes from the server and is not verified." }
+                ul.stack { @for tool in &review.tools { li.panel.tool {
+                    strong { (foreign(&tool.name)) }
+                    @if !tool.findings.is_empty() { ul.warnings { @for finding in tool.findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } } }
+                    (description(tool))
+                    details { summary { "Full definition" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(&tool.definition).unwrap_or_default())) } }
+                } } }
+            }
+        } @else if review.command.is_some() {
+            section.panel.between {
+                p { "MCPProxy can start the server once in isolation to list its tools before you decide." }
+                (button_for(frame, &format!("/ui/servers/{}/inspect", encoded(&review.name)), "List its tools", "", &review.name, ""))
             }
         }
     }
@@ -189,17 +234,18 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
             }
             p.quiet { "The text below comes from the server and is not verified." }
             ul.stack { @for (index, tool) in waiting.iter().enumerate() {
-                @let findings: Vec<_> = shown.findings.iter().filter(|found| found.tool == tool.name).flat_map(|found| &found.findings).collect();
+                @let findings = &tool.findings;
+                @let subject = Subject::Tools([(tool.name.clone(), tool.fingerprint.clone())].into());
                 li.panel.tool {
                     div.between {
                         label.check {
                             input type="checkbox" name={"tool." (tool.name)} value=(tool.fingerprint) checked[findings.is_empty()] id={"tool" (index)};
                             strong { (foreign(&tool.name)) }
                         }
-                        @if tool.approval == "changed" { (badge("warn", "Changed")) } @else { (badge("busy", "New")) }
+                        @if tool.approval == ApprovalStatus::Changed { (badge("warn", "Changed")) } @else { (badge("busy", "New")) }
                     }
                     @if !findings.is_empty() {
-                        ul.warnings { @for finding in &findings { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
+                        ul.warnings { @for finding in findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
                     }
                     (description(tool))
                     @if !tool.changes.is_empty() { p.quiet { "Changed since your approval: " (foreign(&tool.changes.join(", "))) } }
@@ -222,7 +268,7 @@ fn description(tool: &ReviewTool) -> Markup {
 }
 
 fn offers(frame: &Frame, review: &Review) -> Markup {
-    let waiting: Vec<_> = review.offers.iter().filter(|offer| offer.approval != "approved").collect();
+    let waiting: Vec<_> = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved).collect();
     html! {
         @if !waiting.is_empty() {
             form.panel method="post" action={"/ui/review/" (encoded(&review.name)) "/tools"} {
@@ -311,9 +357,10 @@ mod tests {
             ..ReviewTool::default()
         }];
         assert!(details(&Frame::default(), &shown).into_string().contains(" checked"));
-        let found = json!([{"server": "s", "tool": "t", "state": "pending", "findings": [{"rule": "r", "severity": "danger",
-            "location": "description", "quote": "q", "reason": "why"}]}]);
-        shown.findings = serde_json::from_value(found).unwrap();
-        assert!(!details(&Frame::default(), &shown).into_string().contains(" checked"));
+        let found =
+            json!([{"rule": "r", "severity": "danger", "location": "description", "quote": "q", "reason": "why"}]);
+        shown.review.tools[0].findings = serde_json::from_value(found).unwrap();
+        let text = details(&Frame::default(), &shown).into_string();
+        assert!(!text.contains(" checked") && text.contains("value=\"r:tools.t\""), "{text}");
     }
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Server, ServerTool};
 use crate::contract::review::Review;
+use crate::contract::words::ApprovalStatus;
 use crate::server::page::activity::row;
 use crate::server::page::home::fix;
 use crate::server::page::layout::{Frame, badge, button_for, empty, encoded, foreign, heading, page, state_of, token};
@@ -182,7 +183,7 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
                     }
                     td { (badge(kind, word)) }
                     td.right { div.actions {
-                        @if tool.approval_status != "approved" {
+                        @if tool.approval_status != ApprovalStatus::Approved {
                             a.button.primary href={"/ui/review/" (encoded(&tool.server_name))} { "Review" span.hidden { " " (tool.name) } }
                         }
                         @if tool.disabled { (button_for(frame, &format!("{path}/enable"), "Enable", "", &tool.name, "")) }
@@ -196,7 +197,7 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
 
 /// A tool's state in words, and its colour.
 pub fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
-    match (tool.disabled, tool.approval_status.as_str()) {
+    match (tool.disabled, tool.approval_status.word()) {
         (true, _) => ("off", "Disabled"),
         (_, "approved") => ("good", "Available"),
         (_, "changed") => ("warn", "Changed"),

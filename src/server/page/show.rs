@@ -13,11 +13,10 @@ use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
     ActiveProfile, ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools,
-    ImportPaths, ProfileList, Server, ServerTools, Status,
+    ImportPaths, ProfileList, Server, ServerLogs, ServerTools, Status,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
-use crate::contract::scan::ScanReport;
 use crate::server::page::access::Visitor;
 use crate::server::page::activity::{Activity, Chosen};
 use crate::server::page::add::Entered;
@@ -35,20 +34,6 @@ use crate::server::page::{activity, add, clients, health, home, privacy, profile
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
-
-/// `data` of `GET /api/v1/servers/{name}/logs`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Log {
-    logs: Vec<LogLine>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct LogLine {
-    timestamp: String,
-    message: String,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -96,7 +81,7 @@ pub async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name)
     let Some(server) = pages.servers().await.into_iter().find(|server| server.name == name) else {
         return pages.failed(&visitor, &unknown_server(&name)).await;
     };
-    let log: Log = pages.api.get(&format!("/api/v1/servers/{segment}/logs?tail=200")).await.unwrap_or_default();
+    let log: ServerLogs = pages.api.get(&format!("/api/v1/servers/{segment}/logs?tail=200")).await.unwrap_or_default();
     let tools: ServerTools = pages.api.get(&format!("/api/v1/servers/{segment}/tools")).await.unwrap_or_default();
     let calls = format!("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=5&server={segment}");
     let calls: ActivityList = pages.api.get(&calls).await.unwrap_or_default();
@@ -105,18 +90,10 @@ pub async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name)
         // Not through REST: that would count as shown for an approval.
         review: pages.app.control.peek(&name).await.unwrap_or_default(),
         tools: tools.tools,
-        log: log.logs.into_iter().map(line).collect(),
+        log: log.logs,
         calls: calls.activities,
     };
     servers::details(&pages.frame(&visitor).await, &details).into_response()
-}
-
-fn line(line: LogLine) -> String {
-    if line.timestamp.is_empty() {
-        line.message
-    } else {
-        format!("{}  {}", line.timestamp, line.message)
-    }
 }
 
 fn unknown_server(name: &str) -> ApiError {
@@ -148,7 +125,6 @@ pub async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name)
     match review {
         Ok(review) => {
             let shown = Shown {
-                findings: findings(&pages, &name).await,
                 review,
                 ..Shown::default()
             };
@@ -156,12 +132,6 @@ pub async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name)
         }
         Err(error) => pages.failed(&visitor, &error).await,
     }
-}
-
-/// The scanner's findings about a server's tools.
-pub async fn findings(pages: &Pages, name: &str) -> Vec<crate::contract::scan::ScannedTool> {
-    let report: ScanReport = pages.api.get(&format!("/api/v1/scan?server={}", encoded(name))).await.unwrap_or_default();
-    report.tools
 }
 
 pub async fn show_tools(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::activity::{ActivityLog, Filter, Format, UsageWindow};
 use crate::contract::api::ActivityPurged;
+use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
@@ -101,7 +102,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ActivityQuery
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     with_log(&app, move |log| match log.get(&id) {
         Some(record) => ok(serde_json::json!({"activity": record})),
-        None => failed(StatusCode::NOT_FOUND, format!("there is no activity with the ID `{id}`")),
+        None => failed(FailureKind::NotFound, format!("there is no activity with the ID `{id}`")),
     })
     .await
 }
@@ -116,7 +117,7 @@ pub async fn summary(State(app): State<Arc<App>>, Query(query): Query<ActivityQu
 pub async fn usage(State(app): State<Arc<App>>, Query(query): Query<ActivityQuery>) -> Response {
     let word = query.window.as_deref().unwrap_or("24h");
     let Some(window) = UsageWindow::of(word) else {
-        return failed(StatusCode::BAD_REQUEST, format!("unknown `window` `{word}`; use 1h, 24h, 7d or 30d"));
+        return failed(FailureKind::Invalid, format!("unknown `window` `{word}`; use 1h, 24h, 7d or 30d"));
     };
     with_log(&app, move |log| {
         let mut usage = log.usage(window);
@@ -130,11 +131,11 @@ pub async fn usage(State(app): State<Arc<App>>, Query(query): Query<ActivityQuer
 pub async fn export(State(app): State<Arc<App>>, Query(query): Query<ActivityQuery>) -> Response {
     let word = query.format.as_deref().unwrap_or("jsonl");
     let Some(format) = Format::of(word) else {
-        return failed(StatusCode::BAD_REQUEST, format!("unknown `format` `{word}`; use jsonl or csv"));
+        return failed(FailureKind::Invalid, format!("unknown `format` `{word}`; use jsonl or csv"));
     };
     let filter = match query.filter() {
         Ok(filter) => filter,
-        Err(sentence) => return failed(StatusCode::BAD_REQUEST, sentence),
+        Err(sentence) => return failed(FailureKind::Invalid, sentence),
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     let log = app.activity.clone();
@@ -165,7 +166,7 @@ pub async fn export(State(app): State<Arc<App>>, Query(query): Query<ActivityQue
 pub async fn purge(State(app): State<Arc<App>>) -> Response {
     with_log(&app, |log| match log.purge() {
         Ok(removed) => ok(ActivityPurged { removed }),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("could not delete the activity: {error}")),
+        Err(error) => failed(FailureKind::Internal, format!("could not delete the activity: {error}")),
     })
     .await
 }
@@ -177,7 +178,7 @@ async fn with_filter(
 ) -> Response {
     match query.filter() {
         Ok(filter) => with_log(app, move |log| answer(log, &filter)).await,
-        Err(sentence) => failed(StatusCode::BAD_REQUEST, sentence),
+        Err(sentence) => failed(FailureKind::Invalid, sentence),
     }
 }
 
@@ -185,5 +186,5 @@ async fn with_filter(
 async fn with_log(app: &App, answer: impl FnOnce(&ActivityLog) -> Response + Send + 'static) -> Response {
     let log = app.activity.clone();
     let answered = tokio::task::spawn_blocking(move || answer(&log)).await;
-    answered.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    answered.unwrap_or_else(|error| failed(FailureKind::Internal, error.to_string()))
 }

@@ -16,8 +16,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::activity::Change;
 use crate::contract::api::{
-    EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Servers, ServersChanged, Status,
+    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Servers,
+    ServersChanged, Status,
 };
+use crate::contract::words::ServerStatus;
 use crate::server::state::App;
 
 /// The Go core's interval.
@@ -58,7 +60,7 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
                 app.activity.change(change);
             }
             servers = servers_now;
-            app.events.add(EVENT_SERVERS_CHANGED, servers_changed("state", &servers));
+            app.events.add(EVENT_SERVERS_CHANGED, servers_changed(ChangeReason::State, &servers));
         }
         let status_now = app.status();
         let same = Status {
@@ -75,11 +77,10 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
 
 /// The servers that connected or failed, for the activity log.
 fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
-    let status_before =
-        |name: &str| before.servers.iter().find(|server| server.name == name).map(|it| it.status.as_str());
-    let is_worth_it = |status: &str| matches!(status, "connected" | "error" | "disconnected");
+    let status_before = |name: &str| before.servers.iter().find(|server| server.name == name).map(|it| &it.status);
+    let is_worth_it = |status: &ServerStatus| matches!(status.word(), "connected" | "error" | "disconnected");
     let changed = after.servers.iter().filter(|server| {
-        is_worth_it(&server.status) && status_before(&server.name).is_some_and(|before| before != server.status)
+        is_worth_it(&server.status) && status_before(&server.name).is_some_and(|before| before != &server.status)
     });
     changed
         .map(|server| Change {
@@ -132,7 +133,7 @@ impl EventListener {
         let id = self.app.events.id(self.last);
         self.waiting.push_back(event(EVENT_STATUS, line(&self.app.status())).id(&id));
         if whole {
-            let data = servers_changed("resync", &self.app.servers());
+            let data = servers_changed(ChangeReason::Resync, &self.app.servers());
             self.waiting.push_back(event(EVENT_SERVERS_CHANGED, data).id(id));
         }
     }
@@ -165,9 +166,9 @@ impl EventListener {
     }
 }
 
-fn servers_changed(reason: &str, servers: &Servers) -> String {
+fn servers_changed(reason: ChangeReason, servers: &Servers) -> String {
     let payload = ServersChanged {
-        reason: reason.to_owned(),
+        reason,
         servers: servers.clone(),
     };
     let timestamp = now();

@@ -3,7 +3,7 @@
 //! The crate auto-launch is not used on Linux: it writes the command unquoted, ignores `XDG_CONFIG_HOME`, treats every
 //! file as enabled and overwrites the user's own changes (pitfalls B2–B4).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Status;
 use crate::contract::names;
@@ -68,7 +68,51 @@ pub fn text(program: &str) -> String {
     )
 }
 
-/// Why a program at this path cannot be registered; `None` if it can.
+/// The facts about how this program was installed, from the system and the environment. The paths have no symbolic links.
+///
+/// Programs started from an AppImage or a snap inherit its variables: an editor's terminal passes on those of the editor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    pub executable: PathBuf,
+    /// `APPIMAGE`: the AppImage's file.
+    pub app_image: Option<PathBuf>,
+    /// `APPDIR`: where the AppImage is mounted.
+    pub app_dir: Option<PathBuf>,
+    /// `SNAP`: where the snap is mounted.
+    pub snap: Option<PathBuf>,
+    /// Whether `/.flatpak-info` exists, which the system creates in every Flatpak sandbox.
+    pub has_flatpak_info: bool,
+}
+
+/// The program to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The program, or the AppImage that holds it.
+    pub program: PathBuf,
+    /// Whether this program runs in a Flatpak or a snap.
+    pub sandboxed: bool,
+}
+
+impl Surroundings {
+    /// Trusts the variables of an AppImage or a snap only if this program is part of it.
+    pub fn installed(self) -> Installed {
+        let executable = self.executable;
+        let holds_this = |mount: Option<PathBuf>| {
+            mount.is_some_and(|mount| {
+                mount.is_absolute() && mount.parent().is_some() && executable != mount && executable.starts_with(mount)
+            })
+        };
+        let sandboxed = self.has_flatpak_info || holds_this(self.snap);
+        let is_app_image = holds_this(self.app_dir);
+        let image = self.app_image.filter(|image| is_app_image && image.is_absolute());
+        Installed {
+            program: image.unwrap_or(executable),
+            sandboxed,
+        }
+    }
+}
+
+/// Why a program at this path cannot be registered; `None` when it can.
 pub fn obstacle(program: &Path, sandboxed: bool) -> Option<String> {
     let shown = program.display();
     if sandboxed {
@@ -207,6 +251,61 @@ mod tests {
         assert!(obstacle(Path::new("/opt/a\nb"), false).is_some());
         assert!(obstacle(Path::new("/app/bin/mcpproxy-tray"), true).is_some());
         assert_eq!(obstacle(Path::new("/opt/größe 100%/漢字 \"x\"/tray"), false), None);
+    }
+
+    #[test]
+    fn variables_of_another_program_are_not_ours() {
+        let of = |executable: &str, [image, mount, snap]: [&str; 3], has_flatpak_info| {
+            let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+            let surroundings = Surroundings {
+                executable: executable.into(),
+                app_image: path(image),
+                app_dir: path(mount),
+                snap: path(snap),
+                has_flatpak_info,
+            };
+            let installed = surroundings.installed();
+            (installed.program.display().to_string(), installed.sandboxed)
+        };
+        let (tray, cursor) = ("/usr/bin/mcpproxy-tray", "/home/u/Cursor-1.7.AppImage");
+        for (executable, variables, flatpak, program, sandboxed) in [
+            (tray, ["", "", ""], false, tray, false),
+            // An editor's terminal.
+            (tray, [cursor, "/tmp/.mount_CursorX", ""], false, tray, false),
+            (tray, [cursor, "", ""], false, tray, false),
+            (tray, ["", "", "/snap/code/180"], false, tray, false),
+            (tray, [cursor, "/", "/"], false, tray, false),
+            (tray, [cursor, tray, tray], false, tray, false),
+            (tray, [cursor, "usr", "usr"], false, tray, false),
+            ("/snap/code/1800/bin/tray", ["", "", "/snap/code/180"], false, "/snap/code/1800/bin/tray", false),
+            // Our own package.
+            (
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                ["/home/u/MCP.AppImage", "/tmp/.mount_MCP1", ""],
+                false,
+                "/home/u/MCP.AppImage",
+                false,
+            ),
+            (
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                [cursor, "/tmp/.mount_CursorX", ""],
+                false,
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                false,
+            ),
+            (
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                ["MCP.AppImage", "/tmp/.mount_MCP1", ""],
+                false,
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                false,
+            ),
+            ("/snap/mcpproxy/3/bin/tray", ["", "", "/snap/mcpproxy/3"], false, "/snap/mcpproxy/3/bin/tray", true),
+            ("/app/bin/tray", ["", "", ""], true, "/app/bin/tray", true),
+        ] {
+            let expected = (program.to_owned(), sandboxed);
+            assert_eq!(of(executable, variables, flatpak), expected, "{executable} {variables:?} {flatpak}");
+        }
     }
 
     proptest! {

@@ -63,4 +63,4 @@ pub fn on_click(status: &Status) -> Move {
 pub const SETTINGS: &str = "x-apple.systempreferences:com.apple.LoginItems-Settings.extension";
 
 /// Environment variables that [`Autostart::of_this_program`] reads.
-pub const VARIABLES: [&str; 4] = ["XDG_CONFIG_HOME", "APPIMAGE", "FLATPAK_ID", "SNAP"];
+pub const VARIABLES: [&str; 4] = ["XDG_CONFIG_HOME", "APPIMAGE", "APPDIR", "SNAP"];

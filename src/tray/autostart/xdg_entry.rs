@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::linux::{Installed, Surroundings};
 use super::{Click, Status, linux};
 use crate::contract::names;
 use crate::os::environment::Environment;
@@ -10,6 +11,8 @@ use crate::os::files;
 
 /// Maximum size of an entry in bytes. A normal entry has some hundred.
 const LIMIT: u64 = 64 << 10;
+/// Exists in every Flatpak sandbox, and nowhere else.
+const FLATPAK_INFO: &str = "/.flatpak-info";
 
 /// Launch at login for this program.
 #[derive(Debug, Clone)]
@@ -20,26 +23,27 @@ pub struct Autostart {
 }
 
 impl Autostart {
-    /// Launch at login for the running program, or for the AppImage it runs from.
+    /// Launch at login for the running program, or for the AppImage that holds it.
     ///
-    /// `environment` holds `XDG_CONFIG_HOME`, `APPIMAGE`, `FLATPAK_ID` and `SNAP`.
+    /// `environment` holds [`super::VARIABLES`].
     ///
     /// # Errors
     /// The system's error if the program's path is unknown.
     pub fn of_this_program(environment: &Environment, home: &Path) -> io::Result<Autostart> {
-        let program = match environment.non_empty("APPIMAGE") {
-            Some(image) => PathBuf::from(image),
-            None => std::env::current_exe()?,
-        };
+        let executable = std::env::current_exe()?;
+        Ok(Autostart::of(surroundings(environment, &executable, Path::new(FLATPAK_INFO).exists()), environment, home))
+    }
+
+    fn of(surroundings: Surroundings, environment: &Environment, home: &Path) -> Autostart {
         // The specification says to ignore relative paths.
         let configured = environment.non_empty("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let config = configured.unwrap_or_else(|| home.join(".config"));
-        let sandboxed = environment.non_empty("FLATPAK_ID").is_some() || environment.non_empty("SNAP").is_some();
-        Ok(Autostart {
+        let Installed { program, sandboxed } = surroundings.installed();
+        Autostart {
             entry: config.join("autostart").join(names::AUTOSTART_ENTRY),
             program,
             sandboxed,
-        })
+        }
     }
 
     /// The file to watch for changes that the user makes in the system's settings.
@@ -126,6 +130,20 @@ impl Autostart {
     }
 }
 
+/// The surroundings of this program. The system tells the executable without symbolic links, so the variables are read
+/// without them, too.
+fn surroundings(environment: &Environment, executable: &Path, has_flatpak_info: bool) -> Surroundings {
+    let path = |name: &str| environment.non_empty(name).map(PathBuf::from);
+    let mount = |name: &str| path(name).map(|path| std::fs::canonicalize(&path).unwrap_or(path));
+    Surroundings {
+        executable: executable.to_path_buf(),
+        app_image: path("APPIMAGE"),
+        app_dir: mount("APPDIR"),
+        snap: mount("SNAP"),
+        has_flatpak_info,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +163,38 @@ mod tests {
         assert_eq!(autostart.disable(Click::by_user()), Ok(Status::Disabled));
         assert_eq!(autostart.disable(Click::by_user()), Ok(Status::Disabled));
         assert!(!autostart.entry().exists());
+    }
+
+    #[test]
+    fn the_terminal_of_an_editor_changes_nothing() {
+        let config = tempfile::tempdir().unwrap();
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let environment = Environment::from_iter([
+            variable("XDG_CONFIG_HOME", &config.path().display().to_string()),
+            variable("APPIMAGE", "/home/u/Cursor-1.7.AppImage"),
+            variable("APPDIR", "/tmp/.mount_CursorX"),
+            variable("SNAP", "/snap/code/180"),
+            variable("FLATPAK_ID", "com.visualstudio.code"),
+        ]);
+        let autostart = Autostart::of_this_program(&environment, Path::new("/nonexistent")).unwrap();
+        assert_eq!(autostart.enable(Click::by_user()), Ok(Status::Enabled));
+        let text = std::fs::read_to_string(autostart.entry()).unwrap();
+        assert_eq!(linux::Entry::parse(&text).program, std::env::current_exe().unwrap().display().to_string());
+    }
+
+    #[test]
+    fn an_app_image_that_is_reached_by_a_link_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = folder.path().join("mounted");
+        std::fs::create_dir(&mounted).unwrap();
+        std::os::unix::fs::symlink(&mounted, folder.path().join("link")).unwrap();
+        let environment = Environment::from_iter([
+            ("APPIMAGE".to_owned(), "/home/u/MCP.AppImage".to_owned()),
+            ("APPDIR".to_owned(), folder.path().join("link").display().to_string()),
+        ]);
+        let executable = std::fs::canonicalize(&mounted).unwrap().join("usr/bin/tray");
+        let installed = surroundings(&environment, &executable, false).installed();
+        assert_eq!(installed.program, Path::new("/home/u/MCP.AppImage"));
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, UiTicket, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
-use crate::os::files;
+use crate::contract::server_log;
+use crate::os::{files, go_core_logs};
 use crate::tray::autostart::{Move, on_click};
-use crate::tray::decision::{Approval, Decision};
+use crate::tray::decision::Decision;
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::message::Message;
 use crate::tray::supervisor::{Ask, Event};
@@ -23,7 +24,7 @@ impl Driver {
         tracing::info!("chosen: {}", command.id());
         self.model.hint = None;
         match command {
-            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
+            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
                 let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
@@ -46,6 +47,10 @@ impl Driver {
                     let path = format!("/api/v1/servers/{}/{}", path_segment(&name), command.word());
                     client.post::<Value>(&path, None).await.map(drop)
                 });
+            }
+            Command::UseProfile(ref name) => {
+                self.use_profile(name.clone());
+                self.turned_over(&command, place);
             }
             Command::Fix(fixer, name) => self.fix(fixer, name),
             Command::CopyRemedy(number, name) => {
@@ -75,13 +80,13 @@ impl Driver {
                 self.happened(Event::Asked(Ask::Hand));
             }
             Command::OpenConfiguration => self.open(self.setting.root.config()),
-            Command::OpenLogs => self.open(self.setting.root.logs()),
+            Command::OpenLogs => self.open(self.logs()),
             Command::Quit => self.happened(Event::Asked(Ask::Leave)),
         }
     }
 
     /// Runs a request to the core in the background and reports its result.
-    fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
+    pub(super) fn act(&self, what: String, call: impl Future<Output = Result<(), CallError>> + Send + 'static) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let done = call.await.map_err(|error| format!("{what}: {error}"));
@@ -89,54 +94,34 @@ impl Driver {
         });
     }
 
-    /// Reads from the core what an approval would cover, then asks the user.
-    fn review(&self, name: String) {
-        let Some(server) = self.model.servers.iter().find(|server| server.name == name) else {
-            return;
-        };
-        let runs = match (&server.command, &server.url) {
-            (Some(command), _) => format!("{command} {}", server.args.join(" ")),
-            (None, url) => url.clone().unwrap_or_default(),
-        };
-        let mut approval = Approval {
-            quarantined: server.quarantined,
-            runs,
-            tools: Vec::new(),
-            server: name,
-        };
-        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let path = format!("/api/v1/servers/{}/tools", path_segment(&approval.server));
-            match client.get::<Value>(&path).await {
-                Ok(tools) => approval.read_tools(&tools),
-                // A server that is not connected has no tools to show yet.
-                Err(error) => tracing::info!("could not read the tools of {}: {error}", approval.server),
-            }
-            let _ = inputs.send(Input::Ask(Decision::Approve(approval))).await;
-        });
-    }
-
     /// Carries out a decision that the user confirmed.
     pub(super) fn decided(&self, decision: Decision) {
-        let client = self.setting.client.clone();
         match decision {
-            Decision::Approve(approval) => {
-                self.act(format!("Could not approve {}", approval.server), async move {
-                    let server = format!("/api/v1/servers/{}", path_segment(&approval.server));
-                    if approval.quarantined {
-                        client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
-                    }
-                    // Approves only the tools that the window showed, not those added since.
-                    let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
-                    if !names.is_empty() {
-                        let body = json!({"tools": names});
-                        client.post::<Value>(&format!("{server}/tools/approve"), Some(&body)).await?;
-                    }
-                    Ok(())
-                });
-            }
+            Decision::Approve(approval) => self.approve_at_go_core(approval),
+            Decision::ApproveReviewed(reviewed) => self.approve_reviewed(*reviewed),
             Decision::ReplaceEntry { id, client, .. } => self.connect(id, client, true, true),
         }
+    }
+
+    /// Where the running core writes its logs.
+    fn logs(&self) -> PathBuf {
+        if self.model.is_go_core {
+            go_core_logs::of_config(&self.setting.root.config())
+        } else {
+            self.setting.root.logs()
+        }
+    }
+
+    /// Chooses the profile of clients that choose none; an empty name removes the limit.
+    fn use_profile(&self, name: String) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let called: Result<Value, CallError> =
+                client.put("/api/v1/profiles/active", &json!({"profile": name})).await;
+            let done = called.map(drop).map_err(|error| format!("Could not choose the profile: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+            let _ = inputs.send(follow::profiles(&client).await).await;
+        });
     }
 
     fn toggle_client(&mut self, id: &str, command: &Command, place: Where) {
@@ -258,13 +243,13 @@ impl Driver {
                 self.setting.root.path().display(),
                 env!("CARGO_PKG_LICENSE"),
             ),
-            confirm: None,
+            ..Message::default()
         }
     }
 
     fn copy_address(&self) -> Result<(), String> {
         let listen = self.model.listen.as_deref().ok_or("no core is running")?;
-        self.setting.system.copy(mcp_url(listen))
+        self.setting.system.copy(mcp_url(listen, self.model.is_https))
     }
 
     fn open(&self, path: PathBuf) {
@@ -310,7 +295,11 @@ impl Driver {
                     // Telemetry disabled by the environment overrides the menu.
                     let differing = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
                     let done = differing.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let of_go_core = if status.telemetry.is_none() { follow::go_settings(&client).await } else { None };
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
+                    if let Some(settings) = of_go_core {
+                        let _ = inputs.send(settings).await;
+                    }
                     done
                 }
                 Err(error) => Err(format!("Anonymous statistics: {error}")),
@@ -339,11 +328,8 @@ impl Driver {
     }
 }
 
-/// The log file of a server; the log directory if its name is not a valid file name.
+/// The log file of a server; the log directory if it has none yet.
 fn server_log(logs: &Path, name: &str) -> PathBuf {
-    // Must match the core's rule for file names.
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let name: String = name.chars().take(64).map(plain).collect();
-    let file = logs.join(format!("server-{}.log", name.trim_start_matches('.')));
+    let file = logs.join(server_log::file_name(name));
     if file.is_file() { file } else { logs.to_path_buf() }
 }

@@ -64,7 +64,7 @@ impl Driver {
         (self.orders)(Order::Tell(Message {
             title: name.to_owned(),
             text: explanation(problem),
-            confirm: None,
+            ..Message::default()
         }));
     }
 }

@@ -1,13 +1,14 @@
 #![allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
 
 mod desk;
+mod review;
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Input, Where};
-use crate::contract::api::TelemetryState;
+use crate::contract::api::{Sending, TelemetryState};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::launch::TrayStart;
 use crate::tray::decision::Decision;
@@ -298,17 +299,6 @@ async fn a_command_for_a_server_is_one_request_and_its_error_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_approved_before_the_user_confirms() {
-    let desk = Desk::with_own_core().await;
-    let server = json!({"name": "time", "enabled": true, "quarantined": true, "command": "uvx"});
-    desk.event("servers.changed", &json!({"servers": [server]})).await;
-    desk.choose(Command::Server(ServerCommand::Approve, "time".to_owned())).await;
-    let taken = desk.taken();
-    assert_eq!(taken.len(), 1, "{taken:?}");
-    assert!(taken[0].starts_with("ask "), "{taken:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_sign_in_page_opens_here_if_the_core_has_no_browser_and_only_if_it_is_a_web_page() {
     for (url, opened, browsed) in [
         ("https://login.example/x", false, true),
@@ -427,7 +417,7 @@ async fn statistics_that_the_environment_turned_off_stay_off() {
     let desk = Desk::with_own_core().await;
     let off = TelemetryState {
         enabled: false,
-        sending: "off".to_owned(),
+        sending: Sending::Off,
         reason: "Off: DO_NOT_TRACK".to_owned(),
         notice_shown: true,
     };

@@ -3,7 +3,7 @@
 
 use gtk::prelude::*;
 
-use super::Message;
+use super::{Message, details};
 use crate::contract::names;
 
 /// Shows the sentence and waits until the user closes the window. Only before the event loop starts.
@@ -29,6 +29,7 @@ pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
         }
         None => drop(dialog.add_button("Close", gtk::ResponseType::Cancel)),
     }
+    details::add(&dialog, message);
     // Pressing Return by accident must give the safe answer.
     dialog.set_default_response(gtk::ResponseType::Cancel);
     let confirmed = std::cell::Cell::new(Some(confirmed));

@@ -2,7 +2,7 @@
 
 use rfd::{MessageButtons, MessageDialog, MessageDialogResult, MessageLevel};
 
-use super::Message;
+use super::{Message, PlainWindow};
 use crate::contract::names;
 
 /// Shows the sentence and waits until the user closes the window. Only before the event loop starts.
@@ -12,17 +12,9 @@ pub fn tell_in_a_window(sentence: &str) {
 
 /// Shows the message. Calls `confirmed` if the user chooses the confirm button. Main thread only.
 pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
-    let (buttons, decides) = match message.confirm {
-        Some(word) => (MessageButtons::OkCancelCustom(word.to_owned(), "Cancel".to_owned()), Some(word)),
-        None => (MessageButtons::Ok, None),
-    };
-    let dialog = MessageDialog::new().set_title(&message.title).set_description(&message.text).set_buttons(buttons);
+    let windows = message.plain_windows();
     let ask = move || {
-        let agreed = match dialog.show() {
-            MessageDialogResult::Custom(word) => Some(word.as_str()) == decides,
-            result => decides.is_some() && result == MessageDialogResult::Ok,
-        };
-        if agreed {
+        if windows.iter().all(ask_in) {
             confirmed();
         }
     };
@@ -32,5 +24,19 @@ pub fn show(message: &Message, confirmed: impl FnOnce() + Send + 'static) {
     #[cfg(not(target_os = "macos"))]
     if let Err(error) = std::thread::Builder::new().name("message".to_owned()).spawn(ask) {
         tracing::warn!("could not show a message: {error}");
+    }
+}
+
+/// Shows one window; `true` if the user chose the confirm button.
+fn ask_in(window: &PlainWindow) -> bool {
+    let buttons = match window.confirm {
+        Some(word) => MessageButtons::OkCancelCustom(word.to_owned(), "Cancel".to_owned()),
+        None => MessageButtons::Ok,
+    };
+    let dialog = MessageDialog::new().set_title(&window.title).set_description(&window.text).set_buttons(buttons);
+    match (dialog.show(), window.confirm) {
+        (_, None) => false,
+        (MessageDialogResult::Custom(chosen), Some(word)) => chosen == word,
+        (result, Some(_)) => result == MessageDialogResult::Ok,
     }
 }

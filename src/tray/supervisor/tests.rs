@@ -1,4 +1,7 @@
+use semver::Version;
+
 use super::*;
+use crate::contract::names;
 
 const CHILD: Core = Core {
     pid: Some(7),

@@ -11,6 +11,7 @@ use super::container::LABEL_INSTALLATION;
 use super::machine::{Engine, EngineKind, NoEngine};
 use crate::diagnostics::code::Code;
 use crate::diagnostics::fault::{Failure, Fault};
+use crate::os::files;
 
 /// How long an engine may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -243,7 +244,9 @@ async fn copy_lines(stream: Option<impl tokio::io::AsyncRead + Unpin>, log: &Pat
     const KEPT: usize = 20;
     let mut last = std::collections::VecDeque::new();
     let Some(stream) = stream else { return String::new() };
-    let mut file = tokio::fs::File::options().append(true).create(true).open(log).await.ok();
+    let own = log.to_path_buf();
+    let opened = tokio::task::spawn_blocking(move || files::append_private(&own)).await;
+    let mut file = opened.ok().and_then(Result::ok).map(tokio::fs::File::from_std);
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(file) = &mut file {

@@ -99,6 +99,9 @@ impl FakeCore {
         let state = self.state.lock().unwrap();
         match state.answers.get(&call) {
             Some((200, data)) => response(200, &json!({"success": true, "data": data})),
+            Some((code, data)) if data.is_object() => {
+                response(*code, &json!({"success": false, "error": "refused", "data": data}))
+            }
             Some((code, message)) => response(*code, &json!({"success": false, "error": message})),
             None if call == "GET /api/v1/info" => response(200, &json!({"success": true, "data": state.info()})),
             None if call == "GET /api/v1/connect" => response(200, &json!({"success": true, "data": []})),

@@ -1,0 +1,135 @@
+//! `--wait`: waits until servers are connected, or says why they are not.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::cli::core_link::not_found;
+use crate::cli::error::CliError;
+use crate::cli::server_path::server_path;
+use crate::client::{CallError, Client};
+use crate::contract::api::{Server, ServerDiagnostics, Servers};
+
+/// How often the core is asked.
+const EVERY: Duration = Duration::from_millis(250);
+/// Progress is shown after this time.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Where a server stands.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    Connected,
+    Waiting,
+    /// It failed, and why.
+    Failed(String),
+}
+
+/// Waits until all of these servers are connected; returns them.
+///
+/// # Errors
+/// A server failed or was not connected in time.
+pub async fn until_connected(client: &Client, names: &[String], limit: Duration) -> Result<Vec<Server>, CliError> {
+    let started = Instant::now();
+    let progress = Progress::new();
+    for name in names {
+        loop {
+            match standing(&of(client, name).await?) {
+                Standing::Connected => break,
+                Standing::Failed(why) => {
+                    progress.clear();
+                    return Err(CliError::new("CONNECTION_FAILED", format!("`{name}` did not start: {why}"))
+                        .guided(format!("see what to do with `mcpproxy doctor --server {name}`")));
+                }
+                Standing::Waiting if started.elapsed() >= limit => {
+                    progress.clear();
+                    let text = format!("`{name}` was not connected within {} s", limit.as_secs());
+                    return Err(CliError::new("TIMEOUT", text)
+                        .guided(format!("see what it waits for with `mcpproxy doctor --server {name}`")));
+                }
+                Standing::Waiting => progress.show(name, started.elapsed()),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+    progress.clear();
+    let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
+    Ok(servers.into_iter().filter(|server| names.contains(&server.name)).collect())
+}
+
+async fn of(client: &Client, name: &str) -> Result<ServerDiagnostics, CliError> {
+    let path = format!("{}/diagnostics", server_path(name));
+    client.get(&path).await.map_err(|error| match error {
+        CallError::Status { code: 404, .. } => not_found(name),
+        error => error.into(),
+    })
+}
+
+/// A server that needs a sign-in or another approval does not connect by itself, so it counts as failed.
+fn standing(found: &ServerDiagnostics) -> Standing {
+    if found.connected {
+        return Standing::Connected;
+    }
+    match &found.diagnostic {
+        // A slow start is not a failure yet.
+        Some(problem) if problem.code == "MCPX_STDIO_HANDSHAKE_TIMEOUT" && found.status.word() == "connecting" => {
+            Standing::Waiting
+        }
+        Some(problem) => {
+            let cause = problem.cause.as_deref().and_then(|cause| cause.lines().next());
+            Standing::Failed(cause.unwrap_or(&problem.user_message).to_owned())
+        }
+        None => Standing::Waiting,
+    }
+}
+
+/// One line on standard error that is overwritten; nothing where that is not a terminal.
+struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        Progress {
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn show(&self, name: &str, waited: Duration) {
+        if self.shown && waited >= QUIET {
+            eprint!("\r\x1b[KWaiting for {name}… {} s", waited.as_secs());
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::api::Diagnostic;
+
+    #[test]
+    fn a_slow_start_waits_and_a_failure_ends_the_wait() {
+        let found = |code: Option<&str>, status: &str| ServerDiagnostics {
+            status: status.to_owned(),
+            connected: status == "connected",
+            diagnostic: code.map(|code| Diagnostic {
+                code: code.to_owned(),
+                cause: Some("exited: no token\nIts last output".to_owned()),
+                ..Diagnostic::default()
+            }),
+            ..ServerDiagnostics::default()
+        };
+        assert_eq!(standing(&found(None, "connecting")), Standing::Waiting);
+        assert_eq!(standing(&found(Some("MCPX_STDIO_HANDSHAKE_TIMEOUT"), "connecting")), Standing::Waiting);
+        let failed = Standing::Failed("exited: no token".to_owned());
+        assert_eq!(standing(&found(Some("MCPX_STDIO_EXIT_NONZERO"), "connecting")), failed);
+        let pending = Some("MCPX_QUARANTINE_PENDING_APPROVAL");
+        assert_eq!(standing(&found(pending, "connected")), Standing::Connected);
+    }
+}
