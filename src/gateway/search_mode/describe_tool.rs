@@ -399,6 +399,7 @@ mod tests {
     use std::sync::Arc;
 
     use rmcp::model::{Tool, ToolAnnotations};
+    use serde_json::Map;
 
     use super::*;
     use crate::catalog::search_index::Entry;
