@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::contract::isolation::{IsolationFacts, VariableFact};
 use crate::contract::scan::Finding;
+use crate::contract::words::ApprovalStatus;
 
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +19,8 @@ pub struct Review {
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
+    /// The tools come from an inspection of a server that needs approval: they are approved with it, and no others.
+    pub inspected: bool,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,8 +65,7 @@ pub struct ReviewOffer {
     pub key: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub definition: Value,
     /// Findings of the scanner in its texts.
     pub findings: Vec<Finding>,
@@ -101,8 +103,7 @@ pub struct ReviewTool {
     pub name: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub disabled: bool,
     /// The definition as the server sent it: description, schemas, annotations, icons and `_meta`.
     pub definition: Value,
@@ -143,6 +144,9 @@ pub struct ApproveServer {
     /// [`Confirmation::key`] of every danger that the user confirmed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confirmed: Vec<String>,
+    /// [`ReviewTool::fingerprint`] of each inspected tool that the user saw, by name. Only these are approved with the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<std::collections::BTreeMap<String, String>>,
 }
 
 /// Body of `POST …/tools/approve`.

@@ -9,6 +9,7 @@ use crate::contract::line_difference::{self, difference};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
+use crate::contract::words::ApprovalStatus;
 
 /// A longer value of a definition takes several lines.
 const SHORT: usize = 100;
@@ -58,9 +59,9 @@ pub fn subject(review: &Review) -> Subject {
     if review.needs_approval {
         return Subject::Server;
     }
-    let tools = review.tools.iter().filter(|tool| tool.approval != "approved");
+    let tools = review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved);
     let tools = tools.map(|tool| (tool.name.clone(), tool.fingerprint.clone()));
-    let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
+    let offers = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved);
     let pending: BTreeMap<_, _> =
         tools.chain(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone()))).collect();
     if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) }
@@ -83,27 +84,38 @@ pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
     match subject {
         Subject::Server => {
             let warnings = review.warnings.iter().filter(|warning| warning.confirm);
+            let tools = inspected(review).map(|tool| (&tool.name, &tool.findings));
             let confirmation = warnings.map(|warning| Confirmation {
                 key: format!("{}:{}", warning.rule, warning.field),
                 text: one_line(&format!("{}: {} (`{}`)", warning.field, warning.reason, warning.quote)),
             });
-            unique(confirmation)
+            unique(confirmation.chain(dangers(tools)))
         }
         Subject::Tools(chosen) => {
             let tools = review.tools.iter().map(|tool| (&tool.name, &tool.findings));
             let offers = review.offers.iter().map(|offer| (&offer.key, &offer.findings));
             let chosen = tools.chain(offers).filter(|(name, _)| chosen.contains_key(*name));
-            let dangers = chosen.flat_map(|(name, findings)| {
-                let dangers = findings.iter().filter(|finding| finding.severity == Severity::Danger);
-                dangers.map(move |finding| Confirmation {
-                    key: format!("{}:tools.{name}", finding.rule),
-                    text: one_line(&format!("{name}: {} (`{}`)", finding.reason, finding.quote)),
-                })
-            });
-            unique(dangers)
+            unique(dangers(chosen))
         }
         Subject::Nothing => Vec::new(),
     }
+}
+
+/// The tools of a server that was inspected before its approval.
+fn inspected(review: &Review) -> impl Iterator<Item = &ReviewTool> {
+    review.tools.iter().filter(|_| review.needs_approval && review.inspected)
+}
+
+fn dangers<'a>(
+    tools: impl Iterator<Item = (&'a String, &'a Vec<Finding>)>,
+) -> impl Iterator<Item = Confirmation> {
+    tools.flat_map(|(name, findings)| {
+        let dangers = findings.iter().filter(|finding| finding.severity == Severity::Danger);
+        dangers.map(move |finding| Confirmation {
+            key: format!("{}:tools.{name}", finding.rule),
+            text: one_line(&format!("{name}: {} (`{}`)", finding.reason, finding.quote)),
+        })
+    })
 }
 
 fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
@@ -120,7 +132,14 @@ fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
 pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Value)> {
     let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
     match subject {
-        Subject::Server => Some(("approve", json!({"fingerprint": review.fingerprint, "confirmed": confirmed}))),
+        Subject::Server => {
+            let mut body = json!({"fingerprint": review.fingerprint, "confirmed": confirmed});
+            if review.inspected {
+                let tools = inspected(review).map(|tool| (tool.name.clone(), Value::from(tool.fingerprint.clone())));
+                body["tools"] = Value::Object(tools.collect());
+            }
+            Some(("approve", body))
+        }
         Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown, "confirmed": confirmed}))),
         Subject::Nothing => None,
     }
@@ -129,7 +148,11 @@ pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Val
 /// Returns the complete review of this subject.
 pub fn review_lines(review: &Review, subject: &Subject) -> Vec<ReviewLine> {
     let mut lines = entry_lines(review);
-    let chosen = |key: &String| matches!(subject, Subject::Tools(shown) if shown.contains_key(key));
+    let chosen = |key: &String| match subject {
+        Subject::Tools(shown) => shown.contains_key(key),
+        Subject::Server => review.inspected,
+        Subject::Nothing => false,
+    };
     for tool in review.tools.iter().filter(|tool| chosen(&tool.name)) {
         lines.push(ReviewLine::new(Mark::Plain, ""));
         lines.extend(tool_lines(tool));
@@ -139,7 +162,11 @@ pub fn review_lines(review: &Review, subject: &Subject) -> Vec<ReviewLine> {
         lines.extend(offer_lines(offer));
     }
     if *subject == Subject::Server {
-        let text = "  The tools that it lists at its first start are approved with it; changes need approval again.";
+        let text = if review.inspected {
+            "  Exactly these tools are approved with it. It was started in isolation and without secrets to list them."
+        } else {
+            "  The tools that it lists at its first start are approved with it; changes need approval again."
+        };
         lines.push(ReviewLine::new(Mark::Plain, text));
     }
     lines
@@ -259,7 +286,7 @@ pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
     let state = match (tool.disabled, tool.approved_by.as_deref()) {
         (true, _) => "off".to_owned(),
         (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who)),
-        (false, None) => tool.approval.clone(),
+        (false, None) => tool.approval.to_string(),
     };
     let changed = match tool.changes.as_slice() {
         [] => String::new(),
@@ -386,7 +413,7 @@ mod tests {
         let tool = |name: &str, approval: &str| ReviewTool {
             name: name.to_owned(),
             fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
+            approval: approval.into(),
             definition: json!({"name": name, "description": "line 1\nline 2 \u{202e}", "inputSchema": {"type": "object"}}),
             ..ReviewTool::default()
         };
@@ -531,6 +558,21 @@ mod tests {
         assert_eq!(confirmations(&review, &named), []);
         let lines = tool_lines(&review.tools[1]);
         assert_eq!((lines[1].mark, lines[2].mark), (Mark::Danger, Mark::Plain));
+    }
+
+    #[test]
+    fn inspected_tools_are_shown_and_approved_with_their_server() {
+        let mut review = Review {
+            needs_approval: true,
+            inspected: true,
+            fingerprint: "f".to_owned(),
+            ..review()
+        };
+        review.tools[0].findings = vec![finding(Severity::Danger)];
+        let (_, body) = approval(&review, &Subject::Server).unwrap();
+        assert_eq!(body["tools"], json!({"a": "f-a", "b": "f-b", "c": "f-c"}));
+        assert_eq!(body["confirmed"], json!(["hidden-text:tools.a"]));
+        assert!(text(&review_lines(&review, &Subject::Server)).contains("a (approved)"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
@@ -142,8 +143,7 @@ impl ReviewedEntry {
         let after = self.version();
         let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let part = |version: &Map<String, Value>, key: &str, part: &str| version.get(key)?.get(part).cloned();
-        let changed =
-            keys.into_iter().filter(|key| part(before, key, "digest") != part(&after, key, "digest"));
+        let changed = keys.into_iter().filter(|key| part(before, key, "digest") != part(&after, key, "digest"));
         changed
             .map(|key| ReviewChange {
                 field: key.clone(),
@@ -159,9 +159,21 @@ fn digest(value: &Value) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the enabled tools of a server that need approval.
+/// A tool of which no version is approved.
+pub fn new_tool(pending: &PendingTool) -> ReviewTool {
+    ReviewTool {
+        name: pending.tool.name.to_string(),
+        fingerprint: pending.fingerprint.hash(&pending.tool.name),
+        approval: "pending".to_owned(),
+        definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
+        ..ReviewTool::default()
+    }
+}
+
+/// The tools of a server that need approval and are on.
 pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
-    let pending = server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
+    let pending =
+        server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
     pending.map(tool).collect()
 }
 
@@ -170,7 +182,7 @@ fn tool(shown: ToolApproval<'_>) -> ReviewTool {
     ReviewTool {
         name: shown.tool.name.to_string(),
         fingerprint: shown.fingerprint.hash(&shown.tool.name),
-        approval: shown.approval.word().to_owned(),
+        approval: shown.approval.into(),
         disabled: shown.disabled,
         definition: serde_json::to_value(shown.tool).unwrap_or_default(),
         previous_description: shown.before.map(|before| before.description.clone()),
@@ -317,7 +329,8 @@ mod tests {
             changed[key] = value;
             let (before, after) = (entry(before.clone()), entry(changed));
             assert_ne!(before.fingerprint(), after.fingerprint(), "{key}");
-            let changes: Vec<String> = after.changes_since(&before.version()).into_iter().map(|change| change.field).collect();
+            let changes: Vec<String> =
+                after.changes_since(&before.version()).into_iter().map(|change| change.field).collect();
             assert_eq!(changes, [key]);
         }
         let isolated = ReviewedEntry::new(before.as_object().unwrap(), |key| {

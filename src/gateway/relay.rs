@@ -119,7 +119,7 @@ impl<'a> Relay<'a> {
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
-        match resumed.map_err(CallError::Refused)? {
+        match resumed.map_err(|failure| CallError::Refused(failure.into()))? {
             Resumed::Answered(pending_inputs) => {
                 let _listed = self.listed(&name, std::time::Instant::now(), &pending_inputs.events);
                 self.follow(pending_inputs.sent, pending_inputs.events, None).await

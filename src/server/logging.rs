@@ -10,9 +10,9 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::{names, visible_text};
+use crate::os::daily_log::{DailyLog, is_log};
 use crate::os::environment::Environment;
 use crate::os::files;
-use crate::server::daily_log::{DailyLog, is_log};
 
 /// Maximum size of a log file, in bytes; there are at most two per day.
 const LONGEST: u64 = 16 << 20;

@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::contract::api::{CatalogEntry, Diagnostic, FixStep, FixStepKind, Waiting};
+use crate::contract::api::{CatalogEntry, Diagnostic, FixStep, FixStepKind, ProblemSeverity, Waiting};
 use crate::contract::platform::Platform;
 use crate::diagnostics::catalog::{Act, Entry};
-use crate::diagnostics::code::{Code, Severity};
+use crate::diagnostics::code::Code;
 use crate::diagnostics::diagnosis::{Context, diagnose, docs_url};
 use crate::diagnostics::fault::Fault;
 use crate::diagnostics::install::Manager;
@@ -46,7 +46,7 @@ pub fn problem(server: &Snapshot) -> Option<Diagnostic> {
 /// Returns the problems of all servers, the most severe first.
 pub fn problems(servers: &[Snapshot]) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = servers.iter().filter_map(problem).collect();
-    found.sort_by_key(|problem| problem.severity != Severity::Error.word());
+    found.sort_by_key(|problem| problem.severity != ProblemSeverity::Error);
     found
 }
 
@@ -98,7 +98,7 @@ fn catalog_entry(entry: &Entry) -> CatalogEntry {
     };
     CatalogEntry {
         code: entry.code.name().to_owned(),
-        severity: entry.code.severity().word().to_owned(),
+        severity: entry.code.severity().word().into(),
         user_message: page::general(entry.what),
         fix_steps: entry.steps.iter().map(step).collect(),
         page: page::markdown(entry),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::contract::api::{McpSession, OneSession, SessionList};
+use crate::contract::failure::FailureKind;
 use crate::gateway::http::session_store::SessionFacts;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -31,7 +31,7 @@ pub struct Asked {
 pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
     let status = asked.status.filter(|status| !status.is_empty());
     if status.as_ref().is_some_and(|status| !["active", "closed"].contains(&status.as_str())) {
-        return failed(StatusCode::BAD_REQUEST, "expected the status `active` or `closed`");
+        return failed(FailureKind::Invalid, "expected the status `active` or `closed`");
     }
     let now = jiff::Timestamp::now().as_second();
     let sessions = app.sessions.list();
@@ -54,7 +54,7 @@ pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respons
         Some(facts) => ok(OneSession {
             session: shown(facts, now),
         }),
-        None => failed(StatusCode::NOT_FOUND, format!("no session has the id `{id}`")),
+        None => failed(FailureKind::NotFound, format!("no session has the id `{id}`")),
     }
 }
 
