@@ -51,7 +51,7 @@ impl ServerControl {
         self.review(name).await.map_err(failed)
     }
 
-    /// The inspected tools of exactly this entry.
+    /// Returns the inspected tools of exactly this entry.
     fn inspected(&self, name: &str, fingerprint: &str) -> Option<Vec<PendingTool>> {
         let inspected = lock(&self.inspected);
         inspected.get(name).filter(|(known, _)| known == fingerprint).map(|(_, tools)| tools.clone())
@@ -109,7 +109,7 @@ impl ServerControl {
             let shown = self.shown();
             shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
         });
-        // Decided on the entry that is approved: the edit below fails if it is another one by then.
+        // Decides on the entry that is approved: the edit below fails if the entry has changed by then.
         let (entry, review) = self.current(name).await?;
         let fingerprint = entry.fingerprint();
         let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
@@ -123,7 +123,7 @@ impl ServerControl {
                 }))
                 .into());
             }
-            // Before it starts: otherwise the tools that it lists then would be approved.
+            // Approves before the server starts: otherwise, the tools that it lists then would be approved.
             self.approve_inspected(name, review, request.tools).await?;
         }
         let version = entry.version();
@@ -158,7 +158,7 @@ impl ServerControl {
         }
     }
 
-    /// Approves the tools of an inspected server as they were shown; all of them, if the request names none.
+    /// Approves the tools of an inspected server as shown, or all of them if the request names none.
     async fn approve_inspected(
         &self,
         name: &str,
