@@ -113,6 +113,7 @@ fn a_full_disk_stops_the_journal_too() {
     full_disk(&["--backlog", "64"]);
 }
 
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn full_disk(options: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(directory.path(), 16) else {
