@@ -88,7 +88,7 @@ impl Drop for Disk {
     }
 }
 
-/// Sends a report with a new id, and adds the id to `accepted` on 204. Returns the status.
+/// Sends a report with a new ID, and adds the ID to `accepted` on 204. Returns the status.
 fn send(collector: &Collector, accepted: &mut BTreeSet<Id>) -> u16 {
     let id = new_id();
     let status = collector.report(&body(&id, |_| {})).status;
@@ -130,7 +130,7 @@ fn full_disk(options: &[&str]) {
         disk.fill();
         let mut refused = 0;
         until(120, "a full disk is noticed", || {
-            // Pages that are already allocated may still have room.
+            // Allocated database pages may still have free space.
             disk.fill();
             refused = if send(&collector, &mut accepted) == 503 { refused + 1 } else { 0 };
             refused == 100

@@ -12,7 +12,6 @@ use crate::cli::output::print;
 use crate::contract::visible_text::one_line;
 use crate::os::{files, go_core_logs};
 use crate::server::logging::newest_log;
-use crate::upstream::pool::log_file;
 
 /// How often `--follow` checks the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);

@@ -1,6 +1,6 @@
 //! The tray's knowledge. Everything the user sees is computed from it alone.
 
-use crate::contract::api::{AiClient, Profile, Server, Servers, TelemetryState, Update};
+use crate::contract::api::{AiClient, ProblemSeverity, Profile, Server, ServerStatus, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -218,16 +218,19 @@ pub fn needs_attention(server: &Server) -> bool {
     if !server.enabled {
         return false;
     }
-    let asks =
-        server.health.as_ref().and_then(|health| health.action.as_deref()).is_some_and(|action| !action.is_empty());
+    let asks = server
+        .health
+        .as_ref()
+        .and_then(|health| health.action.as_ref())
+        .is_some_and(|action| !action.word().is_empty());
     // The Go core reports a server with new or changed tools as healthy.
     let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
-    asks || held || server.quarantined || server.status == "error"
+    asks || held || server.quarantined || server.status == ServerStatus::Error
 }
 
 /// Whether an enabled server has a problem that is an error, not a warning.
 fn has_error(server: &Server) -> bool {
-    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == "error")
+    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == ProblemSeverity::Error)
 }
 
 /// A server's state in a few words.
@@ -236,7 +239,7 @@ pub fn server_state(server: &Server) -> String {
         return "disabled".to_owned();
     }
     let summary = server.health.as_ref().map(|health| health.summary.trim()).unwrap_or_default();
-    match (server.status.as_str(), &server.last_error) {
+    match (server.status.word(), &server.last_error) {
         _ if server.quarantined => "needs approval".to_owned(),
         _ if server.connected => {
             let s = if server.tool_count == 1 { "" } else { "s" };
