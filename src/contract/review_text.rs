@@ -129,9 +129,9 @@ fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
 
 /// Path below the server, and body, of the call that approves what was shown.
 pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Value)> {
-    let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
     match subject {
         Subject::Server => {
+            let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
             let mut body = json!({"fingerprint": review.fingerprint, "confirmed": confirmed});
             if review.inspected {
                 let tools = inspected(review).map(|tool| (tool.name.clone(), Value::from(tool.fingerprint.clone())));
@@ -139,7 +139,7 @@ pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Val
             }
             Some(("approve", body))
         }
-        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown, "confirmed": confirmed}))),
+        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown}))),
         Subject::Nothing => None,
     }
 }
@@ -545,8 +545,9 @@ mod tests {
         assert_eq!(body, json!({"fingerprint": "f", "confirmed": ["reference_to_secret:env.TOKEN"]}));
         review.needs_approval = false;
         review.tools[1].findings = vec![finding(Severity::Danger), finding(Severity::Info)];
-        let body = approval(&review, &subject(&review)).unwrap().1;
-        assert_eq!(body["confirmed"], json!(["hidden-text:tools.b"]));
+        let keys: Vec<String> =
+            confirmations(&review, &subject(&review)).into_iter().map(|danger| danger.key).collect();
+        assert_eq!(keys, ["hidden-text:tools.b"]);
         let named = named_tools(&review, &["c".to_owned()]).unwrap();
         assert_eq!(confirmations(&review, &named), []);
         let lines = tool_lines(&review.tools[1]);

@@ -252,30 +252,6 @@ impl ServerControl {
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// Finds signs of an attack in the tools to approve that were not confirmed.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn unconfirmed_tools(
-        &self,
-        name: &str,
-        request: &ApproveTools,
-    ) -> Result<Option<Unconfirmed>, StoreError> {
-        if self.pool.snapshot(name).is_none() {
-            return Ok(None);
-        }
-        let (_, review) = self.current(name).await?;
-        // Tools that have changed since they were shown are refused for that reason.
-        let dangers = review_text::confirmations(&review, &requested(&review, request));
-        let unconfirmed = missing(dangers, &request.confirmed);
-        let conflict = || ReviewConflict {
-            unconfirmed: unconfirmed.clone(),
-            review,
-            ..ReviewConflict::default()
-        };
-        Ok((!unconfirmed.is_empty()).then(|| Unconfirmed(Box::new(conflict()))))
-    }
-
     /// Lists the prompts and resource templates of a running server. Omits a kind that could not be listed: an empty
     /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
@@ -344,20 +320,4 @@ impl ServerControl {
 /// The dangers that were not confirmed.
 fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
     dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
-}
-
-/// The tools and offers that a request approves, as they are now.
-fn requested(review: &Review, request: &ApproveTools) -> Subject {
-    let all = match review_text::subject(&Review {
-        needs_approval: false,
-        ..review.clone()
-    }) {
-        Subject::Tools(all) => all,
-        Subject::Server | Subject::Nothing => BTreeMap::new(),
-    };
-    let named = |key: &String| match &request.fingerprints {
-        Some(shown) if request.tools.is_empty() => shown.contains_key(key),
-        _ => request.approve_all || request.tools.contains(key),
-    };
-    Subject::Tools(all.into_iter().filter(|(key, _)| named(key)).collect())
 }

@@ -244,11 +244,6 @@ pub async fn approve(
             return failed(StatusCode::BAD_REQUEST, sentence);
         }
     };
-    match app.control.unconfirmed_tools(&name, &request).await {
-        Ok(None) => {}
-        Ok(Some(unconfirmed)) => return conflicting(unconfirmed.to_string(), *unconfirmed.0),
-        Err(error) => return refused(&error),
-    }
     match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
