@@ -69,9 +69,14 @@ pub enum Command {
     /// Call a tool of a server
     #[command(subcommand)]
     Call(CallCommand),
-    /// Show recent tool calls: tool, time, duration and result
-    #[command(subcommand)]
-    Activity(ActivityCommand),
+    /// Show recorded tool calls, decisions and changes
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  mcpproxy activity list --server github --status error\n  mcpproxy activity watch\n  mcpproxy activity export --format csv > calls.csv"
+    )]
+    Activity(crate::cli::activity::ActivityCommand),
+    /// Open the web UI in your browser
+    Ui(crate::cli::ui::UiArguments),
     /// Show the core's log
     Logs(LogsArguments),
     /// Check for problems and suggest fixes
@@ -233,24 +238,6 @@ pub struct SwitchArguments {
     /// Full tool names (see `mcpproxy tools list`)
     #[arg(required = true, value_name = "SERVER:TOOL")]
     pub tools: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ActivityCommand {
-    /// List recent calls, newest first
-    List {
-        /// Only this server
-        #[arg(short, long, value_name = "NAME")]
-        server: Option<String>,
-        /// Only calls with this result: success, error or blocked
-        #[arg(long)]
-        status: Option<String>,
-        /// Maximum number of calls to show
-        #[arg(short = 'n', long, default_value_t = 50)]
-        limit: usize,
-    },
-    /// Show totals by outcome and server
-    Summary,
 }
 
 /// The kind of call.

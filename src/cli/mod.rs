@@ -34,6 +34,7 @@ pub mod stdio;
 pub mod telemetry;
 pub mod tools;
 pub mod trust_cert;
+pub mod ui;
 mod uninstall;
 pub mod update;
 pub mod upstream;
@@ -172,6 +173,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Activity(command) => activity::run(context, &link, command).await,
+        Command::Ui(arguments) => ui::run(context, &link, &arguments).await,
         Command::Doctor(options) => doctor::run(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Logout(server)) => {
