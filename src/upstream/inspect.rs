@@ -82,7 +82,7 @@ impl UpstreamPool {
         Ok(tools.into_iter().map(PendingTool::new).collect())
     }
 
-    /// Handles of a session that nobody else sees.
+    /// Handles of a session that only the inspection sees.
     fn inspection_handles(&self, config: &Arc<ServerConfig>) -> ServerHandles {
         ServerHandles {
             state: Arc::new(watch::Sender::new(Snapshot::new(config.clone(), Phase::Connecting))),
