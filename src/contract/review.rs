@@ -19,7 +19,8 @@ pub struct Review {
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
-    /// The tools come from an inspection of a server that needs approval: they are approved with it, and no others.
+    /// Whether the tools come from an inspection of a server that needs approval. They are approved together with the
+    /// server, and no others are.
     pub inspected: bool,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,
@@ -163,9 +164,6 @@ pub struct ApproveTools {
     /// offer, by key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
-    /// [`Confirmation::key`] of every danger that the user confirmed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub confirmed: Vec<String>,
 }
 
 /// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them, or

@@ -101,14 +101,12 @@ pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
     }
 }
 
-/// The tools of a server that was inspected before its approval.
+/// Describes the tools of a server that was inspected before its approval.
 fn inspected(review: &Review) -> impl Iterator<Item = &ReviewTool> {
     review.tools.iter().filter(|_| review.needs_approval && review.inspected)
 }
 
-fn dangers<'a>(
-    tools: impl Iterator<Item = (&'a String, &'a Vec<Finding>)>,
-) -> impl Iterator<Item = Confirmation> {
+fn dangers<'a>(tools: impl Iterator<Item = (&'a String, &'a Vec<Finding>)>) -> impl Iterator<Item = Confirmation> {
     tools.flat_map(|(name, findings)| {
         let dangers = findings.iter().filter(|finding| finding.severity == Severity::Danger);
         dangers.map(move |finding| Confirmation {
@@ -130,9 +128,9 @@ fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
 
 /// Returns the path below the server, and the body, of the request that approves the shown version.
 pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Value)> {
-    let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
     match subject {
         Subject::Server => {
+            let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
             let mut body = json!({"fingerprint": review.fingerprint, "confirmed": confirmed});
             if review.inspected {
                 let tools = inspected(review).map(|tool| (tool.name.clone(), Value::from(tool.fingerprint.clone())));
@@ -140,7 +138,7 @@ pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Val
             }
             Some(("approve", body))
         }
-        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown, "confirmed": confirmed}))),
+        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown}))),
         Subject::Nothing => None,
     }
 }
@@ -552,8 +550,9 @@ mod tests {
         assert_eq!(body, json!({"fingerprint": "f", "confirmed": ["reference_to_secret:env.TOKEN"]}));
         review.needs_approval = false;
         review.tools[1].findings = vec![finding(Severity::Danger), finding(Severity::Info)];
-        let body = approval(&review, &subject(&review)).unwrap().1;
-        assert_eq!(body["confirmed"], json!(["hidden-text:tools.b"]));
+        let keys: Vec<String> =
+            confirmations(&review, &subject(&review)).into_iter().map(|danger| danger.key).collect();
+        assert_eq!(keys, ["hidden-text:tools.b"]);
         let named = named_tools(&review, &["c".to_owned()]).unwrap();
         assert_eq!(confirmations(&review, &named), []);
         let lines = tool_lines(&review.tools[1]);

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::contract::words::ApprovalStatus;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
@@ -159,18 +160,18 @@ fn digest(value: &Value) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A tool of which no version is approved.
+/// A tool without an approved version.
 pub fn new_tool(pending: &PendingTool) -> ReviewTool {
     ReviewTool {
         name: pending.tool.name.to_string(),
         fingerprint: pending.fingerprint.hash(&pending.tool.name),
-        approval: "pending".to_owned(),
+        approval: ApprovalStatus::Pending,
         definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
         ..ReviewTool::default()
     }
 }
 
-/// The tools of a server that need approval and are on.
+/// Returns the enabled tools of a server that need approval.
 pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
     let pending =
         server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);

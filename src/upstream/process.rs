@@ -12,7 +12,6 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::spawn_blocking;
 
 use crate::diagnostics::fault::Failure;
-use crate::os::files;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
 use crate::os::rotating_file::RotatingFile;

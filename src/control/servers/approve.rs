@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer};
+use crate::contract::review::{
+    ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
+};
 use crate::contract::review_text::{self, Subject};
 use crate::contract::words::ApprovalStatus;
 use crate::control::review::{ReviewedEntry, new_tool};
@@ -51,7 +53,7 @@ impl ServerControl {
         self.review(name).await.map_err(failed)
     }
 
-    /// The inspected tools of exactly this entry.
+    /// Returns the inspected tools of exactly this entry.
     fn inspected(&self, name: &str, fingerprint: &str) -> Option<Vec<PendingTool>> {
         let inspected = lock(&self.inspected);
         inspected.get(name).filter(|(known, _)| known == fingerprint).map(|(_, tools)| tools.clone())
@@ -109,7 +111,7 @@ impl ServerControl {
             let shown = self.shown();
             shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
         });
-        // Decided on the entry that is approved: the edit below fails if it is another one by then.
+        // Decides on the entry that is approved: the edit below fails if the entry has changed by then.
         let (entry, review) = self.current(name).await?;
         let fingerprint = entry.fingerprint();
         let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
@@ -123,7 +125,7 @@ impl ServerControl {
                 }))
                 .into());
             }
-            // Before it starts: otherwise the tools that it lists then would be approved.
+            // Approves before the server starts: otherwise, the tools that it lists then would be approved.
             self.approve_inspected(name, review, request.tools).await?;
         }
         let version = entry.version();
@@ -158,7 +160,7 @@ impl ServerControl {
         }
     }
 
-    /// Approves the tools of an inspected server as they were shown; all of them, if the request names none.
+    /// Approves the tools of an inspected server as shown, or all of them if the request names none.
     async fn approve_inspected(
         &self,
         name: &str,
@@ -172,7 +174,9 @@ impl ServerControl {
         };
         let pending = self.inspected(name, &review.fingerprint).unwrap_or_default();
         let is_listed = |(tool, fingerprint): (&String, &String)| {
-            pending.iter().any(|pending| pending.tool.name == tool.as_str() && pending.fingerprint.hash(tool) == *fingerprint)
+            pending
+                .iter()
+                .any(|pending| pending.tool.name == tool.as_str() && pending.fingerprint.hash(tool) == *fingerprint)
         };
         let changed: Vec<ReviewChange> = shown
             .iter()
@@ -253,30 +257,6 @@ impl ServerControl {
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// Finds signs of an attack in the tools to approve that were not confirmed.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn unconfirmed_tools(
-        &self,
-        name: &str,
-        request: &ApproveTools,
-    ) -> Result<Option<Unconfirmed>, StoreError> {
-        if self.pool.snapshot(name).is_none() {
-            return Ok(None);
-        }
-        let (_, review) = self.current(name).await?;
-        // Tools that have changed since the review are refused elsewhere.
-        let dangers = review_text::confirmations(&review, &requested(&review, request));
-        let unconfirmed = missing(dangers, &request.confirmed);
-        let conflict = || ReviewConflict {
-            unconfirmed: unconfirmed.clone(),
-            review,
-            ..ReviewConflict::default()
-        };
-        Ok((!unconfirmed.is_empty()).then(|| Unconfirmed(Box::new(conflict()))))
-    }
-
     /// Lists the prompts and resource templates of a running server. Omits a kind that could not be listed: an empty
     /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
@@ -342,20 +322,4 @@ impl ServerControl {
 /// Returns the unconfirmed dangers.
 fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
     dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
-}
-
-/// Returns the current tools and offers that a request approves.
-fn requested(review: &Review, request: &ApproveTools) -> Subject {
-    let all = match review_text::subject(&Review {
-        needs_approval: false,
-        ..review.clone()
-    }) {
-        Subject::Tools(all) => all,
-        Subject::Server | Subject::Nothing => BTreeMap::new(),
-    };
-    let named = |key: &String| match &request.fingerprints {
-        Some(shown) if request.tools.is_empty() => shown.contains_key(key),
-        _ => request.approve_all || request.tools.contains(key),
-    };
-    Subject::Tools(all.into_iter().filter(|(key, _)| named(key)).collect())
 }

@@ -1,4 +1,4 @@
-//! A session on `/mcp/all` over streams in memory, with a server that is a shell script.
+//! Tests a session on `/mcp/all` over in-memory streams, with a shell script as the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
-/// Has the tools `echo`, `fail` (its own error) and `odd` (a result without `content`), and writes the name of each tool
-/// that is called to a file.
+/// A server with the tools `echo`, `fail` (returns an error) and `odd` (a result without `content`). Writes the name of
+/// each called tool to a file.
 const SERVER: &str = r#"
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
@@ -39,7 +39,7 @@ while read -r line; do
 done
 "#;
 
-/// A client of the endpoint, which reads and writes lines.
+/// A client of the endpoint that reads and writes lines.
 struct Client {
     reads: BufReader<ReadHalf<DuplexStream>>,
     writes: WriteHalf<DuplexStream>,
@@ -93,7 +93,7 @@ impl Endpoint {
         let tokens = TokenStore::load(&at("tokens.json"), None, Arc::default());
         let pool = Arc::new(UpstreamPool::new(directory.path(), directory.path(), approvals, tokens, Arc::default()));
         let offers = Arc::new(OfferApprovals::load(&at("offers.json")));
-        let config = watch::channel(Arc::new(Config::parse("{}").unwrap())).1;
+        let config = watch::channel(Arc::new(Config::parse(std::path::Path::new("c.json"), "{}").unwrap())).1;
         let recorder = Recorder::new(&at("state.redb"));
         let proxy = Arc::new(Proxy::new(pool.clone(), offers, config, recorder, Arc::default()));
         let servers = servers(directory.path());
@@ -128,7 +128,7 @@ impl Endpoint {
         }
     }
 
-    /// The names of the called tools, in order.
+    /// Returns the names of the called tools, in order.
     fn called(&self) -> Vec<String> {
         let called = files::read_bounded(&self.directory.path().join("called"), 1000).unwrap_or_default();
         String::from_utf8(called).unwrap().lines().map(str::to_owned).collect()

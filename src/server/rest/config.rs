@@ -126,6 +126,8 @@ fn key_at(text: &str, line: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -23,7 +23,6 @@ use crate::server::rest::response::{failed, ok, status};
 use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
-use crate::upstream::inspect::InspectError;
 
 /// Maximum number of log lines in one response.
 const MOST_LINES: usize = 1000;
@@ -124,11 +123,7 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
 async fn inspect(app: &App, name: &str) -> Response {
     match app.control.inspect(name).await {
         Ok(review) => ok(review),
-        Err(error @ InspectError::Unknown(_)) => failed(StatusCode::NOT_FOUND, error.to_string()),
-        Err(error @ (InspectError::Approved(_) | InspectError::Remote(_))) => {
-            failed(StatusCode::BAD_REQUEST, error.to_string())
-        }
-        Err(error) => failed(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        Err(error) => failed(error.kind(), error.to_string()),
     }
 }
 
@@ -144,7 +139,7 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
     match app.control.approve(name, request).await {
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
-        Err(ApproveServerError::Tools(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(ApproveServerError::Tools(error)) => failed(FailureKind::Internal, error.to_string()),
         Err(ApproveServerError::Unconfirmed(unconfirmed)) => conflicting(unconfirmed.to_string(), *unconfirmed.0),
         Err(ApproveServerError::Changed(conflict)) => {
             let sentence = format!("`{name}` has changed since the last review: review it again");
@@ -261,11 +256,6 @@ pub async fn approve(
             return failed(FailureKind::Invalid, sentence);
         }
     };
-    match app.control.unconfirmed_tools(&name, &request).await {
-        Ok(None) => {}
-        Ok(Some(unconfirmed)) => return conflicting(unconfirmed.to_string(), *unconfirmed.0),
-        Err(error) => return refused(&error),
-    }
     match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
