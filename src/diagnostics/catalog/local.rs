@@ -1,8 +1,7 @@
 //! Servers that run on this computer: programs, containers, sandboxes.
 
-use super::{Act, Entry, RESTART, RETRY, SHOW_LOG, Step, advice, button, run, run_on};
+use super::step::{Act, Entry, Fixer, RESTART, RETRY, SHOW_LOG, Step, advice, button, run, run_on};
 use crate::contract::platform::Platform;
-use crate::diagnostics::catalog::Fixer;
 use crate::diagnostics::code::Code;
 
 const WHICH: [Step; 2] = [
