@@ -35,7 +35,7 @@ mod tests {
         for entry in Code::ALL.iter().map(|code| Entry::of(*code)) {
             let name = entry.code.name();
             for text in [entry.what, entry.why, entry.remedy] {
-                assert!(text.ends_with('.') && text.len() > 20, "{name}: {text}");
+                assert!(text.ends_with('.') && text.len() > 10, "{name}: {text}");
             }
             assert!(!entry.steps.is_empty(), "{name}");
             for step in entry.steps {
