@@ -9,6 +9,7 @@ import pathlib
 import pty
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -90,6 +91,17 @@ class FirstHour(unittest.TestCase):
         self.assertNotIn(b"s3cret", shown)
         self.assertIn(b"could not read the secret", shown)
         self.assertNotEqual(os.waitstatus_to_exitcode(status), 0)
+
+    def test_why_no_core_runs(self):
+        """doctor names the taken port and the invalid file when no core runs"""
+        with socket.create_server(("127.0.0.1", self.world.port)):
+            taken = self.world.run(CORE, "doctor")
+        self.assertEqual(taken.returncode, 1)
+        self.assertIn(f"another program uses `127.0.0.1:{self.world.port}`", taken.stderr)
+        self.assertIn("MCPX_CONFIG_PORT_IN_USE", taken.stderr)
+        self.world.config_file.write_text("{")
+        broken = self.world.run(CORE, "doctor", "-o", "json")
+        self.assertEqual(json.loads(broken.stdout)["code"], "MCPX_CONFIG_PARSE_ERROR")
 
     def test_uninstall(self):
         """uninstall removes the client's entry and its backups, keeps the data, and says what remains"""
