@@ -92,6 +92,26 @@ class FirstHour(unittest.TestCase):
         self.assertIn(b"could not read the secret", shown)
         self.assertNotEqual(os.waitstatus_to_exitcode(status), 0)
 
+    def test_setup(self):
+        """setup imports, approves and connects, says how to undo it, and proves it with a call; a second run has nothing to do"""
+        cursor = self.world.directory / ".cursor" / "mcp.json"
+        cursor.parent.mkdir()
+        script = str(self.world.directory / "server.py")
+        cursor.write_text(json.dumps({"mcpServers": {"hanging": {"command": sys.executable, "args": [script]}}}))
+        self.world.write_config({"mcpServers": []})
+        self.world.start_core()
+        refused = self.world.run(CORE, "setup")
+        self.assertIn("--yes", refused.stderr)
+        done = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Undo: mcpproxy connect cursor --undo", done.stderr)
+        self.assertRegex(done.stderr, r"It works: a client's call was answered in \d+ ms. 1 of 1 servers are connected, with 1 tools")
+        self.assertIn("mcpproxy", json.loads(cursor.read_text())["mcpServers"])
+        self.assertTrue(self.world.server("hanging")["connected"])
+        again = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertNotIn("Undo", again.stderr)
+        self.assertIn("It works", again.stderr)
+
     def test_why_no_core_runs(self):
         """doctor names the taken port and the invalid file when no core runs"""
         with socket.create_server(("127.0.0.1", self.world.port)):
