@@ -195,6 +195,7 @@ async fn approve_all(context: &Context, link: &CoreLink, count: usize, yes: bool
         tools: Vec::new(),
         all: true,
         yes,
+        inspect: false,
         wait: Some(START_SECONDS),
     };
     if let Err(error) = approve(context, link, &options).await {
