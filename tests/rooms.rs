@@ -111,6 +111,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
+            "collector",
             "gateway",
             "takeover",
             "scan",
