@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on should fail where it stands"
 )]
 #![allow(dead_code, reason = "each test uses a part of the support")]
@@ -56,7 +57,7 @@ fn ten_kills_lose_and_duplicate_nothing_in_clickhouse() {
     check(&mut opened(&address), &sent);
 }
 
-/// The collector runs on, and its database is killed: it refuses what it cannot store, and goes on where it stopped.
+/// The database is killed while the collector runs: reports are refused meanwhile, and the collector continues afterwards.
 #[test]
 fn five_kills_of_clickhouse_lose_and_duplicate_nothing() {
     let directory = tempfile::tempdir().unwrap();
@@ -88,7 +89,7 @@ fn opened(address: &str) -> ClickHouseStore {
     ClickHouseStore::open(&ClickHouseAddress::parse(address).unwrap(), "test").unwrap()
 }
 
-/// Kills the collector ten times under load; what was sent meanwhile.
+/// Kills the collector ten times under load, and returns what was sent.
 fn ten_kills(data: &Path, more: &[&str]) -> Sent {
     let sent = Arc::new(Mutex::new(Sent::default()));
     for _ in 0..10 {
@@ -121,13 +122,13 @@ fn senders(address: SocketAddr, sent: &Arc<Mutex<Sent>>, meanwhile: impl FnOnce(
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// Waits until so many more were accepted.
+/// Waits until `more` further reports were accepted.
 fn accept(sent: &Mutex<Sent>, more: usize) {
     let enough = sent.lock().unwrap().accepted.len() + more;
     until(60, "reports are accepted", || sent.lock().unwrap().accepted.len() >= enough);
 }
 
-/// Every report that was accepted is there once, and no other but those without an answer.
+/// Checks that every accepted report is stored once, and no other except those without an answer.
 fn check(store: &mut dyn Store, sent: &Sent) {
     let mut stored = BTreeSet::new();
     store
@@ -171,7 +172,7 @@ fn send(address: SocketAddr, stop: &AtomicBool, sent: &Mutex<Sent>, pace: Durati
                 sent.accepted.insert(id);
             }
             Ok(length) if length > 0 => {
-                // The rest of this answer must not be taken for the next one.
+                // The rest of this answer must not be read as the next one.
                 let Ok(again) = TcpStream::connect(address) else { return };
                 stream = again;
             }

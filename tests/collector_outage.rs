@@ -1,5 +1,4 @@
-//! A disk that is full and a database that is held: the collector answers 503, keeps what it accepted, and goes on without a
-//! restart once it can.
+//! A full disk and a locked database: the collector answers 503, keeps all accepted reports, and recovers without a restart.
 
 #![cfg(all(feature = "collector", target_os = "linux"))]
 #![expect(
@@ -24,7 +23,7 @@ use mcpproxy::collector::store::Store;
 use mcpproxy::collector::store::sqlite::SqliteStore;
 use service::{Collector, body, get, new_id, until};
 
-/// A small disk: a file system in memory, in a namespace of its own, which ends with this value.
+/// A small file system in memory, mounted in its own namespace until this value is dropped.
 struct Disk {
     holder: Child,
     as_user: bool,
@@ -32,7 +31,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// `None` where the system allows neither root nor anyone else to mount one.
+    /// `None` if this system does not allow the mount, neither as root nor in a user namespace.
     fn mount(at: &Path, megabytes: u32) -> Option<Disk> {
         [false, true].into_iter().find_map(|as_user| {
             let mut holder = Command::new("unshare")
@@ -56,7 +55,7 @@ impl Disk {
         })
     }
 
-    /// The collector, where it sees the disk.
+    /// Starts the collector inside the namespace.
     fn collector(&self) -> Collector {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.holder.id().to_string()).arg("--mount");
@@ -67,7 +66,7 @@ impl Disk {
         Collector::start_with(command, &self.at, &[])
     }
 
-    /// The disk as this process sees it.
+    /// The mount point, seen from this process.
     fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{}", self.holder.id(), self.at.display()))
     }
@@ -89,7 +88,7 @@ impl Drop for Disk {
     }
 }
 
-/// Sends a report with a new id and remembers it if it was accepted; the status.
+/// Sends a report with a new ID, and adds the ID to `accepted` on 204. Returns the status.
 fn send(collector: &Collector, accepted: &mut BTreeSet<Id>) -> u16 {
     let id = new_id();
     let status = collector.report(&body(&id, |_| {})).status;
@@ -120,7 +119,7 @@ fn a_full_disk_is_answered_with_503_loses_nothing_and_needs_no_restart() {
         disk.fill();
         let mut refused = 0;
         until(120, "a full disk is noticed", || {
-            // Until then there may be room in a page that is already there.
+            // Allocated database pages may still have free space.
             disk.fill();
             refused = if send(&collector, &mut accepted) == 503 { refused + 1 } else { 0 };
             refused == 100
@@ -132,7 +131,7 @@ fn a_full_disk_is_answered_with_503_loses_nothing_and_needs_no_restart() {
             collector = disk.collector();
         } else {
             disk.make_room();
-            // Without a report: whoever looks at `/readyz` sends none before.
+            // No report is sent meanwhile, as behind a load balancer that checks `/readyz`.
             until(30, "it is ready without a restart", || is_ready(&collector));
         }
         all_accepted(&collector, &mut accepted);
@@ -154,7 +153,7 @@ fn a_database_that_is_held_is_answered_with_503_and_needs_no_restart() {
     let mut accepted = BTreeSet::new();
     assert_eq!(send(&collector, &mut accepted), 204);
     until(30, "the report is counted", || collector.stats()["installs"] == 1);
-    // After ten seconds of waiting for the other program, the database counts as down.
+    // The collector waits ten seconds for the lock before it reports a failure.
     let blocker = rusqlite::Connection::open(directory.path().join("collector.db")).unwrap();
     blocker.execute_batch("BEGIN EXCLUSIVE").unwrap();
     until(60, "the database counts as down", || send(&collector, &mut accepted) == 503);

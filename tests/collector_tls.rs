@@ -26,7 +26,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, crypto};
 
-/// Files of an authority and of a certificate that it issued for 127.0.0.1.
+/// Files of a certificate authority and of its certificate for 127.0.0.1.
 struct Certificates {
     authority: PathBuf,
     chain: PathBuf,
@@ -60,7 +60,7 @@ fn provider() -> Arc<crypto::CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
 }
 
-/// Sends a request over TLS to a server that the authority vouches for; the answer.
+/// Sends a request over TLS, trusting only the authority, and returns the answer.
 fn over_tls(address: SocketAddr, authority: &Path, request: &str) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
@@ -95,11 +95,11 @@ fn reports_arrive_over_tls() {
     assert!(page.unwrap().contains("MCPProxy usage"));
     // The operator's address is for this computer and stays without TLS.
     assert_eq!(collector.stats()["installs"], 1);
-    // Whoever does not know the authority is not deceived, and a client without TLS gets no answer.
+    // A client that does not trust the authority refuses the connection, and a client without TLS gets no answer.
     assert!(over_tls(collector.public, &certificates(&directory.path().join("other")).authority, &request).is_err());
     assert!(service::raw(collector.public, request.as_bytes()).is_none());
     assert_eq!(collector.stats()["installs"], 1);
-    // Those who connect and say nothing hold nobody up.
+    // Silent connections do not delay others.
     let silent: Vec<_> = (0..20).map(|_| TcpStream::connect(collector.public).unwrap()).collect();
     assert_eq!(get(collector.admin, "/healthz").status, 200);
     drop(silent);
@@ -134,7 +134,7 @@ fn a_certificate_that_cannot_be_used_is_explained() {
     }
 }
 
-/// Takes TLS off what is sent to ClickHouse, as its own port 8443 does; the port.
+/// Starts a TLS listener that forwards to ClickHouse, as ClickHouse's own port 8443 does. Returns its port.
 fn tls_in_front_of(port: u16, files: &Certificates) -> u16 {
     let chain = CertificateDer::pem_file_iter(&files.chain).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
     let config = ServerConfig::builder_with_provider(provider())
@@ -191,11 +191,11 @@ fn clickhouse_is_spoken_to_over_tls() {
     assert!(output.status.success(), "{output:?}");
     let stored: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(stored["anonymous_id"].as_str().and_then(Id::from_uuid), Id::from_uuid(&id));
-    // A server that no known authority vouches for gets nothing.
+    // The collector refuses a server whose authority it does not trust,
     let output = ask(&address, Some(&certificates(&directory.path().join("other")).authority));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(text.contains("certificate"), "{text}");
-    // Nor does a server without TLS.
+    // and a server without TLS.
     assert!(!ask(&server.address("over_tls").replace("clickhouse:", "clickhouses:"), None).status.success());
 }

@@ -27,8 +27,8 @@ async fn said(
     let config = mcpproxy::config::Config::parse(Path::new("c.json"), &text).unwrap();
     let config: &ServerConfig = config.servers.first().unwrap();
     let log = data.join("probe.log");
-    let launch = Isolator::new(data).prepare(config, &log).await?;
-    let mut spawned = spawn("probe", launch, &log)?;
+    let launch = Isolator::new(data).prepare(config, &log).await.map_err(|failure| failure.to_string())?;
+    let mut spawned = spawn("probe", launch, &log).map_err(|failure| failure.to_string())?;
     drop(spawned.stdin);
     let mut text = String::new();
     spawned.stdout.read_to_string(&mut text).await.unwrap();

@@ -18,9 +18,7 @@ use crate::client::{CallError, Client};
 use crate::config::Config;
 use crate::contract::api::{Approved, Server, ServerAction, ServerTools, Servers};
 use crate::contract::review::Review;
-use crate::contract::review_text::{
-    self, Subject, approval, confirmations, named_tools, review_lines, whole_review,
-};
+use crate::contract::review_text::{self, Subject, approval, confirmations, named_tools, review_lines, whole_review};
 use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::isolation::Isolator;
@@ -86,7 +84,7 @@ async fn wait(context: &Context, client: &Client, names: &[String], seconds: u64
 /// The servers with something to approve.
 async fn waiting(client: &Client) -> Result<Vec<String>, CliError> {
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    let waits = servers.into_iter().filter(|server| server.quarantined || server.quarantine.is_some());
+    let waits = servers.into_iter().filter(|server| server.quarantined || server.waiting_tools().is_some());
     Ok(waits.map(|server| server.name).collect())
 }
 
@@ -101,11 +99,12 @@ fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
 }
 
 async fn review_of(client: &Client, name: &str) -> Result<Review, CliError> {
-    let review: Value =
-        client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
-    Review::read(&review).map_err(|problem| {
-        CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
-            .guided("use the same version of mcpproxy as the running one")
+    client.review(name).await.map_err(|error| match error {
+        CallError::Garbage { problem, .. } => {
+            CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
+                .guided("use the same version of mcpproxy as the running one")
+        }
+        error => missing(error, name),
     })
 }
 
@@ -148,8 +147,8 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
                 false => format!("Approved `{}`. It is disabled: mcpproxy upstream enable {name}", done.server),
             })
         }
-        Subject::Tools(_) => {
-            let done: Approved = client.post(&path, Some(&body)).await.map_err(failed)?;
+        Subject::Tools(fingerprints) => {
+            let done: Approved = client.approve_tools(name, &fingerprints, &body).await.map_err(failed)?;
             report(context, &done, |done| format!("{}.", done.message))
         }
         Subject::Nothing => Ok(()),

@@ -90,6 +90,9 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
+    #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
+    Uninstall(UninstallArguments),
     /// Show or finish the takeover of a previous MCPProxy's data directory
     Migrate(crate::cli::migrate::MigrateArguments),
     /// Show how to make this computer trust the certificate of `tls.enabled`
@@ -286,7 +289,20 @@ pub struct CallArguments {
     pub sensitivity: Option<String>,
 }
 
-/// What names a shell completes.
+#[derive(Debug, Args)]
+pub struct UninstallArguments {
+    /// Uninstall without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep the backups of AI clients' files
+    #[arg(long)]
+    pub keep_backups: bool,
+}
+
+/// The kind of names that a shell completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Names {
     Servers,

@@ -8,9 +8,9 @@ use crate::cli::core_link::{CoreLink, config_error, not_found};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, report, rows};
 use crate::cli::server_path::server_path;
-use crate::client::{CallError, Client};
+use crate::client::{CallError, Client, go_core};
 use crate::contract::api::{
-    Diagnostic, Diagnostics, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Waiting,
+    Diagnostic, Diagnostics, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Servers, Waiting,
 };
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
@@ -35,7 +35,11 @@ async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> {
         context.store.load().map_err(|error| config_error(&error))?;
         return link.require().map(|_| ());
     };
-    let found: Diagnostics = client.get("/api/v1/diagnostics").await?;
+    let mut found: Diagnostics = client.get("/api/v1/diagnostics").await?;
+    if !client.is_ours().await? {
+        let servers: Servers = client.get("/api/v1/servers").await?;
+        found.runtime_warnings = go_core::problems(&found, &servers.servers);
+    }
     print(context.format, &found, table)
 }
 
@@ -52,7 +56,7 @@ fn table(found: &Diagnostics) -> String {
     parts.join("\n\n")
 }
 
-/// Who waits, for what, since when and until when.
+/// Servers and calls that wait: the step, the start and the deadline.
 fn waiting(wait: &Waiting) -> String {
     let who = match &wait.request {
         Some(request) => format!("{}: `{request}`", wait.server_name),

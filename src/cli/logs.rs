@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::cli::args::{LogTail, LogsArguments, ServerLogsArguments};
 use crate::cli::context::Context;
-use crate::cli::core_link::not_found;
+use crate::cli::core_link::{CoreLink, not_found};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::contract::visible_text::one_line;
-use crate::os::files;
+use crate::os::{files, go_core_logs};
 use crate::server::logging::newest_log;
 use crate::upstream::pool::log_file;
 
@@ -18,25 +18,33 @@ use crate::upstream::pool::log_file;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The core's log, or the tray's.
-pub async fn own(context: &Context, options: &LogsArguments) -> Result<(), CliError> {
-    let logs = context.root.logs();
+pub async fn own(context: &Context, link: &CoreLink, options: &LogsArguments) -> Result<(), CliError> {
     if options.tray {
-        let tray = logs.join("tray.log");
+        let tray = context.root.logs().join("tray.log");
         return show(context, &options.tail, || tray.clone()).await;
     }
+    let logs = directory(context, link).await;
     // The core starts a new file every day.
     show(context, &options.tail, || newest_log(&logs).unwrap_or_else(|| logs.join("main.log"))).await
 }
 
 /// A server's log.
-pub async fn of_server(context: &Context, options: &ServerLogsArguments) -> Result<(), CliError> {
-    let path = log_file(&context.root.logs(), &options.name);
+pub async fn of_server(context: &Context, link: &CoreLink, options: &ServerLogsArguments) -> Result<(), CliError> {
+    let path = log_file(&directory(context, link).await, &options.name);
     let known = path.exists()
         || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
     if !known {
         return Err(not_found(&options.name));
     }
     show(context, &options.tail, || path.clone()).await
+}
+
+/// Where the running core writes its logs; the Go core has another place.
+async fn directory(context: &Context, link: &CoreLink) -> PathBuf {
+    match link.running() {
+        Some(client) if matches!(client.is_ours().await, Ok(false)) => go_core_logs::of_config(context.store.path()),
+        _ => context.root.logs(),
+    }
 }
 
 async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) -> Result<(), CliError> {

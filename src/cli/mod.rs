@@ -34,6 +34,7 @@ pub mod stdio;
 pub mod telemetry;
 pub mod tools;
 pub mod trust_cert;
+mod uninstall;
 pub mod update;
 pub mod upstream;
 mod wait;
@@ -165,8 +166,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::Restart(server)) => {
             upstream::act(context, &link, &server.name, "restart").await
         }
-        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &options).await,
-        Command::Logs(options) => logs::own(context, &options).await,
+        Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &link, &options).await,
+        Command::Logs(options) => logs::own(context, &link, &options).await,
         Command::Scan(options) => scan::scan(context, &link, options.server).await,
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
@@ -187,6 +188,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Uninstall(options) => return uninstall::uninstall(context, &link, &options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
         Command::Secrets(_)
@@ -223,9 +225,9 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
 }
 
 /// Tells a person who started the core at a terminal where it listens and what to do next.
-fn announce(address: &str) {
+fn announce(address: &str, is_encrypted: bool) {
     if std::io::stdout().is_terminal() {
-        println!("MCPProxy is running at {}", mcp_url(address));
+        println!("MCPProxy is running at {}", mcp_url(address, is_encrypted));
         println!("Next: mcpproxy import, mcpproxy connect --all, mcpproxy status. Press Ctrl-C to stop.");
     }
 }

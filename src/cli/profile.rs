@@ -7,7 +7,6 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::client::path_segment;
 use crate::config::profiles::check_name;
 use crate::contract::api::{ActiveProfile, Profile, ProfileList};
 use crate::contract::names;
@@ -107,8 +106,7 @@ async fn create(context: &Context, link: &CoreLink, options: &ProfileServers) ->
     check_name(name).map_err(|problem| CliError::new("INVALID_INPUT", problem))?;
     match link.running() {
         Some(client) => {
-            let path = format!("/api/v1/profiles/{}", path_segment(name));
-            let _: ProfileList = client.put(&path, &json!({"servers": servers})).await?;
+            client.change_profile(name, Some(servers)).await?;
         }
         None => {
             let config = context.store.load().map_err(|error| config_error(&error))?;
@@ -129,7 +127,7 @@ async fn create(context: &Context, link: &CoreLink, options: &ProfileServers) ->
 async fn remove(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
     match link.running() {
         Some(client) => {
-            let _: ProfileList = client.delete(&format!("/api/v1/profiles/{}", path_segment(name))).await?;
+            client.change_profile(name, None).await?;
         }
         None => {
             let config = context.store.load().map_err(|error| config_error(&error))?;

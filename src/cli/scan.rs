@@ -4,7 +4,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::client::path_segment;
+use crate::client::{CallError, path_segment};
 use crate::contract::scan::{ScanReport, ScannedTool, Severity};
 
 pub async fn scan(context: &Context, link: &CoreLink, server: Option<String>) -> Result<(), CliError> {
@@ -13,7 +13,16 @@ pub async fn scan(context: &Context, link: &CoreLink, server: Option<String>) ->
         Some(server) => format!("/api/v1/scan?server={}", path_segment(server)),
         None => "/api/v1/scan".to_owned(),
     };
-    let report: ScanReport = client.get(&path).await?;
+    let report: ScanReport = match client.get(&path).await {
+        Err(CallError::Status { code: 404, .. }) if !client.is_ours().await? => {
+            return Err(CliError::new(
+                "OPERATION_FAILED",
+                "could not scan: the Go core is running, and it has no such scan",
+            )
+            .guided("see the tools with `mcpproxy upstream inspect NAME`"));
+        }
+        found => found?,
+    };
     print(context.format, &report, text)
 }
 

@@ -8,10 +8,12 @@ use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::help;
 use crate::cli::output::{pairs, print};
-use crate::contract::api::{Info, Status, Update};
+use crate::config::Config;
+use crate::contract::api::{Info, LaunchedBy, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::exit_code::ExitCode;
 use crate::contract::visible_text;
+use crate::server::encryption;
 use crate::server::run_facts::Facts;
 
 /// `status -o json`: the shape of the existing CLI, plus facts about this run.
@@ -29,7 +31,7 @@ struct StatusReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    launched_by: Option<String>,
+    launched_by: Option<LaunchedBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Counts>,
     /// Why the latest edit of the configuration is not used.
@@ -56,9 +58,11 @@ pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
     let line = match (link.running(), link.problem()) {
         (Some(client), _) => {
             let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
+            let info: Info = client.get("/api/v1/info").await.map_err(CliError::from)?;
+            let url = mcp_url(&status.listen_addr, info.https);
             let stats = &status.upstream_stats;
             let servers = format!("{} of {} servers connected", stats.connected_servers, stats.total_servers);
-            format!("MCPProxy is running at {} ({servers}).", mcp_url(&status.listen_addr))
+            format!("MCPProxy is running at {url} ({servers}).")
         }
         (None, Some(error)) => format!("MCPProxy is running but not responding: {error}"),
         (None, None) => "MCPProxy is not running. Start it with the app or `mcpproxy serve`.".to_owned(),
@@ -70,6 +74,8 @@ pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
 /// Shows the state. Exits with 1 if MCPProxy runs but does not respond.
 pub async fn status(context: &Context, link: &CoreLink, options: &StatusArguments) -> Result<ExitCode, CliError> {
     let config = context.store.load().map_err(|error| config_error(&error));
+    let encrypts = |config: &Config| encryption::wanted(config, &context.environment).enabled;
+    let is_encrypted = config.as_ref().is_ok_and(encrypts);
     let key = config.as_ref().ok().and_then(|config| config.api_key.clone()).unwrap_or_default();
     let api_key = if options.show_key { key } else { masked(&key) };
     let config_path = context.store.path().display().to_string();
@@ -82,13 +88,14 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
             StatusReport {
                 state: "Running",
                 version: Some(info.version),
-                mcp_url: mcp_url(&status.listen_addr),
+                // The Go core says it in its configuration only.
+                mcp_url: mcp_url(&status.listen_addr, info.https || (info.implementation.is_none() && is_encrypted)),
                 listen_addr: status.listen_addr.clone(),
                 api_key,
                 socket_path,
                 config_path,
                 pid: Some(info.pid),
-                launched_by: Some(info.launched_by).filter(|by| !by.is_empty()),
+                launched_by: Some(info.launched_by).filter(|by| *by != LaunchedBy::Other),
                 servers: Some(Counts {
                     total: stats.total_servers,
                     connected: stats.connected_servers,
@@ -106,7 +113,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
             StatusReport {
                 state: if link.problem().is_some() { "Not responding" } else { "Not running" },
                 version: None,
-                mcp_url: mcp_url(&listen),
+                mcp_url: mcp_url(&listen, is_encrypted),
                 listen_addr: format!("{listen} (configured)"),
                 api_key,
                 socket_path,

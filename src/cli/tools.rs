@@ -13,6 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error, missing};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, rows, state};
+use crate::client::go_core::call_result;
 use crate::client::path_segment;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
 use crate::contract::exit_code::ExitCode;
@@ -140,7 +141,7 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
         eprintln!("Calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
     }
     let body = json!({"tool_name": intent.tool(), "arguments": arguments});
-    let result: Value = client.post("/api/v1/tools/call", Some(&body)).await?;
+    let result = call_result(client.post("/api/v1/tools/call", Some(&body)).await?);
     print(context.format, &result, texts)?;
     let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
     Ok(if failed { ExitCode::General } else { ExitCode::Clean })

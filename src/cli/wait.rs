@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_slow_start_waits_and_a_failure_ends_the_wait() {
         let found = |code: Option<&str>, status: &str| ServerDiagnostics {
-            status: status.to_owned(),
+            status: status.into(),
             connected: status == "connected",
             diagnostic: code.map(|code| Diagnostic {
                 code: code.to_owned(),

@@ -2,6 +2,7 @@
 
 mod call;
 mod events;
+pub mod go_core;
 #[cfg(test)]
 mod in_memory;
 mod message;

@@ -24,8 +24,8 @@ pub struct Census {
     pub suspects: u32,
 }
 
-/// The figures of one segment. Of the weekly and monthly active, only the days on which their number changes: an installation
-/// changes two of them, however long it was active.
+/// The figures of one segment. WAU and MAU are stored as changes from day to day, since one stretch of activity changes only two
+/// days.
 #[derive(Debug, Clone)]
 struct Cell {
     figures: Figures,
@@ -44,7 +44,7 @@ impl Cell {
     }
 }
 
-/// How many more or fewer there are than on the day before; fewer as the number that wraps around.
+/// The change of a count from the day before; a negative change wraps around.
 #[derive(Debug, Clone)]
 struct Changes(Vec<u32>);
 
@@ -151,7 +151,7 @@ fn count_activity(cell: &mut Cell, installation: &Installation) {
         }
     }
     for (changes, window) in [(&mut cell.wau, 7), (&mut cell.mau, 30)] {
-        // Overlapping windows are one stretch of days.
+        // Overlapping windows form one stretch of days.
         let mut stretch: Option<(Day, Day)> = None;
         for active in &installation.days {
             let (from, to) = (active.day.max(first), active.day.plus(window - 1).min(last));

@@ -45,7 +45,7 @@ pub struct Installation {
 }
 
 impl Default for Installation {
-    /// An installation without a report, to be filled.
+    /// An installation without reports.
     fn default() -> Installation {
         Installation {
             kind: EnvKind::Unknown,

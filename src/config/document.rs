@@ -89,6 +89,11 @@ impl Document {
         self.server(name).map(|entry| &*entry)
     }
 
+    /// Sets a setting at the top level.
+    pub fn set(&mut self, key: &str, value: Value) {
+        self.0.insert(key.to_owned(), value);
+    }
+
     /// Sets the API key.
     pub fn set_api_key(&mut self, key: &str) {
         self.0.insert("api_key".into(), key.into());

@@ -110,8 +110,9 @@ impl fmt::Display for Endpoint {
 /// Returns the MCP URL for AI clients of a core that listens on `listen`.
 ///
 /// A wildcard or missing host becomes the loopback address, because not every system can connect to a wildcard address.
-pub fn mcp_url(listen: &str) -> String {
-    format!("http://{}{}", client_host(listen), names::MCP_PATH)
+pub fn mcp_url(listen: &str, is_encrypted: bool) -> String {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    format!("{scheme}://{}{}", client_host(listen), names::MCP_PATH)
 }
 
 /// Returns `host:port` for clients on this computer: a wildcard or missing host becomes `127.0.0.1`.
@@ -211,9 +212,9 @@ mod tests {
 
     #[test]
     fn clients_are_given_an_address_they_can_connect_to() {
-        assert_eq!(mcp_url("127.0.0.1:8080"), "http://127.0.0.1:8080/mcp");
-        assert_eq!(mcp_url(":9000"), "http://127.0.0.1:9000/mcp");
-        assert_eq!(mcp_url("0.0.0.0:9000"), "http://127.0.0.1:9000/mcp");
-        assert_eq!(mcp_url("[::1]:9000"), "http://[::1]:9000/mcp");
+        assert_eq!(mcp_url("127.0.0.1:8080", false), "http://127.0.0.1:8080/mcp");
+        assert_eq!(mcp_url(":9000", false), "http://127.0.0.1:9000/mcp");
+        assert_eq!(mcp_url("0.0.0.0:9000", true), "https://127.0.0.1:9000/mcp");
+        assert_eq!(mcp_url("[::1]:9000", false), "http://[::1]:9000/mcp");
     }
 }

@@ -77,47 +77,70 @@ mod tests {
 
     use super::*;
     use crate::contract::api::{
-        ActivityList, ActivitySummary, AllTools, Diagnostics, Envelope, Info, ServerTools, Servers, Status,
+        ActiveProfile, ActivityList, ActivitySummary, AiClient, AllTools, Approved, BulkResult, ConfigApplied,
+        ConfigCheck, ConnectPreview, ConnectResult, Diagnostics, Envelope, EventBody, FoundTools, ImportResult, Info,
+        ProfileList, SecretList, ServerAction, ServerTools, Servers, ServersChanged, SessionList, Status,
     };
 
-    fn recorded() -> Value {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full/rest-v0.60.json");
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    /// Bodies of the Go core's answers, by request.
+    fn recorded() -> serde_json::Map<String, Value> {
+        let read = |file: &str| -> serde_json::Map<String, Value> {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full").join(file);
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+        };
+        let mut all = read("rest-v0.60.json");
+        all.extend(read("actions-v0.60.json"));
+        all
     }
 
-    /// Deserializes the body of a response as this core's clients do.
-    fn read(request: &str, body: &Value) -> serde_json::Result<()> {
-        fn as_is<T: DeserializeOwned>(body: &Value) -> serde_json::Result<()> {
-            from_slice::<Envelope<T>>(body.to_string().as_bytes()).map(drop)
-        }
-        match request.strip_prefix("GET /api/v1/").unwrap() {
-            "status" => as_is::<Status>(body),
-            "info" => as_is::<Info>(body),
-            "servers" => as_is::<Servers>(body),
-            "diagnostics" => as_is::<Diagnostics>(body),
-            "activity?limit=20" => as_is::<ActivityList>(body),
-            "activity/summary" => as_is::<ActivitySummary>(body),
-            "tools" => as_is::<AllTools>(body),
-            _ => as_is::<ServerTools>(body),
-        }
+    type Read = fn(&Value) -> serde_json::Result<()>;
+
+    fn data<T: DeserializeOwned>(body: &Value) -> serde_json::Result<()> {
+        from_slice::<Envelope<T>>(body.to_string().as_bytes()).map(drop)
     }
 
-    const READ: [&str; 8] = [
-        "GET /api/v1/status",
-        "GET /api/v1/info",
-        "GET /api/v1/servers",
-        "GET /api/v1/diagnostics",
-        "GET /api/v1/activity?limit=20",
-        "GET /api/v1/activity/summary",
-        "GET /api/v1/tools",
-        "GET /api/v1/servers/changing/tools",
+    /// Requests that our programs send to the Go core, each with the type that reads its answer.
+    const READ: &[(&str, Read)] = &[
+        ("GET /api/v1/status", data::<Status>),
+        ("GET /api/v1/info", data::<Info>),
+        ("GET /api/v1/servers", data::<Servers>),
+        ("GET /api/v1/diagnostics", data::<Diagnostics>),
+        ("GET /api/v1/activity?limit=20", data::<ActivityList>),
+        ("GET /api/v1/activity/summary", data::<ActivitySummary>),
+        ("GET /api/v1/tools", data::<AllTools>),
+        ("GET /api/v1/servers/changing/tools", data::<ServerTools>),
+        ("GET /api/v1/profiles", data::<ProfileList>),
+        ("GET /api/v1/profiles/active", data::<ActiveProfile>),
+        ("GET /api/v1/connect", data::<Option<Vec<AiClient>>>),
+        ("GET /api/v1/connect/cursor", data::<AiClient>),
+        ("GET /api/v1/connect/cursor/preview", data::<ConnectPreview>),
+        ("POST /api/v1/connect/cursor {}", data::<ConnectResult>),
+        ("POST /api/v1/connect/cursor/undo {}", data::<ConnectResult>),
+        ("GET /api/v1/index/search?q=add&limit=3", data::<FoundTools>),
+        ("GET /api/v1/sessions", data::<SessionList>),
+        ("GET /api/v1/secrets/config", data::<SecretList>),
+        ("POST /api/v1/servers/new/enable", data::<ServerAction>),
+        ("POST /api/v1/servers/new/unquarantine {}", data::<ServerAction>),
+        ("DELETE /api/v1/servers/new", data::<ServerAction>),
+        ("PATCH /api/v1/servers/new {\"enabled\":false}", data::<ServerAction>),
+        ("POST /api/v1/servers/changing/tools/approve {\"tools\":[\"mul\"]}", data::<Approved>),
+        ("POST /api/v1/servers/changing/tools/sub/enabled {\"enabled\":false}", data::<ServerAction>),
+        ("POST /api/v1/servers/restart_all", data::<BulkResult>),
+        ("PATCH /api/v1/config {\"telemetry\":{\"enabled\":false}}", data::<ConfigApplied>),
+        ("POST /api/v1/config/validate {\"listen\":\"nowhere\"}", data::<ConfigCheck>),
+        (
+            "POST /api/v1/servers/import/json?preview=true {\"content\":\"{\\\"mcpServers\\\":{\\\"x\\\":{\\\"command\\\":\\\"npx\\\"}}}\"}",
+            data::<ImportResult>,
+        ),
     ];
 
     #[test]
     fn the_go_cores_answers_are_read() {
         let recorded = recorded();
-        for request in READ {
-            read(request, &recorded[request]["body"]).unwrap_or_else(|error| panic!("{request}: {error}"));
+        for (request, read) in READ {
+            let body = &recorded.get(*request).unwrap_or_else(|| panic!("{request} is not recorded"))["body"];
+            assert_eq!(body["success"], true, "{request}");
+            read(body).unwrap_or_else(|error| panic!("{request}: {error}"));
         }
         let body = recorded["GET /api/v1/status"]["body"].to_string();
         let status: Envelope<Status> = from_slice(body.as_bytes()).unwrap();
@@ -173,12 +196,31 @@ mod tests {
             request in 0..READ.len(),
             changes in prop::collection::vec((prop::collection::vec(any::<usize>(), 1..6), 0..3_usize), 1..12),
         ) {
-            let mut body = recorded()[READ[request]]["body"].clone();
+            let (request, read) = READ[request];
+            let mut body = recorded()[request]["body"].clone();
             for (steps, how) in changes {
                 change(&mut body["data"], &steps, [Change::Drop, Change::Null, Change::Add][how]);
             }
-            let result = read(READ[request], &body);
-            prop_assert!(result.is_ok(), "{}: {:?}\n{}", READ[request], result, body);
+            let result = read(&body);
+            prop_assert!(result.is_ok(), "{}: {:?}\n{}", request, result, body);
         }
+    }
+
+    /// The `servers.changed` events, whose payload may have no list.
+    #[test]
+    fn the_go_cores_events_are_read() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full/events-v0.60.txt");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut read = 0;
+        for (event, data) in text.lines().zip(text.lines().skip(1)) {
+            let Some(data) = data.strip_prefix("data: ") else { continue };
+            match event {
+                "event: status" => drop(from_slice::<Status>(data.as_bytes()).unwrap()),
+                "event: servers.changed" => drop(from_slice::<EventBody<ServersChanged>>(data.as_bytes()).unwrap()),
+                _ => continue,
+            }
+            read += 1;
+        }
+        assert!(read > 1);
     }
 }

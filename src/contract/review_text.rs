@@ -1,4 +1,4 @@
-//! The review as text: one function for the tray's window, the terminal and the page, and the approval that it leads to.
+//! The review as text for the tray's window, the terminal and the page, and the approval that follows from it.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,26 @@ use crate::contract::line_difference::{self, difference};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
+use crate::contract::words::ApprovalStatus;
 
-/// A value of a definition that is longer takes several lines.
+/// A longer value of a definition takes several lines.
 const SHORT: usize = 100;
 
-/// How a line is marked.
+/// The mark of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     Plain,
     /// The name of a server, tool, prompt or template.
     Heading,
-    /// Was in the approved version.
+    /// A removed line: only in the approved version.
     Removed,
-    /// Was not in the approved version.
+    /// An added line: not in the approved version.
     Added,
     Warning,
     Danger,
 }
 
-/// One line of a review: free of characters that hide or reorder text.
+/// One line of a review, without characters that hide or reorder text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReviewLine {
     pub mark: Mark,
@@ -46,27 +47,27 @@ impl ReviewLine {
 /// The part of a server that needs approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// The server itself, as its entry is now.
+    /// The server with its current entry.
     Server,
-    /// Tools, prompts and resource templates by key, with the fingerprint of what was shown.
+    /// Tools, prompts and resource templates by key, with the fingerprints of the shown definitions.
     Tools(BTreeMap<String, String>),
     Nothing,
 }
 
-/// Everything of this review that needs approval.
+/// Returns everything in this review that needs approval.
 pub fn subject(review: &Review) -> Subject {
     if review.needs_approval {
         return Subject::Server;
     }
-    let tools = review.tools.iter().filter(|tool| tool.approval != "approved");
+    let tools = review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved);
     let tools = tools.map(|tool| (tool.name.clone(), tool.fingerprint.clone()));
-    let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
+    let offers = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved);
     let pending: BTreeMap<_, _> =
         tools.chain(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone()))).collect();
     if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) }
 }
 
-/// The tools with these names.
+/// Returns the tools with these names.
 ///
 /// # Errors
 /// The name of a tool that the server does not have.
@@ -78,7 +79,7 @@ pub fn named_tools<'a>(review: &Review, names: impl IntoIterator<Item = &'a Stri
     named.collect::<Result<_, _>>().map(Subject::Tools)
 }
 
-/// What a person agrees to by itself before this approval.
+/// Returns the dangers that the user must confirm before this approval.
 pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
     match subject {
         Subject::Server => {
@@ -127,7 +128,7 @@ fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
     kept
 }
 
-/// Path below the server, and body, of the call that approves what was shown.
+/// Returns the path below the server, and the body, of the request that approves the shown version.
 pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Value)> {
     match subject {
         Subject::Server => {
@@ -144,7 +145,7 @@ pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Val
     }
 }
 
-/// The whole review of what is to be approved.
+/// Returns the complete review of this subject.
 pub fn review_lines(review: &Review, subject: &Subject) -> Vec<ReviewLine> {
     let mut lines = entry_lines(review);
     let chosen = |key: &String| match subject {
@@ -171,7 +172,7 @@ pub fn review_lines(review: &Review, subject: &Subject) -> Vec<ReviewLine> {
     lines
 }
 
-/// Everything about a server: its entry and all tools, prompts and templates.
+/// Returns everything about a server: its entry, and all tools, prompts and templates.
 pub fn whole_review(review: &Review) -> Vec<ReviewLine> {
     let mut lines = entry_lines(review);
     for part in review.tools.iter().map(tool_lines).chain(review.offers.iter().map(offer_lines)) {
@@ -184,7 +185,7 @@ pub fn whole_review(review: &Review) -> Vec<ReviewLine> {
     lines
 }
 
-/// What has changed since an earlier window, under a heading.
+/// Returns the changes since an earlier window, under a heading.
 pub fn news_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     let mut lines = vec![ReviewLine::new(Mark::Heading, "Changes since it was shown:")];
     if changes.is_empty() {
@@ -195,7 +196,7 @@ pub fn news_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     lines
 }
 
-/// What has changed since something was shown.
+/// Returns the changes since the review was shown.
 pub fn change_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     let mut lines = Vec::new();
     for ReviewChange { field, before, after } in changes {
@@ -215,7 +216,7 @@ pub fn change_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     lines
 }
 
-/// The entry: what runs, what leaves this computer, and how it is isolated.
+/// Describes the entry: what runs, what leaves this computer, and how it is isolated.
 pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     let state = if review.needs_approval { " (needs approval)" } else { "" };
     let mut lines = vec![ReviewLine::new(Mark::Heading, &format!("{}{state}", review.name))];
@@ -263,7 +264,7 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     lines
 }
 
-/// The variables that do not stand in the entry, by where they come from.
+/// Describes the environment variables from outside of the entry, by origin.
 fn variables(all: &[VariableFact]) -> Vec<String> {
     let sources = [
         ("inherited", "because the entry names them"),
@@ -280,12 +281,12 @@ fn variables(all: &[VariableFact]) -> Vec<String> {
     listed.map(|(names, why)| format!("{names} of your session, {why}")).chain(other).collect()
 }
 
-/// A tool with its whole definition and the differences from the approved one.
+/// Describes a tool: its complete definition, and the differences from the approved one.
 pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
     let state = match (tool.disabled, tool.approved_by.as_deref()) {
         (true, _) => "off".to_owned(),
         (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who)),
-        (false, None) => tool.approval.clone(),
+        (false, None) => tool.approval.to_string(),
     };
     let changed = match tool.changes.as_slice() {
         [] => String::new(),
@@ -298,13 +299,13 @@ pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
     lines.extend(finding_lines(&tool.findings));
     let described = || json!({"description": tool.previous_description});
     let before = tool.previous.clone().or_else(|| tool.previous_description.as_ref().map(|_| described()));
-    // Only the description of the approved version may be known: the other parts are then shown as they are.
+    // If only the description of the approved version is known, the other parts are shown without differences.
     let whole = tool.previous.is_some();
     lines.extend(definition_lines(before.as_ref(), &tool.definition, whole));
     lines
 }
 
-/// A prompt or a resource template.
+/// Describes a prompt or a resource template.
 pub fn offer_lines(offer: &ReviewOffer) -> Vec<ReviewLine> {
     let mut lines = vec![ReviewLine::new(
         Mark::Heading,
@@ -334,7 +335,7 @@ fn finding_lines(findings: &[Finding]) -> Vec<ReviewLine> {
     findings.iter().map(line).collect()
 }
 
-/// What a server says, behind a bar that it cannot write itself.
+/// Returns text from a server behind a bar, which the server cannot write itself.
 fn definition_lines(before: Option<&Value>, after: &Value, whole: bool) -> Vec<ReviewLine> {
     let (description, rest) = parts(after);
     let Some(before) = before else {
@@ -364,7 +365,7 @@ fn marked(before: &[String], after: &[String]) -> Vec<ReviewLine> {
     difference(&before, &after).into_iter().map(line).collect()
 }
 
-/// The lines of a definition's description, and those of everything else but the name.
+/// Returns the lines of a definition's description, and those of all other parts except the name.
 fn parts(definition: &Value) -> (Vec<String>, Vec<String>) {
     let empty = Map::new();
     let fields = definition.as_object().unwrap_or(&empty);
@@ -392,7 +393,7 @@ fn parts(definition: &Value) -> (Vec<String>, Vec<String>) {
     (description, rest)
 }
 
-/// A word of a command as a shell needs it.
+/// Quotes a word of a command for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@=,+~%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -412,7 +413,7 @@ mod tests {
         let tool = |name: &str, approval: &str| ReviewTool {
             name: name.to_owned(),
             fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
+            approval: approval.into(),
             definition: json!({"name": name, "description": "line 1\nline 2 \u{202e}", "inputSchema": {"type": "object"}}),
             ..ReviewTool::default()
         };
@@ -479,7 +480,12 @@ mod tests {
             references: Vec::new(),
             changes_code: false,
         };
-        review.variables = vec![fact("HOME", "allow_list"), fact("PATH", "allow_list"), fact("KEY", "inherited"), fact("TOKEN", "entry")];
+        review.variables = vec![
+            fact("HOME", "allow_list"),
+            fact("PATH", "allow_list"),
+            fact("KEY", "inherited"),
+            fact("TOKEN", "entry"),
+        ];
         let lines = review_lines(&review, &subject(&review));
         let shown = text(&lines);
         for part in [
@@ -508,7 +514,8 @@ mod tests {
 
     #[test]
     fn a_changed_tool_is_shown_with_its_differences() {
-        let schema = json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(90)}}});
+        let schema =
+            json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(90)}}});
         let mut tool = review().tools.remove(2);
         tool.previous = Some(json!({"name": "c", "description": "one\ntwo", "inputSchema": schema, "title": "C"}));
         let mut schema = schema;

@@ -1,4 +1,4 @@
-//! `trust_mode: scan`: approves new and changed tools in which the scanner finds nothing, without a person.
+//! `trust_mode: scan`: automatically approves new and changed tools without findings of the scanner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ use crate::upstream::approved_versions::Part;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
-/// Fingerprints of tools in which the scanner found something: they are not scanned again and again.
+/// Fingerprints of tools with findings, to avoid scanning them repeatedly.
 #[derive(Debug, Default)]
 pub struct Held(BTreeSet<(String, String)>);
 
-/// The pending tools of servers with `trust_mode: scan`, as fingerprints by name: first those without a finding of
-/// [`Severity::Warning`] or more, then the others. A pure function.
+/// Returns the pending tools of servers with `trust_mode: scan`, as fingerprints by name: first those without a finding
+/// of [`Severity::Warning`] or above, then the others.
 fn sort_out(server: &Snapshot, all: &[Snapshot], held: &Held) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let mut review = Review {
         name: server.config.name.clone(),
@@ -34,16 +34,15 @@ fn sort_out(server: &Snapshot, all: &[Snapshot], held: &Held) -> (BTreeMap<Strin
         .tools
         .into_iter()
         .partition(|tool| tool.findings.iter().all(|finding| finding.severity < Severity::Warning));
-    let fingerprints = |tools: Vec<ReviewTool>| {
-        tools.into_iter().map(|tool| (tool.name, tool.fingerprint)).collect()
-    };
+    let fingerprints = |tools: Vec<ReviewTool>| tools.into_iter().map(|tool| (tool.name, tool.fingerprint)).collect();
     (fingerprints(clean), fingerprints(other))
 }
 
-/// Approves what the scanner finds nothing in. Blocks: it scans, and waits for the disk.
+/// Approves tools without findings. Blocks the thread: it scans, and waits for the disk.
 pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
     let all = pool.snapshots();
-    let scanned = all.iter().filter(|server| server.config.trust() == Trust::Scan && !server.pending_tools().is_empty());
+    let scanned =
+        all.iter().filter(|server| server.config.trust() == Trust::Scan && !server.pending_tools().is_empty());
     for server in scanned {
         let name = server.config.name.as_str();
         if pool.approvals().holds_all(name) {
@@ -59,7 +58,11 @@ pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
         }
         match pool.approve_exactly(name, &clean) {
             Ok(approved) => {
-                tracing::info!(server = name, tools = approved.join(", "), "approved, because the scanner found nothing");
+                tracing::info!(
+                    server = name,
+                    tools = approved.join(", "),
+                    "approved, because the scanner found nothing"
+                );
                 let kept = clean.into_iter().map(|(tool, fingerprint)| (tool, Value::String(fingerprint))).collect();
                 if let Err(error) = pool.approvals().versions().extend(name, Part::Scanned, kept) {
                     tracing::warn!(server = name, "could not keep that the scanner approved these tools: {error}");

@@ -6,3 +6,4 @@ pub mod live_config;
 pub mod review;
 pub mod scan_tools;
 pub mod servers;
+pub mod whole_config;

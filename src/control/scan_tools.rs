@@ -40,7 +40,7 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     report
 }
 
-/// Adds the scanner's findings in the tools, prompts and templates of a server to its review. A pure function.
+/// Adds the scanner's findings in the tools, prompts and templates of a server to its review.
 pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
     let known = servers.iter().filter(|server| server.config.name != review.name);
     let others = known.flat_map(|server| {
@@ -52,9 +52,8 @@ pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
             description: tool.description.as_deref().unwrap_or_default().to_owned(),
         })
     });
-    let text = |definition: &Value, key: &str| {
-        definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text =
+        |definition: &Value, key: &str| definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let own = review.tools.iter().map(|tool| NeighbourTool {
         server: review.name.clone(),
         name: tool.name.clone(),

@@ -44,7 +44,7 @@ pub enum Origin {
 
 impl Origin {
     /// Whether this origin may approve a server in the same request that adds it.
-    fn may_approve(&self) -> bool {
+    pub(super) fn may_approve(&self) -> bool {
         matches!(self, Origin::Person(_))
     }
 
@@ -85,7 +85,7 @@ impl Shown {
     }
 }
 
-/// Something dangerous was not confirmed by itself.
+/// The user has not confirmed a danger.
 #[derive(Debug)]
 pub struct Unconfirmed(pub Box<ReviewConflict>);
 
@@ -180,20 +180,7 @@ impl ServerControl {
             if !holds || !part.contains_key("mcpServers") {
                 return Ok(());
             }
-            for name in document.server_names()? {
-                let known = entry_of(&mut before, &name).ok();
-                let same = known.is_some_and(|known| {
-                    entry_of(document, &name).is_ok_and(|now| now.fingerprint() == known.fingerprint())
-                });
-                let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
-                if !same || !was_approved {
-                    document.set_in_server(&name, "quarantined", json!(true))?;
-                }
-                if !same {
-                    document.set_in_server(&name, "changed_by", json!(origin))?;
-                }
-            }
-            Ok(())
+            hold_changed(&mut before, document, &origin)
         });
         edit.await
     }
@@ -226,7 +213,7 @@ impl ServerControl {
         self.set(name, "quarantined", json!(true)).await
     }
 
-    /// The entry as it is in the file now, and as the core reads it.
+    /// Returns the current entry from the file, unparsed and parsed.
     async fn entry(&self, name: &str) -> Result<(ReviewedEntry, Option<ServerConfig>), StoreError> {
         let (store, name) = (self.config.store().clone(), name.to_owned());
         let read = tokio::task::spawn_blocking(move || {
@@ -325,6 +312,23 @@ impl ServerControl {
     }
 }
 
+/// Sets every server that is new, runs something else, or needed approval before, to need approval.
+pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
+    for name in document.server_names()? {
+        let known = entry_of(before, &name).ok();
+        let same = known
+            .is_some_and(|known| entry_of(document, &name).is_ok_and(|now| now.fingerprint() == known.fingerprint()));
+        let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
+        if !same || !was_approved {
+            document.set_in_server(&name, "quarantined", json!(true))?;
+        }
+        if !same {
+            document.set_in_server(&name, "changed_by", json!(origin))?;
+        }
+    }
+    Ok(())
+}
+
 fn entry_of(document: &mut Document, name: &str) -> Result<ReviewedEntry, EditError> {
     let global = document.clone();
     Ok(ReviewedEntry::new(document.entry(name)?, |key| global.get(key).cloned()))
@@ -354,7 +358,8 @@ mod tests {
         let store = ConfigStore::new(path.join("mcp_config.json"));
         let config = Arc::new(store.load_or_create().unwrap());
         let tokens = TokenStore::load(&path.join("tokens"), None, Arc::default());
-        let pool = Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens, Arc::default()));
+        let pool =
+            Arc::new(UpstreamPool::new(path, path, Approvals::load(&path.join("approvals")), tokens, Arc::default()));
         let live = Arc::new(LiveConfig::new(store, config, pool.clone(), Box::new(|_| ())));
         Core {
             control: ServerControl::new(live, pool, Arc::new(OfferApprovals::load(&path.join("offers")))),
@@ -387,7 +392,8 @@ mod tests {
         core.control.patch("a", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
         // Neither the fingerprint of the reviewed version nor a missing fingerprint approves the other program.
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
-            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await else {
+            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await
+            else {
                 panic!("approved what was not shown");
             };
             assert!(quarantined(&core, "a"));
@@ -402,13 +408,16 @@ mod tests {
     async fn a_danger_is_confirmed_by_itself_unless_a_person_wrote_it() {
         let core = core();
         let dangerous = |name: &str| {
-            entry(json!({"name": name, "command": "true", "enabled": false, "env": {"K": "${env:AWS_SECRET_ACCESS_KEY}"}}))
+            entry(
+                json!({"name": name, "command": "true", "enabled": false, "env": {"K": "${env:AWS_SECRET_ACCESS_KEY}"}}),
+            )
         };
         core.control.add("a", dangerous("a"), &Origin::Model("c".into())).await.unwrap();
         core.control.add("b", dangerous("b"), &Origin::Person("command line")).await.unwrap();
         let shown = core.control.review("a").await.unwrap();
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
-            let Err(ApproveServerError::Unconfirmed(refused)) = core.control.approve("a", approval(fingerprint)).await else {
+            let Err(ApproveServerError::Unconfirmed(refused)) = core.control.approve("a", approval(fingerprint)).await
+            else {
                 panic!("approved without a confirmation");
             };
             assert_eq!(refused.0.unconfirmed[0].key, "reference_to_secret:env.K");

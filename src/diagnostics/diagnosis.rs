@@ -6,7 +6,7 @@ use crate::diagnostics::catalog::{Act, Entry, Step};
 use crate::diagnostics::fault::Fault;
 use crate::diagnostics::install::{self, Manager};
 
-/// What is known of the server and of the computer.
+/// Facts about the server and the computer.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     pub server: &'a str,
@@ -68,7 +68,7 @@ pub fn diagnose(fault: &Fault, cause: Option<String>, context: &Context<'_>, det
     steps.extend(entry.steps.iter().filter_map(|step| filled(step, context.platform, &values, &page)));
     Diagnostic {
         code: entry.code.name().to_owned(),
-        severity: entry.code.severity().word().to_owned(),
+        severity: entry.code.severity().word().into(),
         cause,
         remediation: Some(match hint {
             Some(hint) => format!("{} {remedy}", hint.text),
@@ -165,7 +165,7 @@ fn fill_command(text: &str, values: &Values, platform: Platform) -> String {
     replaced(text, |name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| quoted(value, platform)))
 }
 
-/// A text with each placeholder replaced. What is not a placeholder, such as `${keyring:NAME}`, stays.
+/// A text with each placeholder replaced. Other text in braces, such as `${keyring:NAME}`, stays.
 pub fn replaced(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut filled = text.to_owned();
     for (name, _) in PLACEHOLDERS {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::diagnostics::code::Code;
 
-/// What failed, with the names that the remedy needs.
+/// A failure, with the names that its remedy needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The program is in no directory of the PATH that the server gets.

@@ -54,7 +54,7 @@ impl Manager {
     }
 }
 
-/// What a command belongs to, and how to install it.
+/// The package of a command, and how to install it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// A sentence such as "`npx` comes with Node.js."

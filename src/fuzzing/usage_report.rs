@@ -1,4 +1,4 @@
-//! Checks the collector's decision for any bytes that arrive as a usage report.
+//! Properties of the collector that hold for any bytes sent as a usage report.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,8 @@ use crate::telemetry::scan::strict_json;
 /// When it is received: 2026-01-05, one o'clock.
 const NOW: Moment = Moment(1_767_574_800_000);
 
-/// A body of `/v1/heartbeat`: it is judged the same way whenever it comes, nothing but closed words is kept of it, and it comes
-/// out of the journal, of an export and of a repeat as it went in.
+/// A body of `/v1/heartbeat`: the decision does not depend on the time, only closed words are kept, and the journal, an export and
+/// a repeat return the same report.
 pub fn usage_report(body: &[u8]) {
     let verdict = judge(body, NOW);
     assert_eq!(verdict, judge(body, NOW));
@@ -26,7 +26,7 @@ pub fn usage_report(body: &[u8]) {
             assert_ne!(one.hash, other.hash, "other bytes");
         }
         (Verdict::Rejected(_), Verdict::Rejected(_)) => {}
-        // A space more may be one too many.
+        // The added space may exceed the limit.
         (_, Verdict::Rejected(rejection)) => assert_eq!(rejection.status, 413),
         (one, other) => assert_eq!(*one, other),
     }

@@ -179,7 +179,12 @@ impl FastPath {
                 let Ok(call) = serde_json::from_str::<ToolCall>(params.get()) else {
                     return Outcome::NotTaken;
                 };
-                self.call(known, parts, id, call).await.unwrap_or(Outcome::NotTaken)
+                let outcome = self.call(known, parts, id, call).await.unwrap_or(Outcome::NotTaken);
+                if matches!(outcome, Outcome::Answered(_)) {
+                    // The library counts the other calls.
+                    known.record_call();
+                }
+                outcome
             }
             _ => Outcome::NotTaken,
         }
@@ -323,7 +328,7 @@ impl FastPath {
                 self.proxy.note_as(record, Ended::Error("the server ended during the call"));
                 let ended = CallError::Ended { server: sent.server };
                 match self.mode {
-                    Mode::Direct => respond_error(id, &ErrorData::internal_error(ended.to_string(), None)),
+                    Mode::Direct => respond_error(id, &ErrorData::from(ended)),
                     Mode::Search => respond_result(id, refusal(&ended, &server, &tool)),
                 }
             }

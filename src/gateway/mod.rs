@@ -3,6 +3,7 @@
 pub mod call_arguments;
 pub mod call_log;
 pub mod direct_mode;
+mod failures;
 pub mod fast_path;
 mod fast_path_messages;
 pub mod http;
@@ -12,6 +13,7 @@ pub mod relay;
 pub mod request_meta;
 pub mod search_mode;
 pub mod session_registry;
+pub mod session_usage;
 pub mod tool_calls;
 
 pub use http::endpoints::Endpoints;

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use tokio::sync::oneshot;
 
 use crate::gateway::http::headers::{SESSION_ID, text};
+use crate::gateway::session_usage::{SessionUsages, Usage};
 use crate::os::memory;
 use crate::upstream::session::in_flight::SessionId;
 
@@ -28,9 +29,18 @@ const RECENT: Duration = Duration::from_secs(10);
 pub struct Sessions {
     known: RwLock<HashMap<String, Arc<KnownSession>>>,
     calls: Arc<CallsInFlight>,
+    usages: Arc<SessionUsages>,
 }
 
 impl Sessions {
+    /// Creates an empty registry that counts usage in `usages`.
+    pub fn new(usages: Arc<SessionUsages>) -> Sessions {
+        Sessions {
+            usages,
+            ..Sessions::default()
+        }
+    }
+
     /// Whether the session was used in the last seconds, on either path, or has a call in flight.
     pub fn used_lately(&self, id: &str) -> bool {
         let known = self.get(id);
@@ -55,6 +65,7 @@ pub(super) struct KnownSession {
     /// Times of the last request on the library path, and of the last use on either path, in ms after `began`.
     seen: AtomicU64,
     used: AtomicU64,
+    usage: Arc<Usage>,
 }
 
 impl KnownSession {
@@ -74,6 +85,11 @@ impl KnownSession {
     /// Records a request on the fast path.
     pub(super) fn record_use(&self) {
         self.used.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Counts a tool call that the fast path answered.
+    pub(super) fn record_call(&self) {
+        self.usage.called();
     }
 }
 
@@ -219,6 +235,7 @@ impl SessionRegistration {
                 began: Instant::now(),
                 seen: AtomicU64::new(0),
                 used: AtomicU64::new(0),
+                usage: self.sessions.usages.of(header),
             });
             let mut sessions = self.sessions.known.write().unwrap_or_else(PoisonError::into_inner);
             sessions.insert(header.to_owned(), known.clone());
@@ -226,6 +243,14 @@ impl SessionRegistration {
         });
         known.seen.store(known.age(), Ordering::Relaxed);
         known.used.store(known.age(), Ordering::Relaxed);
+        known.usage.seen();
+    }
+
+    /// Counts a tool call of the session, after [`SessionRegistration::note`] of the same request.
+    pub fn record_call(&self) {
+        if let Some((_, known)) = self.known.get() {
+            known.usage.called();
+        }
     }
 }
 

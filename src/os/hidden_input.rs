@@ -10,7 +10,7 @@ pub fn read_line() -> io::Result<String> {
     system::read_line()
 }
 
-/// What a typed byte does to a line.
+/// The effect of a typed byte on a line.
 #[derive(Debug, PartialEq, Eq)]
 enum Typed {
     More,

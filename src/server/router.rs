@@ -34,7 +34,7 @@ impl Routes {
     /// `is_loopback` tells whether only this computer can reach the TCP listener.
     pub fn new(app: Arc<App>, is_loopback: bool, trusted_hosts: Vec<String>) -> Routes {
         Routes {
-            mcp: Endpoints::new(app.proxy.clone(), app.control.clone(), app.root.mcp_sessions()),
+            mcp: Endpoints::new(app.proxy.clone(), app.control.clone(), app.sessions.clone()),
             app,
             is_loopback,
             trusted_hosts,

@@ -15,12 +15,14 @@ use crate::config::store::ConfigStore;
 use crate::config::{Config, TelemetryConfig};
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
 use crate::contract::exit_code::ExitCode;
+use crate::contract::flag;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
+use crate::gateway::http::session_store::PersistentSessions;
 use crate::os::environment::{Environment, user_name};
 use crate::os::files;
 use crate::os::keychain::{Keychain, SystemKeychain};
@@ -34,7 +36,7 @@ use crate::server::jobs::reindex::follow;
 use crate::server::jobs::scan_new_tools::scan_new_tools;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
-use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
+use crate::server::listeners::{LocalStreamListener, bind_tcp};
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::router::Routes;
@@ -57,8 +59,8 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address when the core is ready.
-    pub on_ready: fn(&str),
+    /// Called when the core is ready, with the TCP address and whether it uses HTTPS.
+    pub on_ready: fn(&str, bool),
 }
 
 /// How long requests in flight may take to finish when the core stops.
@@ -99,7 +101,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
-    (options.on_ready)(&address.to_string());
+    (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || jiff::Timestamp::now().as_second();
@@ -152,15 +154,16 @@ impl Core {
         address: SocketAddr,
         local: Option<&LocalAddress>,
     ) -> Core {
-        crate::upstream::transport::http::prepare();
+        crate::os::https::prepare();
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted_hosts = config.trusted_hosts.clone();
+        let is_encrypted = encryption::wanted(&config, &options.environment).enabled;
         let facts = Arc::new(RunFacts::new(&options.root, &options.environment));
         let approvals = Approvals::load(&options.root.tool_approvals());
         let approvals = approvals.with_imported(&options.root.takeover_approvals());
         let keychain: Option<Arc<dyn Keychain>> = match options.environment.non_empty(names::ENV_KEYRING_WRITE) {
-            Some("0" | "false") => None,
+            Some(value) if flag::is_false(value) => None,
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
@@ -187,11 +190,13 @@ impl Core {
             update,
             upstreams,
             proxy,
+            sessions: PersistentSessions::load(options.root.mcp_sessions()),
             facts,
             candidate_id: AnonymousId::random(),
             api_key,
             listen_addr: address.to_string(),
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
+            is_encrypted,
             ready: ready_seen,
             fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
@@ -199,7 +204,7 @@ impl Core {
         });
         tokio::spawn(rest::log_changes(app.clone(), changes));
         Core {
-            routes: Routes::new(app.clone(), is_loopback(address), trusted_hosts),
+            routes: Routes::new(app.clone(), address.ip().is_loopback(), trusted_hosts),
             app,
             ready,
         }

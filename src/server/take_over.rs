@@ -36,21 +36,29 @@ pub enum State {
     Done(Box<Record>),
 }
 
-/// Takes over everything that is not taken over yet.
+/// Takes over everything that is not taken over yet, or that the Go core has changed since.
 ///
 /// # Errors
 /// [`TakeOverError`]
 pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Result<State, TakeOverError> {
     let before = read_record(root);
-    if let Some(record) = before.as_ref().filter(|record| record.complete) {
-        return Ok(State::Done(Box::new(record.clone())));
+    let finished = before.as_ref().filter(|record| record.complete);
+    if finished.is_some_and(|record| !database::changed_since(&root.go_database(), record.transaction)) {
+        return Ok(finished.map_or(State::Nothing, |record| State::Done(Box::new(record.clone()))));
     }
     let database = database::read(&root.go_database(), InUse::Refuse);
+    if let (Some(record), false) = (finished, matches!(database, Database::Read(_))) {
+        // The Go core was used in between, but its database cannot be read now: the earlier takeover stays valid.
+        return Ok(State::Done(Box::new(record.clone())));
+    }
     if database == Database::Missing && before.is_none() {
         return Ok(State::Nothing);
     }
     let Some(document) = store.value()? else { return Ok(State::Nothing) };
-    let takeover = plan(&document, &database);
+    let mut takeover = plan(&document, &database);
+    if let Some(record) = finished {
+        takeover.edits.retain(|edit| !record.plan.made(edit));
+    }
     let is_as_before = before.as_ref().is_some_and(|before| before.plan.unreadable == takeover.plan.unreadable);
     if let (Database::Unreadable(_), Some(before), true) = (&database, &before, is_as_before) {
         return Ok(State::Done(Box::new(before.clone())));
@@ -63,8 +71,10 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
             Database::Read(records) => records.transaction,
             _ => 0,
         },
-        shown: false,
-        carried_over: false,
+        // The tray shows the summary again only if it has changed.
+        shown: finished.is_some_and(|record| record.shown && record.plan == takeover.plan),
+        // Otherwise, its counts would be added a second time.
+        carried_over: finished.is_some_and(|record| record.carried_over),
         plan: takeover.plan,
     };
     write_record(root, &record)?;
@@ -185,6 +195,39 @@ mod tests {
         store.edit(|document| document.switch_tool("everything", "echo", true)).unwrap();
         assert_eq!(done(take_over(&root, &store, "later".into()).unwrap()), record);
         assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["get-sum"]));
+    }
+
+    #[test]
+    fn what_the_go_core_changed_afterwards_is_taken_over_and_what_a_person_changed_here_stays() {
+        let (_directory, root, store) = home();
+        let mut record = done(take_over(&root, &store, "now".into()).unwrap());
+        // In the earlier database, only `echo` was off; the user has turned it on here since.
+        let everything = record.plan.servers.iter_mut().find(|server| server.name == "everything").unwrap();
+        everything.tools.iter_mut().find(|tool| tool.name == "get-sum").unwrap().becomes =
+            crate::takeover::plan::ToolState::Callable;
+        (record.transaction, record.shown, record.carried_over) = (138, true, true);
+        write_record(&root, &record).unwrap();
+        for tool in ["echo", "get-sum"] {
+            store.edit(|document| document.switch_tool("everything", tool, true)).unwrap();
+        }
+        let again = done(take_over(&root, &store, "later".into()).unwrap());
+        assert_eq!((again.transaction, again.shown, again.taken_over_at.as_str()), (139, false, "later"));
+        assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["get-sum"]));
+        assert!(ImportedApprovals::load(&root.takeover_approvals()).unwrap().get("changing").is_some());
+        // If the Go core was only started, the tray does not show the summary again.
+        write_record(
+            &root,
+            &Record {
+                transaction: 138,
+                shown: true,
+                ..again
+            },
+        )
+        .unwrap();
+        let same = done(take_over(&root, &store, "last".into()).unwrap());
+        assert!(same.shown && same.transaction == 139);
+        std::fs::write(root.go_database(), "damaged").unwrap();
+        assert_eq!(done(take_over(&root, &store, "x".into()).unwrap()), same, "what is known still holds");
     }
 
     #[test]

@@ -16,6 +16,16 @@ pub enum InUse {
     Read,
 }
 
+/// Whether the database is another than that of this transaction: the Go core was used since. One that cannot be opened or is
+/// in use counts as the same.
+pub fn changed_since(path: &Path, transaction: u64) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    if file.try_lock_shared().is_err() {
+        return false;
+    }
+    records::transaction(Borrowed(&file)).is_ok_and(|now| now != transaction)
+}
+
 /// How often a read starts again because another process committed a transaction meanwhile.
 const ATTEMPTS: u32 = 5;
 

@@ -92,6 +92,28 @@ pub enum Edit {
     },
 }
 
+const ALL_OFF: &str = "Every tool in its `enabled_tools` was turned off, so the server is disabled.";
+const PROMPTS_HIDDEN: &str =
+    "A prompt of this server was new, changed or blocked, so its prompts are hidden (`expose_prompts`).";
+
+impl Plan {
+    /// Whether an earlier takeover by this plan made the edit. The next takeover must not undo a change that the user made since.
+    pub fn made(&self, edit: &Edit) -> bool {
+        let (Edit::TurnOff { server, .. } | Edit::Disable { server } | Edit::HidePrompts { server }) = edit;
+        let Some(server) = self.servers.iter().find(|known| known.name == *server) else {
+            return false;
+        };
+        let told = |notice: &str| server.notices.iter().any(|known| known == notice);
+        match edit {
+            Edit::TurnOff { tool, .. } => {
+                server.tools.iter().any(|known| known.name == *tool && known.becomes == ToolState::Off)
+            }
+            Edit::Disable { .. } => told(ALL_OFF),
+            Edit::HidePrompts { .. } => told(PROMPTS_HIDDEN),
+        }
+    }
+}
+
 /// Everything to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Takeover {
@@ -143,7 +165,9 @@ impl Takeover {
             notices: Vec::new(),
         };
         if server.trust == Trust::Scan {
-            server.notices.push("`trust_mode` is `scan`: changed tools in which the scanner finds something need your approval.".into());
+            server.notices.push(
+                "`trust_mode` is `scan`: changed tools in which the scanner finds something need your approval.".into(),
+            );
         }
         match database {
             Database::Missing => {}
@@ -173,14 +197,11 @@ impl Takeover {
         let edits = edits_for(entry, name, off);
         if edits.iter().any(|edit| matches!(edit, Edit::Disable { .. })) {
             server.state = ServerState::Disabled;
-            server.notices.push("Every tool in its `enabled_tools` was turned off, so the server is disabled.".into());
+            server.notices.push(ALL_OFF.to_owned());
         }
         self.edits.extend(edits);
         if records.held_prompts.contains(name) {
-            server.notices.push(
-                "A prompt of this server was new, changed or blocked, so its prompts are hidden (`expose_prompts`)."
-                    .into(),
-            );
+            server.notices.push(PROMPTS_HIDDEN.to_owned());
             self.edits.push(Edit::HidePrompts { server: name.clone() });
         }
         if records.sign_ins.contains(name) {

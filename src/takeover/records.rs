@@ -91,6 +91,14 @@ pub struct Records {
     pub has_activity: bool,
 }
 
+/// The last transaction of a database.
+///
+/// # Errors
+/// [`ReadError`]; it is damaged.
+pub fn transaction(source: impl ReadAt) -> Result<u64, ReadError> {
+    Ok(Bolt::open(source)?.transaction())
+}
+
 /// Reads a database. Two reads of it see the same transaction, or the result is [`ReadError::Changing`].
 ///
 /// # Errors

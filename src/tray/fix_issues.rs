@@ -6,7 +6,7 @@ use crate::diagnostics::catalog::Fixer;
 /// Commands of one problem that a menu offers to copy.
 const MOST_COMMANDS: usize = 3;
 
-/// What a line of the menu does about a problem.
+/// The action of a menu line for a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// A fix that the core runs.
@@ -20,7 +20,7 @@ pub fn remedies(server: &Server) -> Vec<Remedy> {
     let Some(problem) = &server.diagnostic else { return Vec::new() };
     let fixes = problem.fix_steps.iter().filter_map(fix);
     let copies = problem.fix_steps.iter().filter_map(copy).take(MOST_COMMANDS);
-    // What has to be installed or set first is not fixed by trying again.
+    // A retry does not help if something must be installed or set first.
     let (retries, others): (Vec<Remedy>, Vec<Remedy>) = fixes.partition(|remedy| {
         matches!(
             remedy,

@@ -1,7 +1,7 @@
 //! The menu as a value: its items and the command of each.
 
 use crate::contract::{
-    api::{AiClient, Server, TelemetryState, Update},
+    api::{AiClient, HealthAction, Server, TelemetryState, Update},
     names,
 };
 use crate::diagnostics::catalog::Fixer;
@@ -61,6 +61,8 @@ pub enum Command {
     Explain(String),
     /// Connects the AI client with this id to the core, or disconnects it.
     ToggleClient(String),
+    /// Chooses the profile of clients that choose none; empty for no limit.
+    UseProfile(String),
     CopyAddress,
     OpenDashboard,
     ToggleAutostart,
@@ -129,12 +131,16 @@ impl ServerCommand {
 
     /// The command that most likely helps a server that needs attention; its log by default.
     fn that_helps(server: &Server) -> ServerCommand {
-        match server.health.as_ref().and_then(|health| health.action.as_deref()) {
+        match server.health.as_ref().and_then(|health| health.action.as_ref()) {
             _ if server.quarantined => ServerCommand::Approve,
-            Some("approve") => ServerCommand::Approve,
-            Some("login") => ServerCommand::SignIn,
-            Some("enable") => ServerCommand::Enable,
-            Some("restart") => ServerCommand::Restart,
+            Some(HealthAction::Approve) => ServerCommand::Approve,
+            Some(HealthAction::Login) => ServerCommand::SignIn,
+            Some(HealthAction::Enable) => ServerCommand::Enable,
+            Some(HealthAction::Restart) => ServerCommand::Restart,
+            // The Go core calls a server with new or changed tools healthy.
+            action if action.is_none_or(|action| action.word().is_empty()) && server.waiting_tools().is_some() => {
+                ServerCommand::Approve
+            }
             _ => ServerCommand::ViewLog,
         }
     }
@@ -169,6 +175,7 @@ impl Command {
             Command::CopyRemedy(number, name) => format!("copy-remedy.{number}:{name}"),
             Command::Explain(name) => format!("explain:{name}"),
             Command::ToggleClient(id) => format!("client:{id}"),
+            Command::UseProfile(name) => format!("profile:{name}"),
             plain => Command::PLAIN.iter().find(|(_, command)| command == plain).map_or("", |(id, _)| *id).to_owned(),
         }
     }
@@ -196,6 +203,9 @@ impl Command {
         if let Some(id) = id.strip_prefix("client:") {
             return Some(Command::ToggleClient(id.to_owned()));
         }
+        if let Some(name) = id.strip_prefix("profile:") {
+            return Some(Command::UseProfile(name.to_owned()));
+        }
         Command::PLAIN.into_iter().find(|(plain, _)| *plain == id).map(|(_, command)| command)
     }
 }
@@ -206,7 +216,7 @@ impl Menu {
         let mut items = vec![Item::Text(format!(
             "{} {} — {}",
             names::PRODUCT,
-            model.version,
+            line(model.shown_version(), 30),
             model.word()
         ))];
         let trouble = model.trouble.as_ref().map(|trouble| format!("⚠ {trouble}"));
@@ -224,6 +234,7 @@ impl Menu {
             items.push(Item::Separator);
             items.extend(attention(model));
             items.push(servers(&model.servers));
+            items.extend(profiles(model));
             items.extend(clients(&model.clients));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
             items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open dashboard", true)));
@@ -329,6 +340,33 @@ fn clients(clients: &[AiClient]) -> Option<Item> {
     }
     Some(Item::Submenu {
         label: "Connect AI client".to_owned(),
+        items,
+    })
+}
+
+fn profiles(model: &Model) -> Option<Item> {
+    if model.profiles.is_empty() {
+        return None;
+    }
+    let all = "All servers".to_owned();
+    let check = |name: &str, label: String| Item::Check {
+        command: Command::UseProfile(name.to_owned()),
+        label,
+        checked: model.active_profile == name,
+        enabled: true,
+    };
+    let mut items = vec![check("", all.clone())];
+    items.extend(model.profiles.iter().take(MOST_SERVERS).map(|profile| {
+        let s = if profile.tool_count == 1 { "" } else { "s" };
+        check(&profile.name, format!("{} ({} tool{s})", line(&profile.name, LONGEST_NAME), profile.tool_count))
+    }));
+    let active = if model.active_profile.is_empty() {
+        all
+    } else {
+        line(&model.active_profile, LONGEST_NAME)
+    };
+    Some(Item::Submenu {
+        label: format!("Profile: {active}"),
         items,
     })
 }

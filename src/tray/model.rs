@@ -1,6 +1,6 @@
 //! The tray's knowledge. Everything the user sees is computed from it alone.
 
-use crate::contract::api::{AiClient, Server, Servers, TelemetryState, Update};
+use crate::contract::api::{AiClient, ProblemSeverity, Profile, Server, ServerStatus, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -28,6 +28,14 @@ pub struct Model {
     pub update: Option<Update>,
     /// Version of the running core.
     pub core_version: String,
+    /// The running core is the Go core.
+    pub is_go_core: bool,
+    /// The running core serves HTTPS.
+    pub is_https: bool,
+    /// The profiles that the running core knows.
+    pub profiles: Vec<Profile>,
+    /// The profile of clients that choose none; empty for no limit.
+    pub active_profile: String,
     /// URL of the running core's web page; `None` for ours. It contains the key, so it is opened but never shown.
     pub dashboard: Option<String>,
     /// A free address, if the core's own is in use.
@@ -67,6 +75,10 @@ impl Model {
             hint: None,
             update: None,
             core_version: String::new(),
+            is_go_core: false,
+            is_https: false,
+            profiles: Vec::new(),
+            active_profile: String::new(),
             dashboard: None,
             other_address: None,
             starts_core: true,
@@ -90,6 +102,8 @@ impl Model {
             self.statistics = None;
             self.configuration = None;
             self.clients.clear();
+            self.profiles.clear();
+            self.is_go_core = false;
             self.dashboard = None;
             self.update = None;
         }
@@ -119,6 +133,12 @@ impl Model {
     /// Whether the core failed because its port is in use.
     pub fn port_taken(&self) -> bool {
         matches!(&self.core, State::Failed(failure) if failure.is_port())
+    }
+
+    /// The version to show: that of the running core, which need not be ours.
+    pub fn shown_version(&self) -> &str {
+        let core = self.core_version.strip_prefix('v').unwrap_or(&self.core_version);
+        if self.serving() && !core.is_empty() { core } else { self.version }
     }
 
     /// The core's state in one word.
@@ -198,16 +218,19 @@ pub fn needs_attention(server: &Server) -> bool {
     if !server.enabled {
         return false;
     }
-    let asks =
-        server.health.as_ref().and_then(|health| health.action.as_deref()).is_some_and(|action| !action.is_empty());
+    let asks = server
+        .health
+        .as_ref()
+        .and_then(|health| health.action.as_ref())
+        .is_some_and(|action| !action.word().is_empty());
     // The Go core reports a server with new or changed tools as healthy.
     let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
-    asks || held || server.quarantined || server.status == "error"
+    asks || held || server.quarantined || server.status == ServerStatus::Error
 }
 
 /// Whether an enabled server has a problem that is an error, not a warning.
 fn has_error(server: &Server) -> bool {
-    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == "error")
+    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == ProblemSeverity::Error)
 }
 
 /// A server's state in a few words.
@@ -216,11 +239,12 @@ pub fn server_state(server: &Server) -> String {
         return "disabled".to_owned();
     }
     let summary = server.health.as_ref().map(|health| health.summary.trim()).unwrap_or_default();
-    match (server.status.as_str(), &server.last_error) {
+    match (server.status.word(), &server.last_error) {
         _ if server.quarantined => "needs approval".to_owned(),
         _ if server.connected => {
             let s = if server.tool_count == 1 { "" } else { "s" };
-            format!("connected · {} tool{s}", server.tool_count)
+            let connected = || format!("connected · {} tool{s}", server.tool_count);
+            server.waiting_tools().unwrap_or_else(connected)
         }
         (_, Some(error)) if !error.trim().is_empty() => error.clone(),
         _ if !summary.is_empty() => summary.to_owned(),

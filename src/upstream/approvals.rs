@@ -209,8 +209,16 @@ impl Approvals {
         {
             let mut approved = lock(&self.approved);
             let approved = approved.servers.entry(server.to_owned()).or_default();
+            let is_current = |name: &str, known: &ToolFingerprint| {
+                tools.iter().any(|tool| tool.name == name && ToolFingerprint::of(tool) == *known)
+            };
             for (name, fingerprint) in known {
-                approved.entry(name).or_insert(fingerprint);
+                // A definition that the user approved in either core stays approved.
+                if is_current(&name, &fingerprint) {
+                    approved.insert(name, fingerprint);
+                } else {
+                    approved.entry(name).or_insert(fingerprint);
+                }
             }
         }
         if self.save_current() {

@@ -1,4 +1,4 @@
-//! What is wrong with a server now, as a typed failure.
+//! The current problem of a server, as a typed failure.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::upstream::health::PATIENCE;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 impl Snapshot {
-    /// What keeps the server, or tools of it, from working; `None` if nothing does.
+    /// The problem that stops the server or some of its tools; `None` if there is none.
     pub fn fault(&self, now: Instant) -> Option<Fault> {
         match &self.phase {
             Phase::Disabled => None,

@@ -39,7 +39,7 @@ pub struct ServerHandles {
 }
 
 impl ServerHandles {
-    /// Notes what the server waits for. Nobody is told: it is only shown to those who ask.
+    /// Notes what the server waits for, without a change event: it is only shown on request.
     pub fn waits(&self, step: ServerStep, limit: Option<Duration>) {
         self.state.send_if_modified(|state| {
             state.wait = Some(ServerWait::new(step, limit));

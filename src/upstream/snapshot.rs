@@ -58,7 +58,7 @@ pub struct Snapshot {
     pub failed_at: Option<jiff::Timestamp>,
     /// The attempt to connect that is running.
     pub attempt: Option<Attempt>,
-    /// What it waits for before it is connected.
+    /// The event that it waits for before it is connected.
     pub wait: Option<ServerWait>,
     /// The isolation of its last start; `None` before the first.
     pub isolation: Option<Choice>,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::os::sync::lock;
 
-/// What a server waits for before it is connected.
+/// The event that a server waits for before it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerStep {
     Secrets,
@@ -52,7 +52,7 @@ impl ServerWait {
     }
 }
 
-/// What a call waits for.
+/// The event that a call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallStep {
     /// `max_concurrent_requests` lets no further call run.

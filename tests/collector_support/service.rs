@@ -25,7 +25,7 @@ impl Collector {
         Collector::start_with(program(), data, more)
     }
 
-    /// The same by a command that ends in the program.
+    /// Starts it through a command that runs the program.
     pub fn start_with(mut program: Command, data: &Path, more: &[&str]) -> Collector {
         let mut child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
@@ -76,7 +76,7 @@ impl Collector {
     }
 }
 
-/// A ClickHouse of its own, by chdb, which can be killed; `None` where `COLLECTOR_CHDB` names no Python that has chdb.
+/// A ClickHouse server (chdb) for one test, which can be killed. `COLLECTOR_CHDB` names a Python with chdb.
 pub struct ClickHouse {
     child: Child,
     python: PathBuf,
@@ -85,7 +85,8 @@ pub struct ClickHouse {
 }
 
 impl ClickHouse {
-    #[expect(clippy::disallowed_methods, reason = "what a test needs is named in the environment")]
+    #[allow(clippy::disallowed_methods, reason = "the environment names what a test needs")]
+    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
     pub fn start(directory: &Path) -> Option<ClickHouse> {
         let Some(python) = std::env::var_os("COLLECTOR_CHDB").map(PathBuf::from) else {
             println!("COLLECTOR_CHDB is not set: not checked");
@@ -136,7 +137,7 @@ impl Drop for ClickHouse {
     }
 }
 
-/// Asks until it is so, for at most `seconds`.
+/// Waits until `is_so` returns true, for at most `seconds`.
 pub fn until(seconds: u64, what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {

@@ -5,6 +5,7 @@ Run by `scripts/test mcp`. The recorded directory is `tests/data/go-homes/full`;
 
 import concurrent.futures
 import fcntl
+import hashlib
 import http.client
 import itertools
 import json
@@ -404,6 +405,95 @@ class Serving(unittest.TestCase):
             self.assertGreaterEqual(ran, 12)
             self.assertTrue(refused)
             self.assertTrue(all("is busy: retry in" in answer for answer in refused), refused[0])
+
+
+class Compatibility(unittest.TestCase):
+    """REST in the Go core's shapes (contract: core-http)."""
+
+    def test_all_servers_at_once_and_json_for_every_error(self):
+        with World() as world:
+            world.write_config({"mcpServers": [played(world, name, [tool("t")]) for name in ("one", "two")]})
+            world.start_core()
+            for server in ("one", "two"):
+                state_of(world, server)
+            done = {"total": 2, "successful": 2, "failed": 0, "errors": {}}
+            self.assertEqual(world.post("/api/v1/servers/restart_all").data, done)
+            self.assertEqual(world.post("/api/v1/servers/disable_all").data, done)
+            self.assertEqual([one["enabled"] for one in world.config()["mcpServers"]], [False, False])
+            self.assertEqual(world.post("/api/v1/servers/restart_all").data["total"], 0)
+            self.assertEqual(world.post("/api/v1/servers/enable_all").data, done)
+            self.assertEqual([one["enabled"] for one in world.config()["mcpServers"]], [True, True])
+            self.assertEqual(world.get("/api/v1/nosuch").status, 404)
+            self.assertIn("no such path", world.get("/api/v1/nosuch").json["error"])
+            wrong = world.post("/api/v1/sessions")
+            self.assertEqual((wrong.status, wrong.json["success"]), (405, False))
+
+    def test_sessions_are_those_that_exist(self):
+        with World() as world:
+            world.write_config({"mcpServers": [played(world, "one", [tool("t")])]})
+            world.start_core()
+            state_of(world, "one")
+            first, second = Client(world), Client(world, "/mcp/all")
+            for _ in range(3):  # the first by the library, the next on the fast path
+                first.text("call_tool_write", name="one:t", args={})
+            second.text("one__t")
+
+            def sessions(query=""):
+                answer = world.get(f"/api/v1/sessions{query}").data
+                return {one["id"]: one for one in answer["sessions"]}
+
+            listed = sessions()
+            first.label, second.label = (hashlib.sha256(one.session.encode()).hexdigest()[:8] for one in (first, second))
+            self.assertEqual({first.label, second.label}, set(listed))
+            self.assertEqual(listed[first.label]["tool_call_count"], 3)
+            self.assertEqual(listed[second.label]["tool_call_count"], 1)
+            self.assertEqual((listed[first.label]["client_name"], listed[first.label]["status"]), ("test", "active"))
+            self.assertEqual(sessions("?status=closed"), {})
+            self.assertEqual(world.get("/api/v1/sessions?status=odd").status, 400)
+            self.assertEqual(world.get(f"/api/v1/sessions/{first.label}").data["session"]["id"], first.label)
+            stop(world.started[-1])
+            world.start_core()
+            again = sessions()
+            self.assertEqual(again[first.label]["tool_call_count"], 3, "a session outlives the core")
+            self.assertGreaterEqual(again[first.label]["last_activity"], listed[first.label]["start_time"])
+
+    def test_a_configuration_is_checked_and_applied(self):
+        with World() as world:
+            server = played(world, "one", [tool("t")], env={"TOKEN": "hidden-value"})
+            world.write_config({"mcpServers": [server], "telemetry": {"enabled": False}, "mine": 1})
+            world.start_core()
+            state_of(world, "one")
+            check = lambda config: world.post("/api/v1/config/validate", body=config).data
+            self.assertEqual(check({"listen": "127.0.0.1:1"}), {"valid": True})
+            refused = check({"listen": "127.0.0.1:1", "tools_limit": "many"})
+            self.assertEqual((refused["valid"], refused["errors"][0]["field"]), (False, "tools_limit"))
+            shown = world.get("/api/v1/config").data["config"]
+            self.assertNotIn("hidden-value", json.dumps(shown))
+            applied = world.post("/api/v1/config/apply", body={**shown, "tools_limit": 7}).data
+            self.assertEqual((applied["success"], applied["changed_fields"]), (True, ["tools_limit"]))
+            after = world.config()
+            self.assertEqual((after["tools_limit"], after["mcpServers"][0]["env"]), (7, {"TOKEN": "hidden-value"}))
+            self.assertNotIn("quarantined", after["mcpServers"][0], "it runs what was approved")
+            del shown["telemetry"]
+            shown["mcpServers"].append({"name": "new", "command": "/nosuch", "enabled": False, "quarantined": False})
+            self.assertTrue(world.post("/api/v1/config/apply", body=shown).data["success"])
+            after = world.config()
+            self.assertEqual((after["telemetry"], after["mine"]), ({"enabled": False}, 1), "nothing is lost")
+            self.assertTrue(after["mcpServers"][1]["quarantined"], "a program does not approve a server")
+            wrong = world.post("/api/v1/config/apply", body={"listen": "nowhere"}).data
+            self.assertEqual((wrong["success"], wrong["validation_errors"][0]["field"]), (False, "listen"))
+
+    def test_secrets_are_names(self):
+        with World(variables={"SET_HERE": "hidden-value"}) as world:
+            env = {"A": "${env:SET_HERE}", "B": "${env:NOT_SET_HERE}", "C": "${keyring:kept}"}
+            world.write_config({"mcpServers": [played(world, "one", [tool("t")], env=env, enabled=False)]})
+            world.start_core()
+            answer = world.get("/api/v1/secrets")
+            self.assertNotIn("hidden-value", answer.text)
+            self.assertEqual(answer.data["secrets"][0]["secret_ref"],
+                             {"type": "keyring", "name": "kept", "original": "${keyring:kept}"})
+            variables = {one["secret_ref"]["name"]: one["is_set"] for one in answer.data["environment_vars"]}
+            self.assertEqual(variables, {"SET_HERE": True, "NOT_SET_HERE": False})
 
 
 if __name__ == "__main__":

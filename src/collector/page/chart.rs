@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// The width of a phone: what is legible there is legible everywhere.
+/// About the width of a phone, so that text stays legible there.
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 44.0;
 const BOTTOM: f64 = 20.0;
-/// Where bars begin, behind their labels, and what stays free for their numbers.
+/// The space for the labels of bars, and for their numbers.
 const LABELS: f64 = 136.0;
 const NUMBERS: f64 = 50.0;
 const TOP: f64 = 8.0;

@@ -21,7 +21,7 @@ pub fn all(html: &mut String, figures: &Value) {
     quality(html, figures);
 }
 
-/// Sections that stand beside each other where there is room.
+/// Places sections beside each other if the window is wide enough.
 fn grid(html: &mut String, class: &str, figures: &Value, sections: &[fn(&mut String, &Value)]) {
     let _ = write!(html, "<div class=\"{class}\">");
     for section in sections {
@@ -204,7 +204,7 @@ fn cohorts(html: &mut String, figures: &Value) {
     table(html, "Installations active, by weeks since the first", &head, &rows);
 }
 
-/// A cell that is the darker, the more of the cohort were active.
+/// A cell whose background is stronger if more of the cohort were active.
 fn heat(cell: &Value, all: Option<&Value>) -> String {
     let shown = number(Some(cell));
     match (cell.as_u64(), all.and_then(Value::as_u64)) {

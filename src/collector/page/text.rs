@@ -31,7 +31,7 @@ fn grouped(number: u64) -> String {
 /// A percentage, or a dash if a number is hidden or the divisor is zero.
 pub fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
     match (part.and_then(Value::as_u64), whole.and_then(Value::as_u64)) {
-        (Some(part), Some(whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        (Some(part), Some(whole)) if whole > 0 => format!("{:.1}\u{a0}%", 100.0 * part as f64 / whole as f64),
         _ => "–".to_owned(),
     }
 }

@@ -59,7 +59,7 @@ impl Applier {
             Some(open) => open,
             None => {
                 let mut open = (self.open)()?;
-                // The failure may have come after the database stored the batch. It must not be stored again.
+                // If the error came after the batch was stored, the batch must not be stored again.
                 let stored = open.position().map_err(|error| error.to_string())?;
                 from = from.max(stored.unwrap_or_default());
                 if from >= end {
@@ -89,5 +89,89 @@ impl Applier {
             }
         }
         Ok(from.max(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::installation::Installation;
+    use crate::collector::journal::Writer;
+    use crate::collector::report::{Day, Id};
+    use crate::collector::store::sqlite::SqliteStore;
+    use crate::collector::store::{Entry, Ledger, StoreError, Stored};
+
+    /// Stores a batch and then reports an error, as a disk that fills up during the checkpoint does.
+    struct FailsAfterStoring(SqliteStore);
+
+    impl Store for FailsAfterStoring {
+        fn apply(&mut self, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError> {
+            self.0.apply(batch, position)?;
+            Err(StoreError::Other("the disk is full".to_owned()))
+        }
+
+        fn position(&mut self) -> Result<Option<Position>, StoreError> {
+            self.0.position()
+        }
+
+        fn revision(&mut self) -> Result<u64, StoreError> {
+            self.0.revision()
+        }
+
+        fn installations(&mut self, until: Option<Day>, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
+            self.0.installations(until, each)
+        }
+
+        fn ledger(&mut self) -> Result<Ledger, StoreError> {
+            self.0.ledger()
+        }
+
+        fn stored(&mut self, id: Id) -> Result<Stored, StoreError> {
+            self.0.stored(id)
+        }
+
+        fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+            self.0.export(each)
+        }
+
+        fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
+            self.0.ids(each)
+        }
+
+        fn purge(&mut self, before: Day) -> Result<u64, StoreError> {
+            self.0.purge(before)
+        }
+    }
+
+    #[test]
+    fn a_batch_that_was_stored_before_the_error_is_not_stored_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("collector.db");
+        let journal = directory.path().join("journal");
+        let mut writer = Writer::open(&journal).unwrap();
+        let end = writer.append(&[vec![Entry::count(Day(20_000), "rejected:json".to_owned(), 3)]]).unwrap();
+        let progress = Arc::new(Progress::new(Position::default(), end));
+        let reopened = database.clone();
+        let applier = Applier {
+            directory: journal,
+            open: Box::new(move || {
+                let store = SqliteStore::open(&reopened, 1).map_err(|error| error.to_string())?;
+                Ok(Box::new(store) as Box<dyn Store>)
+            }),
+            progress: Arc::clone(&progress),
+            forgotten: Arc::new(RwLock::new(Forgotten::open(directory.path()).unwrap())),
+            batch: 10,
+            wait: Duration::ZERO,
+        };
+        let first = FailsAfterStoring(SqliteStore::open(&database, 1).unwrap());
+        let thread = applier.start(Box::new(first), Position::default());
+        while progress.stored() < end {
+            std::thread::yield_now();
+        }
+        assert_eq!(progress.failure(), None);
+        progress.close();
+        thread.join().unwrap();
+        let counts = SqliteStore::open(&database, 1).unwrap().ledger().unwrap().counts;
+        assert_eq!(counts.values().sum::<u64>(), 3);
     }
 }

@@ -38,7 +38,7 @@ use state::Progress;
 pub struct StartError {
     what: String,
     cause: String,
-    /// What helps.
+    /// The next step for the user.
     pub help: &'static str,
 }
 

@@ -136,7 +136,7 @@ impl Thread {
         let counts = std::mem::take(&mut *locked(&self.counts));
         if requests.is_empty() && counts.is_empty() {
             if self.is_failing {
-                // No one may send anything until `/readyz` says that the journal can be written again.
+                // Load balancers send no reports while `/readyz` reports a failure, so the journal is tried without one.
                 let _ = self.append(&[Vec::new()], false);
             }
             return;

@@ -19,7 +19,7 @@ pub const OVERFLOW: &str = "other";
 pub struct Words {
     numbers: HashMap<String, u64>,
     words: Vec<String>,
-    /// Each string, read as the name of a client.
+    /// Each string as the name of a client.
     clients: Vec<Client>,
     /// Strings with this number and above are not in the database yet.
     pub stored: usize,

@@ -3,7 +3,9 @@
 //! Deserialization is lenient: the Go core omits fields, and writes `null` for empty arrays.
 
 mod activity;
+mod answers;
 mod clients;
+mod compatible;
 mod diagnostics;
 mod envelope;
 mod events;
@@ -17,7 +19,9 @@ mod takeover;
 mod tools;
 
 pub use activity::*;
+pub use answers::*;
 pub use clients::*;
+pub use compatible::*;
 pub use diagnostics::*;
 pub use envelope::*;
 pub use events::*;
@@ -28,6 +32,8 @@ pub use servers::*;
 pub use status::*;
 pub use takeover::*;
 pub use tools::*;
+
+pub use crate::contract::words::*;
 
 #[cfg(test)]
 mod tests {

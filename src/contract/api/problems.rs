@@ -1,10 +1,11 @@
-//! What is wrong with a server, as a stable code with remedies, and how a fix is asked for.
+//! A server's problem as a stable code with remedies, and the request for a fix.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::{FixOutcome, ProblemSeverity, ServerStatus};
 
 /// A server or a call that waits, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,7 +15,7 @@ pub struct Waiting {
     /// The tool or request that waits; absent if the server itself does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// What it waits for, such as "a reply to `initialize`".
+    /// The event that it waits for, such as "a reply to `initialize`".
     #[serde(default)]
     pub waits_for: String,
     /// RFC 3339.
@@ -27,19 +28,18 @@ pub struct Waiting {
     pub limit_seconds: Option<u64>,
 }
 
-/// What is wrong with a server, and what to do.
+/// A server's problem and its remedy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
     /// Stable, such as `MCPX_STDIO_SPAWN_ENOENT`.
     #[serde(default)]
     pub code: String,
-    /// `warn` or `error`.
     #[serde(default)]
-    pub severity: String,
+    pub severity: ProblemSeverity,
     /// The message of the failure. Contains no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// What to do next.
+    /// The next step for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediation: Option<String>,
     /// Why it usually happens.
@@ -89,7 +89,7 @@ impl FixStep {
     }
 }
 
-/// What a [`FixStep`] is.
+/// The kind of a [`FixStep`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FixStepKind {
@@ -111,14 +111,14 @@ pub struct ServerDiagnostics {
     #[serde(default)]
     pub connected: bool,
     #[serde(default)]
-    pub status: String,
+    pub status: ServerStatus,
     #[serde(default)]
     pub health: Option<Health>,
     #[serde(default)]
     pub diagnostic: Option<Diagnostic>,
     #[serde(default)]
     pub error_code: Option<String>,
-    /// How many codes there are.
+    /// Number of codes.
     #[serde(default)]
     pub catalog_size: usize,
 }
@@ -129,7 +129,7 @@ pub struct CatalogEntry {
     #[serde(default)]
     pub code: String,
     #[serde(default)]
-    pub severity: String,
+    pub severity: ProblemSeverity,
     #[serde(default)]
     pub user_message: String,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -162,20 +162,19 @@ pub struct FixRequest {
 /// `data` of `POST /api/v1/diagnostics/fix`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FixResult {
-    /// `success`, `failed` or `blocked`.
     #[serde(default)]
-    pub outcome: String,
+    pub outcome: FixOutcome,
     #[serde(default)]
     pub duration_ms: u64,
     #[serde(default)]
     pub mode: String,
-    /// What the fix does or did, or the lines that it shows.
+    /// A description of the fix, or the lines that it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
     /// A page to open in the browser, to complete the fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_url: Option<String>,
-    /// The core has opened that page.
+    /// Whether the core has opened the page.
     #[serde(default)]
     pub browser_opened: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

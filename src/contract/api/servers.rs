@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::api::problems::Diagnostic;
+use crate::contract::words::{ServerProtocol, ServerStatus, SignInStatus};
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,12 +47,10 @@ pub struct Server {
     pub connected: bool,
     #[serde(default)]
     pub connecting: bool,
-    /// `stdio`, `http`, `sse`, `streamable-http` or `auto`.
     #[serde(default)]
-    pub protocol: String,
-    /// `disabled`, `quarantined`, `connecting`, `connected`, `error` or `disconnected`.
+    pub protocol: ServerProtocol,
     #[serde(default)]
-    pub status: String,
+    pub status: ServerStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,15 +71,35 @@ pub struct Server {
     /// Whether the user has signed in to the server in a browser.
     #[serde(default)]
     pub authenticated: bool,
-    /// `none`, `pending`, `authenticated` or `error`; absent if the server does not require sign-in.
+    /// Absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth_status: Option<String>,
+    pub oauth_status: Option<SignInStatus>,
     /// The stable code of what is wrong with it; absent when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// What is wrong with it, and what to do; absent when nothing is.
+    /// Its problem and the remedy; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostic: Option<Diagnostic>,
+}
+
+impl Server {
+    /// Describes how many tools of the server need approval; `None` if there are none. The Go core calls such a server
+    /// healthy.
+    pub fn waiting_tools(&self) -> Option<String> {
+        let counts = self.quarantine.unwrap_or_default();
+        let tools = |count: u32, word: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {word} tool")),
+            many => Some(format!("{many} {word} tools")),
+        };
+        let parts = [
+            tools(counts.pending_count, "new"),
+            tools(counts.changed_count, "changed"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let one = counts.pending_count + counts.changed_count == 1;
+        (!parts.is_empty()).then(|| format!("{} need{} approval", parts.join(" and "), if one { "s" } else { "" }))
+    }
 }
 
 /// How many tools of a server need approval, in [`Server`].
@@ -106,7 +125,8 @@ pub struct Approved {
 }
 
 /// `data` of a POST to `/api/v1/servers/{name}/{action}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServerAction {
     pub server: String,
     pub action: String,

@@ -1,4 +1,4 @@
-//! Reviews and approvals: a person approves exactly what a review showed.
+//! Reviews and approvals: the user approves exactly the version in the review.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer};
 use crate::contract::review_text::{self, Subject};
+use crate::contract::words::ApprovalStatus;
 use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
 use crate::os::sync::lock;
@@ -72,7 +73,7 @@ impl ServerControl {
             review.variables = variables;
         }
         let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
-        // Scanning and reading what was approved before take too long for this thread.
+        // Scanning and reading the approved version take too long for this thread.
         let completed = tokio::task::spawn_blocking(move || {
             if let Some(before) = versions.read(&server, Part::Entry) {
                 review.changes = entry.changes_since(&before);
@@ -82,7 +83,7 @@ impl ServerControl {
                 tool.previous = before.get(&tool.name).cloned();
             }
             let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
-            for tool in review.tools.iter_mut().filter(|tool| tool.approval == "approved") {
+            for tool in review.tools.iter_mut().filter(|tool| tool.approval == ApprovalStatus::Approved) {
                 let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
                 tool.approved_by = by_scan.then(|| "scan".to_owned());
             }
@@ -101,8 +102,8 @@ impl ServerControl {
     /// approved.
     ///
     /// # Errors
-    /// [`ApproveServerError::Changed`] if the server has changed since; [`ApproveServerError::Unconfirmed`] if a danger was not
-    /// confirmed by itself. Nothing is approved then.
+    /// [`ApproveServerError::Changed`] if the server has changed since; [`ApproveServerError::Unconfirmed`] if a danger
+    /// was not confirmed. Nothing is approved then.
     pub async fn approve(&self, name: &str, request: ApproveServer) -> Result<(), ApproveServerError> {
         let expected = request.fingerprint.or_else(|| {
             let shown = self.shown();
@@ -273,19 +274,16 @@ impl ServerControl {
             let mut reviewed = Vec::new();
             for (kind, offers) in listed {
                 let approved = approvals.check(&server, kind, &offers);
-                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
-                    ReviewOffer {
-                        approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => "approved",
-                            (false, true) => "changed",
-                            (false, false) => "pending",
-                        }
-                        .to_owned(),
-                        key: offer.key(),
-                        fingerprint: offer.fingerprint(),
-                        definition: offer.definition,
-                        findings: Vec::new(),
-                    }
+                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| ReviewOffer {
+                    approval: match (approved, approvals.knows(&server, &offer.key())) {
+                        (true, _) => ApprovalStatus::Approved,
+                        (false, true) => ApprovalStatus::Changed,
+                        (false, false) => ApprovalStatus::Pending,
+                    },
+                    key: offer.key(),
+                    fingerprint: offer.fingerprint(),
+                    definition: offer.definition,
+                    findings: Vec::new(),
                 }));
             }
             reviewed
@@ -317,7 +315,7 @@ impl ServerControl {
     }
 }
 
-/// The dangers that were not confirmed.
+/// Returns the unconfirmed dangers.
 fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
     dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
 }

@@ -9,15 +9,15 @@ mod settings;
 use crate::contract::platform::Platform;
 use crate::diagnostics::code::Code;
 
-/// What a code means, and what to do.
+/// The meaning of a code and its remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     pub code: Code,
-    /// What happened, in one sentence.
+    /// The event, in one sentence.
     pub what: &'static str,
     /// Why it usually happens.
     pub why: &'static str,
-    /// What to do next, in one sentence.
+    /// The next step for the user, in one sentence.
     pub remedy: &'static str,
     pub steps: &'static [Step],
 }
@@ -31,7 +31,7 @@ pub struct Step {
     pub act: Act,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// The user does what the label says.

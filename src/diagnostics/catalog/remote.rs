@@ -39,7 +39,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::RefreshRefused,
         what: "The authorization server refused to renew your sign-in.",
-        why: "Somebody revoked the access, or the refresh token was used elsewhere.",
+        why: "The access was revoked, or the refresh token was used elsewhere.",
         remedy: "Sign in again.",
         steps: &[
             SIGN_IN_AGAIN,

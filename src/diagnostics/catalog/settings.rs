@@ -66,7 +66,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::KeychainLocked,
         what: "The system's keychain is locked.",
-        why: "Nobody unlocked it after the login, or its prompt was dismissed.",
+        why: "It was not unlocked after the login, or its prompt was dismissed.",
         remedy: "Unlock the keychain, then retry.",
         steps: &[RETRY],
     },
@@ -93,7 +93,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::ToolChanged,
         what: "A tool of the server has changed since you approved it.",
-        why: "The server was updated, or somebody changed what the tool says to your AI client.",
+        why: "The server was updated, or its description for your AI client was changed on purpose.",
         remedy: "Compare the old and the new description, then approve it.",
         steps: &[
             run("Show what changed", "mcpproxy upstream inspect {server}"),

@@ -1,6 +1,5 @@
 //! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each also with a trailing slash.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::gateway::http::paths::{known_profile, unknown_path};
 use crate::gateway::http::raw_results::raw_results;
 use crate::gateway::http::session_store::PersistentSessions;
 use crate::gateway::search_mode::handler::Handler;
+use crate::gateway::session_registry::Sessions;
 use crate::gateway::tool_calls::Proxy;
 
 /// The endpoints of one core, for any number of listeners.
@@ -34,18 +34,18 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// `sessions` is the file that stores the sessions.
-    pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, sessions: PathBuf) -> Endpoints {
+    /// `stored_sessions` are the sessions that survive a restart.
+    pub fn new(proxy: Arc<Proxy>, control: Arc<ServerControl>, stored_sessions: Arc<PersistentSessions>) -> Endpoints {
         Endpoints {
             proxy,
             control,
-            stored_sessions: PersistentSessions::load(sessions),
+            stored_sessions,
         }
     }
 
     /// Saves the sessions, so that they survive a restart.
     pub fn save_sessions(&self) {
-        self.stored_sessions.save();
+        self.stored_sessions.save_all();
     }
 
     /// Returns the routes of one listener; `stop` ends every session. `trusted` are the names of this computer that a
@@ -67,7 +67,7 @@ impl Endpoints {
         };
         let fast_path = |mode| FastPath {
             proxy: self.proxy.clone(),
-            sessions: Arc::default(),
+            sessions: Arc::new(Sessions::new(self.stored_sessions.usages().clone())),
             hosts: hosts.clone(),
             mode,
         };

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway::fast_path::Mode;
 use crate::gateway::session_registry::Sessions;
+use crate::gateway::session_usage::{SessionUsages, Usage, session_label};
 use crate::os::{files, memory};
 
 /// Maximum number of stored sessions. The one opened first is dropped first.
@@ -33,8 +34,24 @@ const GATHER: Duration = Duration::from_secs(1);
 pub struct PersistentSessions {
     path: PathBuf,
     sessions: Mutex<VecDeque<StoredSession>>,
+    usages: Arc<SessionUsages>,
     /// Whether there are unsaved changes.
     changed: AtomicBool,
+}
+
+/// A session that the client can continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// Not the session ID, with which another program could join the session.
+    pub label: String,
+    pub client: String,
+    pub client_version: String,
+    pub has_roots: bool,
+    pub has_sampling: bool,
+    /// Times of opening and of the last request, in Unix seconds; 0 if an older version opened it.
+    pub opened: i64,
+    pub last: i64,
+    pub calls: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,24 +59,63 @@ struct StoredSession {
     id: String,
     tools: Mode,
     client: SessionState,
+    #[serde(default)]
+    opened: i64,
+    /// The last request, and the number of tool calls when the file was written.
+    #[serde(default)]
+    last: i64,
+    #[serde(default)]
+    calls: u64,
 }
 
 impl PersistentSessions {
     /// Loads the sessions from a file. If it cannot be read, clients must open new sessions.
     pub fn load(path: PathBuf) -> Arc<PersistentSessions> {
         let largest = u64::try_from(MOST * LARGEST).unwrap_or(u64::MAX);
-        let sessions = match files::read_bounded(&path, largest) {
+        let sessions: VecDeque<StoredSession> = match files::read_bounded(&path, largest) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::warn!("could not read `{}`, so AI clients must open new sessions: {error}", path.display());
                 VecDeque::new()
             }),
             Err(_) => VecDeque::new(),
         };
+        let usages = SessionUsages::default();
+        for session in &sessions {
+            usages.insert(&session.id, Usage::new(session.calls, session.last));
+        }
         Arc::new(PersistentSessions {
             path,
             sessions: Mutex::new(sessions),
+            usages: Arc::new(usages),
             changed: AtomicBool::new(false),
         })
+    }
+
+    /// Usage of the sessions.
+    pub fn usages(&self) -> &Arc<SessionUsages> {
+        &self.usages
+    }
+
+    /// Returns the existing sessions, most recently used first.
+    pub fn list(&self) -> Vec<SessionFacts> {
+        let mut listed: Vec<SessionFacts> = self.sessions().iter().map(|session| self.facts(session)).collect();
+        listed.sort_by_key(|session| std::cmp::Reverse(session.last));
+        listed
+    }
+
+    fn facts(&self, session: &StoredSession) -> SessionFacts {
+        let client = &session.client.initialize_params;
+        let usage = self.usages.of(&session.id);
+        SessionFacts {
+            label: session_label(&session.id),
+            client: client.client_info.name.clone(),
+            client_version: client.client_info.version.clone(),
+            has_roots: client.capabilities.roots.is_some(),
+            has_sampling: client.capabilities.sampling.is_some(),
+            opened: session.opened,
+            last: usage.last(),
+            calls: usage.calls(),
+        }
     }
 
     /// Returns the store for one endpoint. `open` contains the sessions in memory, `known` their usage.
@@ -77,12 +133,27 @@ impl PersistentSessions {
         })
     }
 
+    /// Saves the sessions with their usage when the core stops.
+    pub fn save_all(&self) {
+        if !self.sessions().is_empty() {
+            self.changed.store(true, Ordering::Release);
+        }
+        self.save();
+    }
+
     /// Saves unsaved changes.
     pub fn save(&self) {
         if !self.changed.swap(false, Ordering::AcqRel) {
             return;
         }
-        let written = serde_json::to_vec(&*self.sessions());
+        let written = {
+            let mut sessions = self.sessions();
+            for session in sessions.iter_mut() {
+                let usage = self.usages.of(&session.id);
+                (session.last, session.calls) = (usage.last(), usage.calls());
+            }
+            serde_json::to_vec(&*sessions)
+        };
         let written = written.map_err(Into::into).and_then(|bytes| files::replace_private(&self.path, &bytes));
         if let Err(error) = written {
             tracing::warn!("could not save the sessions of AI clients in `{}`: {error}", self.path.display());
@@ -156,11 +227,18 @@ impl SessionStore for Address {
         {
             let mut sessions = self.all.sessions();
             let over = (sessions.len() + 1).saturating_sub(MOST);
-            sessions.drain(..over);
+            for gone in sessions.drain(..over) {
+                self.all.usages.remove(&gone.id);
+            }
+            let now = jiff::Timestamp::now().as_second();
+            self.all.usages.insert(id, Usage::new(0, now));
             sessions.push_back(StoredSession {
                 id: id.to_owned(),
                 tools: self.tools,
                 client: client.clone(),
+                opened: now,
+                last: now,
+                calls: 0,
             });
         }
         self.all.write_soon();
@@ -170,6 +248,7 @@ impl SessionStore for Address {
 
     async fn delete(&self, id: &str) -> Result<(), SessionStoreError> {
         self.all.sessions().retain(|one| !self.is(one, id));
+        self.all.usages.remove(id);
         self.all.write_soon();
         Ok(())
     }
@@ -206,7 +285,32 @@ mod tests {
         assert!(found("1").await && found("1000").await);
         assert!(!found("0").await && !found("7").await && !found("large").await);
         assert!(own.load("1").await.unwrap().is_none(), "at another address it is another session");
+        assert_eq!(next.list().len(), MOST - 1);
         std::fs::write(&path, "{").unwrap();
         assert!(PersistentSessions::load(path).sessions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_use_of_a_session_is_listed_and_outlives_the_core() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.json");
+        std::fs::write(&path, serde_json::json!([{"id": "old", "tools": "own", "client": state("c")}]).to_string())
+            .unwrap();
+        let first = PersistentSessions::load(path.clone());
+        let store = first.at(Mode::Search, Arc::default(), Arc::default());
+        for id in ["a", "gone"] {
+            store.store(id, &state(id)).await.unwrap();
+        }
+        first.usages().of("a").called();
+        store.delete("gone").await.unwrap();
+        first.save();
+        first.usages().of("a").called();
+        first.save_all();
+        for sessions in [&first, &PersistentSessions::load(path)] {
+            let listed = sessions.list();
+            let shown: Vec<_> = listed.iter().map(|one| (one.client.as_str(), one.calls, one.last > 0)).collect();
+            assert_eq!(shown, [("a", 2, true), ("c", 0, false)]);
+            assert_eq!((listed[0].label.len(), &listed[0].label), (8, &session_label("a")));
+        }
     }
 }

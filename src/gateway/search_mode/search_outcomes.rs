@@ -41,6 +41,11 @@ impl SearchOutcomes {
         });
     }
 
+    /// Records the length of a search's result.
+    pub fn answered(&mut self, bytes: usize) {
+        self.counts.result_bytes = self.counts.result_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
     /// Records a call. It counts for the latest search that returned the tool.
     pub fn called(&mut self, server: &str, tool: &str, now: Instant) {
         self.waiting.retain(|search| now.duration_since(search.at) <= LONGEST_WAIT);
@@ -85,6 +90,9 @@ mod tests {
         let counts = outcomes.counts();
         assert_eq!((counts.searches, counts.led_to_call), (2, 2));
         assert_eq!((counts.called_best, counts.called_first_five), (0, 2));
+        outcomes.answered(7);
+        outcomes.answered(3);
+        assert_eq!(outcomes.counts().result_bytes, 10);
     }
 
     #[test]

@@ -14,7 +14,10 @@ pub mod problems;
 mod profiles;
 pub mod response;
 pub mod scan;
+mod secrets;
 pub mod servers;
+mod sessions;
+mod stats;
 mod takeover;
 pub mod telemetry;
 pub mod tools;
@@ -32,7 +35,8 @@ use serde::Deserialize;
 pub use access::{Listener, check as check_access};
 pub use events::log_changes;
 
-use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping};
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
 use crate::server::rest::response::{failed, ok};
@@ -50,6 +54,9 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/servers/enable_all", post(servers::enable_all))
+        .route("/api/v1/servers/disable_all", post(servers::disable_all))
+        .route("/api/v1/servers/restart_all", post(servers::restart_all))
         .route("/api/v1/servers/import/paths", get(import::paths))
         .route("/api/v1/servers/import", post(import::upload))
         .route("/api/v1/servers/import/json", post(import::json))
@@ -69,6 +76,13 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/servers/{name}/login", post(servers::login))
         .route("/api/v1/servers/{name}/{action}", post(servers::act))
         .route("/api/v1/config", get(config::show).patch(config::patch))
+        .route("/api/v1/config/validate", post(config::validate))
+        .route("/api/v1/config/apply", post(config::apply))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{id}", get(sessions::one))
+        .route("/api/v1/stats/tokens", get(stats::token_stats))
+        .route("/api/v1/secrets", get(secrets::list))
+        .route("/api/v1/secrets/config", get(secrets::list))
         .route("/api/v1/connect", get(connect::list))
         .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
         .route("/api/v1/connect/{client}/preview", get(connect::preview))
@@ -92,11 +106,16 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
     api.route_layer(axum::middleware::from_fn_with_state((app.clone(), listener), access::check))
         .merge(health_routes())
         .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
         .with_state(app)
 }
 
 fn health_routes() -> Router<Arc<App>> {
-    let alive = || async { Json(serde_json::json!({"status": "ok"})) };
+    let alive = || async {
+        Json(Alive {
+            status: "ok".to_owned(),
+        })
+    };
     Router::new()
         .route("/ready", get(ready))
         .route("/readyz", get(ready))
@@ -135,9 +154,10 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
             http: app.listen_addr.clone(),
             socket: app.local_addr.clone(),
         },
-        launched_by: app.facts.launched_by().to_owned(),
+        launched_by: app.facts.launched_by().into(),
         pid: std::process::id(),
         implementation: Some(names::IMPLEMENTATION.to_owned()),
+        https: app.is_encrypted,
         can_shut_down: true,
         update_policy: Some(app.update_policy()),
         update: app.update(),
@@ -147,9 +167,13 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
 async fn shutdown(State(app): State<Arc<App>>) -> Response {
     tracing::info!("received a request to stop over the local socket");
     app.stop.cancel();
-    (StatusCode::ACCEPTED, Json(Envelope::ok(serde_json::json!({"stopping": true})))).into_response()
+    (StatusCode::ACCEPTED, Json(Envelope::ok(Stopping { stopping: true }))).into_response()
+}
+
+async fn wrong_method(method: axum::http::Method) -> Response {
+    failed(FailureKind::WrongMethod, format!("{method} is not possible here: see `/api/v1/openapi.json`"))
 }
 
 async fn unknown_route() -> Response {
-    failed(StatusCode::NOT_FOUND, "not found: this version does not have this path")
+    failed(FailureKind::NotFound, "not found: this version does not have this path")
 }

@@ -7,10 +7,12 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, CatalogEntry,
-    ConnectPreview, ConnectResult, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody,
-    FixRequest, FixResult, FoundTools, ImportPaths, ImportResult, Info, LoginStarted, Ping, ProfileList, Ready,
-    ServerAction, ServerDiagnostics, ServerTools, Servers, ServersChanged, Status, Takeover,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, BulkResult,
+    CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING,
+    EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult, FoundTools, ImportPaths,
+    ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing, SecretList, ServerAction,
+    ServerDiagnostics, ServerLogs, ServerTools, Servers, ServersChanged, SessionList, ShownConfig, Status, Stopping,
+    Takeover, TokenStats,
 };
 use crate::contract::scan::ScanReport;
 
@@ -150,7 +152,10 @@ const OPERATIONS: &[Operation] = &[
         Some(switch),
         data::<ServerAction>,
     ),
-    asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", object), &["tail"]),
+    asking(
+        get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", data::<ServerLogs>),
+        &["tail"],
+    ),
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",
@@ -158,6 +163,9 @@ const OPERATIONS: &[Operation] = &[
         Some(approve_server),
         data::<ServerAction>,
     ),
+    post("/api/v1/servers/enable_all", "Enables every server", None, data::<BulkResult>),
+    post("/api/v1/servers/disable_all", "Disables every server", None, data::<BulkResult>),
+    post("/api/v1/servers/restart_all", "Restarts every server that may run", None, data::<BulkResult>),
     get("/api/v1/servers/import/paths", "The configuration files of AI clients", data::<ImportPaths>),
     asking(
         post("/api/v1/servers/import", "Imports an uploaded configuration", Some(any_object), data::<ImportResult>),
@@ -196,7 +204,7 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
-    get("/api/v1/doctor", "The same as `/api/v1/diagnostics`", data::<Diagnostics>),
+    get("/api/v1/doctor", "The same data as `/api/v1/diagnostics` returns", data::<Diagnostics>),
     get(
         "/api/v1/diagnostics/codes",
         "Every error code with its page, as the field `codes` of the data",
@@ -204,8 +212,29 @@ const OPERATIONS: &[Operation] = &[
     ),
     post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
     get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
-    get("/api/v1/config", "The configuration, without secrets", object),
-    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), object)),
+    get("/api/v1/config", "The configuration, without secrets", data::<ShownConfig>),
+    by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), data::<ConfigApplied>)),
+    post(
+        "/api/v1/config/validate",
+        "Checks a configuration and changes nothing",
+        Some(any_object),
+        data::<ConfigCheck>,
+    ),
+    post(
+        "/api/v1/config/apply",
+        "Replaces the settings that the body names; masked secrets stay as they are",
+        Some(any_object),
+        data::<ConfigApplied>,
+    ),
+    asking(get("/api/v1/sessions", "The sessions of AI clients", data::<SessionList>), &["status", "limit", "offset"]),
+    get("/api/v1/sessions/{id}", "One session, as the field `session` of the data", data::<OneSession>),
+    get("/api/v1/stats/tokens", "Tokens that the search saves a client", data::<TokenStats>),
+    get(
+        "/api/v1/secrets",
+        "The names of the secrets and variables to which servers refer, never values",
+        data::<SecretList>,
+    ),
+    get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
@@ -251,7 +280,7 @@ const OPERATIONS: &[Operation] = &[
     by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
-    get("/api/v1/routing", "The routing mode and the endpoints", object),
+    get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
     get("/api/v1/takeover", "The result of taking over a previous MCPProxy's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),
@@ -262,7 +291,7 @@ const OPERATIONS: &[Operation] = &[
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
         events,
     ),
-    post("/api/v1/shutdown", "Stops the core; only over the local socket", None, object),
+    post("/api/v1/shutdown", "Stops the core; only over the local socket", None, data::<Stopping>),
 ];
 
 /// `GET /api/v1/openapi.json`

@@ -11,7 +11,7 @@ use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::contract::server_log;
-use crate::os::files;
+use crate::os::{files, go_core_logs};
 use crate::tray::autostart::{Move, on_click};
 use crate::tray::decision::Decision;
 use crate::tray::menu::{Command, ServerCommand};
@@ -24,7 +24,7 @@ impl Driver {
         tracing::info!("chosen: {}", command.id());
         self.model.hint = None;
         match command {
-            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.setting.root.logs(), &name)),
+            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.logs(), &name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
                 let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
@@ -47,6 +47,10 @@ impl Driver {
                     let path = format!("/api/v1/servers/{}/{}", path_segment(&name), command.word());
                     client.post::<Value>(&path, None).await.map(drop)
                 });
+            }
+            Command::UseProfile(ref name) => {
+                self.use_profile(name.clone());
+                self.turned_over(&command, place);
             }
             Command::Fix(fixer, name) => self.fix(fixer, name),
             Command::CopyRemedy(number, name) => {
@@ -76,7 +80,7 @@ impl Driver {
                 self.happened(Event::Asked(Ask::Hand));
             }
             Command::OpenConfiguration => self.open(self.setting.root.config()),
-            Command::OpenLogs => self.open(self.setting.root.logs()),
+            Command::OpenLogs => self.open(self.logs()),
             Command::Quit => self.happened(Event::Asked(Ask::Leave)),
         }
     }
@@ -97,6 +101,27 @@ impl Driver {
             Decision::ApproveReviewed(reviewed) => self.approve_reviewed(*reviewed),
             Decision::ReplaceEntry { id, client, .. } => self.connect(id, client, true, true),
         }
+    }
+
+    /// Where the running core writes its logs.
+    fn logs(&self) -> PathBuf {
+        if self.model.is_go_core {
+            go_core_logs::of_config(&self.setting.root.config())
+        } else {
+            self.setting.root.logs()
+        }
+    }
+
+    /// Chooses the profile of clients that choose none; an empty name removes the limit.
+    fn use_profile(&self, name: String) {
+        let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let called: Result<Value, CallError> =
+                client.put("/api/v1/profiles/active", &json!({"profile": name})).await;
+            let done = called.map(drop).map_err(|error| format!("Could not choose the profile: {error}"));
+            let _ = inputs.send(Input::Done(done)).await;
+            let _ = inputs.send(follow::profiles(&client).await).await;
+        });
     }
 
     fn toggle_client(&mut self, id: &str, command: &Command, place: Where) {
@@ -217,7 +242,7 @@ impl Driver {
 
     fn copy_address(&self) -> Result<(), String> {
         let listen = self.model.listen.as_deref().ok_or("no core is running")?;
-        self.setting.system.copy(mcp_url(listen))
+        self.setting.system.copy(mcp_url(listen, self.model.is_https))
     }
 
     fn open(&self, path: PathBuf) {
@@ -263,7 +288,11 @@ impl Driver {
                     // Telemetry disabled by the environment overrides the menu.
                     let differing = status.telemetry.as_ref().filter(|state| state.enabled != wanted);
                     let done = differing.map_or(Ok(()), |state| Err(format!("Anonymous statistics: {}", state.reason)));
+                    let of_go_core = if status.telemetry.is_none() { follow::go_settings(&client).await } else { None };
                     let _ = inputs.send(Input::Status(Box::new(status))).await;
+                    if let Some(settings) = of_go_core {
+                        let _ = inputs.send(settings).await;
+                    }
                     done
                 }
                 Err(error) => Err(format!("Anonymous statistics: {error}")),

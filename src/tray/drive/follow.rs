@@ -8,7 +8,10 @@ use tokio::time::Instant;
 
 use super::input::Input;
 use crate::client::{CallError, Client, path_segment};
-use crate::contract::api::{self, AiClient, EventBody, Info, Servers, Status, Takeover};
+use crate::contract::api::{
+    self, AccessState, ActiveProfile, AiClient, CorePhase, EventBody, Info, ProfileList, Servers, Status, Takeover,
+    TelemetryState,
+};
 use crate::contract::lenient;
 use crate::contract::platform::Platform;
 use crate::tray::supervisor::{Core, Probe};
@@ -40,7 +43,7 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     let Ok(Some(mut list)) = client.get::<Option<Vec<AiClient>>>("/api/v1/connect").await else {
         return Vec::new();
     };
-    for one in list.iter_mut().filter(|one| one.exists && one.access_state == "unknown") {
+    for one in list.iter_mut().filter(|one| one.exists && one.access_state == AccessState::NotChecked) {
         // The core did not open this client's configuration. On macOS opening it could trigger a system prompt.
         if Platform::HOST == Platform::MacOs {
             continue;
@@ -63,6 +66,25 @@ async fn takeover(client: &Client) -> Option<String> {
     Some(format!("{} Details: mcpproxy migrate", takeover.summary))
 }
 
+/// The profiles and the active one. An older core has none.
+pub async fn profiles(client: &Client) -> Input {
+    let list: ProfileList = client.get("/api/v1/profiles").await.unwrap_or_default();
+    let active: ActiveProfile = client.get("/api/v1/profiles/active").await.unwrap_or_default();
+    Input::Profiles(list.profiles, active.active_profile)
+}
+
+/// Reads the settings that only the configuration of the Go core contains.
+pub async fn go_settings(client: &Client) -> Option<Input> {
+    let config: serde_json::Value = client.get("/api/v1/config").await.ok()?;
+    let flag = |pointer: &str| config.pointer(pointer).and_then(serde_json::Value::as_bool);
+    let telemetry = TelemetryState {
+        enabled: flag("/config/telemetry/enabled") != Some(false),
+        notice_shown: true,
+        ..TelemetryState::default()
+    };
+    Some(Input::GoSettings(telemetry, flag("/config/tls/enabled") == Some(true)))
+}
+
 /// Forwards the core's events as inputs until the stream ends.
 pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
@@ -77,6 +99,10 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
     let mut again: Option<Instant> = None;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+    tell(profiles(client).await).await;
+    if !is_ours && let Some(settings) = go_settings(client).await {
+        tell(settings).await;
+    }
     tell(Input::Clients(ai_clients(client).await)).await;
     if is_ours && let Some(sentence) = takeover(client).await {
         tell(Input::Hint(sentence)).await;
@@ -100,7 +126,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
         match event.name.as_str() {
             api::EVENT_STATUS => {
                 if let Ok(status) = lenient::from_slice::<Status>(event.data.as_bytes()) {
-                    let is_ending = matches!(status.status.phase.as_str(), "Stopping" | "Stopped");
+                    let is_ending = matches!(status.status.phase, CorePhase::Stopping | CorePhase::Stopped);
                     tell(Input::Status(Box::new(status))).await;
                     if is_ending && !is_ours {
                         return Ok(());
@@ -118,6 +144,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                     None => client.get("/api/v1/servers").await?,
                 };
                 tell(Input::Servers(servers)).await;
+                tell(profiles(client).await).await;
                 // The Go core reports a server before it has listed the server's tools, and does not report it again
                 // afterwards.
                 again = (!is_ours).then(|| Instant::now() + SERVERS_AGAIN);
@@ -133,7 +160,14 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                     tell(Input::Info(Box::new(client.get("/api/v1/info").await?))).await;
                 }
             }
-            "config.reloaded" => tell(Input::Servers(client.get("/api/v1/servers").await?)).await,
+            "config.reloaded" => {
+                tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                tell(profiles(client).await).await;
+                if !is_ours && let Some(settings) = go_settings(client).await {
+                    tell(settings).await;
+                }
+            }
+            "active_profile.changed" => tell(profiles(client).await).await,
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::contract::api::{AiClient, Info, Servers, Status};
+use crate::contract::api::{AiClient, Info, Profile, Servers, Status, TelemetryState};
 use crate::tray::decision::Decision;
 use crate::tray::first_run::Answer;
 use crate::tray::menu::Command;
@@ -37,6 +37,10 @@ pub enum Input {
     },
     Servers(Servers),
     Clients(Vec<AiClient>),
+    /// The profiles and the name of the active one; empty for none.
+    Profiles(Vec<Profile>, String),
+    /// Settings of the Go core that neither its status nor its information contains: telemetry, and whether it serves HTTPS.
+    GoSettings(TelemetryState, bool),
     /// An action succeeded and the user must do something else.
     Hint(String),
     /// The core sent a ping: the occasion to check what sends no notification.

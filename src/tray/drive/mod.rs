@@ -165,6 +165,11 @@ impl Driver {
             Input::Servers(_) => {}
             Input::PathKnown { first, path } => self.path_known(first, &path),
             Input::Clients(clients) => self.model.clients = clients,
+            Input::Profiles(profiles, active) => (self.model.profiles, self.model.active_profile) = (profiles, active),
+            Input::GoSettings(state, is_https) if self.model.serving() => {
+                (self.model.statistics, self.model.is_https) = (Some(state), is_https);
+            }
+            Input::GoSettings(..) => {}
             Input::Hint(hint) => {
                 self.model.trouble = None;
                 self.model.hint = Some(hint);
@@ -189,6 +194,8 @@ impl Driver {
 
     fn info(&mut self, info: Info) {
         if self.model.serving() {
+            self.model.is_go_core = info.implementation.is_none();
+            self.model.is_https = info.https || (self.model.is_https && self.model.is_go_core);
             self.model.core_version = info.version;
             self.model.update = info.update;
             self.model.dashboard = Some(info.web_ui_url).filter(|address| !address.is_empty());
@@ -224,9 +231,9 @@ impl Driver {
         self.look_at_program();
         self.listen(status.listen_addr);
         if self.model.serving() {
-            self.model.statistics = status.telemetry;
+            // The Go core's status contains neither its telemetry setting nor an update.
+            self.model.statistics = status.telemetry.or(self.model.statistics.take());
             self.model.configuration = status.configuration;
-            // The status of the Go core never contains an update.
             self.model.update = status.update.or(self.model.update.take());
             self.tell_notice();
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Input, Where};
-use crate::contract::api::TelemetryState;
+use crate::contract::api::{Sending, TelemetryState};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::launch::TrayStart;
 use crate::tray::decision::Decision;
@@ -417,7 +417,7 @@ async fn statistics_that_the_environment_turned_off_stay_off() {
     let desk = Desk::with_own_core().await;
     let off = TelemetryState {
         enabled: false,
-        sending: "off".to_owned(),
+        sending: Sending::Off,
         reason: "Off: DO_NOT_TRACK".to_owned(),
         notice_shown: true,
     };

@@ -213,6 +213,8 @@ fn every_command_is_found_again_by_its_id() {
     for named in [
         Command::Server(ServerCommand::Restart, "a:b.c/ü\n".into()),
         Command::ToggleClient("claude-code".into()),
+        Command::UseProfile(String::new()),
+        Command::UseProfile("a:b".into()),
         Command::Fix(Fixer::RaiseTimeout, "a:b".into()),
         Command::CopyRemedy(2, "a:b".into()),
         Command::Explain("a:b".into()),
@@ -221,6 +223,35 @@ fn every_command_is_found_again_by_its_id() {
     }
     assert_eq!(Command::from_id("server.nothing:x"), None);
     assert_eq!(Command::from_id("nothing"), None);
+}
+
+#[test]
+fn the_go_cores_version_profiles_and_waiting_tools_are_shown() {
+    let mut model = model(Whose::Foreign);
+    model.core_version = "v0.60.0".into();
+    model.is_go_core = true;
+    let profile = |name: &str, tool_count| crate::contract::api::Profile {
+        name: name.into(),
+        tool_count,
+        ..Default::default()
+    };
+    model.profiles = vec![profile("research", 13), profile("one", 1)];
+    model.active_profile = "research".into();
+    let held = crate::contract::api::QuarantineCounts {
+        pending_count: 1,
+        changed_count: 1,
+        blocked_count: 0,
+    };
+    model.servers = vec![Server {
+        quarantine: Some(held),
+        status: "ready".into(),
+        ..named("a")
+    }];
+    let drawn = drawn(&Menu::of(&model).items, 0);
+    assert!(drawn.starts_with("[MCPProxy 0.60.0 — running]\n"), "{drawn}");
+    let profiles = "Profile: research >\n  _ All servers\n  x research (13 tools)\n  _ one (1 tool)\n";
+    assert!(drawn.contains(profiles), "{drawn}");
+    assert!(drawn.contains("  a: 1 new tool and 1 changed tool need approval — Review and approve…\n"), "{drawn}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::contract::exit_code::ExitCode;
 use crate::tray::label::capitalised;
+use crate::tray::supervisor::last_words::last_words;
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,17 +114,6 @@ impl Failure {
             Kind::GivenUp => "Check the logs, then choose Start core",
         }
     }
-}
-
-/// The last message in a core's standard error: the text of its `error:` line, else its last line.
-fn last_words(stderr: &str) -> Option<String> {
-    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let error = lines.iter().rev().find_map(|line| {
-        let (word, rest) = line.split_once(':')?;
-        (word.eq_ignore_ascii_case("error") && !rest.trim().is_empty()).then(|| rest.trim())
-    });
-    let words: String = error.or(lines.last().copied())?.chars().take(300).collect();
-    Some(words)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod event;
 pub mod failure;
+mod last_words;
 pub mod state;
 
 use std::time::Duration;

@@ -32,7 +32,7 @@ CREATE TABLE counted(day INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// What the figures ask for first: the first day, and who opted out. A file without these indexes is read all the same.
+/// Indexes for the first day and for opt-outs, which all figures need. Reading works without them.
 const INDEXES: &str = "
 CREATE INDEX IF NOT EXISTS first_days ON installations(first_day);
 CREATE INDEX IF NOT EXISTS opt_outs ON ids(opted_out) WHERE opted_out IS NOT NULL;

@@ -23,7 +23,7 @@ fn lookup(store: &SqliteStore) -> Lookup<'_> {
 pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT summary FROM installations")?;
     let mut rows = statement.query([])?;
-    // One for all rows, so that a million of them need no memory of their own.
+    // Reused for all rows, which avoids a million allocations.
     let mut installation = Installation::default();
     while let Some(row) = rows.next()? {
         let blob = row.get_ref(0)?.as_blob().map_err(|error| StoreError::Other(error.to_string()))?;
