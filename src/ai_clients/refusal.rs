@@ -40,7 +40,7 @@ impl ErrorKind {
         }
     }
 
-    /// The `action` of the result (contract: core-http §7, extended).
+    /// The `action` of the result.
     fn action(self) -> ConnectAction {
         match self {
             ErrorKind::BadName => ConnectAction::Unsupported,

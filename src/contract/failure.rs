@@ -1,4 +1,5 @@
-//! Failures, and how each protocol reports it: the only table of HTTP statuses, JSON-RPC codes and tool results.
+//! Failures and their representation in each protocol: the only table of HTTP statuses, JSON-RPC codes and tool
+//! results.
 
 use std::fmt;
 
@@ -7,9 +8,9 @@ use serde_json::Value;
 /// The kind of a failure; it decides the code in every protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The request is wrong: repeating it does not help.
+    /// The request is invalid; repeating it does not help.
     Invalid,
-    /// The caller did not show who it is.
+    /// The caller is not authenticated.
     Unauthenticated,
     /// The system or a setting does not allow it.
     Denied,
@@ -19,15 +20,15 @@ pub enum FailureKind {
     WrongMethod,
     /// No server has the resource.
     NoResource,
-    /// It contradicts the present state, or something has changed meanwhile.
+    /// The request conflicts with the current state, or something has changed meanwhile.
     Conflict,
-    /// The caller asks too often.
+    /// The caller sent too many requests.
     TooMany,
     /// The user must approve it first.
     NeedsApproval,
-    /// A server cannot be used now: it starts, is busy, is not connected or requires sign-in.
+    /// A server is not available now: it is starting, busy, not connected, or requires sign-in.
     Unavailable,
-    /// A server did not answer in time.
+    /// A server did not respond in time.
     Timeout,
     /// A server or another program failed.
     Upstream,
@@ -35,7 +36,7 @@ pub enum FailureKind {
     Internal,
 }
 
-/// How one kind is reported.
+/// The representation of one kind.
 struct Codes {
     http: u16,
     json_rpc: i32,
@@ -52,7 +53,7 @@ const INTERNAL_ERROR: i32 = -32603;
 const RESOURCE_NOT_FOUND: i32 = -32002;
 
 impl FailureKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [FailureKind; 13] = [
         FailureKind::Invalid,
         FailureKind::Unauthenticated,
@@ -79,7 +80,7 @@ impl FailureKind {
             FailureKind::NoResource => (404, RESOURCE_NOT_FOUND, true),
             FailureKind::Conflict => (409, INVALID_PARAMS, true),
             FailureKind::TooMany => (429, INVALID_PARAMS, true),
-            // The model must read it and tell the user: some clients hide errors (contract: mcp-tools §2.5).
+            // The model must read it and tell the user, but some clients hide errors from the model.
             FailureKind::NeedsApproval => (403, INVALID_PARAMS, false),
             FailureKind::Unavailable => (503, INTERNAL_ERROR, true),
             FailureKind::Timeout => (504, INTERNAL_ERROR, true),
@@ -93,33 +94,33 @@ impl FailureKind {
         }
     }
 
-    /// The status of an HTTP response.
+    /// Returns the status of an HTTP response.
     pub fn http_status(self) -> u16 {
         self.codes().http
     }
 
-    /// The code of a JSON-RPC error.
+    /// Returns the code of a JSON-RPC error.
     pub fn json_rpc_code(self) -> i32 {
         self.codes().json_rpc
     }
 
-    /// Whether a tool's result that says so is marked as an error.
+    /// Whether a tool result with this failure is marked as an error.
     pub fn is_tool_error(self) -> bool {
         self.codes().is_error
     }
 }
 
-/// A failure with a sentence for a person or a model.
+/// A failure with a message for the user or a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     pub kind: FailureKind,
     pub message: String,
-    /// More for programs; goes into a JSON-RPC error.
+    /// Additional data for programs, in a JSON-RPC error.
     pub data: Option<Value>,
 }
 
 impl Failure {
-    /// One without data.
+    /// Creates a failure without data.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
         Failure {
             kind,
@@ -128,7 +129,7 @@ impl Failure {
         }
     }
 
-    /// The same with data.
+    /// Creates a failure with data.
     #[must_use]
     pub fn with(self, data: Value) -> Failure {
         Failure {

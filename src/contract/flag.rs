@@ -1,17 +1,17 @@
-//! What a switch in the environment means: one rule for each kind, for all programs.
+//! The meaning of switches in environment variables: one rule for each kind, for all programs.
 
-/// Whether a switch is on: anything but empty, `0`, `false`, `no` and `off`, trimmed, in any case.
+/// Whether a switch is on: any value except empty, `0`, `false`, `no` and `off`, trimmed, in any case.
 pub fn is_on(value: &str) -> bool {
     let value = value.trim();
     !["", "0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
-/// Whether a variable of the Go core is true, by its rule: `1` or `true`.
+/// Whether a variable of the Go core is true, by the Go core's rule: `1` or `true`.
 pub fn is_true(value: &str) -> bool {
     value == "1" || value.eq_ignore_ascii_case("true")
 }
 
-/// Whether a variable of the Go core is false, by its rule: `0` or `false`.
+/// Whether a variable of the Go core is false, by the Go core's rule: `0` or `false`.
 pub fn is_false(value: &str) -> bool {
     value == "0" || value.eq_ignore_ascii_case("false")
 }

@@ -1,14 +1,14 @@
-//! Which hosts are this computer.
+//! Recognises loopback hosts.
 
 use std::net::IpAddr;
 
-/// Whether the host of a URL is this computer: `localhost`, or a loopback address with or without brackets.
+/// Whether the host of a URL is a loopback host: `localhost`, or a loopback address with or without brackets.
 pub fn is_loopback_host(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether `host:port` can be reached from this computer only.
+/// Whether only this computer can reach `host:port`.
 pub fn is_loopback_address(address: &str) -> bool {
     is_loopback_host(address.rsplit_once(':').map_or(address, |(host, _)| host))
 }

@@ -19,7 +19,8 @@ pub struct Review {
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
-    /// The tools come from an inspection of a server that needs approval: they are approved with it, and no others.
+    /// Whether the tools come from an inspection of a server that needs approval. They are approved together with the
+    /// server, and no others are.
     pub inspected: bool,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,

@@ -101,14 +101,12 @@ pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
     }
 }
 
-/// The tools of a server that was inspected before its approval.
+/// Describes the tools of a server that was inspected before its approval.
 fn inspected(review: &Review) -> impl Iterator<Item = &ReviewTool> {
     review.tools.iter().filter(|_| review.needs_approval && review.inspected)
 }
 
-fn dangers<'a>(
-    tools: impl Iterator<Item = (&'a String, &'a Vec<Finding>)>,
-) -> impl Iterator<Item = Confirmation> {
+fn dangers<'a>(tools: impl Iterator<Item = (&'a String, &'a Vec<Finding>)>) -> impl Iterator<Item = Confirmation> {
     tools.flat_map(|(name, findings)| {
         let dangers = findings.iter().filter(|finding| finding.severity == Severity::Danger);
         dangers.map(move |finding| Confirmation {

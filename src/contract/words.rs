@@ -1,26 +1,26 @@
-//! Closed sets of words on the wire. Each enum keeps a word that it does not know: the Go core and other versions have more.
+//! Closed sets of values in JSON. Each enum keeps unknown values, because the Go core and other versions have more.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Defines an enum of words with an `Unknown` variant that keeps the word; the default is the empty word.
+/// Defines an enum of string values with an `Unknown` variant for all others; the default is the empty string.
 macro_rules! words {
     ($($(#[$about:meta])* $name:ident { $($(#[$detail:meta])* $variant:ident = $word:literal,)+ })+) => {$(
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum $name {
             $($(#[$detail])* $variant,)+
-            /// A word of the Go core or of another version.
+            /// A value of the Go core or of another version.
             Unknown(String),
         }
 
         impl $name {
-            /// Every word that this version writes.
+            /// Every value that this version writes.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
-            /// The word in JSON.
+            /// Returns the value in JSON.
             pub fn word(&self) -> &str {
                 match self {
                     $($name::$variant => $word,)+
@@ -96,13 +96,13 @@ words! {
         Disconnected = "disconnected",
     }
 
-    /// How bad a problem is.
+    /// The severity of a problem.
     ProblemSeverity {
         Warn = "warn",
         Error = "error",
     }
 
-    /// How a fix ended.
+    /// The outcome of a fix.
     FixOutcome {
         Success = "success",
         Failed = "failed",
@@ -128,7 +128,7 @@ words! {
         Error = "error",
     }
 
-    /// How well a server is.
+    /// The health of a server.
     HealthLevel {
         Healthy = "healthy",
         Degraded = "degraded",
@@ -142,7 +142,7 @@ words! {
         Quarantined = "quarantined",
     }
 
-    /// The one thing to do about a server.
+    /// The recommended action for a server.
     HealthAction {
         Login = "login",
         Restart = "restart",
@@ -200,11 +200,11 @@ words! {
     Sending {
         On = "on",
         Off = "off",
-        /// The reason says for what.
+        /// The reason says what it waits for.
         Waiting = "waiting",
     }
 
-    /// Which releases are looked for.
+    /// The kind of releases that an update check considers.
     ReleaseChannel {
         Stable = "stable",
         Candidates = "rc",
@@ -214,7 +214,7 @@ words! {
     LaunchedBy {
         Tray = "tray",
         Installer = "installer",
-        /// A user, or a program that does not say.
+        /// The user, or a program that does not identify itself.
         Other = "",
     }
 

@@ -160,7 +160,7 @@ fn digest(value: &Value) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A tool of which no version is approved.
+/// A tool without an approved version.
 pub fn new_tool(pending: &PendingTool) -> ReviewTool {
     ReviewTool {
         name: pending.tool.name.to_string(),
@@ -171,7 +171,7 @@ pub fn new_tool(pending: &PendingTool) -> ReviewTool {
     }
 }
 
-/// The tools of a server that need approval and are on.
+/// Returns the enabled tools of a server that need approval.
 pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
     let pending =
         server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);

@@ -1,4 +1,4 @@
-//! Failures as JSON-RPC errors, by the table of [`crate::contract::failure`].
+//! Converts failures to JSON-RPC errors, using the table in [`crate::contract::failure`].
 
 use rmcp::ErrorData;
 use rmcp::model::ErrorCode;
@@ -12,7 +12,7 @@ impl From<Failure> for ErrorData {
     }
 }
 
-/// A server's own error reaches the client as it is.
+/// Passes a server's error to the client unchanged.
 impl From<CallError> for ErrorData {
     fn from(error: CallError) -> ErrorData {
         match error {
@@ -22,7 +22,7 @@ impl From<CallError> for ErrorData {
     }
 }
 
-/// An error in the caller's parameters.
+/// Returns an error about the caller's parameters.
 pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Invalid, message)
 }

@@ -169,7 +169,7 @@ impl SessionProfiles {
     }
 }
 
-/// The answer to `set_profile`.
+/// The result of `set_profile`.
 #[derive(Serialize)]
 struct ChosenProfile<'a> {
     active_profile: &'a str,

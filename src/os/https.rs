@@ -41,7 +41,7 @@ impl fmt::Debug for Url {
     }
 }
 
-/// Why a request has no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RequestError(String);
@@ -59,7 +59,7 @@ impl From<reqwest::Error> for RequestError {
     }
 }
 
-/// The answer to a request; its body is not read yet.
+/// The response to a request, with its unread body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -83,10 +83,10 @@ impl Answer {
     }
 }
 
-/// Gets `address`, which is below `url` or beside it.
+/// Sends a GET request to `address`, which is at the same origin as `url`.
 ///
-/// A redirect beyond `redirects` is returned as the answer; one away from HTTPS fails. `limit` is for everything: name,
-/// connection, request and answer.
+/// Follows at most `redirects` redirects, and returns a further one as the response. A redirect away from HTTPS fails.
+/// `limit` covers everything: name resolution, connection, request and response.
 ///
 /// # Errors
 /// The request failed or took too long.
@@ -94,7 +94,7 @@ pub async fn get(url: &Url, address: &str, limit: Duration, redirects: usize) ->
     answer(client(url, limit, redirects)?.get(address)).await
 }
 
-/// Posts JSON. A redirect is returned as the answer. `limit` is for everything, as in [`get`].
+/// Posts JSON. Returns a redirect as the response. `limit` covers everything, as in [`get`].
 ///
 /// # Errors
 /// As [`get`].

@@ -13,7 +13,7 @@ pub struct RotatingFile {
     file: File,
     length: u64,
     longest: u64,
-    /// The last write ended with a line break.
+    /// Whether the last write ended with a line break.
     at_line_start: bool,
 }
 
@@ -41,7 +41,7 @@ impl RotatingFile {
 
 impl Write for RotatingFile {
     fn write(&mut self, output: &[u8]) -> io::Result<usize> {
-        // A file that cannot be moved, as one that another program reads on Windows, grows further.
+        // A file that cannot be renamed, for example because another program reads it on Windows, keeps growing.
         if self.is_due() && fs::rename(&self.path, self.path.with_extension("log.1")).is_ok() {
             *self = RotatingFile::open(self.path.clone(), self.longest)?;
         }

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
 use crate::config::isolation::{Isolation, Mode};
 use crate::config::{Protocol, ServerConfig, references};
+use crate::contract::failure::FailureKind;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::connect::connect;
 use crate::upstream::connect_error::ConnectError;
@@ -30,6 +31,18 @@ pub enum InspectError {
     NoIsolation(String, String),
     #[error("`{0}` did not list its tools: {1}")]
     Failed(String, String),
+}
+
+impl InspectError {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            InspectError::Unknown(_) => FailureKind::NotFound,
+            InspectError::Approved(_) | InspectError::Remote(_) => FailureKind::Invalid,
+            InspectError::NoIsolation(..) => FailureKind::Denied,
+            InspectError::Failed(..) => FailureKind::Upstream,
+        }
+    }
 }
 
 /// The entry as it is started for an inspection: in a sandbox unless it asks for a container, and without more rights.
@@ -82,7 +95,7 @@ impl UpstreamPool {
         Ok(tools.into_iter().map(PendingTool::new).collect())
     }
 
-    /// Handles of a session that nobody else sees.
+    /// Returns the handles of a session that only the inspection uses.
     fn inspection_handles(&self, config: &Arc<ServerConfig>) -> ServerHandles {
         ServerHandles {
             state: Arc::new(watch::Sender::new(Snapshot::new(config.clone(), Phase::Connecting))),
@@ -116,14 +129,22 @@ mod tests {
             r#"{"name": "s", "command": "npx", "env": {"KEY": "Bearer ${keyring:GH} ${env:AWS}"}, "inherit_env": ["TOKEN"]}"#,
         )
         .unwrap();
-        for mode in [Mode::None, Mode::Auto, Mode::SandboxOrNone, Mode::Unknown("x".to_owned()), Mode::Sandbox] {
+        for mode in [
+            Mode::None,
+            Mode::Auto,
+            Mode::SandboxOrNone,
+            Mode::Unknown("x".to_owned()),
+            Mode::Sandbox,
+        ] {
             let mut asked = config.clone();
             asked.isolation.mode = mode;
             asked.isolation.write = vec!["/".into()];
             asked.isolation.read = vec!["/".into()];
             let strict = strict(&asked).unwrap();
             assert_eq!(strict.isolation.mode, Mode::Sandbox);
-            assert!(strict.isolation.write.is_empty() && strict.isolation.read.is_empty() && strict.inherit_env.is_empty());
+            assert!(
+                strict.isolation.write.is_empty() && strict.isolation.read.is_empty() && strict.inherit_env.is_empty()
+            );
             assert_eq!(strict.env["KEY"], format!("Bearer {WITHHELD} {WITHHELD}"));
         }
         let mut contained = config;

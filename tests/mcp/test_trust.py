@@ -56,7 +56,7 @@ class Approvals(unittest.TestCase):
         return self.world.get("/api/v1/servers/s/review").data
 
     def patch_by_model(self, **changes):
-        """Returns the server tools that a model sees over MCP."""
+        """Changes the server as a model, over MCP."""
         headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call",
                    "Mcp-Name": "upstream_servers"}
         own = "io.modelcontextprotocol/"
@@ -179,7 +179,7 @@ class Approvals(unittest.TestCase):
         self.assertEqual(rules, {("reference_to_secret", "env.TOKEN"), ("code_changing_variable", "env.NODE_OPTIONS")})
 
     def test_confirmations(self):
-        """what gives a server a secret is confirmed by itself, unless a person wrote the entry"""
+        """a reference to a secret needs a separate confirmation, unless the user wrote the entry"""
         self.add(env={"TOKEN": "${env:AWS_SECRET_ACCESS_KEY}"}, enabled=False)
         shown = self.review()["fingerprint"]
         for body in [{"fingerprint": shown}, None, {"fingerprint": shown, "confirmed": ["reference_to_secret:env.OTHER"]}]:
@@ -197,7 +197,7 @@ class Approvals(unittest.TestCase):
         self.world.post("/api/v1/servers/mine/approve", body={"fingerprint": shown}).data
 
     def test_isolation_and_findings(self):
-        """the review says how the server is isolated, what it receives, and what in its tools looks like an attack"""
+        """the review shows the server's isolation, its variables, and signs of an attack in its tools"""
         self.add(inherit_env=["EXTRA"])
         review = self.review()
         self.assertEqual(review["isolation"]["effective"], "none")
@@ -213,7 +213,7 @@ class Approvals(unittest.TestCase):
         self.assertTrue(dangers, shown)
 
     def test_differences(self):
-        """a review shows what has changed since the last approval: in the entry, and in the whole definition of a tool"""
+        """a review shows the changes since the last approval, in the entry and in all parts of a tool"""
         self.add()
         self.world.post("/api/v1/servers/s/approve", body={"fingerprint": self.review()["fingerprint"]}).data
         self.world.wait_connected("s")
@@ -274,7 +274,7 @@ class Approvals(unittest.TestCase):
         wait_for("only what was listed is approved", lambda: state() == {"a": "approved", "b": "pending"})
 
     def test_leftovers(self):
-        """a start removes what killed processes left, and follows no symbolic link in the data directory"""
+        """a start removes the temporary files of killed processes, and follows no symbolic link in the data directory"""
         self.core.send_signal(signal.SIGKILL)
         self.core.wait()
         left = self.world.root / ".mcpproxy-999999999-abcdef"

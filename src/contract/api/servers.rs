@@ -74,7 +74,7 @@ pub struct Server {
     /// Absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_status: Option<SignInStatus>,
-    /// The stable code of what is wrong with it; absent when nothing is.
+    /// The stable code of the server's problem; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Its problem and the remedy; absent if it has none.

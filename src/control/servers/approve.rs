@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer};
+use crate::contract::review::{
+    ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
+};
 use crate::contract::review_text::{self, Subject};
 use crate::contract::words::ApprovalStatus;
 use crate::control::review::{ReviewedEntry, new_tool};
@@ -51,7 +53,7 @@ impl ServerControl {
         self.review(name).await.map_err(failed)
     }
 
-    /// The inspected tools of exactly this entry.
+    /// Returns the inspected tools of exactly this entry.
     fn inspected(&self, name: &str, fingerprint: &str) -> Option<Vec<PendingTool>> {
         let inspected = lock(&self.inspected);
         inspected.get(name).filter(|(known, _)| known == fingerprint).map(|(_, tools)| tools.clone())
@@ -109,7 +111,7 @@ impl ServerControl {
             let shown = self.shown();
             shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
         });
-        // Decided on the entry that is approved: the edit below fails if it is another one by then.
+        // Decides on the entry that is approved: the edit below fails if the entry has changed by then.
         let (entry, review) = self.current(name).await?;
         let fingerprint = entry.fingerprint();
         let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
@@ -123,7 +125,7 @@ impl ServerControl {
                 }))
                 .into());
             }
-            // Before it starts: otherwise the tools that it lists then would be approved.
+            // Approves before the server starts: otherwise, the tools that it lists then would be approved.
             self.approve_inspected(name, review, request.tools).await?;
         }
         let version = entry.version();
@@ -158,7 +160,7 @@ impl ServerControl {
         }
     }
 
-    /// Approves the tools of an inspected server as they were shown; all of them, if the request names none.
+    /// Approves the tools of an inspected server as shown, or all of them if the request names none.
     async fn approve_inspected(
         &self,
         name: &str,
@@ -172,7 +174,9 @@ impl ServerControl {
         };
         let pending = self.inspected(name, &review.fingerprint).unwrap_or_default();
         let is_listed = |(tool, fingerprint): (&String, &String)| {
-            pending.iter().any(|pending| pending.tool.name == tool.as_str() && pending.fingerprint.hash(tool) == *fingerprint)
+            pending
+                .iter()
+                .any(|pending| pending.tool.name == tool.as_str() && pending.fingerprint.hash(tool) == *fingerprint)
         };
         let changed: Vec<ReviewChange> = shown
             .iter()

@@ -1,4 +1,4 @@
-//! A session on `/mcp/all` over streams in memory, with a server that is a shell script.
+//! Tests a session on `/mcp/all` over in-memory streams, with a shell script as the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use crate::upstream::offers::OfferApprovals;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
-/// Has the tools `echo`, `fail` (its own error) and `odd` (a result without `content`), and writes the name of each tool
-/// that is called to a file.
+/// A server with the tools `echo`, `fail` (returns an error) and `odd` (a result without `content`). Writes the name of
+/// each called tool to a file.
 const SERVER: &str = r#"
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
@@ -39,7 +39,7 @@ while read -r line; do
 done
 "#;
 
-/// A client of the endpoint, which reads and writes lines.
+/// A client of the endpoint that reads and writes lines.
 struct Client {
     reads: BufReader<ReadHalf<DuplexStream>>,
     writes: WriteHalf<DuplexStream>,
@@ -128,7 +128,7 @@ impl Endpoint {
         }
     }
 
-    /// The names of the called tools, in order.
+    /// Returns the names of the called tools, in order.
     fn called(&self) -> Vec<String> {
         let called = files::read_bounded(&self.directory.path().join("called"), 1000).unwrap_or_default();
         String::from_utf8(called).unwrap().lines().map(str::to_owned).collect()

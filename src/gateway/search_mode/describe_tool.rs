@@ -96,7 +96,7 @@ pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value 
     }
 }
 
-/// A tool whose definition may not be shown, and what to do.
+/// A tool whose definition cannot be shown, with advice.
 #[derive(Serialize)]
 struct NotDescribed<'a> {
     id: &'a str,
@@ -106,7 +106,7 @@ struct NotDescribed<'a> {
     did_you_mean: Vec<String>,
 }
 
-/// A tool that cannot be called now, and what to do.
+/// A tool that cannot be called now, with advice.
 #[derive(Serialize)]
 struct NotReady<'a> {
     id: &'a str,

@@ -49,7 +49,7 @@ struct NotReached<'a> {
     troubleshooting: String,
 }
 
-/// The result of a call with arguments that do not fit.
+/// The result of a call with invalid arguments.
 #[derive(Serialize)]
 struct InvalidArguments<'a> {
     error: String,
@@ -181,7 +181,7 @@ pub fn unreadable_call(intent: Intent, error: &CallArgumentsError, schema: Optio
     )
 }
 
-/// A result with this value as text; the kind decides whether it is marked as an error.
+/// Returns a result with this value as text. The kind of failure decides whether it is marked as an error.
 fn result(kind: FailureKind, answer: &impl Serialize) -> CallToolResult {
     let content = vec![ContentBlock::text(serde_json::to_string(answer).unwrap_or_default())];
     if kind.is_tool_error() {

@@ -309,7 +309,7 @@ struct Page<'a, R> {
     meta: PageMeta<'a>,
 }
 
-/// Where a [`Page`] lies in its result.
+/// The position of a [`Page`] in its result.
 #[derive(Serialize)]
 struct PageMeta<'a> {
     key: &'a str,

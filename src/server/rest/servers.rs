@@ -23,7 +23,6 @@ use crate::server::rest::response::{failed, ok, status};
 use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
-use crate::upstream::inspect::InspectError;
 
 /// Maximum number of log lines in one response.
 const MOST_LINES: usize = 1000;
@@ -124,11 +123,7 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
 async fn inspect(app: &App, name: &str) -> Response {
     match app.control.inspect(name).await {
         Ok(review) => ok(review),
-        Err(error @ InspectError::Unknown(_)) => failed(FailureKind::NotFound, error.to_string()),
-        Err(error @ (InspectError::Approved(_) | InspectError::Remote(_))) => {
-            failed(FailureKind::Invalid, error.to_string())
-        }
-        Err(error) => failed(FailureKind::Upstream, error.to_string()),
+        Err(error) => failed(error.kind(), error.to_string()),
     }
 }
 
