@@ -109,7 +109,7 @@ fn greatest_height() -> i32 {
     monitor.map_or(HEIGHT, |monitor| (monitor.workarea().height() * PART / 100).max(LINE * 8))
 }
 
-/// The text with invisible places to break long words: without them, Pango puts hyphens there that nobody wrote.
+/// The text with invisible places to break long words: without them, Pango inserts hyphens that are not part of the text.
 fn breakable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut word = 0;
