@@ -18,9 +18,7 @@ use crate::client::{CallError, Client};
 use crate::config::Config;
 use crate::contract::api::{Approved, Server, ServerAction, ServerTools, Servers};
 use crate::contract::review::Review;
-use crate::contract::review_text::{
-    self, Subject, approval, confirmations, named_tools, review_lines, whole_review,
-};
+use crate::contract::review_text::{self, Subject, approval, confirmations, named_tools, review_lines, whole_review};
 use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::isolation::Isolator;
@@ -39,11 +37,7 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     };
     let mut reviews = Vec::new();
     for name in &names {
-<<<<<<< HEAD
-        let review = client.review(name).await.map_err(|error| missing(error, name))?;
-=======
         let review = review_of(client, name).await?;
->>>>>>> trust
         let subject = subject(&review, &options.tools)?;
         reviews.push((review, subject));
     }
@@ -97,8 +91,7 @@ fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
 }
 
 async fn review_of(client: &Client, name: &str) -> Result<Review, CliError> {
-    let review: Value =
-        client.get(&format!("{}/review", server_path(name))).await.map_err(|error| missing(error, name))?;
+    let review = client.review(name).await.map_err(|error| missing(error, name))?;
     Review::read(&review).map_err(|problem| {
         CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
             .guided("use the same version of mcpproxy as the running one")
@@ -134,23 +127,17 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
             .guided(format!("review it again: mcpproxy upstream approve {name}")),
         _ => missing(error, name),
     };
-    let Some((action, body)) = approval(review, &subject) else { return Ok(()) };
-    let path = format!("{}/{action}", server_path(name));
+    let Some((_, body)) = approval(review, &subject) else { return Ok(()) };
     match subject {
         Subject::Server => {
-            let done: ServerAction = client.post(&path, Some(&body)).await.map_err(failed)?;
+            let done: ServerAction = client.approve_server(name, &body).await.map_err(failed)?;
             report(context, &done, |done| match review.enabled {
                 true => format!("Approved `{}`. It is starting.", done.server),
                 false => format!("Approved `{}`. It is disabled: mcpproxy upstream enable {name}", done.server),
             })
         }
-<<<<<<< HEAD
-        Subject::Tools(fingerprints) => {
-            let done: Approved = client.approve_tools(name, &fingerprints).await.map_err(failed)?;
-=======
         Subject::Tools(_) => {
-            let done: Approved = client.post(&path, Some(&body)).await.map_err(failed)?;
->>>>>>> trust
+            let done: Approved = client.approve_tools(name, &body).await.map_err(failed)?;
             report(context, &done, |done| format!("{}.", done.message))
         }
         Subject::Nothing => Ok(()),
@@ -216,161 +203,7 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
             client.get(&format!("{}/tools", server_path(name))).await.map_err(|error| missing(error, name))?;
         return print(context.format, &tools, |_| String::new());
     }
-<<<<<<< HEAD
-    let review = client.review(name).await.map_err(|error| missing(error, name))?;
-    print(context.format, &review, |review| {
-        let tools = review.tools.iter().map(|tool| tool_text(tool, true));
-        let tools = tools.chain(review.offers.iter().map(offer_text)).collect::<Vec<_>>();
-        let tools = if tools.is_empty() { "No tools.".to_owned() } else { tools.join("\n\n") };
-        format!("{}\n\n{tools}", entry_text(review))
-    })
-}
-
-/// The review of what is to be approved.
-fn shown(review: &Review, subject: &Subject) -> String {
-    let mut blocks = vec![entry_text(review)];
-    if let Subject::Tools(fingerprints) = subject {
-        let named = review.tools.iter().filter(|tool| fingerprints.contains_key(&tool.name));
-        blocks.extend(named.map(|tool| tool_text(tool, false)));
-        let offers = review.offers.iter().filter(|offer| fingerprints.contains_key(&offer.key));
-        blocks.extend(offers.map(offer_text));
-    }
-    blocks.join("\n\n") + "\n"
-}
-
-/// The entry: what runs and what leaves this computer.
-fn entry_text(review: &Review) -> String {
-    let mut lines = vec![format!(
-        "{}{}",
-        review.name,
-        if review.needs_approval { " (needs approval)" } else { "" }
-    )];
-    let mut line = |label: &str, text: String| lines.push(format!("  {label:<12} {}", one_line(&text)));
-    if let Some(command) = &review.command {
-        let words: Vec<String> = std::iter::once(command).chain(&review.args).map(|word| quoted(word)).collect();
-        line("Command", words.join(" "));
-    }
-    if let Some(directory) = &review.working_dir {
-        line("Directory", directory.clone());
-    }
-    if let Some(url) = &review.url {
-        line("URL", url.clone());
-    }
-    let pair = |value: &ReviewValue| format!("{}={}", value.name, value.value);
-    review.env.iter().for_each(|value| line("Environment", pair(value)));
-    review.headers.iter().for_each(|value| line("Header", pair(value)));
-    review.other.iter().for_each(|(key, value)| line(key, value.to_string()));
-    if let Some(origin) = &review.added_by {
-        let when = review.created.as_ref().map(|when| format!(", {when}")).unwrap_or_default();
-        line("Added by", format!("{origin}{when}"));
-    }
-    for warning in &review.warnings {
-        line("WARNING", format!("{}: {} `{}`", warning.field, warning.reason, warning.quote));
-    }
-    lines.join("\n")
-}
-
-/// A tool with its description, and its whole definition if `in_full`.
-fn tool_text(tool: &ReviewTool, in_full: bool) -> String {
-    let state = if tool.disabled { "off" } else { tool.approval.as_str() };
-    let changed = if tool.changes.is_empty() {
-        String::new()
-    } else {
-        format!(", changed: {}", tool.changes.join(", "))
-    };
-    let mut lines = vec![format!("{} ({state}{changed})", one_line(&tool.name))];
-    if let Some(previous) = &tool.previous_description {
-        lines.push(indented("- ", previous));
-    }
-    if let Some(description) = tool.definition.get("description").and_then(Value::as_str) {
-        lines.push(indented(if tool.previous_description.is_some() { "+ " } else { "" }, description));
-    }
-    if in_full {
-        let mut definition = tool.definition.clone();
-        if let Some(fields) = definition.as_object_mut() {
-            fields.retain(|key, _| key != "name" && key != "description");
-        }
-        lines.push(indented("", &serde_json::to_string_pretty(&definition).unwrap_or_default()));
-    }
-    lines.join("\n")
-}
-
-/// A prompt or a resource template.
-fn offer_text(offer: &ReviewOffer) -> String {
-    let definition = serde_json::to_string_pretty(&offer.definition).unwrap_or_default();
-    format!("{} ({})\n{}", one_line(&offer.key), offer.approval, indented("", &definition))
-}
-
-fn indented(mark: &str, text: &str) -> String {
-    text.lines().map(|line| format!("    {mark}{line}")).collect::<Vec<_>>().join("\n")
-}
-
-/// A word of a command as a shell needs it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@=,+~%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        Value::from(word).to_string()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn review() -> Review {
-        let tool = |name: &str, approval: &str| ReviewTool {
-            name: name.to_owned(),
-            fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
-            definition: json!({"name": name, "description": "line 1\nline 2 \u{202e}", "inputSchema": {"type": "object"}}),
-            ..ReviewTool::default()
-        };
-        Review {
-            name: "fs".to_owned(),
-            command: Some("npx".to_owned()),
-            args: vec!["-y".to_owned(), "a b".to_owned(), "x".repeat(500)],
-            env: vec![ReviewValue {
-                name: "TOKEN".to_owned(),
-                value: "${env:T}".to_owned(),
-                references: Vec::new(),
-            }],
-            tools: vec![tool("a", "approved"), tool("b", "pending"), tool("c", "changed")],
-            ..Review::default()
-        }
-    }
-
-    #[test]
-    fn what_is_approved_is_what_was_shown() {
-        let new = Review {
-            needs_approval: true,
-            ..review()
-        };
-        assert_eq!(subject(&new, &[]).unwrap(), Subject::Server);
-        let Subject::Tools(all) = subject(&review(), &[]).unwrap() else { panic!() };
-        assert_eq!(all.into_iter().collect::<Vec<_>>(), [("b".into(), "f-b".into()), ("c".into(), "f-c".into())]);
-        let Subject::Tools(one) = subject(&new, &["c".to_owned()]).unwrap() else { panic!() };
-        assert_eq!(one.len(), 1);
-        assert!(subject(&new, &["nope".to_owned()]).unwrap_err().message.contains("no tool `nope`"));
-        let done = Review {
-            tools: Vec::new(),
-            ..review()
-        };
-        assert_eq!(subject(&done, &[]).unwrap(), Subject::Nothing);
-    }
-
-    #[test]
-    fn everything_is_shown_in_full() {
-        let text = entry_text(&review());
-        assert!(text.contains(&format!("npx -y \"a b\" {}", "x".repeat(500))), "{text}");
-        assert!(text.contains("TOKEN=${env:T}"), "{text}");
-        let text = tool_text(&review().tools[1], true);
-        assert!(text.contains("    line 1\n    line 2") && text.contains("inputSchema"), "{text}");
-    }
-=======
     let review = review_of(client, name).await?;
     print_review(&whole_review(&review));
     Ok(())
->>>>>>> trust
 }

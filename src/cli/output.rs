@@ -123,7 +123,11 @@ mod tests {
             mark,
             text: text.to_owned(),
         };
-        let lines = [line(Mark::Removed, "- ls"), line(Mark::Plain, "  same"), line(Mark::Added, "+ rm \u{1b}[32m")];
+        let lines = [
+            line(Mark::Removed, "- ls"),
+            line(Mark::Plain, "  same"),
+            line(Mark::Added, "+ rm \u{1b}[32m"),
+        ];
         assert_eq!(review_text(&lines, false), "- ls\n  same\n+ rm \\u{1b}[32m");
         let coloured = "\u{1b}[31m- ls\u{1b}[0m\n  same\n\u{1b}[32m+ rm \\u{1b}[32m\u{1b}[0m";
         assert_eq!(review_text(&lines, true), coloured);

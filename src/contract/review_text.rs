@@ -453,7 +453,12 @@ mod tests {
             references: Vec::new(),
             changes_code: false,
         };
-        review.variables = vec![fact("HOME", "allow_list"), fact("PATH", "allow_list"), fact("KEY", "inherited"), fact("TOKEN", "entry")];
+        review.variables = vec![
+            fact("HOME", "allow_list"),
+            fact("PATH", "allow_list"),
+            fact("KEY", "inherited"),
+            fact("TOKEN", "entry"),
+        ];
         let lines = review_lines(&review, &subject(&review));
         let shown = text(&lines);
         for part in [
@@ -482,7 +487,8 @@ mod tests {
 
     #[test]
     fn a_changed_tool_is_shown_with_its_differences() {
-        let schema = json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(90)}}});
+        let schema =
+            json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(90)}}});
         let mut tool = review().tools.remove(2);
         tool.previous = Some(json!({"name": "c", "description": "one\ntwo", "inputSchema": schema, "title": "C"}));
         let mut schema = schema;

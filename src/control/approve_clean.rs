@@ -34,16 +34,15 @@ fn sort_out(server: &Snapshot, all: &[Snapshot], held: &Held) -> (BTreeMap<Strin
         .tools
         .into_iter()
         .partition(|tool| tool.findings.iter().all(|finding| finding.severity < Severity::Warning));
-    let fingerprints = |tools: Vec<ReviewTool>| {
-        tools.into_iter().map(|tool| (tool.name, tool.fingerprint)).collect()
-    };
+    let fingerprints = |tools: Vec<ReviewTool>| tools.into_iter().map(|tool| (tool.name, tool.fingerprint)).collect();
     (fingerprints(clean), fingerprints(other))
 }
 
 /// Approves what the scanner finds nothing in. Blocks: it scans, and waits for the disk.
 pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
     let all = pool.snapshots();
-    let scanned = all.iter().filter(|server| server.config.trust() == Trust::Scan && !server.pending_tools().is_empty());
+    let scanned =
+        all.iter().filter(|server| server.config.trust() == Trust::Scan && !server.pending_tools().is_empty());
     for server in scanned {
         let name = server.config.name.as_str();
         if pool.approvals().holds_all(name) {
@@ -59,7 +58,11 @@ pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
         }
         match pool.approve_exactly(name, &clean) {
             Ok(approved) => {
-                tracing::info!(server = name, tools = approved.join(", "), "approved, because the scanner found nothing");
+                tracing::info!(
+                    server = name,
+                    tools = approved.join(", "),
+                    "approved, because the scanner found nothing"
+                );
                 let kept = clean.into_iter().map(|(tool, fingerprint)| (tool, Value::String(fingerprint))).collect();
                 if let Err(error) = pool.approvals().versions().extend(name, Part::Scanned, kept) {
                     tracing::warn!(server = name, "could not keep that the scanner approved these tools: {error}");

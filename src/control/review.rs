@@ -140,8 +140,7 @@ impl ReviewedEntry {
         let after = self.version();
         let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let part = |version: &Map<String, Value>, key: &str, part: &str| version.get(key)?.get(part).cloned();
-        let changed =
-            keys.into_iter().filter(|key| part(before, key, "digest") != part(&after, key, "digest"));
+        let changed = keys.into_iter().filter(|key| part(before, key, "digest") != part(&after, key, "digest"));
         changed
             .map(|key| ReviewChange {
                 field: key.clone(),
@@ -159,7 +158,8 @@ fn digest(value: &Value) -> String {
 
 /// The tools of a server that need approval and are on.
 pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
-    let pending = server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
+    let pending =
+        server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
     pending.map(tool).collect()
 }
 
@@ -315,7 +315,8 @@ mod tests {
             changed[key] = value;
             let (before, after) = (entry(before.clone()), entry(changed));
             assert_ne!(before.fingerprint(), after.fingerprint(), "{key}");
-            let changes: Vec<String> = after.changes_since(&before.version()).into_iter().map(|change| change.field).collect();
+            let changes: Vec<String> =
+                after.changes_since(&before.version()).into_iter().map(|change| change.field).collect();
             assert_eq!(changes, [key]);
         }
         let isolated = ReviewedEntry::new(before.as_object().unwrap(), |key| {

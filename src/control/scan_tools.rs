@@ -52,9 +52,8 @@ pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
             description: tool.description.as_deref().unwrap_or_default().to_owned(),
         })
     });
-    let text = |definition: &Value, key: &str| {
-        definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text =
+        |definition: &Value, key: &str| definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let own = review.tools.iter().map(|tool| NeighbourTool {
         server: review.name.clone(),
         name: tool.name.clone(),

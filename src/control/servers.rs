@@ -385,7 +385,8 @@ mod tests {
         core.control.patch("a", entry(json!({"command": "rm"})), &Origin::Model("c".into())).await.unwrap();
         // Neither the fingerprint of the reviewed version nor a missing fingerprint approves the other program.
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
-            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await else {
+            let Err(ApproveServerError::Changed(conflict)) = core.control.approve("a", approval(fingerprint)).await
+            else {
                 panic!("approved what was not shown");
             };
             assert!(quarantined(&core, "a"));
@@ -400,13 +401,16 @@ mod tests {
     async fn a_danger_is_confirmed_by_itself_unless_a_person_wrote_it() {
         let core = core();
         let dangerous = |name: &str| {
-            entry(json!({"name": name, "command": "true", "enabled": false, "env": {"K": "${env:AWS_SECRET_ACCESS_KEY}"}}))
+            entry(
+                json!({"name": name, "command": "true", "enabled": false, "env": {"K": "${env:AWS_SECRET_ACCESS_KEY}"}}),
+            )
         };
         core.control.add("a", dangerous("a"), &Origin::Model("c".into())).await.unwrap();
         core.control.add("b", dangerous("b"), &Origin::Person("command line")).await.unwrap();
         let shown = core.control.review("a").await.unwrap();
         for fingerprint in [Some(shown.fingerprint.clone()), None] {
-            let Err(ApproveServerError::Unconfirmed(refused)) = core.control.approve("a", approval(fingerprint)).await else {
+            let Err(ApproveServerError::Unconfirmed(refused)) = core.control.approve("a", approval(fingerprint)).await
+            else {
                 panic!("approved without a confirmation");
             };
             assert_eq!(refused.0.unconfirmed[0].key, "reference_to_secret:env.K");

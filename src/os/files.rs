@@ -315,7 +315,9 @@ pub fn remove_temporaries(directory: &Path, is_running: impl Fn(u32) -> bool) ->
     let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     let is_left = |entry: &fs::DirEntry| {
         let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)) else { return false };
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)) else {
+            return false;
+        };
         match rest.split_once('-').and_then(|(pid, _)| pid.parse().ok()) {
             Some(pid) => pid != std::process::id() && !is_running(pid),
             None => {
@@ -344,8 +346,10 @@ mod tests {
         let older = File::options().write(true).open(directory.path().join(".mcpproxy-older")).unwrap();
         older.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
         assert_eq!(remove_temporaries(directory.path(), |pid| pid == 2), 2);
-        let mut left: Vec<String> =
-            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<String> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         let own = format!("{}abc", temporary_prefix());
         let mut expected = vec![".mcpproxy-2-abc", ".mcpproxy-fresh", &own, "mcp_config.json"];

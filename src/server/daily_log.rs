@@ -135,7 +135,12 @@ mod tests {
         }
         assert_eq!(
             names(folder.path()),
-            ["main.2026-01-03.log", "main.2026-01-04.log", "main.2026-01-05.log", "server-a.log"]
+            [
+                "main.2026-01-03.log",
+                "main.2026-01-04.log",
+                "main.2026-01-05.log",
+                "server-a.log"
+            ]
         );
         assert!(is_log("main.2026-01-03.log") && !is_log("main..log") && !is_log("server-a.log"));
     }

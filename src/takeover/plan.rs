@@ -165,7 +165,9 @@ impl Takeover {
             notices: Vec::new(),
         };
         if server.trust == Trust::Scan {
-            server.notices.push("`trust_mode` is `scan`: changed tools in which the scanner finds something need your approval.".into());
+            server.notices.push(
+                "`trust_mode` is `scan`: changed tools in which the scanner finds something need your approval.".into(),
+            );
         }
         match database {
             Database::Missing => {}

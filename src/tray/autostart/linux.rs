@@ -279,9 +279,27 @@ mod tests {
             (tray, [cursor, "usr", "usr"], false, tray, false),
             ("/snap/code/1800/bin/tray", ["", "", "/snap/code/180"], false, "/snap/code/1800/bin/tray", false),
             // Our own package.
-            ("/tmp/.mount_MCP1/usr/bin/tray", ["/home/u/MCP.AppImage", "/tmp/.mount_MCP1", ""], false, "/home/u/MCP.AppImage", false),
-            ("/tmp/.mount_MCP1/usr/bin/tray", [cursor, "/tmp/.mount_CursorX", ""], false, "/tmp/.mount_MCP1/usr/bin/tray", false),
-            ("/tmp/.mount_MCP1/usr/bin/tray", ["MCP.AppImage", "/tmp/.mount_MCP1", ""], false, "/tmp/.mount_MCP1/usr/bin/tray", false),
+            (
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                ["/home/u/MCP.AppImage", "/tmp/.mount_MCP1", ""],
+                false,
+                "/home/u/MCP.AppImage",
+                false,
+            ),
+            (
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                [cursor, "/tmp/.mount_CursorX", ""],
+                false,
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                false,
+            ),
+            (
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                ["MCP.AppImage", "/tmp/.mount_MCP1", ""],
+                false,
+                "/tmp/.mount_MCP1/usr/bin/tray",
+                false,
+            ),
             ("/snap/mcpproxy/3/bin/tray", ["", "", "/snap/mcpproxy/3"], false, "/snap/mcpproxy/3/bin/tray", true),
             ("/app/bin/tray", ["", "", ""], true, "/app/bin/tray", true),
         ] {

@@ -10,12 +10,8 @@ use crate::client::{CallError, path_segment};
 use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
-<<<<<<< HEAD
-use crate::os::{files, go_core_logs};
-=======
 use crate::contract::server_log;
-use crate::os::files;
->>>>>>> trust
+use crate::os::{files, go_core_logs};
 use crate::tray::autostart::{Move, on_click};
 use crate::tray::decision::Decision;
 use crate::tray::menu::{Command, ServerCommand};

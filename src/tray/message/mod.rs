@@ -90,7 +90,11 @@ mod tests {
         for long in [vec![line("x"); 41], vec![line(&"x".repeat(80 * 41))]] {
             let windows = message(long).plain_windows();
             assert_eq!((windows.len(), windows[0].confirm), (1, None));
-            assert!(windows[0].text.ends_with("Review it in a terminal: mcpproxy upstream approve"), "{}", windows[0].text);
+            assert!(
+                windows[0].text.ends_with("Review it in a terminal: mcpproxy upstream approve"),
+                "{}",
+                windows[0].text
+            );
         }
         let about = Message {
             title: "MCPProxy".to_owned(),
