@@ -95,6 +95,9 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Connect AI clients, import their servers, approve them, and test it with a real call
+    #[command(after_help = "Every step shows what it changes, can be skipped and says how to undo it.")]
+    Setup(SetupArguments),
     /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
     #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
     Uninstall(UninstallArguments),
@@ -274,6 +277,13 @@ pub struct CallArguments {
     /// Sensitivity of the data: public, internal, private or unknown
     #[arg(long)]
     pub sensitivity: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SetupArguments {
+    /// Do every step without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

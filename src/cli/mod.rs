@@ -29,6 +29,7 @@ pub mod scan;
 pub mod secrets;
 pub mod server_path;
 pub mod settings_args;
+mod setup;
 pub mod status;
 pub mod stdio;
 pub mod telemetry;
@@ -190,6 +191,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Setup(options) => return setup::setup(context, &link, &options).await,
         Command::Uninstall(options) => return uninstall::uninstall(context, &link, &options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
