@@ -247,6 +247,9 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
                     @if !findings.is_empty() {
                         ul.warnings { @for finding in findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
                     }
+                    @for danger in confirmations(review, &subject) {
+                        p { label.check { input type="checkbox" name="confirmed" value=(danger.key); span { "I have checked it: " (foreign(&danger.text)) } } }
+                    }
                     (description(tool))
                     @if !tool.changes.is_empty() { p.quiet { "Changed since your approval: " (foreign(&tool.changes.join(", "))) } }
                     details { summary { "Full definition" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(&tool.definition).unwrap_or_default())) } }
