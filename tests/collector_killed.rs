@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on should fail where it stands"
 )]
 #![allow(dead_code, reason = "each test uses a part of the support")]
@@ -29,7 +30,7 @@ use mcpproxy::collector::store::clickhouse::{ClickHouseAddress, ClickHouseStore}
 use mcpproxy::collector::store::sqlite::SqliteStore;
 use service::{ClickHouse, Collector, body, get, new_id, until};
 
-/// Ids whose report was answered with 204, and ids whose report got no answer and may be stored or not.
+/// IDs of reports that were answered with 204, and of reports without a response, which may or may not be stored.
 #[derive(Default)]
 struct Sent {
     accepted: BTreeSet<String>,
@@ -147,7 +148,7 @@ fn check(store: &mut dyn Store, sent: &Sent) {
     assert_eq!(figures["installs"], stored.len());
 }
 
-/// Sends at a fixed pace over one connection, until it breaks or `stop` is set.
+/// Sends at a fixed rate over one connection, until it breaks or `stop` is set.
 fn send(address: SocketAddr, stop: &AtomicBool, sent: &Mutex<Sent>, pace: Duration) {
     let Ok(mut stream) = TcpStream::connect(address) else { return };
     let began = Instant::now();

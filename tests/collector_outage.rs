@@ -56,14 +56,14 @@ impl Disk {
     }
 
     /// Starts the collector inside the namespace.
-    fn collector(&self) -> Collector {
+    fn collector(&self, more: &[&str]) -> Collector {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.holder.id().to_string()).arg("--mount");
         if self.as_user {
             command.args(["--user", "--preserve-credentials"]);
         }
         command.arg(env!("CARGO_BIN_EXE_mcpproxy-collector"));
-        Collector::start_with(command, &self.at, &[])
+        Collector::start_with(command, &self.at, more)
     }
 
     /// The mount point, seen from this process.
@@ -88,7 +88,7 @@ impl Drop for Disk {
     }
 }
 
-/// Sends a report with a new id, and adds the id to `accepted` on 204. Returns the status.
+/// Sends a report with a new ID, and adds the ID to `accepted` on 204. Returns the status.
 fn send(collector: &Collector, accepted: &mut BTreeSet<Id>) -> u16 {
     let id = new_id();
     let status = collector.report(&body(&id, |_| {})).status;
@@ -104,12 +104,23 @@ fn is_ready(collector: &Collector) -> bool {
 
 #[test]
 fn a_full_disk_is_answered_with_503_loses_nothing_and_needs_no_restart() {
+    full_disk(&[]);
+}
+
+/// With a backlog, the journal may grow while the database fails, until it has no room either.
+#[test]
+fn a_full_disk_stops_the_journal_too() {
+    full_disk(&["--backlog", "64"]);
+}
+
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn full_disk(options: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(directory.path(), 16) else {
         println!("this system mounts no file system for a test: not checked");
         return;
     };
-    let mut collector = disk.collector();
+    let mut collector = disk.collector(options);
     let mut accepted = BTreeSet::new();
     let all_accepted = |collector: &Collector, accepted: &mut BTreeSet<Id>| {
         (0..50).for_each(|_| assert_eq!(send(collector, accepted), 204));
@@ -119,7 +130,7 @@ fn a_full_disk_is_answered_with_503_loses_nothing_and_needs_no_restart() {
         disk.fill();
         let mut refused = 0;
         until(120, "a full disk is noticed", || {
-            // Pages that are already allocated may still have room.
+            // Allocated database pages may still have free space.
             disk.fill();
             refused = if send(&collector, &mut accepted) == 503 { refused + 1 } else { 0 };
             refused == 100
@@ -128,7 +139,7 @@ fn a_full_disk_is_answered_with_503_loses_nothing_and_needs_no_restart() {
         if round == 2 {
             collector.kill();
             disk.make_room();
-            collector = disk.collector();
+            collector = disk.collector(options);
         } else {
             disk.make_room();
             // No report is sent meanwhile, as behind a load balancer that checks `/readyz`.

@@ -26,7 +26,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, crypto};
 
-/// Files of an authority and of a certificate that it issued for 127.0.0.1.
+/// Files of a certificate authority and of its certificate for 127.0.0.1.
 struct Certificates {
     authority: PathBuf,
     chain: PathBuf,

@@ -19,6 +19,11 @@ use mcpproxy::telemetry::scan::identity::Identity;
 use mcpproxy::telemetry::scan::{Clean, scan};
 use mcpproxy::telemetry::send_heartbeat::{LIMIT, SendError, send_heartbeat};
 
+fn send(to: &Collector) -> Result<(), SendError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(send_heartbeat(to, &clean()))
+}
+
 fn clean() -> Clean {
     scan(&HeartbeatPayload::of(&Snapshot::example()), &Identity::default()).unwrap()
 }
@@ -62,7 +67,7 @@ fn status(stream: &mut TcpStream, line: &str) {
 #[test]
 fn the_bytes_received_are_the_bytes_that_were_cleared() {
     let (to, requests) = collector(|stream| status(stream, "204 No Content"));
-    send_heartbeat(&to, &clean()).unwrap();
+    send(&to).unwrap();
     let (head, body) = requests.recv().unwrap();
     assert_eq!(body, clean().bytes());
     assert!(head.starts_with("post /v1/heartbeat http/1.1"), "{head}");
@@ -72,7 +77,7 @@ fn the_bytes_received_are_the_bytes_that_were_cleared() {
 #[test]
 fn an_error_answer_is_no_acceptance() {
     let (to, _requests) = collector(|stream| status(stream, "500 Internal Server Error"));
-    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Refused(500))));
+    assert!(matches!(send(&to), Err(SendError::Refused(500))));
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn a_redirect_is_not_followed() {
         let elsewhere = ELSEWHERE.get().unwrap();
         let _ = write!(stream, "HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
     });
-    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Refused(307))));
+    assert!(matches!(send(&to), Err(SendError::Refused(307))));
     assert!(other_requests.recv_timeout(Duration::from_millis(300)).is_err());
 }
 
@@ -100,7 +105,7 @@ fn an_endless_answer_is_not_read() {
         }
     });
     let start = Instant::now();
-    send_heartbeat(&to, &clean()).unwrap();
+    send(&to).unwrap();
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
@@ -108,7 +113,7 @@ fn an_endless_answer_is_not_read() {
 fn a_collector_that_hangs_costs_ten_seconds() {
     let (to, _requests) = collector(|_| thread::sleep(Duration::from_secs(60)));
     let start = Instant::now();
-    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
+    assert!(matches!(send(&to), Err(SendError::Unreachable(_))));
     assert!(start.elapsed() < LIMIT + Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
@@ -116,7 +121,7 @@ fn a_collector_that_hangs_costs_ten_seconds() {
 fn a_collector_that_is_not_there_is_an_error_at_once() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let to = Collector::parse(&format!("http://{address}")).unwrap();
-    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
+    assert!(matches!(send(&to), Err(SendError::Unreachable(_))));
 }
 
 #[test]
@@ -131,6 +136,6 @@ fn a_collector_without_the_tls_it_promised_gets_nothing() {
         bytes.truncate(length);
         bytes
     });
-    assert!(matches!(send_heartbeat(&to, &clean()), Err(SendError::Unreachable(_))));
+    assert!(matches!(send(&to), Err(SendError::Unreachable(_))));
     assert!(!heard.join().unwrap().starts_with(b"POST"));
 }

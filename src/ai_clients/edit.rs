@@ -18,7 +18,7 @@ use crate::ai_clients::refusal::{
     ClientEditError, ErrorKind, done_message, dry_run_message, failed, located, refusal_message, refused,
 };
 use crate::ai_clients::stdio_entry::Bridge;
-use crate::contract::api::{AiClient, ConnectPreview, ConnectResult};
+use crate::contract::api::{AccessState, AiClient, ConnectPreview, ConnectResult};
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
@@ -83,30 +83,30 @@ pub fn inspect(client: &Client, homes: &Homes, proxy: &Proxy, requested: bool) -
         exists: config.path.exists() || directory.is_some_and(Path::is_dir),
         supported: true,
         config_path: config.path.display().to_string(),
-        access_state: "unknown".to_owned(),
+        access_state: AccessState::NotChecked,
         ..AiClient::default()
     };
     if config.guarded && !requested {
         return shown;
     }
     let state = match read(&config.path) {
-        Ok(None) => "absent",
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => "denied",
-        Err(_) => "malformed",
+        Ok(None) => AccessState::Absent,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => AccessState::Denied,
+        Err(_) => AccessState::Malformed,
         Ok(Some(bytes)) => match entries(client, &bytes) {
             Ok(entries) => {
                 let name = plan::ours(&entries, proxy, None);
                 shown.connected = name.is_some();
                 shown.server_name = name.filter(|name| name != ENTRY_NAME);
-                "accessible"
+                AccessState::Accessible
             }
             Err(error) => {
                 shown.reason = Some(located(&config.path, &error));
-                "malformed"
+                AccessState::Malformed
             }
         },
     };
-    shown.access_state = state.to_owned();
+    shown.access_state = state;
     shown
 }
 
@@ -146,18 +146,18 @@ pub fn preview(
     let existing = found.iter().flatten().find(|(name, _)| *name == result.server_name);
     let (entry, entry_text) = masked_entry(client, proxy, &result.server_name).unwrap_or_default();
     let access_state = match (&before, &found) {
-        (None, _) => "absent",
-        (Some(_), Ok(_)) => "accessible",
-        (Some(_), Err(_)) => "malformed",
+        (None, _) => AccessState::Absent,
+        (Some(_), Ok(_)) => AccessState::Accessible,
+        (Some(_), Err(_)) => AccessState::Malformed,
     };
     Ok(ConnectPreview {
-        format: client.format.word().to_owned(),
+        format: client.format.into(),
         server_key: client.container.to_owned(),
         entry,
         entry_text,
         entry_exists: existing.is_some(),
         contains_api_key: proxy.key.is_some() && client.takes_key(),
-        access_state: access_state.to_owned(),
+        access_state,
         existing_entry_summary: existing.map(|(name, entry)| summary(name, entry)),
         precondition_token: PreviewInput {
             client,
@@ -203,7 +203,7 @@ pub fn apply(
         Err(error) => return Err(failed(&result, &error)),
     }
     result.success = true;
-    result.action = plan.action.word().to_owned();
+    result.action = plan.action.into();
     result.message = done_message(client, &plan);
     Ok(result)
 }
@@ -225,7 +225,7 @@ pub fn dry_run(
     let lines = diff(client, proxy, &plan.name, &result.config_path, before.as_deref(), &plan.change);
     let result = ConnectResult {
         success: true,
-        action: plan.action.word().to_owned(),
+        action: plan.action.into(),
         message: dry_run_message(client, &plan),
         ..result
     };
@@ -364,11 +364,11 @@ mod tests {
         fs::write(&path, TEXT).unwrap();
         for _ in 0..3 {
             let result = home.apply("cursor", &CONNECT).unwrap();
-            assert_eq!((result.success, result.action.as_str()), (true, "created"));
+            assert_eq!((result.success, result.action.word()), (true, "created"));
             assert_eq!(fs::read_to_string(result.backup_path.unwrap()).unwrap(), TEXT);
             assert!(home.connected("cursor"));
             let again = home.apply("cursor", &CONNECT).unwrap();
-            assert_eq!((again.action.as_str(), again.backup_path), ("already_exists", None));
+            assert_eq!((again.action.word(), again.backup_path), ("already_exists", None));
             home.apply("cursor", &Operation::Disconnect).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), TEXT);
         }
@@ -379,7 +379,7 @@ mod tests {
     fn a_client_that_has_no_file_gets_one_and_an_undo_removes_it() {
         let home = Home::new();
         let created = home.apply("codex", &CONNECT).unwrap();
-        assert_eq!((created.action.as_str(), created.backup_path), ("created", None));
+        assert_eq!((created.action.word(), created.backup_path), ("created", None));
         assert!(home.path(".codex/config.toml").is_file());
         assert_eq!(home.apply("codex", &Operation::Undo { backup: None }).unwrap().action, "deleted");
         assert!(!home.path(".codex/config.toml").exists());
@@ -417,8 +417,8 @@ mod tests {
             let shown = inspect(client("vscode").unwrap(), &home.homes, &proxy, asked);
             (shown.exists, shown.connected, shown.access_state)
         };
-        assert_eq!(state(false), (true, false, "unknown".to_owned()));
-        assert_eq!(state(true), (true, true, "accessible".to_owned()));
+        assert_eq!(state(false), (true, false, AccessState::NotChecked));
+        assert_eq!(state(true), (true, true, AccessState::Accessible));
         assert_eq!(count(&home.homes, &proxy), 0);
     }
 
@@ -467,7 +467,7 @@ mod tests {
         };
         let absent = preview();
         assert_eq!(
-            (absent.access_state.as_str(), absent.entry_exists, &absent.connect_refusal),
+            (absent.access_state.word(), absent.entry_exists, &absent.connect_refusal),
             ("absent", false, &None)
         );
         assert!(!path.exists());

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::ai_clients::stdio_entry::Bridge;
 use crate::contract::endpoint::{client_host, mcp_url};
+use crate::contract::loopback::is_loopback_address;
 use crate::contract::names;
 
 /// The values a client needs to reach this proxy.
@@ -24,7 +25,7 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy on `listen`. `/mcp` requires the key if configured, and on every address but loopback.
     pub fn new(listen: &str, require_mcp_auth: bool, key: Option<&str>, bridge: Bridge) -> Proxy {
-        let requires_key = require_mcp_auth || !is_loopback(listen);
+        let requires_key = require_mcp_auth || !is_loopback_address(listen);
         Proxy {
             listen: listen.to_owned(),
             key: key.filter(|key| requires_key && !key.is_empty()).map(str::to_owned),
@@ -59,13 +60,6 @@ impl Proxy {
         };
         named || self.bridge.is_started_by(entry)
     }
-}
-
-/// Whether `listen` is reachable from this computer only.
-fn is_loopback(listen: &str) -> bool {
-    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether text contains the URL of the proxy on `listen`, in any spelling of the host.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::ai_clients::entry::Proxy;
 use crate::contract::names;
 use crate::contract::platform::Platform;
+use crate::contract::words::FileFormat;
 use crate::os::environment::Environment;
 
 /// A supported AI client.
@@ -33,13 +34,12 @@ pub enum Format {
     Yaml,
 }
 
-impl Format {
-    /// The name in REST answers.
-    pub fn word(self) -> &'static str {
-        match self {
-            Format::Json => "json",
-            Format::Toml => "toml",
-            Format::Yaml => "yaml",
+impl From<Format> for FileFormat {
+    fn from(format: Format) -> FileFormat {
+        match format {
+            Format::Json => FileFormat::Json,
+            Format::Toml => FileFormat::Toml,
+            Format::Yaml => FileFormat::Yaml,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::format::entries::{Entries, ParseError};
 use crate::ai_clients::format::{entries, with_entry, without_entry};
 use crate::ai_clients::known_clients::{Client, ENTRY_NAME};
+use crate::contract::words::ConnectAction;
 
 /// A planned change, the name of our entry, and the action to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +36,15 @@ pub enum Action {
     Deleted,
 }
 
-impl Action {
-    /// The name of the action in REST answers.
-    pub fn word(self) -> &'static str {
-        match self {
-            Action::Created => "created",
-            Action::Updated => "updated",
-            Action::AlreadyThere => "already_exists",
-            Action::Removed => "removed",
-            Action::Restored => "restored",
-            Action::Deleted => "deleted",
+impl From<Action> for ConnectAction {
+    fn from(action: Action) -> ConnectAction {
+        match action {
+            Action::Created => ConnectAction::Created,
+            Action::Updated => ConnectAction::Updated,
+            Action::AlreadyThere => ConnectAction::AlreadyExists,
+            Action::Removed => ConnectAction::Removed,
+            Action::Restored => ConnectAction::Restored,
+            Action::Deleted => ConnectAction::Deleted,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::ai_clients::format::entries::ParseError;
 use crate::ai_clients::known_clients::Client;
 use crate::ai_clients::plan::{Action, Plan, Refusal};
-use crate::contract::api::ConnectResult;
+use crate::contract::api::{ConnectAction, ConnectResult};
+use crate::contract::failure::FailureKind;
 
 /// Why nothing was changed. `result` holds the message.
 #[derive(Debug)]
@@ -28,17 +29,28 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The `action` of the result.
-    fn word(self) -> &'static str {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(self) -> FailureKind {
         match self {
-            ErrorKind::BadName => "unsupported",
-            ErrorKind::Taken => "already_exists",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::Conflict => "conflict",
-            ErrorKind::Changed => "precondition_failed",
-            ErrorKind::Malformed => "malformed",
-            ErrorKind::Denied => "denied",
-            ErrorKind::Failed => "failed",
+            ErrorKind::Taken | ErrorKind::Changed | ErrorKind::Conflict => FailureKind::Conflict,
+            ErrorKind::NotFound => FailureKind::NotFound,
+            ErrorKind::Denied => FailureKind::Denied,
+            ErrorKind::BadName | ErrorKind::Malformed => FailureKind::Invalid,
+            ErrorKind::Failed => FailureKind::Internal,
+        }
+    }
+
+    /// The `action` of the result.
+    fn action(self) -> ConnectAction {
+        match self {
+            ErrorKind::BadName => ConnectAction::Unsupported,
+            ErrorKind::Taken => ConnectAction::AlreadyExists,
+            ErrorKind::NotFound => ConnectAction::NotFound,
+            ErrorKind::Conflict => ConnectAction::Conflict,
+            ErrorKind::Changed => ConnectAction::PreconditionFailed,
+            ErrorKind::Malformed => ConnectAction::Malformed,
+            ErrorKind::Denied => ConnectAction::Denied,
+            ErrorKind::Failed => ConnectAction::Failed,
         }
     }
 }
@@ -48,7 +60,7 @@ pub fn refused(result: &ConnectResult, why: ErrorKind, message: String) -> Clien
     ClientEditError {
         why,
         result: Box::new(ConnectResult {
-            action: why.word().to_owned(),
+            action: why.action(),
             message,
             ..result.clone()
         }),

@@ -23,9 +23,12 @@ use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::isolation::Isolator;
 
+/// How long an inspection may take: the first start of a server may download packages.
+const INSPECTION: Duration = Duration::from_secs(240);
+
 /// Shows the review and approves what it showed.
 pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArguments) -> Result<(), CliError> {
-    if options.wait.is_some() {
+    if options.wait.is_some() || options.inspect {
         link.require()?;
     }
     let Some(client) = link.running() else {
@@ -37,6 +40,11 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     };
     let mut reviews = Vec::new();
     for name in &names {
+        if options.inspect {
+            let patient = client.clone().with_answer_limit(INSPECTION);
+            let path = format!("{}/inspect", server_path(name));
+            patient.post::<Value>(&path, None).await.map_err(|error| missing(error, name))?;
+        }
         let review = review_of(client, name).await?;
         let subject = subject(&review, &options.tools)?;
         reviews.push((review, subject));
@@ -91,10 +99,12 @@ fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
 }
 
 async fn review_of(client: &Client, name: &str) -> Result<Review, CliError> {
-    let review = client.review(name).await.map_err(|error| missing(error, name))?;
-    Review::read(&review).map_err(|problem| {
-        CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
-            .guided("use the same version of mcpproxy as the running one")
+    client.review(name).await.map_err(|error| match error {
+        CallError::Garbage { problem, .. } => {
+            CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
+                .guided("use the same version of mcpproxy as the running one")
+        }
+        error => missing(error, name),
     })
 }
 
@@ -136,8 +146,8 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
                 false => format!("Approved `{}`. It is disabled: mcpproxy upstream enable {name}", done.server),
             })
         }
-        Subject::Tools(_) => {
-            let done: Approved = client.approve_tools(name, &body).await.map_err(failed)?;
+        Subject::Tools(fingerprints) => {
+            let done: Approved = client.approve_tools(name, &fingerprints, &body).await.map_err(failed)?;
             report(context, &done, |done| format!("{}.", done.message))
         }
         Subject::Nothing => Ok(()),

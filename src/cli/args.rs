@@ -90,6 +90,9 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
+    #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
+    Uninstall(UninstallArguments),
     /// Show or finish the takeover of a previous MCPProxy's data directory
     Migrate(crate::cli::migrate::MigrateArguments),
     /// Show how to make this computer trust the certificate of `tls.enabled`
@@ -286,6 +289,19 @@ pub struct CallArguments {
     pub sensitivity: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct UninstallArguments {
+    /// Uninstall without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep the backups of AI clients' files
+    #[arg(long)]
+    pub keep_backups: bool,
+}
+
 /// The kind of names that a shell completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Names {
@@ -376,6 +392,9 @@ pub struct ApproveArguments {
     /// All servers and tools that need approval
     #[arg(long, conflicts_with = "name")]
     pub all: bool,
+    /// Start a new local server in isolation and without secrets first, to list its tools; exactly these are approved
+    #[arg(long, requires = "name")]
+    pub inspect: bool,
     /// Approve without asking
     #[arg(short, long)]
     pub yes: bool,

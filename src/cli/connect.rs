@@ -13,7 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, rows};
-use crate::contract::api::{AiClient, ConnectResult, Status};
+use crate::contract::api::{AccessState, AiClient, ConnectResult, Status};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 use crate::server::encryption;
@@ -135,8 +135,9 @@ fn sentence(Outcome { result, diff }: &Outcome) -> String {
 }
 
 fn outcome_table(outcomes: &[Outcome]) -> String {
-    let row =
-        |Outcome { result, .. }: &Outcome| vec![result.client.clone(), result.action.clone(), result.message.clone()];
+    let row = |Outcome { result, .. }: &Outcome| {
+        vec![result.client.clone(), result.action.to_string(), result.message.clone()]
+    };
     rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect(), "No AI clients found.")
 }
 
@@ -179,11 +180,11 @@ fn refused(refused: ClientEditError) -> CliError {
 
 fn table(list: &[AiClient]) -> String {
     let row = |client: &AiClient| {
-        let state = match client.access_state.as_str() {
+        let state = match client.access_state {
             _ if client.connected => "connected",
-            "malformed" => "config has an error",
-            "denied" => "not readable",
-            "unknown" => "not checked",
+            AccessState::Malformed => "config has an error",
+            AccessState::Denied => "not readable",
+            AccessState::NotChecked => "not checked",
             _ if client.exists => "not connected",
             _ => "not installed",
         };

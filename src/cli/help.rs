@@ -9,7 +9,7 @@ const TOPICS: [(&str, &[&str]); 4] = [
     ("Get started", &["import", "connect", "disconnect", "status", "doctor"]),
     ("Servers and tools", &["upstream", "tools", "call", "scan", "profile", "activity", "logs"]),
     ("Settings", &["config", "secrets", "telemetry", "migrate", "trust-cert"]),
-    ("Program", &["serve", "stdio", "update", "completion", "version"]),
+    ("Program", &["serve", "stdio", "update", "uninstall", "completion", "version"]),
 ];
 
 /// The command line, with its help grouped by topic.

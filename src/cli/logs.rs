@@ -9,10 +9,10 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, not_found};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
+use crate::contract::server_log;
 use crate::contract::visible_text::one_line;
 use crate::os::{files, go_core_logs};
 use crate::server::logging::newest_log;
-use crate::upstream::pool::log_file;
 
 /// How often `--follow` checks the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ pub async fn own(context: &Context, link: &CoreLink, options: &LogsArguments) ->
 
 /// A server's log.
 pub async fn of_server(context: &Context, link: &CoreLink, options: &ServerLogsArguments) -> Result<(), CliError> {
-    let path = log_file(&directory(context, link).await, &options.name);
+    let path = directory(context, link).await.join(server_log::file_name(&options.name));
     let known = path.exists()
         || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
     if !known {

@@ -34,6 +34,7 @@ pub mod stdio;
 pub mod telemetry;
 pub mod tools;
 pub mod trust_cert;
+mod uninstall;
 pub mod update;
 pub mod upstream;
 mod wait;
@@ -187,6 +188,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Uninstall(options) => return uninstall::uninstall(context, &link, &options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,
         Command::Secrets(_)

@@ -110,7 +110,7 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
 
 /// The state of a tool in one word.
 pub fn state(tool: &ServerTool) -> &str {
-    if tool.disabled { "off" } else { &tool.approval_status }
+    if tool.disabled { "off" } else { tool.approval_status.word() }
 }
 
 #[cfg(test)]

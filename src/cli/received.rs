@@ -60,9 +60,7 @@ fn collector_and_id(context: &Context) -> Result<(Collector, AnonymousId), CliEr
 }
 
 async fn ask(url: Url, id: AnonymousId) -> Result<Value, CliError> {
-    let asked = tokio::task::spawn_blocking(move || ask_collector(&url, &id)).await;
-    let answer = asked.map_err(|error| CliError::new("OPERATION_FAILED", error.to_string()))?;
-    answer.map_err(|error| {
+    ask_collector(&url, &id).await.map_err(|error| {
         CliError::new("CONNECTION_FAILED", format!("could not ask the collector: {error}"))
             .guided("check `telemetry.endpoint`, and try again later")
     })

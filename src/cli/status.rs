@@ -9,7 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::help;
 use crate::cli::output::{pairs, print};
 use crate::config::Config;
-use crate::contract::api::{Info, Status, Update};
+use crate::contract::api::{Info, LaunchedBy, Status, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::exit_code::ExitCode;
 use crate::contract::visible_text;
@@ -31,7 +31,7 @@ struct StatusReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    launched_by: Option<String>,
+    launched_by: Option<LaunchedBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Counts>,
     /// Why the latest edit of the configuration is not used.
@@ -95,7 +95,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                 socket_path,
                 config_path,
                 pid: Some(info.pid),
-                launched_by: Some(info.launched_by).filter(|by| !by.is_empty()),
+                launched_by: Some(info.launched_by).filter(|by| *by != LaunchedBy::Other),
                 servers: Some(Counts {
                     total: stats.total_servers,
                     connected: stats.connected_servers,

@@ -14,7 +14,7 @@ use crate::cli::server_path::server_path;
 use crate::client::CallError;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{LoginStarted, Server, ServerAction, Servers};
+use crate::contract::api::{LoginStarted, Server, ServerAction, Servers, SignInStatus};
 
 /// Printed instead of an empty list.
 const NO_SERVERS: &str = "No servers yet. Add one: mcpproxy upstream add NAME -- COMMAND";
@@ -29,9 +29,9 @@ pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
             let health = server.health.clone().unwrap_or_default();
             vec![
                 server.name.clone(),
-                server.protocol.clone(),
+                server.protocol.to_string(),
                 server.tool_count.to_string(),
-                server.status.clone(),
+                server.status.to_string(),
                 server.waiting_tools().filter(|_| server.enabled && !server.quarantined).unwrap_or(health.summary),
             ]
         };
@@ -128,9 +128,9 @@ pub async fn login(context: &Context, link: &CoreLink, name: &str) -> Result<(),
     loop {
         let servers: Servers = client.get("/api/v1/servers").await?;
         let server = servers.servers.into_iter().find(|server| server.name == name).ok_or_else(|| not_found(name))?;
-        let status = server.oauth_status.as_deref();
-        if status != Some("pending") {
-            if server.connected && status != Some("error") {
+        let status = server.oauth_status.as_ref();
+        if status != Some(&SignInStatus::Pending) {
+            if server.connected && status != Some(&SignInStatus::Error) {
                 let done = ServerAction {
                     server: server.name,
                     action: "login".to_owned(),
@@ -157,8 +157,8 @@ fn configured(context: &Context) -> Result<Vec<Server>, CliError> {
         name: server.name.clone(),
         enabled: server.enabled,
         quarantined: server.quarantined,
-        protocol: server.effective_protocol().word().to_owned(),
-        status: "not running".to_owned(),
+        protocol: server.effective_protocol().word().into(),
+        status: "not running".into(),
         url: server.url.clone(),
         command: server.command.clone(),
         args: server.args.clone(),

@@ -8,6 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::server_path::server_path;
 use crate::client::{CallError, Client};
 use crate::contract::api::{Server, ServerDiagnostics, Servers};
+use crate::contract::words::ServerStatus;
 
 /// How often the core is asked.
 const EVERY: Duration = Duration::from_millis(250);
@@ -70,7 +71,7 @@ fn standing(found: &ServerDiagnostics) -> Standing {
     }
     match &found.diagnostic {
         // A slow start is not a failure yet.
-        Some(problem) if problem.code == "MCPX_STDIO_HANDSHAKE_TIMEOUT" && found.status == "connecting" => {
+        Some(problem) if problem.code == "MCPX_STDIO_HANDSHAKE_TIMEOUT" && found.status == ServerStatus::Connecting => {
             Standing::Waiting
         }
         Some(problem) => {
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn a_slow_start_waits_and_a_failure_ends_the_wait() {
         let found = |code: Option<&str>, status: &str| ServerDiagnostics {
-            status: status.to_owned(),
+            status: ServerStatus::from(status),
             connected: status == "connected",
             diagnostic: code.map(|code| Diagnostic {
                 code: code.to_owned(),

@@ -31,7 +31,7 @@ pub enum CallError {
     /// The core's own sentence.
     #[error("{message}")]
     Status { code: u16, message: String },
-    #[error("the answer of the core at `{address}` cannot be understood: {problem}")]
+    #[error("could not understand the answer of the core at `{address}`: {problem}")]
     Garbage { address: String, problem: String },
     #[error("the connection to the core at `{address}` failed: {problem}")]
     Io { address: String, problem: String },
@@ -296,7 +296,7 @@ impl Client {
         }
     }
 
-    fn garbage(&self, problem: impl ToString) -> CallError {
+    pub(super) fn garbage(&self, problem: impl ToString) -> CallError {
         CallError::Garbage {
             address: self.endpoint.to_string(),
             problem: problem.to_string(),

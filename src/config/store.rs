@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::document::{Document, EditError};
 use crate::config::{Config, ConfigError};
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::os::files::{self, Replaced};
 
@@ -28,6 +29,21 @@ pub enum StoreError {
     Unreadable { path: PathBuf, problem: String },
     #[error("could not change the configuration `{}`: another program keeps writing it; try again in a moment", path.display())]
     Contended { path: PathBuf },
+}
+
+impl StoreError {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            StoreError::Edit(EditError::Unknown(_)) => FailureKind::NotFound,
+            StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_) | EditError::Changed(_)) => {
+                FailureKind::Conflict
+            }
+            StoreError::Unreadable { .. } | StoreError::Edit(EditError::Shape(_)) => FailureKind::Invalid,
+            StoreError::Contended { .. } => FailureKind::Conflict,
+            StoreError::Config(_) | StoreError::Io { .. } => FailureKind::Internal,
+        }
+    }
 }
 
 /// How often an edit is retried when another program writes the file at the same time.

@@ -1,6 +1,6 @@
 //! The difference between two texts, line by line.
 
-/// Largest product of the numbers of lines for which the shortest difference is looked for.
+/// Maximum product of the numbers of lines for which the shortest difference is computed.
 const LARGEST: usize = 4_000_000;
 
 /// One line of a difference.
@@ -20,7 +20,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The lines of both texts, in order. In texts that are very long, everything between the common start and end is shown as
+/// The lines of both texts, in order. In very long texts, everything between the common start and end counts as
 /// replaced.
 pub fn difference<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Line<'a>> {
     let start = before.iter().zip(after).take_while(|(before, after)| before == after).count();
@@ -65,7 +65,7 @@ fn middle<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Line<'a>> {
     }
 }
 
-/// Entry `[row][column]` is the length of the longest common subsequence of what follows there.
+/// Entry `[row][column]` is the length of the longest common subsequence of the remaining lines.
 fn common_lengths(before: &[&str], after: &[&str]) -> Vec<Vec<u32>> {
     let mut rows = vec![vec![0; after.len() + 1]];
     for old in before.iter().rev() {

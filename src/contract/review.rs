@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::contract::isolation::{IsolationFacts, VariableFact};
 use crate::contract::scan::Finding;
+use crate::contract::words::ApprovalStatus;
 
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +19,9 @@ pub struct Review {
     /// The server does not run until it is approved.
     pub needs_approval: bool,
     pub enabled: bool,
+    /// Whether the tools come from an inspection of a server that needs approval. They are approved together with the
+    /// server, and no others are.
+    pub inspected: bool,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,15 +42,15 @@ pub struct Review {
     /// When it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// Who changed the entry last, if that was not a person.
+    /// The origin of the last change of the entry, if the user did not make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
     /// How the server will be isolated on this computer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<IsolationFacts>,
-    /// The variables that it receives, without their values.
+    /// The environment variables that it receives, without their values.
     pub variables: Vec<VariableFact>,
-    /// The differences from the entry that was approved last; empty if none was or nothing has changed.
+    /// The differences from the last approved entry; empty if there is none or nothing has changed.
     pub changes: Vec<ReviewChange>,
     pub warnings: Vec<ReviewWarning>,
     pub tools: Vec<ReviewTool>,
@@ -62,10 +66,9 @@ pub struct ReviewOffer {
     pub key: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub definition: Value,
-    /// Texts in it that look like an attack.
+    /// Findings of the scanner in its texts.
     pub findings: Vec<Finding>,
 }
 
@@ -101,8 +104,7 @@ pub struct ReviewTool {
     pub name: String,
     /// Hash of the full definition. An approval must contain it.
     pub fingerprint: String,
-    /// `approved`, `pending` or `changed`.
-    pub approval: String,
+    pub approval: ApprovalStatus,
     pub disabled: bool,
     /// The definition as the server sent it: description, schemas, annotations, icons and `_meta`.
     pub definition: Value,
@@ -114,20 +116,21 @@ pub struct ReviewTool {
     pub previous: Option<Value>,
     /// The parts that changed since the approval.
     pub changes: Vec<String>,
-    /// What the scanner found in it, the most severe first.
+    /// Findings of the scanner, the most severe first.
     pub findings: Vec<Finding>,
-    /// `scan` if this definition was approved without a person, because the scanner found nothing and `trust_mode` allows it.
+    /// `scan` if this definition was approved automatically, because the scanner found nothing and `trust_mode` allows
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
 }
 
-/// Something dangerous that a person has to agree to by itself.
+/// A danger that the user must confirm separately.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Confirmation {
-    /// Names it in `confirmed` of an approval, for example `reference_to_secret:env.TOKEN`.
+    /// Identifies the danger in `confirmed` of an approval, for example `reference_to_secret:env.TOKEN`.
     pub key: String,
-    /// One sentence for people.
+    /// A message for the user.
     pub text: String,
 }
 
@@ -139,9 +142,12 @@ pub struct ApproveServer {
     /// since the last review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// [`Confirmation::key`] of everything dangerous that the person agreed to by itself.
+    /// [`Confirmation::key`] of every danger that the user confirmed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confirmed: Vec<String>,
+    /// [`ReviewTool::fingerprint`] of each inspected tool that the user saw, by name. Only these are approved with the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<std::collections::BTreeMap<String, String>>,
 }
 
 /// Body of `POST …/tools/approve`.
@@ -158,19 +164,16 @@ pub struct ApproveTools {
     /// offer, by key. Only these are approved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<std::collections::BTreeMap<String, String>>,
-    /// [`Confirmation::key`] of everything dangerous that the person agreed to by itself.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub confirmed: Vec<String>,
 }
 
-/// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them, or something
-/// dangerous was not confirmed.
+/// `data` of a 409 response: nothing was approved, because the server or its tools changed after the user saw them, or
+/// a danger was not confirmed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReviewConflict {
     /// The differences from the version that the user saw, if the core still has it.
     pub changes: Vec<ReviewChange>,
-    /// The dangers that need a confirmation of their own and have none.
+    /// The dangers that the user has not confirmed.
     pub unconfirmed: Vec<Confirmation>,
     /// The current review, to show to the user.
     pub review: Review,
@@ -189,10 +192,11 @@ pub struct ReviewChange {
 }
 
 impl Review {
-    /// Reads a review of which this program understands every part. It could not show the other parts to a person.
+    /// Parses a review. Fails if this program does not know a part of it, because it could not show that part to the
+    /// user.
     ///
     /// # Errors
-    /// The part that is not understood.
+    /// The unknown part.
     pub fn read(value: &Value) -> Result<Review, String> {
         let review: Review = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
         let understood = serde_json::to_value(&review).map_err(|error| error.to_string())?;
@@ -203,7 +207,7 @@ impl Review {
     }
 }
 
-/// The first place in `received` that `understood` does not have.
+/// Returns the first path in `received` that is missing in `understood`.
 fn lost(place: &str, received: &Value, understood: &Value) -> Option<String> {
     match (received, understood) {
         (Value::Null, _) => None,

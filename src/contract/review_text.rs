@@ -1,4 +1,4 @@
-//! The review as text: one function for the tray's window, the terminal and the page, and the approval that it leads to.
+//! The review as text for the tray's window, the terminal and the page, and the approval that follows from it.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,26 @@ use crate::contract::line_difference::{self, difference};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
+use crate::contract::words::ApprovalStatus;
 
-/// A value of a definition that is longer takes several lines.
+/// A longer value of a definition takes several lines.
 const SHORT: usize = 100;
 
-/// How a line is marked.
+/// The mark of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     Plain,
     /// The name of a server, tool, prompt or template.
     Heading,
-    /// Was in the approved version.
+    /// A removed line: only in the approved version.
     Removed,
-    /// Was not in the approved version.
+    /// An added line: not in the approved version.
     Added,
     Warning,
     Danger,
 }
 
-/// One line of a review: free of characters that hide or reorder text.
+/// One line of a review, without characters that hide or reorder text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReviewLine {
     pub mark: Mark,
@@ -46,27 +47,27 @@ impl ReviewLine {
 /// The part of a server that needs approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// The server itself, as its entry is now.
+    /// The server with its current entry.
     Server,
-    /// Tools, prompts and resource templates by key, with the fingerprint of what was shown.
+    /// Tools, prompts and resource templates by key, with the fingerprints of the shown definitions.
     Tools(BTreeMap<String, String>),
     Nothing,
 }
 
-/// Everything of this review that needs approval.
+/// Returns everything in this review that needs approval.
 pub fn subject(review: &Review) -> Subject {
     if review.needs_approval {
         return Subject::Server;
     }
-    let tools = review.tools.iter().filter(|tool| tool.approval != "approved");
+    let tools = review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved);
     let tools = tools.map(|tool| (tool.name.clone(), tool.fingerprint.clone()));
-    let offers = review.offers.iter().filter(|offer| offer.approval != "approved");
+    let offers = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved);
     let pending: BTreeMap<_, _> =
         tools.chain(offers.map(|offer| (offer.key.clone(), offer.fingerprint.clone()))).collect();
     if pending.is_empty() { Subject::Nothing } else { Subject::Tools(pending) }
 }
 
-/// The tools with these names.
+/// Returns the tools with these names.
 ///
 /// # Errors
 /// The name of a tool that the server does not have.
@@ -78,32 +79,41 @@ pub fn named_tools<'a>(review: &Review, names: impl IntoIterator<Item = &'a Stri
     named.collect::<Result<_, _>>().map(Subject::Tools)
 }
 
-/// What a person agrees to by itself before this approval.
+/// Returns the dangers that the user must confirm before this approval.
 pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
     match subject {
         Subject::Server => {
             let warnings = review.warnings.iter().filter(|warning| warning.confirm);
+            let tools = inspected(review).map(|tool| (&tool.name, &tool.findings));
             let confirmation = warnings.map(|warning| Confirmation {
                 key: format!("{}:{}", warning.rule, warning.field),
                 text: one_line(&format!("{}: {} (`{}`)", warning.field, warning.reason, warning.quote)),
             });
-            unique(confirmation)
+            unique(confirmation.chain(dangers(tools)))
         }
         Subject::Tools(chosen) => {
             let tools = review.tools.iter().map(|tool| (&tool.name, &tool.findings));
             let offers = review.offers.iter().map(|offer| (&offer.key, &offer.findings));
             let chosen = tools.chain(offers).filter(|(name, _)| chosen.contains_key(*name));
-            let dangers = chosen.flat_map(|(name, findings)| {
-                let dangers = findings.iter().filter(|finding| finding.severity == Severity::Danger);
-                dangers.map(move |finding| Confirmation {
-                    key: format!("{}:tools.{name}", finding.rule),
-                    text: one_line(&format!("{name}: {} (`{}`)", finding.reason, finding.quote)),
-                })
-            });
-            unique(dangers)
+            unique(dangers(chosen))
         }
         Subject::Nothing => Vec::new(),
     }
+}
+
+/// Describes the tools of a server that was inspected before its approval.
+fn inspected(review: &Review) -> impl Iterator<Item = &ReviewTool> {
+    review.tools.iter().filter(|_| review.needs_approval && review.inspected)
+}
+
+fn dangers<'a>(tools: impl Iterator<Item = (&'a String, &'a Vec<Finding>)>) -> impl Iterator<Item = Confirmation> {
+    tools.flat_map(|(name, findings)| {
+        let dangers = findings.iter().filter(|finding| finding.severity == Severity::Danger);
+        dangers.map(move |finding| Confirmation {
+            key: format!("{}:tools.{name}", finding.rule),
+            text: one_line(&format!("{name}: {} (`{}`)", finding.reason, finding.quote)),
+        })
+    })
 }
 
 fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
@@ -116,20 +126,31 @@ fn unique(all: impl Iterator<Item = Confirmation>) -> Vec<Confirmation> {
     kept
 }
 
-/// Path below the server, and body, of the call that approves what was shown.
+/// Returns the path below the server, and the body, of the request that approves the shown version.
 pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Value)> {
-    let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
     match subject {
-        Subject::Server => Some(("approve", json!({"fingerprint": review.fingerprint, "confirmed": confirmed}))),
-        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown, "confirmed": confirmed}))),
+        Subject::Server => {
+            let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
+            let mut body = json!({"fingerprint": review.fingerprint, "confirmed": confirmed});
+            if review.inspected {
+                let tools = inspected(review).map(|tool| (tool.name.clone(), Value::from(tool.fingerprint.clone())));
+                body["tools"] = Value::Object(tools.collect());
+            }
+            Some(("approve", body))
+        }
+        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown}))),
         Subject::Nothing => None,
     }
 }
 
-/// The whole review of what is to be approved.
+/// Returns the complete review of this subject.
 pub fn review_lines(review: &Review, subject: &Subject) -> Vec<ReviewLine> {
     let mut lines = entry_lines(review);
-    let chosen = |key: &String| matches!(subject, Subject::Tools(shown) if shown.contains_key(key));
+    let chosen = |key: &String| match subject {
+        Subject::Tools(shown) => shown.contains_key(key),
+        Subject::Server => review.inspected,
+        Subject::Nothing => false,
+    };
     for tool in review.tools.iter().filter(|tool| chosen(&tool.name)) {
         lines.push(ReviewLine::new(Mark::Plain, ""));
         lines.extend(tool_lines(tool));
@@ -139,13 +160,17 @@ pub fn review_lines(review: &Review, subject: &Subject) -> Vec<ReviewLine> {
         lines.extend(offer_lines(offer));
     }
     if *subject == Subject::Server {
-        let text = "  The tools that it lists at its first start are approved with it; changes need approval again.";
+        let text = if review.inspected {
+            "  Exactly these tools are approved with it. It was started in isolation and without secrets to list them."
+        } else {
+            "  The tools that it lists at its first start are approved with it; changes need approval again."
+        };
         lines.push(ReviewLine::new(Mark::Plain, text));
     }
     lines
 }
 
-/// Everything about a server: its entry and all tools, prompts and templates.
+/// Returns everything about a server: its entry, and all tools, prompts and templates.
 pub fn whole_review(review: &Review) -> Vec<ReviewLine> {
     let mut lines = entry_lines(review);
     for part in review.tools.iter().map(tool_lines).chain(review.offers.iter().map(offer_lines)) {
@@ -158,7 +183,7 @@ pub fn whole_review(review: &Review) -> Vec<ReviewLine> {
     lines
 }
 
-/// What has changed since an earlier window, under a heading.
+/// Returns the changes since an earlier window, under a heading.
 pub fn news_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     let mut lines = vec![ReviewLine::new(Mark::Heading, "Changes since it was shown:")];
     if changes.is_empty() {
@@ -169,7 +194,7 @@ pub fn news_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     lines
 }
 
-/// What has changed since something was shown.
+/// Returns the changes since the review was shown.
 pub fn change_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     let mut lines = Vec::new();
     for ReviewChange { field, before, after } in changes {
@@ -189,7 +214,7 @@ pub fn change_lines(changes: &[ReviewChange]) -> Vec<ReviewLine> {
     lines
 }
 
-/// The entry: what runs, what leaves this computer, and how it is isolated.
+/// Describes the entry: what runs, what leaves this computer, and how it is isolated.
 pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     let state = if review.needs_approval { " (needs approval)" } else { "" };
     let mut lines = vec![ReviewLine::new(Mark::Heading, &format!("{}{state}", review.name))];
@@ -237,7 +262,7 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     lines
 }
 
-/// The variables that do not stand in the entry, by where they come from.
+/// Describes the environment variables from outside of the entry, by origin.
 fn variables(all: &[VariableFact]) -> Vec<String> {
     let sources = [
         ("inherited", "because the entry names them"),
@@ -254,12 +279,12 @@ fn variables(all: &[VariableFact]) -> Vec<String> {
     listed.map(|(names, why)| format!("{names} of your session, {why}")).chain(other).collect()
 }
 
-/// A tool with its whole definition and the differences from the approved one.
+/// Describes a tool: its complete definition, and the differences from the approved one.
 pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
     let state = match (tool.disabled, tool.approved_by.as_deref()) {
         (true, _) => "off".to_owned(),
         (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who)),
-        (false, None) => tool.approval.clone(),
+        (false, None) => tool.approval.to_string(),
     };
     let changed = match tool.changes.as_slice() {
         [] => String::new(),
@@ -272,13 +297,13 @@ pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
     lines.extend(finding_lines(&tool.findings));
     let described = || json!({"description": tool.previous_description});
     let before = tool.previous.clone().or_else(|| tool.previous_description.as_ref().map(|_| described()));
-    // Only the description of the approved version may be known: the other parts are then shown as they are.
+    // If only the description of the approved version is known, the other parts are shown without differences.
     let whole = tool.previous.is_some();
     lines.extend(definition_lines(before.as_ref(), &tool.definition, whole));
     lines
 }
 
-/// A prompt or a resource template.
+/// Describes a prompt or a resource template.
 pub fn offer_lines(offer: &ReviewOffer) -> Vec<ReviewLine> {
     let mut lines = vec![ReviewLine::new(
         Mark::Heading,
@@ -308,7 +333,7 @@ fn finding_lines(findings: &[Finding]) -> Vec<ReviewLine> {
     findings.iter().map(line).collect()
 }
 
-/// What a server says, behind a bar that it cannot write itself.
+/// Returns text from a server behind a bar, which the server cannot write itself.
 fn definition_lines(before: Option<&Value>, after: &Value, whole: bool) -> Vec<ReviewLine> {
     let (description, rest) = parts(after);
     let Some(before) = before else {
@@ -338,7 +363,7 @@ fn marked(before: &[String], after: &[String]) -> Vec<ReviewLine> {
     difference(&before, &after).into_iter().map(line).collect()
 }
 
-/// The lines of a definition's description, and those of everything else but the name.
+/// Returns the lines of a definition's description, and those of all other parts except the name.
 fn parts(definition: &Value) -> (Vec<String>, Vec<String>) {
     let empty = Map::new();
     let fields = definition.as_object().unwrap_or(&empty);
@@ -366,7 +391,7 @@ fn parts(definition: &Value) -> (Vec<String>, Vec<String>) {
     (description, rest)
 }
 
-/// A word of a command as a shell needs it.
+/// Quotes a word of a command for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@=,+~%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -386,7 +411,7 @@ mod tests {
         let tool = |name: &str, approval: &str| ReviewTool {
             name: name.to_owned(),
             fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
+            approval: approval.into(),
             definition: json!({"name": name, "description": "line 1\nline 2 \u{202e}", "inputSchema": {"type": "object"}}),
             ..ReviewTool::default()
         };
@@ -525,12 +550,28 @@ mod tests {
         assert_eq!(body, json!({"fingerprint": "f", "confirmed": ["reference_to_secret:env.TOKEN"]}));
         review.needs_approval = false;
         review.tools[1].findings = vec![finding(Severity::Danger), finding(Severity::Info)];
-        let body = approval(&review, &subject(&review)).unwrap().1;
-        assert_eq!(body["confirmed"], json!(["hidden-text:tools.b"]));
+        let keys: Vec<String> =
+            confirmations(&review, &subject(&review)).into_iter().map(|danger| danger.key).collect();
+        assert_eq!(keys, ["hidden-text:tools.b"]);
         let named = named_tools(&review, &["c".to_owned()]).unwrap();
         assert_eq!(confirmations(&review, &named), []);
         let lines = tool_lines(&review.tools[1]);
         assert_eq!((lines[1].mark, lines[2].mark), (Mark::Danger, Mark::Plain));
+    }
+
+    #[test]
+    fn inspected_tools_are_shown_and_approved_with_their_server() {
+        let mut review = Review {
+            needs_approval: true,
+            inspected: true,
+            fingerprint: "f".to_owned(),
+            ..review()
+        };
+        review.tools[0].findings = vec![finding(Severity::Danger)];
+        let (_, body) = approval(&review, &Subject::Server).unwrap();
+        assert_eq!(body["tools"], json!({"a": "f-a", "b": "f-b", "c": "f-c"}));
+        assert_eq!(body["confirmed"], json!(["hidden-text:tools.a"]));
+        assert!(text(&review_lines(&review, &Subject::Server)).contains("a (approved)"));
     }
 
     #[test]

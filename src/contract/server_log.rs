@@ -1,8 +1,8 @@
-//! The name of a server's log file: the core writes it, the tray opens it.
+//! The name of a server's log file, which the core writes and the tray opens.
 
 use sha2::{Digest as _, Sha256};
 
-/// Characters of a server's name in the file's name.
+/// Maximum number of characters of the server's name in the file name.
 const LONGEST: usize = 64;
 
 /// `server-NAME.log`. Characters that could leave the directory or that Windows forbids become `_`; a digest of the name then

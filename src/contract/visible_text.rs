@@ -21,7 +21,7 @@ pub fn lines(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// One line of a log: whatever it quotes, it stays one line, and ends with a line break.
+/// Returns a text as exactly one line of a log, regardless of its content, with a line break at the end.
 pub fn log_line(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     one_line(line.strip_suffix('\n').unwrap_or(&line)) + "\n"

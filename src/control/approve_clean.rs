@@ -1,4 +1,4 @@
-//! `trust_mode: scan`: approves new and changed tools in which the scanner finds nothing, without a person.
+//! `trust_mode: scan`: automatically approves new and changed tools without findings of the scanner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ use crate::upstream::approved_versions::Part;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::snapshot::Snapshot;
 
-/// Fingerprints of tools in which the scanner found something: they are not scanned again and again.
+/// Fingerprints of tools with findings, to avoid scanning them repeatedly.
 #[derive(Debug, Default)]
 pub struct Held(BTreeSet<(String, String)>);
 
-/// The pending tools of servers with `trust_mode: scan`, as fingerprints by name: first those without a finding of
-/// [`Severity::Warning`] or more, then the others. A pure function.
+/// Returns the pending tools of servers with `trust_mode: scan`, as fingerprints by name: first those without a finding
+/// of [`Severity::Warning`] or above, then the others.
 fn sort_out(server: &Snapshot, all: &[Snapshot], held: &Held) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let mut review = Review {
         name: server.config.name.clone(),
@@ -38,7 +38,7 @@ fn sort_out(server: &Snapshot, all: &[Snapshot], held: &Held) -> (BTreeMap<Strin
     (fingerprints(clean), fingerprints(other))
 }
 
-/// Approves what the scanner finds nothing in. Blocks: it scans, and waits for the disk.
+/// Approves tools without findings. Blocks the thread: it scans, and waits for the disk.
 pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
     let all = pool.snapshots();
     let scanned =

@@ -9,9 +9,9 @@ use crate::diagnostics::catalog::Fixer;
 use crate::os::files;
 use crate::upstream::connect::{FIRST_ANSWER, FIRST_START};
 
-/// Lines of a log that a fix shows.
+/// Number of log lines that a fix shows.
 const LOG_LINES: usize = 20;
-/// The longest start timeout that a fix sets.
+/// The maximum startup timeout that a fix sets.
 const LONGEST_START: Duration = Duration::from_mins(30);
 
 /// The effect of a fix, done or planned.
@@ -23,7 +23,7 @@ pub struct Fixed {
 }
 
 impl ServerControl {
-    /// Says what a fix would do, and changes nothing.
+    /// Describes the effect of a fix without changing anything.
     ///
     /// # Errors
     /// Why the fix is not possible.
@@ -50,7 +50,7 @@ impl ServerControl {
     /// Runs a fix.
     ///
     /// # Errors
-    /// Why it failed.
+    /// Why the fix failed.
     pub async fn run_fix(&self, server: &str, fixer: Fixer) -> Result<Fixed, String> {
         match fixer {
             Fixer::ShowLogs => self.last_log_lines(server).await,
@@ -99,7 +99,7 @@ impl ServerControl {
         })
     }
 
-    /// The time that a server has to start now, and twice that.
+    /// Returns a server's current startup timeout, and twice that.
     fn longer_timeout(&self, server: &str) -> Result<(Duration, Duration), String> {
         let config = self.config().current();
         let entry = config.servers.iter().find(|entry| entry.name == server);

@@ -6,6 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::document::MASK;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::contract::words::ApprovalStatus;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
@@ -56,7 +58,7 @@ const CODE_VARIABLES: [&str; 26] = [
     "COMSPEC",
 ];
 
-/// The origins of entries that a person wrote, in `added_by`.
+/// The values of `added_by` for entries that the user wrote.
 const PERSONS: [&str; 3] = ["command line", "tray", "web UI"];
 
 /// Everything that decides how a server runs: its entry, and the global settings for servers.
@@ -123,19 +125,21 @@ impl ReviewedEntry {
         }
     }
 
-    /// Whether a person wrote every part of the entry, as far as it says. An entry from a file may come from anyone.
+    /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any
+    /// author.
     fn is_by_a_person(&self) -> bool {
         let added = self.text("added_by").is_some_and(|origin| PERSONS.contains(&origin.as_str()));
         added && self.text("changed_by").is_none()
     }
 
-    /// What is kept of an approved entry, to show the differences later: each key as it may be shown, and a digest of it.
+    /// Returns the stored form of an approved entry, to show differences later: each key with its masked value and a
+    /// digest.
     pub fn version(&self) -> Map<String, Value> {
         let all = self.decisive().chain(&self.global);
         all.map(|(key, value)| (key.clone(), json!({"shown": masked(key, value), "digest": digest(value)}))).collect()
     }
 
-    /// The differences from an earlier [`ReviewedEntry::version`], with secrets masked.
+    /// Returns the differences from an earlier [`ReviewedEntry::version`], with secrets masked.
     pub fn changes_since(&self, before: &Map<String, Value>) -> Vec<ReviewChange> {
         let after = self.version();
         let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
@@ -156,7 +160,18 @@ fn digest(value: &Value) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The tools of a server that need approval and are on.
+/// A tool without an approved version.
+pub fn new_tool(pending: &PendingTool) -> ReviewTool {
+    ReviewTool {
+        name: pending.tool.name.to_string(),
+        fingerprint: pending.fingerprint.hash(&pending.tool.name),
+        approval: ApprovalStatus::Pending,
+        definition: serde_json::to_value(&pending.tool).unwrap_or_default(),
+        ..ReviewTool::default()
+    }
+}
+
+/// Returns the enabled tools of a server that need approval.
 pub fn pending_tools(server: &Snapshot) -> Vec<ReviewTool> {
     let pending =
         server.tool_approvals().into_iter().filter(|tool| !tool.disabled && tool.approval != Approval::Approved);
@@ -168,7 +183,7 @@ fn tool(shown: ToolApproval<'_>) -> ReviewTool {
     ReviewTool {
         name: shown.tool.name.to_string(),
         fingerprint: shown.fingerprint.hash(&shown.tool.name),
-        approval: shown.approval.word().to_owned(),
+        approval: shown.approval.into(),
         disabled: shown.disabled,
         definition: serde_json::to_value(shown.tool).unwrap_or_default(),
         previous_description: shown.before.map(|before| before.description.clone()),
@@ -232,7 +247,7 @@ fn is_secret(key: &str) -> bool {
     ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
 }
 
-/// `confirm`: each is to be confirmed by itself, because a person may not have written it.
+/// `confirm`: the user must confirm each warning, because someone else may have written the entry.
 fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confirm: bool) -> Vec<ReviewWarning> {
     let mut found = Vec::new();
     let mut warn = |rule: &str, field: String, quote: &str, reason: &str| {

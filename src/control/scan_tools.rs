@@ -40,7 +40,7 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
     report
 }
 
-/// Adds the scanner's findings in the tools, prompts and templates of a server to its review. A pure function.
+/// Adds the scanner's findings in the tools, prompts and templates of a server to its review.
 pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
     let known = servers.iter().filter(|server| server.config.name != review.name);
     let others = known.flat_map(|server| {

@@ -13,6 +13,7 @@ use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::ApprovedVersions;
 use crate::upstream::error::SignInError;
 use crate::upstream::offers::OfferApprovals;
@@ -24,6 +25,8 @@ pub struct ServerControl {
     pool: Arc<UpstreamPool>,
     offers: Arc<OfferApprovals>,
     versions: Arc<ApprovedVersions>,
+    /// The tools of servers that were inspected, each with the fingerprint of the entry that was started.
+    inspected: Mutex<BTreeMap<String, (String, Vec<PendingTool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
@@ -82,7 +85,7 @@ impl Shown {
     }
 }
 
-/// Something dangerous was not confirmed by itself.
+/// The user has not confirmed a danger.
 #[derive(Debug)]
 pub struct Unconfirmed(pub Box<ReviewConflict>);
 
@@ -102,6 +105,9 @@ pub enum ApproveServerError {
     Changed(Box<ReviewConflict>),
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
+    /// The tools could not be approved.
+    #[error(transparent)]
+    Tools(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -113,6 +119,7 @@ impl ServerControl {
             offers,
             versions: pool.approvals().versions(),
             pool,
+            inspected: Mutex::default(),
             shown: Mutex::default(),
         }
     }
@@ -206,7 +213,7 @@ impl ServerControl {
         self.set(name, "quarantined", json!(true)).await
     }
 
-    /// The entry as it is in the file now, and as the core reads it.
+    /// Returns the current entry from the file, unparsed and parsed.
     async fn entry(&self, name: &str) -> Result<(ReviewedEntry, Option<ServerConfig>), StoreError> {
         let (store, name) = (self.config.store().clone(), name.to_owned());
         let read = tokio::task::spawn_blocking(move || {
@@ -305,7 +312,7 @@ impl ServerControl {
     }
 }
 
-/// Makes every server need approval that is new, runs something else, or needed approval before.
+/// Sets every server that is new, runs something else, or needed approval before, to need approval.
 pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
     for name in document.server_names()? {
         let known = entry_of(before, &name).ok();

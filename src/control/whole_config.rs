@@ -29,8 +29,8 @@ impl ServerControl {
         may_run.filter(|server| self.pool().restart(&server.name)).map(|server| server.name.clone()).collect()
     }
 
-    /// Replaces settings by those of a whole configuration. A setting that it leaves out stays as it is, and so does a secret
-    /// that it repeats masked. A server that is new or runs something else needs approval, unless a person asks.
+    /// Replaces settings by those of a complete configuration. Omitted settings and masked secrets keep their values. A
+    /// server that is new or runs something else needs approval, unless the user makes the change.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed then.
@@ -64,7 +64,7 @@ pub fn replace(document: &mut Document, settings: Map<String, Value>) -> Result<
     Ok(())
 }
 
-/// Puts secrets back that a reader of the configuration saw masked.
+/// Replaces masked secrets by their values.
 fn restore(value: &mut Value, before: Option<&Value>, place: &str) -> Result<(), EditError> {
     match value {
         Value::String(text) if text.starts_with(MASK) => {

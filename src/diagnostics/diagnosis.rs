@@ -68,7 +68,7 @@ pub fn diagnose(fault: &Fault, cause: Option<String>, context: &Context<'_>, det
     steps.extend(entry.steps.iter().filter_map(|step| filled(step, context.platform, &values, &page)));
     Diagnostic {
         code: entry.code.name().to_owned(),
-        severity: entry.code.severity().word().to_owned(),
+        severity: entry.code.severity().word().into(),
         cause,
         remediation: Some(match hint {
             Some(hint) => format!("{} {remedy}", hint.text),

@@ -328,7 +328,7 @@ impl FastPath {
                 self.proxy.note_as(record, Ended::Error("the server ended during the call"));
                 let ended = CallError::Ended { server: sent.server };
                 match self.mode {
-                    Mode::Direct => respond_error(id, &ErrorData::internal_error(ended.to_string(), None)),
+                    Mode::Direct => respond_error(id, &ErrorData::from(ended)),
                     Mode::Search => respond_result(id, refusal(&ended, &server, &tool)),
                 }
             }

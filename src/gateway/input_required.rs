@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rmcp::ErrorData;
 use rmcp::model::{
     ClientResult, CreateMessageResult, ElicitResult, Implementation, InputRequest, InputRequiredResult, InputResponses,
     ListRootsResult, ServerRequest,
@@ -18,6 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::contract::failure::{Failure, FailureKind};
+use crate::gateway::failures::invalid;
 use crate::upstream::session::in_flight::{CallEvents, Question};
 use crate::upstream::session::pending::Sent;
 
@@ -110,11 +111,11 @@ impl PendingInputs {
     ///
     /// # Errors
     /// The state is unknown or belongs to another request, or an answer is invalid.
-    pub fn resume(&self, state: &str, request: Fingerprint, answers: &InputResponses) -> Result<Resumed, ErrorData> {
+    pub fn resume(&self, state: &str, request: Fingerprint, answers: &InputResponses) -> Result<Resumed, Failure> {
         let mut waiting = self.waiting();
         let Some(pending_inputs) = waiting.get(state).filter(|pending_inputs| pending_inputs.request == request) else {
             let text = "unknown `requestState`: it is wrong, used, expired or from another request";
-            return Err(ErrorData::invalid_params(text, None));
+            return Err(invalid(text));
         };
         if pending_inputs.questions.keys().any(|key| !answers.contains_key(key)) {
             return Ok(Resumed::Asked(InputRequiredResult::new(
@@ -124,12 +125,14 @@ impl PendingInputs {
         }
         let mut read = Vec::new();
         for (key, question) in &pending_inputs.questions {
-            read.push(answer(&question.request, answers.get(key).unwrap_or(&Value::Null)).map_err(|error| {
-                ErrorData::invalid_params(format!("`inputResponses.{key}` does not answer its question: {error}"), None)
-            })?);
+            read.push(
+                answer(&question.request, answers.get(key).unwrap_or(&Value::Null)).map_err(|error| {
+                    invalid(format!("`inputResponses.{key}` does not answer its question: {error}"))
+                })?,
+            );
         }
         let Some(mut pending_inputs) = waiting.remove(state) else {
-            return Err(ErrorData::internal_error("the request has already ended", None));
+            return Err(Failure::new(FailureKind::Internal, "the request has already ended"));
         };
         pending_inputs.events.waits().store(false, Ordering::Relaxed);
         for ((_, question), answer) in std::mem::take(&mut pending_inputs.questions).into_iter().zip(read) {

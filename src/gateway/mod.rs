@@ -3,6 +3,7 @@
 pub mod call_arguments;
 pub mod call_log;
 pub mod direct_mode;
+mod failures;
 pub mod fast_path;
 mod fast_path_messages;
 pub mod http;

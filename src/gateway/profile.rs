@@ -161,12 +161,19 @@ impl SessionProfiles {
         }
         let scope = self.scope(config, origin);
         let servers = config.servers.iter().map(|server| server.name.as_str()).filter(|server| scope.allows(server));
-        let answer = json!({
-            "active_profile": scope.name().unwrap_or_default(),
-            "servers": servers.collect::<Vec<_>>(),
-        });
-        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+        let answer = ChosenProfile {
+            active_profile: scope.name().unwrap_or_default(),
+            servers: servers.collect(),
+        };
+        CallToolResult::success(vec![ContentBlock::text(serde_json::to_string(&answer).unwrap_or_default())])
     }
+}
+
+/// The result of `set_profile`.
+#[derive(Serialize)]
+struct ChosenProfile<'a> {
+    active_profile: &'a str,
+    servers: Vec<&'a str>,
 }
 
 /// Returns the definition of [`SET_PROFILE`] if there are profiles.

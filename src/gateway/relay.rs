@@ -55,7 +55,7 @@ const MOST_AT_ONCE: usize = 16;
 /// Questions within this time after the first are sent together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The subject of a request, for the list of waiting calls.
+/// Returns the subject of a request, for the list of waiting calls.
 fn name_of(request: &ClientRequest) -> String {
     match request {
         ClientRequest::CallToolRequest(call) => call.params.name.to_string(),
@@ -119,7 +119,7 @@ impl<'a> Relay<'a> {
         self.session = SessionId::of_client(self.context.client_info().as_ref());
         let Some(state) = again.state else { return self.pass(request).await };
         let resumed = self.pending_inputs.resume(&state, asked, &again.answers.unwrap_or_default());
-        match resumed.map_err(CallError::Refused)? {
+        match resumed.map_err(|failure| CallError::Refused(failure.into()))? {
             Resumed::Answered(pending_inputs) => {
                 let _listed = self.listed(&name, std::time::Instant::now(), &pending_inputs.events);
                 self.follow(pending_inputs.sent, pending_inputs.events, None).await
@@ -141,7 +141,7 @@ impl<'a> Relay<'a> {
         self.follow(sent, started.events, started.first).await
     }
 
-    /// Lists a request among those that wait.
+    /// Adds a request to the list of waiting calls.
     fn listed(&self, name: &str, since: std::time::Instant, events: &CallEvents) -> Listed {
         self.pool.waiting_calls().sent(self.server, name, since, self.limit, Some(events.waits()))
     }

@@ -17,7 +17,8 @@ pub fn forwarded(meta: &RequestMetaObject) -> RequestMetaObject {
     forwarded
 }
 
-/// Removes from a server's request what is about the connection to the server. Everything else in `_meta` reaches the client.
+/// Removes the `_meta` of a server's request that concerns the connection to the server. Everything else reaches the
+/// client.
 pub fn for_client(mut request: ServerRequest) -> ServerRequest {
     let meta = forwarded(request.get_meta());
     *request.get_meta_mut() = meta;

@@ -33,7 +33,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// No sessions yet; their use is counted in `usages`.
+    /// Creates an empty registry that counts usage in `usages`.
     pub fn new(usages: Arc<SessionUsages>) -> Sessions {
         Sessions {
             usages,

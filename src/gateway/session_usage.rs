@@ -1,5 +1,5 @@
-//! How often and when the sessions of AI clients call tools. Kept apart from the sessions in memory, which end when they are
-//! idle and go on later.
+//! Records how often and when the sessions of AI clients call tools. Separate from the sessions in memory, which end
+//! when idle and continue later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ pub fn session_label(id: &str) -> String {
     digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The use of one session.
+/// The usage of one session.
 #[derive(Debug, Default)]
 pub struct Usage {
     calls: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// A session that was used before.
+    /// Creates the usage of a session that was used before.
     pub fn new(calls: u64, last: i64) -> Usage {
         Usage {
             calls: AtomicU64::new(calls),
@@ -30,29 +30,29 @@ impl Usage {
         }
     }
 
-    /// Notes a tool call.
+    /// Records a tool call.
     pub fn called(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.seen();
     }
 
-    /// Notes a request of any kind.
+    /// Records a request of any kind.
     pub fn seen(&self) {
         self.last.store(jiff::Timestamp::now().as_second(), Ordering::Relaxed);
     }
 
-    /// How many tools the session has called.
+    /// Returns the number of tool calls of the session.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// When the session made its last request, in Unix seconds.
+    /// Returns the time of the last request, in Unix seconds.
     pub fn last(&self) -> i64 {
         self.last.load(Ordering::Relaxed)
     }
 }
 
-/// The use of the stored sessions, by session id.
+/// The usage of the stored sessions, by session ID.
 #[derive(Debug, Default)]
 pub struct SessionUsages(Mutex<HashMap<String, Arc<Usage>>>);
 
@@ -61,17 +61,17 @@ impl SessionUsages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to count for a session.
+    /// Starts counting for a session.
     pub fn insert(&self, id: &str, usage: Usage) {
         self.all().insert(id.to_owned(), Arc::new(usage));
     }
 
-    /// Forgets a session.
+    /// Removes a session.
     pub fn remove(&self, id: &str) {
         self.all().remove(id);
     }
 
-    /// Returns the use of a session. A session that is not stored gets a count of its own.
+    /// Returns the usage of a session. A session that is not stored gets a separate count.
     pub fn of(&self, id: &str) -> Arc<Usage> {
         self.all().get(id).cloned().unwrap_or_default()
     }

@@ -445,6 +445,11 @@ impl ToolAnswer {
 }
 
 impl ToolAnswer {
+    /// Converts a JSON-RPC error to a result, for callers that do not use JSON-RPC.
+    pub fn of_error(error: &ErrorData) -> ToolAnswer {
+        failed(&error.to_string()).into()
+    }
+
     /// Returns the result as JSON; `None` if the server asks a question first.
     pub fn to_json(&self) -> Option<Value> {
         match self {

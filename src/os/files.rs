@@ -299,6 +299,17 @@ pub fn append_private(path: &Path) -> io::Result<File> {
     open_private(path, File::options().append(true))
 }
 
+/// Deletes a file, if it exists.
+///
+/// # Errors
+/// The file exists and could not be deleted.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Start of the names of temporary files.
 const TEMPORARY: &str = ".mcpproxy-";
 /// A temporary file that does not say whose it is belongs to a program that has ended, if it is this old.

@@ -1,8 +1,10 @@
 //! Small requests over HTTPS, or over HTTP on loopback: any other connection could be read and changed.
 
+use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::contract::loopback::is_loopback_host;
 
 /// An `https://` URL, or an `http://` URL on loopback.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +17,7 @@ impl Url {
         let authority = uri.authority()?;
         let secure = match uri.scheme_str()? {
             "https" => true,
-            "http" => is_loopback(authority.host()),
+            "http" => is_loopback_host(authority.host()),
             _ => false,
         };
         let plain = !authority.as_str().contains('@') && uri.query().is_none();
@@ -39,33 +41,92 @@ impl fmt::Debug for Url {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RequestError(String);
+
+impl From<reqwest::Error> for RequestError {
+    fn from(error: reqwest::Error) -> RequestError {
+        if error.is_timeout() {
+            return RequestError("no answer in time".to_owned());
+        }
+        let mut cause: &dyn Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        RequestError(cause.to_string())
+    }
 }
 
-/// Makes requests to `url` that take at most `limit` altogether. Blocks: use it only on a thread that may.
+/// The response to a request, with its unread body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    response: reqwest::Response,
+}
+
+impl Answer {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The connection broke, or the body is longer than `most` bytes.
+    pub async fn body(mut self, most: usize) -> Result<Vec<u8>, RequestError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > most {
+                return Err(RequestError(format!("the answer is longer than {most} bytes")));
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// Sends a GET request to `address`, which is at the same origin as `url`.
 ///
-/// A redirect beyond `redirects` is returned as the response; one away from HTTPS fails. TLS is the system's on macOS and Windows and Rustls
-/// elsewhere, to avoid linking OpenSSL.
-pub fn agent(url: &Url, limit: Duration, redirects: u32) -> ureq::Agent {
-    let provider = if cfg!(any(windows, target_os = "macos")) {
-        ureq::tls::TlsProvider::NativeTls
-    } else {
-        ureq::tls::TlsProvider::Rustls
-    };
-    ureq::Agent::config_builder()
-        .timeout_global(Some(limit))
-        .https_only(url.is_secure())
-        .max_redirects(redirects)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .user_agent("mcpproxy")
-        // The proxy of the environment applies to HTTPS only; loopback never goes through it.
-        .proxy(if url.is_secure() { ureq::Proxy::try_from_env() } else { None })
-        .tls_config(ureq::tls::TlsConfig::builder().provider(provider).build())
-        .build()
-        .into()
+/// Follows at most `redirects` redirects, and returns a further one as the response. A redirect away from HTTPS fails.
+/// `limit` covers everything: name resolution, connection, request and response.
+///
+/// # Errors
+/// The request failed or took too long.
+pub async fn get(url: &Url, address: &str, limit: Duration, redirects: usize) -> Result<Answer, RequestError> {
+    answer(client(url, limit, redirects)?.get(address)).await
+}
+
+/// Posts JSON. Returns a redirect as the response. `limit` covers everything, as in [`get`].
+///
+/// # Errors
+/// As [`get`].
+pub async fn post_json(url: &Url, body: Vec<u8>, limit: Duration) -> Result<Answer, RequestError> {
+    let request = client(url, limit, 0)?.post(url.as_str());
+    answer(request.header("Content-Type", "application/json").body(body)).await
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, RequestError> {
+    let response = request.send().await?;
+    Ok(Answer {
+        status: response.status().as_u16(),
+        response,
+    })
+}
+
+fn client(url: &Url, limit: Duration, redirects: usize) -> Result<reqwest::Client, RequestError> {
+    prepare();
+    let policy = reqwest::redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > redirects { attempt.stop() } else { attempt.follow() }
+    });
+    let client =
+        reqwest::Client::builder().user_agent("mcpproxy").timeout(limit).redirect(policy).https_only(url.is_secure());
+    // The proxy of the environment applies to HTTPS only; loopback never goes through it.
+    let client = if url.is_secure() { client } else { client.no_proxy() };
+    Ok(client.build()?)
+}
+
+/// Selects the cryptography for outgoing TLS connections, once per process; on macOS and Windows the system provides it.
+pub fn prepare() {
+    #[cfg(not(any(windows, target_os = "macos")))]
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod block_in_place;
 pub mod browser;
+pub mod daily_log;
 pub mod environment;
 pub mod files;
 pub mod go_core_logs;
@@ -13,5 +14,6 @@ pub mod lock;
 pub mod memory;
 pub mod own_path;
 pub mod process;
+pub mod rotating_file;
 pub mod sse;
 pub mod sync;

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::config::serving::TlsConfig;
+use crate::contract::flag::is_true;
 use crate::contract::names;
 use crate::os::environment::Environment;
 
 /// Returns the TLS settings. The environment overrides the configuration, as in the Go core.
 pub fn wanted(config: &Config, environment: &Environment) -> TlsConfig {
-    let switch = |name: &str| environment.non_empty(name).map(|value| matches!(value, "1" | "true"));
+    let switch = |name: &str| environment.non_empty(name).map(is_true);
     TlsConfig {
         enabled: switch(names::ENV_TLS_ENABLED).unwrap_or(config.tls.enabled),
         require_client_cert: switch(names::ENV_TLS_REQUIRE_CLIENT_CERT).unwrap_or(config.tls.require_client_cert),

@@ -1,7 +1,6 @@
 //! The two listeners: TCP and the local socket or pipe.
 
 use std::io;
-use std::net::SocketAddr;
 
 use axum::serve::Listener;
 use tokio::net::TcpListener;
@@ -17,11 +16,6 @@ pub async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
         Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
         None => TcpListener::bind(address).await,
     }
-}
-
-/// Whether only programs on this computer can reach the address.
-pub fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().is_loopback()
 }
 
 /// Adapts the local socket or pipe to the HTTP server.

@@ -10,13 +10,13 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::{names, visible_text};
+use crate::os::daily_log::{DailyLog, is_log};
 use crate::os::environment::Environment;
 use crate::os::files;
-use crate::server::daily_log::{DailyLog, is_log};
 
-/// Bytes of a log file; a day has two at most.
+/// Maximum size of a log file, in bytes; there are at most two per day.
 const LONGEST: u64 = 16 << 20;
-/// Days that are kept.
+/// Number of days for which log files are kept.
 const DAYS: usize = 7;
 
 /// Returns the newest log file; `None` if there is none.
@@ -56,12 +56,12 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
     let _ = tracing_subscriber::registry().with(file).with(stderr).try_init();
 }
 
-/// Today's date (UTC), as in the names of the files.
+/// Returns today's date (UTC) in the format of the file names.
 fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
-/// Standard error. Colours are only there at a terminal; otherwise each event stays one line.
+/// Standard error, with colours only at a terminal. Otherwise, each event is exactly one line.
 struct Stderr {
     is_terminal: bool,
 }

@@ -1,7 +1,6 @@
 //! The running core: startup, router, REST, events, background jobs. Independent of the tray.
 
 pub mod connections;
-mod daily_log;
 pub mod encryption;
 pub mod event_log;
 pub mod heartbeat;

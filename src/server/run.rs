@@ -15,6 +15,7 @@ use crate::config::store::ConfigStore;
 use crate::config::{Config, TelemetryConfig};
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
 use crate::contract::exit_code::ExitCode;
+use crate::contract::flag;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::contract::platform::Platform;
@@ -35,7 +36,7 @@ use crate::server::jobs::reindex::follow;
 use crate::server::jobs::scan_new_tools::scan_new_tools;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
 use crate::server::jobs::watch_config::watch_config;
-use crate::server::listeners::{LocalStreamListener, bind_tcp, is_loopback};
+use crate::server::listeners::{LocalStreamListener, bind_tcp};
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::router::Routes;
@@ -58,7 +59,7 @@ pub struct ServeOptions {
     pub listen: Option<String>,
     /// The environment variables of this product.
     pub environment: Environment,
-    /// Called with the TCP address, and whether it is served with HTTPS, when the core is ready.
+    /// Called when the core is ready, with the TCP address and whether it uses HTTPS.
     pub on_ready: fn(&str, bool),
 }
 
@@ -153,7 +154,7 @@ impl Core {
         address: SocketAddr,
         local: Option<&LocalAddress>,
     ) -> Core {
-        crate::upstream::transport::http::prepare();
+        crate::os::https::prepare();
         let api_key = options.environment.non_empty(names::ENV_API_KEY).map(str::to_owned);
         let api_key = api_key.or_else(|| config.api_key.clone()).unwrap_or_default();
         let trusted_hosts = config.trusted_hosts.clone();
@@ -162,7 +163,7 @@ impl Core {
         let approvals = Approvals::load(&options.root.tool_approvals());
         let approvals = approvals.with_imported(&options.root.takeover_approvals());
         let keychain: Option<Arc<dyn Keychain>> = match options.environment.non_empty(names::ENV_KEYRING_WRITE) {
-            Some("0" | "false") => None,
+            Some(value) if flag::is_false(value) => None,
             _ => Some(Arc::new(SystemKeychain)),
         };
         let tokens = TokenStore::load(&options.root.oauth_tokens(), keychain, facts.counts());
@@ -203,7 +204,7 @@ impl Core {
         });
         tokio::spawn(rest::log_changes(app.clone(), changes));
         Core {
-            routes: Routes::new(app.clone(), is_loopback(address), trusted_hosts),
+            routes: Routes::new(app.clone(), address.ip().is_loopback(), trusted_hosts),
             app,
             ready,
         }

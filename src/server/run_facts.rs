@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::config::TelemetryConfig;
 use crate::contract::api::Status;
+use crate::contract::flag::is_true;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::launch_source;
 use crate::contract::names;
@@ -71,9 +72,7 @@ impl RunFacts {
             launched_by: launched_by.unwrap_or_default().to_owned(),
             do_not_track: environment.get(names::ENV_DO_NOT_TRACK).map(str::to_owned),
             own_variable: environment.get(names::ENV_TELEMETRY).map(str::to_owned),
-            no_update_check: environment
-                .get(names::ENV_DISABLE_AUTO_UPDATE)
-                .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+            no_update_check: environment.get(names::ENV_DISABLE_AUTO_UPDATE).is_some_and(is_true),
             autostart: Mutex::new(AutostartReader::new(root)),
             recorder: Recorder::new(&root.store()),
             counts: Arc::default(),

@@ -28,7 +28,7 @@ pub(super) fn lock_instance(root: &InstanceRoot) -> Result<Lock, ServeError> {
     files::create_private_dir(&root.logs()).map_err(|error| failed(&error))?;
     match Lock::attempt(&root.core_lock()).map_err(|error| failed(&error))? {
         Attempt::Held(lock) => {
-            // Those of killed processes hold copies of the configuration, with its key.
+            // Temporary files of killed processes contain copies of the configuration with its API key.
             let removed = files::remove_temporaries(root.path(), process::is_running);
             if removed > 0 {
                 tracing::info!(removed, "removed temporary files that killed processes left");

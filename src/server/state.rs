@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::api::{CoreStatus, Servers, Status, TelemetryState, Update};
+use crate::contract::api::{CorePhase, CoreStatus, Servers, Status, TelemetryState, Update};
 use crate::contract::instance_root::InstanceRoot;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
@@ -37,10 +37,10 @@ pub struct App {
     /// The actual TCP address.
     pub listen_addr: String,
     pub local_addr: String,
-    /// Whether the TCP address is served with HTTPS.
+    /// Whether the TCP address uses HTTPS.
     pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
-    /// When each fix was last asked for.
+    /// The time of the last request for each fix.
     pub fixes: FixLimiter,
     /// The events of `/events`.
     pub events: EventLog,
@@ -63,11 +63,11 @@ impl App {
         let ready = *self.ready.borrow();
         let configuration = self.config.notice();
         let (phase, message) = if self.stop.is_cancelled() {
-            ("Stopping", "Stopping the servers")
+            (CorePhase::Stopping, "Stopping the servers")
         } else if ready {
-            ("Ready", configuration.as_deref().unwrap_or("Serving"))
+            (CorePhase::Ready, configuration.as_deref().unwrap_or("Serving"))
         } else {
-            ("Starting", "Starting")
+            (CorePhase::Starting, "Starting")
         };
         let now = jiff::Timestamp::now();
         let facts = self.facts.facts();
@@ -79,13 +79,13 @@ impl App {
             status: CoreStatus {
                 running: ready,
                 listen_addr: self.listen_addr.clone(),
-                phase: phase.to_owned(),
+                phase,
                 message: message.to_owned(),
                 tools_indexed: u32::try_from(self.proxy.indexed_tools()).unwrap_or(u32::MAX),
                 last_updated: format!("{now:.0}"),
                 process_pid: std::process::id(),
             },
-            routing_mode: self.config.at_start().routing_mode.word().to_owned(),
+            routing_mode: self.config.at_start().routing_mode.word().into(),
             timestamp: now.as_second(),
             env_kind: facts.env_kind,
             env_markers: facts.env_markers,
@@ -103,7 +103,7 @@ impl App {
         let consent = self.facts.consent(settings);
         TelemetryState {
             enabled: consent.may_record(),
-            sending: consent.word().to_owned(),
+            sending: consent.word().into(),
             reason: consent.reason().to_owned(),
             notice_shown: settings.notice_shown,
         }

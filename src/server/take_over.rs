@@ -36,7 +36,7 @@ pub enum State {
     Done(Box<Record>),
 }
 
-/// Takes over everything that is not taken over yet or that the Go core has changed since.
+/// Takes over everything that is not taken over yet, or that the Go core has changed since.
 ///
 /// # Errors
 /// [`TakeOverError`]
@@ -71,9 +71,9 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
             Database::Read(records) => records.transaction,
             _ => 0,
         },
-        // The tray shows the summary again only if something is different.
+        // The tray shows the summary again only if it has changed.
         shown: finished.is_some_and(|record| record.shown && record.plan == takeover.plan),
-        // Its counts would be added a second time.
+        // Otherwise, its counts would be added a second time.
         carried_over: finished.is_some_and(|record| record.carried_over),
         plan: takeover.plan,
     };
@@ -201,7 +201,7 @@ mod tests {
     fn what_the_go_core_changed_afterwards_is_taken_over_and_what_a_person_changed_here_stays() {
         let (_directory, root, store) = home();
         let mut record = done(take_over(&root, &store, "now".into()).unwrap());
-        // At that time, only `echo` was off; here, a person has turned it on since.
+        // In the earlier database, only `echo` was off; the user has turned it on here since.
         let everything = record.plan.servers.iter_mut().find(|server| server.name == "everything").unwrap();
         everything.tools.iter_mut().find(|tool| tool.name == "get-sum").unwrap().becomes =
             crate::takeover::plan::ToolState::Callable;

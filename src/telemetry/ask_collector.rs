@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::os::https::{Url, agent};
+use crate::os::https::{RequestError, Url, post_json};
 use crate::telemetry::payload::AnonymousId;
 
 /// Time limit of the whole request. Deleting waits for the collector's database.
 const LIMIT: Duration = Duration::from_secs(45);
+/// Maximum size of an answer in bytes: many years of reports.
+const LARGEST: usize = 10 << 20;
 
 /// Why the collector did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -21,21 +23,18 @@ pub enum AskError {
     NotJson,
 }
 
-/// Posts the id, which is the only proof of ownership, and returns the answer. Blocks for up to 45 s.
+/// Posts the id, which is the only proof of ownership, and returns the answer. Needs at most 45 s.
 ///
 /// # Errors
 /// [`AskError`].
-pub fn ask_collector(url: &Url, id: &AnonymousId) -> Result<Value, AskError> {
+pub async fn ask_collector(url: &Url, id: &AnonymousId) -> Result<Value, AskError> {
     let body = json!({"anonymous_id": id.as_str()}).to_string();
-    let mut answer = agent(url, LIMIT, 0)
-        .post(url.as_str())
-        .header("Content-Type", "application/json")
-        .send(body.as_bytes())
-        .map_err(|error| AskError::Unreachable(error.to_string()))?;
-    match answer.status().as_u16() {
+    let unreachable = |error: RequestError| AskError::Unreachable(error.to_string());
+    let answer = post_json(url, body.into_bytes(), LIMIT).await.map_err(unreachable)?;
+    match answer.status {
         200..=299 => {}
         status => return Err(AskError::Refused(status)),
     }
-    let text = answer.body_mut().read_to_string().map_err(|error| AskError::Unreachable(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|_| AskError::NotJson)
+    let text = answer.body(LARGEST).await.map_err(unreachable)?;
+    serde_json::from_slice(&text).map_err(|_| AskError::NotJson)
 }

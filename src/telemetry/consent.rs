@@ -2,6 +2,7 @@
 //!
 //! Any "off" wins, and nothing overrides it. CI is a kind of environment and not an opt-out.
 
+use crate::contract::flag::is_on;
 use crate::telemetry::collector::Collector;
 
 /// The inputs of the decision.
@@ -52,7 +53,7 @@ pub enum Waiting {
 impl Consent {
     /// Decides. Called at the start, before each heartbeat, and whenever one of the inputs changes.
     pub fn decide(switches: &Switches<'_>) -> Consent {
-        if switches.do_not_track.is_some_and(asks_not_to_track) {
+        if switches.do_not_track.is_some_and(is_on) {
             return Consent::Off(OptOut::DoNotTrack);
         }
         if let Some(reason) = switches.own_variable.and_then(own_opt_out) {
@@ -107,11 +108,6 @@ impl Consent {
             Consent::Send(_) => "On: MCPProxy sends one report a day to telemetry.endpoint.",
         }
     }
-}
-
-/// `DO_NOT_TRACK` opts out with any value except empty, `0`, `false`, `no` and `off`.
-fn asks_not_to_track(value: &str) -> bool {
-    crate::telemetry::environment::vendors::on(value)
 }
 
 /// `MCPPROXY_TELEMETRY`: an off value opts out, an on value changes nothing, and any other value counts as off.

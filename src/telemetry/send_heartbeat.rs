@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::os::https::agent;
+use crate::os::https::post_json;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::scan::Clean;
 
@@ -18,20 +18,16 @@ pub enum SendError {
     Unreachable(String),
 }
 
-/// Posts the bytes unchanged. Blocks for up to [`LIMIT`].
+/// Posts the bytes unchanged. Needs at most [`LIMIT`].
 ///
 /// Follows no redirect, because the payload was cleared only for this collector. Ignores the response body.
 ///
 /// # Errors
 /// [`SendError`], unless the response is 2xx within the limit.
-pub fn send_heartbeat(collector: &Collector, payload: &Clean) -> Result<(), SendError> {
+pub async fn send_heartbeat(collector: &Collector, payload: &Clean) -> Result<(), SendError> {
     let url = collector.heartbeat_url();
-    let answer = agent(url, LIMIT, 0)
-        .post(url.as_str())
-        .header("Content-Type", "application/json")
-        .send(payload.bytes())
-        .map_err(|error| SendError::Unreachable(error.to_string()))?;
-    match answer.status().as_u16() {
+    let answer = post_json(url, payload.bytes().to_vec(), LIMIT).await;
+    match answer.map_err(|error| SendError::Unreachable(error.to_string()))?.status {
         200..=299 => Ok(()),
         status => Err(SendError::Refused(status)),
     }

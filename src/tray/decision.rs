@@ -208,7 +208,7 @@ mod tests {
         let tool = |name: &str, approval: &str| ReviewTool {
             name: name.to_owned(),
             fingerprint: format!("f-{name}"),
-            approval: approval.to_owned(),
+            approval: approval.into(),
             ..ReviewTool::default()
         };
         let open = Review {

@@ -1,26 +1,26 @@
-//! *Fix issues*: what is wrong with each server, and the first thing that fixes it. Pure functions.
+//! The menu *Fix issues*: each server's problem and the first thing that fixes it. Pure functions.
 
 use crate::contract::api::{Diagnostic, FixStep, FixStepKind, Server};
 use crate::diagnostics::catalog::Fixer;
 
-/// Commands of one problem that a menu offers to copy.
+/// Maximum number of commands of one problem that the menu offers to copy.
 const MOST_COMMANDS: usize = 3;
 
-/// The action of a menu line for a problem.
+/// The action of a menu item about a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// A fix that the core runs.
     Fix { fixer: Fixer, label: String },
-    /// A command for the terminal, which goes to the clipboard.
+    /// A command for the terminal. Choosing it copies it to the clipboard.
     Copy { command: String, label: String },
 }
 
-/// The remedies of a server, the best one first: a fix, then a command. A log fixes nothing, so it is not one.
+/// The remedies of a server, best first: fixes before commands. Leaves out its log, because a log fixes nothing.
 pub fn remedies(server: &Server) -> Vec<Remedy> {
     let Some(problem) = &server.diagnostic else { return Vec::new() };
     let fixes = problem.fix_steps.iter().filter_map(fix);
     let copies = problem.fix_steps.iter().filter_map(copy).take(MOST_COMMANDS);
-    // A retry does not help if something must be installed or set first.
+    // If something must be installed or set first, trying again does not help.
     let (retries, others): (Vec<Remedy>, Vec<Remedy>) = fixes.partition(|remedy| {
         matches!(
             remedy,

@@ -1,5 +1,7 @@
 //! Makes text from outside fit for one line of a menu.
 
+use crate::contract::visible_text::is_hidden;
+
 /// Maximum length of a menu line in characters; the rest is cut.
 pub const LONGEST_LABEL: usize = 60;
 /// Maximum length of the tooltip in characters: Windows allows 127 UTF-16 units, and a character may take two.
@@ -12,7 +14,7 @@ pub fn line(text: &str, longest: usize) -> String {
     let mut space = true; // leading space is dropped
     for character in text.chars() {
         let character = if character.is_whitespace() || character.is_control() { ' ' } else { character };
-        if invisible(character) || (character == ' ' && space) {
+        if is_hidden(character) || (character == ' ' && space) {
             continue;
         }
         if length == longest {
@@ -62,12 +64,6 @@ pub fn capitalised(sentence: &str) -> String {
 pub fn menu_text(label: &str) -> String {
     line(label, LONGEST_LABEL).replace('&', "&&")
 }
-
-/// Characters that hide or reorder their neighbours: they could make one server's name look like another.
-fn invisible(character: char) -> bool {
-    matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

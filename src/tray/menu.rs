@@ -1,7 +1,7 @@
 //! The menu as a value: its items and the command of each.
 
 use crate::contract::{
-    api::{AiClient, Server, TelemetryState, Update},
+    api::{AiClient, HealthAction, Server, TelemetryState, Update},
     names,
 };
 use crate::diagnostics::catalog::Fixer;
@@ -131,14 +131,16 @@ impl ServerCommand {
 
     /// The command that most likely helps a server that needs attention; its log by default.
     fn that_helps(server: &Server) -> ServerCommand {
-        match server.health.as_ref().and_then(|health| health.action.as_deref()) {
+        match server.health.as_ref().and_then(|health| health.action.as_ref()) {
             _ if server.quarantined => ServerCommand::Approve,
-            Some("approve") => ServerCommand::Approve,
-            Some("login") => ServerCommand::SignIn,
-            Some("enable") => ServerCommand::Enable,
-            Some("restart") => ServerCommand::Restart,
+            Some(HealthAction::Approve) => ServerCommand::Approve,
+            Some(HealthAction::Login) => ServerCommand::SignIn,
+            Some(HealthAction::Enable) => ServerCommand::Enable,
+            Some(HealthAction::Restart) => ServerCommand::Restart,
             // The Go core calls a server with new or changed tools healthy.
-            None | Some("") if server.waiting_tools().is_some() => ServerCommand::Approve,
+            action if action.is_none_or(|action| action.word().is_empty()) && server.waiting_tools().is_some() => {
+                ServerCommand::Approve
+            }
             _ => ServerCommand::ViewLog,
         }
     }

@@ -1,6 +1,6 @@
 //! The tray's knowledge. Everything the user sees is computed from it alone.
 
-use crate::contract::api::{AiClient, Profile, Server, Servers, TelemetryState, Update};
+use crate::contract::api::{AiClient, ProblemSeverity, Profile, Server, ServerStatus, Servers, TelemetryState, Update};
 use crate::tray::autostart;
 use crate::tray::supervisor::{State, Whose};
 
@@ -30,6 +30,8 @@ pub struct Model {
     pub core_version: String,
     /// The running core is the Go core.
     pub is_go_core: bool,
+    /// The running core is the Go core, and it stops.
+    pub is_ending: bool,
     /// The running core serves HTTPS.
     pub is_https: bool,
     /// The profiles that the running core knows.
@@ -76,6 +78,7 @@ impl Model {
             update: None,
             core_version: String::new(),
             is_go_core: false,
+            is_ending: false,
             is_https: false,
             profiles: Vec::new(),
             active_profile: String::new(),
@@ -104,6 +107,7 @@ impl Model {
             self.clients.clear();
             self.profiles.clear();
             self.is_go_core = false;
+            self.is_ending = false;
             self.dashboard = None;
             self.update = None;
         }
@@ -145,6 +149,7 @@ impl Model {
     pub fn word(&self) -> &'static str {
         match self.core {
             State::Looking { .. } | State::Starting { .. } => "starting",
+            State::Running(_) | State::Rejoining { .. } if self.is_ending => "stopping",
             State::Running(_) => "running",
             State::Rejoining { .. } => "reconnecting",
             State::Pausing(_) => "restarting",
@@ -163,6 +168,7 @@ impl Model {
             State::Stopping { .. } | State::Left => "Stopping the core…".to_owned(),
             State::Stopped => "The core is stopped".to_owned(),
             State::Absent { .. } => "No core is running".to_owned(),
+            State::Running(_) | State::Rejoining { .. } if self.is_ending => "Stopping the core…".to_owned(),
             State::Rejoining { .. } => "Reconnecting to the core…".to_owned(),
             State::Running(_) => self.numbers(),
         }
@@ -218,16 +224,19 @@ pub fn needs_attention(server: &Server) -> bool {
     if !server.enabled {
         return false;
     }
-    let asks =
-        server.health.as_ref().and_then(|health| health.action.as_deref()).is_some_and(|action| !action.is_empty());
+    let asks = server
+        .health
+        .as_ref()
+        .and_then(|health| health.action.as_ref())
+        .is_some_and(|action| !action.word().is_empty());
     // The Go core reports a server with new or changed tools as healthy.
     let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
-    asks || held || server.quarantined || server.status == "error"
+    asks || held || server.quarantined || server.status == ServerStatus::Error
 }
 
 /// Whether an enabled server has a problem that is an error, not a warning.
 fn has_error(server: &Server) -> bool {
-    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == "error")
+    server.enabled && server.diagnostic.as_ref().is_some_and(|problem| problem.severity == ProblemSeverity::Error)
 }
 
 /// A server's state in a few words.
@@ -236,12 +245,18 @@ pub fn server_state(server: &Server) -> String {
         return "disabled".to_owned();
     }
     let summary = server.health.as_ref().map(|health| health.summary.trim()).unwrap_or_default();
-    match (server.status.as_str(), &server.last_error) {
+    match (server.status.word(), &server.last_error) {
         _ if server.quarantined => "needs approval".to_owned(),
         _ if server.connected => {
             let s = if server.tool_count == 1 { "" } else { "s" };
             let connected = || format!("connected · {} tool{s}", server.tool_count);
-            server.waiting_tools().unwrap_or_else(connected)
+            // Short, because the menu cuts it.
+            let counts = server.quarantine.unwrap_or_default();
+            match counts.pending_count + counts.changed_count {
+                0 => connected(),
+                1 => "1 tool to approve".to_owned(),
+                count => format!("{count} tools to approve"),
+            }
         }
         (_, Some(error)) if !error.trim().is_empty() => error.clone(),
         _ if !summary.is_empty() => summary.to_owned(),

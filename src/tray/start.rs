@@ -12,11 +12,12 @@ use super::journal::{self, Kind};
 use super::model::Model;
 use super::own_program::Program;
 use super::preferences::Preferences;
-use super::world::{ENV_NO_FIRST_RUN, VERSION, World, is_true};
+use super::world::{ENV_NO_FIRST_RUN, VERSION, World};
 use super::write_journal::Journal;
 use super::{core_program, session, user_path, write_state};
 use crate::client::Client;
 use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides};
+use crate::contract::flag::is_on;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::contract::names;
@@ -86,7 +87,7 @@ pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), St
         single_instance: LocalAddress::of_tray(Platform::HOST, root, &world.user),
         system: Arc::new(ThisSystem::default()),
         client: Client::new(local_endpoint(world, root), "tray", VERSION),
-        may_start: !is_true(environment.get(names::ENV_TRAY_SKIP_CORE)),
+        may_start: !environment.get(names::ENV_TRAY_SKIP_CORE).is_some_and(is_on),
         places: core_program::places(
             Platform::HOST,
             named_core,
@@ -119,8 +120,8 @@ fn first_question(
     };
     let seen = Circumstances {
         start,
-        ci: is_true(environment.get("CI")),
-        unwanted: is_true(environment.get(ENV_NO_FIRST_RUN)),
+        ci: environment.get("CI").is_some_and(is_on),
+        unwanted: environment.get(ENV_NO_FIRST_RUN).is_some_and(is_on),
         has_configuration: root.config().exists(),
         autostart: &model.autostart,
     };

@@ -45,12 +45,6 @@ impl World {
     }
 }
 
-/// Whether a variable is set to anything but an off value.
-pub fn is_true(value: Option<&str>) -> bool {
-    let value = value.unwrap_or_default().trim();
-    !["", "0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
-}
-
 /// Writes one line to standard error, prefixed with the program's name.
 pub fn say(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "{}: {sentence}", names::TRAY_PROGRAM);

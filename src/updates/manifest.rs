@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::contract::names;
 
 /// Maximum size of a manifest in bytes.
-pub const LARGEST: u64 = 256 * 1024;
+pub const LARGEST: usize = 256 * 1024;
 
 /// A manifest with a valid signature.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -58,6 +58,17 @@ pub struct PendingTool {
     pub before: Option<ToolFingerprint>,
 }
 
+impl PendingTool {
+    /// A tool of which no version is approved.
+    pub fn new(tool: Tool) -> PendingTool {
+        PendingTool {
+            fingerprint: ToolFingerprint::of(&tool),
+            before: None,
+            tool,
+        }
+    }
+}
+
 /// Largest file that is read: tens of thousands of tools.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
@@ -240,7 +251,7 @@ impl Approvals {
             approved = lock(&self.approved);
             approved.servers.remove(server);
             drop(approved);
-            return (Vec::new(), tools.into_iter().map(pending_as_new).collect());
+            return (Vec::new(), tools.into_iter().map(PendingTool::new).collect());
         }
         let known = approved.servers.get(server);
         let (mut open, mut pending) = (Vec::new(), Vec::new());
@@ -316,14 +327,6 @@ impl Approvals {
 
     fn save(&self, servers: &BTreeMap<String, BTreeMap<String, ToolFingerprint>>) -> io::Result<()> {
         files::replace_private(&self.path, &serde_json::to_vec(servers)?)
-    }
-}
-
-fn pending_as_new(tool: Tool) -> PendingTool {
-    PendingTool {
-        fingerprint: ToolFingerprint::of(&tool),
-        before: None,
-        tool,
     }
 }
 

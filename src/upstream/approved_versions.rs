@@ -78,7 +78,7 @@ impl ApprovedVersions {
     /// Deletes what is kept of a server that was removed. Blocks.
     pub fn forget(&self, server: &str) {
         for part in [Part::Entry, Part::Tools, Part::Scanned] {
-            let _ = std::fs::remove_file(self.file(server, part));
+            let _ = files::remove_if_there(&self.file(server, part));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Opens a session with one server: starts or reaches it, initializes it and lists its tools.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +138,7 @@ async fn start(
     handles.waits(ServerStep::Isolation, None);
     let launch = handles.isolator.prepare(config, log).await?;
     handles.state.send_modify(|state| state.isolation = Some(launch.choice.clone()));
+    let program = Some(launch.program.clone()).filter(|_| launch.container.is_none());
     let Spawned {
         mut process,
         stdout,
@@ -172,7 +173,8 @@ async fn start(
             let stderr = process.stderr().clone();
             let exit = process.end().await;
             stderr.complete().await;
-            Err(with_stderr(error, &exit, &stderr))
+            let error = with_stderr(error, &exit, &stderr);
+            Err(foreign_binary(&config.name, &error, program).await.unwrap_or(error))
         }
     }
 }
@@ -194,6 +196,15 @@ fn with_stderr(error: ConnectError, exit: &Exit, stderr: &StderrTail) -> Connect
     }
 }
 
+/// Explains the exit of a shell that the system started in place of a program for another processor.
+async fn foreign_binary(name: &str, error: &ConnectError, program: Option<PathBuf>) -> Option<ConnectError> {
+    const SHELL_ERRORS: [Option<i32>; 3] = [Some(2), Some(126), Some(127)];
+    let Fault::ExitedAtStart { status } = error.failure()?.fault else { return None };
+    let (name, program) = (name.to_owned(), program.filter(|_| SHELL_ERRORS.contains(&status))?);
+    let found = tokio::task::spawn_blocking(move || start_error::foreign_binary(&name, &program)).await;
+    found.ok().flatten().map(ConnectError::Failed)
+}
+
 /// Characters of an unexpected answer that are shown.
 const LONGEST_REASON: usize = 200;
 const CLOSED: &str = "the server closed its output during startup";
@@ -205,7 +216,7 @@ fn not_initialized(error: &ClientInitializeError) -> Failure {
             Failure::new(Fault::ClosedAtStart, CLOSED)
         }
         ClientInitializeError::JsonRpcError(error) => {
-            Failure::new(rejection(error.code), format!("the server rejected `initialize`: {}", error.message))
+            Failure::new(rejection(error, false), format!("the server rejected `initialize`: {}", error.message))
         }
         other => {
             let fault = match other {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rmcp::service::ServiceError;
 
+use crate::contract::failure::FailureKind;
+
 /// Why a tool was not called, or returned no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -53,20 +55,30 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            CallError::UnknownServer { .. } | CallError::UnknownTool { .. } => FailureKind::NotFound,
+            CallError::Disabled(_) | CallError::SwitchedOff { .. } => FailureKind::Denied,
+            CallError::Quarantined(_) | CallError::PendingTool { .. } => FailureKind::NeedsApproval,
+            CallError::SignInNeeded(_)
+            | CallError::Connecting(_)
+            | CallError::NotConnected { .. }
+            | CallError::Busy { .. } => FailureKind::Unavailable,
+            CallError::Timeout { .. } => FailureKind::Timeout,
+            CallError::Refused(_) => FailureKind::Invalid,
+            CallError::Ended { .. } | CallError::Upstream(_) | CallError::Other { .. } => FailureKind::Upstream,
+        }
+    }
+
     /// Whether the server or the tool needs approval.
     pub fn needs_approval(&self) -> bool {
-        matches!(self, CallError::Quarantined(_) | CallError::PendingTool { .. })
+        self.kind() == FailureKind::NeedsApproval
     }
 
     /// Whether the user has blocked the call.
     pub fn is_blocked(&self) -> bool {
-        matches!(
-            self,
-            CallError::Disabled(_)
-                | CallError::Quarantined(_)
-                | CallError::PendingTool { .. }
-                | CallError::SwitchedOff { .. }
-        )
+        matches!(self.kind(), FailureKind::NeedsApproval | FailureKind::Denied)
     }
 }
 
@@ -92,6 +104,16 @@ pub enum SignInError {
     Failed(String),
 }
 
+impl SignInError {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            SignInError::UnknownServer(_) => FailureKind::NotFound,
+            SignInError::NotPossible(_) | SignInError::Failed(_) => FailureKind::Invalid,
+        }
+    }
+}
+
 /// Why an approval failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveError {
@@ -105,4 +127,15 @@ pub enum ApproveError {
     Changed { server: String, tools: Vec<String> },
     #[error("could not save the approval: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl ApproveError {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            ApproveError::UnknownServer(_) | ApproveError::UnknownTool { .. } => FailureKind::NotFound,
+            ApproveError::Changed { .. } => FailureKind::Conflict,
+            ApproveError::Io(_) => FailureKind::Internal,
+        }
+    }
 }

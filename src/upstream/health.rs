@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rmcp::model::Tool;
 use serde::Serialize;
 
+use crate::contract::words::{AdminState, ApprovalStatus, HealthAction, HealthLevel, ServerStatus, SignInStatus};
 use crate::upstream::approvals::{PendingTool, ToolFingerprint};
 use crate::upstream::sign_in_state::SignIn;
 use crate::upstream::snapshot::{Phase, Snapshot};
@@ -38,7 +39,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Health {
     pub level: Level,
-    pub admin_state: &'static str,
+    pub admin_state: AdminState,
     pub summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -66,38 +67,35 @@ pub struct ToolApproval<'a> {
     pub disabled: bool,
 }
 
-impl Level {
-    /// The value in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::Healthy => "healthy",
-            Level::Degraded => "degraded",
-            Level::Unhealthy => "unhealthy",
+impl From<Level> for HealthLevel {
+    fn from(level: Level) -> HealthLevel {
+        match level {
+            Level::Healthy => HealthLevel::Healthy,
+            Level::Degraded => HealthLevel::Degraded,
+            Level::Unhealthy => HealthLevel::Unhealthy,
         }
     }
 }
 
-impl Action {
-    /// The value in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Action::Approve => "approve",
-            Action::Enable => "enable",
-            Action::Login => "login",
-            Action::Restart => "restart",
-            Action::Configure => "configure",
-            Action::SetSecret => "set_secret",
+impl From<Approval> for ApprovalStatus {
+    fn from(approval: Approval) -> ApprovalStatus {
+        match approval {
+            Approval::Approved => ApprovalStatus::Approved,
+            Approval::Pending => ApprovalStatus::Pending,
+            Approval::Changed => ApprovalStatus::Changed,
         }
     }
 }
 
-impl Approval {
-    /// The value in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Approval::Approved => "approved",
-            Approval::Pending => "pending",
-            Approval::Changed => "changed",
+impl From<Action> for HealthAction {
+    fn from(action: Action) -> HealthAction {
+        match action {
+            Action::Approve => HealthAction::Approve,
+            Action::Enable => HealthAction::Enable,
+            Action::Login => HealthAction::Login,
+            Action::Restart => HealthAction::Restart,
+            Action::Configure => HealthAction::Configure,
+            Action::SetSecret => HealthAction::SetSecret,
         }
     }
 }
@@ -131,23 +129,25 @@ impl<'a> ToolApproval<'a> {
 
 impl Snapshot {
     /// The server's status in one word.
-    pub fn status(&self) -> &'static str {
+    pub fn status(&self) -> ServerStatus {
         match self.phase {
-            Phase::Disabled => "disabled",
-            Phase::Quarantined => "quarantined",
-            Phase::Connecting => "connecting",
-            Phase::Connected(_) => "connected",
-            Phase::SignInNeeded(_) | Phase::Failed(_) | Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => "error",
+            Phase::Disabled => ServerStatus::Disabled,
+            Phase::Quarantined => ServerStatus::Quarantined,
+            Phase::Connecting => ServerStatus::Connecting,
+            Phase::Connected(_) => ServerStatus::Connected,
+            Phase::SignInNeeded(_) | Phase::Failed(_) | Phase::Misconfigured(_) | Phase::MissingEnvVar(_) => {
+                ServerStatus::Error
+            }
         }
     }
 
     /// The status of the sign-in in one word; `None` if the server does not ask for one.
-    pub fn sign_in_status(&self) -> Option<&'static str> {
+    pub fn sign_in_status(&self) -> Option<SignInStatus> {
         match (&self.phase, &self.sign_in) {
-            (_, SignIn { address: Some(_), .. }) => Some("pending"),
-            (_, SignIn { failed: Some(_), .. }) => Some("error"),
-            (_, SignIn { provider: Some(_), .. }) => Some("authenticated"),
-            (Phase::SignInNeeded(_), _) => Some("none"),
+            (_, SignIn { address: Some(_), .. }) => Some(SignInStatus::Pending),
+            (_, SignIn { failed: Some(_), .. }) => Some(SignInStatus::Error),
+            (_, SignIn { provider: Some(_), .. }) => Some(SignInStatus::Authenticated),
+            (Phase::SignInNeeded(_), _) => Some(SignInStatus::None),
             _ => None,
         }
     }
@@ -234,9 +234,9 @@ impl Snapshot {
             }
         };
         let admin_state = match (self.config.enabled, self.config.quarantined) {
-            (false, _) => "disabled",
-            (true, true) => "quarantined",
-            (true, false) => "enabled",
+            (false, _) => AdminState::Disabled,
+            (true, true) => AdminState::Quarantined,
+            (true, false) => AdminState::Enabled,
         };
         Health {
             level,

@@ -9,6 +9,7 @@ pub mod connect_error;
 pub mod error;
 pub mod exit;
 pub mod health;
+pub mod inspect;
 pub mod isolation;
 pub mod list;
 pub mod oauth;

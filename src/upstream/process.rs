@@ -1,19 +1,20 @@
 //! Starts the process of a stdio server in a group (Unix) or job (Windows) of its own, and ends all of it.
 
-use std::io;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::spawn_blocking;
 
 use crate::diagnostics::fault::Failure;
-use crate::os::files;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
+use crate::os::rotating_file::RotatingFile;
 use crate::upstream::exit::Exit;
 #[cfg(target_os = "linux")]
 use crate::upstream::isolation::landlock;
@@ -206,8 +207,8 @@ impl Process {
 }
 
 /// Drains standard error as long as the server lives: a full pipe would block it.
-async fn copy_to_log(mut stderr: ChildStderr, path: std::path::PathBuf, tail: StderrTail) {
-    let mut log = Log::open(&path).await;
+async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
+    let mut log = spawn_blocking(move || open_log(path)).await.ok().flatten();
     let mut output = Vec::with_capacity(AT_ONCE);
     let mut since_rest = 0;
     loop {
@@ -222,9 +223,15 @@ async fn copy_to_log(mut stderr: ChildStderr, path: std::path::PathBuf, tail: St
         }
         since_rest += output.len();
         tail.push(&output);
-        log.write(&output).await;
-        output.clear();
-        output.shrink_to(AT_ONCE);
+        let written = spawn_blocking(move || {
+            let _ = log.as_mut().map(|log| log.write_all(&output));
+            output.clear();
+            output.shrink_to(AT_ONCE);
+            (log, output)
+        });
+        // It fails only when the runtime ends.
+        let Ok(after) = written.await else { return };
+        (log, output) = after;
         if since_rest >= SLICE {
             tokio::time::sleep(REST).await;
             since_rest = 0;
@@ -232,48 +239,10 @@ async fn copy_to_log(mut stderr: ChildStderr, path: std::path::PathBuf, tail: St
     }
 }
 
-struct Log {
-    path: std::path::PathBuf,
-    file: Option<tokio::fs::File>,
-    written: u64,
-    /// The last write ended with a line break.
-    at_line_start: bool,
-}
-
-impl Log {
-    async fn open(path: &Path) -> Log {
-        let own = path.to_path_buf();
-        let opened = tokio::task::spawn_blocking(move || files::append_private(&own)).await;
-        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error))).map(tokio::fs::File::from_std);
-        let file = opened.inspect_err(|error| tracing::warn!("could not write `{}`: {error}", path.display())).ok();
-        let written = match &file {
-            Some(file) => file.metadata().await.map(|metadata| metadata.len()).unwrap_or(0),
-            None => 0,
-        };
-        Log {
-            path: path.to_path_buf(),
-            file,
-            written,
-            at_line_start: true,
-        }
-    }
-
-    async fn write(&mut self, output: &[u8]) {
-        // Rotates between two lines, if the server ever ends one.
-        if self.written > LOG_LIMIT && (self.at_line_start || self.written > 2 * LOG_LIMIT) {
-            let _ = tokio::fs::rename(&self.path, self.path.with_extension("log.1")).await;
-            *self = Log::open(&self.path.clone()).await;
-        }
-        if let Some(file) = &mut self.file {
-            let written: io::Result<()> = async {
-                file.write_all(output).await?;
-                file.flush().await
-            }
-            .await;
-            if written.is_ok() {
-                self.written = self.written.saturating_add(output.len() as u64);
-                self.at_line_start = output.ends_with(b"\n");
-            }
-        }
-    }
+/// Opens a server's log; a log that cannot be written must not keep the server from running.
+fn open_log(path: PathBuf) -> Option<RotatingFile> {
+    let shown = path.display().to_string();
+    RotatingFile::open(path, LOG_LIMIT)
+        .inspect_err(|error| tracing::warn!("could not write `{shown}`: {error}"))
+        .ok()
 }

@@ -1,13 +1,38 @@
-//! The kind of an error that a server returned to `initialize`.
+//! The kind of an error that answered `initialize`.
 
-use rmcp::model::ErrorCode;
+use rmcp::model::{ErrorCode, ErrorData};
+use serde_json::json;
 
 use crate::diagnostics::fault::Fault;
 
-/// The kind of a JSON-RPC error in place of the result of `initialize`.
-pub fn rejection(code: ErrorCode) -> Fault {
-    match code {
+/// The member of an error's data that marks an error of ours: the server's response could not be read.
+const UNREADABLE: &str = "mcpproxy/unreadable";
+
+/// The error that takes the place of a response that could not be read.
+pub fn unreadable(text: String) -> ErrorData {
+    ErrorData::internal_error(text, Some(json!({UNREADABLE: true})))
+}
+
+/// The kind of an error in place of the result of `initialize`.
+pub fn rejection(error: &ErrorData, over_http: bool) -> Fault {
+    let is_ours = error.data.as_ref().is_some_and(|data| data.get(UNREADABLE).is_some());
+    match error.code {
+        _ if is_ours => Fault::NotMcp { over_http },
         ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => Fault::ProtocolVersion,
         _ => Fault::InitializeRejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_that_cannot_be_read_is_not_a_rejection() {
+        let error = unreadable("could not read the server's response: <html>".to_owned());
+        assert_eq!(rejection(&error, true), Fault::NotMcp { over_http: true });
+        let refused = |code| rejection(&ErrorData::new(code, "could not read the server's response", None), false);
+        assert_eq!(refused(ErrorCode::INTERNAL_ERROR), Fault::InitializeRejected);
+        assert_eq!(refused(ErrorCode::UNSUPPORTED_PROTOCOL_VERSION), Fault::ProtocolVersion);
     }
 }

@@ -127,6 +127,37 @@ pub fn explain(name: &str, program: &Path, error: &io::Error) -> Failure {
     }
 }
 
+/// The failure of a program that was built for another processor. Systems do not always refuse it: a shell may read it as a
+/// script.
+pub fn foreign_binary(name: &str, program: &Path) -> Option<Failure> {
+    /// The ELF machine numbers that this computer runs.
+    const NATIVE: &[u16] = if cfg!(target_arch = "x86_64") {
+        &[62, 3]
+    } else if cfg!(target_arch = "aarch64") {
+        &[183, 40]
+    } else {
+        &[]
+    };
+    let machine = elf_machine(&first_bytes(program)).filter(|machine| !NATIVE.is_empty() && !NATIVE.contains(machine));
+    machine.map(|_| {
+        let program = program.display().to_string();
+        let text = format!("could not start `{name}`: it was built for another processor or system");
+        Failure::new(Fault::WrongFormat { program }, text)
+    })
+}
+
+/// The processor that an ELF file was built for.
+fn elf_machine(start: &[u8]) -> Option<u16> {
+    const BIG_ENDIAN: u8 = 2;
+    let order = *start.strip_prefix(b"\x7fELF")?.get(1)?;
+    let machine: [u8; 2] = start.get(18..20)?.try_into().ok()?;
+    Some(if order == BIG_ENDIAN {
+        u16::from_be_bytes(machine)
+    } else {
+        u16::from_le_bytes(machine)
+    })
+}
+
 fn is_mach(start: &[u8]) -> bool {
     [&b"\xcf\xfa\xed\xfe"[..], b"\xca\xfe\xba\xbe"].iter().any(|magic| start.starts_with(magic))
 }
@@ -187,6 +218,20 @@ mod tests {
         std::fs::write(&gone, "").unwrap();
         assert!(precheck(&config("sh", Some(&gone))).unwrap().text.contains("not a directory"));
         assert_eq!(precheck(&config("sh", Some(directory.path()))), None);
+    }
+
+    #[test]
+    fn the_processor_of_an_elf_file_is_read_in_its_byte_order() {
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(18, 0);
+        let of = |order: u8, bytes: [u8; 2]| {
+            let mut file = file.clone();
+            file[5] = order;
+            file.extend(bytes);
+            elf_machine(&file)
+        };
+        assert_eq!((of(1, [62, 0]), of(1, [183, 0]), of(2, [0, 8])), (Some(62), Some(183), Some(8)));
+        assert_eq!((elf_machine(&file), elf_machine(b"#!/bin/sh\n, not a program")), (None, None));
     }
 
     #[cfg(unix)]

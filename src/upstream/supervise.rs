@@ -74,8 +74,37 @@ impl Next {
     }
 }
 
+/// Opens sessions with a server.
+trait Connect: Send + Sync {
+    /// Opens one.
+    fn connect(
+        &self,
+        config: &ServerConfig,
+        handles: &ServerHandles,
+    ) -> impl Future<Output = Result<Session, ConnectError>> + Send;
+}
+
+/// Starts the server, or reaches it over the network.
+struct Connector {
+    log: PathBuf,
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        config: &ServerConfig,
+        handles: &ServerHandles,
+    ) -> impl Future<Output = Result<Session, ConnectError>> + Send {
+        connect(config, &self.log, handles)
+    }
+}
+
 /// Runs until `handles.stop`; the process has ended when this returns.
 pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles) {
+    supervise(config, &Connector { log }, handles).await;
+}
+
+async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles: ServerHandles) {
     let mut backoff = Backoff::RESET;
     let mut connections = 0;
     while !handles.stop.is_cancelled() {
@@ -94,7 +123,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
                 let slow = || handles.state.send_modify(|_| {});
                 let attempt = tokio::select! {
                     () = handles.stop.cancelled() => return,
-                    attempt = with_slot(&handles.starts, connect(&resolved, &log, &handles), slow) => attempt,
+                    attempt = with_slot(&handles.starts, connector.connect(&resolved, &handles), slow) => attempt,
                 };
                 handles.waits_no_longer();
                 handles.state.send_modify(|state| state.attempt = None);
@@ -378,7 +407,295 @@ async fn list_again(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use rmcp::service::ClientServiceExt;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+    use tokio::sync::{broadcast, mpsc, watch};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::config::Protocol;
+    use crate::upstream::approvals::Approvals;
+    use crate::upstream::isolation::Isolator;
+    use crate::upstream::oauth::token_store::TokenStore;
+    use crate::upstream::session::client_handler::Client;
+    use crate::upstream::session::in_flight::SharedInFlight;
+    use crate::upstream::session::protocol_version::Lifecycle;
+    use crate::upstream::session::router::RoutingTransport;
+    use crate::upstream::snapshot::Snapshot;
+    use crate::upstream::transport::stdio;
+
+    /// A request of a test to the server in memory.
+    enum Does {
+        /// Has these tools from now on, and reports the change.
+        Tools(&'static [&'static str]),
+        /// Answers no request any more.
+        FallSilent,
+        /// Ends.
+        End,
+    }
+
+    /// One server in memory, with an attempt to connect after the other.
+    struct InMemory {
+        began: Instant,
+        /// Errors of the next attempts; each attempt after them opens a session.
+        errors: Mutex<VecDeque<ConnectError>>,
+        /// When each attempt began, in seconds.
+        attempts: Mutex<Vec<u64>>,
+        /// Controls the server of the latest session.
+        server: Mutex<Option<mpsc::UnboundedSender<Does>>>,
+    }
+
+    impl InMemory {
+        fn tell(&self, does: Does) {
+            self.server.lock().unwrap().as_ref().unwrap().send(does).unwrap();
+        }
+
+        fn attempts(&self) -> Vec<u64> {
+            self.attempts.lock().unwrap().clone()
+        }
+    }
+
+    impl Connect for Arc<InMemory> {
+        async fn connect(&self, _: &ServerConfig, _: &ServerHandles) -> Result<Session, ConnectError> {
+            self.attempts.lock().unwrap().push(self.began.elapsed().as_secs());
+            if let Some(error) = self.errors.lock().unwrap().pop_front() {
+                return Err(error);
+            }
+            let ((says, output), (input, reads)) = (duplex(1 << 16), duplex(1 << 16));
+            let (orders, does) = mpsc::unbounded_channel();
+            let (ended, end) = oneshot::channel();
+            *self.server.lock().unwrap() = Some(orders);
+            tokio::spawn(serve_in_memory(BufReader::new(reads), says, does, ended));
+            let in_flight = SharedInFlight::default();
+            let (fast_path, transport) = stdio::open("a", output, input, in_flight.clone());
+            let transport = RoutingTransport::new(transport, "a", in_flight, broadcast::channel(8).0);
+            let changed = Arc::new(Notify::new());
+            let client = Client {
+                changed: changed.clone(),
+            };
+            let service = client.serve_with_lifecycle(transport, Lifecycle::Initialize.mode()).await.unwrap();
+            let tools = list_tools(service.peer(), Some(&fast_path), "a").await?;
+            Ok(Session {
+                protocol: Protocol::Http,
+                service,
+                process: None,
+                end: Some(end),
+                fast_path: Some(fast_path),
+                tools,
+                changed,
+            })
+        }
+    }
+
+    /// Answers `initialize`, `ping` and `tools/list`, one line each.
+    async fn serve_in_memory(
+        mut reads: BufReader<DuplexStream>,
+        mut says: DuplexStream,
+        mut does: mpsc::UnboundedReceiver<Does>,
+        ended: oneshot::Sender<String>,
+    ) {
+        let (mut tools, mut silent): (&[&str], bool) = (&["one"], false);
+        loop {
+            let mut line = String::new();
+            let said = tokio::select! {
+                order = does.recv() => match order {
+                    Some(Does::Tools(names)) => {
+                        tools = names;
+                        Some(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+                    }
+                    Some(Does::FallSilent) => {
+                        silent = true;
+                        None
+                    }
+                    Some(Does::End) => {
+                        let _ = ended.send("it has ended".to_owned());
+                        return;
+                    }
+                    None => return,
+                },
+                read = reads.read_line(&mut line) => {
+                    let Ok(1..) = read else { return };
+                    let request: Value = serde_json::from_str(&line).unwrap();
+                    answer(&request, tools).filter(|_| !silent)
+                }
+            };
+            if let Some(said) = said {
+                says.write_all(format!("{said}\n").as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    fn answer(request: &Value, tools: &[&str]) -> Option<Value> {
+        let tool = |name: &&str| json!({"name": name, "inputSchema": {"type": "object"}});
+        let result = match request["method"].as_str()? {
+            "initialize" => json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": true}},
+                "serverInfo": {"name": "memory", "version": "1"}}),
+            "tools/list" => json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()}),
+            _ => json!({}),
+        };
+        Some(json!({"jsonrpc": "2.0", "id": request.get("id")?, "result": result}))
+    }
+
+    /// A supervised server in memory.
+    struct Supervised {
+        server: Arc<InMemory>,
+        state: Arc<watch::Sender<Snapshot>>,
+        restart: Arc<Notify>,
+        stop: CancellationToken,
+        task: JoinHandle<()>,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Supervised {
+        fn begin(errors: impl IntoIterator<Item = ConnectError>) -> Supervised {
+            let directory = tempfile::tempdir().unwrap();
+            let config = Arc::new(ServerConfig {
+                name: "a".to_owned(),
+                command: Some("in-memory".to_owned()),
+                enabled: true,
+                ..ServerConfig::default()
+            });
+            let state = Arc::new(watch::Sender::new(Snapshot::new(config.clone(), Phase::Connecting)));
+            let (restart, stop) = (Arc::<Notify>::default(), CancellationToken::new());
+            let handles = ServerHandles {
+                state: state.clone(),
+                approvals: Arc::new(Approvals::load(&directory.path().join("approvals.json"))),
+                tokens: Arc::new(TokenStore::load(&directory.path().join("tokens.json"), None, Arc::default())),
+                counts: Arc::default(),
+                connection: watch::Sender::new(None),
+                restart: restart.clone(),
+                health_check: Arc::default(),
+                session_error: Arc::default(),
+                stop: stop.clone(),
+                isolator: Arc::new(Isolator::new(directory.path())),
+                broadcasts: broadcast::channel(8).0,
+                subscriptions: Arc::default(),
+                starts: Arc::new(Semaphore::new(1)),
+            };
+            let server = Arc::new(InMemory {
+                began: Instant::now(),
+                errors: Mutex::new(errors.into_iter().collect()),
+                attempts: Mutex::default(),
+                server: Mutex::default(),
+            });
+            let connector = server.clone();
+            let task = tokio::spawn(async move { supervise(config, &connector, handles).await });
+            Supervised {
+                server,
+                state,
+                restart,
+                stop,
+                task,
+                _directory: directory,
+            }
+        }
+
+        async fn until(&self, reached: impl FnMut(&Snapshot) -> bool) -> Snapshot {
+            self.state.subscribe().wait_for(reached).await.unwrap().clone()
+        }
+
+        async fn end(self) {
+            self.stop.cancel();
+            self.task.await.unwrap();
+        }
+    }
+
+    fn failed(count: usize) -> impl Iterator<Item = ConnectError> {
+        std::iter::repeat_n(ConnectError::Failed("no".into()), count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_fails_is_retried_more_and_more_slowly_until_it_works() {
+        let supervised = Supervised::begin(failed(4));
+        let failing = supervised.until(|state| state.retries == 3).await;
+        assert_eq!(failing.phase, Phase::Failed("no".into()));
+        let connected = supervised.until(Snapshot::is_connected).await;
+        assert_eq!(supervised.server.attempts(), [0, 1, 3, 7, 15]);
+        assert_eq!((connected.retries, connected.last_failure, connected.reconnects), (0, None, 0));
+        assert_eq!(connected.identity, Some(("memory".into(), "1".into())));
+        supervised.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_connects_at_once_and_resets_the_pauses() {
+        let supervised = Supervised::begin(failed(6));
+        supervised.until(|state| state.retries == 4).await;
+        supervised.restart.notify_one();
+        supervised.until(Snapshot::is_connected).await;
+        // The fourth pause of 8 s does not pass; the next ones are 1 s and 2 s again.
+        assert_eq!(supervised.server.attempts(), [0, 1, 3, 7, 7, 8, 10]);
+        supervised.restart.notify_one();
+        let again = supervised.until(|state| state.is_connected() && state.reconnects == 1).await;
+        assert_eq!(again.retries, 0);
+        supervised.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_requires_sign_in_is_not_tried_again_by_itself() {
+        let supervised = Supervised::begin([ConnectError::SignIn(None)]);
+        supervised.until(|state| state.phase == Phase::SignInNeeded(None)).await;
+        tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+        assert_eq!(supervised.server.attempts(), [0]);
+        supervised.restart.notify_one();
+        supervised.until(Snapshot::is_connected).await;
+        assert_eq!(supervised.server.attempts(), [0, 24 * 3600]);
+        supervised.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_noticed_by_its_missing_pong_and_connected_again() {
+        let supervised = Supervised::begin([]);
+        supervised.until(Snapshot::is_connected).await;
+        // Several pings are answered.
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        assert_eq!(supervised.server.attempts(), [0]);
+        supervised.server.tell(Does::FallSilent);
+        let failed = supervised.until(|state| matches!(state.phase, Phase::Failed(_))).await;
+        assert_eq!(failed.phase, Phase::Failed("no reply to a ping within 10 s".into()));
+        supervised.until(Snapshot::is_connected).await;
+        // The ping after 240 s, its limit, and the shortest pause: closing a silent server may take 2 s more.
+        let again = supervised.server.attempts()[1];
+        assert!((251..=253).contains(&again), "{again}");
+        supervised.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_ends_soon_does_not_reset_the_pauses() {
+        let supervised = Supervised::begin(failed(3));
+        for expected in [4, 5] {
+            supervised.until(Snapshot::is_connected).await;
+            supervised.server.tell(Does::End);
+            supervised.until(|state| matches!(state.phase, Phase::Failed(_))).await;
+            assert_eq!(supervised.server.attempts().len(), expected);
+        }
+        supervised.until(Snapshot::is_connected).await;
+        let attempts = supervised.server.attempts();
+        // 7 s of pauses, then 8 s and 16 s.
+        assert_eq!(attempts[..4], [0, 1, 3, 7]);
+        assert!(attempts[4] >= 15 && attempts[5] >= attempts[4] + 16, "{attempts:?}");
+        supervised.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_tool_waits_for_approval_and_a_removed_one_disappears() {
+        let supervised = Supervised::begin([]);
+        let names = |state: &Snapshot| state.tools().iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>();
+        let connected = supervised.until(Snapshot::is_connected).await;
+        assert_eq!(names(&connected), ["one"]);
+        supervised.server.tell(Does::Tools(&["one", "two"]));
+        let changed = supervised.until(|state| !state.pending_tools().is_empty()).await;
+        assert_eq!((names(&changed), changed.pending_tools()[0].tool.name.as_ref()), (vec!["one".to_owned()], "two"));
+        supervised.server.tell(Does::Tools(&[]));
+        let empty = supervised.until(|state| state.tools().is_empty() && state.pending_tools().is_empty()).await;
+        assert!(empty.is_connected());
+        supervised.end().await;
+    }
 
     #[test]
     fn pauses_grow_to_a_minute() {

@@ -108,15 +108,15 @@ class AskedOnceMore(unittest.TestCase):
 
 
     def add(self, person, **entry):
-        """As a program adds a server: not a person."""
+        """Adds a server as a program, not as the user."""
         person.post("/api/v1/servers", body={"name": "s", "command": "true", **entry}).data
 
     def text(self, asked):
-        """Everything that the window says."""
+        """Returns all text in the window."""
         return "\n".join(one.name for one in asked.all())
 
     def test_everything_that_matters(self):
-        """the window shows all arguments, variables and the isolation of a new server, and a secret needs a tick of its own"""
+        """the window shows all arguments, variables and the isolation of a new server, and a secret needs a separate tick"""
         title = "Approve s?"
         with Person(config={"mcpServers": []}) as person:
             tray = person.start_tray("--autostart")
@@ -141,7 +141,7 @@ class AskedOnceMore(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_changed_while_it_was_shown(self):
-        """a click does not approve what came after the window opened: it shows what has changed, and asks again"""
+        """a click does not approve changes from after the window opened: it shows them, and asks again"""
         title = "Approve s?"
         with Person(config={"mcpServers": []}) as person:
             tray = person.start_tray("--autostart")
@@ -168,7 +168,7 @@ class AskedOnceMore(unittest.TestCase):
             person.quit(tray, icon)
 
     def test_long_review(self):
-        """a review that does not fit cannot be approved before its end was on the screen"""
+        """a long review cannot be approved before its end was on the screen"""
         title = "Approve s?"
         with Person(config={"mcpServers": []}) as person:
             tray = person.start_tray("--autostart")

@@ -1,4 +1,4 @@
-"""Real failures of servers: each has its stable code, its remedy and its count; and `doctor` shows who waits for what.
+"""Real failures of servers: each has a stable code, a remedy and a count, and `doctor` shows what servers and calls wait for.
 
 Run by `scripts/test mcp`.
 """
@@ -37,7 +37,7 @@ sys.stdin.read()
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """Answers each path with the status that it names."""
+    """Answers each path with the status code in the path."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -124,7 +124,7 @@ class Diagnosed(unittest.TestCase):
         return self.world.get(f"/api/v1/servers/{name}/diagnostics").data["error_code"]
 
     def test_every_failure_has_its_code(self):
-        """each kind of failure has its code, whatever the server itself writes, and says what to do"""
+        """each kind of failure has its code, regardless of the server's output, and a next step"""
         for name, code, _ in self.failures:
             with self.subTest(name):
                 wait_for(f"{name} has {code}, not {self.code(name)}", lambda: self.code(name) == code, 40)
@@ -138,7 +138,7 @@ class Diagnosed(unittest.TestCase):
                 self.assertEqual((listed["error_code"], listed["diagnostic"]["code"]), (code, code))
 
     def test_the_remedy_names_what_the_user_has(self):
-        """a missing runner says what it comes with; a crash shows the last lines of output"""
+        """a missing runner is reported with its installation; a crash shows the last lines of output"""
         wait_for("the crash is seen", lambda: self.code("crash") == "MCPX_STDIO_EXIT_NONZERO", 40)
         wait_for("the runner is missed", lambda: self.code("runner") == "MCPX_STDIO_SPAWN_ENOENT", 40)
         runner = self.world.server("runner")["diagnostic"]
@@ -152,7 +152,7 @@ class Diagnosed(unittest.TestCase):
         self.assertIn("`uvx` comes with uv.", everything)
 
     def test_healthy_and_disabled_servers_have_none(self):
-        """a server that works and one that is off have no code; an unknown one is not found"""
+        """a healthy and a disabled server have no code; an unknown server is not found"""
         self.world.wait_connected("hanging")
         for name in ("hanging", "off"):
             found = self.world.get(f"/api/v1/servers/{name}/diagnostics").data
@@ -161,7 +161,7 @@ class Diagnosed(unittest.TestCase):
         self.assertEqual(self.world.get("/api/v1/servers/nobody/diagnostics").status, 404)
 
     def test_fixes(self):
-        """a fix does what it says; a destructive one only when told to"""
+        """a fix does what it describes; a destructive fix must be requested explicitly"""
         wait_for("the crash is seen", lambda: self.code("crash") == "MCPX_STDIO_EXIT_NONZERO", 40)
         code = "MCPX_STDIO_EXIT_NONZERO"
         shown = self.world.run(CORE, "doctor", "fix", code, "--server", "crash")
@@ -187,7 +187,7 @@ class Diagnosed(unittest.TestCase):
         self.assertIn("config_raise_init_timeout", recorded)
 
     def test_codes_are_listed_and_explained(self):
-        """list-codes names every code; one code has a page"""
+        """list-codes lists every code, and shows the page of one code"""
         codes = json.loads(self.world.run(CORE, "doctor", "list-codes", "-o", "json").stdout)
         known = {code for _, code, _ in self.failures}
         self.assertLessEqual(known, {entry["code"] for entry in codes})

@@ -1,4 +1,4 @@
-"""Every command beside the Go core, whose answers were recorded: none edits its configuration behind its back, none is in vain.
+"""Every command with a running Go core, using its recorded responses: each works, and none edits its configuration file.
 
 Run by `scripts/test mcp`. `tests/data/go-homes/full` has what the Go core v0.60 answered.
 """
@@ -15,7 +15,7 @@ RECORDED = PROJECT / "tests/data/go-homes/full"
 
 
 class GoCore(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Answers at the local address as the Go core did, and notes what it was asked."""
+    """Sends the Go core's recorded responses over the local socket, and records the requests."""
 
     daemon_threads = True
 
@@ -28,7 +28,7 @@ class GoCore(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def answer(self, method, path, body):
-        """The recorded answer for this request, or for one of the same path; a server of any name is `new`."""
+        """Returns the recorded response for this request, or for one with the same path; unknown servers get the response for `new`."""
         asked = f"{method} {path}"
         self.asked.append((asked, body))
         text = json.dumps(body, separators=(",", ":")) if body is not None else ""
@@ -84,14 +84,15 @@ class Commands(unittest.TestCase):
         return world, core
 
     def test_what_is_shown(self):
+        """commands that show something work with the Go core, and change no file"""
         world, core = self.world()
         before = world.config_file.read_bytes()
         for command, words in {
             "status": ["Running", "v0.60.0", "http://127.0.0.1:18080/mcp"],
             "doctor": ["changing: 1 new tool and 1 changed tool need approval", "waiting needs approval"],
             "upstream list": ["1 new tool and 1 changed tool need approval", "Quarantined"],
-            "upstream inspect changing": ["/opt/example/changing.py", "add (changed, changed: description)", "- Adds numbers",
-                                          "+ Adds numbers. IMPORTANT", "mul (pending)"],
+            "upstream inspect changing": ["/opt/example/changing.py", "add (changed, changed: description)", "- | Adds numbers",
+                                          "+ | Adds numbers. IMPORTANT", "mul (pending)"],
             "tools list": ["changing:add", "changed", "everything:echo", "off"],
             "tools search add": ["auto:add"],
             "activity list": ["everything:get-tiny-image"],
@@ -114,6 +115,7 @@ class Commands(unittest.TestCase):
         self.assertNotIn("Not running", world.run(CORE, "status").stdout)
 
     def test_calls(self):
+        """tools are called through the Go core, which blocks unapproved and disabled tools"""
         world, core = self.world()
         done = world.run(CORE, "call", "tool-read", "--tool", "changing:sub")
         self.assertEqual((done.returncode, done.stdout.strip()), (0, "ran sub"))
@@ -125,6 +127,7 @@ class Commands(unittest.TestCase):
         self.assertIn("TOOL_BLOCKED", off.stderr)
 
     def test_changes(self):
+        """commands that change something use the Go core's REST interface instead of its file"""
         world, core = self.world()
         before = world.config_file.read_bytes()
         for command, words in {
@@ -148,6 +151,7 @@ class Commands(unittest.TestCase):
                          [("research", ["everything"]), ("play", ["changing"])])
 
     def test_an_approval_is_for_what_was_shown(self):
+        """an approval covers exactly the reviewed tools, and fails if they changed"""
         world, core = self.world()
         path = "/api/v1/servers/changing/tools"
         self.assertEqual(world.run(CORE, "upstream", "approve", "changing", "--yes").returncode, 0)
@@ -168,6 +172,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(len(core.bodies(f"POST {path}/approve")), 1, "nothing else was approved")
 
     def test_what_the_go_core_does_not_have(self):
+        """commands without support in the Go core are explained"""
         world, core = self.world()
         for command, word in {
             "scan": "the Go core is running",

@@ -1,4 +1,4 @@
-"""A disk that takes seconds for each write holds up no call: approvals, edits and lists wait for it, calls do not.
+"""A disk that takes seconds for each write delays no call: only approvals, edits and lists wait for it.
 
 Run by `scripts/test mcp`.
 """
@@ -15,7 +15,7 @@ import unittest
 from test_stays_up import Client
 from world import World, main, wait_for
 
-# Every fsync takes two seconds while the file `slow` is there.
+# Every fsync takes two seconds while the file `slow` exists.
 SLOW = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -70,7 +70,7 @@ class SlowDisk(unittest.TestCase):
         self.world.end()
 
     def test_calls_go_on(self):
-        """while settings, approvals and the first list of prompts are being written, calls take milliseconds"""
+        """while settings, approvals and the first list of prompts are saved, calls take milliseconds"""
         client = Client(self.world.port)
         lister = Client(self.world.port, "/mcp/all")
         for _ in range(20):

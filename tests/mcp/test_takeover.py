@@ -408,9 +408,10 @@ class Serving(unittest.TestCase):
 
 
 class Compatibility(unittest.TestCase):
-    """REST in the Go core's shapes (contract: core-http)."""
+    """REST with the Go core's request and response formats."""
 
     def test_all_servers_at_once_and_json_for_every_error(self):
+        """all servers can be restarted, disabled and enabled together, and every error is JSON"""
         with World() as world:
             world.write_config({"mcpServers": [played(world, name, [tool("t")]) for name in ("one", "two")]})
             world.start_core()
@@ -424,17 +425,18 @@ class Compatibility(unittest.TestCase):
             self.assertEqual(world.post("/api/v1/servers/enable_all").data, done)
             self.assertEqual([one["enabled"] for one in world.config()["mcpServers"]], [True, True])
             self.assertEqual(world.get("/api/v1/nosuch").status, 404)
-            self.assertIn("no such path", world.get("/api/v1/nosuch").json["error"])
+            self.assertIn("does not have this path", world.get("/api/v1/nosuch").json["error"])
             wrong = world.post("/api/v1/sessions")
             self.assertEqual((wrong.status, wrong.json["success"]), (405, False))
 
     def test_sessions_are_those_that_exist(self):
+        """the list of sessions shows existing sessions with their usage, also after a restart"""
         with World() as world:
             world.write_config({"mcpServers": [played(world, "one", [tool("t")])]})
             world.start_core()
             state_of(world, "one")
             first, second = Client(world), Client(world, "/mcp/all")
-            for _ in range(3):  # the first by the library, the next on the fast path
+            for _ in range(3):  # the first call takes the library path, the next ones the fast path
                 first.text("call_tool_write", name="one:t", args={})
             second.text("one__t")
 
@@ -458,6 +460,7 @@ class Compatibility(unittest.TestCase):
             self.assertGreaterEqual(again[first.label]["last_activity"], listed[first.label]["start_time"])
 
     def test_a_configuration_is_checked_and_applied(self):
+        """a complete configuration is validated and applied without losing settings or secrets"""
         with World() as world:
             server = played(world, "one", [tool("t")], env={"TOKEN": "hidden-value"})
             world.write_config({"mcpServers": [server], "telemetry": {"enabled": False}, "mine": 1})
@@ -484,6 +487,7 @@ class Compatibility(unittest.TestCase):
             self.assertEqual((wrong["success"], wrong["validation_errors"][0]["field"]), (False, "listen"))
 
     def test_secrets_are_names(self):
+        """the list of secrets contains names and never values"""
         with World(variables={"SET_HERE": "hidden-value"}) as world:
             env = {"A": "${env:SET_HERE}", "B": "${env:NOT_SET_HERE}", "C": "${keyring:kept}"}
             world.write_config({"mcpServers": [played(world, "one", [tool("t")], env=env, enabled=False)]})

@@ -1,6 +1,7 @@
 """An approval covers only what the user saw: later changes are not approved. Run by `scripts/test mcp`."""
 
 import json
+import signal
 import socket
 import sys
 import unittest
@@ -38,7 +39,7 @@ class Approvals(unittest.TestCase):
         self.script = self.world.directory / "server.py"
         self.script.write_text(SERVER)
         self.list([tool("a")])
-        self.world.start_core()
+        self.core = self.world.start_core()
 
     def tearDown(self):
         self.world.end()
@@ -55,7 +56,7 @@ class Approvals(unittest.TestCase):
         return self.world.get("/api/v1/servers/s/review").data
 
     def patch_by_model(self, **changes):
-        """Returns the server tools that a model sees over MCP."""
+        """Changes the server as a model, over MCP."""
         headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call",
                    "Mcp-Name": "upstream_servers"}
         own = "io.modelcontextprotocol/"
@@ -178,7 +179,7 @@ class Approvals(unittest.TestCase):
         self.assertEqual(rules, {("reference_to_secret", "env.TOKEN"), ("code_changing_variable", "env.NODE_OPTIONS")})
 
     def test_confirmations(self):
-        """what gives a server a secret is confirmed by itself, unless a person wrote the entry"""
+        """a reference to a secret needs a separate confirmation, unless the user wrote the entry"""
         self.add(env={"TOKEN": "${env:AWS_SECRET_ACCESS_KEY}"}, enabled=False)
         shown = self.review()["fingerprint"]
         for body in [{"fingerprint": shown}, None, {"fingerprint": shown, "confirmed": ["reference_to_secret:env.OTHER"]}]:
@@ -196,7 +197,7 @@ class Approvals(unittest.TestCase):
         self.world.post("/api/v1/servers/mine/approve", body={"fingerprint": shown}).data
 
     def test_isolation_and_findings(self):
-        """the review says how the server is isolated, what it receives, and what in its tools looks like an attack"""
+        """the review shows the server's isolation, its variables, and signs of an attack in its tools"""
         self.add(inherit_env=["EXTRA"])
         review = self.review()
         self.assertEqual(review["isolation"]["effective"], "none")
@@ -210,16 +211,9 @@ class Approvals(unittest.TestCase):
         shown = wait_for("the tool is there", found)
         dangers = {one["rule"] for one in shown["findings"] if one["severity"] == "danger"}
         self.assertTrue(dangers, shown)
-        body = {"fingerprints": {"evil": shown["fingerprint"]}}
-        answer = self.world.post("/api/v1/servers/s/tools/approve", body=body)
-        self.assertEqual(answer.status, 409, answer.text)
-        keys = [one["key"] for one in answer.json["data"]["unconfirmed"]]
-        self.assertEqual(set(keys), {f"{rule}:tools.evil" for rule in dangers})
-        answer = self.world.post("/api/v1/servers/s/tools/approve", body=body | {"confirmed": keys}).data
-        self.assertEqual(answer["tools"], ["evil"])
 
     def test_differences(self):
-        """a review shows what has changed since the last approval: in the entry, and in the whole definition of a tool"""
+        """a review shows the changes since the last approval, in the entry and in all parts of a tool"""
         self.add()
         self.world.post("/api/v1/servers/s/approve", body={"fingerprint": self.review()["fingerprint"]}).data
         self.world.wait_connected("s")
@@ -251,13 +245,43 @@ class Approvals(unittest.TestCase):
         wait_for("clean changes are approved", lambda: state().get("b") == state().get("a") == ("approved", "scan"))
         self.assertEqual(state()["evil"], ("pending", None))
 
+    def test_inspect(self):
+        """a new server can be started in isolation and without secrets to list its tools, and exactly those are approved"""
+        self.add(env={"TOKEN": "${env:NOT_SET_ANYWHERE}"})
+        answer = self.world.post("/api/v1/servers/s/inspect", timeout=60)
+        if answer.status == 422 and "cannot be isolated" in answer.text:
+            self.skipTest(answer.text)
+        review = answer.data
+        self.assertTrue(review["inspected"])
+        self.assertEqual([one["name"] for one in review["tools"]], ["a"])
+        self.assertTrue(self.world.server("s")["quarantined"])
+        self.assertFalse([one for one in self.world.processes() if str(self.script) in one.command], "it was stopped")
+        confirmed = ["reference_to_secret:env.TOKEN"]
+        body = {"fingerprint": review["fingerprint"], "confirmed": confirmed, "tools": {"a": "0" * 64}}
+        answer = self.world.post("/api/v1/servers/s/approve", body=body)
+        self.assertEqual((answer.status, answer.json["data"]["changes"][0]["field"]), (409, "tools.a"))
+        self.list([tool("a"), tool("b")])
+        self.world.request("PATCH", "/api/v1/servers/s", body={"env": {"TOKEN": "x"}}, headers={"X-MCPProxy-Client": "cli/1"}).data
+        self.assertEqual(self.review()["tools"], [], "another entry was not inspected")
+        self.world.request("PATCH", "/api/v1/servers/s", body={"env": None}, headers={"X-MCPProxy-Client": "cli/1"}).data
+        self.list([tool("a")])
+        review = self.world.post("/api/v1/servers/s/inspect", timeout=60).data
+        shown = {one["name"]: one["fingerprint"] for one in review["tools"]}
+        self.list([tool("a"), tool("b")])
+        self.world.post("/api/v1/servers/s/approve", body={"fingerprint": review["fingerprint"], "tools": shown}).data
+        self.world.wait_connected("s")
+        state = lambda: {one["name"]: one["approval"] for one in self.review()["tools"]}
+        wait_for("only what was listed is approved", lambda: state() == {"a": "approved", "b": "pending"})
+
     def test_leftovers(self):
-        """a start removes what killed processes left, and follows no symbolic link in the data directory"""
-        self.world.stop_core()
+        """a start removes the temporary files of killed processes, and follows no symbolic link in the data directory"""
+        self.core.send_signal(signal.SIGKILL)
+        self.core.wait()
         left = self.world.root / ".mcpproxy-999999999-abcdef"
         left.write_text('{"api_key": "secret"}')
         victim = self.world.directory / "victim"
         victim.write_text("precious")
+        (self.world.root / "mcpproxy.sock").unlink(missing_ok=True)
         lock = self.world.root / "core.lock"
         lock.unlink(missing_ok=True)
         lock.symlink_to(victim)

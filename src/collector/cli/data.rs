@@ -18,13 +18,15 @@ use crate::collector::report::{Day, Id, Moment};
 use crate::collector::server::stored_json;
 use crate::collector::store::{Entry, Store, StoreError};
 use crate::os::files;
-use crate::os::https::{Url, agent};
+use crate::os::https::{Url, post_json};
 use crate::os::lock::{Attempt, Lock};
 
 /// Number of entries in one transaction.
 const BATCH: usize = 20_000;
 /// Maximum length of a line in bytes: a body with every byte escaped, and the surrounding JSON.
 const LONGEST_LINE: u64 = 1 << 20;
+/// Maximum size in bytes of the running collector's answer.
+const LONGEST_ANSWER: usize = 64 << 10;
 /// Cache size in MiB while adding data.
 const CACHE: u32 = 256;
 
@@ -172,13 +174,12 @@ fn forget_in_service(place: &Place, id: Id) -> Result<Value, Failure> {
     let url = Url::parse(&format!("http://{}/v1/forget", String::from_utf8_lossy(&address)))
         .ok_or_else(|| failed("its address is not on this computer".to_owned()))?;
     let body = json!({"anonymous_id": id.to_uuid()}).to_string();
-    let mut answer = agent(&url, Duration::from_secs(40), 0)
-        .post(url.as_str())
-        .header("Content-Type", "application/json")
-        .send(body.as_bytes())
-        .map_err(|error| failed(error.to_string()))?;
-    let text = answer.body_mut().read_to_string().map_err(|error| failed(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answered = runtime.map_err(|error| failed(error.to_string()))?.block_on(async {
+        post_json(&url, body.into_bytes(), Duration::from_secs(40)).await?.body(LONGEST_ANSWER).await
+    });
+    let text = answered.map_err(|error| failed(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))
 }
 
 fn forget_here(place: &Place, id: Id) -> Result<Value, Failure> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::{AccessState, ConnectAction, FileFormat};
 
 /// One AI client on this computer, as listed by `GET /api/v1/connect`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,9 +29,8 @@ pub struct AiClient {
     pub reason: Option<String>,
     #[serde(default)]
     pub config_path: String,
-    /// `unknown` (not read), `accessible`, `absent`, `malformed` or `denied`.
     #[serde(default)]
-    pub access_state: String,
+    pub access_state: AccessState,
     /// Name of the entry for this proxy; absent if it has the default name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
@@ -43,9 +43,8 @@ pub struct ConnectPreview {
     pub client: String,
     #[serde(default)]
     pub config_path: String,
-    /// `json`, `toml` or `yaml`.
     #[serde(default)]
-    pub format: String,
+    pub format: FileFormat,
     /// The key of the object that holds the client's servers.
     #[serde(default)]
     pub server_key: String,
@@ -64,9 +63,8 @@ pub struct ConnectPreview {
     /// Whether the entry would contain the core's API key.
     #[serde(default)]
     pub contains_api_key: bool,
-    /// `accessible`, `absent` or `malformed`.
     #[serde(default)]
-    pub access_state: String,
+    pub access_state: AccessState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_entry_summary: Option<EntrySummary>,
     /// Identifies the previewed file and request. A POST with this token fails if either has changed.
@@ -109,10 +107,8 @@ pub struct ConnectResult {
     pub backup_path: Option<String>,
     #[serde(default)]
     pub server_name: String,
-    /// The change (`created`, `updated`, `already_exists`, `removed`, `restored`, `deleted`), or why nothing changed
-    /// (`already_exists`, `not_found`, `precondition_failed`, `conflict`, …).
     #[serde(default)]
-    pub action: String,
+    pub action: ConnectAction,
     /// A message for the user.
     #[serde(default)]
     pub message: String,

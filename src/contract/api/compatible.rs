@@ -1,4 +1,4 @@
-//! Answers in the Go core's shapes that only its users' programs ask for: sessions, secrets, checks of a configuration.
+//! Responses in the Go core's format, for programs of its users: sessions, secrets, checks of a configuration.
 
 use std::collections::BTreeMap;
 
@@ -22,17 +22,17 @@ pub struct SessionList {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct McpSession {
-    /// Tells sessions apart. It is not the session's real id, with which another program could join it.
+    /// Identifies the session. Not the real session ID, with which another program could join the session.
     pub id: String,
     pub client_name: String,
     pub client_version: String,
-    /// `active`, or `closed` after 30 minutes without a request; a client can go on with a closed session.
+    /// `active`, or `closed` after 30 minutes without a request; a client can continue a closed session.
     pub status: String,
     /// RFC 3339; empty if an older version opened the session.
     pub start_time: String,
     /// RFC 3339.
     pub last_activity: String,
-    /// The tools that the session called, including searches.
+    /// Number of tool calls of the session, including searches.
     pub tool_call_count: u64,
     /// Always 0: the tokens of calls are not counted.
     pub total_tokens: u64,
@@ -47,13 +47,13 @@ pub struct OneSession {
     pub session: McpSession,
 }
 
-/// `data` of `GET /api/v1/stats/tokens`: what searching saves a client. Tokens are estimated: 4 bytes of JSON are one.
+/// `data` of `GET /api/v1/stats/tokens`: the tokens that the search saves a client, estimated as 4 bytes of JSON each.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TokenStats {
-    /// The definitions of all tools together.
+    /// Tokens of the definitions of all tools.
     pub total_server_tool_list_size: u64,
-    /// A result of `retrieve_tools`, on average since the start; 0 before the first search.
+    /// Average tokens of a `retrieve_tools` result since the core started; 0 before the first search.
     pub average_query_result_size: u64,
     /// The difference; 0 before the first search.
     pub saved_tokens: u64,
@@ -92,7 +92,7 @@ pub struct SecretRef {
     #[serde(rename = "type")]
     pub kind: String,
     pub name: String,
-    /// As it is written: `${keyring:NAME}`.
+    /// The reference as written: `${keyring:NAME}`.
     pub original: String,
 }
 
@@ -105,11 +105,11 @@ pub struct ConfigCheck {
     pub errors: Vec<ConfigProblem>,
 }
 
-/// A mistake in a configuration.
+/// An error in a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ConfigProblem {
-    /// The key at the top level where the mistake is; empty if it is not known.
+    /// The top-level key that contains the error; empty if unknown.
     pub field: String,
     pub message: String,
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::api::problems::{Diagnostic, Waiting};
+use crate::contract::words::SignInStatus;
 
 /// `data` of `GET /api/v1/diagnostics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +49,7 @@ pub struct OauthRequired {
     pub server_name: String,
     /// The same values as `oauth_status` of `Server`.
     #[serde(default)]
-    pub state: String,
+    pub state: SignInStatus,
     #[serde(default)]
     pub message: String,
 }

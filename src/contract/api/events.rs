@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::servers::Servers;
+use crate::contract::words::ChangeReason;
 
 /// Every SSE event except `status` and `ping`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,8 +17,7 @@ pub struct EventBody<T> {
 /// `payload` of `servers.changed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServersChanged {
-    /// `state`, or `resync` after the client may have missed events.
-    pub reason: String,
+    pub reason: ChangeReason,
     #[serde(flatten)]
     pub servers: Servers,
 }

@@ -1,22 +1,21 @@
-//! How well a server is.
+//! A server's health.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::words::{AdminState, HealthAction, HealthLevel};
+
 /// A server's health, and the one action that would improve it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// `healthy`, `degraded` or `unhealthy`.
     #[serde(default)]
-    pub level: String,
-    /// `enabled`, `disabled` or `quarantined`.
+    pub level: HealthLevel,
     #[serde(default)]
-    pub admin_state: String,
+    pub admin_state: AdminState,
     #[serde(default)]
     pub summary: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// `login`, `restart`, `enable`, `approve`, `view_logs`, `set_secret` or `configure`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub action: Option<HealthAction>,
 }

@@ -3,6 +3,7 @@
 //! Deserialization is lenient: the Go core omits fields, and writes `null` for empty arrays.
 
 mod activity;
+mod answers;
 mod clients;
 mod compatible;
 mod diagnostics;
@@ -18,6 +19,7 @@ mod takeover;
 mod tools;
 
 pub use activity::*;
+pub use answers::*;
 pub use clients::*;
 pub use compatible::*;
 pub use diagnostics::*;
@@ -30,6 +32,8 @@ pub use servers::*;
 pub use status::*;
 pub use takeover::*;
 pub use tools::*;
+
+pub use crate::contract::words::*;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::{FixOutcome, ProblemSeverity, ServerStatus};
 
 /// A server or a call that waits, in [`Diagnostics`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,9 +34,8 @@ pub struct Diagnostic {
     /// Stable, such as `MCPX_STDIO_SPAWN_ENOENT`.
     #[serde(default)]
     pub code: String,
-    /// `warn` or `error`.
     #[serde(default)]
-    pub severity: String,
+    pub severity: ProblemSeverity,
     /// The message of the failure. Contains no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -111,14 +111,14 @@ pub struct ServerDiagnostics {
     #[serde(default)]
     pub connected: bool,
     #[serde(default)]
-    pub status: String,
+    pub status: ServerStatus,
     #[serde(default)]
     pub health: Option<Health>,
     #[serde(default)]
     pub diagnostic: Option<Diagnostic>,
     #[serde(default)]
     pub error_code: Option<String>,
-    /// How many codes there are.
+    /// Number of codes.
     #[serde(default)]
     pub catalog_size: usize,
 }
@@ -129,7 +129,7 @@ pub struct CatalogEntry {
     #[serde(default)]
     pub code: String,
     #[serde(default)]
-    pub severity: String,
+    pub severity: ProblemSeverity,
     #[serde(default)]
     pub user_message: String,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -162,9 +162,8 @@ pub struct FixRequest {
 /// `data` of `POST /api/v1/diagnostics/fix`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FixResult {
-    /// `success`, `failed` or `blocked`.
     #[serde(default)]
-    pub outcome: String,
+    pub outcome: FixOutcome,
     #[serde(default)]
     pub duration_ms: u64,
     #[serde(default)]
@@ -175,7 +174,7 @@ pub struct FixResult {
     /// A page to open in the browser, to complete the fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_url: Option<String>,
-    /// The core has opened that page.
+    /// Whether the core has opened the page.
     #[serde(default)]
     pub browser_opened: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

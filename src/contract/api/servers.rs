@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::api::problems::Diagnostic;
+use crate::contract::words::{ServerProtocol, ServerStatus, SignInStatus};
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,12 +47,10 @@ pub struct Server {
     pub connected: bool,
     #[serde(default)]
     pub connecting: bool,
-    /// `stdio`, `http`, `sse`, `streamable-http` or `auto`.
     #[serde(default)]
-    pub protocol: String,
-    /// `disabled`, `quarantined`, `connecting`, `connected`, `error` or `disconnected`.
+    pub protocol: ServerProtocol,
     #[serde(default)]
-    pub status: String,
+    pub status: ServerStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,10 +71,10 @@ pub struct Server {
     /// Whether the user has signed in to the server in a browser.
     #[serde(default)]
     pub authenticated: bool,
-    /// `none`, `pending`, `authenticated` or `error`; absent if the server does not require sign-in.
+    /// Absent if the server does not require sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth_status: Option<String>,
-    /// The stable code of what is wrong with it; absent when nothing is.
+    pub oauth_status: Option<SignInStatus>,
+    /// The stable code of the server's problem; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Its problem and the remedy; absent if it has none.
@@ -84,7 +83,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// How many tools of the server need approval, in words; `None` where none do. The Go core calls such a server healthy.
+    /// Describes how many tools of the server need approval; `None` if there are none. The Go core calls such a server
+    /// healthy.
     pub fn waiting_tools(&self) -> Option<String> {
         let counts = self.quarantine.unwrap_or_default();
         let tools = |count: u32, word: &str| match count {

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::lenient::{activation_or_none, known_or_none};
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
+use crate::contract::words::{
+    CorePhase, LaunchedBy, ReleaseChannel, RoutingMode, Sending, ServerProtocol, ServerStatus,
+};
 
 /// `data` of `GET /api/v1/status`, and of the SSE event `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +26,7 @@ pub struct Status {
     #[serde(default, deserialize_with = "null_as_default")]
     pub status: CoreStatus,
     #[serde(default)]
-    pub routing_mode: String,
+    pub routing_mode: RoutingMode,
     /// Unix seconds.
     #[serde(default)]
     pub timestamp: i64,
@@ -59,9 +62,8 @@ pub struct TelemetryState {
     /// Telemetry is not switched off.
     #[serde(default)]
     pub enabled: bool,
-    /// `on`, `off`, or `waiting`; `reason` says what it waits for.
     #[serde(default)]
-    pub sending: String,
+    pub sending: Sending,
     /// A message for the user.
     #[serde(default)]
     pub reason: String,
@@ -93,7 +95,7 @@ pub struct UpstreamState {
     #[serde(default)]
     pub name: String,
     #[serde(default)]
-    pub state: String,
+    pub state: ServerStatus,
     #[serde(default)]
     pub connected: bool,
     #[serde(default)]
@@ -105,7 +107,7 @@ pub struct UpstreamState {
     #[serde(default)]
     pub tool_count: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
+    pub protocol: Option<ServerProtocol>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +124,7 @@ pub struct CoreStatus {
     #[serde(default)]
     pub listen_addr: String,
     #[serde(default)]
-    pub phase: String,
+    pub phase: CorePhase,
     #[serde(default)]
     pub message: String,
     #[serde(default)]
@@ -146,15 +148,14 @@ pub struct Info {
     pub listen_addr: String,
     #[serde(default, deserialize_with = "null_as_default")]
     pub endpoints: Endpoints,
-    /// `tray`, `installer` or empty.
     #[serde(default)]
-    pub launched_by: String,
+    pub launched_by: LaunchedBy,
     #[serde(default)]
     pub pid: u32,
     /// The program that answers: `names::IMPLEMENTATION` for this one; absent in the Go core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implementation: Option<String>,
-    /// The TCP address is served with HTTPS; absent in the Go core, where the configuration says so.
+    /// Whether the TCP address uses HTTPS; absent in the Go core, where clients must read the configuration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub https: bool,
     /// Whether `POST /api/v1/shutdown` is available; absent in the Go core.
@@ -172,9 +173,8 @@ pub struct Info {
 pub struct UpdatePolicy {
     #[serde(default)]
     pub enabled: bool,
-    /// `stable` or `rc`.
     #[serde(default)]
-    pub channel: String,
+    pub channel: ReleaseChannel,
     /// The user has turned off update notifications.
     #[serde(default)]
     pub nudges_suppressed: bool,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::api::servers::ServerStats;
+use crate::contract::words::ApprovalStatus;
 
 /// `data` of `GET /api/v1/servers/{name}/tools`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,9 +27,8 @@ pub struct ServerTool {
     pub server_name: String,
     #[serde(default)]
     pub description: String,
-    /// `approved`, `pending` or `changed`.
     #[serde(default)]
-    pub approval_status: String,
+    pub approval_status: ApprovalStatus,
     /// The server's configuration entry disables the tool.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
@@ -81,7 +81,7 @@ pub struct SearchCounts {
     /// Searches of which one of the best five results was called.
     #[serde(default)]
     pub called_first_five: u64,
-    /// Length of all results together, in bytes.
+    /// Total length of all results, in bytes.
     #[serde(default)]
     pub result_bytes: u64,
 }

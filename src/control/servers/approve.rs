@@ -1,4 +1,4 @@
-//! Reviews and approvals: a person approves exactly what a review showed.
+//! Reviews and approvals: the user approves exactly the version in the review.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,12 +8,18 @@ use serde_json::{Map, Value, json};
 use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::review::{ApproveServer, ApproveTools, Confirmation, Review, ReviewConflict, ReviewOffer};
+use crate::contract::review::{
+    ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
+};
 use crate::contract::review_text::{self, Subject};
-use crate::control::review::ReviewedEntry;
+use crate::contract::words::ApprovalStatus;
+use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
+use crate::os::sync::lock;
+use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::Part;
 use crate::upstream::error::ApproveError;
+use crate::upstream::inspect::InspectError;
 use crate::upstream::offers;
 use crate::upstream::offers::{Offer, OfferKind};
 
@@ -35,17 +41,41 @@ impl ServerControl {
         Ok(review)
     }
 
+    /// Starts a server that needs approval in isolation to list its tools, and stops it. Returns the review with them.
+    ///
+    /// # Errors
+    /// [`InspectError`], or the entry has changed meanwhile.
+    pub async fn inspect(&self, name: &str) -> Result<Review, InspectError> {
+        let failed = |error: StoreError| InspectError::Failed(name.to_owned(), error.to_string());
+        let before = self.entry(name).await.map_err(failed)?.0.fingerprint();
+        let tools = self.pool.inspect(name).await?;
+        lock(&self.inspected).insert(name.to_owned(), (before, tools));
+        self.review(name).await.map_err(failed)
+    }
+
+    /// Returns the inspected tools of exactly this entry.
+    fn inspected(&self, name: &str, fingerprint: &str) -> Option<Vec<PendingTool>> {
+        let inspected = lock(&self.inspected);
+        inspected.get(name).filter(|(known, _)| known == fingerprint).map(|(_, tools)| tools.clone())
+    }
+
     async fn current(&self, name: &str) -> Result<(ReviewedEntry, Review), StoreError> {
         let (entry, config) = self.entry(name).await?;
         let mut review = entry.review(self.pool.snapshot(name).as_ref());
         review.offers = self.review_offers(name).await;
+        if review.needs_approval
+            && let Some(tools) = self.inspected(name, &review.fingerprint)
+        {
+            review.tools = tools.iter().map(new_tool).collect();
+            review.inspected = true;
+        }
         if let Some(config) = config {
             let (isolation, variables) = self.pool.isolator().facts(&config).await;
             review.isolation = Some(isolation);
             review.variables = variables;
         }
         let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
-        // Scanning and reading what was approved before take too long for this thread.
+        // Scanning and reading the approved version take too long for this thread.
         let completed = tokio::task::spawn_blocking(move || {
             if let Some(before) = versions.read(&server, Part::Entry) {
                 review.changes = entry.changes_since(&before);
@@ -55,7 +85,7 @@ impl ServerControl {
                 tool.previous = before.get(&tool.name).cloned();
             }
             let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
-            for tool in review.tools.iter_mut().filter(|tool| tool.approval == "approved") {
+            for tool in review.tools.iter_mut().filter(|tool| tool.approval == ApprovalStatus::Approved) {
                 let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
                 tool.approved_by = by_scan.then(|| "scan".to_owned());
             }
@@ -74,21 +104,29 @@ impl ServerControl {
     /// approved.
     ///
     /// # Errors
-    /// [`ApproveServerError::Changed`] if the server has changed since; [`ApproveServerError::Unconfirmed`] if a danger was not
-    /// confirmed by itself. Nothing is approved then.
+    /// [`ApproveServerError::Changed`] if the server has changed since; [`ApproveServerError::Unconfirmed`] if a danger
+    /// was not confirmed. Nothing is approved then.
     pub async fn approve(&self, name: &str, request: ApproveServer) -> Result<(), ApproveServerError> {
         let expected = request.fingerprint.or_else(|| {
             let shown = self.shown();
             shown.get(name).and_then(|shown| shown.entries.back()).map(|(fingerprint, _)| fingerprint.clone())
         });
-        // Decided on the entry that is approved: the edit below fails if it is another one by then.
-        let (entry, _) = self.entry(name).await?;
+        // Decides on the entry that is approved: the edit below fails if the entry has changed by then.
+        let (entry, review) = self.current(name).await?;
         let fingerprint = entry.fingerprint();
         let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
-        let dangers = review_text::confirmations(&entry.review(None), &Subject::Server);
-        let unconfirmed = missing(dangers, &request.confirmed);
-        if is_current && !unconfirmed.is_empty() {
-            return Err(self.unconfirmed(name, unconfirmed).await?.into());
+        if is_current {
+            let unconfirmed = missing(review_text::confirmations(&review, &Subject::Server), &request.confirmed);
+            if !unconfirmed.is_empty() {
+                return Err(Unconfirmed(Box::new(ReviewConflict {
+                    unconfirmed,
+                    review,
+                    ..ReviewConflict::default()
+                }))
+                .into());
+            }
+            // Approves before the server starts: otherwise, the tools that it lists then would be approved.
+            self.approve_inspected(name, review, request.tools).await?;
         }
         let version = entry.version();
         let (server, wanted) = (name.to_owned(), expected.clone().or(Some(fingerprint)));
@@ -122,13 +160,44 @@ impl ServerControl {
         }
     }
 
-    async fn unconfirmed(&self, name: &str, unconfirmed: Vec<Confirmation>) -> Result<Unconfirmed, StoreError> {
-        let (_, review) = self.current(name).await?;
-        Ok(Unconfirmed(Box::new(ReviewConflict {
-            unconfirmed,
-            review,
-            ..ReviewConflict::default()
-        })))
+    /// Approves the tools of an inspected server as shown, or all of them if the request names none.
+    async fn approve_inspected(
+        &self,
+        name: &str,
+        review: Review,
+        shown: Option<BTreeMap<String, String>>,
+    ) -> Result<(), ApproveServerError> {
+        let shown = match shown {
+            Some(shown) => shown,
+            None if !review.inspected => return Ok(()),
+            None => review.tools.iter().map(|tool| (tool.name.clone(), tool.fingerprint.clone())).collect(),
+        };
+        let pending = self.inspected(name, &review.fingerprint).unwrap_or_default();
+        let is_listed = |(tool, fingerprint): (&String, &String)| {
+            pending
+                .iter()
+                .any(|pending| pending.tool.name == tool.as_str() && pending.fingerprint.hash(tool) == *fingerprint)
+        };
+        let changed: Vec<ReviewChange> = shown
+            .iter()
+            .filter(|shown| !is_listed(*shown))
+            .map(|(tool, _)| ReviewChange {
+                field: format!("tools.{tool}"),
+                ..ReviewChange::default()
+            })
+            .collect();
+        if !changed.is_empty() {
+            return Err(ApproveServerError::Changed(Box::new(ReviewConflict {
+                changes: changed,
+                review,
+                ..ReviewConflict::default()
+            })));
+        }
+        let chosen: Vec<PendingTool> =
+            pending.into_iter().filter(|pending| shown.contains_key(pending.tool.name.as_ref())).collect();
+        let (approvals, server) = (self.pool.approvals(), name.to_owned());
+        let approved = tokio::task::spawn_blocking(move || approvals.approve(&server, &chosen)).await;
+        Ok(approved.unwrap_or_else(|error| Err(std::io::Error::other(error)))?)
     }
 
     /// Keeps the approved version, for the differences in a later review.
@@ -188,30 +257,6 @@ impl ServerControl {
         approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// Finds signs of an attack in the tools to approve that were not confirmed.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn unconfirmed_tools(
-        &self,
-        name: &str,
-        request: &ApproveTools,
-    ) -> Result<Option<Unconfirmed>, StoreError> {
-        if self.pool.snapshot(name).is_none() {
-            return Ok(None);
-        }
-        let (_, review) = self.current(name).await?;
-        // Tools that have changed since they were shown are refused for that reason.
-        let dangers = review_text::confirmations(&review, &requested(&review, request));
-        let unconfirmed = missing(dangers, &request.confirmed);
-        let conflict = || ReviewConflict {
-            unconfirmed: unconfirmed.clone(),
-            review,
-            ..ReviewConflict::default()
-        };
-        Ok((!unconfirmed.is_empty()).then(|| Unconfirmed(Box::new(conflict()))))
-    }
-
     /// Lists the prompts and resource templates of a running server. Omits a kind that could not be listed: an empty
     /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
@@ -233,19 +278,16 @@ impl ServerControl {
             let mut reviewed = Vec::new();
             for (kind, offers) in listed {
                 let approved = approvals.check(&server, kind, &offers);
-                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| {
-                    ReviewOffer {
-                        approval: match (approved, approvals.knows(&server, &offer.key())) {
-                            (true, _) => "approved",
-                            (false, true) => "changed",
-                            (false, false) => "pending",
-                        }
-                        .to_owned(),
-                        key: offer.key(),
-                        fingerprint: offer.fingerprint(),
-                        definition: offer.definition,
-                        findings: Vec::new(),
-                    }
+                reviewed.extend(offers.into_iter().zip(approved).map(|(offer, approved)| ReviewOffer {
+                    approval: match (approved, approvals.knows(&server, &offer.key())) {
+                        (true, _) => ApprovalStatus::Approved,
+                        (false, true) => ApprovalStatus::Changed,
+                        (false, false) => ApprovalStatus::Pending,
+                    },
+                    key: offer.key(),
+                    fingerprint: offer.fingerprint(),
+                    definition: offer.definition,
+                    findings: Vec::new(),
                 }));
             }
             reviewed
@@ -277,23 +319,7 @@ impl ServerControl {
     }
 }
 
-/// The dangers that were not confirmed.
+/// Returns the unconfirmed dangers.
 fn missing(dangers: Vec<Confirmation>, confirmed: &[String]) -> Vec<Confirmation> {
     dangers.into_iter().filter(|danger| !confirmed.contains(&danger.key)).collect()
-}
-
-/// The tools and offers that a request approves, as they are now.
-fn requested(review: &Review, request: &ApproveTools) -> Subject {
-    let all = match review_text::subject(&Review {
-        needs_approval: false,
-        ..review.clone()
-    }) {
-        Subject::Tools(all) => all,
-        Subject::Server | Subject::Nothing => BTreeMap::new(),
-    };
-    let named = |key: &String| match &request.fingerprints {
-        Some(shown) if request.tools.is_empty() => shown.contains_key(key),
-        _ => request.approve_all || request.tools.contains(key),
-    };
-    Subject::Tools(all.into_iter().filter(|(key, _)| named(key)).collect())
 }

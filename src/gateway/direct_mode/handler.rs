@@ -19,10 +19,12 @@ use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::contract::failure::{Failure, FailureKind};
 use crate::gateway::direct_mode::notifications::Notifications;
 use crate::gateway::direct_mode::route::only;
 use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::direct_mode::{instructions, listing};
+use crate::gateway::failures::invalid;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::http::raw_results::RawResult;
@@ -80,7 +82,7 @@ impl DirectHandler {
             self.proxy.client_seen(Some(&client.name));
         }
         let profile = self.proxy.profile_scope(&Origin::of(&context.extensions));
-        Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)
+        Ok(Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)?)
     }
 
     /// Returns a relay, which passes a request to a server and the server's messages to the client.
@@ -109,7 +111,7 @@ impl DirectHandler {
             tool,
         };
         self.proxy.note(record, &answer);
-        let mut answer = answer.map_err(in_words)?.respond(&context.extensions);
+        let mut answer = answer.map_err(ErrorData::from)?.respond(&context.extensions);
         if let CallToolResponse::Complete(result) = &mut answer {
             result.result_type.get_or_insert(ResultType::COMPLETE);
         }
@@ -131,13 +133,6 @@ impl DirectHandler {
     }
 }
 
-fn in_words(error: CallError) -> ErrorData {
-    match error {
-        CallError::Upstream(error) | CallError::Refused(error) => error,
-        error => ErrorData::internal_error(error.to_string(), None),
-    }
-}
-
 /// Returns the `_meta` of the placeholder for a result that the library's types cannot represent.
 fn placeholder(
     server: &str,
@@ -146,8 +141,12 @@ fn placeholder(
 ) -> Result<MetaObject, ErrorData> {
     match result {
         ServerResult::CustomResult(result) if result.0.is_object() => Ok(RawResult::put(&context.extensions, result.0)),
-        _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of an unexpected type"), None)),
+        _ => Err(other_kind(server)),
     }
+}
+
+fn other_kind(server: &str) -> ErrorData {
+    Failure::new(FailureKind::Upstream, format!("server `{server}` sent a result of an unexpected type")).into()
 }
 
 impl ServerHandler for DirectHandler {
@@ -243,10 +242,10 @@ impl ServerHandler for DirectHandler {
         }
         let scope = self.begin(&context)?;
         let Some((server, own)) = scope.tool_of(&request.name) else {
-            return Err(ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None));
+            return Err(Failure::new(FailureKind::NotFound, format!("Unknown tool: {}", request.name)).into());
         };
         // Checks the current approval, because the client's list may be outdated.
-        self.pool().tool(server, own).map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        self.pool().tool(server, own).map_err(ErrorData::from)?;
         // Missing arguments become an empty object, because servers reject `null`.
         let arguments = request.arguments.unwrap_or_default();
         let again = RetryContext {
@@ -257,7 +256,7 @@ impl ServerHandler for DirectHandler {
         let queued = self.pool().waiting_calls().queued(server, own);
         let admitted = self.pool().admission().enter(server, self.session.id).await;
         drop(queued);
-        let _admitted = admitted.map_err(in_words)?;
+        let _admitted = admitted.map_err(ErrorData::from)?;
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
@@ -296,7 +295,7 @@ impl ServerHandler for DirectHandler {
         };
         (request.name, request.meta) = (own, None);
         let request = ClientRequest::GetPromptRequest(GetPromptRequest::new(request));
-        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(in_words)? {
+        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(ErrorData::from)? {
             ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::GetPromptResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
@@ -342,7 +341,7 @@ impl ServerHandler for DirectHandler {
         };
         request.meta = None;
         let request = ClientRequest::ReadResourceRequest(ReadResourceRequest::new(request));
-        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(in_words)? {
+        match self.relay(&server, &context).pass_or_resume(request, again).await.map_err(ErrorData::from)? {
             ServerResult::InputRequiredResult(asked) => Ok(asked.into()),
             ServerResult::ReadResourceResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
@@ -363,7 +362,7 @@ impl ServerHandler for DirectHandler {
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
         let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
-        self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
+        self.proxy.upstreams().subscribe(self.session.id, &server, &request.uri).await.map_err(ErrorData::from)
     }
 
     async fn unsubscribe(
@@ -373,7 +372,7 @@ impl ServerHandler for DirectHandler {
     ) -> Result<(), ErrorData> {
         let scope = self.begin(&context)?;
         let server = listing::owner(&self.proxy, &scope, &request.uri).await?;
-        self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(in_words)
+        self.proxy.upstreams().unsubscribe(self.session.id, &server, &request.uri).await.map_err(ErrorData::from)
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -387,7 +386,7 @@ impl ServerHandler for DirectHandler {
         let mut announcements = Notifications::new(self.proxy.clone(), self.session.id, &request.extensions);
         for uri in context.accepted().resource_subscriptions.iter().flatten() {
             let server = listing::owner(&self.proxy, &scope, uri).await?;
-            self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(in_words)?;
+            self.proxy.upstreams().subscribe(self.session.id, &server, uri).await.map_err(ErrorData::from)?;
         }
         loop {
             let found = tokio::select! {
@@ -421,16 +420,16 @@ impl ServerHandler for DirectHandler {
                 server
             }
             Reference::Resource(template) => listing::owner(&self.proxy, &scope, &template.uri).await?,
-            _ => return Err(ErrorData::invalid_params("completion supports only prompts and resources", None)),
+            _ => return Err(invalid("completion supports only prompts and resources").into()),
         };
         request.meta = None;
         let request = ClientRequest::CompleteRequest(CompleteRequest::new(request));
-        match self.relay(&server, &context).pass(request).await.map_err(in_words)? {
+        match self.relay(&server, &context).pass(request).await.map_err(ErrorData::from)? {
             ServerResult::CompleteResult(mut result) => {
                 result.result_type.get_or_insert(ResultType::COMPLETE);
                 Ok(result)
             }
-            _ => Err(ErrorData::internal_error(format!("server `{server}` sent a result of an unexpected type"), None)),
+            _ => Err(other_kind(&server)),
         }
     }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rmcp::ErrorData;
 use rmcp::model::{Prompt, Resource, ResourceTemplate};
 use rmcp::service::{Peer, RoleClient};
 use serde_json::json;
 
+use crate::contract::failure::{Failure, FailureKind};
 use crate::contract::names;
 use crate::gateway::direct_mode::qualified_name::may_be_of;
 use crate::gateway::direct_mode::scope::Scope;
+use crate::gateway::failures::invalid;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::list::{after, all_pages};
 use crate::upstream::offers;
@@ -166,7 +167,7 @@ fn ambiguous(servers: &[String]) -> String {
 ///
 /// # Errors
 /// No server owns it, or several do.
-pub async fn owner(proxy: &Proxy, scope: &Scope, uri: &str) -> Result<String, ErrorData> {
+pub async fn owner(proxy: &Proxy, scope: &Scope, uri: &str) -> Result<String, Failure> {
     if let [only] = scope.servers()
         && !scope.is_qualified()
     {
@@ -186,7 +187,7 @@ fn only_owner<'a>(
     resources: impl Iterator<Item = (&'a String, bool)>,
     templates: impl Iterator<Item = (&'a String, bool)>,
     uri: &str,
-) -> Result<String, ErrorData> {
+) -> Result<String, Failure> {
     let owners = |list: &mut dyn Iterator<Item = (&'a String, bool)>| -> Vec<String> {
         list.filter(|(_, owns)| *owns).map(|(server, _)| server.clone()).collect()
     };
@@ -201,12 +202,10 @@ fn only_owner<'a>(
                 "no connected server has the resource `{uri}`; the endpoint `{}/SERVER` passes any URI to that server",
                 names::MCP_ALL_PATH
             );
-            Err(ErrorData::resource_not_found(text, Some(json!({"uri": uri}))))
+            Err(Failure::new(FailureKind::NoResource, text).with(json!({"uri": uri})))
         }
-        several => Err(ErrorData::invalid_params(
-            format!("the resource `{uri}` is ambiguous. {}", ambiguous(several)),
-            Some(json!({"uri": uri, "servers": several})),
-        )),
+        several => Err(invalid(format!("the resource `{uri}` is ambiguous. {}", ambiguous(several)))
+            .with(json!({"uri": uri, "servers": several}))),
     }
 }
 
@@ -214,14 +213,14 @@ fn only_owner<'a>(
 ///
 /// # Errors
 /// No server has the prompt.
-pub async fn prompt_owner(proxy: &Proxy, scope: &Scope, name: &str) -> Result<(String, String), ErrorData> {
+pub async fn prompt_owner(proxy: &Proxy, scope: &Scope, name: &str) -> Result<(String, String), Failure> {
     let prompts = prompts(proxy, scope).await;
     let has = |server: &str, own: &str| {
         prompts.iter().any(|(name, listed)| name == server && listed.iter().any(|prompt| prompt.name == own))
     };
     let found = scope.prompt_meanings(name).into_iter().find(|(server, own)| has(server, own));
     let found = found.map(|(server, own)| (server.to_owned(), own.to_owned()));
-    found.ok_or_else(|| ErrorData::invalid_params(format!("no connected server has the prompt `{name}`"), None))
+    found.ok_or_else(|| Failure::new(FailureKind::NotFound, format!("no connected server has the prompt `{name}`")))
 }
 
 fn has_resources(peer: &Peer<RoleClient>) -> bool {
@@ -239,7 +238,7 @@ mod tests {
         let (resources, templates) = (owned(resources), owned(templates));
         let each = |list: &'static [(String, bool)]| list.iter().map(|(server, owns)| (server, *owns));
         let (resources, templates): (&'static [_], &'static [_]) = (resources.leak(), templates.leak());
-        only_owner(each(resources), each(templates), "x://y/z").map_err(|error| error.message.into_owned())
+        only_owner(each(resources), each(templates), "x://y/z").map_err(|error| error.message)
     }
 
     #[test]

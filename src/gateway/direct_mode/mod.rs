@@ -8,3 +8,6 @@ pub mod qualified_name;
 pub mod route;
 pub mod scope;
 pub mod strict_schema;
+
+#[cfg(all(test, unix))]
+mod tests;

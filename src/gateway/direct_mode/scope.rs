@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rmcp::ErrorData;
 use rmcp::model::Tool;
 
 use crate::config::profiles::ProfileScope;
+use crate::contract::failure::{Failure, FailureKind};
 use crate::gateway::direct_mode::qualified_name::{join, may_be_short_form, meanings, offered, short_form, split};
 use crate::gateway::direct_mode::strict_schema;
 use crate::gateway::tool_calls::Proxy;
@@ -28,7 +28,7 @@ impl Scope {
     ///
     /// # Errors
     /// The server does not exist; the message lists the existing ones.
-    pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, ErrorData> {
+    pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, Failure> {
         let mut servers = proxy.upstreams().snapshots();
         // Includes servers outside of the profile, so that a name means the same in every profile.
         let configured: BTreeSet<String> = servers.iter().map(|server| server.config.name.clone()).collect();
@@ -40,7 +40,7 @@ impl Scope {
                 let known = configured.iter().map(String::as_str).filter(|name| profile.allows(name));
                 let known: Vec<&str> = known.collect();
                 let text = format!("no server is named `{only}`; there are: {}", known.join(", "));
-                return Err(ErrorData::invalid_params(text, None));
+                return Err(Failure::new(FailureKind::NotFound, text));
             }
         }
         servers.retain(Snapshot::is_connected);

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::contract::json_rpc::is_id;
+use crate::gateway::failures::invalid;
 
 /// Maximum length of the client's text quoted in an error, in characters.
 const SAID_BACK: usize = 60;
@@ -127,7 +128,7 @@ fn fault(message: &Value) -> Option<String> {
 /// invalid parameters.
 pub fn unknown_request(method: &str, params: Option<Value>) -> ErrorData {
     match misfit(method, params.unwrap_or_else(|| Value::Object(serde_json::Map::new()))) {
-        Some(why) => ErrorData::invalid_params(format!("invalid parameters for {method}: {why}"), None),
+        Some(why) => invalid(format!("invalid parameters for {method}: {why}")).into(),
         None => {
             let method: String = method.chars().take(SAID_BACK).collect();
             ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None)

@@ -7,8 +7,8 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
+use crate::contract::api::{Envelope, UnknownProfile};
 use crate::gateway::profile::of_url;
 use crate::gateway::tool_calls::Proxy;
 
@@ -22,7 +22,11 @@ pub async fn known_profile(State(proxy): State<Arc<Proxy>>, request: Request, ne
                 [] => format!("unknown profile `{name}`: no profiles are configured"),
                 known => format!("unknown profile `{name}`; there are: {}", known.join(", ")),
             };
-            let body = json!({"success": false, "error": sentence, "available": known});
+            let body = UnknownProfile {
+                success: false,
+                error: sentence,
+                available: known,
+            };
             (StatusCode::NOT_FOUND, Json(body)).into_response()
         }
     }
@@ -35,5 +39,5 @@ pub async fn unknown_path(uri: Uri) -> Response {
          /mcp/p/PROFILE/all",
         uri.path()
     );
-    (StatusCode::NOT_FOUND, Json(json!({"success": false, "error": sentence}))).into_response()
+    (StatusCode::NOT_FOUND, Json(Envelope::failed(sentence))).into_response()
 }

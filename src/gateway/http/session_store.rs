@@ -39,16 +39,16 @@ pub struct PersistentSessions {
     changed: AtomicBool,
 }
 
-/// A session that exists: the client can go on with it.
+/// A session that the client can continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFacts {
-    /// Not the id, with which another program could join the session.
+    /// Not the session ID, with which another program could join the session.
     pub label: String,
     pub client: String,
     pub client_version: String,
     pub has_roots: bool,
     pub has_sampling: bool,
-    /// When it was opened and made its last request, in Unix seconds; 0 if an older version opened it.
+    /// Times of opening and of the last request, in Unix seconds; 0 if an older version opened it.
     pub opened: i64,
     pub last: i64,
     pub calls: u64,
@@ -61,7 +61,7 @@ struct StoredSession {
     client: SessionState,
     #[serde(default)]
     opened: i64,
-    /// The last request and the number of tool calls at the time of writing.
+    /// The last request, and the number of tool calls when the file was written.
     #[serde(default)]
     last: i64,
     #[serde(default)]
@@ -91,12 +91,12 @@ impl PersistentSessions {
         })
     }
 
-    /// The use of the sessions.
+    /// Usage of the sessions.
     pub fn usages(&self) -> &Arc<SessionUsages> {
         &self.usages
     }
 
-    /// The sessions that exist, the one that was used last first.
+    /// Returns the existing sessions, most recently used first.
     pub fn list(&self) -> Vec<SessionFacts> {
         let mut listed: Vec<SessionFacts> = self.sessions().iter().map(|session| self.facts(session)).collect();
         listed.sort_by_key(|session| std::cmp::Reverse(session.last));

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use rmcp::model::JsonObject;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::catalog::annotations::{Filter, Filters, Hints};
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
+use crate::contract::words::HealthAction;
 use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::{filters, flag};
 use crate::gateway::search_mode::definitions::{MOST_CHECKED, MOST_DESCRIBED};
@@ -94,6 +96,32 @@ pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value 
     }
 }
 
+/// A tool whose definition cannot be shown, with advice.
+#[derive(Serialize)]
+struct NotDescribed<'a> {
+    id: &'a str,
+    error: &'static str,
+    remediation: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    did_you_mean: Vec<String>,
+}
+
+/// A tool that cannot be called now, with advice.
+#[derive(Serialize)]
+struct NotReady<'a> {
+    id: &'a str,
+    status: &'static str,
+    reason: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    remediation: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    did_you_mean: Vec<String>,
+}
+
 fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value {
     let (mut definitions, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
@@ -104,16 +132,13 @@ fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value 
         match found {
             Ok(definition) => definitions.push(definition),
             Err((error, remediation)) => {
-                let mut shown = Map::from_iter([
-                    ("id".to_owned(), json!(id)),
-                    ("error".to_owned(), json!(error)),
-                    ("remediation".to_owned(), json!(remediation)),
-                ]);
-                let alike = if error == "not_found" { did_you_mean(id, index) } else { Vec::new() };
-                if !alike.is_empty() {
-                    shown.insert("did_you_mean".into(), json!(alike));
-                }
-                errors.push(Value::Object(shown));
+                let did_you_mean = if error == "not_found" { did_you_mean(id, index) } else { Vec::new() };
+                errors.push(NotDescribed {
+                    id,
+                    error,
+                    remediation,
+                    did_you_mean,
+                });
             }
         }
     }
@@ -254,26 +279,20 @@ impl CheckResult {
     }
 
     fn shown(self, id: &str, index: &ToolIndex) -> Value {
-        let mut shown = Map::from_iter([("id".to_owned(), json!(id))]);
         let CheckResult::Not { reason, action, detail } = self else {
-            shown.insert("status".into(), json!("ready"));
-            return Value::Object(shown);
+            return json!({"id": id, "status": "ready"});
         };
-        shown.insert("status".into(), json!("unavailable"));
-        shown.insert("reason".into(), json!(reason.word()));
-        shown.insert("retryable".into(), json!(reason.verdict() == Verdict::DegradedRetryable));
-        if let Some(action) = action {
-            shown.insert("action".into(), json!(action));
-        }
-        if let Some(detail) = detail {
-            shown.insert("detail".into(), json!(detail));
-        }
-        shown.insert("remediation".into(), json!(reason.remediation()));
-        let alike = if reason.verdict() == Verdict::UnknownIds { did_you_mean(id, index) } else { Vec::new() };
-        if !alike.is_empty() {
-            shown.insert("did_you_mean".into(), json!(alike));
-        }
-        Value::Object(shown)
+        let is_unknown = reason.verdict() == Verdict::UnknownIds;
+        json!(NotReady {
+            id,
+            status: "unavailable",
+            reason: reason.word(),
+            retryable: reason.verdict() == Verdict::DegradedRetryable,
+            action,
+            detail,
+            remediation: reason.remediation(),
+            did_you_mean: if is_unknown { did_you_mean(id, index) } else { Vec::new() },
+        })
     }
 }
 
@@ -283,7 +302,11 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
         return CheckResult::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
     };
     let of_server = |reason| {
-        CheckResult::not(reason, snapshot.health().action.map(|action| action.word().to_owned()), snapshot.last_error())
+        CheckResult::not(
+            reason,
+            snapshot.health().action.map(|action| HealthAction::from(action).to_string()),
+            snapshot.last_error(),
+        )
     };
     match &snapshot.phase {
         _ if snapshot.config.quarantined => {
@@ -376,6 +399,7 @@ mod tests {
     use std::sync::Arc;
 
     use rmcp::model::{Tool, ToolAnnotations};
+    use serde_json::Map;
 
     use super::*;
     use crate::catalog::search_index::Entry;

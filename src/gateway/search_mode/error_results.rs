@@ -3,15 +3,62 @@
 //! They never contain text of servers that are not approved, or arguments of the call.
 
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::tool_id;
+use crate::contract::failure::FailureKind;
 use crate::gateway::call_arguments::CallArgumentsError;
 use crate::upstream::error::CallError;
 
 /// Maximum length of a quoted server error, in characters.
 const LONGEST_ERROR: usize = 500;
+
+const SECURITY_HELP: &str = "A server needs approval when it is new, when its entry was changed, or when it was quarantined. \
+    Until then it does not run, so that none of its text reaches a model.";
+
+/// The result of a call to a server that needs approval.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct QuarantinedServer<'a> {
+    status: &'static str,
+    server_name: &'a str,
+    tool_name: &'a str,
+    message: String,
+    instructions: String,
+    security_help: &'static str,
+}
+
+/// The result of a call to a tool that needs approval.
+#[derive(Serialize)]
+struct QuarantinedTool<'a> {
+    status: &'static str,
+    server_name: &'a str,
+    tool_name: &'a str,
+    reason: &'static str,
+    message: String,
+    action: String,
+}
+
+/// The result of a call to a server that could not be reached.
+#[derive(Serialize)]
+struct NotReached<'a> {
+    error: String,
+    server_name: &'a str,
+    tool_name: &'a str,
+    troubleshooting: String,
+}
+
+/// The result of a call with invalid arguments.
+#[derive(Serialize)]
+struct InvalidArguments<'a> {
+    error: String,
+    error_type: &'static str,
+    tool: &'a str,
+    hint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_schema: Option<&'a JsonObject>,
+}
 
 /// Returns an error result for the model: the problem, and what to do.
 pub fn failed(sentence: &str) -> CallToolResult {
@@ -21,38 +68,43 @@ pub fn failed(sentence: &str) -> CallToolResult {
 /// Explains why a call of an upstream tool was refused or failed.
 pub fn refusal(error: &CallError, server: &str, tool: &str) -> CallToolResult {
     match error {
-        CallError::Quarantined(_) => told(&json!({
-            "status": "QUARANTINED_SERVER_BLOCKED",
-            "serverName": server,
-            "toolName": tool,
-            "message": error.to_string(),
-            "instructions": format!(
-                "Tell the user what you want to use and why. Only the user can approve the server: in MCPProxy's menu, or with \
-                `mcpproxy upstream approve {server}`."
-            ),
-            "securityHelp": "A server needs approval when it is new, when its entry was changed, or when it was quarantined. Until \
-                then it does not run, so that none of its text reaches a model.",
-        })),
-        CallError::PendingTool { changed, .. } => told(&json!({
-            "status": "TOOL_QUARANTINED",
-            "server_name": server,
-            "tool_name": tool,
-            "reason": if *changed { "tool_description_changed" } else { "new_unapproved_tool" },
-            "message": error.to_string(),
-            "action": format!(
-                "Tell the user. They can review the tool with `mcpproxy upstream inspect {server}`, and approve it in MCPProxy's \
-                menu or with `mcpproxy upstream approve {server}` and the tool's name."
-            ),
-        })),
+        CallError::Quarantined(_) => result(
+            error.kind(),
+            &QuarantinedServer {
+                status: "QUARANTINED_SERVER_BLOCKED",
+                server_name: server,
+                tool_name: tool,
+                message: error.to_string(),
+                instructions: format!(
+                    "Tell the user what you want to use and why. Only the user can approve the server: in MCPProxy's menu, or \
+                    with `mcpproxy upstream approve {server}`."
+                ),
+                security_help: SECURITY_HELP,
+            },
+        ),
+        CallError::PendingTool { changed, .. } => result(
+            error.kind(),
+            &QuarantinedTool {
+                status: "TOOL_QUARANTINED",
+                server_name: server,
+                tool_name: tool,
+                reason: if *changed { "tool_description_changed" } else { "new_unapproved_tool" },
+                message: error.to_string(),
+                action: format!(
+                    "Tell the user. They can review the tool with `mcpproxy upstream inspect {server}`, and approve it in \
+                    MCPProxy's menu or with `mcpproxy upstream approve {server}` and the tool's name."
+                ),
+            },
+        ),
         error => match troubleshooting(error, server) {
-            Some(advice) => failed(
-                &json!({
-                    "error": error.to_string(),
-                    "server_name": server,
-                    "tool_name": tool,
-                    "troubleshooting": advice,
-                })
-                .to_string(),
+            Some(advice) => result(
+                error.kind(),
+                &NotReached {
+                    error: error.to_string(),
+                    server_name: server,
+                    tool_name: tool,
+                    troubleshooting: advice,
+                },
             ),
             None => failed(&error.to_string()),
         },
@@ -102,43 +154,48 @@ pub fn invalid_arguments(error: &ErrorData, server: &str, tool: &str, schema: Op
     let said: String =
         error.message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_ERROR).collect();
     let hint = "Correct the arguments to fit input_schema, and call the tool again.";
-    let mut told = JsonObject::from_iter([
-        ("error".to_owned(), json!(format!("invalid arguments for {id}: {said}"))),
-        ("error_type".to_owned(), json!("invalid_params")),
-        ("tool".to_owned(), json!(id)),
-        ("hint".to_owned(), json!(hint)),
-    ]);
-    if let Some(schema) = schema {
-        told.insert("input_schema".into(), json!(schema));
-    }
-    failed(&Value::Object(told).to_string())
+    result(
+        FailureKind::Invalid,
+        &InvalidArguments {
+            error: format!("invalid arguments for {id}: {said}"),
+            error_type: "invalid_params",
+            tool: &id,
+            hint: hint.to_owned(),
+            input_schema: schema,
+        },
+    )
 }
 
 /// Reports invalid arguments of a call tool. The upstream tool has not run.
 pub fn unreadable_call(intent: Intent, error: &CallArgumentsError, schema: Option<&JsonObject>) -> CallToolResult {
     let Some(id) = &error.id else { return failed(&error.message) };
-    let mut answer = JsonObject::from_iter([
-        ("error".to_owned(), json!(error.message)),
-        ("error_type".to_owned(), json!("invalid_params")),
-        ("tool".to_owned(), json!(id)),
-        (
-            "hint".to_owned(),
-            json!(format!("The tool has not run. Call {} with {{\"name\": …, \"args\": {{…}}}}.", intent.tool())),
-        ),
-    ]);
-    if let Some(schema) = schema {
-        answer.insert("input_schema".into(), json!(schema));
-    }
-    failed(&Value::Object(answer).to_string())
+    result(
+        FailureKind::Invalid,
+        &InvalidArguments {
+            error: error.message.clone(),
+            error_type: "invalid_params",
+            tool: id,
+            hint: format!("The tool has not run. Call {} with {{\"name\": …, \"args\": {{…}}}}.", intent.tool()),
+            input_schema: schema,
+        },
+    )
 }
 
-fn told(answer: &Value) -> CallToolResult {
-    CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+/// Returns a result with this value as text. The kind of failure decides whether it is marked as an error.
+fn result(kind: FailureKind, answer: &impl Serialize) -> CallToolResult {
+    let content = vec![ContentBlock::text(serde_json::to_string(answer).unwrap_or_default())];
+    if kind.is_tool_error() {
+        CallToolResult::error(content)
+    } else {
+        CallToolResult::success(content)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -50,7 +50,7 @@ pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<T
     lists.iter().flat_map(of).collect()
 }
 
-/// Estimates the tokens of these definitions as a client would get them from the server.
+/// Estimates the tokens of these definitions, as a client would receive them directly from the server.
 pub fn tokens(tools: &[Tool]) -> usize {
     let bytes = tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len()));
     bytes.sum::<usize>() / BYTES_PER_TOKEN

@@ -11,6 +11,7 @@ use rmcp::{ErrorData, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::profiles::ProfileScope;
+use crate::contract::failure::{Failure, FailureKind};
 use crate::control::servers::ServerControl;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
@@ -182,7 +183,7 @@ impl ServerHandler for Handler {
                     call_tool_write or call_tool_destructive",
                     name
                 );
-                Err(ErrorData::invalid_params(text, None))
+                Err(Failure::new(FailureKind::NotFound, text).into())
             }
         }
     }

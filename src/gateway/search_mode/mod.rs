@@ -12,5 +12,6 @@ pub mod result_cache;
 pub mod retrieve_tools;
 pub mod schema;
 pub mod search_outcomes;
+mod server_answers;
 pub mod signature;
 pub mod truncate;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -287,21 +288,40 @@ impl OwnTools {
         let room = self.config.borrow().tool_response_limit;
         let page = truncate::page(&found.records, offset, limit, room);
         let next = offset.saturating_add(page.len());
-        let mut meta = JsonObject::new();
-        meta.insert("key".into(), json!(key));
-        meta.insert("total_records".into(), json!(found.records.len()));
-        meta.insert("limit".into(), json!(limit));
-        meta.insert("offset".into(), json!(offset));
-        meta.insert("total_size".into(), json!(kept.text.chars().count()));
-        if let Some(path) = found.path {
-            meta.insert("record_path".into(), json!(path));
-        }
-        if next < found.records.len() {
-            meta.insert("next_offset".into(), json!(next));
-        }
-        let answer = json!({"records": page, "meta": meta});
-        CallToolResult::success(vec![ContentBlock::text(answer.to_string())])
+        let meta = PageMeta {
+            key,
+            total_records: found.records.len(),
+            limit,
+            offset,
+            total_size: kept.text.chars().count(),
+            record_path: found.path,
+            next_offset: (next < found.records.len()).then_some(next),
+        };
+        let answer = serde_json::to_string(&Page { records: page, meta }).unwrap_or_default();
+        CallToolResult::success(vec![ContentBlock::text(answer)])
     }
+}
+
+/// A page of a stored result.
+#[derive(Serialize)]
+struct Page<'a, R> {
+    records: R,
+    meta: PageMeta<'a>,
+}
+
+/// The position of a [`Page`] in its result.
+#[derive(Serialize)]
+struct PageMeta<'a> {
+    key: &'a str,
+    total_records: usize,
+    limit: usize,
+    offset: usize,
+    /// In characters.
+    total_size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<usize>,
 }
 
 /// Whether the proxy can answer a call of this tool without a server.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use semver::Version;
 
 use crate::contract::api::{Update, UpdatePolicy};
-use crate::os::https::{Url, agent};
+use crate::os::https::{self, RequestError, Url};
 use crate::server::jobs::send_heartbeats::jitter;
 use crate::server::state::App;
 
@@ -16,7 +16,7 @@ use crate::updates::policy::{Source, UpdateCheck, wait};
 /// Timeout for the manifest, and for its signature.
 pub const LIMIT: Duration = Duration::from_secs(15);
 /// Release hosts often redirect to the newest version.
-const REDIRECTS: u32 = 5;
+const REDIRECTS: usize = 5;
 
 /// Checks for updates on schedule until the core stops.
 pub async fn look_for_updates(app: Arc<App>) {
@@ -67,9 +67,7 @@ pub async fn look(app: &App) -> Update {
 pub async fn check_now(check: UpdateCheck) -> Update {
     let channel = check.channel.unwrap_or_default();
     let fetched = match check.source() {
-        Ok(source) => tokio::task::spawn_blocking(move || fetch(&source))
-            .await
-            .unwrap_or_else(|_| Err("the check was aborted".to_owned())),
+        Ok(source) => fetch(&source).await,
         Err(error) => Err(error),
     };
     let own = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
@@ -95,19 +93,19 @@ pub async fn check_now(check: UpdateCheck) -> Update {
 }
 
 /// Fetches the manifest and its signature, and verifies them. Fetches nothing else.
-fn fetch(source: &Source) -> Result<Manifest, String> {
-    let text = get(&source.manifest, source.manifest.as_str())?;
+async fn fetch(source: &Source) -> Result<Manifest, String> {
+    let text = get(&source.manifest, source.manifest.as_str()).await?;
     let signature_url = format!("{}.minisig", source.manifest.as_str());
-    let signature = get(&source.manifest, &signature_url)?;
+    let signature = get(&source.manifest, &signature_url).await?;
     Manifest::verified(&text, &String::from_utf8_lossy(&signature), &source.key)
         .map_err(|error| format!("{}: {error}", source.manifest.as_str()))
 }
 
-fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {
-    let failed = |error: ureq::Error| format!("{url}: {error}");
-    let mut answer = agent(at, LIMIT, REDIRECTS).get(url).call().map_err(failed)?;
-    match answer.status().as_u16() {
-        200 => answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(failed),
+async fn get(at: &Url, url: &str) -> Result<Vec<u8>, String> {
+    let failed = |error: RequestError| format!("{url}: {error}");
+    let answer = https::get(at, url, LIMIT, REDIRECTS).await.map_err(failed)?;
+    match answer.status {
+        200 => answer.body(LARGEST).await.map_err(failed),
         status => Err(format!("{url}: HTTP status {status}")),
     }
 }
@@ -122,7 +120,7 @@ impl App {
     pub fn update_policy(&self) -> UpdatePolicy {
         UpdatePolicy {
             enabled: self.looks_for_updates(),
-            channel: self.config.current().update_check.channel.unwrap_or_default().word().to_owned(),
+            channel: self.config.current().update_check.channel.unwrap_or_default().word().into(),
             nudges_suppressed: false,
         }
     }

@@ -11,13 +11,12 @@ use crate::ai_clients::entry::Proxy;
 use crate::config::{Config, TelemetryConfig};
 use crate::server::heartbeat::{Identifier, snapshot};
 use crate::server::state::App;
-use crate::telemetry::collector::Collector;
 use crate::telemetry::consent::Consent;
 use crate::telemetry::heartbeat::{Next, Progress, is_reported, next};
 use crate::telemetry::payload::{AnonymousId, Snapshot};
 use crate::telemetry::scan::collect_identity::collect_identity;
 use crate::telemetry::scan::{Clean, Cleared, clear};
-use crate::telemetry::send_heartbeat::{SendError, send_heartbeat};
+use crate::telemetry::send_heartbeat::send_heartbeat;
 
 /// Returns the current Unix time in seconds. A parameter, so that tests control the time.
 pub trait Clock: Fn() -> i64 + Send + 'static {}
@@ -148,7 +147,7 @@ async fn attempt(app: &Arc<App>, now: i64) -> Outcome {
     let snapshot = snapshot(&app.facts, &config, &app.upstreams.snapshots(), &usage, id, now);
     let source = snapshot.launch_source;
     let Some(clean) = cleared(app, snapshot).await else { return Outcome::Failed };
-    match post(collector, clean).await {
+    match send_heartbeat(&collector, &clean).await {
         Ok(()) => {
             app.facts.recorder().heartbeat_accepted(source, now);
             app.facts.counts().subtract(&usage);
@@ -204,11 +203,6 @@ async fn cleared(app: &Arc<App>, snapshot: Snapshot) -> Option<Clean> {
     }
     recorder.heartbeat_blocked();
     clean
-}
-
-async fn post(collector: Collector, clean: Clean) -> Result<(), SendError> {
-    let sent = tokio::task::spawn_blocking(move || send_heartbeat(&collector, &clean));
-    sent.await.unwrap_or_else(|_| Err(SendError::Unreachable("sending was aborted".to_owned())))
 }
 
 async fn save_id(app: &App, id: &AnonymousId, now: i64) -> Result<(), crate::config::store::StoreError> {

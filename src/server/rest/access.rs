@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
 
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::rest::response::failed;
 use crate::server::state::App;
@@ -29,7 +30,7 @@ pub async fn check(State((app, listener)): State<(Arc<App>, Listener)>, request:
     }
     let sentence =
         format!("Invalid or missing API key: send the configuration's `api_key` as header `{}`", names::HEADER_API_KEY);
-    failed(StatusCode::UNAUTHORIZED, sentence)
+    failed(FailureKind::Unauthenticated, sentence)
 }
 
 /// Whether the headers contain the API key. Compares in constant time. Does not accept a key in the URL, because URLs

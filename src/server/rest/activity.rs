@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use crate::contract::failure::FailureKind;
 use crate::gateway::call_log::Wanted;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -49,7 +49,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Re
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     match app.proxy.activity().one(&id) {
         Some(call) => ok(serde_json::json!({"activity": call})),
-        None => failed(StatusCode::NOT_FOUND, format!("there is no activity with the ID `{id}`")),
+        None => failed(FailureKind::NotFound, format!("there is no activity with the ID `{id}`")),
     }
 }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::document::MASK;
 use crate::config::store::StoreError;
-use crate::contract::api::{ConfigApplied, ConfigCheck, ConfigProblem};
+use crate::contract::api::{ConfigApplied, ConfigCheck, ConfigProblem, ShownConfig};
+use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::servers::origin;
 use crate::server::state::App;
@@ -22,8 +23,11 @@ use crate::server::state::App;
 pub async fn show(State(app): State<Arc<App>>) -> Response {
     let store = app.config.store();
     match store.masked() {
-        Ok(config) => ok(json!({"config": config, "config_path": store.path()})),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Ok(config) => ok(ShownConfig {
+            config,
+            config_path: store.path().display().to_string(),
+        }),
+        Err(error) => failed(FailureKind::Internal, error.to_string()),
     }
 }
 
@@ -34,11 +38,11 @@ pub async fn patch(
     body: Result<Json<Value>, JsonRejection>,
 ) -> Response {
     let Ok(Json(Value::Object(part))) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: a part of the configuration");
+        return failed(FailureKind::Invalid, "expected a JSON object: a part of the configuration");
     };
     if Value::Object(part.clone()).to_string().contains(MASK) {
         let sentence = "cannot save a masked secret; omit its key to keep the current secret";
-        return failed(StatusCode::BAD_REQUEST, sentence);
+        return failed(FailureKind::Invalid, sentence);
     }
     let changed: Vec<String> = part.keys().cloned().collect();
     let before = app.config.current();
@@ -58,7 +62,7 @@ pub async fn validate(body: Result<Json<Value>, JsonRejection>) -> Response {
                 errors,
             })
         }
-        _ => failed(StatusCode::BAD_REQUEST, EXPECTED),
+        _ => failed(FailureKind::Invalid, EXPECTED),
     }
 }
 
@@ -69,7 +73,7 @@ pub async fn apply(
     body: Result<Json<Value>, JsonRejection>,
 ) -> Response {
     let Ok(Json(Value::Object(settings))) = body else {
-        return failed(StatusCode::BAD_REQUEST, EXPECTED);
+        return failed(FailureKind::Invalid, EXPECTED);
     };
     if let Some(problem) = problem(&Value::Object(settings.clone())) {
         return ok(ConfigApplied {
@@ -88,10 +92,7 @@ pub async fn apply(
 fn answered(app: &App, edited: Result<(), StoreError>, before: &Config, changed_fields: Vec<String>) -> Response {
     match edited {
         Ok(()) => ok(applied(&app.config.current().needs_restart(before), changed_fields)),
-        Err(error @ (StoreError::Unreadable { .. } | StoreError::Edit(_))) => {
-            failed(StatusCode::BAD_REQUEST, error.to_string())
-        }
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(error.kind(), error.to_string()),
     }
 }
 
@@ -117,7 +118,7 @@ fn problem(settings: &Value) -> Option<ConfigProblem> {
     })
 }
 
-/// The key at the top level to which a line of the indented text belongs.
+/// Returns the top-level key to which a line of the indented text belongs.
 fn key_at(text: &str, line: usize) -> String {
     let keys = text.lines().take(line).filter_map(|line| line.strip_prefix("  \"")?.split_once('"'));
     keys.last().map(|(key, _)| key.to_owned()).unwrap_or_default()
@@ -125,6 +126,8 @@ fn key_at(text: &str, line: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

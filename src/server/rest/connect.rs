@@ -5,18 +5,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::ai_clients::edit;
 use crate::ai_clients::edit::Operation;
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
-use crate::ai_clients::refusal::{ClientEditError, ErrorKind};
-use crate::server::rest::response::{failed, ok};
+use crate::ai_clients::refusal::ClientEditError;
+use crate::contract::api::ConnectRefused;
+use crate::contract::failure::FailureKind;
+use crate::server::rest::response::{failed, ok, status};
 use crate::server::state::App;
 
 /// The body of every change. A missing body counts as `{}`.
@@ -82,7 +82,7 @@ async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked)
     let read = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
     let Ok(asked) = read else {
         return failed(
-            StatusCode::BAD_REQUEST,
+            FailureKind::Invalid,
             "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
         );
     };
@@ -95,7 +95,7 @@ fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, 
         Ok(result) => {
             tracing::info!(
                 client = client.id,
-                action = result.action,
+                action = result.action.word(),
                 "handled a request to change an AI client's configuration"
             );
             ok(result)
@@ -105,16 +105,14 @@ fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, 
 }
 
 fn not_done(refused: &ClientEditError) -> Response {
-    let status = match refused.why {
-        ErrorKind::Taken | ErrorKind::Changed | ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Denied => StatusCode::FORBIDDEN,
-        ErrorKind::BadName | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
-        ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    let result = refused.result.as_ref().clone();
+    let body = ConnectRefused {
+        success: false,
+        error: result.message.clone(),
+        action: result.action.clone(),
+        data: result,
     };
-    let result = &refused.result;
-    let body = json!({"success": false, "data": result, "error": result.message, "action": result.action});
-    (status, Json::<Value>(body)).into_response()
+    (status(refused.why.kind()), Json(body)).into_response()
 }
 
 /// Runs file operations on a blocking thread.
@@ -127,12 +125,12 @@ async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Se
             let proxy = Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root));
             act(&homes, &proxy.encrypted(is_encrypted))
         }
-        None => failed(StatusCode::SERVICE_UNAVAILABLE, "could not find the home directory of this user"),
+        None => failed(FailureKind::Unavailable, "could not find the home directory of this user"),
     });
-    acted.await.unwrap_or_else(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    acted.await.unwrap_or_else(|error| failed(FailureKind::Internal, error.to_string()))
 }
 
 fn unknown(id: &str) -> Response {
     let ids: Vec<&str> = known_clients::CLIENTS.iter().map(|client| client.id).collect();
-    failed(StatusCode::NOT_FOUND, format!("unknown AI client `{id}`; use one of {}", ids.join(", ")))
+    failed(FailureKind::NotFound, format!("unknown AI client `{id}`; use one of {}", ids.join(", ")))
 }

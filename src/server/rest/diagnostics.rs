@@ -94,7 +94,7 @@ fn diagnose(servers: &[Snapshot], configuration: Option<String>, now: String) ->
         } else if let Phase::SignInNeeded(_) = server.phase {
             found.oauth_required.push(OauthRequired {
                 server_name: name.clone(),
-                state: server.sign_in_status().unwrap_or_default().to_owned(),
+                state: server.sign_in_status().unwrap_or_default(),
                 message: server.last_error().unwrap_or_default(),
             });
         } else if let Some(error) = server.last_error() {

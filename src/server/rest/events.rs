@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::contract::api::{
-    EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Servers, ServersChanged, Status,
+    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Servers, ServersChanged, Status,
 };
 use crate::server::state::App;
 
@@ -53,7 +53,7 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
         let servers_now = app.servers();
         if servers_now != servers {
             servers = servers_now;
-            app.events.add(EVENT_SERVERS_CHANGED, servers_changed("state", &servers));
+            app.events.add(EVENT_SERVERS_CHANGED, servers_changed(ChangeReason::State, &servers));
         }
         let status_now = app.status();
         let same = Status {
@@ -107,7 +107,7 @@ impl EventListener {
         let id = self.app.events.id(self.last);
         self.waiting.push_back(event(EVENT_STATUS, line(&self.app.status())).id(&id));
         if whole {
-            let data = servers_changed("resync", &self.app.servers());
+            let data = servers_changed(ChangeReason::Resync, &self.app.servers());
             self.waiting.push_back(event(EVENT_SERVERS_CHANGED, data).id(id));
         }
     }
@@ -140,9 +140,9 @@ impl EventListener {
     }
 }
 
-fn servers_changed(reason: &str, servers: &Servers) -> String {
+fn servers_changed(reason: ChangeReason, servers: &Servers) -> String {
     let payload = ServersChanged {
-        reason: reason.to_owned(),
+        reason,
         servers: servers.clone(),
     };
     let timestamp = now();

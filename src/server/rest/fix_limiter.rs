@@ -1,4 +1,4 @@
-//! Refuses fixes that are asked for too often.
+//! Refuses fixes that are requested too often.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::diagnostics::code::Code;
 use crate::os::sync::lock;
 
-/// One fix of a server and code may be asked for in this time.
+/// Minimum time between two fixes of the same server and code.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// When each fix was last asked for.
+/// The time of the last request for each fix.
 #[derive(Debug, Default)]
 pub struct FixLimiter {
     last: Mutex<HashMap<(String, Code), Instant>>,

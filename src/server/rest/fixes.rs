@@ -1,4 +1,4 @@
-//! Runs a fix over REST (contract: diagnostics §3).
+//! Runs a fix over REST.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use crate::contract::api::{FixRequest, FixResult, ServerDiagnostics};
+use crate::contract::api::{FixOutcome, FixRequest, FixResult, ServerDiagnostics};
+use crate::contract::failure::FailureKind;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
 use crate::gateway::call_log::{Call, Ended};
@@ -19,9 +20,9 @@ use crate::server::rest::{problems, views};
 use crate::server::state::App;
 use crate::upstream::error::ApproveError;
 
-/// How long a fix may take.
+/// Timeout of a fix.
 const LONGEST: Duration = Duration::from_secs(15);
-/// A request that fits the catalog.
+/// A valid request.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     code: Code,
@@ -29,12 +30,12 @@ struct Wanted {
     execute: bool,
 }
 
-/// Reads a request.
+/// Validates a request.
 ///
 /// # Errors
 /// The status and text of the refusal.
-fn wanted(request: &FixRequest) -> Result<Wanted, (StatusCode, String)> {
-    let bad = |text: String| (StatusCode::BAD_REQUEST, text);
+fn wanted(request: &FixRequest) -> Result<Wanted, (FailureKind, String)> {
+    let bad = |text: String| (FailureKind::Invalid, text);
     let code = Code::of_name(&request.code).ok_or_else(|| bad(format!("`{}` is not a code", request.code)))?;
     let fixer = Fixer::of_key(&request.fixer_key);
     let fix = fixer.and_then(|fixer| Some((fixer, Entry::of(code).destructive(fixer)?)));
@@ -46,7 +47,7 @@ fn wanted(request: &FixRequest) -> Result<Wanted, (StatusCode, String)> {
         None if !destructive => true,
         None => {
             let text = "this fix changes something: set `mode` to `dry_run` or `execute`";
-            return Err((StatusCode::CONFLICT, text.to_owned()));
+            return Err((FailureKind::Conflict, text.to_owned()));
         }
         Some(other) => return Err(bad(format!("`{other}` is not a mode: expected `dry_run` or `execute`"))),
     };
@@ -57,18 +58,18 @@ fn wanted(request: &FixRequest) -> Result<Wanted, (StatusCode, String)> {
 pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, JsonRejection>) -> Response {
     let Ok(Json(request)) = body else {
         let text = "expected {\"server\": \"…\", \"code\": \"MCPX_…\", \"fixer_key\": \"…\", \"mode\": \"dry_run\"}";
-        return failed(StatusCode::BAD_REQUEST, text);
+        return failed(FailureKind::Invalid, text);
     };
     let wanted = match wanted(&request) {
         Ok(wanted) => wanted,
-        Err((status, text)) => return failed(status, text),
+        Err((kind, text)) => return failed(kind, text),
     };
     if !app.upstreams.has(&request.server) {
-        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(request.server).to_string());
+        return failed(FailureKind::NotFound, ApproveError::UnknownServer(request.server).to_string());
     }
     let since = Instant::now();
     if !app.fixes.admit(&request.server, wanted.code, since) {
-        let mut refused = failed(StatusCode::TOO_MANY_REQUESTS, "wait a second before the next fix of this server");
+        let mut refused = failed(FailureKind::TooMany, "wait a second before the next fix of this server");
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
     }
@@ -83,7 +84,7 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
     let outcome = outcome.unwrap_or_else(|_| Err(format!("the fix did not end within {} s", LONGEST.as_secs())));
     record(&app, &request, &wanted, since, outcome.as_ref().err());
     let result = FixResult {
-        outcome: if outcome.is_ok() { "success" } else { "failed" }.to_owned(),
+        outcome: if outcome.is_ok() { FixOutcome::Success } else { FixOutcome::Failed },
         duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
         mode: if wanted.execute { "execute" } else { "dry_run" }.to_owned(),
         ..FixResult::default()
@@ -121,7 +122,7 @@ fn record(app: &App, request: &FixRequest, wanted: &Wanted, since: Instant, erro
 /// `GET /api/v1/servers/{name}/diagnostics`
 pub async fn of_server(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     let Some(server) = app.upstreams.snapshot(&name) else {
-        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string());
+        return failed(FailureKind::NotFound, ApproveError::UnknownServer(name).to_string());
     };
     let shown = views::server(&server);
     ok(ServerDiagnostics {
@@ -161,10 +162,10 @@ mod tests {
         assert_eq!(status("MCPX_STDIO_EXIT_NONZERO", show, None), Ok(true));
         assert_eq!(status("mcpx_stdio_exit_nonzero", show, Some("dry_run")), Ok(false));
         let sign_in = "oauth_reauth";
-        assert_eq!(status("MCPX_HTTP_401", sign_in, None), Err(StatusCode::CONFLICT));
+        assert_eq!(status("MCPX_HTTP_401", sign_in, None), Err(FailureKind::Conflict));
         assert_eq!(status("MCPX_HTTP_401", sign_in, Some("execute")), Ok(true));
-        assert_eq!(status("MCPX_HTTP_401", show, None), Err(StatusCode::BAD_REQUEST));
-        assert_eq!(status("MCPX_NONE", show, None), Err(StatusCode::BAD_REQUEST));
-        assert_eq!(status("MCPX_HTTP_401", sign_in, Some("later")), Err(StatusCode::BAD_REQUEST));
+        assert_eq!(status("MCPX_HTTP_401", show, None), Err(FailureKind::Invalid));
+        assert_eq!(status("MCPX_NONE", show, None), Err(FailureKind::Invalid));
+        assert_eq!(status("MCPX_HTTP_401", sign_in, Some("later")), Err(FailureKind::Invalid));
     }
 }

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ use crate::ai_clients::import::plan::Selection;
 use crate::ai_clients::import::read::{Source, read};
 use crate::ai_clients::import::{files, plan, report};
 use crate::ai_clients::known_clients;
+use crate::contract::failure::FailureKind;
 use crate::control::servers::Origin;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::servers::origin;
@@ -71,7 +72,7 @@ pub async fn paths() -> Response {
     let found = tokio::task::spawn_blocking(|| edit::homes().map(|homes| report::paths(&homes))).await;
     match found {
         Ok(Some(paths)) => ok(paths),
-        _ => failed(StatusCode::SERVICE_UNAVAILABLE, "could not find the home directory of this user"),
+        _ => failed(FailureKind::Unavailable, "could not find the home directory of this user"),
     }
 }
 
@@ -90,7 +91,7 @@ pub async fn upload(
         _ => Some(body.as_ref()),
     };
     let Some(content) = content.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
-        return failed(StatusCode::BAD_REQUEST, "expected a form with a text file in the field `file`");
+        return failed(FailureKind::Invalid, "expected a form with a text file in the field `file`");
     };
     let names = query.server_names.as_deref().unwrap_or_default().split(',').map(str::trim);
     let selection = Selection {
@@ -108,7 +109,7 @@ pub async fn json(
     body: Result<Json<ImportText>, JsonRejection>,
 ) -> Response {
     let Ok(Json(body)) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object with `content`");
+        return failed(FailureKind::Invalid, "expected a JSON object with `content`");
     };
     let selection = Selection {
         only: body.server_names,
@@ -125,7 +126,7 @@ pub async fn path(
     body: Result<Json<ImportFile>, JsonRejection>,
 ) -> Response {
     let Ok(Json(body)) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object with `path`");
+        return failed(FailureKind::Invalid, "expected a JSON object with `path`");
     };
     if let Some(response) = unknown_format(body.format.as_deref()) {
         return response;
@@ -140,15 +141,15 @@ pub async fn path(
     };
     let (format, file) = (body.format, path.clone());
     let read = tokio::task::spawn_blocking(move || match std::fs::metadata(&file) {
-        Ok(_) => files::of_file(&file, format.as_deref()).map_err(|error| (StatusCode::BAD_REQUEST, error)),
-        Err(error) => Err((StatusCode::NOT_FOUND, format!("could not read `{}`: {error}", file.display()))),
+        Ok(_) => files::of_file(&file, format.as_deref()).map_err(|error| (FailureKind::Invalid, error)),
+        Err(error) => Err((FailureKind::NotFound, format!("could not read `{}`: {error}", file.display()))),
     });
     match read.await {
         Ok(Ok(source)) => {
             finish(&app, source, selection, files::workspace(&path), origin_unless(&headers, query.preview)).await
         }
         Ok(Err((status, error))) => failed(status, error),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(FailureKind::Internal, error.to_string()),
     }
 }
 
@@ -171,7 +172,7 @@ async fn text(
         Ok(source) => finish(app, source, selection, None, origin).await,
         Err(error) => {
             let place = error.at.map(|(line, column)| format!(" line {line}, column {column}:")).unwrap_or_default();
-            failed(StatusCode::BAD_REQUEST, format!("could not read the configuration:{place} it {}", error.problem))
+            failed(FailureKind::Invalid, format!("could not read the configuration:{place} it {}", error.problem))
         }
     }
 }
@@ -180,7 +181,7 @@ fn unknown_format(format: Option<&str>) -> Option<Response> {
     let unknown = format.filter(|format| !format.is_empty() && known_clients::client(format).is_none())?;
     let ids: Vec<&str> = known_clients::CLIENTS.iter().map(|client| client.id).collect();
     let message = format!("unknown format `{unknown}`; use one of {}", ids.join(", "));
-    Some(failed(StatusCode::BAD_REQUEST, message))
+    Some(failed(FailureKind::Invalid, message))
 }
 
 /// Plans the import. Adds the servers unless it is a preview.
@@ -202,8 +203,8 @@ async fn finish(
     });
     let (result, plan) = match planned.await {
         Ok(Ok(planned)) => planned,
-        Ok(Err(error)) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error),
-        Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Ok(Err(error)) => return failed(FailureKind::Internal, error),
+        Err(error) => return failed(FailureKind::Internal, error.to_string()),
     };
     let Some(origin) = origin.filter(|_| !plan.imported.is_empty()) else {
         return ok(result);
@@ -211,7 +212,7 @@ async fn finish(
     let entries = plan.imported.into_iter().map(|one| (one.name, one.entry)).collect();
     match app.control.add_all(entries, &origin).await {
         Ok(()) => ok(result),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(FailureKind::Internal, error.to_string()),
     }
 }
 

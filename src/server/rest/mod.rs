@@ -35,7 +35,8 @@ use serde::Deserialize;
 pub use access::{Listener, check as check_access};
 pub use events::log_changes;
 
-use crate::contract::api::{Endpoints, Envelope, Info, Ready};
+use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping};
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
 use crate::server::rest::response::{failed, ok};
@@ -110,7 +111,11 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
 }
 
 fn health_routes() -> Router<Arc<App>> {
-    let alive = || async { Json(serde_json::json!({"status": "ok"})) };
+    let alive = || async {
+        Json(Alive {
+            status: "ok".to_owned(),
+        })
+    };
     Router::new()
         .route("/ready", get(ready))
         .route("/readyz", get(ready))
@@ -149,7 +154,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
             http: app.listen_addr.clone(),
             socket: app.local_addr.clone(),
         },
-        launched_by: app.facts.launched_by().to_owned(),
+        launched_by: app.facts.launched_by().into(),
         pid: std::process::id(),
         implementation: Some(names::IMPLEMENTATION.to_owned()),
         https: app.is_encrypted,
@@ -162,13 +167,13 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
 async fn shutdown(State(app): State<Arc<App>>) -> Response {
     tracing::info!("received a request to stop over the local socket");
     app.stop.cancel();
-    (StatusCode::ACCEPTED, Json(Envelope::ok(serde_json::json!({"stopping": true})))).into_response()
+    (StatusCode::ACCEPTED, Json(Envelope::ok(Stopping { stopping: true }))).into_response()
 }
 
 async fn wrong_method(method: axum::http::Method) -> Response {
-    failed(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible here: see `/api/v1/openapi.json`"))
+    failed(FailureKind::WrongMethod, format!("{method} is not possible here: see `/api/v1/openapi.json`"))
 }
 
 async fn unknown_route() -> Response {
-    failed(StatusCode::NOT_FOUND, "not found: this version does not have this path")
+    failed(FailureKind::NotFound, "not found: this version does not have this path")
 }

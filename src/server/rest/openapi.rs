@@ -10,8 +10,9 @@ use crate::contract::api::{
     ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, BulkResult,
     CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING,
     EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult, FoundTools, ImportPaths,
-    ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, SecretList, ServerAction,
-    ServerDiagnostics, ServerTools, Servers, ServersChanged, SessionList, Status, Takeover, TokenStats,
+    ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing, SecretList, ServerAction,
+    ServerDiagnostics, ServerLogs, ServerTools, Servers, ServersChanged, SessionList, ShownConfig, Status, Stopping,
+    Takeover, TokenStats,
 };
 use crate::contract::scan::ScanReport;
 
@@ -151,11 +152,14 @@ const OPERATIONS: &[Operation] = &[
         Some(switch),
         data::<ServerAction>,
     ),
-    asking(get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", object), &["tail"]),
+    asking(
+        get("/api/v1/servers/{name}/logs", "The last lines of a server's standard error", data::<ServerLogs>),
+        &["tail"],
+    ),
     post("/api/v1/servers/{name}/login", "Begins a sign-in", None, data::<LoginStarted>),
     post(
         "/api/v1/servers/{name}/{action}",
-        "enable, disable, restart, quarantine, unquarantine, approve or logout; an approval carries the review's fingerprint",
+        "enable, disable, restart, quarantine, unquarantine, approve, inspect or logout; an approval carries the review's fingerprint",
         Some(approve_server),
         data::<ServerAction>,
     ),
@@ -200,7 +204,7 @@ const OPERATIONS: &[Operation] = &[
     post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
-    get("/api/v1/doctor", "The same as `/api/v1/diagnostics`", data::<Diagnostics>),
+    get("/api/v1/doctor", "The same data as `/api/v1/diagnostics` returns", data::<Diagnostics>),
     get(
         "/api/v1/diagnostics/codes",
         "Every error code with its page, as the field `codes` of the data",
@@ -208,7 +212,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
     get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
-    get("/api/v1/config", "The configuration, without secrets", object),
+    get("/api/v1/config", "The configuration, without secrets", data::<ShownConfig>),
     by("patch", post("/api/v1/config", "Changes keys of the configuration", Some(any_object), data::<ConfigApplied>)),
     post(
         "/api/v1/config/validate",
@@ -223,14 +227,14 @@ const OPERATIONS: &[Operation] = &[
         data::<ConfigApplied>,
     ),
     asking(get("/api/v1/sessions", "The sessions of AI clients", data::<SessionList>), &["status", "limit", "offset"]),
-    get("/api/v1/sessions/{id}", "One session, under `session`", data::<OneSession>),
-    get("/api/v1/stats/tokens", "What searching saves a client, in tokens", data::<TokenStats>),
+    get("/api/v1/sessions/{id}", "One session, as the field `session` of the data", data::<OneSession>),
+    get("/api/v1/stats/tokens", "Tokens that the search saves a client", data::<TokenStats>),
     get(
         "/api/v1/secrets",
         "The names of the secrets and variables to which servers refer, never values",
         data::<SecretList>,
     ),
-    get("/api/v1/secrets/config", "The same", data::<SecretList>),
+    get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
@@ -276,7 +280,7 @@ const OPERATIONS: &[Operation] = &[
     by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
-    get("/api/v1/routing", "The routing mode and the endpoints", object),
+    get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
     get("/api/v1/takeover", "The result of taking over a previous MCPProxy's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),
@@ -287,7 +291,7 @@ const OPERATIONS: &[Operation] = &[
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
         events,
     ),
-    post("/api/v1/shutdown", "Stops the core; only over the local socket", None, object),
+    post("/api/v1/shutdown", "Stops the core; only over the local socket", None, data::<Stopping>),
 ];
 
 /// `GET /api/v1/openapi.json`

@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::contract::api::{CatalogEntry, Diagnostic, FixStep, FixStepKind, Waiting};
+use crate::contract::api::{CatalogEntry, Diagnostic, FixStep, FixStepKind, ProblemSeverity, Waiting};
 use crate::contract::platform::Platform;
 use crate::diagnostics::catalog::{Act, Entry};
-use crate::diagnostics::code::{Code, Severity};
+use crate::diagnostics::code::Code;
 use crate::diagnostics::diagnosis::{Context, diagnose, docs_url};
 use crate::diagnostics::fault::Fault;
 use crate::diagnostics::install::Manager;
@@ -15,10 +15,10 @@ use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
 use crate::upstream::waiting::CallWait;
 
-/// A shorter wait is not worth a line.
+/// Shorter waits are not reported.
 const SHORTEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The package managers of this computer. Looks them up once.
+/// Returns the package managers of this computer. Looks them up only once.
 fn managers() -> &'static [Manager] {
     static FOUND: OnceLock<Vec<Manager>> = OnceLock::new();
     FOUND.get_or_init(|| {
@@ -27,7 +27,7 @@ fn managers() -> &'static [Manager] {
     })
 }
 
-/// The problem of a server; `None` if it has none.
+/// Returns the problem of a server, if any.
 pub fn problem(server: &Snapshot) -> Option<Diagnostic> {
     let now = Instant::now();
     let fault = server.fault(now)?;
@@ -43,14 +43,14 @@ pub fn problem(server: &Snapshot) -> Option<Diagnostic> {
     Some(diagnose(&fault, server.last_error(), &context, since))
 }
 
-/// The problems of all servers, the most severe first.
+/// Returns the problems of all servers, the most severe first.
 pub fn problems(servers: &[Snapshot]) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = servers.iter().filter_map(problem).collect();
-    found.sort_by_key(|problem| problem.severity != Severity::Error.word());
+    found.sort_by_key(|problem| problem.severity != ProblemSeverity::Error);
     found
 }
 
-/// Servers and calls that have waited for a while, the longest wait first.
+/// Returns servers and calls that have waited for a while, the longest wait first.
 pub fn waiting(servers: &[Snapshot], calls: Vec<CallWait>, now: Instant) -> Vec<Waiting> {
     let of_server = |server: &Snapshot| {
         let wait = server.wait?;
@@ -74,7 +74,7 @@ pub fn waiting(servers: &[Snapshot], calls: Vec<CallWait>, now: Instant) -> Vec<
     waits.into_iter().filter_map(shown).collect()
 }
 
-/// Every code with its remedies, in general words.
+/// Returns every code with its general remedies.
 pub fn catalog() -> Vec<CatalogEntry> {
     Code::ALL.iter().map(|code| catalog_entry(Entry::of(*code))).collect()
 }
@@ -98,7 +98,7 @@ fn catalog_entry(entry: &Entry) -> CatalogEntry {
     };
     CatalogEntry {
         code: entry.code.name().to_owned(),
-        severity: entry.code.severity().word().to_owned(),
+        severity: entry.code.severity().word().into(),
         user_message: page::general(entry.what),
         fix_steps: entry.steps.iter().map(step).collect(),
         page: page::markdown(entry),

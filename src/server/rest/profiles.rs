@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::config::profiles;
 use crate::config::store::StoreError;
-use crate::contract::api::{ActiveProfile, Profile, ProfileList};
+use crate::config::{profiles, serving};
+use crate::contract::api::{ActiveProfile, Profile, ProfileList, Routing, RoutingEndpoints, RoutingMode};
+use crate::contract::failure::FailureKind;
+use crate::contract::names;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
@@ -42,17 +43,17 @@ pub async fn set(
     let names =
         body.ok().and_then(|Json(body)| serde_json::from_value::<Vec<String>>(body.get("servers")?.clone()).ok());
     let Some(names) = names else {
-        return failed(StatusCode::BAD_REQUEST, "expected `{\"servers\": [\"NAME\", …]}`");
+        return failed(FailureKind::Invalid, "expected `{\"servers\": [\"NAME\", …]}`");
     };
     if let Err(problem) = profiles::check_name(&name) {
-        return failed(StatusCode::BAD_REQUEST, problem);
+        return failed(FailureKind::Invalid, problem);
     }
     let unknown = {
         let config = app.config.current();
         names.iter().find(|name| !config.servers.iter().any(|server| server.name == **name)).cloned()
     };
     if let Some(unknown) = unknown {
-        return failed(StatusCode::NOT_FOUND, format!("no server is named `{unknown}`"));
+        return failed(FailureKind::NotFound, format!("no server is named `{unknown}`"));
     }
     match app.config.edit(move |document| document.set_profile(&name, &names)).await {
         Ok(()) => list(State(app)).await,
@@ -80,7 +81,7 @@ pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, J
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let name = body.get("profile").or_else(|| body.get("active_profile")).and_then(Value::as_str).map(str::trim);
     let Some(name) = name else {
-        return failed(StatusCode::BAD_REQUEST, "expected `{\"profile\": \"NAME\"}`");
+        return failed(FailureKind::Invalid, "expected `{\"profile\": \"NAME\"}`");
     };
     if !name.is_empty() && !app.proxy.has_profile(name) {
         return unknown_profile(name);
@@ -93,27 +94,29 @@ pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, J
 }
 
 fn unknown_profile(name: &str) -> Response {
-    failed(StatusCode::NOT_FOUND, format!("unknown profile `{name}`"))
+    failed(FailureKind::NotFound, format!("unknown profile `{name}`"))
 }
 
 fn refused(error: &StoreError) -> Response {
-    let status = match error {
-        StoreError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::CONFLICT,
-    };
-    failed(status, error.to_string())
+    failed(error.kind(), error.to_string())
 }
 
 /// Returns the tools that each endpoint offers, in the Go core's format.
 pub async fn routing(State(app): State<Arc<App>>) -> Response {
     let mode = app.config.at_start().routing_mode;
-    ok(json!({
-        "routing_mode": mode.word(),
-        "description": mode.warning().unwrap_or(match mode {
-            crate::config::serving::RoutingMode::Direct => "lists the tools of every server",
-            _ => "lists a search tool, and tools that call the search results",
-        }),
-        "endpoints": {"default": "/mcp", "direct": "/mcp/all", "retrieve_tools": "/mcp/call", "code_execution": "/mcp/code"},
-        "available_modes": ["retrieve_tools", "direct"],
-    }))
+    let description = mode.warning().unwrap_or(match mode {
+        serving::RoutingMode::Direct => "lists the tools of every server",
+        _ => "lists a search tool, and tools that call the search results",
+    });
+    ok(Routing {
+        routing_mode: mode.word().into(),
+        description: description.to_owned(),
+        endpoints: RoutingEndpoints {
+            default: names::MCP_PATH.to_owned(),
+            direct: names::MCP_ALL_PATH.to_owned(),
+            retrieve_tools: names::MCP_CALL_PATH.to_owned(),
+            code_execution: names::MCP_CODE_PATH.to_owned(),
+        },
+        available_modes: vec![RoutingMode::RetrieveTools, RoutingMode::Direct],
+    })
 }

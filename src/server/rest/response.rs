@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::contract::api::Envelope;
+use crate::contract::failure::FailureKind;
 
 /// Returns a success with its data.
 pub fn ok<T: Serialize>(data: T) -> Response {
@@ -13,6 +14,11 @@ pub fn ok<T: Serialize>(data: T) -> Response {
 }
 
 /// Returns a failure with a message for the user.
-pub fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
-    (status, Json(Envelope::failed(sentence))).into_response()
+pub fn failed(kind: FailureKind, sentence: impl Into<String>) -> Response {
+    (status(kind), Json(Envelope::failed(sentence))).into_response()
+}
+
+/// Returns the HTTP status of a failure.
+pub fn status(kind: FailureKind) -> StatusCode {
+    StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::contract::failure::FailureKind;
 use crate::control::scan_tools::scan_tools;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -20,11 +20,11 @@ pub struct Asked {
 /// seconds.
 pub async fn scan(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
     if let Some(name) = asked.server.as_ref().filter(|name| app.upstreams.snapshot(name).is_none()) {
-        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name.clone()).to_string());
+        return failed(FailureKind::NotFound, ApproveError::UnknownServer(name.clone()).to_string());
     }
     let servers = app.upstreams.snapshots();
     match tokio::task::spawn_blocking(move || scan_tools(&servers, asked.server.as_deref())).await {
         Ok(report) => ok(report),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("could not scan the tools: {error}")),
+        Err(error) => failed(FailureKind::Internal, format!("could not scan the tools: {error}")),
     }
 }

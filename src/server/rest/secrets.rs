@@ -15,7 +15,7 @@ use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::server::rest::response::ok;
 use crate::server::state::App;
 
-/// A keychain that waits for a person to unlock it counts as one that cannot be read.
+/// A keychain that the user must unlock first counts as unreadable.
 const KEYCHAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// `GET /api/v1/secrets`
@@ -27,7 +27,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
         let name = secret.secret_ref.name.clone();
         let read = keychain::ask(move || SystemKeychain.read(&name));
         let Ok(Ok(found)) = tokio::time::timeout(KEYCHAIN_LIMIT, read).await else {
-            // It does not answer for the others either.
+            // The keychain would not answer for the other names either.
             break;
         };
         secret.is_set = Some(found.is_some());
@@ -49,7 +49,7 @@ fn variables(servers: &[ServerConfig]) -> Vec<SecretStatus> {
     variables
 }
 
-/// The names of one kind, each with the servers that use it.
+/// Returns the names of one kind, each with the servers that use it.
 fn named(servers: &[ServerConfig], kind: Kind) -> Vec<SecretStatus> {
     let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for server in servers {

@@ -6,18 +6,20 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{Approved, BulkResult, Envelope, LoginStarted, ServerAction};
+use crate::contract::api::{
+    Approved, BulkResult, Envelope, LoginFailed, LoginImpossible, LoginStarted, ServerAction, ServerLogs,
+};
+use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewConflict};
 use crate::control::servers::{ApproveServerError, Origin};
 use crate::os::{browser, files};
-use crate::server::rest::response::{failed, ok};
+use crate::server::rest::response::{failed, ok, status};
 use crate::server::rest::views;
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
@@ -37,10 +39,10 @@ pub async fn add(
     body: Result<Json<Value>, JsonRejection>,
 ) -> Response {
     let Ok(Json(Value::Object(entry))) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: an entry of `mcpServers`");
+        return failed(FailureKind::Invalid, "expected a JSON object: an entry of `mcpServers`");
     };
     let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else {
-        return failed(StatusCode::BAD_REQUEST, "the server needs a `name`");
+        return failed(FailureKind::Invalid, "the server needs a `name`");
     };
     match app.control.add(&name, entry, &origin(&headers)).await {
         Ok(()) => done(&name, "add"),
@@ -56,10 +58,10 @@ pub async fn patch(
     body: Result<Json<Value>, JsonRejection>,
 ) -> Response {
     let Ok(Json(Value::Object(part))) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected a JSON object: keys of the server's entry");
+        return failed(FailureKind::Invalid, "expected a JSON object: keys of the server's entry");
     };
     if let Some(key) = ["name", "quarantined", "added_by", "changed_by"].iter().find(|key| part.contains_key(**key)) {
-        return failed(StatusCode::BAD_REQUEST, format!("`{key}` cannot be changed here"));
+        return failed(FailureKind::Invalid, format!("`{key}` cannot be changed here"));
     }
     match app.control.merge_entry(&name, part, &origin(&headers)).await {
         Ok(()) => done(&name, "patch"),
@@ -100,19 +102,28 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         "enable" => control.set_enabled(&name, true).await,
         "disable" => control.set_enabled(&name, false).await,
         "quarantine" => control.quarantine(&name).await,
+        "inspect" => return inspect(&app, &name).await,
         "unquarantine" | "approve" => return approve_server(&app, &name, &action, &body).await,
         "logout" => control.sign_out(&name),
         "restart" => control.restart(&name),
         other => {
             let sentence = format!(
-                "`{other}` is not an action: expected enable, disable, restart, quarantine, unquarantine, approve or logout"
+                "`{other}` is not an action: expected enable, disable, restart, quarantine, unquarantine, approve, inspect or logout"
             );
-            return failed(StatusCode::NOT_FOUND, sentence);
+            return failed(FailureKind::NotFound, sentence);
         }
     };
     match outcome {
         Ok(()) => done(&name, &action),
         Err(error) => refused(&error),
+    }
+}
+
+/// Lists the tools of a server that needs approval, which is started in isolation for that.
+async fn inspect(app: &App, name: &str) -> Response {
+    match app.control.inspect(name).await {
+        Ok(review) => ok(review),
+        Err(error) => failed(error.kind(), error.to_string()),
     }
 }
 
@@ -123,14 +134,12 @@ async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Res
         serde_json::from_slice(body)
     };
     let Ok(request) = request else {
-        return failed(
-            StatusCode::BAD_REQUEST,
-            "expected {\"fingerprint\": \"…\"} with the fingerprint from the review",
-        );
+        return failed(FailureKind::Invalid, "expected {\"fingerprint\": \"…\"} with the fingerprint from the review");
     };
     match app.control.approve(name, request).await {
         Ok(()) => done(name, action),
         Err(ApproveServerError::Store(error)) => refused(&error),
+        Err(ApproveServerError::Tools(error)) => failed(FailureKind::Internal, error.to_string()),
         Err(ApproveServerError::Unconfirmed(unconfirmed)) => conflicting(unconfirmed.to_string(), *unconfirmed.0),
         Err(ApproveServerError::Changed(conflict)) => {
             let sentence = format!("`{name}` has changed since the last review: review it again");
@@ -145,7 +154,7 @@ fn conflicting(sentence: String, conflict: ReviewConflict) -> Response {
         data: Some(conflict),
         error: Some(sentence),
     };
-    (StatusCode::CONFLICT, Json(body)).into_response()
+    (status(FailureKind::Conflict), Json(body)).into_response()
 }
 
 /// Begins a sign-in: opens the server's page in the user's browser, if the desktop has one.
@@ -153,18 +162,32 @@ pub async fn login(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
     let correlation_id = uuid::Uuid::new_v4().to_string();
     let address = match app.control.sign_in(&name).await {
         Ok(address) => address,
-        Err(error @ SignInError::UnknownServer(_)) => return failed(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error @ SignInError::UnknownServer(_)) => return failed(error.kind(), error.to_string()),
         // These two response bodies have the Go core's format, without the envelope.
         Err(error @ SignInError::NotPossible(_)) => {
-            let body = json!({"success": false, "error_type": "validation_error", "server_name": name,
-                "message": error.to_string(), "suggestion": "", "correlation_id": correlation_id});
-            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+            let body = LoginImpossible {
+                success: false,
+                error_type: "validation_error".to_owned(),
+                server_name: name,
+                message: error.to_string(),
+                suggestion: String::new(),
+                correlation_id,
+            };
+            return (status(FailureKind::Invalid), Json(body)).into_response();
         }
         Err(error @ SignInError::Failed(_)) => {
-            let body = json!({"success": false, "error_type": "flow_error", "error_code": "OAUTH_FLOW_FAILED",
-                "server_name": name, "correlation_id": correlation_id, "request_id": "", "message": error.to_string(),
-                "suggestion": "", "debug_hint": ""});
-            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+            let body = LoginFailed {
+                success: false,
+                error_type: "flow_error".to_owned(),
+                error_code: "OAUTH_FLOW_FAILED".to_owned(),
+                server_name: name,
+                correlation_id,
+                request_id: String::new(),
+                message: error.to_string(),
+                suggestion: String::new(),
+                debug_hint: String::new(),
+            };
+            return (status(FailureKind::Invalid), Json(body)).into_response();
         }
     };
     let opened = browser::open_page(&address);
@@ -192,7 +215,7 @@ pub async fn tools(State(app): State<Arc<App>>, Path(name): Path<String>) -> Res
             app.control.record_tools_shown(&name, shown);
             ok(tools)
         }
-        None => failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string()),
+        None => failed(FailureKind::NotFound, ApproveError::UnknownServer(name).to_string()),
     }
 }
 
@@ -204,12 +227,16 @@ pub struct Tail {
 /// Returns the last lines of a server's standard error.
 pub async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(asked): Query<Tail>) -> Response {
     if app.upstreams.snapshot(&name).is_none() {
-        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownServer(name).to_string());
+        return failed(FailureKind::NotFound, ApproveError::UnknownServer(name).to_string());
     }
     let lines = asked.tail.unwrap_or(50).min(MOST_LINES);
     match files::last_lines(&app.upstreams.log_of(&name), lines) {
-        Ok(logs) => ok(json!({"server_name": name, "count": logs.len(), "logs": logs})),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, format!("could not read the server's log: {error}")),
+        Ok(logs) => ok(ServerLogs {
+            server_name: name,
+            count: logs.len(),
+            logs,
+        }),
+        Err(error) => failed(FailureKind::Internal, format!("could not read the server's log: {error}")),
     }
 }
 
@@ -226,14 +253,9 @@ pub async fn approve(
         _ => {
             let sentence =
                 "expected {\"tools\": [\"name\", …]}, {\"approve_all\": true} or {\"fingerprints\": {\"name\": \"…\"}}";
-            return failed(StatusCode::BAD_REQUEST, sentence);
+            return failed(FailureKind::Invalid, sentence);
         }
     };
-    match app.control.unconfirmed_tools(&name, &request).await {
-        Ok(None) => {}
-        Ok(Some(unconfirmed)) => return conflicting(unconfirmed.to_string(), *unconfirmed.0),
-        Err(error) => return refused(&error),
-    }
     match app.control.approve_tools(&name, request).await {
         Ok(tools) => ok(Approved {
             approved: u32::try_from(tools.len()).unwrap_or(u32::MAX),
@@ -260,8 +282,7 @@ pub async fn approve(
                 },
             )
         }
-        Err(error @ ApproveError::Io(_)) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-        Err(error) => failed(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error) => failed(error.kind(), error.to_string()),
     }
 }
 
@@ -272,7 +293,7 @@ pub async fn switch_tool(
     body: Result<Json<Switch>, JsonRejection>,
 ) -> Response {
     let Ok(Json(Switch { enabled })) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected {\"enabled\": true} or {\"enabled\": false}");
+        return failed(FailureKind::Invalid, "expected {\"enabled\": true} or {\"enabled\": false}");
     };
     // The tools of a server that is not running are unknown.
     if let Some(server) = app.upstreams.snapshot(&name)
@@ -280,7 +301,7 @@ pub async fn switch_tool(
         && !server.has_tool(&tool)
     {
         let (server, tool) = (name, tool);
-        return failed(StatusCode::NOT_FOUND, ApproveError::UnknownTool { server, tool }.to_string());
+        return failed(FailureKind::NotFound, ApproveError::UnknownTool { server, tool }.to_string());
     }
     match app.control.set_tool_enabled(&name, &tool, enabled).await {
         Ok(()) => done(&name, if enabled { "enable_tool" } else { "disable_tool" }),
@@ -328,14 +349,5 @@ fn done(server: &str, action: &str) -> Response {
 }
 
 fn refused(error: &StoreError) -> Response {
-    let status = match error {
-        StoreError::Edit(EditError::Unknown(_)) => StatusCode::NOT_FOUND,
-        StoreError::Edit(EditError::Exists(_) | EditError::LastOne(_) | EditError::Changed(_)) => StatusCode::CONFLICT,
-        StoreError::Unreadable { .. } => StatusCode::BAD_REQUEST,
-        StoreError::Contended { .. } => StatusCode::CONFLICT,
-        StoreError::Edit(EditError::Shape(_)) | StoreError::Config(_) | StoreError::Io { .. } => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-    };
-    failed(status, error.to_string())
+    failed(error.kind(), error.to_string())
 }

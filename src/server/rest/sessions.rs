@@ -1,24 +1,24 @@
-//! `/api/v1/sessions`: the sessions of AI clients (contract: core-http §6.1).
+//! `/api/v1/sessions`: the sessions of AI clients.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::contract::api::{McpSession, OneSession, SessionList};
+use crate::contract::failure::FailureKind;
 use crate::gateway::http::session_store::SessionFacts;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-/// How many sessions one response holds by default, and at most.
+/// Default and maximum number of sessions in one response.
 const USUAL: usize = 10;
 const MOST: usize = 100;
-/// A session is closed after so many seconds without a request.
+/// A session is closed after this many seconds without a request.
 const IDLE: i64 = 30 * 60;
 
-/// Which sessions are asked for.
+/// Query parameters.
 #[derive(Deserialize)]
 pub struct Asked {
     status: Option<String>,
@@ -31,7 +31,7 @@ pub struct Asked {
 pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
     let status = asked.status.filter(|status| !status.is_empty());
     if status.as_ref().is_some_and(|status| !["active", "closed"].contains(&status.as_str())) {
-        return failed(StatusCode::BAD_REQUEST, "expected the status `active` or `closed`");
+        return failed(FailureKind::Invalid, "expected the status `active` or `closed`");
     }
     let now = jiff::Timestamp::now().as_second();
     let sessions = app.sessions.list();
@@ -54,7 +54,7 @@ pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respons
         Some(facts) => ok(OneSession {
             session: shown(facts, now),
         }),
-        None => failed(StatusCode::NOT_FOUND, format!("no session has the id `{id}`")),
+        None => failed(FailureKind::NotFound, format!("no session has the id `{id}`")),
     }
 }
 
@@ -73,7 +73,7 @@ fn shown(facts: SessionFacts, now: i64) -> McpSession {
     }
 }
 
-/// RFC 3339; empty for a time that is not known.
+/// Returns the time in RFC 3339; empty for an unknown time.
 fn time(second: i64) -> String {
     let known = jiff::Timestamp::from_second(second).ok().filter(|_| second > 0);
     known.map(|time| time.to_string()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `/api/v1/stats/tokens`: what searching saves a client (contract: core-http).
+//! `/api/v1/stats/tokens`: the tokens that the search saves a client.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

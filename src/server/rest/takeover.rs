@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::contract::api::Takeover;
+use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 use crate::server::take_over::{self, State as TakeOverState};
@@ -30,12 +30,12 @@ pub async fn change(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonR
         (true, _) => note_shown(&app).await,
         (false, true) => retry(&app).await,
         (false, false) => {
-            return failed(StatusCode::BAD_REQUEST, "expected `{\"shown\": true}` or `{\"retry\": true}`");
+            return failed(FailureKind::Invalid, "expected `{\"shown\": true}` or `{\"retry\": true}`");
         }
     };
     match outcome {
         Ok(record) => ok(shown(record.as_ref())),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
+        Err(error) => failed(FailureKind::Internal, error),
     }
 }
 
@@ -73,6 +73,6 @@ fn shown(record: Option<&Record>) -> Takeover {
         shown: record.shown,
         summary: record.plan.summary(),
         text: record.plan.text(),
-        plan: json!(record.plan),
+        plan: serde_json::to_value(&record.plan).unwrap_or_default(),
     })
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::contract::failure::FailureKind;
 use crate::server::jobs::send_heartbeats::{count_configured_clients, preview};
 use crate::server::rest::response::{failed, ok};
 use crate::server::run_facts::endpoint;
@@ -18,15 +18,15 @@ use crate::telemetry::payload::{AnonymousId, Moment};
 pub async fn payload(State(app): State<Arc<App>>) -> Response {
     let config = match app.config.reload_telemetry().await {
         Ok(config) => config,
-        Err(error) => return failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => return failed(FailureKind::Internal, error.to_string()),
     };
     count_configured_clients(&app).await;
     match preview(&app, &config, jiff::Timestamp::now().as_second()) {
         Ok(clean) => match serde_json::from_slice::<serde_json::Value>(clean.bytes()) {
             Ok(payload) => ok(payload),
-            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            Err(error) => failed(FailureKind::Internal, error.to_string()),
         },
-        Err(reason) => failed(StatusCode::CONFLICT, reason),
+        Err(reason) => failed(FailureKind::Conflict, reason),
     }
 }
 
@@ -45,7 +45,7 @@ pub async fn forget(State(app): State<Arc<App>>) -> Response {
         Err(answer) => return answer,
     };
     if answer.get("forgotten") != Some(&json!(true)) {
-        return failed(StatusCode::BAD_GATEWAY, "the collector has not deleted the data yet; try again later");
+        return failed(FailureKind::Upstream, "the collector has not deleted the data yet; try again later");
     }
     let keys = vec![
         ("anonymous_id", json!(AnonymousId::random())),
@@ -53,24 +53,22 @@ pub async fn forget(State(app): State<Arc<App>>) -> Response {
     ];
     match app.config.edit_telemetry(keys).await {
         Ok(()) => ok(answer),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(FailureKind::Internal, error.to_string()),
     }
 }
 
 async fn ask(app: &App, url: impl FnOnce(&Collector) -> crate::os::https::Url) -> Result<Value, Response> {
     let config = app.config.reload_telemetry().await;
-    let config = config.map_err(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let config = config.map_err(|error| failed(FailureKind::Internal, error.to_string()))?;
     let telemetry = &config.telemetry;
     let collector = endpoint(telemetry).and_then(Collector::parse);
     let id = telemetry.anonymous_id.as_deref().and_then(AnonymousId::existing);
     let (Some(collector), Some(id)) = (collector, id) else {
-        return Err(failed(StatusCode::CONFLICT, "this installation has sent nothing to a collector"));
+        return Err(failed(FailureKind::Conflict, "this installation has sent nothing to a collector"));
     };
     let url = url(&collector);
-    let asked = tokio::task::spawn_blocking(move || ask_collector(&url, &id)).await;
-    match asked {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failed(StatusCode::BAD_GATEWAY, format!("could not ask the collector: {error}"))),
-        Err(error) => Err(failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    match ask_collector(&url, &id).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(failed(FailureKind::Upstream, format!("could not ask the collector: {error}"))),
     }
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::Explanation;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
+use crate::contract::failure::FailureKind;
+use crate::gateway::tool_calls::ToolAnswer;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::views;
 use crate::server::state::App;
@@ -40,7 +41,7 @@ pub struct Search {
 /// Searches like `retrieve_tools`, but is not counted as a search of an AI client.
 pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) -> Response {
     if asked.q.trim().is_empty() {
-        return failed(StatusCode::BAD_REQUEST, "`q` is missing; describe in a few words what you want to do");
+        return failed(FailureKind::Invalid, "`q` is missing; describe in a few words what you want to do");
     }
     let limit = asked.limit.unwrap_or(app.config.current().tools_limit);
     let index = app.proxy.index();
@@ -89,22 +90,22 @@ pub struct Call {
 /// data of the response is the MCP result.
 pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonRejection>) -> Response {
     let Ok(Json(call)) = body else {
-        return failed(StatusCode::BAD_REQUEST, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");
+        return failed(FailureKind::Invalid, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");
     };
     if Intent::of_tool(&call.tool_name).is_none() {
         let sentence = format!(
             "`{}` cannot be called here: expected call_tool_read, call_tool_write or call_tool_destructive",
             call.tool_name
         );
-        return failed(StatusCode::BAD_REQUEST, sentence);
+        return failed(FailureKind::Invalid, sentence);
     }
     match app.proxy.call(&call.tool_name, &call.arguments, None).await {
         Some(Ok(answer)) => match answer.to_json() {
             Some(result) => ok(result),
-            None => failed(StatusCode::BAD_GATEWAY, "the server needs input from the user, which REST cannot pass on"),
+            None => failed(FailureKind::Upstream, "the server needs input from the user, which REST cannot pass on"),
         },
         // The server's own JSON-RPC error.
-        Some(Err(error)) => ok(json!({"isError": true, "content": [{"type": "text", "text": error.to_string()}]})),
-        None => failed(StatusCode::NOT_FOUND, "there is no such tool"),
+        Some(Err(error)) => ok(ToolAnswer::of_error(&error).to_json()),
+        None => failed(FailureKind::NotFound, "there is no such tool"),
     }
 }

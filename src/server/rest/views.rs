@@ -4,7 +4,7 @@ use crate::contract::api::{
     Health, QuarantineCounts, Server, ServerStats, ServerTool, ServerTools, UpstreamState, UpstreamStats,
 };
 use crate::server::rest::problems::problem;
-use crate::upstream::health::{Action, ToolApproval};
+use crate::upstream::health::ToolApproval;
 use crate::upstream::snapshot::{Phase, Snapshot};
 use crate::upstream::transport::error_text::shown;
 
@@ -19,8 +19,8 @@ pub fn server(snapshot: &Snapshot) -> Server {
         quarantined: config.quarantined,
         connected: snapshot.is_connected(),
         connecting: snapshot.phase == Phase::Connecting,
-        protocol: snapshot.protocol.word().to_owned(),
-        status: snapshot.status().to_owned(),
+        protocol: snapshot.protocol.word().into(),
+        status: snapshot.status(),
         url: config.url.as_deref().map(shown),
         command: config.command.clone(),
         args: config.args.clone(),
@@ -30,7 +30,7 @@ pub fn server(snapshot: &Snapshot) -> Server {
         quarantine: quarantine(snapshot),
         health: Some(health(snapshot)),
         authenticated: snapshot.sign_in.provider.is_some(),
-        oauth_status: snapshot.sign_in_status().map(str::to_owned),
+        oauth_status: snapshot.sign_in_status(),
         error_code: diagnostic.as_ref().map(|diagnostic| diagnostic.code.clone()),
         diagnostic,
     }
@@ -60,7 +60,7 @@ pub fn tool(server: &str, shown: ToolApproval<'_>) -> ServerTool {
     ServerTool {
         name: tool.name.to_string(),
         server_name: server.to_owned(),
-        approval_status: approval.word().to_owned(),
+        approval_status: approval.into(),
         hash: fingerprint.hash(&tool.name),
         description: fingerprint.description,
         schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
@@ -73,11 +73,11 @@ pub fn tool(server: &str, shown: ToolApproval<'_>) -> ServerTool {
 fn health(snapshot: &Snapshot) -> Health {
     let health = snapshot.health();
     Health {
-        level: health.level.word().to_owned(),
-        admin_state: health.admin_state.to_owned(),
+        level: health.level.into(),
+        admin_state: health.admin_state,
         summary: health.summary,
         detail: health.detail,
-        action: health.action.map(Action::word).map(str::to_owned),
+        action: health.action.map(Into::into),
     }
 }
 
@@ -109,13 +109,13 @@ fn state(snapshot: &Snapshot) -> UpstreamState {
     let (server_name, server_version) = snapshot.identity.clone().unzip();
     UpstreamState {
         name: snapshot.config.name.clone(),
-        state: snapshot.status().to_owned(),
+        state: snapshot.status(),
         connected: snapshot.is_connected(),
         connecting: snapshot.phase == Phase::Connecting,
         retry_count: snapshot.retries,
         should_retry: matches!(snapshot.phase, Phase::Failed(_)),
         tool_count: count(snapshot.tools().len()),
-        protocol: Some(snapshot.protocol.word().to_owned()),
+        protocol: Some(snapshot.protocol.word().into()),
         last_error: snapshot.last_error(),
         server_name,
         server_version,

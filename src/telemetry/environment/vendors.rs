@@ -1,9 +1,10 @@
 //! Table of the environment variables of CI services, cloud IDEs and hosting platforms.
 //!
-//! A flag counts if it is [`on`], an identifier if it is set to any value: `RUN_ID=0` is a valid run. The table leaves
+//! A flag counts if it is [on](is_on), an identifier if it is set to any value: `RUN_ID=0` is a valid run. The table leaves
 //! out variables that a *client* of a service carries (`CODER_URL`, `DAYTONA_API_KEY`, `E2B_API_KEY`, `DEVPOD_UI`),
 //! because they do not show where it runs.
 
+use crate::contract::flag::is_on;
 use crate::os::environment::Environment;
 
 /// The meaning of a vendor's variable.
@@ -22,7 +23,7 @@ pub enum Role {
 /// The condition that recognises a vendor.
 #[derive(Debug, Clone, Copy)]
 pub enum Sign {
-    /// The variable is a flag and is [`on`].
+    /// The variable is a flag and is [on](is_on).
     On(&'static str),
     /// The variable is set and not empty.
     Set(&'static str),
@@ -50,12 +51,6 @@ pub struct Vendor {
     pub source: &'static str,
 }
 
-/// Whether a flag is on: any value except empty, `0`, `false`, `no` and `off`, trimmed and in any case.
-pub fn on(value: &str) -> bool {
-    let value = value.trim();
-    !value.is_empty() && !["0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
-}
-
 /// Environment variables of an observed machine, with the name rules of its operating system.
 pub(crate) trait Variables {
     /// The value of a variable; `""` if it is set but empty.
@@ -66,9 +61,9 @@ pub(crate) trait Variables {
         self.value(name).is_some_and(|value| !value.trim().is_empty())
     }
 
-    /// Whether the variable is a flag that is [`on`].
+    /// Whether the variable is a flag that is [on](is_on).
     fn flag(&self, name: &str) -> bool {
-        self.value(name).is_some_and(on)
+        self.value(name).is_some_and(is_on)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
+//! The heartbeat, version 3: a typed allow-list without a free `String`.
 //!
 //! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
 //! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do

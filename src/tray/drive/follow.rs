@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::input::Input;
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{
-    self, ActiveProfile, AiClient, EventBody, Info, ProfileList, Servers, Status, Takeover, TelemetryState,
+    self, AccessState, ActiveProfile, AiClient, CorePhase, EventBody, Info, ProfileList, Servers, Status, Takeover,
+    TelemetryState,
 };
 use crate::contract::lenient;
 use crate::contract::platform::Platform;
@@ -42,7 +43,7 @@ pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
     let Ok(Some(mut list)) = client.get::<Option<Vec<AiClient>>>("/api/v1/connect").await else {
         return Vec::new();
     };
-    for one in list.iter_mut().filter(|one| one.exists && one.access_state == "unknown") {
+    for one in list.iter_mut().filter(|one| one.exists && one.access_state == AccessState::NotChecked) {
         // The core did not open this client's configuration. On macOS opening it could trigger a system prompt.
         if Platform::HOST == Platform::MacOs {
             continue;
@@ -112,10 +113,12 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
             () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                 again = None;
                 tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                tell(profiles(client).await).await;
                 continue;
             }
             _ = look.tick(), if !is_ours => {
                 if !matches!(client.ready().await, Ok(true)) {
+                    tell(Input::Ending).await;
                     return Ok(());
                 }
                 continue;
@@ -125,9 +128,10 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
         match event.name.as_str() {
             api::EVENT_STATUS => {
                 if let Ok(status) = lenient::from_slice::<Status>(event.data.as_bytes()) {
-                    let is_ending = matches!(status.status.phase.as_str(), "Stopping" | "Stopped");
+                    let is_ending = matches!(status.status.phase, CorePhase::Stopping | CorePhase::Stopped);
                     tell(Input::Status(Box::new(status))).await;
                     if is_ending && !is_ours {
+                        tell(Input::Ending).await;
                         return Ok(());
                     }
                 }

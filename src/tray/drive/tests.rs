@@ -1,17 +1,17 @@
 #![allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
 
 mod desk;
+mod review;
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Input, Where};
-use crate::contract::api::TelemetryState;
+use crate::contract::api::{Sending, TelemetryState};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::launch::TrayStart;
-use crate::contract::review::Review;
-use crate::tray::decision::{Decision, Reviewed};
+use crate::tray::decision::Decision;
 use crate::tray::first_run::Answer;
 use crate::tray::menu::{Command, ServerCommand};
 use crate::tray::preferences::Preferences;
@@ -298,63 +298,6 @@ async fn a_command_for_a_server_is_one_request_and_its_error_is_shown() {
     assert!(!desk.shown().contains("Could not"), "a success clears the error: {}", desk.shown());
 }
 
-fn review(fingerprint: &str, command: &str) -> Review {
-    Review {
-        name: "time".to_owned(),
-        fingerprint: fingerprint.to_owned(),
-        needs_approval: true,
-        command: Some(command.to_owned()),
-        ..Review::default()
-    }
-}
-
-async fn desk_with_a_new_server(review: serde_json::Value) -> Desk {
-    let desk = Desk::with_own_core().await;
-    let server = json!({"name": "time", "enabled": true, "quarantined": true, "command": "uvx"});
-    desk.event("servers.changed", &json!({"servers": [server]})).await;
-    desk.answers("GET /api/v1/servers/time/review", 200, review);
-    desk
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_approval_is_for_the_review_in_the_window_and_a_change_is_shown_first() {
-    let desk = desk_with_a_new_server(json!(review("f1", "uvx"))).await;
-    let call = "POST /api/v1/servers/time/approve";
-    let change = json!({"field": "command", "before": "uvx", "after": "rm"});
-    desk.answers(call, 409, json!({"changes": [change], "unconfirmed": [], "review": review("f2", "rm")}));
-    let shown = Decision::ApproveReviewed(Box::new(Reviewed::new(review("f1", "uvx"), None)));
-    desk.send(Input::Decided(shown)).await;
-    let sent = |fingerprint: &str| format!("{call} {}", json!({"fingerprint": fingerprint, "confirmed": []}));
-    assert_eq!(desk.taken(), [sent("f1"), "ask Approve time?".to_owned()], "asked again, not approved");
-
-    desk.answers(call, 200, json!({"server": "time"}));
-    desk.send(Input::Decided(Decision::ApproveReviewed(Box::new(Reviewed::new(review("f2", "rm"), None))))).await;
-    assert_eq!(desk.taken(), [sent("f2")]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_review_that_the_tray_cannot_show_in_full_is_not_offered_for_approval() {
-    let mut unknown = json!(review("f1", "uvx"));
-    unknown["also_runs"] = json!("rm");
-    for (code, answer) in [(200, unknown), (200, json!({})), (404, json!("no such server"))] {
-        let desk = desk_with_a_new_server(json!(null)).await;
-        desk.answers("GET /api/v1/servers/time/review", code, answer);
-        desk.choose(Command::Server(ServerCommand::Approve, "time".to_owned())).await;
-        assert_eq!(desk.taken(), NOTHING, "neither a window nor the old way without a fingerprint");
-        desk.pass(seconds(1)).await;
-        assert!(desk.shown().contains("Could not review time"), "{}", desk.shown());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_is_approved_before_the_user_confirms() {
-    let desk = desk_with_a_new_server(json!(review("f1", "uvx"))).await;
-    desk.choose(Command::Server(ServerCommand::Approve, "time".to_owned())).await;
-    let taken = desk.taken();
-    assert_eq!(taken.len(), 1, "{taken:?}");
-    assert!(taken[0].starts_with("ask "), "{taken:?}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_sign_in_page_opens_here_if_the_core_has_no_browser_and_only_if_it_is_a_web_page() {
     for (url, opened, browsed) in [
@@ -474,7 +417,7 @@ async fn statistics_that_the_environment_turned_off_stay_off() {
     let desk = Desk::with_own_core().await;
     let off = TelemetryState {
         enabled: false,
-        sending: "off".to_owned(),
+        sending: Sending::Off,
         reason: "Off: DO_NOT_TRACK".to_owned(),
         notice_shown: true,
     };

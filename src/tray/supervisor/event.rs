@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::failure::Failure;
-use crate::contract::api::Info;
+use crate::contract::api::{Info, LaunchedBy};
 use crate::contract::names;
 
 /// A running core, as its `/info` response describes it.
@@ -36,8 +36,8 @@ impl Core {
         let version = Version::parse(info.version.trim_start_matches('v')).ok();
         Core {
             pid: (info.pid > 1).then_some(info.pid),
-            whose: match info.launched_by.as_str() {
-                "tray" | "installer" => Whose::Adopted,
+            whose: match info.launched_by {
+                LaunchedBy::Tray | LaunchedBy::Installer => Whose::Adopted,
                 _ => Whose::Foreign,
             },
             can_shut_down: info.can_shut_down,

@@ -130,13 +130,56 @@ pub fn set_auth_method(metadata: &mut AuthorizationMetadata, method: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use axum::http::StatusCode;
+    use axum::http::header::CONTENT_TYPE;
     use axum::routing::post;
+    use rmcp::transport::auth::{
+        AuthorizationManager, CredentialStore, InMemoryCredentialStore, OAuthClientConfig, StoredCredentials,
+    };
 
     use super::*;
+    use crate::upstream::oauth::error_text::is_unknown_client;
+
+    /// The library has only text for this error: this is the text that it really has.
+    #[tokio::test]
+    async fn a_client_that_the_authorization_server_does_not_know_any_more_is_recognised() {
+        crate::os::https::prepare();
+        for (error, is_unknown) in [
+            ("invalid_client", true),
+            ("unauthorized_client", true),
+            ("temporarily_unavailable", false),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let body = json!({"error": error}).to_string();
+            let refuse = move || {
+                let body = body.clone();
+                async move { (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], body) }
+            };
+            let pages = axum::Router::new().route("/token", post(refuse));
+            tokio::spawn(axum::serve(listener, pages).into_future());
+            let manager = AuthorizationManager::new_with_oauth_http_client(&url, Arc::new(LoopbackHttp)).await;
+            let mut manager = manager.unwrap();
+            let mut metadata = AuthorizationMetadata::default();
+            metadata.authorization_endpoint = format!("{url}/authorize");
+            metadata.token_endpoint = format!("{url}/token");
+            manager.set_metadata(metadata);
+            let store = InMemoryCredentialStore::new();
+            let token = json!({"access_token": "a", "token_type": "bearer", "refresh_token": "r"});
+            let token = serde_json::from_value(token).unwrap();
+            store.save(StoredCredentials::new("c".to_owned(), Some(token), Vec::new(), Some(1))).await.unwrap();
+            manager.set_credential_store(store);
+            manager.configure_client(OAuthClientConfig::new("c", &url)).unwrap();
+            let failed = manager.refresh_token().await.unwrap_err();
+            assert_eq!(is_unknown_client(&failed), is_unknown, "{failed}");
+        }
+    }
 
     #[tokio::test]
     async fn a_registration_says_how_the_client_authenticates() {
-        http::prepare();
+        crate::os::https::prepare();
         let answer = r#"{"client_id":"c","client_secret":"s","token_endpoint_auth_method":"client_secret_post"}"#;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/register", listener.local_addr().unwrap());

@@ -7,6 +7,7 @@ use rmcp::transport::auth::{AuthClient, AuthorizationManager};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 
 use crate::config::ServerConfig;
+use crate::contract::loopback::is_loopback_host;
 use crate::upstream::transport::error_text::chain;
 use crate::upstream::transport::http_client::HttpClient;
 use crate::upstream::transport::resolver::SystemResolver;
@@ -60,16 +61,7 @@ pub fn transport(
 
 /// Whether a URL points to this computer.
 pub fn is_loopback(url: &reqwest::Url) -> bool {
-    match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
-        "localhost" => true,
-        host => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
-    }
-}
-
-/// Selects the cryptography for outgoing TLS connections, once per process; on macOS and Windows the system provides it.
-pub fn prepare() {
-    #[cfg(not(any(windows, target_os = "macos")))]
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    url.host_str().is_some_and(is_loopback_host)
 }
 
 #[cfg(test)]
@@ -86,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_cannot_be_used_is_explained() {
-        prepare();
+        crate::os::https::prepare();
         let error = |config: ServerConfig| client(&config).err().unwrap_or_default();
         assert!(error(server("mcp.example", &[])).contains("not a valid URL"));
         assert!(error(server("file:///etc", &[])).contains("expected `https:`"));

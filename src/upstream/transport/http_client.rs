@@ -21,6 +21,7 @@ use sse_stream::Sse;
 
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::sse::Event;
+use crate::upstream::rejection;
 use crate::upstream::session::in_flight::Answer;
 use crate::upstream::transport::event_stream::{Received, events};
 use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
@@ -289,7 +290,7 @@ fn response_in(body: &[u8]) -> Option<Answer> {
         }),
         Message::Unreadable(unreadable) => {
             let text = format!("could not read the server's response: {}", unreadable.reason);
-            Answer::failure(&ErrorData::internal_error(text, None))
+            Answer::failure(&rejection::unreadable(text))
         }
         _ => None,
     })
@@ -306,7 +307,7 @@ fn typed(answer: Answer, id: RequestId) -> ServerJsonRpcMessage {
 }
 
 fn failure(text: String, id: RequestId) -> ServerJsonRpcMessage {
-    ServerJsonRpcMessage::error(ErrorData::internal_error(text, None), Some(id))
+    ServerJsonRpcMessage::error(rejection::unreadable(text), Some(id))
 }
 
 /// The messages of an event stream. In the stream of a request (`id`) every response is the response to that request.

@@ -26,7 +26,7 @@ pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Conne
         }
         ClientInitializeError::JsonRpcError(error) => {
             let text = format!("`{}` did not respond like an MCP server: JSON-RPC error: {error}", url());
-            ConnectError::failed(rejection(error.code), text)
+            ConnectError::failed(rejection(error, true), text)
         }
         other => {
             let fault = match other {
@@ -108,7 +108,7 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Connec
         },
         Some(StreamableHttpError::Client(error)) => of_connection(config, &url, error),
         Some(StreamableHttpError::ReinitializationFailed(error)) => {
-            (rejection(error.code), format!("`{url}`: {}", first_line(&error.message)))
+            (rejection(error, true), format!("`{url}`: {}", first_line(&error.message)))
         }
         Some(other) => {
             let answered = matches!(

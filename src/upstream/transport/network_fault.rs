@@ -106,7 +106,7 @@ mod tests {
     use crate::upstream::transport::http;
 
     async fn fault(url: &str) -> Fault {
-        http::prepare();
+        crate::os::https::prepare();
         let client = http::builder(&Url::parse(url).unwrap()).build().unwrap();
         of_request(&client.post(url).send().await.unwrap_err(), url, None)
     }

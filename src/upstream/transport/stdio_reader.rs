@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::sse::TooLong;
 use crate::os::sync::lock;
+use crate::upstream::rejection;
 use crate::upstream::session::in_flight::{Answer, Match, SharedInFlight};
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
 use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
@@ -343,7 +344,7 @@ impl<R> Reader<R> {
         }
         let found = lock(&self.in_flight).find(unreadable.id.as_ref());
         let Match::Request(id) = found else { return };
-        let error = ErrorData::internal_error(reason.to_owned(), None);
+        let error = rejection::unreadable(reason.to_owned());
         if !lock(&self.in_flight).is_fast(&id) {
             self.pass_on(RxJsonRpcMessage::<RoleClient>::error(error, Some(id)));
         } else if let Some(answer) = Answer::failure(&error) {
@@ -385,7 +386,7 @@ fn for_library(body: Body<'_>, id: RequestId) -> RxJsonRpcMessage<RoleClient> {
         Body::Error(error) => Answer::error_of(&error),
         Body::Result(result) => match serde_json::from_str::<ServerResult>(result.get()) {
             Ok(result) => return RxJsonRpcMessage::<RoleClient>::response(result, id),
-            Err(error) => ErrorData::internal_error(format!("could not read the server's response: {error}"), None),
+            Err(error) => rejection::unreadable(format!("could not read the server's response: {error}")),
         },
     };
     RxJsonRpcMessage::<RoleClient>::error(error, Some(id))

@@ -1,4 +1,4 @@
-//! `logs/main.<date>.log`: one file a day, and one older file of the same day if a server makes the core write too much.
+//! `logs/main.<date>.log`: one file a day, and one older file of the same day if the core logs too much.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::os::files;
 const PREFIX: &str = "main.";
 const SUFFIX: &str = ".log";
 
-/// Whether this is the name of such a file.
+/// Whether a file has such a name.
 pub fn is_log(name: &str) -> bool {
     date(name).is_some()
 }
@@ -33,8 +33,8 @@ pub struct DailyLog {
 }
 
 impl DailyLog {
-    /// Opens the file of today and deletes those of all but the last `days` days. A file that is longer than `longest` bytes
-    /// makes way for a new one.
+    /// Opens today's file, and deletes files older than `days` days. Starts a new file if today's exceeds `longest`
+    /// bytes.
     ///
     /// # Errors
     /// The file could not be opened.

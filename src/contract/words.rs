@@ -1,0 +1,266 @@
+//! Closed sets of values in JSON. Each enum keeps unknown values, because the Go core and other versions have more.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Defines an enum of string values with an `Unknown` variant for all others; the default is the empty string.
+macro_rules! words {
+    ($($(#[$about:meta])* $name:ident { $($(#[$detail:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$detail])* $variant,)+
+            /// A value of the Go core or of another version.
+            Unknown(String),
+        }
+
+        impl $name {
+            /// Every value that this version writes.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// Returns the value in JSON.
+            pub fn word(&self) -> &str {
+                match self {
+                    $($name::$variant => $word,)+
+                    $name::Unknown(word) => word,
+                }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name::from("")
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> $name {
+                match word {
+                    $($word => $name::$variant,)+
+                    word => $name::Unknown(word.to_owned()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                Ok($name::from(Cow::<str>::deserialize(deserializer)?.as_ref()))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "enum": $name::WORDS})
+            }
+        }
+
+        #[cfg(test)]
+        impl PartialEq<&str> for $name {
+            fn eq(&self, word: &&str) -> bool {
+                self.word() == *word
+            }
+        }
+    )+};
+}
+
+words! {
+    /// The status of a server.
+    ServerStatus {
+        Disabled = "disabled",
+        Quarantined = "quarantined",
+        Connecting = "connecting",
+        Connected = "connected",
+        Error = "error",
+        Disconnected = "disconnected",
+    }
+
+    /// The severity of a problem.
+    ProblemSeverity {
+        Warn = "warn",
+        Error = "error",
+    }
+
+    /// The outcome of a fix.
+    FixOutcome {
+        Success = "success",
+        Failed = "failed",
+        Blocked = "blocked",
+    }
+
+    /// The transport of a server.
+    ServerProtocol {
+        Stdio = "stdio",
+        Http = "http",
+        Sse = "sse",
+        StreamableHttp = "streamable-http",
+        Auto = "auto",
+    }
+
+    /// The sign-in to a server.
+    SignInStatus {
+        /// The user has not signed in.
+        None = "none",
+        /// A browser is open.
+        Pending = "pending",
+        Authenticated = "authenticated",
+        Error = "error",
+    }
+
+    /// The health of a server.
+    HealthLevel {
+        Healthy = "healthy",
+        Degraded = "degraded",
+        Unhealthy = "unhealthy",
+    }
+
+    /// The user's setting for a server.
+    AdminState {
+        Enabled = "enabled",
+        Disabled = "disabled",
+        Quarantined = "quarantined",
+    }
+
+    /// The recommended action for a server.
+    HealthAction {
+        Login = "login",
+        Restart = "restart",
+        Enable = "enable",
+        Approve = "approve",
+        ViewLogs = "view_logs",
+        SetSecret = "set_secret",
+        Configure = "configure",
+    }
+
+    /// Whether a tool, a prompt or a resource template may be used.
+    ApprovalStatus {
+        Approved = "approved",
+        /// New.
+        Pending = "pending",
+        /// Changed since it was approved.
+        Changed = "changed",
+    }
+
+    /// Whether a client's configuration can be read.
+    AccessState {
+        /// It was not read.
+        NotChecked = "unknown",
+        Accessible = "accessible",
+        Absent = "absent",
+        Malformed = "malformed",
+        Denied = "denied",
+    }
+
+    /// The format of a client's configuration.
+    FileFormat {
+        Json = "json",
+        Toml = "toml",
+        Yaml = "yaml",
+    }
+
+    /// The change of a client's configuration, or why there was none.
+    ConnectAction {
+        Created = "created",
+        Updated = "updated",
+        AlreadyExists = "already_exists",
+        Removed = "removed",
+        Restored = "restored",
+        Deleted = "deleted",
+        Unsupported = "unsupported",
+        NotFound = "not_found",
+        Conflict = "conflict",
+        PreconditionFailed = "precondition_failed",
+        Malformed = "malformed",
+        Denied = "denied",
+        Failed = "failed",
+    }
+
+    /// Whether reports are sent.
+    Sending {
+        On = "on",
+        Off = "off",
+        /// The reason says what it waits for.
+        Waiting = "waiting",
+    }
+
+    /// The kind of releases that an update check considers.
+    ReleaseChannel {
+        Stable = "stable",
+        Candidates = "rc",
+    }
+
+    /// The program that started a core.
+    LaunchedBy {
+        Tray = "tray",
+        Installer = "installer",
+        /// The user, or a program that does not identify itself.
+        Other = "",
+    }
+
+    /// The phase of a core.
+    CorePhase {
+        Starting = "Starting",
+        Ready = "Ready",
+        Stopping = "Stopping",
+        Stopped = "Stopped",
+    }
+
+    /// The tools that `/mcp` offers.
+    RoutingMode {
+        RetrieveTools = "retrieve_tools",
+        Direct = "direct",
+        CodeExecution = "code_execution",
+    }
+
+    /// Why a list of servers is sent.
+    ChangeReason {
+        State = "state",
+        /// The client may have missed events.
+        Resync = "resync",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_word_is_a_variant_and_an_unknown_one_survives() {
+        let read = |text: &str| serde_json::from_str::<ServerStatus>(text).unwrap();
+        assert_eq!(read(r#""connected""#), ServerStatus::Connected);
+        assert_eq!(read(r#""tired""#), ServerStatus::Unknown("tired".into()));
+        assert_eq!(read(r#""\u0063onnected""#), ServerStatus::Connected);
+        for word in ServerStatus::WORDS.iter().chain(&["tired", ""]) {
+            let text = format!("\"{word}\"");
+            assert_eq!(serde_json::to_string(&read(&text)).unwrap(), text);
+        }
+        assert_eq!(ServerStatus::default(), "");
+    }
+
+    #[test]
+    fn the_schema_lists_the_words() {
+        let schema = schemars::SchemaGenerator::default().into_root_schema_for::<ReleaseChannel>();
+        assert_eq!(schema.as_value()["enum"], serde_json::json!(["stable", "rc"]));
+    }
+}

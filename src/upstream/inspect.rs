@@ -1,0 +1,154 @@
+//! Lists the tools of a server before its approval: starts it in isolation, without secrets, and stops it again. No tool is
+//! called.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
+
+use crate::config::isolation::{Isolation, Mode};
+use crate::config::{Protocol, ServerConfig, references};
+use crate::contract::failure::FailureKind;
+use crate::upstream::approvals::PendingTool;
+use crate::upstream::connect::connect;
+use crate::upstream::connect_error::ConnectError;
+use crate::upstream::pool::UpstreamPool;
+use crate::upstream::server_handles::ServerHandles;
+use crate::upstream::snapshot::{Phase, Snapshot};
+
+/// Stands for every secret and variable that the entry refers to.
+const WITHHELD: &str = "withheld-until-approval";
+
+/// Why the tools could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    #[error("there is no server `{0}`")]
+    Unknown(String),
+    #[error("`{0}` is not waiting for approval: its review lists its tools while it runs")]
+    Approved(String),
+    #[error("`{0}` is not a local server: it is only asked for its tools after approval")]
+    Remote(String),
+    #[error("`{0}` cannot be isolated here, so it does not run before approval: {1}")]
+    NoIsolation(String, String),
+    #[error("`{0}` did not list its tools: {1}")]
+    Failed(String, String),
+}
+
+impl InspectError {
+    /// The kind that decides how each protocol reports it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            InspectError::Unknown(_) => FailureKind::NotFound,
+            InspectError::Approved(_) | InspectError::Remote(_) => FailureKind::Invalid,
+            InspectError::NoIsolation(..) => FailureKind::Denied,
+            InspectError::Failed(..) => FailureKind::Upstream,
+        }
+    }
+}
+
+/// The entry as it is started for an inspection: in a sandbox unless it asks for a container, and without more rights.
+fn strict(config: &ServerConfig) -> Result<ServerConfig, InspectError> {
+    let mut strict = config.clone();
+    if strict.isolation.mode != Mode::Container {
+        strict.isolation.mode = Mode::Sandbox;
+    }
+    strict.isolation = Isolation {
+        read: Vec::new(),
+        write: Vec::new(),
+        extra_args: Vec::new(),
+        network_mode: None,
+        ..strict.isolation
+    };
+    strict.inherit_env = Vec::new();
+    references::resolved(&strict, |_, _| Some(WITHHELD))
+        .map_err(|error| InspectError::Failed(config.name.clone(), error.to_string()))
+}
+
+impl UpstreamPool {
+    /// Starts a server that needs approval, lists its tools and stops it.
+    ///
+    /// # Errors
+    /// [`InspectError`]
+    pub async fn inspect(&self, name: &str) -> Result<Vec<PendingTool>, InspectError> {
+        let snapshot = self.snapshot(name).ok_or_else(|| InspectError::Unknown(name.to_owned()))?;
+        let config = &snapshot.config;
+        if !config.quarantined {
+            return Err(InspectError::Approved(name.to_owned()));
+        }
+        if config.effective_protocol() != Protocol::Stdio {
+            return Err(InspectError::Remote(name.to_owned()));
+        }
+        let strict = Arc::new(strict(config)?);
+        let (isolation, _) = self.isolator().facts(&strict).await;
+        if !matches!(isolation.effective.as_str(), "sandbox" | "docker") {
+            let why = isolation.note.unwrap_or(isolation.summary);
+            return Err(InspectError::NoIsolation(name.to_owned(), why));
+        }
+        let handles = self.inspection_handles(&strict);
+        let opened = connect(&strict, &self.log_of(name), &handles).await;
+        let session = opened.map_err(|error| InspectError::Failed(name.to_owned(), sentence(&error)))?;
+        let (tools, mut service) = (session.tools, session.service);
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), service.close()).await;
+        drop(service);
+        if let Some(process) = session.process {
+            process.end().await;
+        }
+        Ok(tools.into_iter().map(PendingTool::new).collect())
+    }
+
+    /// Returns the handles of a session that only the inspection uses.
+    fn inspection_handles(&self, config: &Arc<ServerConfig>) -> ServerHandles {
+        ServerHandles {
+            state: Arc::new(watch::Sender::new(Snapshot::new(config.clone(), Phase::Connecting))),
+            approvals: self.approvals(),
+            tokens: self.tokens.clone(),
+            connection: watch::Sender::new(None),
+            restart: Arc::new(Notify::new()),
+            health_check: Arc::new(Notify::new()),
+            session_error: Arc::default(),
+            stop: tokio_util::sync::CancellationToken::new(),
+            isolator: self.isolator(),
+            broadcasts: broadcast::Sender::new(1),
+            subscriptions: Arc::default(),
+            counts: Arc::default(),
+            starts: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+fn sentence(error: &ConnectError) -> String {
+    error.failure().map_or_else(|| "it requires a sign-in".to_owned(), |failure| failure.text.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inspected_server_gets_neither_secrets_nor_more_rights_than_a_sandbox_gives() {
+        let config: ServerConfig = serde_json::from_str(
+            r#"{"name": "s", "command": "npx", "env": {"KEY": "Bearer ${keyring:GH} ${env:AWS}"}, "inherit_env": ["TOKEN"]}"#,
+        )
+        .unwrap();
+        for mode in [
+            Mode::None,
+            Mode::Auto,
+            Mode::SandboxOrNone,
+            Mode::Unknown("x".to_owned()),
+            Mode::Sandbox,
+        ] {
+            let mut asked = config.clone();
+            asked.isolation.mode = mode;
+            asked.isolation.write = vec!["/".into()];
+            asked.isolation.read = vec!["/".into()];
+            let strict = strict(&asked).unwrap();
+            assert_eq!(strict.isolation.mode, Mode::Sandbox);
+            assert!(
+                strict.isolation.write.is_empty() && strict.isolation.read.is_empty() && strict.inherit_env.is_empty()
+            );
+            assert_eq!(strict.env["KEY"], format!("Bearer {WITHHELD} {WITHHELD}"));
+        }
+        let mut contained = config;
+        contained.isolation.mode = Mode::Container;
+        assert_eq!(strict(&contained).unwrap().isolation.mode, Mode::Container);
+    }
+}
