@@ -235,7 +235,6 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
             p.quiet { "The text below comes from the server and is not verified." }
             ul.stack { @for (index, tool) in waiting.iter().enumerate() {
                 @let findings = &tool.findings;
-                @let subject = Subject::Tools([(tool.name.clone(), tool.fingerprint.clone())].into());
                 li.panel.tool {
                     div.between {
                         label.check {
