@@ -17,6 +17,9 @@ pub mod telemetry;
 /// Finds tool poisoning in tool definitions and secrets in arguments and results; offline rules as data.
 pub mod scan;
 
+/// The persistent record of calls, decisions and changes: values, filters, summaries, and the store.
+pub mod activity;
+
 /// What is wrong with a server: typed failures, stable codes, remedies.
 pub mod diagnostics;
 

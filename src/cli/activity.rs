@@ -1,52 +1,277 @@
-//! `mcpproxy activity`: recent tool calls of the running core.
+//! `mcpproxy activity`: the activity log of the running core.
 
-use crate::cli::args::ActivityCommand;
+use clap::{Args, Subcommand};
+
+use crate::activity::Format;
 use crate::cli::context::Context;
 use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
-use crate::cli::output::{pairs, print, rows};
-use crate::client::path_segment;
-use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary};
+use crate::cli::output::{pairs, print, report, rows, write_raw};
+use crate::cli::prompt::confirm;
+use crate::client::{Client, path_segment};
+use crate::contract::api::{
+    ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, EventBody, TOOL_CALL,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum ActivityCommand {
+    /// List recent calls, newest first
+    #[command(alias = "ls")]
+    List {
+        #[command(flatten)]
+        filter: ActivityFilter,
+        /// Maximum number of entries to show
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show one entry with everything that is stored about it
+    Show {
+        /// The entry's ID, as `list -o json` and the web UI show it
+        id: String,
+    },
+    /// Print entries as they arrive (Ctrl-C to stop)
+    Watch {
+        #[command(flatten)]
+        filter: ActivityFilter,
+    },
+    /// Write entries as JSON lines or CSV
+    Export {
+        #[command(flatten)]
+        filter: ActivityFilter,
+        /// jsonl or csv
+        #[arg(long, default_value = "jsonl")]
+        format: String,
+    },
+    /// Show totals by outcome and server
+    Summary,
+    /// Show calls, errors and durations by tool
+    Usage {
+        /// 1h, 24h, 7d or 30d
+        #[arg(long, default_value = "24h")]
+        window: String,
+    },
+    /// Delete all recorded activity
+    Purge {
+        /// Skip the confirmation prompt
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// Which entries to show.
+#[derive(Debug, Args)]
+pub struct ActivityFilter {
+    /// Only this server
+    #[arg(short, long, value_name = "NAME")]
+    server: Option<String>,
+    /// Only this tool
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
+    /// Only this AI client
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// Only calls with this result: success, error or blocked
+    #[arg(long)]
+    status: Option<String>,
+    /// Only entries with sensitive data
+    #[arg(long)]
+    sensitive: bool,
+    /// Only entries from this time on, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only entries before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Entries of every type: calls, approvals, changes and starts
+    #[arg(short, long)]
+    all: bool,
+}
+
+impl ActivityFilter {
+    fn query(&self) -> String {
+        let kind = (!self.all).then(|| TOOL_CALL.to_owned());
+        let sensitive = self.sensitive.then(|| "true".to_owned());
+        let pairs = [
+            ("type", &kind),
+            ("server", &self.server),
+            ("tool", &self.tool),
+            ("client", &self.client),
+            ("status", &self.status),
+            ("sensitive_data", &sensitive),
+            ("start_time", &self.since),
+            ("end_time", &self.until),
+        ];
+        let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        given.map(|(name, value)| format!("&{name}={}", path_segment(value))).collect()
+    }
+
+    fn matches(&self, record: &ActivityRecord) -> bool {
+        let is = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
+        (self.all || record.kind == TOOL_CALL)
+            && is(&self.server, &record.server_name)
+            && is(&self.tool, &record.tool_name)
+            && is(&self.client, record.client_name.as_deref().unwrap_or_default())
+            && is(&self.status, &record.status)
+            && (!self.sensitive || record.has_sensitive_data)
+    }
+}
 
 pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -> Result<(), CliError> {
     let client = link.require()?;
     match command {
-        ActivityCommand::List { server, status, limit } => {
-            let mut path = format!("/api/v1/activity?type=tool_call&limit={limit}");
-            for (name, value) in [("server", server), ("status", status)] {
-                if let Some(value) = value {
-                    path += &format!("&{name}={}", path_segment(&value));
-                }
-            }
+        ActivityCommand::List { filter, limit } => {
+            let path = format!("/api/v1/activity?exclude_payloads=true&limit={limit}{}", filter.query());
             let found: ActivityList = client.get(&path).await?;
             print(context.format, &found.activities, |calls| listed(calls))
         }
+        ActivityCommand::Show { id } => {
+            let path = format!("/api/v1/activity/{}", path_segment(&id));
+            let found: std::collections::BTreeMap<String, ActivityRecord> = client.get(&path).await?;
+            let record = found.into_values().next().unwrap_or_default();
+            print(context.format, &record, shown)
+        }
+        ActivityCommand::Watch { filter } => watch(context, client, &filter).await,
+        ActivityCommand::Export { filter, format } => {
+            let Some(format) = Format::of(&format) else {
+                return Err(CliError::new("INVALID_INPUT", format!("unknown format `{format}` (use jsonl or csv)")));
+            };
+            export(client, &filter, format).await
+        }
         ActivityCommand::Summary => {
             let summary: ActivitySummary = client.get("/api/v1/activity/summary").await?;
-            print(context.format, &summary, |summary| {
-                let top: Vec<String> =
-                    summary.top_servers.iter().map(|one| format!("{} {}", one.name, one.count)).collect();
-                pairs(&[
-                    ("Calls", summary.total_count.to_string()),
-                    ("Succeeded", summary.success_count.to_string()),
-                    ("Failed", summary.error_count.to_string()),
-                    ("Blocked", summary.blocked_count.to_string()),
-                    ("Servers", top.join(", ")),
-                ])
-            })
+            print(context.format, &summary, totals)
+        }
+        ActivityCommand::Usage { window } => {
+            let path = format!("/api/v1/activity/usage?window={}", path_segment(&window));
+            let usage: ActivityUsage = client.get(&path).await?;
+            print(context.format, &usage, used)
+        }
+        ActivityCommand::Purge { yes } => {
+            if !yes && !confirm("Delete all recorded activity?", "--yes")? {
+                return Ok(());
+            }
+            let purged: ActivityPurged = client.post("/api/v1/activity/purge", None).await?;
+            report(context, &purged, |purged| format!("Deleted {} entries.", purged.removed))
         }
     }
 }
 
+/// Writes page after page: a log of any size fits through.
+async fn export(client: &Client, filter: &ActivityFilter, format: Format) -> Result<(), CliError> {
+    write_raw(format.heading())?;
+    let mut before = String::new();
+    loop {
+        let path = format!("/api/v1/activity?limit=1000{}{before}", filter.query());
+        let page: ActivityList = client.get(&path).await?;
+        for record in &page.activities {
+            write_raw(&format.line(record))?;
+        }
+        match page.activities.last() {
+            Some(last) => before = format!("&before={}", path_segment(&last.id)),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn watch(context: &Context, client: &Client, filter: &ActivityFilter) -> Result<(), CliError> {
+    let mut events = client.events().await?;
+    while let Some(event) = events.next().await {
+        if !event.name.starts_with("activity.") {
+            continue;
+        }
+        let Ok(body) = serde_json::from_str::<EventBody<ActivityRecord>>(&event.data) else {
+            continue;
+        };
+        if filter.matches(&body.payload) {
+            print(context.format, &body.payload, line)?;
+        }
+    }
+    Ok(())
+}
+
+fn totals(summary: &ActivitySummary) -> String {
+    let top: Vec<String> = summary.top_servers.iter().map(|one| format!("{} {}", one.name, one.count)).collect();
+    pairs(&[
+        ("Calls", summary.total_count.to_string()),
+        ("Succeeded", summary.success_count.to_string()),
+        ("Failed", summary.error_count.to_string()),
+        ("Blocked", summary.blocked_count.to_string()),
+        ("Servers", top.join(", ")),
+    ])
+}
+
+fn used(usage: &ActivityUsage) -> String {
+    let row = |tool: &crate::contract::api::ToolUsage| {
+        vec![
+            format!("{}:{}", tool.server, tool.tool),
+            tool.calls.to_string(),
+            tool.errors.to_string(),
+            format!("{} ms", tool.p50_ms),
+            format!("{} ms", tool.p95_ms),
+        ]
+    };
+    let headings = ["TOOL", "CALLS", "ERRORS", "MEDIAN", "95 %"];
+    rows(&headings, usage.tools.iter().map(row).collect(), "No calls in this time.")
+}
+
+fn when(record: &ActivityRecord) -> String {
+    record.timestamp.get(..19).unwrap_or(&record.timestamp).replace('T', " ")
+}
+
+fn what(record: &ActivityRecord) -> String {
+    match (record.server_name.as_str(), record.tool_name.as_str()) {
+        ("", "") => record.kind.replace('_', " "),
+        (server, "") => format!("{server} ({})", record.kind.replace('_', " ")),
+        ("", tool) => tool.to_owned(),
+        (server, tool) => format!("{server}:{tool}"),
+    }
+}
+
+fn remark(record: &ActivityRecord) -> String {
+    let sensitive = record.has_sensitive_data.then(|| format!("sensitive: {}", record.detection_types.join(", ")));
+    let details = record.metadata.as_ref().map(ToString::to_string);
+    let parts = [record.error_message.clone(), sensitive, details];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn line(record: &ActivityRecord) -> String {
+    format!("{}  {}  {}  {} ms  {}", when(record), what(record), record.status, record.duration_ms, remark(record))
+}
+
+fn shown(record: &ActivityRecord) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let bytes = |bytes: Option<u64>| bytes.map(|bytes| format!("{bytes} bytes")).unwrap_or_default();
+    let found = record.detections.iter().map(|one| format!("{} in {} ({}×)", one.rule, one.place, one.count));
+    let stored = record.arguments.as_ref().map(ToString::to_string);
+    let all = [
+        ("Time (UTC)", when(record)),
+        ("What", what(record)),
+        ("Result", record.status.clone()),
+        ("Error", text(&record.error_message)),
+        ("Duration", format!("{} ms", record.duration_ms)),
+        ("Client", text(&record.client_name)),
+        ("Session", text(&record.session_id)),
+        ("Profile", text(&record.profile)),
+        ("Intent", text(&record.intent)),
+        ("Arguments", bytes(record.request_bytes)),
+        ("Answer", bytes(record.response_bytes)),
+        ("Sensitive", found.collect::<Vec<_>>().join(", ")),
+        ("Details", record.metadata.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("Stored arguments", stored.unwrap_or_default()),
+        ("Stored answer", text(&record.response)),
+    ];
+    let given: Vec<(&str, String)> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    pairs(&given)
+}
+
 fn listed(calls: &[ActivityRecord]) -> String {
     let row = |call: &ActivityRecord| {
-        let when = call.timestamp.get(..19).unwrap_or(&call.timestamp).replace('T', " ");
         vec![
-            when,
-            format!("{}:{}", call.server_name, call.tool_name),
+            when(call),
+            what(call),
             call.status.clone(),
             format!("{} ms", call.duration_ms),
-            call.error_message.clone().unwrap_or_default(),
+            remark(call),
         ]
     };
     rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "ERROR"], calls.iter().map(row).collect(), "No calls yet.")

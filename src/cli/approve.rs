@@ -99,12 +99,10 @@ fn subject(review: &Review, tools: &[String]) -> Result<Subject, CliError> {
 }
 
 async fn review_of(client: &Client, name: &str) -> Result<Review, CliError> {
-    client.review(name).await.map_err(|error| match error {
-        CallError::Garbage { problem, .. } => {
-            CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
-                .guided("use the same version of mcpproxy as the running one")
-        }
-        error => missing(error, name),
+    let review = client.review(name).await.map_err(|error| missing(error, name))?;
+    Review::read(&review).map_err(|problem| {
+        CliError::new("OPERATION_FAILED", format!("could not read the review of `{name}`: {problem}"))
+            .guided("use the same version of mcpproxy as the running one")
     })
 }
 
@@ -137,18 +135,17 @@ async fn apply(context: &Context, client: &Client, review: &Review, subject: Sub
             .guided(format!("review it again: mcpproxy upstream approve {name}")),
         _ => missing(error, name),
     };
-    let Some((action, body)) = approval(review, &subject) else { return Ok(()) };
-    let path = format!("{}/{action}", server_path(name));
+    let Some((_, body)) = approval(review, &subject) else { return Ok(()) };
     match subject {
         Subject::Server => {
-            let done: ServerAction = client.post(&path, Some(&body)).await.map_err(failed)?;
+            let done: ServerAction = client.approve_server(name, &body).await.map_err(failed)?;
             report(context, &done, |done| match review.enabled {
                 true => format!("Approved `{}`. It is starting.", done.server),
                 false => format!("Approved `{}`. It is disabled: mcpproxy upstream enable {name}", done.server),
             })
         }
-        Subject::Tools(fingerprints) => {
-            let done: Approved = client.approve_tools(name, &fingerprints, &body).await.map_err(failed)?;
+        Subject::Tools(_) => {
+            let done: Approved = client.approve_tools(name, &body).await.map_err(failed)?;
             report(context, &done, |done| format!("{}.", done.message))
         }
         Subject::Nothing => Ok(()),

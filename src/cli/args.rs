@@ -69,9 +69,14 @@ pub enum Command {
     /// Call a tool of a server
     #[command(subcommand)]
     Call(CallCommand),
-    /// Show recent tool calls: tool, time, duration and result
-    #[command(subcommand)]
-    Activity(ActivityCommand),
+    /// Show recorded tool calls, decisions and changes
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  mcpproxy activity list --server github --status error\n  mcpproxy activity watch\n  mcpproxy activity export --format csv > calls.csv"
+    )]
+    Activity(crate::cli::activity::ActivityCommand),
+    /// Open the web UI in your browser
+    Ui(crate::cli::ui::UiArguments),
     /// Show the core's log
     Logs(LogsArguments),
     /// Check for problems and suggest fixes
@@ -90,6 +95,9 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
+    /// Connect AI clients, import their servers, approve them, and test it with a real call
+    #[command(after_help = "Every step shows what it changes, can be skipped and says how to undo it.")]
+    Setup(SetupArguments),
     /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
     #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
     Uninstall(UninstallArguments),
@@ -235,24 +243,6 @@ pub struct SwitchArguments {
     pub tools: Vec<String>,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum ActivityCommand {
-    /// List recent calls, newest first
-    List {
-        /// Only this server
-        #[arg(short, long, value_name = "NAME")]
-        server: Option<String>,
-        /// Only calls with this result: success, error or blocked
-        #[arg(long)]
-        status: Option<String>,
-        /// Maximum number of calls to show
-        #[arg(short = 'n', long, default_value_t = 50)]
-        limit: usize,
-    },
-    /// Show totals by outcome and server
-    Summary,
-}
-
 /// The kind of call.
 #[derive(Debug, Subcommand)]
 pub enum CallCommand {
@@ -287,6 +277,13 @@ pub struct CallArguments {
     /// Sensitivity of the data: public, internal, private or unknown
     #[arg(long)]
     pub sensitivity: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SetupArguments {
+    /// Do every step without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use crate::client::{CallError, Client, go_core};
 use crate::contract::api::{
     Diagnostic, Diagnostics, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Servers, Waiting,
 };
+use crate::contract::names;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
 use crate::diagnostics::page;
@@ -30,17 +31,37 @@ pub async fn run(context: &Context, link: &CoreLink, options: DoctorArguments) -
 }
 
 async fn doctor(context: &Context, link: &CoreLink) -> Result<(), CliError> {
-    let Some(client) = link.running() else {
-        // An invalid configuration is the most likely reason that no core runs.
-        context.store.load().map_err(|error| config_error(&error))?;
-        return link.require().map(|_| ());
-    };
+    let Some(client) = link.running() else { return not_running(context, link) };
     let mut found: Diagnostics = client.get("/api/v1/diagnostics").await?;
     if !client.is_ours().await? {
         let servers: Servers = client.get("/api/v1/servers").await?;
         found.runtime_warnings = go_core::problems(&found, &servers.servers);
     }
     print(context.format, &found, table)
+}
+
+/// Explains why no core runs: an invalid configuration and a taken port are the most likely reasons.
+fn not_running(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    let config = context.store.load().map_err(|error| coded(config_error(&error), Code::ConfigParse))?;
+    if link.problem().is_some() {
+        return link.require().map(|_| ());
+    }
+    let listen = context.environment.non_empty(names::ENV_LISTEN).unwrap_or(&config.listen);
+    if std::net::TcpListener::bind(listen).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse) {
+        let text = format!("another program uses `{listen}`, so MCPProxy cannot start there");
+        return Err(coded(CliError::new("PORT_IN_USE", text), Code::PortInUse));
+    }
+    link.require().map(|_| ())
+}
+
+/// An error with the stable code of the problem, and its remedy.
+fn coded(error: CliError, code: Code) -> CliError {
+    let name = code.name();
+    let guidance = format!("{} About {name}: mcpproxy doctor list-codes {name}", Entry::of(code).remedy);
+    CliError {
+        code: name,
+        ..error.guided(guidance)
+    }
 }
 
 fn table(found: &Diagnostics) -> String {

@@ -6,7 +6,7 @@ use crate::cli::args::Arguments;
 
 /// The topics and their commands, in display order.
 const TOPICS: [(&str, &[&str]); 4] = [
-    ("Get started", &["import", "connect", "disconnect", "status", "doctor"]),
+    ("Get started", &["setup", "import", "connect", "disconnect", "status", "doctor"]),
     ("Servers and tools", &["upstream", "tools", "call", "scan", "profile", "activity", "logs"]),
     ("Settings", &["config", "secrets", "telemetry", "migrate", "trust-cert"]),
     ("Program", &["serve", "stdio", "update", "uninstall", "completion", "version"]),
@@ -49,6 +49,6 @@ mod tests {
         listed.sort_unstable();
         assert_eq!(listed, expected);
         let help = super::command().render_help().to_string();
-        assert!(help.contains("Get started:\n  import      Import servers"), "{help}");
+        assert!(help.contains("\n  import      Import servers"), "{help}");
     }
 }

@@ -105,6 +105,29 @@ pub async fn import(context: &Context, link: &CoreLink, options: ImportArguments
     Ok(exit_code(&plan))
 }
 
+/// How many servers of AI clients could be imported.
+///
+/// # Errors
+/// The configuration cannot be read.
+pub async fn importable(context: &Context, link: &CoreLink) -> Result<usize, CliError> {
+    let (homes, proxy) = (homes()?, proxy(context, link).await?);
+    let options = ImportArguments {
+        file: None,
+        from: Vec::new(),
+        all: true,
+        only: Vec::new(),
+        dry_run: true,
+        relocate: false,
+        undo: false,
+        keychain: false,
+        no_keychain: true,
+        yes: false,
+    };
+    let (sources, _) = sources(&options, &[], &homes)?;
+    let existing = context.store.document().map_err(|error| config_error(&error))?.entries();
+    Ok(with_environment(&sources, &existing, &Selection::default(), &proxy, None).imported.len())
+}
+
 /// A server that cannot be imported is an error only if nothing else was done.
 fn exit_code(plan: &ImportPlan) -> ExitCode {
     let nothing_else = plan.imported.is_empty() && plan.skipped.is_empty();

@@ -29,11 +29,13 @@ pub mod scan;
 pub mod secrets;
 pub mod server_path;
 pub mod settings_args;
+mod setup;
 pub mod status;
 pub mod stdio;
 pub mod telemetry;
 pub mod tools;
 pub mod trust_cert;
+pub mod ui;
 mod uninstall;
 pub mod update;
 pub mod upstream;
@@ -172,6 +174,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Tools(command) => tools::run(context, &link, command).await,
         Command::Call(command) => return tools::call(context, &link, command).await,
         Command::Activity(command) => activity::run(context, &link, command).await,
+        Command::Ui(arguments) => ui::run(context, &link, &arguments).await,
         Command::Doctor(options) => doctor::run(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Logout(server)) => {
@@ -188,6 +191,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Update => update::update(context, &link).await,
         Command::Import(options) => return import::import(context, &link, options).await,
         Command::Connect(options) => return connect::connect(context, &link, options).await,
+        Command::Setup(options) => return setup::setup(context, &link, &options).await,
         Command::Uninstall(options) => return uninstall::uninstall(context, &link, &options).await,
         Command::Disconnect(options) => return connect::disconnect(context, &link, options).await,
         Command::Telemetry(command) => return telemetry::run(context, &link, command).await,

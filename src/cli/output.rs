@@ -43,6 +43,16 @@ pub fn report<T: Serialize>(context: &Context, value: &T, sentence: impl FnOnce(
     print(context.format, value, sentence)
 }
 
+/// Writes data for other programs to standard output, as it is.
+///
+/// # Errors
+/// [`CliError`]: the reader is gone, or the disk is full.
+pub fn write_raw(text: &str) -> Result<(), CliError> {
+    use std::io::Write as _;
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    written.map_err(|error| CliError::new("OPERATION_FAILED", format!("could not write: {error}")))
+}
+
 /// Prints a line for people on standard error.
 pub fn say(text: &str) {
     eprintln!("{}", visible_text::lines(text));

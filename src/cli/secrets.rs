@@ -1,7 +1,7 @@
 //! `mcpproxy secrets`: the values behind `${keyring:NAME}`. Uses the keychain directly, without a running core.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write as _};
+use std::io::Read;
 
 use serde::Serialize;
 
@@ -94,9 +94,7 @@ fn read(name: &str) -> Result<String, CliError> {
     if !is_interactive() {
         return read_input();
     }
-    eprint!("Secret for {name} (not shown): ");
-    let _ = std::io::stderr().flush();
-    let typed = hidden_input::read_line();
+    let typed = hidden_input::ask(&format!("Secret for {name} (not shown): "));
     eprintln!();
     let failed = |error| CliError::new("INVALID_ARGUMENT", format!("could not read the secret: {error}"));
     checked(&typed.map_err(failed)?)

@@ -296,7 +296,7 @@ impl Client {
         }
     }
 
-    pub(super) fn garbage(&self, problem: impl ToString) -> CallError {
+    fn garbage(&self, problem: impl ToString) -> CallError {
         CallError::Garbage {
             address: self.endpoint.to_string(),
             problem: problem.to_string(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::call::{CallError, Client};
 use super::path_segment;
 use crate::contract::api::{
-    ApprovalStatus, Approved, Diagnostics, Info, Profile, ProfileList, Server, ServerTool, ServerTools,
+    ApprovalStatus, Approved, Diagnostics, Info, Profile, ProfileList, Server, ServerAction, ServerTool, ServerTools,
 };
 use crate::contract::lenient;
 use crate::contract::review::{Review, ReviewTool, ReviewValue};
@@ -25,11 +25,11 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`]; code 404 for a server that does not exist.
-    pub async fn review(&self, name: &str) -> Result<Review, CallError> {
+    pub async fn review(&self, name: &str) -> Result<Value, CallError> {
         let path = format!("/api/v1/servers/{}", path_segment(name));
         match self.get::<Value>(&format!("{path}/review")).await {
             Err(CallError::Status { code: 404, .. }) => {}
-            found => return Review::read(&found?).map_err(|problem| self.garbage(problem)),
+            found => return found,
         }
         let servers: Value = self.get("/api/v1/servers").await?;
         let servers = servers.get("servers").and_then(Value::as_array);
@@ -49,24 +49,30 @@ impl Client {
             };
             reviewed.push(reviewed_tool(&tool, &difference));
         }
-        Ok(review_of(server, reviewed))
+        Ok(json!(review_of(server, reviewed)))
     }
 
-    /// Approves tools, prompts and resource templates as a review showed them: `fingerprints` by key.
-    /// `request` is the body for this core; the Go core needs only the names.
+    /// Approves a server. `body` is the approval of a review; the Go core ignores it.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn approve_server(&self, name: &str, body: &Value) -> Result<ServerAction, CallError> {
+        // The Go core has only this word for it.
+        let action = if self.is_ours().await? { "approve" } else { "unquarantine" };
+        self.post(&format!("/api/v1/servers/{}/{action}", path_segment(name)), Some(body)).await
+    }
+
+    /// Approves tools, prompts and resource templates as a review showed them. `body` is the approval of the review.
     ///
     /// # Errors
     /// [`CallError`]; code 409 if one of them has changed since. Nothing is approved then.
-    pub async fn approve_tools(
-        &self,
-        name: &str,
-        fingerprints: &BTreeMap<String, String>,
-        request: &Value,
-    ) -> Result<Approved, CallError> {
+    pub async fn approve_tools(&self, name: &str, body: &Value) -> Result<Approved, CallError> {
         let path = format!("/api/v1/servers/{}/tools", path_segment(name));
         if self.is_ours().await? {
-            return self.post(&format!("{path}/approve"), Some(request)).await;
+            return self.post(&format!("{path}/approve"), Some(body)).await;
         }
+        let shown = body.get("fingerprints").cloned().unwrap_or_default();
+        let fingerprints: BTreeMap<String, String> = serde_json::from_value(shown).unwrap_or_default();
         // The Go core approves what it has at that moment. Reading it again shortly before is the best there is.
         let now: ServerTools = self.get(&path).await?;
         if let Some(changed) = fingerprints.iter().find(|shown| !is_current(&now, shown)) {

@@ -23,6 +23,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::activity::{Bodies, BodyPolicy, Retention};
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::IsolationKeys;
@@ -30,6 +31,7 @@ use crate::config::profiles::ProfileConfig;
 use crate::config::server::servers;
 use crate::config::serving::{Concurrency, RoutingMode, TlsConfig};
 use crate::contract::names;
+use crate::scan::sensitive::Policy;
 use crate::updates::policy::UpdateCheck;
 
 pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
@@ -140,6 +142,22 @@ pub struct Config {
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Concurrency>")]
     pub server_concurrency_defaults: Concurrency,
+    /// Stores arguments and results in the activity log: `off`, `redacted` or `full`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Bodies>")]
+    pub activity_bodies: Bodies,
+    /// How many days the activity log keeps. 0 means the default.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<u32>", extend("default" = 30))]
+    pub activity_retention_days: u32,
+    /// Largest size of the activity log, in MB. 0 means the default.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<u32>", extend("default" = 256))]
+    pub activity_max_size_mb: u32,
+    /// Action on arguments or results that hold something like a secret.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Policy>")]
+    pub sensitive_data: Policy,
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
@@ -248,6 +266,30 @@ impl Config {
                     problem,
                 })
             }
+        }
+    }
+
+    /// The policy for the contents of a server's calls.
+    pub fn body_policy(&self, server: &str) -> BodyPolicy {
+        let entry = self.servers.iter().find(|entry| entry.name == server);
+        let sensitive = entry.and_then(|entry| entry.sensitive_data).unwrap_or(self.sensitive_data);
+        BodyPolicy {
+            store: entry.and_then(|entry| entry.activity_bodies).unwrap_or(self.activity_bodies),
+            arguments: sensitive.arguments,
+            results: sensitive.results,
+        }
+    }
+
+    /// How long the activity log keeps its records.
+    pub fn activity_retention(&self) -> Retention {
+        let usual = Retention::default();
+        Retention {
+            days: if self.activity_retention_days == 0 { usual.days } else { self.activity_retention_days },
+            bytes: if self.activity_max_size_mb == 0 {
+                usual.bytes
+            } else {
+                u64::from(self.activity_max_size_mb) << 20
+            },
         }
     }
 

@@ -9,12 +9,14 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::activity::Bodies;
 use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
 use crate::config::document::servers_as_array;
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::{Isolation, IsolationKeys, keys_or_word};
 use crate::config::serving::Concurrency;
 use crate::config::trust::Trust;
+use crate::scan::sensitive::Policy;
 
 /// A server. Either `command` or `url` is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -94,6 +96,12 @@ pub struct ServerConfig {
     #[serde(default, deserialize_with = "optional_duration")]
     #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
+    /// `activity_bodies` for this server's calls.
+    #[serde(default)]
+    pub activity_bodies: Option<Bodies>,
+    /// `sensitive_data` for this server's calls.
+    #[serde(default)]
+    pub sensitive_data: Option<Policy>,
     /// How many of its calls run at once. 0 means any number.
     #[serde(default)]
     pub max_concurrent_requests: Option<usize>,

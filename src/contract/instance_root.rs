@@ -85,6 +85,11 @@ impl InstanceRoot {
         self.path.join("offer-approvals.json")
     }
 
+    /// `activity.redb`: the record of calls, decisions and changes.
+    pub fn activity(&self) -> PathBuf {
+        self.path.join("activity.redb")
+    }
+
     /// `mcp-sessions.json`: the sessions of AI clients, to resume them.
     pub fn mcp_sessions(&self) -> PathBuf {
         self.path.join("mcp-sessions.json")

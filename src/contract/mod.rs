@@ -1,5 +1,6 @@
 //! Names, types and rules that the core, the tray and the installers share. Pure values without I/O.
 
+pub mod activity_kind;
 pub mod api;
 pub mod endpoint;
 pub mod exit_code;

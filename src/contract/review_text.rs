@@ -12,7 +12,7 @@ use crate::contract::visible_text::one_line;
 use crate::contract::words::ApprovalStatus;
 
 /// A longer value of a definition takes several lines.
-const SHORT: usize = 100;
+const SHORT: usize = 240;
 
 /// The mark of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +91,8 @@ pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
             });
             unique(confirmation.chain(dangers(tools)))
         }
-        Subject::Tools(chosen) => {
-            let tools = review.tools.iter().map(|tool| (&tool.name, &tool.findings));
-            let offers = review.offers.iter().map(|offer| (&offer.key, &offer.findings));
-            let chosen = tools.chain(offers).filter(|(name, _)| chosen.contains_key(*name));
-            unique(dangers(chosen))
-        }
-        Subject::Nothing => Vec::new(),
+        // The tools of an approved server can do no more than the server; signs of an attack in them are shown in red.
+        Subject::Tools(_) | Subject::Nothing => Vec::new(),
     }
 }
 
@@ -513,7 +508,7 @@ mod tests {
     #[test]
     fn a_changed_tool_is_shown_with_its_differences() {
         let schema =
-            json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(90)}}});
+            json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(240)}}});
         let mut tool = review().tools.remove(2);
         tool.previous = Some(json!({"name": "c", "description": "one\ntwo", "inputSchema": schema, "title": "C"}));
         let mut schema = schema;
@@ -550,11 +545,7 @@ mod tests {
         assert_eq!(body, json!({"fingerprint": "f", "confirmed": ["reference_to_secret:env.TOKEN"]}));
         review.needs_approval = false;
         review.tools[1].findings = vec![finding(Severity::Danger), finding(Severity::Info)];
-        let keys: Vec<String> =
-            confirmations(&review, &subject(&review)).into_iter().map(|danger| danger.key).collect();
-        assert_eq!(keys, ["hidden-text:tools.b"]);
-        let named = named_tools(&review, &["c".to_owned()]).unwrap();
-        assert_eq!(confirmations(&review, &named), []);
+        assert_eq!(confirmations(&review, &subject(&review)), []);
         let lines = tool_lines(&review.tools[1]);
         assert_eq!((lines[1].mark, lines[2].mark), (Mark::Danger, Mark::Plain));
     }

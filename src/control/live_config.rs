@@ -1,13 +1,15 @@
 //! The configuration of the running core. Every edit is written to the file first, then applied.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::activity::ActivityLog;
 use crate::config::document::{Document, EditError};
 use crate::config::store::{ConfigStore, StoreError};
 use crate::config::{Config, TelemetryConfig};
+use crate::control::{actor, journal};
 use crate::upstream::pool::UpstreamPool;
 
 /// Called with the telemetry settings whenever they may have changed.
@@ -25,6 +27,7 @@ pub struct LiveConfig {
     edits: tokio::sync::Mutex<()>,
     pool: Arc<UpstreamPool>,
     on_telemetry: OnTelemetry,
+    activity: ActivityLog,
 }
 
 impl LiveConfig {
@@ -44,7 +47,19 @@ impl LiveConfig {
             edits: tokio::sync::Mutex::default(),
             pool,
             on_telemetry,
+            activity: ActivityLog::default(),
         }
+    }
+
+    /// Reports changes to this log.
+    pub fn with_activity_log(mut self, log: ActivityLog) -> LiveConfig {
+        self.activity = log;
+        self
+    }
+
+    /// Returns the log that changes are reported to.
+    pub fn activity(&self) -> &ActivityLog {
+        &self.activity
     }
 
     /// Returns the configuration in use.
@@ -99,6 +114,8 @@ impl LiveConfig {
     ) -> Result<(), StoreError> {
         let _one_at_a_time = self.edits.lock().await;
         let store = self.store.clone();
+        let seen: Arc<Mutex<Option<(Document, Document)>>> = Arc::default();
+        let edited = seen.clone();
         let edit = move || {
             store.edit(|document| {
                 if document.is_empty() {
@@ -106,13 +123,22 @@ impl LiveConfig {
                         "the file is empty or missing, perhaps because another program is writing it; try again";
                     return Err(EditError::Shape(problem.to_owned()));
                 }
-                change(document)
+                let before = document.clone();
+                change(document)?;
+                *edited.lock().unwrap_or_else(PoisonError::into_inner) = Some((before, document.clone()));
+                Ok(())
             })
         };
         // The edit waits for the disk, which must not delay the tool calls on this thread.
         let edited = tokio::task::spawn_blocking(edit).await;
         let config = edited.unwrap_or_else(|_| Err(EditError::Shape("the edit was aborted".to_owned()).into()))?;
-        self.apply(Arc::new(config)).await;
+        let by = actor::current();
+        if let Some((before, after)) = seen.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Some(change) = journal::settings_change(&before, &after, &by)
+        {
+            self.activity.change(change);
+        }
+        self.apply(Arc::new(config), &by).await;
         Ok(())
     }
 
@@ -137,7 +163,7 @@ impl LiveConfig {
             Ok(config) if config == **self.current.borrow() => self.set_error(None),
             Ok(config) => {
                 tracing::info!("the configuration file has changed: applying it");
-                self.apply(Arc::new(config)).await;
+                self.apply(Arc::new(config), "configuration file").await;
                 if let Some(notice) = self.notice() {
                     tracing::warn!("{notice}");
                 }
@@ -182,10 +208,14 @@ impl LiveConfig {
         });
     }
 
-    async fn apply(&self, config: Arc<Config>) {
+    async fn apply(&self, config: Arc<Config>, by: &str) {
         self.set_error(None);
+        self.activity.retain(config.activity_retention());
         (self.on_telemetry)(&config.telemetry);
         let before = self.current.send_replace(config.clone());
+        for change in journal::server_changes(&before.servers, &config.servers, by) {
+            self.activity.change(change);
+        }
         self.pool.admission().configure(&config);
         // Restarts servers only if their settings have changed.
         if before.servers != config.servers {

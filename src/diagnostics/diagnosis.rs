@@ -30,7 +30,7 @@ pub const PLACEHOLDERS: [(&str, &str); 14] = [
     ("interpreter", "INTERPRETER"),
     ("directory", "DIR"),
     ("status", "its exit status or HTTP status"),
-    ("seconds", "some"),
+    ("seconds", "N"),
     ("url", "URL"),
     ("host", "HOST"),
     ("proxy", "PROXY"),

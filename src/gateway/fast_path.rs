@@ -24,6 +24,7 @@ use crate::config::profiles::ProfileScope;
 use crate::contract::json_rpc::is_raw_id;
 use crate::gateway::call_arguments::UpstreamCall;
 use crate::gateway::call_log::Ended;
+use crate::gateway::call_record::{CallRecorder, Caller, Contents};
 use crate::gateway::direct_mode::qualified_name;
 use crate::gateway::direct_mode::route::only_server;
 use crate::gateway::fast_path_messages::{
@@ -35,7 +36,8 @@ use crate::gateway::request_meta::is_of_connection;
 use crate::gateway::search_mode::error_results::refusal;
 use crate::gateway::search_mode::own_tools::asks_no_server;
 use crate::gateway::session_registry::{Interruption, KnownSession, Sessions};
-use crate::gateway::tool_calls::{CallRecorder, Proxy, ToolAnswer};
+use crate::gateway::tool_answer::ToolAnswer;
+use crate::gateway::tool_calls::Proxy;
 use crate::upstream::error::CallError;
 use crate::upstream::pool::Route;
 use crate::upstream::session::in_flight::{Answer, CallEvents, CallHandle, ServerEvent};
@@ -201,8 +203,12 @@ impl FastPath {
         let mut registration = self.sessions.calls().register(known.id, id.get())?;
         known.record_use();
         let scope = self.proxy.profile_scope(&Origin::of_parts(parts));
+        let caller = known.caller.clone().within(scope.name());
+        let since = Instant::now();
         if let Some(result) = self.call_own(&call.name, call.arguments, &scope) {
             self.proxy.requested();
+            let arguments = call.arguments.map_or("{}", RawValue::get);
+            self.proxy.note_own(&caller, &call.name, arguments, since, &result);
             return Some(Outcome::Answered(respond_result(id, result)));
         }
         let progress = meta.contains_key("progressToken");
@@ -235,7 +241,7 @@ impl FastPath {
                     ServerEvent::Progress(_) if progress => Some(event),
                     _ => continue,
                 },
-                answer = sent.pending.answer() => return Some(self.answered(id, sent, answer)),
+                answer = sent.pending.answer() => return Some(self.answered(id, sent, answer, (&call.name, call.arguments), &caller)),
             };
             return Some(Outcome::HandedOver(Box::new(sent.started(first, None))));
         }
@@ -293,13 +299,29 @@ impl FastPath {
         Some(sent)
     }
 
-    fn answered(&self, id: &RawValue, sent: SentCall, answer: Option<Answer>) -> Outcome {
+    fn answered(
+        &self,
+        id: &RawValue,
+        sent: SentCall,
+        answer: Option<Answer>,
+        (name, arguments): (&str, Option<&RawValue>),
+        caller: &Caller,
+    ) -> Outcome {
         let (server, tool) = (sent.server.clone(), sent.tool.clone());
+        let given = arguments.map_or("{}", RawValue::get);
+        let through_search = match self.mode {
+            Mode::Search => UpstreamCall::parse(given).ok(),
+            Mode::Direct => None,
+        };
+        let own_arguments = through_search.as_ref().map(|call| call.raw_arguments().map_or("{}", RawValue::get));
         let record = CallRecorder {
             source: "mcp",
             since: sent.since,
             server: &server,
             tool: &tool,
+            intent: Intent::of_tool(name).filter(|_| self.mode == Mode::Search),
+            arguments: own_arguments.unwrap_or(given),
+            caller: Some(caller),
         };
         let response = match answer {
             Some(Answer::Result(result)) => {
@@ -311,8 +333,14 @@ impl FastPath {
                 let is_error = head.is_error == Some(true);
                 match is_error.then(|| serde_json::from_str(result.get())) {
                     Some(Ok(failed)) => self.proxy.note(record, &Ok(ToolAnswer::Raw(failed))),
-                    Some(Err(_)) => self.proxy.note_as(record, Ended::Error("")),
-                    None => self.proxy.note_as(record, Ended::Success),
+                    Some(Err(_)) => self.proxy.note_as(record, Ended::Error(""), Contents::default()),
+                    None => {
+                        let contents = Contents {
+                            text: result.get(),
+                            bytes: Some(result.get().len() as u64),
+                        };
+                        self.proxy.note_as(record, Ended::Success, contents);
+                    }
                 }
                 respond(id, Some(&result), None)
             }
@@ -321,11 +349,11 @@ impl FastPath {
                 return Outcome::HandedOver(Box::new(sent.started(None, Some(Answer::Error(error)))));
             }
             Some(Answer::Error(error)) => {
-                self.proxy.note_as(record, Ended::Error(error.get()));
+                self.proxy.note_as(record, Ended::Error(error.get()), Contents::default());
                 respond(id, None, Some(&error))
             }
             None => {
-                self.proxy.note_as(record, Ended::Error("the server ended during the call"));
+                self.proxy.note_as(record, Ended::Error("the server ended during the call"), Contents::default());
                 let ended = CallError::Ended { server: sent.server };
                 match self.mode {
                     Mode::Direct => respond_error(id, &ErrorData::from(ended)),

@@ -2,6 +2,7 @@
 
 pub mod call_arguments;
 pub mod call_log;
+pub mod call_record;
 pub mod direct_mode;
 mod failures;
 pub mod fast_path;
@@ -12,8 +13,10 @@ pub mod profile;
 pub mod relay;
 pub mod request_meta;
 pub mod search_mode;
+mod sensitive_data;
 pub mod session_registry;
 pub mod session_usage;
+pub mod tool_answer;
 pub mod tool_calls;
 
 pub use http::endpoints::Endpoints;

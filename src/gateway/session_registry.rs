@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use axum::http::request::Parts;
 use tokio::sync::oneshot;
 
+use crate::gateway::call_record::{Caller, session_label};
 use crate::gateway::http::headers::{SESSION_ID, text};
 use crate::gateway::session_usage::{SessionUsages, Usage};
 use crate::os::memory;
@@ -61,6 +62,8 @@ impl Sessions {
 #[derive(Debug)]
 pub(super) struct KnownSession {
     pub(super) id: SessionId,
+    /// The caller, for the activity log.
+    pub(super) caller: Caller,
     began: Instant,
     /// Times of the last request on the library path, and of the last use on either path, in ms after `began`.
     seen: AtomicU64,
@@ -223,7 +226,7 @@ impl SessionRegistration {
     }
 
     /// Records that the library handles a request of the session.
-    pub fn note(&self, extensions: &rmcp::model::Extensions) {
+    pub fn note(&self, extensions: &rmcp::model::Extensions, client: Option<&str>) {
         if self.opened.get().is_none() {
             return;
         }
@@ -232,6 +235,11 @@ impl SessionRegistration {
         let (_, known) = self.known.get_or_init(|| {
             let known = Arc::new(KnownSession {
                 id: self.id,
+                caller: Caller {
+                    client: client.map(str::to_owned),
+                    session: Some(session_label(header)),
+                    profile: None,
+                },
                 began: Instant::now(),
                 seen: AtomicU64::new(0),
                 used: AtomicU64::new(0),

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, ContentBlock, ErrorCode,
-    Extensions, InputResponses, JsonObject, ResultType, ServerResult, Tool,
+    InputResponses, JsonObject, ResultType, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::activity::ActivityLog;
+use crate::activity::BodyPolicy;
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
@@ -20,14 +21,16 @@ use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
-use crate::gateway::call_log::{Activity, Call, Ended};
-use crate::gateway::http::raw_results::RawResult;
+use crate::gateway::call_log::{Ended, RecentCalls};
+use crate::gateway::call_record::{CallRecorder, Caller, Contents, contents, contents_of, report};
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
 use crate::gateway::profile::{Origin, SessionProfiles, View};
 use crate::gateway::relay::{Relay, RetryContext};
 use crate::gateway::search_mode::error_results::{failed, invalid_arguments, refusal, unreadable_call};
 use crate::gateway::search_mode::manage_servers;
 use crate::gateway::search_mode::own_tools::OwnTools;
+use crate::gateway::sensitive_data;
+use crate::gateway::tool_answer::{ToolAnswer, tool_answer};
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
@@ -47,7 +50,8 @@ pub struct Proxy {
     recorder: Recorder,
     counts: Arc<UsageCounts>,
     pending_inputs: Arc<PendingInputs>,
-    activity: Arc<Activity>,
+    recent: Arc<RecentCalls>,
+    log: ActivityLog,
 }
 
 impl Proxy {
@@ -59,9 +63,9 @@ impl Proxy {
         recorder: Recorder,
         counts: Arc<UsageCounts>,
     ) -> Proxy {
-        let activity = Arc::<Activity>::default();
+        let recent = Arc::<RecentCalls>::default();
         Proxy {
-            own: OwnTools::new(upstreams.clone(), config.clone(), recorder.clone(), counts.clone(), activity.clone()),
+            own: OwnTools::new(upstreams.clone(), config.clone(), recorder.clone(), counts.clone(), recent.clone()),
             session_profiles: SessionProfiles::default(),
             upstreams,
             offers,
@@ -69,7 +73,8 @@ impl Proxy {
             recorder,
             counts,
             pending_inputs: Arc::default(),
-            activity,
+            recent,
+            log: ActivityLog::default(),
         }
     }
 
@@ -91,6 +96,12 @@ impl Proxy {
     /// Handles a call of one of the proxy's own tools that need no server; returns `None` for other tools.
     pub fn call_own(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         self.own.call(name, arguments, scope)
+    }
+
+    /// Reports calls to this log.
+    pub fn with_activity_log(mut self, log: ActivityLog) -> Proxy {
+        self.log = log;
+        self
     }
 
     /// Stores the profiles that sessions choose in this file.
@@ -130,7 +141,8 @@ impl Proxy {
         fits: impl FnOnce(&Tool) -> bool,
     ) -> Option<Route> {
         let route = scope.allows(server).then(|| self.upstreams.route(server, tool, fits))??;
-        Some(if self.upstreams.admission().limits(server) { Route::Library } else { route })
+        let is_slow = self.upstreams.admission().limits(server) || sensitive_data::acts(self.body_policy(server));
+        Some(if is_slow { Route::Library } else { route })
     }
 
     /// Returns the number of tools in the index.
@@ -148,51 +160,60 @@ impl Proxy {
         &self.upstreams
     }
 
-    /// Returns the latest tool calls.
-    pub fn activity(&self) -> &Activity {
-        &self.activity
+    /// Returns the policy for the contents of a server's calls.
+    pub fn body_policy(&self, server: &str) -> BodyPolicy {
+        self.config.borrow().body_policy(server)
     }
 
     /// Records the result of a call of an upstream tool.
     pub fn note(&self, call: CallRecorder<'_>, answer: &Result<ToolAnswer, CallError>) {
-        let text = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
         match answer {
-            Ok(ToolAnswer::Raw(result)) if result.get("isError") == Some(&Value::Bool(true)) => {
-                let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
-                let message = blocks.filter_map(|block| block.get("text")?.as_str()).next();
-                self.note_as(call, Ended::Error(message.unwrap_or_default()));
+            Ok(answer) => {
+                // It goes on when the client has answered.
+                let Some((text, bytes, is_error)) = contents(answer) else { return };
+                let contents = Contents {
+                    text: &text,
+                    bytes: Some(bytes),
+                };
+                self.note_as(call, if is_error { Ended::Error(&text) } else { Ended::Success }, contents);
             }
-            Ok(ToolAnswer::Response(CallToolResponse::Complete(result))) if result.is_error == Some(true) => {
-                let message = result.content.iter().find_map(ContentBlock::as_text);
-                self.note_as(call, Ended::Error(message.map(|block| block.text.as_str()).unwrap_or_default()));
-            }
-            Ok(ToolAnswer::Raw(_) | ToolAnswer::Response(CallToolResponse::Complete(_))) => {
-                self.note_as(call, Ended::Success);
-            }
-            // The call continues after the client's answer.
-            Ok(_) => {}
             Err(error) if error.is_blocked() => {
                 if error.needs_approval() {
                     self.counts.add(Counter::ToolQuarantineBlocked);
                 }
-                self.note_as(call, Ended::Blocked(&text));
+                self.note_as(call, Ended::Blocked(&error.to_string()), Contents::default());
             }
-            Err(_) => self.note_as(call, Ended::Error(&text)),
+            Err(error) => self.note_as(call, Ended::Error(&error.to_string()), Contents::default()),
         }
     }
 
     /// Records a call with this result.
-    pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>) {
+    pub fn note_as(&self, call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>) {
         if !matches!(ended, Ended::Blocked(_)) {
             self.own.called(call.server, call.tool);
+            self.recent.note(call.server, call.tool);
         }
-        self.activity.note(Call {
-            source: call.source,
-            server: call.server,
-            tool: call.tool,
-            took: call.since.elapsed(),
-            ended,
-        });
+        self.log.call(report(call, ended, contents, self.body_policy(call.server)));
+    }
+
+    /// Notes a call of a tool of MCPProxy itself.
+    pub fn note_own(&self, caller: &Caller, name: &str, arguments: &str, since: Instant, result: &CallToolResult) {
+        let (text, bytes, is_error) = contents_of(result);
+        let call = CallRecorder {
+            source: "mcp",
+            since,
+            server: "",
+            tool: name,
+            intent: None,
+            arguments,
+            caller: Some(caller),
+        };
+        let ended = if is_error { Ended::Error(&text) } else { Ended::Success };
+        let contents = Contents {
+            text: &text,
+            bytes: Some(bytes),
+        };
+        self.log.call(report(call, ended, contents, self.body_policy("")));
     }
 
     /// Returns the timeout of a request to a server.
@@ -262,7 +283,13 @@ impl Proxy {
     ) -> Option<Result<ToolAnswer, ErrorData>> {
         let scope = asking.as_ref().map(|asking| self.profile_scope(&Origin::of(&asking.context.extensions)));
         let scope = scope.unwrap_or_default();
+        let since = Instant::now();
         if let Some(result) = self.call_own(name, arguments, &scope) {
+            if let Some(asking) = &asking {
+                let arguments = serde_json::to_string(arguments).unwrap_or_default();
+                let caller = Caller::of(asking.context).within(scope.name());
+                self.note_own(&caller, name, &arguments, since, &result);
+            }
             return Some(Ok(result.into()));
         }
         let intent = Intent::of_tool(name)?;
@@ -283,11 +310,15 @@ impl Proxy {
             Err(error) => return Ok(self.refused(intent, &error, scope).into()),
         };
         let (server, tool_name) = call.target();
+        let caller = asking.as_ref().map(|asking| Caller::of(asking.context).within(scope.name()));
         let noting = CallRecorder {
             source: if asking.is_some() { "mcp" } else { "api" },
             since: Instant::now(),
             server,
             tool: tool_name,
+            intent: Some(intent),
+            arguments: call.raw_arguments().map_or("{}", |raw| raw.get()),
+            caller: caller.as_ref(),
         };
         let tool = match View::new(&self.upstreams, scope).tool(server, tool_name) {
             Ok(tool) => tool,
@@ -306,9 +337,17 @@ impl Proxy {
             (config.intent_declaration.strict_server_validation, config.call_tool_timeout)
         };
         if strict && let Err(sentence) = intent.check(call.id(), tool.annotations.as_ref()) {
-            self.note_as(noting, Ended::Blocked(&sentence));
+            self.note_as(noting, Ended::Blocked(&sentence), Contents::default());
             return Ok(failed(&sentence).into());
         }
+        let policy = self.body_policy(server);
+        let arguments = match sensitive_data::check_arguments(policy, server, call.arguments()) {
+            Ok(arguments) => arguments,
+            Err(sentence) => {
+                self.note_as(noting, Ended::Blocked(&sentence), Contents::default());
+                return Ok(failed(&sentence).into());
+            }
+        };
         let session = asking.as_ref().map_or_else(|| self.upstreams.new_session(), |asking| asking.session);
         let queued = self.upstreams.waiting_calls().queued(server, tool_name);
         let admitted = self.upstreams.admission().enter(server, session).await;
@@ -325,18 +364,22 @@ impl Proxy {
         let answer = match asking {
             None => self
                 .upstreams
-                .call(server, tool_name, call.arguments(), limit)
+                .call(server, tool_name, arguments, limit)
                 .await
                 .and_then(|result| tool_answer(server, result)),
-            Some(asking) => self.relayed(&call, asking).await,
+            Some(asking) => self.relayed(server, tool_name, arguments, asking).await,
         };
         self.note(noting, &answer);
-        self.answered(server, tool_name, answer)
+        self.answered(server, tool_name, answer.map(|answer| sensitive_data::check_answer(policy, server, answer)))
     }
 
-    async fn relayed(&self, call: &UpstreamCall<'_>, asking: CallerContext<'_>) -> Result<ToolAnswer, CallError> {
-        let (server, tool) = call.target();
-        let arguments = call.arguments();
+    async fn relayed(
+        &self,
+        server: &str,
+        tool: &str,
+        arguments: JsonObject,
+        asking: CallerContext<'_>,
+    ) -> Result<ToolAnswer, CallError> {
         let again = RetryContext {
             request: Fingerprint::of(server, "tools/call", tool, &arguments.clone().into()),
             state: asking.state,
@@ -355,11 +398,20 @@ impl Proxy {
         unreadable_call(intent, error, tool.as_ref().map(|tool| tool.input_schema.as_ref()))
     }
 
-    /// Continues a call of one of the three call tools that is in flight.
+    /// Continues a call of one of the three call tools that is in flight; `request` are its name and arguments.
     ///
     /// # Errors
     /// The server's error.
-    pub async fn go_on(&self, started: Started, asking: CallerContext<'_>) -> Result<ToolAnswer, ErrorData> {
+    pub async fn go_on(
+        &self,
+        started: Started,
+        asking: CallerContext<'_>,
+        request: (&str, &JsonObject),
+    ) -> Result<ToolAnswer, ErrorData> {
+        let text = serde_json::to_string(request.1).unwrap_or_default();
+        let call = UpstreamCall::parse(&text).ok();
+        let scope = self.profile_scope(&Origin::of(&asking.context.extensions));
+        let caller = Caller::of(asking.context).within(scope.name());
         let (server, tool) = (started.server.clone(), started.tool.clone());
         let relay = self.relay(&server, asking.session, asking.context);
         let since = started.since;
@@ -369,6 +421,9 @@ impl Proxy {
             since,
             server: &server,
             tool: &tool,
+            intent: Intent::of_tool(request.0),
+            arguments: call.as_ref().and_then(UpstreamCall::raw_arguments).map_or("{}", |raw| raw.get()),
+            caller: Some(&caller),
         };
         self.note(noting, &answer);
         self.answered(&server, &tool, answer)
@@ -406,85 +461,10 @@ impl Proxy {
     }
 }
 
-/// A call to record.
-#[derive(Clone, Copy)]
-pub struct CallRecorder<'a> {
-    pub source: &'static str,
-    pub since: Instant,
-    pub server: &'a str,
-    pub tool: &'a str,
-}
-
 /// The client of a call, and its answers to earlier questions.
 pub struct CallerContext<'a> {
     pub session: SessionId,
     pub context: &'a RequestContext<RoleServer>,
     pub state: Option<String>,
     pub answers: Option<InputResponses>,
-}
-
-/// The result of a tool call.
-pub enum ToolAnswer {
-    Response(CallToolResponse),
-    /// A result that the library's types cannot represent; the client receives it as the server sent it.
-    Raw(Value),
-}
-
-impl ToolAnswer {
-    /// Returns the result for a handler. Stores a raw result for the response to this request.
-    pub fn respond(self, extensions: &Extensions) -> CallToolResponse {
-        match self {
-            ToolAnswer::Response(response) => response,
-            ToolAnswer::Raw(result) => {
-                let mut placeholder = CallToolResult::success(Vec::new());
-                placeholder.meta = Some(RawResult::put(extensions, result));
-                placeholder.into()
-            }
-        }
-    }
-}
-
-impl ToolAnswer {
-    /// Converts a JSON-RPC error to a result, for callers that do not use JSON-RPC.
-    pub fn of_error(error: &ErrorData) -> ToolAnswer {
-        failed(&error.to_string()).into()
-    }
-
-    /// Returns the result as JSON; `None` if the server asks a question first.
-    pub fn to_json(&self) -> Option<Value> {
-        match self {
-            ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
-            ToolAnswer::Response(_) => None,
-            ToolAnswer::Raw(result) => Some(result.clone()),
-        }
-    }
-}
-
-impl<T: Into<CallToolResponse>> From<T> for ToolAnswer {
-    fn from(response: T) -> ToolAnswer {
-        ToolAnswer::Response(response.into())
-    }
-}
-
-/// Converts a server's result of a tool call. Does not check its content.
-///
-/// # Errors
-/// The result is not an object.
-pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, CallError> {
-    let raw = match result {
-        ServerResult::CallToolResult(result) => return Ok(result.into()),
-        ServerResult::InputRequiredResult(request) => return Ok(CallToolResponse::from(request).into()),
-        other => serde_json::to_value(other).unwrap_or_default(),
-    };
-    match raw {
-        Value::Object(mut result) => {
-            // Clients require this member.
-            result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
-            Ok(ToolAnswer::Raw(Value::Object(result)))
-        }
-        other => Err(CallError::Other {
-            server: server.to_owned(),
-            error: format!("the result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
-        }),
-    }
 }

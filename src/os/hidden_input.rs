@@ -1,13 +1,23 @@
 //! Reads a line from the terminal without showing it.
 
 use std::io;
+#[cfg(any(unix, windows))]
+use std::io::Write as _;
 
-/// The next line that the user types, without its end. The terminal shows nothing of it.
+/// Asks for a line on standard error. The terminal shows nothing of what the user types.
 ///
 /// # Errors
 /// There is no terminal, or the user cancelled with Ctrl-C.
-pub fn read_line() -> io::Result<String> {
-    system::read_line()
+pub fn ask(prompt: &str) -> io::Result<String> {
+    system::ask(prompt)
+}
+
+/// Writes the prompt. Not before the terminal hides what is typed: users and programs answer at once.
+#[cfg(any(unix, windows))]
+fn show(prompt: &str) -> io::Result<()> {
+    let mut stderr = io::stderr();
+    stderr.write_all(prompt.as_bytes())?;
+    stderr.flush()
 }
 
 /// The effect of a typed byte on a line.
@@ -44,7 +54,7 @@ mod system {
 
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-    use super::{Typed, typed};
+    use super::{Typed, show, typed};
 
     /// Restores the terminal when dropped.
     struct Restored(Termios);
@@ -55,13 +65,14 @@ mod system {
         }
     }
 
-    pub fn read_line() -> io::Result<String> {
+    pub fn ask(prompt: &str) -> io::Result<String> {
         let before = tcgetattr(io::stdin())?;
         let mut hidden = before.clone();
         // Signals are off, too: a program that Ctrl-C ends here would leave a terminal that shows nothing.
         hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         let _restored = Restored(before);
         tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
+        show(prompt)?;
         let mut line = Vec::new();
         for byte in io::stdin().lock().bytes() {
             match typed(&mut line, byte?) {
@@ -81,7 +92,7 @@ mod system {
 
     use windows_sys::Win32::System::Console::{ENABLE_ECHO_INPUT, GetConsoleMode, SetConsoleMode};
 
-    pub fn read_line() -> io::Result<String> {
+    pub fn ask(prompt: &str) -> io::Result<String> {
         let console = io::stdin().as_raw_handle();
         let mut before = 0;
         // SAFETY: the handle of standard input is valid for the whole run, and `before` outlives the call.
@@ -92,8 +103,9 @@ mod system {
         if unsafe { SetConsoleMode(console, before & !ENABLE_ECHO_INPUT) } == 0 {
             return Err(io::Error::last_os_error());
         }
+        let shown = super::show(prompt);
         let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
+        let read = shown.and_then(|()| io::stdin().lock().read_line(&mut line));
         // SAFETY: as above.
         unsafe { SetConsoleMode(console, before) };
         read?;
@@ -105,7 +117,7 @@ mod system {
 mod system {
     use std::io;
 
-    pub fn read_line() -> io::Result<String> {
+    pub fn ask(_prompt: &str) -> io::Result<String> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -21,7 +21,7 @@ pub enum BindError {
 
 #[cfg(unix)]
 mod imp {
-    use std::fs;
+    use std::fs::{self, Permissions};
     use std::io;
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     use std::path::PathBuf;
@@ -72,19 +72,19 @@ mod imp {
                 address: address.clone(),
                 source,
             };
-            if let Ok(metadata) = fs::symlink_metadata(path) {
+            if let Ok(metadata) = tokio::fs::symlink_metadata(path).await {
                 match UnixStream::connect(path).await {
                     Ok(_) => return Err(BindError::InUse(address.clone())),
                     // A plain file refuses connections, too: only sockets are removed.
                     Err(error) if refused(&error) && metadata.file_type().is_socket() => {
-                        fs::remove_file(path).map_err(failed)?;
+                        tokio::fs::remove_file(path).await.map_err(failed)?;
                     }
                     Err(error) => return Err(failed(error)),
                 }
             }
             let listener = UnixListener::bind(path).map_err(failed)?;
             // The directory is 0700, so no other user can connect in between.
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            tokio::fs::set_permissions(path, Permissions::from_mode(0o600)).await.map_err(failed)?;
             Ok(LocalListener {
                 listener,
                 path: path.clone(),

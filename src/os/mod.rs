@@ -14,6 +14,7 @@ pub mod lock;
 pub mod memory;
 pub mod own_path;
 pub mod process;
+pub mod redb_file;
 pub mod rotating_file;
 pub mod sse;
 pub mod sync;

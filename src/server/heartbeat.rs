@@ -38,7 +38,7 @@ pub fn snapshot(
         routing_mode: RoutingMode::RetrieveTools,
         feature_flags: FeatureFlags {
             enable_socket: config.enable_socket,
-            enable_web_ui: false,
+            enable_web_ui: true,
             enable_prompts: true,
             require_mcp_auth: config.require_mcp_auth,
             enable_code_execution: false,

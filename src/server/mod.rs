@@ -7,6 +7,7 @@ pub mod heartbeat;
 pub mod jobs;
 pub mod listeners;
 pub mod logging;
+pub mod page;
 pub mod rest;
 pub mod router;
 pub mod run;

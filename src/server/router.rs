@@ -9,11 +9,13 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::get;
 use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::gateway::Endpoints;
+use crate::server::page;
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::state::App;
@@ -67,7 +69,20 @@ impl Routes {
             mcp
         };
         let counted = from_fn_with_state(self.in_flight.clone(), count);
-        rest::router(self.app.clone(), listener).merge(mcp).layer(counted)
+        let rest = rest::router(self.app.clone(), listener);
+        let routes = match listener {
+            Listener::Local => rest,
+            Listener::Tcp => rest.merge(self.page(hosts)),
+        };
+        routes.merge(mcp).layer(counted)
+    }
+}
+
+impl Routes {
+    /// The web UI; it asks REST as a local program does, once a visitor has passed its gate.
+    fn page(&self, hosts: Option<Vec<String>>) -> Router {
+        let events = Router::new().route("/ui/events", get(rest::events::events)).with_state(self.app.clone());
+        page::router(self.app.clone(), rest::router(self.app.clone(), Listener::Local), events, hosts)
     }
 }
 

@@ -11,8 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::{ActivityLog, Change};
 use crate::config::store::ConfigStore;
 use crate::config::{Config, TelemetryConfig};
+use crate::contract::api::{SYSTEM_START, SYSTEM_STOP};
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::flag;
@@ -35,8 +37,10 @@ use crate::server::jobs::check_for_updates::look_for_updates;
 use crate::server::jobs::reindex::follow;
 use crate::server::jobs::scan_new_tools::scan_new_tools;
 use crate::server::jobs::send_heartbeats::{NOTICE, notice_due, send_heartbeats};
+use crate::server::jobs::tell_activity::tell_activity;
 use crate::server::jobs::watch_config::watch_config;
 use crate::server::listeners::{LocalStreamListener, bind_tcp};
+use crate::server::page::access::Access;
 use crate::server::rest;
 use crate::server::rest::Listener;
 use crate::server::router::Routes;
@@ -101,6 +105,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
+    core.app.activity.change(system_change(SYSTEM_START));
     (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
@@ -121,8 +126,20 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.routes.save_sessions();
     core.app.facts.close();
+    core.app.activity.change(system_change(SYSTEM_STOP));
+    let activity = core.app.activity.clone();
+    let _ = tokio::task::spawn_blocking(move || activity.close()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Describes the start or the end of the core for the activity log.
+fn system_change(kind: &'static str) -> Change {
+    Change {
+        kind,
+        details: Some(serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "pid": std::process::id()})),
+        ..Change::default()
+    }
 }
 
 /// Shows the telemetry notice at a terminal once, and remembers it.
@@ -173,13 +190,16 @@ impl Core {
             let facts = facts.clone();
             Box::new(move |telemetry: &TelemetryConfig| facts.follow(telemetry))
         };
-        let config = Arc::new(LiveConfig::new(store, config, upstreams.clone(), on_telemetry));
+        let activity = ActivityLog::in_file(&options.root.activity(), config.activity_retention());
+        let live = LiveConfig::new(store, config, upstreams.clone(), on_telemetry);
+        let config = Arc::new(live.with_activity_log(activity.clone()));
         let offers = Arc::new(OfferApprovals::load(&options.root.offer_approvals()));
         let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone(), offers.clone()));
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
         let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());
-        let proxy = Arc::new(proxy.with_session_profiles(options.root.session_profiles()));
+        let proxy = proxy.with_session_profiles(options.root.session_profiles()).with_activity_log(activity.clone());
+        let proxy = Arc::new(proxy);
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(scan_new_tools(upstreams.clone())));
         let changes = follow(&upstreams, config.errors(), update_seen, &proxy, &facts, &stop);
@@ -198,11 +218,14 @@ impl Core {
             local_addr: local.map(ToString::to_string).unwrap_or_default(),
             is_encrypted,
             ready: ready_seen,
+            activity,
+            access: Access::default(),
             fixes: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });
         tokio::spawn(rest::log_changes(app.clone(), changes));
+        tokio::spawn(tell_activity(app.clone()));
         Core {
             routes: Routes::new(app.clone(), address.ip().is_loopback(), trusted_hosts),
             app,

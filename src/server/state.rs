@@ -5,13 +5,16 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::ActivityLog;
 use crate::contract::api::{CorePhase, CoreStatus, Servers, Status, TelemetryState, Update};
+use crate::contract::endpoint::client_host;
 use crate::contract::instance_root::InstanceRoot;
 use crate::control::live_config::LiveConfig;
 use crate::control::servers::ServerControl;
 use crate::gateway::Proxy;
 use crate::gateway::http::session_store::PersistentSessions;
 use crate::server::event_log::EventLog;
+use crate::server::page::access::Access;
 use crate::server::rest::fix_limiter::FixLimiter;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
@@ -34,12 +37,16 @@ pub struct App {
     pub candidate_id: AnonymousId,
     /// The API key that TCP requests must contain.
     pub api_key: String,
+    /// The tickets and sessions of the web UI.
+    pub access: Access,
     /// The actual TCP address.
     pub listen_addr: String,
     pub local_addr: String,
     /// Whether the TCP address uses HTTPS.
     pub is_encrypted: bool,
     pub ready: watch::Receiver<bool>,
+    /// The record of calls, decisions and changes.
+    pub activity: ActivityLog,
     /// The time of the last request for each fix.
     pub fixes: FixLimiter,
     /// The events of `/events`.
@@ -48,6 +55,12 @@ pub struct App {
 }
 
 impl App {
+    /// Returns the URL of the web UI.
+    pub fn web_ui_url(&self) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}/ui/", client_host(&self.listen_addr))
+    }
+
     /// Sleeps for a duration; returns false if the core stops meanwhile.
     pub async fn pause(&self, duration: std::time::Duration) -> bool {
         tokio::select! {

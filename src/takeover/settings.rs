@@ -31,6 +31,10 @@ const IN_EFFECT: &[&str] = &[
     "allow_server_add",
     "allow_server_remove",
     "quarantine_enabled",
+    "activity_bodies",
+    "activity_retention_days",
+    "activity_max_size_mb",
+    "sensitive_data",
     "tools_limit",
     "tool_response_limit",
     "tool_response_mode",
@@ -78,6 +82,8 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "max_concurrent_requests",
     "queue_size",
     "queue_timeout",
+    "activity_bodies",
+    "sensitive_data",
     "created",
     "updated",
     "source_registry_id",
@@ -86,7 +92,7 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
 
 /// The behaviour instead, by the key or its parent.
 const WHY: &[(&str, &str)] = &[
-    ("activity_", "calls are recorded, but not by these limits"),
+    ("activity_", "the activity log has other limits: `activity_retention_days` and `activity_max_size_mb`"),
     (
         "aggregate_upstream_prompts",
         "prompts of servers are shown at `/mcp/all`; hide a server's with `expose_prompts`",
@@ -105,7 +111,7 @@ const WHY: &[(&str, &str)] = &[
     ("registries", "servers are not searched in this registry"),
     ("reveal_secret_headers", "secrets are always masked"),
     ("security", "the scanners of the Go core do not exist here"),
-    ("sensitive_data_detection", "calls are not searched for sensitive data"),
+    ("sensitive_data_detection", "set `sensitive_data` instead"),
     ("tls.require_client_cert", "client certificates are not checked, so this core does not start with it"),
     ("tls.hsts", "the HSTS header is not sent"),
     ("tokenizer", "tokens are estimated without a tokenizer"),

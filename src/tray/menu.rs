@@ -237,7 +237,7 @@ impl Menu {
             items.extend(profiles(model));
             items.extend(clients(&model.clients));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
-            items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open dashboard", true)));
+            items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open MCPProxy…", true)));
         }
         items.extend([Item::Separator, autostart(&model.autostart)]);
         items.extend(model.statistics.iter().flat_map(statistics));

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_hangs_holds_up_nobody_but_the_one_who_writes() {
+    fn a_disk_that_hangs_delays_only_the_thread_that_writes() {
         use std::sync::mpsc;
         use std::time::Duration;
 

@@ -283,7 +283,7 @@ class ShortWay(unittest.TestCase):
         own.call("call_tool_read", {"name": "simple:remove"})
         own.call("call_tool_read", {"name": "nobody:x"})
         self.world.run(CORE, "call", "tool-read", "-t", "simple:say", "-j", '{"text": "s3cret four"}')
-        listed = self.world.get("/api/v1/activity?type=tool_call,internal_tool_call&limit=8&exclude_payloads=true").data
+        listed = self.world.get("/api/v1/activity?type=tool_call&limit=8&exclude_payloads=true").data
         self.assertEqual(listed["total"], before + 8)
         told = [(call["source"], call["server_name"], call["tool_name"], call["status"]) for call in reversed(listed["activities"])]
         first = ("mcp", "simple", "say", "success")

@@ -39,7 +39,7 @@ def ask(world, tool, **arguments):
 
 def recorded(world):
     """Returns the recorded calls: tool and outcome, newest first."""
-    activities = world.get("/api/v1/activity").data["activities"]
+    activities = world.get("/api/v1/activity?type=tool_call").data["activities"]
     return [(one["tool_name"], one["status"]) for one in activities]
 
 

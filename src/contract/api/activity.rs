@@ -1,9 +1,12 @@
-//! `/activity`: the latest tool calls.
+//! `/activity`: the record of tool calls, decisions and changes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::contract::api::lenient::null_as_default;
+
+pub use crate::contract::activity_kind::*;
 
 /// `data` of `GET /api/v1/activity`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,13 +21,16 @@ pub struct ActivityList {
     pub offset: usize,
 }
 
-/// One call in [`ActivityList`].
+/// One entry in [`ActivityList`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityRecord {
     #[serde(default)]
     pub id: String,
+    /// `tool_call`, `internal_tool_call`, `quarantine_change`, `tool_quarantine_change`, `config_change`, `server_change`,
+    /// `system_start` or `system_stop`.
     #[serde(default, rename = "type")]
     pub kind: String,
+    /// `mcp`, or `api` for REST, the command line and the web UI.
     #[serde(default)]
     pub source: String,
     #[serde(default)]
@@ -34,6 +40,7 @@ pub struct ActivityRecord {
     /// `success`, `error` or `blocked`; the Go core also uses `rejected`.
     #[serde(default)]
     pub status: String,
+    /// The first line of the error, cut at 200 characters, with secrets replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     #[serde(default)]
@@ -41,8 +48,56 @@ pub struct ActivityRecord {
     /// RFC 3339.
     #[serde(default)]
     pub timestamp: String,
+    /// Name of the AI client, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// Tells the sessions of clients apart. It is not the session's real ID, which would let another program join it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// `read`, `write` or `destructive`, if the client called through one of the three call tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// Length of the arguments, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_bytes: Option<u64>,
+    /// Length of the result's contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_bytes: Option<u64>,
+    /// The arguments, only if `activity_bodies` stores them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+    /// The result's text, only if `activity_bodies` stores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub response_truncated: bool,
+    /// Something that looks like a secret or personal number was in the arguments or the result.
     #[serde(default)]
     pub has_sensitive_data: bool,
+    /// The rules that found something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detection_types: Vec<String>,
+    /// Where each rule found something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detections: Vec<Detection>,
+    /// `critical`, `high` or `medium`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_severity: Option<String>,
+    /// More about a change: who made it, how, and what is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+}
+
+/// Sensitive data that a rule found in a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Detection {
+    /// Such as `github-token`.
+    pub rule: String,
+    /// `arguments` or `result`.
+    pub place: String,
+    pub count: u32,
 }
 
 /// `data` of `GET /api/v1/activity/summary`.
@@ -66,4 +121,49 @@ pub struct ActivitySummary {
 pub struct ActivityCount {
     pub name: String,
     pub count: u64,
+}
+
+/// `data` of `GET /api/v1/activity/usage`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ActivityUsage {
+    /// Such as `24h`.
+    pub window: String,
+    pub generated_at: String,
+    pub tools: Vec<ToolUsage>,
+    /// Equal parts of the window, the oldest first.
+    pub timeline: Vec<UsagePeriod>,
+}
+
+/// The calls of one tool in [`ActivityUsage`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ToolUsage {
+    pub server: String,
+    pub tool: String,
+    pub calls: u64,
+    pub errors: u64,
+    pub error_rate: f64,
+    pub blocked: u64,
+    pub total_resp_bytes: u64,
+    pub total_req_bytes: u64,
+    pub p50_ms: u64,
+    pub p95_ms: u64,
+    pub last_used: String,
+}
+
+/// A part of the window in [`ActivityUsage`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct UsagePeriod {
+    pub start: String,
+    pub calls: u64,
+    pub errors: u64,
+    pub total_resp_bytes: u64,
+}
+
+/// `data` of `POST /api/v1/activity/purge`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityPurged {
+    pub removed: usize,
 }

@@ -35,3 +35,16 @@ pub const EVENT_STATUS: &str = "status";
 pub const EVENT_PING: &str = "ping";
 /// SSE event name: a server was added, was removed or changed its state.
 pub const EVENT_SERVERS_CHANGED: &str = "servers.changed";
+/// SSE event names about records of the activity log. `payload` is an `ActivityRecord` without contents.
+pub const ACTIVITY_EVENTS: [&str; 10] = [
+    "activity.tool_call.completed",
+    "activity.internal_tool_call.completed",
+    "activity.policy_decision",
+    "activity.quarantine_change",
+    "activity.tool_quarantine_change",
+    "activity.config_change",
+    "activity.server_change",
+    "activity.system.start",
+    "activity.system.stop",
+    "sensitive_data.detected",
+];

@@ -219,3 +219,11 @@ pub struct Endpoints {
     #[serde(default)]
     pub socket: String,
 }
+
+/// `data` of `POST /api/v1/ui/ticket`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UiTicket {
+    /// Opens the web UI in a browser, once and within 30 s.
+    #[serde(default)]
+    pub url: String,
+}

@@ -6,13 +6,16 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
+use crate::activity::Change;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
+use crate::contract::activity_kind::TOOL_QUARANTINE_CHANGE;
 use crate::contract::review::{
     ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
 };
 use crate::contract::review_text::{self, Subject};
 use crate::contract::words::ApprovalStatus;
+use crate::control::actor;
 use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
 use crate::os::sync::lock;
@@ -39,6 +42,14 @@ impl ServerControl {
         shown.tools = Some(tools);
         shown.remember(entry);
         Ok(review)
+    }
+
+    /// Returns the same review for a page that approves nothing: it does not count as shown.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn peek(&self, name: &str) -> Result<Review, StoreError> {
+        Ok(self.entry(name).await?.0.review(self.pool.snapshot(name).as_ref()))
     }
 
     /// Starts a server that needs approval in isolation to list its tools, and stops it. Returns the review with them.
@@ -254,7 +265,24 @@ impl ServerControl {
             None if request.approve_all => pool.approve(&server, None),
             None => pool.approve(&server, Some(&request.tools)),
         });
-        approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+        let approved: Result<Vec<String>, ApproveError> =
+            approved.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
+        if let Ok(tools) = &approved
+            && !tools.is_empty()
+        {
+            self.report_approval(name, tools);
+        }
+        approved
+    }
+
+    fn report_approval(&self, name: &str, tools: &[String]) {
+        self.config.activity().change(Change {
+            kind: TOOL_QUARANTINE_CHANGE,
+            by: actor::current(),
+            server: name.to_owned(),
+            details: Some(json!({"action": "approved", "tools": tools})),
+            ..Change::default()
+        });
     }
 
     /// Lists the prompts and resource templates of a running server. Omits a kind that could not be listed: an empty
@@ -311,10 +339,11 @@ impl ServerControl {
             return Err(ApproveError::Changed { server, tools: changed });
         }
         let chosen: Vec<Offer> = listed.into_iter().filter(|offer| shown.contains_key(&offer.key())).collect();
-        let keys = chosen.iter().map(Offer::key).collect();
+        let keys: Vec<String> = chosen.iter().map(Offer::key).collect();
         let (approvals, server) = (self.offers.clone(), name.to_owned());
         let approved = tokio::task::spawn_blocking(move || approvals.approve(&server, &chosen)).await;
         approved.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
+        self.report_approval(name, &keys);
         Ok(keys)
     }
 }

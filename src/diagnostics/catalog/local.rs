@@ -1,8 +1,7 @@
 //! Servers that run on this computer: programs, containers, sandboxes.
 
-use super::{Act, Entry, RESTART, RETRY, SHOW_LOG, Step, advice, button, run, run_on};
+use super::step::{Act, Entry, Fixer, RESTART, RETRY, SHOW_LOG, Step, advice, button, run, run_on};
 use crate::contract::platform::Platform;
-use crate::diagnostics::catalog::Fixer;
 use crate::diagnostics::code::Code;
 
 const WHICH: [Step; 2] = [
@@ -58,7 +57,7 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: Code::InterpreterMissing,
-        what: "The script `{program}` names the interpreter `{interpreter}`, which does not exist.",
+        what: "The interpreter `{interpreter}` of the script `{program}` does not exist.",
         why: "The interpreter was removed or moved, or the script has Windows line ends.",
         remedy: "Install the interpreter, or correct the first line of the script.",
         steps: &[
@@ -94,7 +93,7 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: Code::ExitBeforeInitialize,
-        what: "The server's program ended, or closed its output, before it answered `initialize`.",
+        what: "The server's program ended before it answered `initialize`.",
         why: "The program may not be an MCP server, may need an argument such as `stdio`, or may print help and end.",
         remedy: "Read its output, and check the command in the documentation of the server.",
         steps: &[
@@ -112,7 +111,7 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: Code::HandshakeTimeout,
-        what: "The server's program runs, but does not answer `initialize` ({seconds} s).",
+        what: "The server's program runs, but has not answered `initialize` for {seconds} s.",
         why: "A first start may download a package for minutes. Otherwise the program waits for something, or is not an MCP server.",
         remedy: "Wait, if it downloads. Otherwise read its output.",
         steps: &[
@@ -227,7 +226,7 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: Code::IsolationRefused,
-        what: "The server was not started, because the isolation that its entry asks for cannot be enforced here.",
+        what: "The server was not started: this computer cannot enforce the isolation of its entry.",
         why: "The system has no sandbox for it: the kernel lacks Landlock, or `network` asks for more than the sandbox knows.",
         remedy: "Use a container, or allow the server to run without a sandbox.",
         steps: &[

@@ -1,8 +1,7 @@
 //! Servers over HTTP: network, status, sign-in.
 
-use super::{Entry, RETRY, SIGN_IN, SIGN_IN_AGAIN, advice, button, run, run_on};
+use super::step::{Entry, Fixer, RETRY, SIGN_IN, SIGN_IN_AGAIN, advice, button, run, run_on};
 use crate::contract::platform::Platform;
-use crate::diagnostics::catalog::Fixer;
 use crate::diagnostics::code::Code;
 
 pub const ENTRIES: &[Entry] = &[

@@ -1,6 +1,6 @@
 //! Settings, secrets, approvals, updates, and what fits nowhere else.
 
-use super::{Entry, RETRY, advice, run, run_on};
+use super::step::{Entry, RETRY, advice, run, run_on};
 use crate::contract::platform::Platform;
 use crate::diagnostics::code::Code;
 

@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::failure::{Failure, FailureKind};
+use crate::gateway::call_log::Ended;
+use crate::gateway::call_record::{CallRecorder, Caller, Contents};
 use crate::gateway::direct_mode::notifications::Notifications;
 use crate::gateway::direct_mode::route::only;
 use crate::gateway::direct_mode::scope::Scope;
@@ -31,8 +33,11 @@ use crate::gateway::http::raw_results::RawResult;
 use crate::gateway::input_required::Fingerprint;
 use crate::gateway::profile::Origin;
 use crate::gateway::relay::{Relay, RetryContext};
+use crate::gateway::search_mode::error_results::failed;
+use crate::gateway::sensitive_data;
 use crate::gateway::session_registry::{SessionRegistration, Sessions};
-use crate::gateway::tool_calls::{CallRecorder, Proxy, tool_answer};
+use crate::gateway::tool_answer::tool_answer;
+use crate::gateway::tool_calls::Proxy;
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
@@ -77,9 +82,10 @@ impl DirectHandler {
 
     fn begin(&self, context: &RequestContext<RoleServer>) -> Result<Scope, ErrorData> {
         self.proxy.requested();
-        self.session.place.note(&context.extensions);
-        if let Some(client) = context.client_info() {
-            self.proxy.client_seen(Some(&client.name));
+        let client = context.client_info().map(|client| client.name);
+        self.session.place.note(&context.extensions, client.as_deref());
+        if client.is_some() {
+            self.proxy.client_seen(client.as_deref());
         }
         let profile = self.proxy.profile_scope(&Origin::of(&context.extensions));
         Ok(Scope::of(&self.proxy, only(&context.extensions).as_deref(), &profile)?)
@@ -97,25 +103,25 @@ impl DirectHandler {
 
     fn tool_result(
         &self,
-        since: Instant,
-        server: &str,
-        tool: &str,
+        call: CallRecorder<'_>,
         answer: Result<ServerResult, CallError>,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let answer = answer.and_then(|result| tool_answer(server, result));
-        let record = CallRecorder {
-            source: "mcp",
-            since,
-            server,
-            tool,
-        };
-        self.proxy.note(record, &answer);
+        let answer = answer.and_then(|result| tool_answer(call.server, result));
+        self.proxy.note(call, &answer);
+        let policy = self.proxy.body_policy(call.server);
+        let answer = answer.map(|answer| sensitive_data::check_answer(policy, call.server, answer));
         let mut answer = answer.map_err(ErrorData::from)?.respond(&context.extensions);
         if let CallToolResponse::Complete(result) = &mut answer {
             result.result_type.get_or_insert(ResultType::COMPLETE);
         }
         Ok(answer)
+    }
+
+    /// Returns the caller, for the activity log.
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Caller {
+        let profile = self.proxy.profile_scope(&Origin::of(&context.extensions));
+        Caller::of(context).within(profile.name())
     }
 
     /// Returns the instructions for clients of this endpoint.
@@ -233,12 +239,23 @@ impl ServerHandler for DirectHandler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.session.place.note(&context.extensions);
+        let caller = self.caller(&context);
+        self.session.place.note(&context.extensions, caller.client.as_deref());
         self.session.place.record_call();
         if let Some(started) = HandedOver::take(&context.extensions) {
             let (server, tool, since) = (started.server.clone(), started.tool.clone(), started.since);
             let answer = self.relay(&server, &context).go_on(started).await;
-            return self.tool_result(since, &server, &tool, answer, &context);
+            let arguments = serde_json::to_string(&request.arguments.unwrap_or_default()).unwrap_or_default();
+            let call = CallRecorder {
+                source: "mcp",
+                since,
+                server: &server,
+                tool: &tool,
+                intent: None,
+                arguments: &arguments,
+                caller: Some(&caller),
+            };
+            return self.tool_result(call, answer, &context);
         }
         let scope = self.begin(&context)?;
         let Some((server, own)) = scope.tool_of(&request.name) else {
@@ -248,6 +265,24 @@ impl ServerHandler for DirectHandler {
         self.pool().tool(server, own).map_err(ErrorData::from)?;
         // Missing arguments become an empty object, because servers reject `null`.
         let arguments = request.arguments.unwrap_or_default();
+        let given = serde_json::to_string(&arguments).unwrap_or_default();
+        let call = CallRecorder {
+            source: "mcp",
+            since: Instant::now(),
+            server,
+            tool: own,
+            intent: None,
+            arguments: &given,
+            caller: Some(&caller),
+        };
+        let policy = self.proxy.body_policy(server);
+        let arguments = match sensitive_data::check_arguments(policy, server, arguments) {
+            Ok(arguments) => arguments,
+            Err(sentence) => {
+                self.proxy.note_as(call, Ended::Blocked(&sentence), Contents::default());
+                return Ok(failed(&sentence).into());
+            }
+        };
         let again = RetryContext {
             request: Fingerprint::of(server, "tools/call", own, &arguments.clone().into()),
             state: request.request_state,
@@ -260,9 +295,12 @@ impl ServerHandler for DirectHandler {
         let request = CallToolRequestParams::new(own.to_owned()).with_arguments(arguments);
         self.proxy.upstream_called();
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(request));
-        let since = Instant::now();
+        let call = CallRecorder {
+            since: Instant::now(),
+            ..call
+        };
         let answer = self.relay(server, &context).pass_or_resume(request, again).await;
-        self.tool_result(since, server, own, answer, &context)
+        self.tool_result(call, answer, &context)
     }
 
     async fn list_prompts(

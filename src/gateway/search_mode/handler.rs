@@ -1,10 +1,12 @@
 //! Implements rmcp's handler for one session of a client on `/mcp`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Implementation, InitializeRequestParams,
-    InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, Implementation,
+    InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::profiles::ProfileScope;
 use crate::contract::failure::{Failure, FailureKind};
 use crate::control::servers::ServerControl;
+use crate::gateway::call_record::Caller;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
 use crate::gateway::profile::{self, Origin, SET_PROFILE, always_searches};
@@ -145,7 +148,8 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.place.note(&context.extensions);
+        let client = context.client_info().map(|client| client.name);
+        self.place.note(&context.extensions, client.as_deref());
         self.place.record_call();
         let asking = |state, answers| CallerContext {
             session: self.place.session(),
@@ -154,23 +158,31 @@ impl ServerHandler for Handler {
             answers,
         };
         if let Some(started) = HandedOver::take(&context.extensions) {
-            let answer = self.proxy.go_on(started, asking(None, None)).await?;
+            let arguments = request.arguments.unwrap_or_default();
+            let answer = self.proxy.go_on(started, asking(None, None), (&request.name, &arguments)).await?;
             return Ok(answer.respond(&context.extensions));
         }
         self.proxy.requested();
         self.see_client(&context);
         let arguments = request.arguments.unwrap_or_default();
         let origin = Origin::of(&context.extensions);
+        let since = Instant::now();
+        let note = |result: &CallToolResult| {
+            let arguments = serde_json::to_string(&arguments).unwrap_or_default();
+            self.proxy.note_own(&Caller::of(&context), &request.name, &arguments, since, result);
+        };
         if request.name == SET_PROFILE {
             let chosen = self.proxy.set_profile(&origin, &arguments);
+            note(&chosen);
             // The other profile may have few enough tools to list them directly.
             let _ = context.peer.notify_tool_list_changed().await;
             return Ok(chosen.into());
         }
         let scope = self.proxy.profile_scope(&origin);
-        let client = context.client_info().map_or_else(|| "an unnamed client".to_owned(), |client| client.name);
+        let client = client.unwrap_or_else(|| "an unnamed client".to_owned());
         if let Some(result) = manage_servers::call(&self.control, &client, &request.name, &arguments, &scope).await {
             self.proxy.server_tool_called(&request.name);
+            note(&result);
             return Ok(result.into());
         }
         let (name, arguments) = few_tools::as_call(&self.proxy, request.name.into_owned(), arguments, &scope);

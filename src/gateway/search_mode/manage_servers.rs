@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
+use crate::control::actor::acting;
 use crate::control::servers::{Origin, ServerControl};
 use crate::gateway::http::headers::query;
 use crate::gateway::profile::View;
@@ -142,7 +143,7 @@ pub async fn call(
     }
     let operation = arguments.get("operation").and_then(Value::as_str).unwrap_or_default();
     let outside = arguments.get("name").and_then(Value::as_str).filter(|name| !scope.allows(name));
-    let outcome = match outside {
+    let act = async || match outside {
         Some(name) => Err(format!(
             "the profile `{}` has no server `{name}`; servers outside of the profile cannot be added or changed",
             scope.name().unwrap_or_default()
@@ -150,6 +151,7 @@ pub async fn call(
         None if tool == UPSTREAM_SERVERS => manage(control, &config, client, operation, arguments, scope).await,
         None => look(control, operation, arguments, scope).await,
     };
+    let outcome = acting(Origin::Model(client.to_owned()).to_string(), act()).await;
     Some(match outcome {
         Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer)]),
         Err(sentence) => failed(&sentence),

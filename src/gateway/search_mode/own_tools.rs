@@ -13,7 +13,7 @@ use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
-use crate::gateway::call_log::Activity;
+use crate::gateway::call_log::RecentCalls;
 use crate::gateway::direct_mode::instructions;
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
@@ -46,7 +46,7 @@ pub struct OwnTools {
     recorder: Recorder,
     counts: Arc<UsageCounts>,
     kept: Mutex<ResultCache>,
-    activity: Arc<Activity>,
+    recent: Arc<RecentCalls>,
     outcomes: Mutex<SearchOutcomes>,
 }
 
@@ -57,7 +57,7 @@ impl OwnTools {
         config: watch::Receiver<Arc<Config>>,
         recorder: Recorder,
         counts: Arc<UsageCounts>,
-        activity: Arc<Activity>,
+        recent: Arc<RecentCalls>,
     ) -> OwnTools {
         OwnTools {
             upstreams,
@@ -69,7 +69,7 @@ impl OwnTools {
             recorder,
             counts,
             kept: Mutex::default(),
-            activity,
+            recent,
             outcomes: Mutex::default(),
         }
     }
@@ -165,7 +165,7 @@ impl OwnTools {
             Err(sentence) => return failed(&sentence),
         };
         let (index, locked) = self.catalog(scope);
-        let mut answer = retrieve_tools::answer(&params, &index, &locked, |tools| self.activity.used(tools));
+        let mut answer = retrieve_tools::answer(&params, &index, &locked, |tools| self.recent.used(tools));
         self.add_instructions(&mut answer, usual.room);
         let found = answer.found.iter().map(|(server, tool)| (server.as_str(), tool.as_str()));
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());

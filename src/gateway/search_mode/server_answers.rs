@@ -82,9 +82,9 @@ impl<'a> ListedServer<'a> {
 /// The result of an operation without further data.
 #[derive(Serialize)]
 pub(super) struct Done<'a> {
-    success: bool,
-    server: &'a str,
-    action: &'a str,
+    pub(super) success: bool,
+    pub(super) server: &'a str,
+    pub(super) action: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quarantined: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

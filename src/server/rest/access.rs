@@ -10,7 +10,9 @@ use subtle::ConstantTimeEq;
 
 use crate::contract::failure::FailureKind;
 use crate::contract::names;
+use crate::control::actor::acting;
 use crate::server::rest::response::failed;
+use crate::server::rest::servers::origin;
 use crate::server::state::App;
 
 /// The listener through which a request arrived.
@@ -21,12 +23,20 @@ pub enum Listener {
     Tcp,
 }
 
+/// Marks a request of the web UI, which runs in the same process; travels in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct InProcess;
+
 /// Lets an authorised request pass; answers 401 to others.
 pub async fn check(State((app, listener)): State<(Arc<App>, Listener)>, request: Request, next: Next) -> Response {
     let client = request.headers().get(names::HEADER_CLIENT).and_then(|value| value.to_str().ok());
-    app.facts.counts().add_rest_request(client);
+    // The web UI counts its pages, each of which asks REST several times.
+    if request.extensions().get::<InProcess>().is_none() {
+        app.facts.counts().add_rest_request(client);
+    }
     if listener == Listener::Local || shows_key(request.headers(), &app.api_key) {
-        return next.run(request).await;
+        let actor = origin(request.headers()).to_string();
+        return acting(actor, next.run(request)).await;
     }
     let sentence =
         format!("Invalid or missing API key: send the configuration's `api_key` as header `{}`", names::HEADER_API_KEY);

@@ -10,12 +10,16 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use crate::activity::Change;
 use crate::contract::api::{
-    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Servers, ServersChanged, Status,
+    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Servers,
+    ServersChanged, Status,
 };
+use crate::contract::words::ServerStatus;
 use crate::server::state::App;
 
 /// The Go core's interval.
@@ -52,6 +56,9 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
         }
         let servers_now = app.servers();
         if servers_now != servers {
+            for change in state_changes(&servers, &servers_now) {
+                app.activity.change(change);
+            }
             servers = servers_now;
             app.events.add(EVENT_SERVERS_CHANGED, servers_changed(ChangeReason::State, &servers));
         }
@@ -66,6 +73,25 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
             status = status_now;
         }
     }
+}
+
+/// The servers that connected or failed, for the activity log.
+fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
+    let status_before = |name: &str| before.servers.iter().find(|server| server.name == name).map(|it| &it.status);
+    let is_worth_it = |status: &ServerStatus| matches!(status.word(), "connected" | "error" | "disconnected");
+    let changed = after.servers.iter().filter(|server| {
+        is_worth_it(&server.status) && status_before(&server.name).is_some_and(|before| before != &server.status)
+    });
+    changed
+        .map(|server| Change {
+            kind: SERVER_CHANGE,
+            server: server.name.clone(),
+            status: if server.connected { "success" } else { "error" },
+            error: server.last_error.clone().filter(|_| !server.connected),
+            details: Some(json!({"state": server.status})),
+            ..Change::default()
+        })
+        .collect()
 }
 
 struct EventListener {

@@ -9,11 +9,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use crate::contract::api::{FixOutcome, FixRequest, FixResult, ServerDiagnostics};
+use crate::activity::Call;
+use crate::contract::api::{FixOutcome, FixRequest, FixResult, ServerDiagnostics, TOOL_CALL};
 use crate::contract::failure::FailureKind;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
-use crate::gateway::call_log::{Call, Ended};
 use crate::os::browser;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::{problems, views};
@@ -110,12 +110,15 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
 /// Records every attempt in the activity.
 fn record(app: &App, request: &FixRequest, wanted: &Wanted, since: Instant, error: Option<&String>) {
     let mode = if wanted.execute { "fix" } else { "fix preview" };
-    app.proxy.activity().note(Call {
+    app.activity.call(Call {
+        kind: TOOL_CALL,
         source: "api",
-        server: &request.server,
-        tool: &format!("{mode} {} {}", wanted.code.name(), wanted.fixer.key()),
+        server: request.server.clone(),
+        tool: format!("{mode} {} {}", wanted.code.name(), wanted.fixer.key()),
+        status: if error.is_some() { "error" } else { "success" },
+        error: error.cloned(),
         took: since.elapsed(),
-        ended: error.map_or(Ended::Success, |error| Ended::Error(error)),
+        ..Call::default()
     });
 }
 

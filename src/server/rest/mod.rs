@@ -35,7 +35,7 @@ use serde::Deserialize;
 pub use access::{Listener, check as check_access};
 pub use events::log_changes;
 
-use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping};
+use crate::contract::api::{Alive, Endpoints, Envelope, Info, Ready, Stopping, UiTicket};
 use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::jobs::check_for_updates::look;
@@ -63,6 +63,9 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/servers/import/path", post(import::path))
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/activity/summary", get(activity::summary))
+        .route("/api/v1/activity/usage", get(activity::usage))
+        .route("/api/v1/activity/export", get(activity::export))
+        .route("/api/v1/activity/purge", post(activity::purge))
         .route("/api/v1/activity/{id}", get(activity::one))
         .route("/api/v1/tools", get(tools::list))
         .route("/api/v1/tools/call", post(tools::call))
@@ -98,8 +101,8 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/events", get(events::events));
     let api = match listener {
-        // Only a program of the same user may stop the core.
-        Listener::Local => api.route("/api/v1/shutdown", post(shutdown)),
+        // Only a program of the same user may stop the core or open the web UI without the key.
+        Listener::Local => api.route("/api/v1/shutdown", post(shutdown)).route("/api/v1/ui/ticket", post(ui_ticket)),
         Listener::Tcp => api,
     };
     // Unknown paths return 404 even without a key: clients interpret 401 as a request to sign in.
@@ -148,7 +151,7 @@ async fn info(State(app): State<Arc<App>>, Query(query): Query<InfoQuery>) -> Re
     }
     ok(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        web_ui_url: String::new(),
+        web_ui_url: app.web_ui_url(),
         listen_addr: app.listen_addr.clone(),
         endpoints: Endpoints {
             http: app.listen_addr.clone(),
@@ -172,6 +175,14 @@ async fn shutdown(State(app): State<Arc<App>>) -> Response {
 
 async fn wrong_method(method: axum::http::Method) -> Response {
     failed(FailureKind::WrongMethod, format!("{method} is not possible here: see `/api/v1/openapi.json`"))
+}
+
+/// A link that opens the web UI in a browser, once and within half a minute.
+async fn ui_ticket(State(app): State<Arc<App>>) -> Response {
+    let ticket = app.access.issue_ticket(std::time::Instant::now());
+    ok(UiTicket {
+        url: format!("{}open?ticket={ticket}", app.web_ui_url()),
+    })
 }
 
 async fn unknown_route() -> Response {

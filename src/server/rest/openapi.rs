@@ -7,12 +7,12 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, AllTools, Approved, BulkResult,
-    CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics, EVENT_PING,
-    EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult, FoundTools, ImportPaths,
-    ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing, SecretList, ServerAction,
-    ServerDiagnostics, ServerLogs, ServerTools, Servers, ServersChanged, SessionList, ShownConfig, Status, Stopping,
-    Takeover, TokenStats,
+    ACTIVITY_EVENTS, ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
+    AiClient, AllTools, Approved, BulkResult, CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult,
+    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult,
+    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing,
+    SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerTools, Servers, ServersChanged, SessionList,
+    ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
 };
 use crate::contract::scan::ScanReport;
 
@@ -20,6 +20,25 @@ use crate::contract::review::{ApproveServer, ApproveTools, Review};
 use crate::server::rest::import::{ImportFile, ImportText};
 
 type Of = fn(&mut SchemaGenerator) -> Schema;
+
+/// Query parameters of requests for activity.
+const ACTIVITY_FILTERS: &[&str] = &[
+    "type",
+    "server",
+    "tool",
+    "status",
+    "client",
+    "session_id",
+    "sensitive_data",
+    "start_time",
+    "end_time",
+    "q",
+    "before",
+    "exclude_payloads",
+    "limit",
+    "offset",
+    "format",
+];
 
 /// One operation.
 struct Operation {
@@ -50,16 +69,20 @@ fn any_object(_generator: &mut SchemaGenerator) -> Schema {
 
 /// Describes the stream as an array of its events, because this version of OpenAPI cannot describe a stream.
 fn events(generator: &mut SchemaGenerator) -> Schema {
-    let kinds = [
+    let mut kinds = vec![
         (EVENT_STATUS, bare::<Status>(generator)),
         (EVENT_SERVERS_CHANGED, bare::<EventBody<ServersChanged>>(generator)),
         (EVENT_PING, bare::<Ping>(generator)),
     ];
-    let kinds = kinds.map(|(name, data)| {
-        json_schema!({"type": "object", "required": ["event", "data"], "properties": {
+    kinds.extend(ACTIVITY_EVENTS.map(|name| (name, bare::<EventBody<ActivityRecord>>(generator))));
+    let kinds: Vec<Schema> = kinds
+        .into_iter()
+        .map(|(name, data)| {
+            json_schema!({"type": "object", "required": ["event", "data"], "properties": {
             "event": {"const": name}, "id": {"type": "string"}, "retry": {"type": "integer"},
             "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data}}})
-    });
+        })
+        .collect();
     json_schema!({"type": "array", "items": {"oneOf": kinds}})
 }
 
@@ -189,14 +212,17 @@ const OPERATIONS: &[Operation] = &[
         ),
         &["preview"],
     ),
+    asking(get("/api/v1/activity", "The activity log, newest first", data::<ActivityList>), ACTIVITY_FILTERS),
+    asking(get("/api/v1/activity/summary", "Tool calls in numbers", data::<ActivitySummary>), ACTIVITY_FILTERS),
     asking(
-        get("/api/v1/activity", "The latest tool calls", data::<ActivityList>),
-        &["type", "server", "status", "limit", "offset"],
+        get("/api/v1/activity/usage", "Tool calls by tool and over time", data::<ActivityUsage>),
+        &["window", "top"],
     ),
-    get("/api/v1/activity/summary", "Totals of the latest tool calls", data::<ActivitySummary>),
+    asking(get("/api/v1/activity/export", "The activity log as JSON lines or CSV", any_object), ACTIVITY_FILTERS),
+    post("/api/v1/activity/purge", "Deletes the activity log", None, data::<ActivityPurged>),
     get(
         "/api/v1/activity/{id}",
-        "One tool call, as the field `activity` of the data",
+        "One record, under `activity`",
         data::<std::collections::BTreeMap<String, ActivityRecord>>,
     ),
     asking(get("/api/v1/scan", "Findings in tools that may be attacks", data::<ScanReport>), &["server"]),
@@ -290,6 +316,12 @@ const OPERATIONS: &[Operation] = &[
         "/events",
         "Server-sent events: `status`, `servers.changed`, `ping`, each with the whole state; `Last-Event-ID` resumes",
         events,
+    ),
+    post(
+        "/api/v1/ui/ticket",
+        "A link that opens the web UI once, within 30 s; only over the local socket",
+        None,
+        data::<UiTicket>,
     ),
     post("/api/v1/shutdown", "Stops the core; only over the local socket", None, data::<Stopping>),
 ];

@@ -13,7 +13,7 @@ use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::Explanation;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
 use crate::contract::failure::FailureKind;
-use crate::gateway::tool_calls::ToolAnswer;
+use crate::gateway::tool_answer::ToolAnswer;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::views;
 use crate::server::state::App;

@@ -1,4 +1,4 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String`.
+//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
 //!
 //! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
 //! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do
@@ -164,7 +164,7 @@ impl Snapshot {
             routing_mode: RoutingMode::RetrieveTools,
             feature_flags: FeatureFlags {
                 enable_socket: true,
-                enable_web_ui: false,
+                enable_web_ui: true,
                 enable_prompts: true,
                 require_mcp_auth: false,
                 enable_code_execution: false,

@@ -46,7 +46,7 @@ allowed_object! {
     pub struct FeatureFlags {
         /// The local socket is on. Example: `true`.
         pub enable_socket: bool,
-        /// The web page is on; this core has none. Example: `false`.
+        /// The web UI is on. Example: `true`.
         pub enable_web_ui: bool,
         /// MCP prompts are on. Example: `true`.
         pub enable_prompts: bool,

@@ -1,7 +1,6 @@
 //! The activation state of this installation: one-way flags, client names and 24 h windows. Values only;
 //! [`crate::telemetry::store::recorder`] stores them.
 
-pub mod open;
 pub mod recorder;
 mod tables;
 

@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 use redb::Database;
 
 use crate::contract::run_facts::{Activation, LaunchSource};
-use crate::telemetry::store::open::{OpenError, open_store};
+use crate::os::redb_file::{OpenError, open_store};
 use crate::telemetry::store::{InstallerMark, Memory, tables};
+
+/// Cache size. The store has some hundred bytes; a larger cache would only cost memory.
+const CACHE_BYTES: usize = 256 * 1024;
 
 /// Minimum interval between two writes of counts: heavy use must not mean heavy disk use.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
@@ -103,7 +106,7 @@ impl Recorder {
                 state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
             }
         }
-        let mut opened = open_store(&self.shared.path, today).map_err(RememberError::from);
+        let mut opened = open_store(&self.shared.path, today, CACHE_BYTES).map_err(RememberError::from);
         let mut memory = Memory::default();
         if let Ok(store) = &opened {
             match guarded(|| tables::read(&store.database)) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::input::{Input, Order, Where};
 use super::{Driver, follow};
 use crate::client::{CallError, path_segment};
-use crate::contract::api::{ConnectResult, LoginStarted, Status, Update};
+use crate::contract::api::{ConnectResult, LoginStarted, Status, UiTicket, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::contract::server_log;
@@ -201,15 +201,22 @@ impl Driver {
         self.shown = None;
     }
 
+    /// Opens the web UI, signed in by a ticket. The Go core has no tickets: its address holds its key.
     fn open_dashboard(&self) {
         let Some(address) = self.model.dashboard.clone() else { return };
-        let (system, inputs) = (self.setting.system.clone(), self.inputs.clone());
-        tokio::task::spawn_blocking(move || {
-            // The URL contains the key, so the error must not repeat it.
-            let done = system
-                .open(address.as_ref())
-                .map_err(|error| format!("Could not open the dashboard: {}", error.kind()));
-            let _ = inputs.blocking_send(Input::Done(done));
+        let (client, system, inputs) = (self.setting.client.clone(), self.setting.system.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let ticket = client.post::<UiTicket>("/api/v1/ui/ticket", None).await;
+            let address = ticket.map_or(address, |ticket| ticket.url);
+            // The URL may contain a secret, so the error must not repeat it.
+            let opened =
+                tokio::task::spawn_blocking(move || system.open(address.as_ref()).map_err(|error| error.kind())).await;
+            let done = match opened {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(kind)) => Err(format!("Could not open the web UI: {kind}")),
+                Err(error) => Err(format!("Could not open the web UI: {error}")),
+            };
+            let _ = inputs.send(Input::Done(done)).await;
         });
     }
 

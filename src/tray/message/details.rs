@@ -10,7 +10,12 @@ use crate::contract::review_text::{Mark, ReviewLine};
 
 /// Pixels of the part that scrolls.
 const WIDTH: i32 = 860;
+/// Its greatest height on a screen of unknown size.
 const HEIGHT: i32 = 420;
+/// Its greatest part of the screen's height, in percent: the rest of the window needs some, too.
+const PART: i32 = 65;
+/// A word that is longer may be broken after each so many characters.
+const LONG_WORD: usize = 20;
 /// Pixels of a line, and characters on one: only to guess whether everything fits.
 const LINE: i32 = 20;
 const CHARACTERS: usize = 100;
@@ -55,7 +60,8 @@ pub fn add(dialog: &gtk::MessageDialog, message: &Message) {
     dialog.set_resizable(true);
     let view = text_view(&message.details);
     let rows = i32::try_from(message.detail_rows(CHARACTERS)).unwrap_or(i32::MAX);
-    let height = rows.saturating_mul(LINE).saturating_add(LINE).min(HEIGHT);
+    let most = greatest_height();
+    let height = rows.saturating_mul(LINE).saturating_add(LINE).min(most);
     area.pack_start(&scrolled(&view, height), true, true, 0);
     let ticks: Vec<gtk::CheckButton> = message.ticks.iter().map(|text| tick(text)).collect();
     let hint = gtk::Label::new(None);
@@ -65,7 +71,7 @@ pub fn add(dialog: &gtk::MessageDialog, message: &Message) {
     area.pack_start(&hint, false, false, 0);
     let gate = Rc::new(Gate {
         // A guess: drawing the text tells.
-        seen: Cell::new(height < HEIGHT),
+        seen: Cell::new(height < most),
         ticks,
         button,
         hint,
@@ -98,13 +104,31 @@ fn end_is_visible(view: &gtk::TextView) -> bool {
     last.line() == end.line() && place.y() + place.height() <= bottom
 }
 
+fn greatest_height() -> i32 {
+    let monitor = gtk::gdk::Display::default().and_then(|display| display.primary_monitor().or(display.monitor(0)));
+    monitor.map_or(HEIGHT, |monitor| (monitor.workarea().height() * PART / 100).max(LINE * 8))
+}
+
+/// The text with invisible places to break long words: without them, Pango inserts hyphens that are not part of the text.
+fn breakable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut word = 0;
+    for c in text.chars() {
+        word = if c.is_whitespace() { 0 } else { word + 1 };
+        shown.push(c);
+        if word > 0 && word % LONG_WORD == 0 {
+            shown.push('\u{200b}');
+        }
+    }
+    shown
+}
+
 fn scrolled(view: &gtk::TextView, height: i32) -> gtk::ScrolledWindow {
     let scrolled = gtk::ScrolledWindow::new(gtk::Adjustment::NONE, gtk::Adjustment::NONE);
     scrolled.set_policy(gtk::PolicyType::Never, gtk::PolicyType::Automatic);
     scrolled.set_shadow_type(gtk::ShadowType::In);
     scrolled.set_overlay_scrolling(false);
-    scrolled.set_min_content_width(WIDTH);
-    scrolled.set_min_content_height(height);
+    scrolled.set_size_request(WIDTH, height);
     scrolled.add(view);
     scrolled
 }
@@ -132,7 +156,7 @@ fn text_view(lines: &[ReviewLine]) -> gtk::TextView {
             buffer.insert(&mut buffer.end_iter(), "\n");
         }
         let start = buffer.end_iter().offset();
-        buffer.insert(&mut buffer.end_iter(), &line.text);
+        buffer.insert(&mut buffer.end_iter(), &breakable(&line.text));
         if let Some((_, tag)) = tags.iter().find(|(mark, _)| *mark == line.mark) {
             buffer.apply_tag(tag, &buffer.iter_at_offset(start), &buffer.end_iter());
         }

@@ -7,6 +7,7 @@ pub mod callback_server;
 pub mod error_text;
 pub mod http;
 pub mod policy;
+mod private_network;
 pub mod sign_in;
 pub mod token_store;
 
@@ -90,13 +91,17 @@ pub async fn manager(
 }
 
 /// A manager for a server at this URL. The library's own HTTP client goes through the proxy of the environment, which must not happen on
-/// loopback.
+/// loopback. Only a server in a private network may name authorization servers there: one on the internet could make this program
+/// send requests into your network.
 async fn new_manager(url: &str) -> Result<AuthorizationManager, AuthError> {
     match Url::parse(url) {
         Ok(parsed) if is_loopback(&parsed) => {
             AuthorizationManager::new_with_oauth_http_client(url, Arc::new(LoopbackHttp)).await
         }
-        _ => AuthorizationManager::new_allowing_private_addresses(url).await,
+        Ok(parsed) if private_network::has(&parsed).await => {
+            AuthorizationManager::new_allowing_private_addresses(url).await
+        }
+        _ => AuthorizationManager::new(url).await,
     }
 }
 

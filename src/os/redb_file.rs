@@ -1,5 +1,5 @@
-//! Opens `state.redb`. Renames a corrupt file with the date and starts a new one, so that the core starts and no data
-//! is overwritten.
+//! Opens a redb file. Renames a corrupt file with the date and starts a new one, so that the core starts and no data is
+//! overwritten.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 use redb::{Builder, Database, DatabaseError, StorageError};
 
 use crate::os::files;
-
-/// Cache size. The store has some hundred bytes; a larger cache would only cost memory.
-const CACHE_BYTES: usize = 256 * 1024;
 
 /// Maximum size, in bytes, up to which all pages are verified at the start: without that, redb trusts the pages and may
 /// panic later.
@@ -42,12 +39,12 @@ enum Refusal {
     Other(OpenError),
 }
 
-/// Opens the store at `path`, or creates it (mode 0600, in a directory with mode 0700). `today` is `YYYY-MM-DD`; a
-/// corrupt file is renamed to `<path>.corrupt-<today>`.
+/// Opens the store at `path` with a cache of `cache` bytes, or creates it (mode 0600, in a directory with mode 0700).
+/// `today` is `YYYY-MM-DD`; a corrupt file is renamed to `<path>.corrupt-<today>`.
 ///
 /// # Errors
 /// [`OpenError`] if another process has it open or the system refuses. The file is then unchanged.
-pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
+pub fn open_store(path: &Path, today: &str, cache: usize) -> Result<Opened, OpenError> {
     let refused = |reason: String| OpenError::System {
         path: path.to_path_buf(),
         reason,
@@ -55,7 +52,7 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
     if let Some(directory) = path.parent() {
         files::create_private_dir(directory).map_err(|error| refused(error.to_string()))?;
     }
-    match open(path) {
+    match open(path, cache) {
         Ok(database) => Ok(Opened {
             database,
             set_aside: None,
@@ -66,7 +63,7 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
                 .map_err(|error| refused(format!("{reason}; could not rename the file: {error}")))?;
             tracing::error!(store = %path.display(), kept_as = %aside.display(), %reason,
                 "the store is corrupt; it was renamed and a new one created");
-            match open(path) {
+            match open(path, cache) {
                 Ok(database) => Ok(Opened {
                     database,
                     set_aside: Some(aside),
@@ -78,7 +75,7 @@ pub fn open_store(path: &Path, today: &str) -> Result<Opened, OpenError> {
     }
 }
 
-fn open(path: &Path) -> Result<Database, Refusal> {
+fn open(path: &Path, cache: usize) -> Result<Database, Refusal> {
     let system = |error: io::Error| {
         Refusal::Other(OpenError::System {
             path: path.to_path_buf(),
@@ -95,7 +92,7 @@ fn open(path: &Path) -> Result<Database, Refusal> {
         Err(error) => return Err(system(error)),
     };
     let opening = catch_unwind(AssertUnwindSafe(|| {
-        Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(length <= VERIFIED_BYTES).create(path)
+        Builder::new().set_cache_size(cache).set_check_integrity_on_open(length <= VERIFIED_BYTES).create(path)
     }));
     match opening {
         Ok(Ok(database)) => Ok(database),

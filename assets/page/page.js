@@ -1,0 +1,161 @@
+// Live updates, keyboard shortcuts and local times. Every page and form works without this script.
+
+const live = document.getElementById("live");
+const offline = document.getElementById("connection");
+
+function localTimes(root) {
+  const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(element.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    element.title = format.format(at);
+    const seconds = (Date.now() - at.getTime()) / 1000;
+    const isToday = at.toDateString() === new Date().toDateString();
+    if (seconds < 60) element.textContent = "just now";
+    else if (seconds < 3600) element.textContent = `${Math.floor(seconds / 60)} min ago`;
+    else if (isToday) element.textContent = at.toLocaleTimeString(undefined, { timeStyle: "short" });
+    else element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+
+// Someone is typing, choosing or selecting text: the page stays as it is.
+function isBusy() {
+  const focus = document.activeElement;
+  if (focus && live.contains(focus) && focus.matches("input, textarea, select")) return true;
+  if (live.querySelector("[data-dirty]")) return true;
+  return String(getSelection()).length > 0;
+}
+
+const loaded = Date.now();
+
+// Tells the collapsed parts of a page apart: by the form or list entry that they are in, and their place.
+function pathOf(summary) {
+  const item = summary.closest("li, section, form");
+  const name = item && item.querySelector("strong, h2, h3, .name");
+  return `${name ? name.textContent : ""}|${summary.textContent}`;
+}
+
+function keyOf(element) {
+  if (!element || element === document.body) return null;
+  const form = element.closest("form");
+  return [element.tagName, element.id, element.getAttribute("href"), form && form.getAttribute("action"), element.textContent].join("|");
+}
+
+let running = false;
+let again = false;
+
+async function refresh() {
+  if (running) { again = true; return; }
+  if (isBusy() || document.hidden || !live || live.dataset.still === "1") { again = false; stale = true; return; }
+  running = true;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+    if (response.status === 401) { location.reload(); return; }
+    if (!response.ok && response.status !== 404) return;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.getElementById("live");
+    if (!fresh || isBusy()) return;
+    localTimes(fresh);
+    if (fresh.innerHTML !== live.innerHTML) {
+      const focused = live.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+      // The message about the last action stays for a while, and what was opened stays open.
+      const notice = Date.now() - loaded < 10000 ? live.querySelector("[data-flash]") : null;
+      const opened = [...live.querySelectorAll("details[open] > summary")].map(pathOf);
+      live.replaceChildren(...fresh.childNodes);
+      if (notice) live.prepend(notice);
+      for (const summary of live.querySelectorAll("details > summary")) if (opened.includes(pathOf(summary))) summary.parentElement.open = true;
+      if (focused) {
+        const same = [...live.querySelectorAll("a, button, [tabindex]")].find((element) => keyOf(element) === focused);
+        if (same) same.focus({ preventScroll: true });
+      }
+    }
+    const nav = document.querySelector(".side nav");
+    const freshNav = page.querySelector(".side nav");
+    if (nav && freshNav && nav.innerHTML !== freshNav.innerHTML && !nav.contains(document.activeElement)) nav.innerHTML = freshNav.innerHTML;
+    stale = false;
+  } catch {
+    // The stream says when MCPProxy is back.
+  } finally {
+    running = false;
+    if (again) { again = false; later(); }
+  }
+}
+
+let stale = false;
+let timer = 0;
+function later() {
+  if (!timer) timer = setTimeout(() => { timer = 0; refresh(); }, 300);
+}
+
+function listen() {
+  const events = new EventSource("/ui/events");
+  let opened = false;
+  events.onopen = () => {
+    offline.hidden = true;
+    if (opened || document.body.dataset.lost) refresh();
+    opened = true;
+    delete document.body.dataset.lost;
+  };
+  events.onerror = async () => {
+    document.body.dataset.lost = "1";
+    offline.hidden = false;
+    if (events.readyState !== EventSource.CLOSED) return;
+    // A new run of the core knows no sessions: the reload shows how to sign in.
+    try {
+      const answer = await fetch("/ui/events", { method: "HEAD" });
+      if (answer.status === 401) { location.reload(); return; }
+    } catch { /* still away */ }
+    setTimeout(listen, 1000);
+  };
+  const names = ["servers.changed", "status", "activity.tool_call.completed", "activity.internal_tool_call.completed",
+    "activity.policy_decision", "activity.quarantine_change", "activity.tool_quarantine_change", "activity.config_change", "activity.server_change"];
+  for (const name of names) events.addEventListener(name, later);
+}
+
+if (live) {
+  localTimes(document);
+  setInterval(() => localTimes(document), 30000);
+  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash])")) live.dataset.still = "1";
+  listen();
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  live.addEventListener("input", (event) => {
+    const form = event.target.closest("form");
+    if (form && form.method === "post") form.dataset.dirty = "1";
+  });
+  document.addEventListener("focusout", () => { if (stale) later(); });
+}
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
+
+document.addEventListener("input", (event) => {
+  const selector = event.target.dataset && event.target.dataset.filter;
+  if (!selector) return;
+  const words = event.target.value.toLowerCase();
+  for (const element of document.querySelectorAll(selector)) element.hidden = !element.textContent.toLowerCase().includes(words);
+});
+
+const places = { h: "/ui/", s: "/ui/servers", r: "/ui/review", t: "/ui/tools", a: "/ui/activity", c: "/ui/clients" };
+let waitsForPlace = false;
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, textarea, select")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (waitsForPlace) {
+    waitsForPlace = false;
+    const place = places[event.key];
+    if (place) { event.preventDefault(); location.href = place; }
+    return;
+  }
+  if (event.key === "g") { waitsForPlace = true; return; }
+  const shortcut = document.querySelector(`[data-shortcut="${CSS.escape(event.key)}"]`);
+  if (shortcut) { event.preventDefault(); shortcut.focus(); }
+});

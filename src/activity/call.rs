@@ -1,0 +1,72 @@
+//! A call or a change, as its place in the code reports it: nothing in it has been examined yet.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::activity::bodies::BodyPolicy;
+
+/// Longest part of arguments and results that is examined and stored, in bytes.
+pub const LONGEST_BODY: usize = 64 * 1024;
+
+/// A call that has ended.
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    /// One of the types in [`crate::contract::api`], such as `tool_call`.
+    pub kind: &'static str,
+    /// `mcp`, or `api` for REST, the command line and the web UI.
+    pub source: &'static str,
+    pub server: String,
+    pub tool: String,
+    /// `success`, `error` or `blocked`.
+    pub status: &'static str,
+    pub error: Option<String>,
+    pub took: Duration,
+    pub client: Option<String>,
+    pub session: Option<String>,
+    pub profile: Option<String>,
+    pub intent: Option<&'static str>,
+    pub request_bytes: Option<u64>,
+    pub response_bytes: Option<u64>,
+    /// The arguments as JSON, at most [`LONGEST_BODY`]; empty where the policy needs none.
+    pub arguments: String,
+    /// The text of the result, at most [`LONGEST_BODY`].
+    pub response: String,
+    pub response_truncated: bool,
+    pub policy: BodyPolicy,
+}
+
+/// A decision, a change, or a start.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    pub kind: &'static str,
+    /// The actor, such as `web UI`.
+    pub by: String,
+    pub server: String,
+    pub tool: String,
+    /// `success` or `error`.
+    pub status: &'static str,
+    pub error: Option<String>,
+    pub details: Option<Value>,
+}
+
+/// The start of a text, cut between characters; and whether something is missing.
+pub fn cut(text: &str, most: usize) -> (&str, bool) {
+    if text.len() <= most {
+        return (text, false);
+    }
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    (text.get(..end).unwrap_or_default(), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("abc", 3), ("abc", false));
+        assert_eq!(cut("aä", 2), ("a", true));
+        assert_eq!(cut("ä", 0), ("", true));
+    }
+}

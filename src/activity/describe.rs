@@ -1,0 +1,91 @@
+//! Turns a reported call or change into the record that is stored.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::activity::bodies::{examine, redacted};
+use crate::activity::call::{Call, Change};
+use crate::contract::api::ActivityRecord;
+
+/// Longest error that is stored, in characters: a server's text may repeat the arguments of the call.
+const LONGEST_ERROR: usize = 200;
+
+/// The record of a call.
+pub fn call(call: &Call, at: Timestamp) -> ActivityRecord {
+    let examined = examine(call.policy, &call.arguments, &call.response);
+    ActivityRecord {
+        id: String::new(),
+        kind: call.kind.to_owned(),
+        source: call.source.to_owned(),
+        server_name: call.server.clone(),
+        tool_name: call.tool.clone(),
+        status: call.status.to_owned(),
+        error_message: call.error.as_deref().map(error),
+        duration_ms: u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX),
+        timestamp: at.to_string(),
+        client_name: call.client.clone(),
+        session_id: call.session.clone(),
+        profile: call.profile.clone(),
+        intent: call.intent.map(str::to_owned),
+        request_bytes: call.request_bytes,
+        response_bytes: call.response_bytes,
+        has_sensitive_data: !examined.detections.is_empty(),
+        detection_types: examined.rules(),
+        max_severity: examined.severity.map(str::to_owned),
+        detections: examined.detections,
+        response_truncated: call.response_truncated && examined.response.is_some(),
+        arguments: examined.arguments,
+        response: examined.response,
+        metadata: None,
+    }
+}
+
+/// The record of a change.
+pub fn change(change: &Change, at: Timestamp) -> ActivityRecord {
+    let mut metadata = Map::new();
+    if !change.by.is_empty() {
+        metadata.insert("by".to_owned(), change.by.clone().into());
+    }
+    match &change.details {
+        Some(Value::Object(details)) => metadata.extend(details.clone()),
+        Some(other) => {
+            metadata.insert("details".to_owned(), other.clone());
+        }
+        None => {}
+    }
+    ActivityRecord {
+        kind: change.kind.to_owned(),
+        source: "core".to_owned(),
+        server_name: change.server.clone(),
+        tool_name: change.tool.clone(),
+        status: if change.status.is_empty() { "success" } else { change.status }.to_owned(),
+        error_message: change.error.as_deref().map(error),
+        timestamp: at.to_string(),
+        metadata: (!metadata.is_empty()).then_some(Value::Object(metadata)),
+        ..ActivityRecord::default()
+    }
+}
+
+fn error(text: &str) -> String {
+    let line: String = text.lines().next().unwrap_or_default().chars().take(LONGEST_ERROR).collect();
+    redacted(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_its_first_words_without_secrets() {
+        let told = Call {
+            kind: "tool_call",
+            status: "error",
+            error: Some(format!("bad ghp_{}{}\nsecond line", "a1B2".repeat(9), " ä".repeat(300))),
+            ..Call::default()
+        };
+        let record = call(&told, Timestamp::UNIX_EPOCH);
+        let message = record.error_message.unwrap();
+        assert!(message.starts_with("bad [redacted: github-token] ä"), "{message}");
+        assert!(message.chars().count() < 200 && !message.contains("second"), "{message}");
+    }
+}

@@ -1,0 +1,520 @@
+//! Takes reports from the call path without waiting, and has them stored by a thread of its own.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::activity::call::{Call, Change};
+use crate::activity::describe;
+use crate::activity::filter::Filter;
+use crate::activity::store::{Retention, Store};
+use crate::activity::summary::{UsageWindow, summarise, usage};
+use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+
+/// Most reports that wait, and the most bytes of contents that wait with them.
+const MOST_WAITING: usize = 20_000;
+const MOST_WAITING_BYTES: usize = 16 << 20;
+/// Most records in memory while they cannot be stored.
+const MOST_UNSTORED: usize = 2_000;
+/// Records are stored this long after the first of a batch: a kill loses no more than that.
+const STORE_AFTER: Duration = Duration::from_millis(500);
+/// Most reports that are examined between two looks at the clock.
+const BATCH: usize = 256;
+/// Most records of one transaction.
+const MOST_PER_TRANSACTION: usize = 8192;
+/// A thread without work waits for a signal; this only bounds the wait.
+const IDLE: Duration = Duration::from_secs(3600);
+/// After a failed transaction: a full disk is tried again, but not in a loop.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long a reader waits for the file to be opened, and a flush for it to be written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The log of a running core.
+#[derive(Debug, Clone)]
+pub struct ActivityLog {
+    shared: Arc<Shared>,
+    /// Ends the thread with the last clone.
+    _end: Arc<EndOnDrop>,
+}
+
+#[derive(Debug)]
+struct EndOnDrop(Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// The newest ID that readers see.
+    newest: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Report>,
+    waiting_bytes: usize,
+    /// Records that are not stored yet, the oldest first.
+    unstored: VecDeque<(u64, Arc<ActivityRecord>)>,
+    last_id: u64,
+    /// How many reports were taken, and how many of them readers see.
+    reported: u64,
+    shown: u64,
+    /// Reports that were lost because too many waited.
+    lost: u64,
+    keep: Retention,
+    store: Option<Store>,
+    /// The store was opened, or cannot be.
+    opened: bool,
+    failure: Option<String>,
+    /// Someone waits for everything to be stored.
+    urgent: bool,
+    closed: bool,
+    /// The thread has ended, and the file is closed.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Report {
+    Call(Box<Call>, Timestamp),
+    Change(Box<Change>, Timestamp),
+}
+
+impl Default for ActivityLog {
+    /// A log that keeps the latest records in memory only.
+    fn default() -> ActivityLog {
+        ActivityLog::new(None, Retention::default())
+    }
+}
+
+impl ActivityLog {
+    /// A log in this file.
+    pub fn in_file(path: &Path, keep: Retention) -> ActivityLog {
+        ActivityLog::new(Some(path.to_path_buf()), keep)
+    }
+
+    fn new(path: Option<PathBuf>, keep: Retention) -> ActivityLog {
+        let state = State {
+            keep,
+            opened: path.is_none(),
+            ..State::default()
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            newest: watch::Sender::new(0),
+        });
+        let writer = shared.clone();
+        let thread = std::thread::Builder::new().name("activity-log".into()).stack_size(1 << 20);
+        let spawned = thread.spawn(move || {
+            writer.open(path.as_deref());
+            while writer.work() {}
+            writer.end();
+        });
+        if let Err(error) = spawned {
+            tracing::warn!("activity is not recorded: {error}");
+            let mut state = shared.lock();
+            (state.closed, state.opened, state.ended) = (true, true, true);
+        }
+        let _end = Arc::new(EndOnDrop(shared.clone()));
+        ActivityLog { shared, _end }
+    }
+
+    /// Reports a call. Takes one short lock and never waits for the disk.
+    pub fn call(&self, call: Call) {
+        let bytes = call.arguments.len() + call.response.len();
+        self.report(Report::Call(Box::new(call), Timestamp::now()), bytes);
+    }
+
+    /// Reports a change.
+    pub fn change(&self, change: Change) {
+        self.report(Report::Change(Box::new(change), Timestamp::now()), 0);
+    }
+
+    fn report(&self, report: Report, bytes: usize) {
+        let mut state = self.shared.lock();
+        if state.closed || state.waiting.len() >= MOST_WAITING || state.waiting_bytes + bytes > MOST_WAITING_BYTES {
+            state.lost += 1;
+            return;
+        }
+        state.waiting_bytes += bytes;
+        state.reported += 1;
+        state.waiting.push_back(report);
+        let first = state.waiting.len() == 1;
+        drop(state);
+        if first {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Follows the newest ID.
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.shared.newest.subscribe()
+    }
+
+    /// How long records are kept from now on.
+    pub fn retain(&self, keep: Retention) {
+        self.shared.lock().keep = keep;
+    }
+
+    /// Why nothing is stored, and how many reports were lost because too many came at once.
+    pub fn trouble(&self) -> (Option<String>, u64) {
+        let state = self.shared.lock();
+        (state.failure.clone(), state.lost)
+    }
+
+    /// Waits until everything reported so far is stored, a few seconds at most.
+    pub fn flush(&self) {
+        let mut state = self.shared.lock();
+        let deadline = Instant::now() + PATIENCE;
+        state.urgent = true;
+        self.shared.changed.notify_all();
+        let is_done = |state: &State| {
+            state.waiting.is_empty() && (state.unstored.is_empty() || state.store.is_none() || state.failure.is_some())
+        };
+        while !(state.opened && is_done(&state)) && Instant::now() < deadline {
+            state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Visits records before `filter.before`, newest first, until the visitor returns `false`. Waits for the disk.
+    pub fn each(&self, filter: &Filter, mut visit: impl FnMut(ActivityRecord) -> bool) {
+        let before = filter.before.unwrap_or(u64::MAX);
+        let (unstored, store) = self.reading();
+        let oldest = unstored.front().map_or(u64::MAX, |(id, _)| *id);
+        for (id, record) in unstored.iter().rev() {
+            if *id < before && filter.matches(record) && !visit(record.as_ref().clone()) {
+                return;
+            }
+        }
+        if let Some(store) = store {
+            // Those in memory may have been stored since.
+            store.each(before.min(oldest), |_, record| !filter.matches(&record) || visit(record));
+        }
+    }
+
+    fn reading(&self) -> (VecDeque<(u64, Arc<ActivityRecord>)>, Option<Store>) {
+        let mut state = self.shared.lock();
+        let deadline = Instant::now() + PATIENCE;
+        let reported = state.reported;
+        // A reader sees every call that ended before it asked.
+        while !(state.opened && state.shown >= reported) && !state.ended && Instant::now() < deadline {
+            state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        (state.unstored.clone(), state.store.clone())
+    }
+
+    /// A page of records, the newest first. Waits for the disk.
+    pub fn list(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
+        let mut found = ActivityList {
+            limit,
+            offset,
+            ..ActivityList::default()
+        };
+        let counted = filter.is_empty().then(|| {
+            let (unstored, store) = self.reading();
+            let stored = store.map_or(0, |store| store.count());
+            // Approximate for a moment while a batch is stored.
+            stored + unstored.len()
+        });
+        let mut number = 0;
+        self.each(filter, |record| {
+            if number >= offset && found.activities.len() < limit {
+                found.activities.push(record);
+            }
+            number += 1;
+            counted.is_none() || found.activities.len() < limit
+        });
+        found.total = counted.unwrap_or(number).max(number);
+        found
+    }
+
+    /// One record. Waits for the disk.
+    pub fn get(&self, id: &str) -> Option<ActivityRecord> {
+        let number = id.parse().ok()?;
+        let (unstored, store) = self.reading();
+        let in_memory = unstored.iter().find(|(known, _)| *known == number).map(|(_, record)| record.as_ref().clone());
+        in_memory.or_else(|| store?.get(number))
+    }
+
+    /// All records in numbers. Waits for the disk.
+    pub fn summary(&self, filter: &Filter, period: &str) -> ActivitySummary {
+        let mut records = Vec::new();
+        self.each(filter, |record| {
+            records.push(record);
+            true
+        });
+        summarise(records.into_iter(), period)
+    }
+
+    /// The calls of a window that ends now, by tool and over time. Waits for the disk.
+    pub fn usage(&self, window: UsageWindow) -> ActivityUsage {
+        let now = Timestamp::now();
+        let filter = Filter {
+            kinds: vec![crate::contract::api::TOOL_CALL.to_owned()],
+            ..Filter::default()
+        };
+        let start = window.start(now);
+        let mut records = Vec::new();
+        self.each(&filter, |record| {
+            let is_within = record.timestamp.parse::<Timestamp>().is_ok_and(|at| at >= start);
+            records.push(record);
+            is_within
+        });
+        usage(records.into_iter(), window, now)
+    }
+
+    /// Removes every record; returns how many there were. Waits for the disk.
+    ///
+    /// # Errors
+    /// Why they are still there.
+    pub fn purge(&self) -> Result<usize, String> {
+        self.flush();
+        let mut state = self.shared.lock();
+        let unstored = state.unstored.len();
+        state.unstored.clear();
+        let Some(store) = state.store.clone() else { return Ok(unstored) };
+        drop(state);
+        store.clear()
+    }
+
+    /// Stores what is there, takes nothing more, and closes the file.
+    pub fn close(&self) {
+        let mut state = self.shared.lock();
+        let deadline = Instant::now() + PATIENCE;
+        state.closed = true;
+        self.shared.changed.notify_all();
+        while !state.ended && Instant::now() < deadline {
+            state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn open(&self, path: Option<&Path>) {
+        let store = path.map(|path| Store::open(path, Timestamp::now()));
+        let last = store.as_ref().and_then(|store| store.as_ref().ok()).map_or(0, Store::last_id);
+        let mut state = self.lock();
+        match store {
+            Some(Ok(store)) => state.store = Some(store),
+            Some(Err(error)) => {
+                tracing::warn!("activity is kept in memory only: {error}");
+                state.failure = Some(error.to_string());
+            }
+            None => {}
+        }
+        state.last_id = state.last_id.max(last);
+        state.opened = true;
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        (state.store, state.ended) = (None, true);
+        self.changed.notify_all();
+    }
+
+    /// Waits for reports, examines them and stores them; `false` when the log is closed.
+    fn work(&self) -> bool {
+        let mut state = self.lock();
+        if state.waiting.is_empty() && state.unstored.is_empty() && !state.closed && !state.urgent {
+            state = self.wait(state, IDLE);
+        }
+        drop(state);
+        let deadline = Instant::now() + STORE_AFTER;
+        loop {
+            let reports = self.take();
+            if !reports.is_empty() {
+                self.show(reports.iter().map(Report::record).collect());
+            }
+            let state = self.lock();
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() || state.urgent || state.closed || state.unstored.len() >= MOST_PER_TRANSACTION {
+                break;
+            }
+            if state.waiting.is_empty() {
+                if state.unstored.is_empty() {
+                    return true;
+                }
+                drop(self.wait(state, rest));
+            }
+        }
+        self.store_now();
+        let state = self.lock();
+        !(state.closed && state.waiting.is_empty())
+    }
+
+    fn take(&self) -> Vec<Report> {
+        let mut state = self.lock();
+        let count = state.waiting.len().min(BATCH);
+        let taken: Vec<Report> = state.waiting.drain(..count).collect();
+        if state.waiting.is_empty() {
+            state.waiting_bytes = 0;
+        }
+        taken
+    }
+
+    /// Gives records their IDs, from when on readers see them.
+    fn show(&self, records: Vec<ActivityRecord>) {
+        let mut state = self.lock();
+        state.shown += records.len() as u64;
+        for mut record in records {
+            let now = record.timestamp.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
+            state.last_id = u64::try_from(now).unwrap_or_default().max(state.last_id + 1);
+            let id = state.last_id;
+            record.id = id.to_string();
+            state.unstored.push_back((id, Arc::new(record)));
+        }
+        let is_in_memory_only = state.store.is_none() || state.failure.is_some();
+        while is_in_memory_only && state.unstored.len() > MOST_UNSTORED {
+            state.unstored.pop_front();
+        }
+        let newest = state.last_id;
+        drop(state);
+        self.changed.notify_all();
+        self.newest.send_replace(newest);
+    }
+
+    fn store_now(&self) {
+        let (records, store, keep) = {
+            let mut state = self.lock();
+            state.urgent = false;
+            let records: Vec<(u64, Arc<ActivityRecord>)> =
+                state.unstored.iter().take(MOST_PER_TRANSACTION).cloned().collect();
+            (records, state.store.clone(), state.keep)
+        };
+        let Some(store) = store else {
+            // Nothing to store to: wait for the next report.
+            let state = self.lock();
+            if state.waiting.is_empty() && !state.closed {
+                self.changed.notify_all();
+                drop(self.wait(state, RETRY_AFTER));
+            }
+            return;
+        };
+        if records.is_empty() {
+            self.changed.notify_all();
+            return;
+        }
+        let stored = store.append(&records, keep, Timestamp::now());
+        let last = records.last().map_or(0, |(id, _)| *id);
+        let mut state = self.lock();
+        match stored {
+            Ok(()) => {
+                state.failure = None;
+                while state.unstored.front().is_some_and(|(id, _)| *id <= last) {
+                    state.unstored.pop_front();
+                }
+                self.changed.notify_all();
+            }
+            Err(error) => {
+                if state.failure.is_none() {
+                    tracing::warn!("could not store activity: {error}; trying again every 30 s");
+                }
+                state.failure = Some(error);
+                self.changed.notify_all();
+                if !state.closed {
+                    drop(self.wait(state, RETRY_AFTER));
+                }
+            }
+        }
+    }
+}
+
+impl Report {
+    fn record(&self) -> ActivityRecord {
+        match self {
+            Report::Call(call, at) => describe::call(call, *at),
+            Report::Change(change, at) => describe::change(change, *at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(server: &str, status: &'static str) -> Call {
+        Call {
+            kind: "tool_call",
+            source: "mcp",
+            server: server.to_owned(),
+            tool: "t".to_owned(),
+            status,
+            ..Call::default()
+        }
+    }
+
+    fn servers(list: &ActivityList) -> Vec<&str> {
+        list.activities.iter().map(|record| record.server_name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_newest_come_first_and_outlive_the_core() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("activity.redb");
+        let log = ActivityLog::in_file(&path, Retention::default());
+        for server in ["a", "b", "c"] {
+            log.call(call(server, "success"));
+        }
+        log.close();
+        drop(log);
+        let log = ActivityLog::in_file(&path, Retention::default());
+        log.call(call("d", "error"));
+        log.flush();
+        let list = log.list(&Filter::default(), 3, 0);
+        assert_eq!((servers(&list), list.total), (vec!["d", "c", "b"], 4));
+        assert_eq!(servers(&log.list(&Filter::default(), 3, 3)), ["a"]);
+        let failed = Filter {
+            status: Some("error".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(log.list(&failed, 10, 0).total, 1);
+        let older = Filter {
+            before: Some(list.activities[1].id.parse().unwrap()),
+            ..Filter::default()
+        };
+        assert_eq!(servers(&log.list(&older, 10, 0)), ["b", "a"]);
+        assert_eq!(log.get(&list.activities[2].id).unwrap().server_name, "b");
+        assert_eq!(log.purge(), Ok(4));
+        assert_eq!(log.list(&Filter::default(), 10, 0).total, 0);
+    }
+
+    #[test]
+    fn without_a_file_the_latest_are_kept() {
+        let log = ActivityLog::default();
+        for _ in 0..MOST_UNSTORED + 10 {
+            log.call(call("a", "success"));
+        }
+        log.call(call("last", "success"));
+        log.flush();
+        let list = log.list(&Filter::default(), 1, 0);
+        assert_eq!((servers(&list), list.total), (vec!["last"], MOST_UNSTORED));
+    }
+
+    #[test]
+    fn too_much_that_waits_is_lost_and_counted() {
+        let log = ActivityLog::default();
+        let mut long = call("a", "success");
+        long.response = "x".repeat(MOST_WAITING_BYTES + 1);
+        log.call(long);
+        assert_eq!(log.trouble(), (None, 1));
+    }
+}

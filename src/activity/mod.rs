@@ -1,0 +1,20 @@
+//! The persistent record of calls, decisions and changes.
+//!
+//! A caller hands a value to [`ActivityLog`] and goes on; a thread of its own examines it for sensitive data and stores it.
+
+pub mod bodies;
+pub mod call;
+mod describe;
+mod export;
+mod filter;
+mod log;
+mod store;
+mod summary;
+
+pub use bodies::{Bodies, BodyPolicy};
+pub use call::{Call, Change};
+pub use export::Format;
+pub use filter::Filter;
+pub use log::ActivityLog;
+pub use store::Retention;
+pub use summary::UsageWindow;

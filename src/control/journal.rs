@@ -1,0 +1,135 @@
+//! Reports the changes of an edit of the configuration to the activity log.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::activity::Change;
+use crate::config::ServerConfig;
+use crate::config::document::Document;
+use crate::contract::activity_kind::{CONFIG_CHANGE, QUARANTINE_CHANGE};
+
+/// Settings whose values are never repeated, only that they changed.
+const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
+
+/// The reports about the difference between two sets of servers. Values of `env`, `headers` and arguments are left out: they
+/// may hold secrets.
+pub fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by: &str) -> Vec<Change> {
+    let by_name = |servers: &[ServerConfig]| -> BTreeMap<String, ServerConfig> {
+        servers.iter().map(|server| (server.name.clone(), server.clone())).collect()
+    };
+    let (before, after) = (by_name(before), by_name(after));
+    let report = |kind, name: &str, details: Value| Change {
+        kind,
+        by: by.to_owned(),
+        server: name.to_owned(),
+        status: "success",
+        details: Some(details),
+        ..Change::default()
+    };
+    let mut found = Vec::new();
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        found.push(report(CONFIG_CHANGE, name, json!({"action": "removed"})));
+    }
+    for (name, now) in &after {
+        let Some(then) = before.get(name) else {
+            let details = json!({"action": "added", "needs_approval": now.quarantined});
+            found.push(report(CONFIG_CHANGE, name, details));
+            continue;
+        };
+        if then.quarantined != now.quarantined {
+            let action = if now.quarantined { "quarantined" } else { "approved" };
+            found.push(report(QUARANTINE_CHANGE, name, json!({"action": action})));
+        }
+        if then.enabled != now.enabled {
+            let action = if now.enabled { "enabled" } else { "disabled" };
+            found.push(report(CONFIG_CHANGE, name, json!({"action": action})));
+        }
+        let fields = changed_fields(then, now);
+        if !fields.is_empty() {
+            found.push(report(CONFIG_CHANGE, name, json!({"action": "changed", "fields": fields})));
+        }
+    }
+    found
+}
+
+fn changed_fields(then: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> {
+    let pairs = [
+        ("command", then.command != now.command),
+        ("args", then.args != now.args),
+        ("env", then.env != now.env),
+        ("working_dir", then.working_dir != now.working_dir),
+        ("url", then.url != now.url),
+        ("headers", then.headers != now.headers),
+        ("protocol", then.protocol != now.protocol),
+        ("isolation", then.isolation_keys != now.isolation_keys),
+        ("trust_mode", then.trust_mode != now.trust_mode),
+        ("enabled_tools", then.enabled_tools != now.enabled_tools),
+        ("disabled_tools", then.disabled_tools != now.disabled_tools),
+        ("activity_bodies", then.activity_bodies != now.activity_bodies),
+        ("sensitive_data", then.sensitive_data != now.sensitive_data),
+    ];
+    pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+/// The report about settings that concern no server, with their values before and after; secrets are masked.
+pub fn settings_change(before: &Document, after: &Document, by: &str) -> Option<Change> {
+    let (before, after) = (before.masked(), after.masked());
+    let empty = Map::new();
+    let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changed: Map<String, Value> = keys
+        .into_iter()
+        .filter(|key| !WITHOUT_VALUES.contains(&key.as_str()) && before.get(*key) != after.get(*key))
+        .map(|key| (key.clone(), json!({"before": before.get(key), "after": after.get(key)})))
+        .collect();
+    (!changed.is_empty()).then(|| Change {
+        kind: CONFIG_CHANGE,
+        by: by.to_owned(),
+        status: "success",
+        details: Some(json!({"action": "changed", "settings": changed})),
+        ..Change::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str) -> ServerConfig {
+        ServerConfig {
+            name: name.to_owned(),
+            command: Some("true".to_owned()),
+            enabled: true,
+            quarantined: true,
+            ..ServerConfig::default()
+        }
+    }
+
+    #[test]
+    fn each_kind_of_change_is_told_and_no_value_is_repeated() {
+        let (kept, gone, new) = (server("kept"), server("gone"), server("new"));
+        let mut changed = kept.clone();
+        changed.quarantined = false;
+        changed.env.insert("TOKEN".into(), "hunter2".into());
+        let found = server_changes(&[kept, gone], &[changed, new], "tray");
+        let told: Vec<(&str, &str, String)> = found
+            .iter()
+            .map(|change| {
+                let details = change.details.as_ref().unwrap();
+                (change.kind, change.server.as_str(), details["action"].as_str().unwrap().to_owned())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (CONFIG_CHANGE, "gone", "removed".to_owned()),
+                (QUARANTINE_CHANGE, "kept", "approved".to_owned()),
+                (CONFIG_CHANGE, "kept", "changed".to_owned()),
+                (CONFIG_CHANGE, "new", "added".to_owned()),
+            ]
+        );
+        assert!(!format!("{found:?}").contains("hunter2"));
+        assert!(server_changes(&[server("a")], &[server("a")], "tray").is_empty());
+    }
+}

@@ -1,0 +1,174 @@
+//! What the activity log learns of a call: who called what, how it ended, and as much of its contents as the policy allows.
+
+use std::time::Instant;
+
+use axum::http::request::Parts;
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions};
+use rmcp::service::{RequestContext, RoleServer};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::activity::BodyPolicy;
+use crate::activity::call::{Call, LONGEST_BODY, cut};
+use crate::catalog::call_variant::Intent;
+use crate::contract::api::{INTERNAL_TOOL_CALL, TOOL_CALL};
+use crate::gateway::call_log::Ended;
+use crate::gateway::http::headers::{SESSION_ID, text};
+use crate::gateway::tool_answer::ToolAnswer;
+
+/// A call that is to be noted.
+#[derive(Clone, Copy)]
+pub struct CallRecorder<'a> {
+    pub source: &'static str,
+    pub since: Instant,
+    pub server: &'a str,
+    pub tool: &'a str,
+    pub intent: Option<Intent>,
+    /// The tool's arguments as JSON.
+    pub arguments: &'a str,
+    pub caller: Option<&'a Caller>,
+}
+
+/// Who called.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    pub client: Option<String>,
+    pub session: Option<String>,
+    pub profile: Option<String>,
+}
+
+impl Caller {
+    /// The caller of a request that the library handles.
+    pub fn of(context: &RequestContext<RoleServer>) -> Caller {
+        Caller {
+            client: context.client_info().map(|client| client.name),
+            session: session_of(&context.extensions),
+            profile: None,
+        }
+    }
+
+    /// With the profile that limits the request.
+    pub fn within(mut self, profile: Option<&str>) -> Caller {
+        self.profile = profile.map(str::to_owned);
+        self
+    }
+}
+
+fn session_of(extensions: &Extensions) -> Option<String> {
+    let parts = extensions.get::<Parts>()?;
+    text(&parts.headers, SESSION_ID).map(session_label)
+}
+
+/// Tells sessions apart without giving away the ID, with which another program could join the session.
+pub fn session_label(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The contents of a result, as far as they are recorded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Contents<'a> {
+    /// Text, or the whole result as JSON.
+    pub text: &'a str,
+    /// The length of all of it.
+    pub bytes: Option<u64>,
+}
+
+/// The text and the length of a complete answer, and whether it reports an error; `None` while the call goes on.
+pub fn contents(answer: &ToolAnswer) -> Option<(String, u64, bool)> {
+    match answer {
+        ToolAnswer::Raw(result) => {
+            let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
+            let (text, bytes) = joined(blocks.filter_map(|block| block.get("text")?.as_str()));
+            Some((text, bytes, result.get("isError") == Some(&Value::Bool(true))))
+        }
+        ToolAnswer::Response(CallToolResponse::Complete(result)) => Some(contents_of(result)),
+        ToolAnswer::Response(_) => None,
+    }
+}
+
+/// The same of a result of the library's type.
+pub fn contents_of(result: &CallToolResult) -> (String, u64, bool) {
+    let texts = result.content.iter().filter_map(ContentBlock::as_text).map(|block| block.text.as_str());
+    let (text, bytes) = joined(texts);
+    (text, bytes, result.is_error == Some(true))
+}
+
+/// Texts as one, no longer than what is recorded, and the length of all of them.
+fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> (String, u64) {
+    let (mut joined, mut bytes) = (String::new(), 0);
+    for text in texts {
+        bytes += text.len() as u64;
+        // One byte more than is recorded says that something is missing.
+        let room = (LONGEST_BODY + 4).saturating_sub(joined.len());
+        if !joined.is_empty() && room > 0 {
+            joined.push('\n');
+        }
+        joined.push_str(cut(text, room).0);
+    }
+    (joined, bytes)
+}
+
+/// The report of a call for the log.
+pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, policy: BodyPolicy) -> Call {
+    let (status, error) = match ended {
+        Ended::Success => ("success", None),
+        Ended::Error(error) => ("error", Some(error)),
+        Ended::Blocked(error) => ("blocked", Some(error)),
+    };
+    let arguments = if policy.reads_arguments() { cut(call.arguments, LONGEST_BODY) } else { ("", false) };
+    let response = if policy.reads_results() { cut(contents.text, LONGEST_BODY) } else { ("", false) };
+    let caller = call.caller.cloned().unwrap_or_default();
+    Call {
+        kind: if call.server.is_empty() { INTERNAL_TOOL_CALL } else { TOOL_CALL },
+        source: call.source,
+        server: call.server.to_owned(),
+        tool: call.tool.to_owned(),
+        status,
+        // Only the first line is recorded; a server's error may be long.
+        error: error.map(|error| cut(error, 1024).0.to_owned()),
+        took: call.since.elapsed(),
+        client: caller.client,
+        session: caller.session,
+        profile: caller.profile,
+        intent: call.intent.map(word),
+        request_bytes: Some(call.arguments.len() as u64),
+        response_bytes: contents.bytes,
+        arguments: arguments.0.to_owned(),
+        response: response.0.to_owned(),
+        response_truncated: response.1,
+        policy,
+    }
+}
+
+fn word(intent: Intent) -> &'static str {
+    match intent {
+        Intent::Read => "read",
+        Intent::Write => "write",
+        Intent::Destructive => "destructive",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn contents_are_the_texts_and_their_whole_length() {
+        let long = "x".repeat(LONGEST_BODY);
+        let raw =
+            json!({"content": [{"type": "text", "text": long}, {"type": "text", "text": "more"}], "isError": true});
+        let (text, bytes, is_error) = contents(&ToolAnswer::Raw(raw)).unwrap();
+        assert_eq!((bytes, is_error), (LONGEST_BODY as u64 + 4, true));
+        assert!(text.len() > LONGEST_BODY && cut(&text, LONGEST_BODY).1);
+    }
+
+    #[test]
+    fn a_session_is_named_by_something_that_does_not_open_it() {
+        let label = session_label("5f6c3f0e-secret");
+        assert_eq!((label.len(), label.contains("secret")), (8, false));
+        assert_eq!(label, session_label("5f6c3f0e-secret"));
+    }
+}

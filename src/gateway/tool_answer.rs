@@ -1,0 +1,75 @@
+//! The answer to a tool call, on its way from a server to a client.
+
+use rmcp::ErrorData;
+use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
+use serde_json::Value;
+
+use crate::gateway::http::raw_results::RawResult;
+use crate::gateway::search_mode::error_results::failed;
+use crate::upstream::error::CallError;
+
+/// The answer to a tool call.
+pub enum ToolAnswer {
+    Response(CallToolResponse),
+    /// A result that the library's types do not hold; it reaches the client as the server sent it.
+    Raw(Value),
+}
+
+impl ToolAnswer {
+    /// The answer as a handler returns it; a raw result is left for the response of this request.
+    pub fn respond(self, extensions: &Extensions) -> CallToolResponse {
+        match self {
+            ToolAnswer::Response(response) => response,
+            ToolAnswer::Raw(result) => {
+                let mut placeholder = CallToolResult::success(Vec::new());
+                placeholder.meta = Some(RawResult::put(extensions, result));
+                placeholder.into()
+            }
+        }
+    }
+}
+
+impl ToolAnswer {
+    /// Converts a JSON-RPC error to a result, for callers that do not use JSON-RPC.
+    pub fn of_error(error: &ErrorData) -> ToolAnswer {
+        failed(&error.to_string()).into()
+    }
+
+    /// Returns the result as JSON; `None` if the server asks a question first.
+    pub fn to_json(&self) -> Option<Value> {
+        match self {
+            ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
+            ToolAnswer::Response(_) => None,
+            ToolAnswer::Raw(result) => Some(result.clone()),
+        }
+    }
+}
+
+impl<T: Into<CallToolResponse>> From<T> for ToolAnswer {
+    fn from(response: T) -> ToolAnswer {
+        ToolAnswer::Response(response.into())
+    }
+}
+
+/// A server's result of a tool call. The proxy does not judge its content.
+///
+/// # Errors
+/// It is not an object.
+pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, CallError> {
+    let raw = match result {
+        ServerResult::CallToolResult(result) => return Ok(result.into()),
+        ServerResult::InputRequiredResult(request) => return Ok(CallToolResponse::from(request).into()),
+        other => serde_json::to_value(other).unwrap_or_default(),
+    };
+    match raw {
+        Value::Object(mut result) => {
+            // Clients require it.
+            result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
+            Ok(ToolAnswer::Raw(Value::Object(result)))
+        }
+        other => Err(CallError::Other {
+            server: server.to_owned(),
+            error: format!("its result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
+        }),
+    }
+}

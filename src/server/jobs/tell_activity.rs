@@ -1,0 +1,90 @@
+//! Tells the listeners of `/events` about new records of the activity log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::activity::Filter;
+use crate::contract::api::{
+    ActivityRecord, CONFIG_CHANGE, EventBody, INTERNAL_TOOL_CALL, QUARANTINE_CHANGE, SYSTEM_START, SYSTEM_STOP,
+    TOOL_CALL, TOOL_QUARANTINE_CHANGE,
+};
+use crate::server::state::App;
+
+/// Most records to announce at once: a flood of calls must not push every other event out.
+const MOST: usize = 20;
+/// The pause after each time.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Announces new records until the core stops; only the newest of many at once.
+pub async fn tell_activity(app: Arc<App>) {
+    let mut newest = app.activity.newest();
+    let mut told: u64 = 0;
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            changed = newest.changed() => if changed.is_err() { return },
+        }
+        let log = app.activity.clone();
+        let records = tokio::task::spawn_blocking(move || log.list(&Filter::default(), MOST, 0).activities).await;
+        for record in records.unwrap_or_default().into_iter().rev() {
+            let Ok(id) = record.id.parse::<u64>() else { continue };
+            if id <= told {
+                continue;
+            }
+            told = id;
+            tell(&app, record);
+        }
+        if !app.pause(PAUSE).await {
+            return;
+        }
+    }
+}
+
+fn tell(app: &App, mut record: ActivityRecord) {
+    // Contents are for those who ask for the record.
+    (record.arguments, record.response) = (None, None);
+    let timestamp = jiff::Timestamp::now().as_second();
+    let sensitive = record.has_sensitive_data;
+    let name = event_name(&record);
+    let data = serde_json::to_string(&EventBody {
+        payload: record,
+        timestamp,
+    })
+    .unwrap_or_default();
+    if sensitive {
+        app.events.add("sensitive_data.detected", data.clone());
+    }
+    app.events.add(name, data);
+}
+
+/// The event of a record (contract: core-http §8).
+fn event_name(record: &ActivityRecord) -> &'static str {
+    match (record.kind.as_str(), record.status.as_str()) {
+        (TOOL_CALL | INTERNAL_TOOL_CALL, "blocked") => "activity.policy_decision",
+        (TOOL_CALL, _) => "activity.tool_call.completed",
+        (INTERNAL_TOOL_CALL, _) => "activity.internal_tool_call.completed",
+        (QUARANTINE_CHANGE, _) => "activity.quarantine_change",
+        (TOOL_QUARANTINE_CHANGE, _) => "activity.tool_quarantine_change",
+        (CONFIG_CHANGE, _) => "activity.config_change",
+        (SYSTEM_START, _) => "activity.system.start",
+        (SYSTEM_STOP, _) => "activity.system.stop",
+        _ => "activity.server_change",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_call_is_a_policy_decision() {
+        let record = |kind: &str, status: &str| ActivityRecord {
+            kind: kind.to_owned(),
+            status: status.to_owned(),
+            ..ActivityRecord::default()
+        };
+        assert_eq!(event_name(&record(TOOL_CALL, "blocked")), "activity.policy_decision");
+        assert_eq!(event_name(&record(TOOL_CALL, "error")), "activity.tool_call.completed");
+        assert_eq!(event_name(&record(CONFIG_CHANGE, "success")), "activity.config_change");
+    }
+}

@@ -1,0 +1,424 @@
+//! Answers for `POST`: do what a form asks for, then show the result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::{Map, Value, json};
+
+use crate::contract::api::{ConnectResult, FixResult, ImportResult, LoginStarted};
+use crate::contract::review::ReviewConflict;
+use crate::server::page::access::Visitor;
+use crate::server::page::add::{Entered, Source};
+use crate::server::page::api::ApiError;
+use crate::server::page::form::{Fields, words};
+use crate::server::page::gate::Submitted;
+use crate::server::page::layout::encoded;
+use crate::server::page::pages::Pages;
+use crate::server::page::review::Shown;
+use crate::server::page::show::{add_page, trial};
+use crate::server::page::tools::{Outcome, arguments, text_of};
+use crate::server::page::{add, review, tools};
+
+type Core = State<Arc<Pages>>;
+type Who = Extension<Visitor>;
+type Sent = Extension<Submitted>;
+
+/// Enable, disable, restart, sign in, sign out and remove.
+pub async fn act_on_server(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((name, action)): Path<(String, String)>,
+) -> Response {
+    let segment = encoded(&name);
+    let back = format!("/ui/servers/{segment}");
+    let done = |word: &str| format!("{word} `{name}`.");
+    let plain = match action.as_str() {
+        "enable" => "Enabled",
+        "disable" => "Disabled",
+        "restart" => "Restarting",
+        "logout" => "Signed out of",
+        "remove" => {
+            let removed: Result<Value, ApiError> =
+                pages.api.send(Method::DELETE, &format!("/api/v1/servers/{segment}"), None).await;
+            return pages.then(&visitor, removed.map(|_| done("Removed")), "/ui/servers");
+        }
+        "login" => {
+            let started: Result<LoginStarted, ApiError> =
+                pages.api.post(&format!("/api/v1/servers/{segment}/login"), None).await;
+            return match started.as_ref().ok().and_then(|started| started.auth_url.clone()) {
+                // This browser is the one that the person looks at; the core may have opened the page in it already.
+                Some(_) if started.as_ref().is_ok_and(|started| started.browser_opened) => {
+                    pages.then(&visitor, Ok("Continue in the page that has opened.".to_owned()), &back)
+                }
+                Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+                    Redirect::to(&url).into_response()
+                }
+                _ => pages.then(&visitor, started.map(|started| started.message), &back),
+            };
+        }
+        "inspect" => {
+            let listed: Result<Value, ApiError> =
+                pages.api.post(&format!("/api/v1/servers/{segment}/inspect"), None).await;
+            let sentence = "Listed the tools. The server was stopped again.".to_owned();
+            return pages.then(&visitor, listed.map(|_| sentence), &format!("/ui/review/{segment}"));
+        }
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let acted: Result<Value, ApiError> = pages.api.post(&format!("/api/v1/servers/{segment}/{action}"), None).await;
+    pages.then(&visitor, acted.map(|_| done(plain)), &back)
+}
+
+/// Runs a fix of a server's problem, and shows its result.
+pub async fn fix_server(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let body =
+        json!({"server": name, "code": fields.text("code"), "fixer_key": fields.text("fixer"), "mode": "execute"});
+    let fixed: Result<FixResult, ApiError> = pages.api.post("/api/v1/diagnostics/fix", Some(body)).await;
+    let back = format!("/ui/servers/{}", encoded(&name));
+    let outcome = match fixed {
+        Ok(FixResult {
+            failure_msg: Some(message),
+            ..
+        }) => Err(ApiError {
+            status: 500,
+            message,
+            data: Value::Null,
+        }),
+        Ok(FixResult {
+            open_url: Some(url),
+            browser_opened: false,
+            ..
+        }) if url.starts_with("https://") || url.starts_with("http://") => {
+            return Redirect::to(&url).into_response();
+        }
+        Ok(result) => Ok(result.preview.unwrap_or_else(|| "Done.".to_owned())),
+        Err(error) => Err(error),
+    };
+    pages.then(&visitor, outcome, &back)
+}
+
+/// Enables or disables one tool.
+pub async fn switch_tool(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((name, tool, action)): Path<(String, String, String)>,
+) -> Response {
+    let path = format!("/api/v1/servers/{}/tools/{}/enabled", encoded(&name), encoded(&tool));
+    let enabled = action == "enable";
+    let switched: Result<Value, ApiError> = pages.api.post(&path, Some(json!({"enabled": enabled}))).await;
+    let word = if enabled { "Enabled" } else { "Disabled" };
+    pages.then(&visitor, switched.map(|_| format!("{word} `{tool}`.")), &format!("/ui/servers/{}", encoded(&name)))
+}
+
+/// Changes a server's entry.
+pub async fn edit_server(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let segment = encoded(&name);
+    let part = edit_of(&fields);
+    let edited: Result<Value, ApiError> =
+        pages.api.send(Method::PATCH, &format!("/api/v1/servers/{segment}"), Some(Value::Object(part))).await;
+    pages.then(&visitor, edited.map(|_| format!("Saved `{name}`.")), &format!("/ui/servers/{segment}"))
+}
+
+/// The part of an entry that a form changes; `null` removes a key.
+fn edit_of(fields: &Fields) -> Map<String, Value> {
+    let mut part = Map::new();
+    for key in ["command", "url", "working_dir"] {
+        if fields.has(key) {
+            let text = fields.text(key);
+            part.insert(key.to_owned(), if text.is_empty() { Value::Null } else { text.into() });
+        }
+    }
+    if fields.has("args") {
+        let lines = fields.text("args").lines().map(|line| line.trim_end_matches('\r'));
+        part.insert("args".to_owned(), lines.filter(|line| !line.is_empty()).collect());
+    }
+    let is_map = |kind: &str| matches!(kind, "env" | "headers");
+    if is_map(fields.text("set")) && !fields.text("name").is_empty() {
+        part.insert(fields.text("set").to_owned(), json!({fields.text("name"): fields.text("value")}));
+    }
+    for (kind, name) in fields.starting("unset.").filter(|(kind, _)| is_map(kind)) {
+        part.insert(kind.to_owned(), json!({name: null}));
+    }
+    part
+}
+
+/// Adds a server.
+pub async fn add_server(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(kind): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let entry = match kind.as_str() {
+        "local" => local_entry(&fields),
+        _ => remote_entry(&fields),
+    };
+    let added: Result<Value, ApiError> = match entry {
+        Ok(entry) => pages.api.post("/api/v1/servers", Some(entry)).await,
+        Err(message) => Err(ApiError {
+            status: 400,
+            message,
+            data: Value::Null,
+        }),
+    };
+    match added {
+        Ok(_) => Redirect::to(&format!("/ui/review/{}", encoded(fields.text("name")))).into_response(),
+        Err(error) => {
+            let entered = Entered {
+                name: fields.text("name").to_owned(),
+                command: fields.text("command").to_owned(),
+                url: fields.text("url").to_owned(),
+                error: Some(error.message),
+                pasted: String::new(),
+            };
+            add_page(&pages, &visitor, StatusCode::BAD_REQUEST, entered).await
+        }
+    }
+}
+
+fn local_entry(fields: &Fields) -> Result<Value, String> {
+    let mut words = words(fields.text("command"))?.into_iter();
+    let command = words.next().ok_or("The command is empty.")?;
+    let mut entry = json!({"name": fields.text("name"), "protocol": "stdio", "command": command, "args": words.collect::<Vec<_>>()});
+    put_pairs(&mut entry, "env", fields.text("env"), '=')?;
+    Ok(entry)
+}
+
+fn remote_entry(fields: &Fields) -> Result<Value, String> {
+    let url = fields.text("url");
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(format!("`{url}` is not a URL that starts with https:// or http://"));
+    }
+    let mut entry = json!({"name": fields.text("name"), "protocol": "streamable-http", "url": url});
+    put_pairs(&mut entry, "headers", fields.text("headers"), ':')?;
+    Ok(entry)
+}
+
+/// Puts lines such as `NAME=VALUE` into an entry.
+fn put_pairs(entry: &mut Value, key: &str, text: &str, separator: char) -> Result<(), String> {
+    let mut pairs = Map::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(separator).ok_or_else(|| format!("`{line}` has no `{separator}`"))?;
+        pairs.insert(name.trim().to_owned(), value.trim().into());
+    }
+    if let (false, Some(entry)) = (pairs.is_empty(), entry.as_object_mut()) {
+        entry.insert(key.to_owned(), Value::Object(pairs));
+    }
+    Ok(())
+}
+
+/// Shows what an import would do, or imports.
+pub async fn import(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(kind): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let source = match kind.as_str() {
+        "path" => Source::Path {
+            path: fields.text("path").to_owned(),
+            format: fields.text("format").to_owned(),
+        },
+        _ => Source::Text {
+            content: fields.text("content").to_owned(),
+        },
+    };
+    let (path, mut body) = match &source {
+        Source::Path { path, format } => ("/api/v1/servers/import/path", json!({"path": path, "format": format})),
+        Source::Text { content } => ("/api/v1/servers/import/json", json!({"content": content})),
+    };
+    let go = fields.has("go");
+    if go {
+        let chosen: Vec<&str> = fields.all("server").collect();
+        if chosen.is_empty() {
+            return Redirect::to("/ui/add").into_response();
+        }
+        body["server_names"] = json!(chosen);
+    }
+    let imported: Result<ImportResult, ApiError> = pages.api.post(&format!("{path}?preview={}", !go), Some(body)).await;
+    match imported {
+        Ok(result) if go => {
+            let count = result.imported.len();
+            let sentence = format!("Imported {}.", crate::server::page::layout::number(count, "server", "servers"));
+            pages.then(&visitor, Ok(sentence), "/ui/review")
+        }
+        Ok(result) => add::preview(&pages.frame(&visitor).await, &result, &source).into_response(),
+        Err(error) => {
+            let pasted = match source {
+                Source::Text { content } => content,
+                Source::Path { .. } => String::new(),
+            };
+            let entered = Entered {
+                error: Some(error.message),
+                pasted,
+                ..Entered::default()
+            };
+            add_page(&pages, &visitor, StatusCode::BAD_REQUEST, entered).await
+        }
+    }
+}
+
+/// Approves a server as it was shown.
+pub async fn approve_server(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let segment = encoded(&name);
+    let confirmed: Vec<&str> = fields.all("confirmed").collect();
+    let inspected: BTreeMap<&str, &str> = fields.starting("tool.").collect();
+    let mut body = json!({"fingerprint": fields.text("fingerprint"), "confirmed": confirmed});
+    if !inspected.is_empty() {
+        body["tools"] = json!(inspected);
+    }
+    let approved: Result<Value, ApiError> =
+        pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(body)).await;
+    match approved {
+        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
+        other => {
+            let sentence = format!("Approved `{name}`. Its tools appear here when it has started.");
+            pages.then(&visitor, other.map(|_| sentence), &format!("/ui/review/{segment}"))
+        }
+    }
+}
+
+/// Shows the review again, with what has changed since it was shown.
+async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, error: ApiError) -> Response {
+    let conflict: ReviewConflict = serde_json::from_value(error.data).unwrap_or_default();
+    // From here on, the current version is what the user was shown.
+    let path = format!("/api/v1/servers/{}/review", encoded(name));
+    let current = pages.api.get(&path).await.unwrap_or(conflict.review);
+    let shown = Shown {
+        review: current,
+        changes: conflict.changes,
+        is_conflict: true,
+        reason: error.message,
+    };
+    (StatusCode::CONFLICT, review::details(&pages.frame(visitor).await, &shown)).into_response()
+}
+
+/// Approves the chosen tools as they were shown.
+pub async fn approve_tools(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let segment = encoded(&name);
+    let back = format!("/ui/review/{segment}");
+    let fingerprints: BTreeMap<&str, &str> = fields.starting("tool.").collect();
+    if fingerprints.is_empty() {
+        return Redirect::to(&back).into_response();
+    }
+    let (count, confirmed) = (fingerprints.len(), fields.all("confirmed").collect::<Vec<&str>>());
+    let approved: Result<Value, ApiError> = pages
+        .api
+        .post(
+            &format!("/api/v1/servers/{segment}/tools/approve"),
+            Some(json!({"fingerprints": fingerprints, "confirmed": confirmed})),
+        )
+        .await;
+    match approved {
+        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
+        other => {
+            let sentence = format!("Approved {}.", crate::server::page::layout::number(count, "tool", "tools"));
+            pages.then(&visitor, other.map(|_| sentence), &back)
+        }
+    }
+}
+
+/// Calls a tool with the arguments of a form.
+pub async fn try_tool(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((server, name)): Path<(String, String)>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let mut trial = match trial(&pages, &server, &name).await {
+        Ok(trial) => trial,
+        Err(error) => return pages.failed(&visitor, &error).await,
+    };
+    let since = Instant::now();
+    let (is_error, text) = match arguments(&trial.tool.schema, &fields) {
+        Err(sentence) => (true, sentence),
+        Ok(given) => {
+            trial.entered.clone_from(&given);
+            let call = json!({"tool_name": trial.call_with,
+                "arguments": {"name": format!("{server}:{name}"), "args": given}});
+            match pages.api.post::<Value>("/api/v1/tools/call", Some(call)).await {
+                Ok(result) => (result.get("isError") == Some(&Value::Bool(true)), text_of(&result)),
+                Err(error) => (true, error.message),
+            }
+        }
+    };
+    trial.outcome = Some(Outcome {
+        is_error,
+        text,
+        milliseconds: since.elapsed().as_millis(),
+    });
+    tools::details(&pages.frame(&visitor).await, &trial).into_response()
+}
+
+/// Connects or disconnects an AI client, or undoes that.
+pub async fn act_on_client(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((id, action)): Path<(String, String)>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let path = format!("/api/v1/connect/{}", encoded(&id));
+    let token = Some(fields.text("precondition_token")).filter(|token| !token.is_empty());
+    let changed: Result<ConnectResult, ApiError> = match action.as_str() {
+        "connect" => {
+            let body = json!({"precondition_token": token, "force": fields.has("force")});
+            pages.api.post(&path, Some(body)).await
+        }
+        "disconnect" => pages.api.send(Method::DELETE, &path, Some(json!({}))).await,
+        "undo" => pages.api.post(&format!("{path}/undo"), Some(json!({}))).await,
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    pages.then(&visitor, changed.map(|result| result.message), "/ui/clients")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_becomes_the_part_of_the_entry_that_it_changes() {
+        let part = |form: &str| Value::Object(edit_of(&Fields::parse(form)));
+        assert_eq!(
+            part("command=npx&args=-y%0D%0Aa+b%0D%0A&working_dir="),
+            json!({"command": "npx", "args": ["-y", "a b"], "working_dir": null})
+        );
+        assert_eq!(part("set=env&name=A&value=1"), json!({"env": {"A": "1"}}));
+        assert_eq!(part("unset.headers=X-Key"), json!({"headers": {"X-Key": null}}));
+        assert_eq!(part("set=quarantined&name=A&unset.name=x"), json!({}), "nothing else can be set so");
+    }
+
+    #[test]
+    fn a_new_server_is_read_from_its_form() {
+        let local = local_entry(&Fields::parse("name=a&command=npx+-y+%27x+y%27&env=K%3Dv%3Dw%0AL%3D")).unwrap();
+        assert_eq!(local["args"], json!(["-y", "x y"]));
+        assert_eq!(local["env"], json!({"K": "v=w", "L": ""}));
+        assert!(local_entry(&Fields::parse("name=a&command=")).is_err());
+        let remote = remote_entry(&Fields::parse("name=a&url=https%3A%2F%2Fh%2Fmcp&headers=X%3A+1")).unwrap();
+        assert_eq!(remote["headers"], json!({"X": "1"}));
+        assert!(remote_entry(&Fields::parse("name=a&url=javascript%3Ax")).is_err());
+    }
+}

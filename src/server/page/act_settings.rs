@@ -1,0 +1,140 @@
+//! Answers for `POST` about settings, profiles and privacy.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::Method;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::config::schema::schema;
+use crate::contract::api::ActivityPurged;
+use crate::server::page::access::Visitor;
+use crate::server::page::api::ApiError;
+use crate::server::page::form::Fields;
+use crate::server::page::gate::Submitted;
+use crate::server::page::layout::encoded;
+use crate::server::page::pages::Pages;
+use crate::server::page::settings;
+use crate::server::page::show::{ConfigAnswer, settings_page};
+
+type Core = State<Arc<Pages>>;
+type Who = Extension<Visitor>;
+type Sent = Extension<Submitted>;
+
+/// Saves settings.
+pub async fn save_settings(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+    let part = match settings::changes(&settings::settings(&schema(), &answer.config), &fields) {
+        Ok(part) if part.is_empty() => {
+            return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), "/ui/settings");
+        }
+        Ok(part) => part,
+        Err(sentence) => return settings_page(&pages, &visitor, Some(&sentence)).await,
+    };
+    let saved: Result<Value, ApiError> =
+        pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await;
+    match saved {
+        Ok(saved) => {
+            let restart = saved.get("requires_restart") == Some(&Value::Bool(true));
+            let sentence = if restart { "Saved. Restart MCPProxy to apply all of it." } else { "Saved." };
+            pages.then(&visitor, Ok(sentence.to_owned()), "/ui/settings")
+        }
+        Err(error) => settings_page(&pages, &visitor, Some(&error.message)).await,
+    }
+}
+
+/// Creates a profile.
+pub async fn create_profile(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let name = fields.text("name").to_owned();
+    set_profile(&pages, &visitor, &name, &fields).await
+}
+
+/// Saves the servers of a profile.
+pub async fn save_profile(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    set_profile(&pages, &visitor, &name, &fields).await
+}
+
+async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fields) -> Response {
+    let servers: Vec<&str> = fields.all("server").collect();
+    let path = format!("/api/v1/profiles/{}", encoded(name));
+    let saved: Result<Value, ApiError> = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
+    pages.then(visitor, saved.map(|_| format!("Saved the profile `{name}`.")), "/ui/profiles")
+}
+
+/// Removes a profile, or makes it the default.
+pub async fn act_on_profile(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((name, action)): Path<(String, String)>,
+) -> Response {
+    if action != "remove" {
+        return choose_default(&pages, &visitor, &name).await;
+    }
+    let path = format!("/api/v1/profiles/{}", encoded(&name));
+    let removed: Result<Value, ApiError> = pages.api.send(Method::DELETE, &path, None).await;
+    pages.then(&visitor, removed.map(|_| format!("Removed the profile `{name}`.")), "/ui/profiles")
+}
+
+/// Lets sessions that choose no profile see all servers.
+pub async fn no_default_profile(State(pages): Core, Extension(visitor): Who) -> Response {
+    choose_default(&pages, &visitor, "").await
+}
+
+async fn choose_default(pages: &Pages, visitor: &Visitor, name: &str) -> Response {
+    let body = json!({"profile": name});
+    let chosen: Result<Value, ApiError> = pages.api.send(Method::PUT, "/api/v1/profiles/active", Some(body)).await;
+    pages.then(visitor, chosen.map(|_| "Saved.".to_owned()), "/ui/profiles")
+}
+
+/// Turns usage reports on or off.
+pub async fn switch_reports(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let enabled = fields.text("enabled") == "true";
+    let saved: Result<Value, ApiError> =
+        pages.api.send(Method::PATCH, "/api/v1/config", Some(json!({"telemetry": {"enabled": enabled}}))).await;
+    let sentence = if enabled { "Usage reports are on." } else { "Usage reports are off. Nothing is sent." };
+    pages.then(&visitor, saved.map(|_| sentence.to_owned()), "/ui/privacy")
+}
+
+/// Saves what the activity log stores.
+pub async fn save_activity_settings(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let days: u32 = fields.text("days").parse().unwrap_or_default();
+    let part = json!({
+        "activity_bodies": fields.text("activity_bodies"),
+        "activity_retention_days": days,
+        "sensitive_data": {"arguments": fields.text("arguments"), "results": fields.text("results")},
+    });
+    let saved: Result<Value, ApiError> = pages.api.send(Method::PATCH, "/api/v1/config", Some(part)).await;
+    pages.then(&visitor, saved.map(|_| "Saved.".to_owned()), "/ui/privacy")
+}
+
+/// Deletes the activity log.
+pub async fn purge(State(pages): Core, Extension(visitor): Who) -> Response {
+    let purged: Result<ActivityPurged, ApiError> = pages.api.post("/api/v1/activity/purge", None).await;
+    let sentence = |purged: ActivityPurged| {
+        format!("Deleted {}.", crate::server::page::layout::number(purged.removed, "entry", "entries"))
+    };
+    pages.then(&visitor, purged.map(sentence), "/ui/privacy")
+}

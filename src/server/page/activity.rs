@@ -1,0 +1,323 @@
+//! Activity: what was called, decided and changed.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::contract::api::{ActivityList, ActivityRecord, ActivityUsage, INTERNAL_TOOL_CALL, TOOL_CALL};
+use crate::server::page::form::Fields;
+use crate::server::page::layout::{
+    Frame, badge, bars, empty, encoded, foreign, heading, number, page, periods, size, time,
+};
+
+/// Records per page.
+pub const PAGE: usize = 50;
+
+/// The filters as the user chose them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    pub text: String,
+    pub server: String,
+    pub status: String,
+    /// `calls`, `changes` or everything.
+    pub kind: String,
+    pub sensitive: bool,
+    pub window: String,
+    pub offset: usize,
+}
+
+impl Chosen {
+    pub fn of(query: &Fields) -> Chosen {
+        let window = query.text("window");
+        Chosen {
+            text: query.text("q").to_owned(),
+            server: query.text("server").to_owned(),
+            status: query.text("status").to_owned(),
+            kind: query.text("kind").to_owned(),
+            sensitive: query.has("sensitive"),
+            window: if matches!(window, "1h" | "24h" | "7d" | "30d") { window } else { "24h" }.to_owned(),
+            offset: query.text("offset").parse().unwrap_or_default(),
+        }
+    }
+
+    /// The query for REST.
+    pub fn api_query(&self) -> String {
+        let kinds = match self.kind.as_str() {
+            "calls" => "tool_call,internal_tool_call",
+            "changes" => {
+                "quarantine_change,tool_quarantine_change,config_change,server_change,system_start,system_stop"
+            }
+            _ => "",
+        };
+        let pairs = [
+            ("q", &*self.text),
+            ("server", &*self.server),
+            ("status", &*self.status),
+            ("type", kinds),
+        ];
+        let mut query: String = pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("&{name}={}", encoded(value)))
+            .collect();
+        if self.sensitive {
+            query.push_str("&sensitive_data=true");
+        }
+        query
+    }
+
+    fn link(&self, offset: usize) -> String {
+        let pairs = [
+            ("q", &self.text),
+            ("server", &self.server),
+            ("status", &self.status),
+            ("kind", &self.kind),
+            ("window", &self.window),
+        ];
+        let given: String = pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}&", encoded(value)))
+            .collect();
+        let sensitive = if self.sensitive { "sensitive=1&" } else { "" };
+        format!("/ui/activity?{given}{sensitive}offset={offset}")
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.api_query().is_empty()
+    }
+}
+
+/// The page's data.
+#[derive(Debug, Default)]
+pub struct Activity {
+    pub chosen: Chosen,
+    pub list: ActivityList,
+    pub usage: ActivityUsage,
+    pub servers: Vec<String>,
+}
+
+pub fn view(frame: &Frame, activity: &Activity) -> Markup {
+    let chosen = &activity.chosen;
+    let export = |format: &str| format!("/ui/activity/export?format={format}{}", chosen.api_query());
+    let actions = html! { a.button href=(export("csv")) download { "Export CSV" } a.button href=(export("jsonl")) download { "Export JSON" } };
+    let contents = html! {
+        (heading("Activity", "Calls of tools, decisions and changes on this computer. Arguments and results are not stored unless you turn that on.", &actions))
+        (charts(activity))
+        (filters(activity))
+        @if activity.list.activities.is_empty() {
+            @if chosen.is_filtered() { (empty("Nothing matches", "Change the filters to see more.", &html! { a.button href="/ui/activity" { "Show everything" } })) }
+            @else { (empty("No activity yet", "The calls of your AI clients appear here as they happen.", &html! { a.button.primary href="/ui/clients" { "Connect a client" } })) }
+        } @else {
+            p.quiet { (number(activity.list.total, "entry", "entries")) }
+            div.table { table {
+                thead { tr { th { "Time" } th { "What" } th { "Client" } th { "Result" } th.right { "Duration" } } }
+                tbody { @for record in &activity.list.activities { (row(record)) } }
+            } }
+            nav.pages aria-label="Pages" {
+                @if chosen.offset > 0 { a.button href=(chosen.link(chosen.offset.saturating_sub(PAGE))) { "Newer" } }
+                @if chosen.offset + PAGE < activity.list.total { a.button href=(chosen.link(chosen.offset + PAGE)) { "Older" } }
+            }
+        }
+    };
+    page(frame, "/ui/activity", "Activity", &contents)
+}
+
+fn filters(activity: &Activity) -> Markup {
+    let chosen = &activity.chosen;
+    let options = |name: &str, label: &str, given: &str, values: &[(&str, &str)]| {
+        html! {
+            label { span.hidden { (label) } select name=(name) data-submit {
+                @for (value, word) in values { option value=(value) selected[*value == given] { (word) } }
+            } }
+        }
+    };
+    html! {
+        form.search.filters method="get" action="/ui/activity" role="search" {
+            label { span.hidden { "Text" } input type="search" name="q" value=(chosen.text) placeholder="Tool, server, client or error" data-shortcut="/"; }
+            (options("kind", "Type", &chosen.kind, &[("", "Everything"), ("calls", "Calls"), ("changes", "Changes")]))
+            (options("status", "Result", &chosen.status, &[("", "Any result"), ("success", "Succeeded"), ("error", "Failed"), ("blocked", "Blocked")]))
+            label { span.hidden { "Server" } select name="server" data-submit {
+                option value="" { "All servers" }
+                @for server in &activity.servers { option value=(server) selected[*server == chosen.server] { (foreign(server)) } }
+            } }
+            label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Sensitive data" } }
+            input type="hidden" name="window" value=(chosen.window);
+            button type="submit" { "Filter" }
+        }
+    }
+}
+
+fn charts(activity: &Activity) -> Markup {
+    let usage = &activity.usage;
+    let windows = [("1h", "Hour"), ("24h", "Day"), ("7d", "Week"), ("30d", "Month")];
+    let calls: u64 = usage.timeline.iter().map(|period| period.calls).sum();
+    html! {
+        section.panel aria-labelledby="usage" {
+            div.between {
+                h2 #usage { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) }
+                nav.tabs aria-label="Time" { @for (word, name) in windows {
+                    a href={"/ui/activity?window=" (word)} aria-current=[(word == activity.chosen.window).then_some("true")] { (name) }
+                } }
+            }
+            (bars(&periods(usage), "Calls over time"))
+            @if !usage.tools.is_empty() {
+                details { summary { "By tool" } div.table { table {
+                    thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median" } th.right { "95 %" } th.right { "Received" } } }
+                    tbody { @for tool in usage.tools.iter().take(20) { tr {
+                        td.name { (foreign(&tool.server)) ":" (foreign(&tool.tool)) }
+                        td.right { (tool.calls) } td.right { (tool.errors) } td.right { (tool.p50_ms) " ms" } td.right { (tool.p95_ms) " ms" }
+                        td.right { (size(tool.total_resp_bytes)) }
+                    } } }
+                } } }
+            }
+        }
+    }
+}
+
+/// One record in a table with the columns time, what, client, result and duration.
+pub fn row(record: &ActivityRecord) -> Markup {
+    html! {
+        tr {
+            td.nowrap { (time(&record.timestamp)) }
+            td.name {
+                a href={"/ui/activity/" (record.id)} { (what(record)) }
+                @if record.has_sensitive_data { " " (badge("warn", "Sensitive data")) }
+                @if let Some(error) = &record.error_message { p.quiet.clamp { (foreign(error)) } }
+            }
+            td { (foreign(&by(record))) }
+            td { (outcome(record)) }
+            td.right.nowrap { @if is_call(record) { (record.duration_ms) " ms" } }
+        }
+    }
+}
+
+fn is_call(record: &ActivityRecord) -> bool {
+    matches!(record.kind.as_str(), TOOL_CALL | INTERNAL_TOOL_CALL)
+}
+
+fn detail<'a>(record: &'a ActivityRecord, key: &str) -> &'a str {
+    record.metadata.as_ref().and_then(|metadata| metadata.get(key)).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The caller or actor.
+fn by(record: &ActivityRecord) -> String {
+    let client = record.client_name.as_deref().unwrap_or_default();
+    match (client, detail(record, "by"), record.source.as_str()) {
+        ("", "", "api") => "MCPProxy".to_owned(),
+        ("", by, _) => by.to_owned(),
+        (client, ..) => client.to_owned(),
+    }
+}
+
+/// The event in words.
+pub fn what(record: &ActivityRecord) -> String {
+    let (server, tool) = (foreign(&record.server_name), foreign(&record.tool_name));
+    let action = detail(record, "action");
+    match record.kind.as_str() {
+        TOOL_CALL => format!("{server}:{tool}"),
+        INTERNAL_TOOL_CALL => tool,
+        "quarantine_change" => format!("{server}: {action}"),
+        "tool_quarantine_change" => format!("{server}: tools {action}"),
+        "config_change" if server.is_empty() => "Settings changed".to_owned(),
+        "config_change" => format!("{server}: {action}"),
+        "server_change" => format!("{server}: {}", detail(record, "state")),
+        "system_start" => "MCPProxy started".to_owned(),
+        "system_stop" => "MCPProxy stopped".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
+
+fn outcome(record: &ActivityRecord) -> Markup {
+    match record.status.as_str() {
+        "error" => badge("bad", "Failed"),
+        "blocked" | "rejected" => badge("warn", "Blocked"),
+        _ if is_call(record) => badge("good", "Succeeded"),
+        _ => badge("off", "Recorded"),
+    }
+}
+
+pub fn details(frame: &Frame, record: &ActivityRecord) -> Markup {
+    let contents = html! {
+        p.crumbs { a href="/ui/activity" { "Activity" } }
+        (heading(&what(record), "", &html! {}))
+        p.state { (outcome(record)) " " (time(&record.timestamp)) }
+        @if let Some(error) = &record.error_message { div.notice.bad { (foreign(error)) } }
+        @if !record.detections.is_empty() {
+            div.notice.warn { strong { "Sensitive data" } ul.plain { @for one in &record.detections {
+                li { (one.rule) " in the " (one.place) " (" (number(usize::try_from(one.count).unwrap_or(usize::MAX), "place", "places")) ")" }
+            } } }
+        }
+        section.panel { dl.facts {
+            (fact("Client", record.client_name.as_deref()))
+            (fact("Session", record.session_id.as_deref()))
+            (fact("Profile", record.profile.as_deref()))
+            (fact("Declared as", record.intent.as_deref()))
+            @if is_call(record) { dt { "Duration" } dd { (record.duration_ms) " ms" } }
+            @if let Some(bytes) = record.request_bytes { dt { "Arguments" } dd { (size(bytes)) } }
+            @if let Some(bytes) = record.response_bytes { dt { "Result" } dd { (size(bytes)) } }
+            @if let Some(Value::Object(metadata)) = &record.metadata { @for (key, value) in metadata {
+                dt { (foreign(key)) } dd { code { (foreign(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))) } }
+            } }
+            dt { "ID" } dd { code { (record.id) } }
+        } }
+        @if is_call(record) { (bodies(record)) }
+    };
+    page(frame, "/ui/activity", &what(record), &contents)
+}
+
+fn fact(name: &str, value: Option<&str>) -> Markup {
+    html! { @if let Some(value) = value { dt { (name) } dd { (foreign(value)) } } }
+}
+
+fn bodies(record: &ActivityRecord) -> Markup {
+    html! {
+        @if record.arguments.is_none() && record.response.is_none() {
+            p.quiet { "Arguments and result were not stored. " a href="/ui/privacy#bodies" { "Change what is stored" } }
+        }
+        @if let Some(arguments) = &record.arguments {
+            h2 { "Arguments" } pre.code tabindex="0" aria-label="Arguments" { (foreign(&serde_json::to_string_pretty(arguments).unwrap_or_default())) }
+        }
+        @if let Some(response) = &record.response {
+            h2 { "Result" @if record.response_truncated { small { " (the first part)" } } }
+            pre.code tabindex="0" aria-label="Result" { (foreign(response)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn filters_reach_rest_and_survive_paging() {
+        let chosen = Chosen::of(&Fields::parse("q=a%26b&status=error&kind=calls&sensitive=1&offset=50&window=x"));
+        assert_eq!(chosen.api_query(), "&q=a%26b&status=error&type=tool_call%2Cinternal_tool_call&sensitive_data=true");
+        assert!(chosen.link(100).contains("q=a%26b&") && chosen.link(100).ends_with("offset=100"));
+        assert_eq!(chosen.window, "24h");
+        assert!(!Chosen::of(&Fields::default()).is_filtered());
+    }
+
+    #[test]
+    fn each_record_says_what_happened() {
+        let record = |kind: &str, metadata: Value| ActivityRecord {
+            kind: kind.to_owned(),
+            server_name: "s".into(),
+            tool_name: "t".into(),
+            metadata: Some(metadata),
+            ..ActivityRecord::default()
+        };
+        assert_eq!(what(&record(TOOL_CALL, json!({}))), "s:t");
+        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s: added");
+        assert_eq!(by(&record("config_change", json!({"by": "tray"}))), "tray");
+    }
+
+    #[test]
+    fn an_empty_log_and_an_empty_result_are_told_apart() {
+        let mut activity = Activity::default();
+        assert!(view(&Frame::default(), &activity).into_string().contains("No activity yet"));
+        activity.chosen.status = "error".into();
+        assert!(view(&Frame::default(), &activity).into_string().contains("Nothing matches"));
+    }
+}

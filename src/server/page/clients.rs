@@ -1,0 +1,114 @@
+//! Clients: the AI clients of this computer, and MCPProxy's entry in their configurations.
+
+use maud::{Markup, html};
+
+use crate::contract::api::{AiClient, ConnectPreview};
+use crate::server::page::layout::{Frame, badge, button_for, encoded, foreign, heading, page, token};
+
+/// The page's data.
+#[derive(Debug, Default)]
+pub struct Clients {
+    pub clients: Vec<AiClient>,
+    /// URL for clients that are set up by hand.
+    pub endpoint: String,
+}
+
+pub fn list(frame: &Frame, shown: &Clients) -> Markup {
+    let (found, missing): (Vec<&AiClient>, Vec<&AiClient>) = shown.clients.iter().partition(|client| client.exists);
+    let contents = html! {
+        (heading("Clients", "Connect an AI client once; it then finds the tools of all your servers.", &html! {}))
+        @if found.is_empty() {
+            div.empty { h2 { "No AI client found" } p { "Install one, or add the URL below to a client by hand." } }
+        } @else {
+            ul.cards { @for client in found { (card(frame, client)) } }
+        }
+        section.panel aria-labelledby="hand" {
+            h2 #hand { "Any other client" }
+            p { "Add this URL as a server of type HTTP (streamable HTTP):" }
+            p { code.large data-copy { (shown.endpoint) } }
+        }
+        @if !missing.is_empty() {
+            p.quiet { "Also supported, but not found on this computer: " (missing.iter().map(|client| client.name.as_str()).collect::<Vec<_>>().join(", ")) "." }
+        }
+    };
+    page(frame, "/ui/clients", "Clients", &contents)
+}
+
+fn card(frame: &Frame, client: &AiClient) -> Markup {
+    let base = format!("/ui/clients/{}", encoded(&client.id));
+    let (kind, word) = match (client.connected, client.access_state.word()) {
+        (true, _) => ("good", "Connected"),
+        (_, "malformed") => ("bad", "Its configuration has an error"),
+        (_, "denied") => ("bad", "Its configuration cannot be read"),
+        _ => ("off", "Not connected"),
+    };
+    html! {
+        li.card {
+            div.between { strong.name { (client.name) } (badge(kind, word)) }
+            p.quiet { code.clip { (foreign(&client.config_path)) } }
+            @if let Some(reason) = &client.reason { p { (foreign(reason)) } }
+            div.actions {
+                @if client.connected {
+                    (button_for(frame, &format!("{base}/disconnect"), "Disconnect", "", &client.name, ""))
+                    (button_for(frame, &format!("{base}/undo"), "Undo", "", &format!("the change in {}", client.name), &format!("Restore the configuration of {} as it was before MCPProxy changed it?", client.name)))
+                } @else if client.supported {
+                    a.button.primary href=(base) { "Connect" span.hidden { " " (client.name) } }
+                }
+            }
+        }
+    }
+}
+
+/// The entry that connecting a client would write, before it is written.
+pub fn preview(frame: &Frame, client: &AiClient, preview: &ConnectPreview) -> Markup {
+    let contents = html! {
+        p.crumbs { a href="/ui/clients" { "Clients" } }
+        (heading(&format!("Connect {}", client.name), "One entry is added to the client's configuration. Everything else in the file stays as it is, and you can undo it.", &html! {}))
+        section.panel {
+            dl.facts { dt { "File" } dd { code { (foreign(&preview.config_path)) } } dt { "Entry" } dd { code { (foreign(&preview.server_key)) "." (foreign(&preview.server_name)) } } }
+            pre.code tabindex="0" aria-label="Entry" { ins { (foreign(&preview.entry_text)) } }
+            @if preview.contains_api_key { p { "The entry holds MCPProxy's API key (masked here), because clients need it." } }
+        }
+        @if let Some(refusal) = &preview.connect_refusal { div.notice.bad role="alert" { (foreign(refusal)) } }
+        @else {
+            form method="post" action={"/ui/clients/" (encoded(&client.id)) "/connect"} {
+                (token(frame))
+                input type="hidden" name="precondition_token" value=(preview.precondition_token);
+                @if preview.entry_exists {
+                    label.check { input type="checkbox" name="force" value="1" required; span { "Replace the entry that has this name" } }
+                }
+                div.actions { button.primary type="submit" { "Connect" } a.button href="/ui/clients" { "Cancel" } }
+            }
+        }
+    };
+    page(frame, "/ui/clients", "Connect", &contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_offers_the_action_that_fits() {
+        let client = |connected| AiClient {
+            id: "cursor".into(),
+            name: "Cursor".into(),
+            exists: true,
+            supported: true,
+            connected,
+            ..AiClient::default()
+        };
+        let shown = |connected| {
+            list(
+                &Frame::default(),
+                &Clients {
+                    clients: vec![client(connected)],
+                    endpoint: "http://x/mcp".into(),
+                },
+            )
+            .into_string()
+        };
+        assert!(shown(false).contains("href=\"/ui/clients/cursor\"") && !shown(false).contains("Disconnect"));
+        assert!(shown(true).contains("/ui/clients/cursor/disconnect"));
+    }
+}

@@ -1,0 +1,57 @@
+//! Health: what is wrong, and what helps.
+
+use maud::{Markup, html};
+
+use crate::contract::api::{Diagnostics, Status};
+use crate::server::page::layout::{Frame, empty, encoded, foreign, heading, number, page};
+
+pub fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory: &str) -> Markup {
+    let count = usize::try_from(found.total_issues).unwrap_or(usize::MAX);
+    let lead = if count == 0 {
+        "No problems found.".to_owned()
+    } else {
+        number(count, "problem", "problems")
+    };
+    let contents = html! {
+        (heading("Health", &lead, &html! {}))
+        @if count == 0 && found.runtime_warnings.is_empty() {
+            (empty("Everything works", "Problems with servers, sign-ins, secrets and settings appear here.", &html! {}))
+        }
+        @if !found.upstream_errors.is_empty() {
+            section { h2 { "Servers that do not work" } ul.cards { @for one in &found.upstream_errors {
+                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (foreign(&one.error_message)) } }
+            } } }
+        }
+        @if !found.oauth_required.is_empty() {
+            section { h2 { "Sign-in needed" } ul.cards { @for one in &found.oauth_required {
+                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (foreign(&one.message)) } }
+            } } }
+        }
+        @if !found.missing_secrets.is_empty() {
+            section { h2 { "Missing secrets and variables" } ul.plain { @for one in &found.missing_secrets {
+                li { code { (foreign(&one.secret_name)) } ", used by " (foreign(&one.used_by.join(", "))) }
+            } } }
+        }
+        @if !found.runtime_warnings.is_empty() {
+            section { h2 { "Worth knowing" } ul.stack { @for warning in &found.runtime_warnings { li.panel { (foreign(warning)) } } } }
+        }
+        section.panel aria-labelledby="about" {
+            h2 #about { "About" }
+            dl.facts {
+                dt { "Version" } dd { (frame.version) @if let Some(latest) = newer(status) { " – version " (latest) " is available" } }
+                dt { "State" } dd { (status.status.phase.word()) }
+                dt { "Address" } dd { code { (status.listen_addr) } }
+                dt { "Data directory" } dd { code { (foreign(data_directory)) } }
+                dt { "Process" } dd { (status.status.process_pid) }
+            }
+        }
+    };
+    page(frame, "/ui/health", "Health", &contents)
+}
+
+fn newer(status: &Status) -> Option<String> {
+    let update = serde_json::to_value(status.update.as_ref()?).ok()?;
+    let is_newer = update.get("available").and_then(serde_json::Value::as_bool)?;
+    let version = update.get("latest_version").and_then(serde_json::Value::as_str)?;
+    is_newer.then(|| version.to_owned())
+}

@@ -1,0 +1,231 @@
+//! Home: what works, what needs attention, and what is still missing.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, Server};
+use crate::server::page::activity::row;
+use crate::server::page::layout::{
+    Frame, badge, bars, button_for, encoded, heading, number, page, periods, state_of, time,
+};
+
+/// The page's data.
+#[derive(Debug, Default)]
+pub struct Home {
+    pub servers: Vec<Server>,
+    /// A notice for someone who edits the configuration file.
+    pub notice: Option<String>,
+    pub clients: Vec<AiClient>,
+    pub usage: ActivityUsage,
+    /// The latest calls, newest first.
+    pub recent: Vec<ActivityRecord>,
+}
+
+pub fn view(frame: &Frame, home: &Home) -> Markup {
+    let attention: Vec<&Server> = home.servers.iter().filter(|server| needs_attention(server)).collect();
+    let lead = match (home.servers.len(), attention.len()) {
+        (0, _) => "Add your first server to get started.".to_owned(),
+        (_, 0) => "Everything works.".to_owned(),
+        (_, count) => number(count, "server needs your attention.", "servers need your attention."),
+    };
+    let contents = html! {
+        (heading("Home", &lead, &html! {}))
+        @if let Some(notice) = &home.notice { div.notice.bad role="status" { (notice) } }
+        (numbers(home))
+        @if !is_set_up(home) { (getting_started(home)) }
+        @if !attention.is_empty() {
+            section aria-labelledby="attention" {
+                h2 #attention { "Needs attention" }
+                ul.cards { @for server in attention { (attention_card(frame, server)) } }
+            }
+        }
+        div.columns {
+            section.panel aria-labelledby="calls" {
+                h2 #calls { "Calls in the last 24 hours" }
+                (bars(&periods(&home.usage), "Calls per hour in the last 24 hours"))
+                @if home.recent.is_empty() { p.quiet { "No calls yet. They appear here as your AI clients use tools." } }
+            }
+            section.panel aria-labelledby="clients" {
+                h2 #clients { "Clients" }
+                (clients(home))
+            }
+        }
+        @if !home.recent.is_empty() {
+            section aria-labelledby="recent" {
+                div.between { h2 #recent { "Latest calls" } a href="/ui/activity" { "All activity" } }
+                div.table { table {
+                    thead { tr { th { "Time" } th { "Call" } th { "Client" } th { "Result" } th.right { "Duration" } } }
+                    tbody { @for record in home.recent.iter().take(6) { (row(record)) } }
+                } }
+            }
+        }
+    };
+    page(frame, "/ui/", "Home", &contents)
+}
+
+fn numbers(home: &Home) -> Markup {
+    let connected = home.servers.iter().filter(|server| server.connected).count();
+    let tools: u32 = home.servers.iter().filter(|server| server.connected).map(|server| server.tool_count).sum();
+    let calls: u64 = home.usage.timeline.iter().map(|period| period.calls).sum();
+    let errors: u64 = home.usage.timeline.iter().map(|period| period.errors).sum();
+    let installed = home.clients.iter().filter(|client| client.exists).count();
+    let linked = home.clients.iter().filter(|client| client.connected).count();
+    html! {
+        dl.numbers {
+            div { dt { "Servers connected" } dd { a href="/ui/servers" { (connected) small { " of " (home.servers.len()) } } } }
+            div { dt { "Tools available" } dd { a href="/ui/tools" { (tools) } } }
+            div { dt { "Calls today" } dd { a href="/ui/activity" { (calls) @if errors > 0 { small.bad { " " (errors) " failed" } } } } }
+            div { dt { "AI clients set up" } dd { a href="/ui/clients" { (linked) small { " of " (installed) " found" } } } }
+        }
+    }
+}
+
+fn is_set_up(home: &Home) -> bool {
+    steps(home).iter().all(|(done, ..)| *done)
+}
+
+type Step = (bool, &'static str, &'static str, &'static str, &'static str);
+
+/// What there is to do, in order: whether it is done, its name, why, and where.
+fn steps(home: &Home) -> [Step; 4] {
+    let has_servers = !home.servers.is_empty();
+    let has_approved = home.servers.iter().any(|server| !server.quarantined);
+    [
+        (
+            has_servers,
+            "Add a server",
+            "Import the servers that your AI clients already use, or add one by its command or URL.",
+            "/ui/add",
+            "Add or import",
+        ),
+        (has_approved, "Review it", "See exactly what will run before it runs.", "/ui/review", "Review"),
+        (
+            home.clients.iter().any(|client| client.connected),
+            "Connect an AI client",
+            "MCPProxy adds one entry to the client's configuration. You see the change first and can undo it.",
+            "/ui/clients",
+            "Connect",
+        ),
+        (
+            home.recent.iter().any(|record| record.status == "success"),
+            "Make a call",
+            "Ask your AI client to use a tool, or try one here.",
+            "/ui/tools",
+            "Try a tool",
+        ),
+    ]
+}
+
+fn getting_started(home: &Home) -> Markup {
+    let steps = steps(home);
+    let next = steps.iter().position(|(done, ..)| !done);
+    html! {
+        section.panel.start aria-labelledby="start" {
+            h2 #start { "Get started" }
+            ol.steps {
+                @for (index, (done, name, why, path, label)) in steps.iter().enumerate() {
+                    li.done[*done].next[next == Some(index)] {
+                        span.mark aria-hidden="true" { @if *done { "✓" } @else { (index + 1) } }
+                        div {
+                            strong { (name) @if *done { span.hidden { " (done)" } } }
+                            p { (why) }
+                        }
+                        @if next == Some(index) { a.button.primary href=(path) { (label) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn needs_attention(server: &Server) -> bool {
+    let (kind, _) = state_of(server);
+    server.enabled && matches!(kind, "warn" | "bad")
+}
+
+/// A server that needs attention: what is wrong, and the button that helps.
+fn attention_card(frame: &Frame, server: &Server) -> Markup {
+    let (kind, word) = state_of(server);
+    let path = format!("/ui/servers/{}", encoded(&server.name));
+    let summary = server.last_error.clone().or_else(|| server.health.as_ref().map(|health| health.summary.clone()));
+    html! {
+        li.card {
+            div.between { a.name href=(path) { (server.name) } (badge(kind, word)) }
+            @if let Some(summary) = summary { p.clamp { (summary) } }
+            div.actions { (fix(frame, server)) a.button href=(path) { "Details" span.hidden { " of " (server.name) } } }
+        }
+    }
+}
+
+/// The one action that helps a server.
+pub fn fix(frame: &Frame, server: &Server) -> Markup {
+    let name = encoded(&server.name);
+    let action = |action: &str, label: &str| {
+        button_for(frame, &format!("/ui/servers/{name}/{action}"), label, "primary", &server.name, "")
+    };
+    let review = html! { a.button.primary href={"/ui/review/" (name)} { "Review" span.hidden { " " (server.name) } } };
+    if server.quarantined || server.quarantine.is_some() {
+        return review;
+    }
+    match server.health.as_ref().and_then(|health| Some(health.action.as_ref()?.word())) {
+        Some("login") => action("login", "Sign in"),
+        Some("enable") => action("enable", "Enable"),
+        Some("restart") => action("restart", "Restart"),
+        Some("approve") => review,
+        Some("view_logs") => html! { a.button.primary href={"/ui/servers/" (name) "#log"} { "View log" } },
+        Some("set_secret" | "configure") => html! { a.button.primary href={"/ui/servers/" (name) "#edit"} { "Edit" } },
+        _ => html! {},
+    }
+}
+
+/// The clients that have called lately.
+fn clients(home: &Home) -> Markup {
+    let mut seen: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for record in &home.recent {
+        if let Some(name) = record.client_name.as_deref() {
+            let entry = seen.entry(name).or_insert((&record.timestamp, 0));
+            entry.1 += 1;
+        }
+    }
+    html! {
+        @if seen.is_empty() {
+            p.quiet { "No AI client has called a tool in the last 24 hours." }
+            p { a.button href="/ui/clients" { "Connect a client" } }
+        } @else {
+            ul.plain {
+                @for (name, (last, calls)) in seen {
+                    li.between { strong { (name) } span.quiet { (number(calls, "call", "calls")) ", last " (time(last)) } }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn someone_new_is_shown_what_to_do_next() {
+        let text = view(&Frame::default(), &Home::default()).into_string();
+        assert!(text.contains("Get started") && text.contains("Add or import"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_works_needs_no_attention() {
+        let server = |status: &str| Server {
+            name: "a".into(),
+            enabled: true,
+            status: status.into(),
+            ..Server::default()
+        };
+        assert!(!needs_attention(&server("connected")));
+        assert!(needs_attention(&server("error")) && needs_attention(&server("quarantined")));
+        let disabled = Server {
+            enabled: false,
+            ..server("disabled")
+        };
+        assert!(!needs_attention(&disabled));
+    }
+}

@@ -1,0 +1,274 @@
+//! The frame of every page, and the parts that several pages share.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::contract::api::{ActivityUsage, Server};
+use crate::contract::words::HealthAction;
+use crate::server::page::access::Notice;
+
+/// The parts of every page around its contents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// The token that every form carries.
+    pub form_token: String,
+    pub notice: Option<Notice>,
+    /// How many servers or tools need the user's decision.
+    pub to_review: usize,
+    /// How many other problems there are.
+    pub problems: usize,
+    pub version: String,
+}
+
+/// The pages in the navigation: path, name, icon.
+const PAGES: [(&str, &str, &str); 9] = [
+    ("/ui/", "Home", "M3 11 12 4l9 7M6 9.5V20h12V9.5"),
+    ("/ui/servers", "Servers", "M4 5h16v5H4zM4 14h16v5H4zM7.5 7.5h.01M7.5 16.5h.01"),
+    ("/ui/review", "Review", "M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6zM9 12l2 2 4-4"),
+    ("/ui/tools", "Tools", "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14M16 16l4 4"),
+    ("/ui/activity", "Activity", "M3 12h4l3-8 4 16 3-8h4"),
+    ("/ui/clients", "Clients", "M4 5h16v11H4zM9 20h6M12 16v4"),
+    ("/ui/settings", "Settings", "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4"),
+    ("/ui/privacy", "Privacy", "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3"),
+    ("/ui/health", "Health", "M12 20s-8-5-8-11a4.5 4.5 0 0 1 8-2.8A4.5 4.5 0 0 1 20 9c0 6-8 11-8 11z"),
+];
+
+/// Version of the assets in their URLs: a new release is not shown with the old style.
+pub const ASSETS: &str = env!("CARGO_PKG_VERSION");
+
+/// A whole page. `path` is that of its entry in the navigation.
+pub fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title))
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header.side {
+                    a.brand href="/ui/" { (logo()) span { "MCPProxy" } }
+                    nav aria-label="Main" {
+                        ul {
+                            @for (target, name, icon) in PAGES {
+                                li {
+                                    a href=(target) aria-current=[(target == path).then_some("page")] {
+                                        svg viewBox="0 0 24 24" aria-hidden="true" { path d=(icon); }
+                                        span { (name) }
+                                        (count(target, frame))
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    form.foot method="post" action="/ui/sign-out" {
+                        (token(frame))
+                        span.quiet { "Version " (frame.version) }
+                        button.link type="submit" { "Sign out" }
+                    }
+                }
+                main #main tabindex="-1" {
+                    div #live {
+                        @if let Some(notice) = &frame.notice {
+                            div.notice.bad[notice.is_error].good[!notice.is_error] role=(if notice.is_error { "alert" } else { "status" }) data-flash {
+                                (notice.text)
+                            }
+                        }
+                        (contents)
+                    }
+                }
+                p #connection .offline role="status" hidden { "MCPProxy is not responding. This page updates when it is back." }
+            }
+        }
+    }
+}
+
+/// A page for someone who is not signed in.
+pub fn bare(title: &str, contents: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title))
+            body.bare { main #main { div.gate { (logo()) (contents) } } }
+        }
+    }
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (title) " · MCPProxy" }
+            link rel="icon" href={"/ui/assets/icon.svg?" (ASSETS)} type="image/svg+xml";
+            link rel="stylesheet" href={"/ui/assets/style.css?" (ASSETS)};
+            script type="module" src={"/ui/assets/page.js?" (ASSETS)} {}
+        }
+    }
+}
+
+fn logo() -> Markup {
+    html! { img.logo src={"/ui/assets/icon.svg?" (ASSETS)} alt="" width="28" height="28"; }
+}
+
+fn count(target: &str, frame: &Frame) -> Markup {
+    let (number, what) = match target {
+        "/ui/review" => (frame.to_review, "to review"),
+        "/ui/health" => (frame.problems, "problems"),
+        _ => (0, ""),
+    };
+    html! { @if number > 0 { span.count { (number) span.hidden { " " (what) } } } }
+}
+
+/// The hidden field that shows that a form is ours.
+pub fn token(frame: &Frame) -> Markup {
+    html! { input type="hidden" name="form_token" value=(frame.form_token); }
+}
+
+/// The heading of a page, with its main actions.
+pub fn heading(title: &str, lead: &str, actions: &Markup) -> Markup {
+    html! {
+        div.heading {
+            div { h1 { (title) } @if !lead.is_empty() { p.lead { (lead) } } }
+            div.actions { (actions) }
+        }
+    }
+}
+
+/// A form with one button, which names its subject for screen readers. It asks first if `question` is not empty.
+pub fn button_for(frame: &Frame, action: &str, label: &str, class: &str, about: &str, question: &str) -> Markup {
+    html! {
+        form.inline method="post" action=(action) data-confirm=[(!question.is_empty()).then_some(question)] {
+            (token(frame))
+            button type="submit" class=(class) {
+                (label)
+                @if !about.is_empty() { span.hidden { " " (about) } }
+            }
+        }
+    }
+}
+
+/// A state in words, with a colour.
+pub fn badge(kind: &str, text: &str) -> Markup {
+    html! { span class={"badge " (kind)} { (text) } }
+}
+
+/// The text of an empty list.
+pub fn empty(title: &str, text: &str, action: &Markup) -> Markup {
+    html! { div.empty { h2 { (title) } p { (text) } div.actions { (action) } } }
+}
+
+/// A server's state in words, and its colour.
+pub fn state_of(server: &Server) -> (&'static str, &'static str) {
+    let waiting = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
+    match server.status.word() {
+        "quarantined" => ("warn", "Needs approval"),
+        "disabled" => ("off", "Disabled"),
+        "connected" if waiting => ("warn", "Tools to review"),
+        "connected" => ("good", "Connected"),
+        "connecting" => ("busy", "Starting"),
+        _ if server.health.as_ref().and_then(|health| health.action.as_ref()) == Some(&HealthAction::Login) => {
+            ("warn", "Sign-in needed")
+        }
+        "error" => ("bad", "Failed"),
+        _ => ("bad", "Not connected"),
+    }
+}
+
+/// A point in time; the script shows it in the user's own time zone.
+pub fn time(timestamp: &str) -> Markup {
+    let plain = timestamp.get(..19).unwrap_or(timestamp).replace('T', " ");
+    html! { time datetime=(timestamp) { (plain) @if !plain.is_empty() { " UTC" } } }
+}
+
+/// A length in bytes, for people.
+#[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+/// A number with a noun.
+pub fn number(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+/// A path segment or query value.
+pub fn encoded(text: &str) -> String {
+    crate::client::path_segment(text)
+}
+
+/// Bars over time, with the same numbers as a table for screen readers.
+pub fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
+    let most = periods.iter().map(|(_, calls, _)| *calls).max().unwrap_or_default().max(1);
+    let height = |value: u64| (value * 100).div_ceil(most).min(100);
+    let count = periods.len();
+    html! {
+        figure.chart {
+            svg viewBox={"0 0 " (count * 10) " 104"} preserveAspectRatio="none" role="img" aria-label=(label) {
+                @for (index, (start, calls, errors)) in periods.iter().enumerate() {
+                    @let (tall, bad) = (height(*calls), height(*errors));
+                    g {
+                        title { (start.replace('T', " ")) ": " (calls) " calls, " (errors) " errors" }
+                        rect.bar x=(index * 10 + 1) y=(104 - tall.max(2)) width="8" height=(tall.max(2)) rx="1.5" {}
+                        @if *errors > 0 {
+                            rect.error x=(index * 10 + 1) y=(104 - bad) width="8" height=(bad) rx="1.5" {}
+                        }
+                    }
+                }
+            }
+            table.hidden {
+                caption { (label) }
+                thead { tr { th { "Start" } th { "Calls" } th { "Errors" } } }
+                tbody { @for (start, calls, errors) in periods { tr { td { (start) } td { (calls) } td { (errors) } } } }
+            }
+        }
+    }
+}
+
+/// The bars of a usage.
+pub fn periods(usage: &ActivityUsage) -> Vec<(String, u64, u64)> {
+    usage.timeline.iter().map(|period| (period.start.clone(), period.calls, period.errors)).collect()
+}
+
+/// Text of a server or a client: invisible and direction-changing characters are shown as what they are.
+pub fn foreign(text: &str) -> String {
+    crate::contract::visible_text::lines(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let frame = Frame {
+            notice: Some(Notice {
+                is_error: true,
+                text: "<script>alert(1)</script>".to_owned(),
+            }),
+            ..Frame::default()
+        };
+        let text = page(&frame, "/ui/", "<b>", &html! {}).into_string();
+        assert!(!text.contains("<script>alert") && !text.contains("<b>"), "{text}");
+        assert_eq!(text.matches("aria-current").count(), 1);
+    }
+
+    #[test]
+    fn sizes_and_numbers_are_for_people() {
+        assert_eq!((size(999), size(1_234), size(2_500_000)), ("999 B".into(), "1.2 kB".into(), "2.5 MB".into()));
+        assert_eq!((number(1, "tool", "tools"), number(0, "tool", "tools")), ("1 tool".into(), "0 tools".into()));
+    }
+
+    #[test]
+    fn a_state_is_said_in_words() {
+        let server = |status: &str| Server {
+            status: status.into(),
+            ..Server::default()
+        };
+        assert_eq!(state_of(&server("connected")), ("good", "Connected"));
+        assert_eq!(state_of(&server("quarantined")), ("warn", "Needs approval"));
+        assert_eq!(state_of(&server("error")), ("bad", "Failed"));
+    }
+}

@@ -1,0 +1,74 @@
+//! The state that every handler of the web UI shares.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+
+use crate::contract::api::{Diagnostics, Server, Servers};
+use crate::contract::endpoint::client_host;
+use crate::contract::names;
+use crate::server::page::access::{Notice, Visitor};
+use crate::server::page::api::{Api, ApiError};
+use crate::server::page::layout::{Frame, page};
+use crate::server::page::review::needs_review;
+use crate::server::state::App;
+
+/// The web UI of a running core.
+pub struct Pages {
+    pub app: Arc<App>,
+    pub api: Api,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Name of the session's cookie. Browsers do not tell ports apart in cookies, so it holds the port.
+    pub cookie: String,
+    /// Host names that a request may name besides those of this computer; `None` where they are not checked.
+    pub hosts: Option<Vec<String>>,
+}
+
+impl Pages {
+    /// The servers, as REST shows them.
+    pub async fn servers(&self) -> Vec<Server> {
+        let servers: Result<Servers, ApiError> = self.api.get("/api/v1/servers").await;
+        servers.map(|servers| servers.servers).unwrap_or_default()
+    }
+
+    /// The frame of a page for a visitor.
+    pub async fn frame(&self, visitor: &Visitor) -> Frame {
+        let diagnostics: Result<Diagnostics, ApiError> = self.api.get("/api/v1/diagnostics").await;
+        let problems = diagnostics.map(|found| found.total_issues).unwrap_or_default();
+        Frame {
+            form_token: visitor.form_token.clone(),
+            notice: self.app.access.take_notice(&visitor.session),
+            to_review: self.servers().await.iter().filter(|server| needs_review(server)).count(),
+            problems: usize::try_from(problems).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The URL of the MCP endpoint.
+    pub fn mcp_url(&self) -> String {
+        format!("{}://{}{}", self.scheme, client_host(&self.app.listen_addr), names::MCP_PATH)
+    }
+
+    /// Shows a message on the next page, which is `target`.
+    pub fn then(&self, visitor: &Visitor, outcome: Result<String, ApiError>, target: &str) -> Response {
+        let (is_error, text) = match outcome {
+            Ok(text) => (false, text),
+            Err(error) => (true, error.message),
+        };
+        self.app.access.leave(&visitor.session, Notice { is_error, text });
+        Redirect::to(target).into_response()
+    }
+
+    /// A page about something that is not there, or did not work.
+    pub async fn failed(&self, visitor: &Visitor, error: &ApiError) -> Response {
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "Something went wrong" };
+        let contents: Markup = html! {
+            div.empty { h1 { (title) } p { (error.message) } div.actions { a.button.primary href="/ui/" { "Home" } } }
+        };
+        (status, page(&self.frame(visitor).await, "", title, &contents)).into_response()
+    }
+}

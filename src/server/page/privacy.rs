@@ -1,0 +1,125 @@
+//! Privacy: what leaves the computer, and what is stored on it.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::contract::api::TelemetryState;
+use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, number, page, token};
+
+/// The page's data.
+#[derive(Debug, Default)]
+pub struct Privacy {
+    pub telemetry: Option<TelemetryState>,
+    /// The next report; or why there is none.
+    pub report: Option<Value>,
+    pub reason: String,
+    pub settings: Value,
+    pub stored: usize,
+}
+
+pub fn view(frame: &Frame, shown: &Privacy) -> Markup {
+    let contents = html! {
+        (heading("Privacy", "Data that leaves this computer, and data that is stored on it.", &html! {}))
+        (reports(frame, shown))
+        (bodies(frame, shown))
+        section.panel aria-labelledby="delete" {
+            h2 #delete { "Delete the activity log" }
+            div.between {
+                p { (number(shown.stored, "entry is", "entries are")) " stored on this computer. Nothing of the log is ever sent." }
+                (button_for(frame, "/ui/privacy/purge", "Delete all activity", "danger", "", "Delete all recorded activity?"))
+            }
+        }
+    };
+    page(frame, "/ui/privacy", "Privacy", &contents)
+}
+
+fn reports(frame: &Frame, shown: &Privacy) -> Markup {
+    let enabled = shown.telemetry.as_ref().is_some_and(|state| state.enabled);
+    let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending.word() == "on");
+    html! {
+        section.panel aria-labelledby="reports" {
+            div.between {
+                h2 #reports { "Anonymous usage reports" }
+                @if sending { (badge("good", "On")) } @else if enabled { (badge("off", "On, but nothing is sent")) } @else { (badge("off", "Off")) }
+            }
+            @if let Some(state) = &shown.telemetry { p { (state.reason) } }
+            form.inline method="post" action="/ui/privacy/reports" {
+                (token(frame))
+                input type="hidden" name="enabled" value=(if enabled { "false" } else { "true" });
+                button type="submit" { @if enabled { "Turn off" } @else { "Turn on" } }
+            }
+            h3 { "The next report" }
+            @match &shown.report {
+                Some(report) => {
+                    p.quiet { "This is all of it: counts and categories, no names and no content." }
+                    div.table { table.narrow { thead { tr { th { "Field" } th { "Value" } } } tbody { (fields("", report)) } } }
+                }
+                None => { p.quiet { (foreign(&shown.reason)) } }
+            }
+        }
+    }
+}
+
+fn fields(prefix: &str, value: &Value) -> Markup {
+    html! {
+        @match value {
+            Value::Object(map) => { @for (key, value) in map {
+                @let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                (fields(&name, value))
+            } }
+            other => { tr { td { code { (prefix) } } td { code { (other) } } } }
+        }
+    }
+}
+
+fn text<'a>(settings: &'a Value, pointer: &str, usual: &'a str) -> &'a str {
+    settings.pointer(pointer).and_then(Value::as_str).unwrap_or(usual)
+}
+
+fn bodies(frame: &Frame, shown: &Privacy) -> Markup {
+    let stored = text(&shown.settings, "/activity_bodies", "off");
+    let days =
+        shown.settings.get("activity_retention_days").and_then(Value::as_u64).filter(|days| *days > 0).unwrap_or(30);
+    let choose = |name: &str, label: &str, given: &str, choices: &[(&str, &str)]| {
+        html! {
+            label { span { (label) } select name=(name) { @for (value, word) in choices { option value=(value) selected[*value == given] { (word) } } } }
+        }
+    };
+    let actions = [
+        ("off", "Do not look"),
+        ("warn", "Mark the call"),
+        ("redact", "Replace it"),
+        ("block", "Refuse the call"),
+    ];
+    html! {
+        section.panel aria-labelledby="bodies" {
+            h2 #bodies { "Activity on this computer" }
+            form.fields method="post" action="/ui/privacy/activity" {
+                (token(frame))
+                (choose("activity_bodies", "Arguments and results of calls", stored, &[("off", "Do not store"), ("redacted", "Store without secrets"), ("full", "Store everything")]))
+                (choose("arguments", "Sensitive data in arguments", text(&shown.settings, "/sensitive_data/arguments", "warn"), &actions))
+                (choose("results", "Sensitive data in results", text(&shown.settings, "/sensitive_data/results", "warn"), &actions))
+                label { span { "Keep entries for (days)" } input type="number" name="days" min="1" max="3650" value=(days); }
+                button.primary type="submit" { "Save" }
+            }
+            p.quiet { "Sensitive data means keys and tokens of known services, private keys, passwords, card numbers and paths of credential files." }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_report_is_shown() {
+        let shown = Privacy {
+            report: Some(json!({"a": {"b": 1}, "c": "x"})),
+            ..Privacy::default()
+        };
+        let text = view(&Frame::default(), &shown).into_string();
+        assert!(text.contains("a.b") && text.contains("&quot;x&quot;"), "{text}");
+    }
+}

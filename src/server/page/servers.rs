@@ -1,0 +1,294 @@
+//! Servers: the list, and one server with its tools, its log and its entry.
+
+use maud::{Markup, html};
+
+use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Server, ServerTool};
+use crate::contract::review::Review;
+use crate::contract::words::ApprovalStatus;
+use crate::server::page::activity::row;
+use crate::server::page::home::fix;
+use crate::server::page::layout::{Frame, badge, button_for, empty, encoded, foreign, heading, page, state_of, token};
+
+pub fn list(frame: &Frame, servers: &[Server]) -> Markup {
+    let connected = servers.iter().filter(|server| server.connected).count();
+    let lead = match servers.len() {
+        0 => String::new(),
+        all => format!("{connected} of {all} connected"),
+    };
+    let add = html! { a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
+    let contents = html! {
+        (heading("Servers", &lead, &add))
+        @if servers.is_empty() {
+            (empty("No servers yet", "A server gives your AI clients tools: files, issues, a database, a browser. Import the servers that your clients already use, or add one.", &add))
+        } @else {
+            div.table { table {
+                thead { tr { th { "Server" } th { "State" } th.wide { "Runs" } th.right { "Tools" } th { span.hidden { "Actions" } } } }
+                tbody { @for server in servers { (server_row(frame, server)) } }
+            } }
+        }
+    };
+    page(frame, "/ui/servers", "Servers", &contents)
+}
+
+fn server_row(frame: &Frame, server: &Server) -> Markup {
+    let (kind, word) = state_of(server);
+    let error = server.last_error.as_deref().filter(|_| server.enabled && !server.connected);
+    html! {
+        tr {
+            td.name {
+                a href={"/ui/servers/" (encoded(&server.name))} { (foreign(&server.name)) }
+                @if let Some(error) = error { p.quiet.clamp { (foreign(error)) } }
+            }
+            td { (badge(kind, word)) }
+            td.wide { code.clip { (runs(server)) } }
+            td.right { @if server.connected { (server.tool_count) } @else { span.quiet { "–" } } }
+            td.right { div.actions { (fix(frame, server)) (switch(frame, server)) } }
+        }
+    }
+}
+
+/// The command line of a server, or its URL.
+fn runs(server: &Server) -> String {
+    let command = server.command.as_deref().map(|command| {
+        std::iter::once(command).chain(server.args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    });
+    foreign(&server.url.clone().or(command).unwrap_or_default())
+}
+
+fn switch(frame: &Frame, server: &Server) -> Markup {
+    let (action, label) = if server.enabled { ("disable", "Disable") } else { ("enable", "Enable") };
+    let path = format!("/ui/servers/{}/{action}", encoded(&server.name));
+    button_for(frame, &path, label, "", &server.name, "")
+}
+
+/// Everything about one server.
+#[derive(Debug, Default)]
+pub struct Details {
+    pub server: Server,
+    pub review: Review,
+    pub tools: Vec<ServerTool>,
+    pub log: Vec<String>,
+    pub calls: Vec<ActivityRecord>,
+}
+
+pub fn details(frame: &Frame, details: &Details) -> Markup {
+    let server = &details.server;
+    let (kind, word) = state_of(server);
+    let base = format!("/ui/servers/{}", encoded(&server.name));
+    let action = |name: &str, label: &str| button_for(frame, &format!("{base}/{name}"), label, "", &server.name, "");
+    let actions = html! {
+        (fix(frame, server))
+        @if server.enabled && !server.quarantined { (action("restart", "Restart")) }
+        @if server.authenticated { (action("logout", "Sign out")) }
+        (switch(frame, server))
+    };
+    let contents = html! {
+        p.crumbs { a href="/ui/servers" { "Servers" } }
+        (heading(&foreign(&server.name), "", &actions))
+        p.state { (badge(kind, word)) " " (summary(server)) }
+        (problem(frame, &base, server))
+        section aria-labelledby="tools" {
+            h2 #tools { "Tools" @if !details.tools.is_empty() { " (" (details.tools.len()) ")" } }
+            (tools(frame, &base, details))
+        }
+        @if !details.calls.is_empty() {
+            section aria-labelledby="calls" {
+                div.between { h2 #calls { "Latest calls" } a href={"/ui/activity?server=" (encoded(&server.name))} { "All of this server" } }
+                div.table { table {
+                    thead { tr { th { "Time" } th { "Call" } th { "Client" } th { "Result" } th.right { "Duration" } } }
+                    tbody { @for record in &details.calls { (row(record)) } }
+                } }
+            }
+        }
+        section aria-labelledby="log" {
+            h2 #log { "Log" }
+            @if details.log.is_empty() { p.quiet { "The server has written nothing." } }
+            @else { pre.log tabindex="0" aria-label="Log" { @for line in &details.log { (foreign(line)) "\n" } } }
+        }
+        (entry(frame, &base, details))
+    };
+    page(frame, "/ui/servers", &server.name, &contents)
+}
+
+/// The problem of a server, and the ways to fix it.
+fn problem(frame: &Frame, base: &str, server: &Server) -> Markup {
+    let error = server.last_error.as_deref().filter(|_| server.enabled && !server.connected);
+    html! {
+        @match (&server.diagnostic, error) {
+            (Some(found), _) => (diagnosis(frame, base, found)),
+            (None, Some(error)) => {
+                div.notice.bad role="status" {
+                    strong { "Why it does not work" } p { (foreign(error)) }
+                    @if let Some(detail) = server.health.as_ref().and_then(|health| health.detail.as_deref()) { p { (foreign(detail)) } }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn diagnosis(frame: &Frame, base: &str, found: &Diagnostic) -> Markup {
+    html! {
+        section.panel.problem aria-labelledby="problem" {
+            div.between { h2 #problem { (foreign(&found.user_message)) } code.quiet { (found.code) } }
+            @if let Some(cause) = &found.cause { p { (foreign(cause)) } }
+            @if let Some(help) = &found.remediation { p { strong { "What to do: " } (foreign(help)) } }
+            @if !found.why.is_empty() { p.quiet { (foreign(&found.why)) } }
+            div.actions { @for step in &found.fix_steps { (fix_step(frame, base, found, step)) } }
+        }
+    }
+}
+
+fn fix_step(frame: &Frame, base: &str, found: &Diagnostic, step: &FixStep) -> Markup {
+    html! {
+        @match (step.kind, &step.fixer_key, &step.command) {
+            (FixStepKind::Button, Some(fixer), _) => {
+                form.inline method="post" action={(base) "/fix"} data-confirm=[(step.destructive == Some(true)).then(|| format!("{}?", step.label))] {
+                    (token(frame))
+                    input type="hidden" name="code" value=(found.code);
+                    input type="hidden" name="fixer" value=(fixer);
+                    button type="submit" { (step.label) }
+                }
+            }
+            (FixStepKind::Command, _, Some(command)) => { span.step { (step.label) " " code { (foreign(command)) } } }
+            _ => { span.step { (step.label) } }
+        }
+    }
+}
+
+fn summary(server: &Server) -> String {
+    let summary = server.health.as_ref().map(|health| health.summary.clone()).unwrap_or_default();
+    foreign(&summary)
+}
+
+fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
+    if details.tools.is_empty() {
+        let text = if details.server.connected {
+            "The server offers no tools."
+        } else {
+            "Its tools are known once it is connected."
+        };
+        return html! { p.quiet { (text) } };
+    }
+    html! {
+        div.table { table {
+            thead { tr { th { "Tool" } th { "State" } th { span.hidden { "Actions" } } } }
+            tbody { @for tool in &details.tools {
+                @let path = format!("{base}/tools/{}", encoded(&tool.name));
+                @let (kind, word) = tool_state(tool);
+                tr {
+                    td.name {
+                        a href={"/ui/tools/" (encoded(&tool.server_name)) "/" (encoded(&tool.name))} { (foreign(&tool.name)) }
+                        p.quiet.clamp { (foreign(&tool.description)) }
+                    }
+                    td { (badge(kind, word)) }
+                    td.right { div.actions {
+                        @if tool.approval_status != ApprovalStatus::Approved {
+                            a.button.primary href={"/ui/review/" (encoded(&tool.server_name))} { "Review" span.hidden { " " (tool.name) } }
+                        }
+                        @if tool.disabled { (button_for(frame, &format!("{path}/enable"), "Enable", "", &tool.name, "")) }
+                        @else { (button_for(frame, &format!("{path}/disable"), "Disable", "", &tool.name, "")) }
+                    } }
+                }
+            } }
+        } }
+    }
+}
+
+/// A tool's state in words, and its colour.
+pub fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
+    match (tool.disabled, tool.approval_status.word()) {
+        (true, _) => ("off", "Disabled"),
+        (_, "approved") => ("good", "Available"),
+        (_, "changed") => ("warn", "Changed"),
+        _ => ("warn", "Needs approval"),
+    }
+}
+
+/// The server's entry, with forms that change it.
+fn entry(frame: &Frame, base: &str, details: &Details) -> Markup {
+    let review = &details.review;
+    html! {
+        section.panel aria-labelledby="edit" {
+            h2 #edit { "Configuration" }
+            form.fields method="post" action={(base) "/edit"} {
+                (token(frame))
+                @if let Some(url) = &review.url {
+                    label { span { "URL" } input name="url" value=(url) required type="url"; }
+                } @else {
+                    label { span { "Program" } input name="command" value=(review.command.as_deref().unwrap_or_default()) required; }
+                    label { span { "Arguments" small { "one per line" } } textarea name="args" rows=(review.args.len().clamp(2, 8)) { (review.args.join("\n")) } }
+                    label { span { "Working directory" } input name="working_dir" value=(review.working_dir.as_deref().unwrap_or_default()); }
+                }
+                button.primary type="submit" { "Save" }
+            }
+            (values(frame, base, details))
+            div.between.danger {
+                p.quiet { "Removing the server deletes its entry from the configuration." }
+                (button_for(frame, &format!("{base}/remove"), "Remove server", "danger", "", &format!("Remove the server “{}”?", review.name)))
+            }
+        }
+    }
+}
+
+fn values(frame: &Frame, base: &str, details: &Details) -> Markup {
+    let (kind, title, values) = match &details.review.url {
+        Some(_) => ("headers", "Headers", &details.review.headers),
+        None => ("env", "Environment variables", &details.review.env),
+    };
+    html! {
+        h3 { (title) }
+        @if !values.is_empty() {
+            ul.plain { @for value in values {
+                li.between {
+                    code { (foreign(&value.name)) "=" (foreign(&value.value)) }
+                    form.inline method="post" action={(base) "/edit"} {
+                        (token(frame))
+                        input type="hidden" name={"unset." (kind)} value=(value.name);
+                        button.link type="submit" { "Remove" span.hidden { " " (value.name) } }
+                    }
+                }
+            } }
+        }
+        form.fields.line method="post" action={(base) "/edit"} {
+            (token(frame))
+            input type="hidden" name="set" value=(kind);
+            label { span { "Name" } input name="name" required autocomplete="off"; }
+            label { span { "Value" } input name="value" autocomplete="off"; }
+            button type="submit" { "Set" }
+        }
+        p.quiet { "Refer to a secret in the keychain with " code { "${keyring:NAME}" } ", so that the configuration file does not hold it." }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_server_shows_why_and_a_way_on() {
+        let server = Server {
+            name: "a <b>".into(),
+            enabled: true,
+            status: "error".into(),
+            last_error: Some("could not start `npxx`: not found in PATH".into()),
+            ..Server::default()
+        };
+        let shown = details(
+            &Frame::default(),
+            &Details {
+                server: server.clone(),
+                ..Details::default()
+            },
+        )
+        .into_string();
+        assert!(shown.contains("not found in PATH") && shown.contains("Restart"), "{shown}");
+        let listed = list(&Frame::default(), &[server]).into_string();
+        assert!(listed.contains("a &lt;b&gt;") && listed.contains("/ui/servers/a%20%3Cb%3E/disable"), "{listed}");
+    }
+
+    #[test]
+    fn without_servers_the_list_says_how_to_get_some() {
+        assert!(list(&Frame::default(), &[]).into_string().contains("No servers yet"));
+    }
+}

@@ -1,0 +1,307 @@
+//! Answers for `GET`: fetch what a page shows, and render it.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::references::{self, Kind};
+use crate::config::schema::schema;
+use crate::contract::api::{
+    ActiveProfile, ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools,
+    ImportPaths, ProfileList, Server, ServerLogs, ServerTools, Status,
+};
+use crate::contract::platform::Platform;
+use crate::contract::review::Review;
+use crate::server::page::access::Visitor;
+use crate::server::page::activity::{Activity, Chosen};
+use crate::server::page::add::Entered;
+use crate::server::page::api::ApiError;
+use crate::server::page::clients::Clients;
+use crate::server::page::form::Fields;
+use crate::server::page::home::Home;
+use crate::server::page::layout::encoded;
+use crate::server::page::pages::Pages;
+use crate::server::page::privacy::Privacy;
+use crate::server::page::review::Shown;
+use crate::server::page::servers::Details;
+use crate::server::page::tools::{Tools, Trial};
+use crate::server::page::{activity, add, clients, health, home, privacy, profiles, review, servers, settings, tools};
+
+type Core = State<Arc<Pages>>;
+type Who = Extension<Visitor>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ConfigAnswer {
+    pub config: Value,
+    pub config_path: String,
+}
+
+pub async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
+    let recent: ActivityList =
+        pages.api.get("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=200").await.unwrap_or_default();
+    let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
+    let shown = Home {
+        servers: pages.servers().await,
+        notice: status.and_then(|status| status.configuration),
+        // On macOS, reading other programs' files could put a question of the system before the user.
+        clients: match Platform::HOST {
+            Platform::MacOs => pages.api.get("/api/v1/connect").await.unwrap_or_default(),
+            _ => ai_clients(&pages).await,
+        },
+        usage: pages.api.get("/api/v1/activity/usage?window=24h&top=1").await.unwrap_or_default(),
+        recent: recent.activities,
+    };
+    home::view(&pages.frame(&visitor).await, &shown).into_response()
+}
+
+/// The AI clients with their state; the list alone does not read their files.
+async fn ai_clients(pages: &Pages) -> Vec<AiClient> {
+    let mut clients: Vec<AiClient> = pages.api.get("/api/v1/connect").await.unwrap_or_default();
+    for client in clients.iter_mut().filter(|client| client.exists) {
+        if let Ok(read) = pages.api.get::<AiClient>(&format!("/api/v1/connect/{}", encoded(&client.id))).await {
+            *client = read;
+        }
+    }
+    clients
+}
+
+pub async fn show_servers(State(pages): Core, Extension(visitor): Who) -> Response {
+    let listed = pages.servers().await;
+    servers::list(&pages.frame(&visitor).await, &listed).into_response()
+}
+
+pub async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
+    let segment = encoded(&name);
+    let Some(server) = pages.servers().await.into_iter().find(|server| server.name == name) else {
+        return pages.failed(&visitor, &unknown_server(&name)).await;
+    };
+    let log: ServerLogs = pages.api.get(&format!("/api/v1/servers/{segment}/logs?tail=200")).await.unwrap_or_default();
+    let tools: ServerTools = pages.api.get(&format!("/api/v1/servers/{segment}/tools")).await.unwrap_or_default();
+    let calls = format!("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=5&server={segment}");
+    let calls: ActivityList = pages.api.get(&calls).await.unwrap_or_default();
+    let details = Details {
+        server,
+        // Not through REST: that would count as shown for an approval.
+        review: pages.app.control.peek(&name).await.unwrap_or_default(),
+        tools: tools.tools,
+        log: log.logs,
+        calls: calls.activities,
+    };
+    servers::details(&pages.frame(&visitor).await, &details).into_response()
+}
+
+fn unknown_server(name: &str) -> ApiError {
+    ApiError {
+        status: 404,
+        message: format!("There is no server named `{name}`. It may have been removed."),
+        data: Value::Null,
+    }
+}
+
+pub async fn show_add(State(pages): Core, Extension(visitor): Who) -> Response {
+    add_page(&pages, &visitor, StatusCode::OK, Entered::default()).await
+}
+
+/// The page for adding servers, with what was entered.
+pub async fn add_page(pages: &Pages, visitor: &Visitor, status: StatusCode, entered: Entered) -> Response {
+    let paths: ImportPaths = pages.api.get("/api/v1/servers/import/paths").await.unwrap_or_default();
+    (status, add::view(&pages.frame(visitor).await, &paths.paths, &entered)).into_response()
+}
+
+pub async fn show_reviews(State(pages): Core, Extension(visitor): Who) -> Response {
+    let listed = pages.servers().await;
+    review::list(&pages.frame(&visitor).await, &listed).into_response()
+}
+
+pub async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
+    let segment = encoded(&name);
+    let review: Result<Review, ApiError> = pages.api.get(&format!("/api/v1/servers/{segment}/review")).await;
+    match review {
+        Ok(review) => {
+            let shown = Shown {
+                review,
+                ..Shown::default()
+            };
+            review::details(&pages.frame(&visitor).await, &shown).into_response()
+        }
+        Err(error) => pages.failed(&visitor, &error).await,
+    }
+}
+
+pub async fn show_tools(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
+    let words = query.text("q").to_owned();
+    let mut shown = Tools {
+        offset: query.text("offset").parse().unwrap_or_default(),
+        ..Tools::default()
+    };
+    if words.is_empty() {
+        shown.all = pages.api.get("/api/v1/tools").await.map(|all: AllTools| all.tools).unwrap_or_default();
+    } else {
+        let path = format!("/api/v1/index/search?explain=true&q={}", encoded(&words));
+        shown.found = Some(pages.api.get::<FoundTools>(&path).await.unwrap_or_default());
+    }
+    shown.query = words;
+    tools::list(&pages.frame(&visitor).await, &shown).into_response()
+}
+
+pub async fn show_tool(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path((server, tool)): Path<(String, String)>,
+) -> Response {
+    match trial(&pages, &server, &tool).await {
+        Ok(trial) => tools::details(&pages.frame(&visitor).await, &trial).into_response(),
+        Err(error) => pages.failed(&visitor, &error).await,
+    }
+}
+
+/// A tool to try.
+///
+/// # Errors
+/// There is no such tool.
+pub async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, ApiError> {
+    let path = format!("/api/v1/servers/{}/tools", encoded(server));
+    let tools: ServerTools = pages.api.get(&path).await?;
+    let found = tools.tools.into_iter().find(|one| one.name == tool).ok_or_else(|| ApiError {
+        status: 404,
+        message: format!("`{server}` has no tool named `{tool}`."),
+        data: Value::Null,
+    })?;
+    let annotations = pages.app.upstreams.tool(server, tool).ok().and_then(|tool| tool.annotations);
+    Ok(Trial {
+        call_with: crate::catalog::call_variant::Intent::recommended(annotations.as_ref()).tool().to_owned(),
+        tool: found,
+        ..Trial::default()
+    })
+}
+
+pub async fn show_activity(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let chosen = Chosen::of(&Fields::parse(request.uri().query().unwrap_or_default()));
+    let path = format!(
+        "/api/v1/activity?exclude_payloads=true&limit={}&offset={}{}",
+        activity::PAGE,
+        chosen.offset,
+        chosen.api_query()
+    );
+    let usage = format!("/api/v1/activity/usage?window={}", chosen.window);
+    let shown = Activity {
+        list: pages.api.get(&path).await.unwrap_or_default(),
+        usage: pages.api.get(&usage).await.unwrap_or_default(),
+        servers: pages.servers().await.into_iter().map(|server: Server| server.name).collect(),
+        chosen,
+    };
+    activity::view(&pages.frame(&visitor).await, &shown).into_response()
+}
+
+/// The export of REST, with the same filters.
+pub async fn export(State(pages): Core, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    pages.api.pass(&format!("/api/v1/activity/export?{query}")).await
+}
+
+pub async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
+    let path = format!("/api/v1/activity/{}", encoded(&id));
+    let record: Result<std::collections::BTreeMap<String, ActivityRecord>, ApiError> = pages.api.get(&path).await;
+    match record {
+        Ok(record) => {
+            let record = record.into_values().next().unwrap_or_default();
+            activity::details(&pages.frame(&visitor).await, &record).into_response()
+        }
+        Err(error) => pages.failed(&visitor, &error).await,
+    }
+}
+
+pub async fn show_clients(State(pages): Core, Extension(visitor): Who) -> Response {
+    let shown = Clients {
+        clients: ai_clients(&pages).await,
+        endpoint: pages.mcp_url(),
+    };
+    clients::list(&pages.frame(&visitor).await, &shown).into_response()
+}
+
+pub async fn show_client(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
+    let path = format!("/api/v1/connect/{}", encoded(&id));
+    let client: Result<AiClient, ApiError> = pages.api.get(&path).await;
+    let preview: Result<ConnectPreview, ApiError> = pages.api.get(&format!("{path}/preview")).await;
+    match (client, preview) {
+        (Ok(client), Ok(preview)) => clients::preview(&pages.frame(&visitor).await, &client, &preview).into_response(),
+        (Err(error), _) | (_, Err(error)) => pages.failed(&visitor, &error).await,
+    }
+}
+
+pub async fn show_settings(State(pages): Core, Extension(visitor): Who) -> Response {
+    settings_page(&pages, &visitor, None).await
+}
+
+/// The settings, after an error if there was one.
+pub async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>) -> Response {
+    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+    let found = settings::settings(&schema(), &answer.config);
+    let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let page = settings::view(&pages.frame(visitor).await, &found, &answer.config_path, error);
+    (status, page).into_response()
+}
+
+pub async fn show_profiles(State(pages): Core, Extension(visitor): Who) -> Response {
+    let listed: ProfileList = pages.api.get("/api/v1/profiles").await.unwrap_or_default();
+    let active: ActiveProfile = pages.api.get("/api/v1/profiles/active").await.unwrap_or_default();
+    let servers = pages.servers().await;
+    let frame = pages.frame(&visitor).await;
+    profiles::list(&frame, &listed.profiles, &servers, &active.active_profile, &pages.mcp_url()).into_response()
+}
+
+pub async fn show_secrets(State(pages): Core, Extension(visitor): Who) -> Response {
+    let mut used: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for server in &pages.app.config.current().servers {
+        for name in references::names(server, Kind::Secret) {
+            used.entry(name).or_default().push(server.name.clone());
+        }
+    }
+    let used: Vec<(String, Vec<String>)> = used.into_iter().collect();
+    profiles::secrets(&pages.frame(&visitor).await, &used).into_response()
+}
+
+pub async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Response {
+    let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
+    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+    let stored: ActivityList = pages.api.get("/api/v1/activity?limit=1").await.unwrap_or_default();
+    let (report, reason) = match pages.api.get::<Value>("/api/v1/telemetry/payload").await {
+        Ok(report) => (Some(report), String::new()),
+        Err(error) => (None, error.message),
+    };
+    let shown = Privacy {
+        telemetry: status.and_then(|status| status.telemetry),
+        report,
+        reason,
+        settings: answer.config,
+        stored: stored.total,
+    };
+    privacy::view(&pages.frame(&visitor).await, &shown).into_response()
+}
+
+pub async fn show_health(State(pages): Core, Extension(visitor): Who) -> Response {
+    let found: Diagnostics = pages.api.get("/api/v1/diagnostics").await.unwrap_or_default();
+    match pages.api.get::<Status>("/api/v1/status").await {
+        Ok(status) => {
+            let directory = pages.app.root.path().display().to_string();
+            health::view(&pages.frame(&visitor).await, &found, &status, &directory).into_response()
+        }
+        Err(error) => pages.failed(&visitor, &error).await,
+    }
+}
+
+pub async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {
+    let error = ApiError {
+        status: 404,
+        message: "This page does not exist.".to_owned(),
+        data: Value::Null,
+    };
+    pages.failed(&visitor, &error).await
+}
