@@ -508,11 +508,7 @@ mod tests {
     #[test]
     fn a_changed_tool_is_shown_with_its_differences() {
         let schema =
-<<<<<<< HEAD
             json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(240)}}});
-=======
-            json!({"type": "object", "properties": {"path": {"type": "string", "description": "x".repeat(90)}}});
->>>>>>> takeover
         let mut tool = review().tools.remove(2);
         tool.previous = Some(json!({"name": "c", "description": "one\ntwo", "inputSchema": schema, "title": "C"}));
         let mut schema = schema;
