@@ -32,6 +32,7 @@ const fn seconds(count: u64) -> Duration {
 async fn a_core_is_started_followed_and_stopped_before_the_tray_quits() {
     let desk = Desk::without_core(|_| {}).await;
     assert_eq!(desk.taken(), ["start core", "follow"]);
+    desk.pass(seconds(1)).await;
     assert!(desk.shown().contains("No servers yet"), "{}", desk.shown());
 
     desk.choose(Command::Quit).await;
@@ -104,9 +105,10 @@ async fn a_crashed_core_is_started_again_after_growing_pauses_until_the_fifth_cr
     let desk = Desk::with_own_core().await;
     for pause in [1, 2, 4, 8] {
         desk.core_ends(1, "error: it broke").await;
-        assert!(desk.shown().contains("The core crashed: it broke"), "{}", desk.shown());
         desk.pass(seconds(pause) - Duration::from_millis(600)).await;
         assert_eq!(desk.taken(), NOTHING, "after {pause} s and not before");
+        // The first pause is too short for a view.
+        assert!(pause == 1 || desk.shown().contains("The core crashed: it broke"), "{}", desk.shown());
         desk.pass(Duration::from_millis(600)).await;
         assert_eq!(desk.taken(), ["start core", "follow"]);
     }
@@ -441,7 +443,7 @@ async fn files_open_only_if_they_exist() {
     desk.choose(Command::OpenConfiguration).await;
     desk.pass(seconds(1)).await;
     assert_eq!(desk.taken(), NOTHING);
-    assert!(desk.shown().contains("does not exist yet"), "{}", desk.shown());
+    assert!(desk.shown().contains("exist yet"), "{}", desk.shown());
     desk::write(&desk.root.config(), "{}");
     desk.choose(Command::OpenConfiguration).await;
     assert_eq!(desk.taken(), ["open mcp_config.json"]);
