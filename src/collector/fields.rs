@@ -53,7 +53,14 @@ const LATER_FLAGS: &[Field] = &[
     field("aggregate_upstream_prompts", &Rule::BoolOrNull),
 ];
 
-const LATER_ERRORS: &[Field] = &[field("toon_encode_fallback", COUNT)];
+/// Categories that only the Go core counts.
+const LATER_ERRORS: &[Field] = &[
+    field("docker_pull_failed", COUNT),
+    field("docker_run_failed", COUNT),
+    field("index_rebuild_failed", COUNT),
+    field("socket_bind_failed", COUNT),
+    field("toon_encode_fallback", COUNT),
+];
 
 /// The rule of a known key whose value is ignored.
 pub const ANYTHING: &Rule = &Rule::Words(&[]);

@@ -99,6 +99,8 @@ fn serve(place: Place, wish: Serve) -> Outcome {
         let secure = options.tls.is_some();
         let directory = options.place.directory.clone();
         let running = server::start(options).await.map_err(|error| Failure::new(error.to_string()).help(error.help))?;
+        // Before the addresses are printed, since a caller may stop the collector as soon as it reads them.
+        let end = terminated();
         let (public, admin) =
             running.addresses().map_err(|error| Failure::new(format!("could not listen: {error}")))?;
         let scheme = if secure { "https" } else { "http" };
@@ -110,7 +112,7 @@ fn serve(place: Place, wish: Serve) -> Outcome {
         say(&format!("Data:          {}", directory.display()))?;
         let (stop, stopped) = watch::channel(false);
         let signals = tokio::spawn(async move {
-            terminated().await;
+            end.await;
             stop.send_replace(true);
         });
         running.serve(stopped).await;
@@ -119,22 +121,28 @@ fn serve(place: Place, wish: Serve) -> Outcome {
     })
 }
 
+/// Registers for the signals at once; the result waits for the first one.
 #[cfg(unix)]
-async fn terminated() {
+fn terminated() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        std::future::pending::<()>().await;
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut interrupt)) = signals else {
+            std::future::pending::<()>().await;
+            return;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+fn terminated() -> impl Future<Output = ()> + Send {
+    async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

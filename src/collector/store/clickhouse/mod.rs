@@ -32,7 +32,17 @@ pub struct ClickHouseStore {
 
 impl From<clickhouse::error::Error> for StoreError {
     fn from(error: clickhouse::error::Error) -> StoreError {
-        StoreError::Other(format!("ClickHouse: {error}"))
+        // The client's own text names only the step that failed; the cause, such as a certificate, is in its sources.
+        let mut text = format!("ClickHouse: {error}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                text = format!("{text}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        StoreError::Other(text)
     }
 }
 
