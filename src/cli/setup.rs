@@ -1,6 +1,8 @@
-//! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that it works.
+//! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that
+//! everything works.
 //!
-//! Every step shows what it would change, can be skipped, and says how to undo it. What is done already is left out.
+//! Every step shows what it would change, can be skipped, and says how to undo it. Steps that are done already are
+//! skipped.
 
 use std::time::{Duration, Instant};
 
@@ -38,13 +40,13 @@ enum Step {
     Import(usize),
     /// Approves this many servers, or their tools.
     Approve(usize),
-    /// Nothing can be called yet: the user has to add a server.
+    /// No tool can be called yet: the user has to add a server.
     AddServer,
     /// Makes a call as an AI client does.
     Prove,
 }
 
-/// What is known before a step.
+/// The known facts before a step.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct State {
     /// Installed AI clients that are not connected.
