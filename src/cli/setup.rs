@@ -1,8 +1,7 @@
 //! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that
 //! everything works.
 //!
-//! Every step shows what it would change, can be skipped, and says how to undo it. Steps that are done already are
-//! skipped.
+//! Every step shows what it would change, can be skipped, and says how to undo it. It skips steps that are already done.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +45,7 @@ enum Step {
     Prove,
 }
 
-/// The known facts before a step.
+/// The facts before a step.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct State {
     /// Installed AI clients that are not connected.
