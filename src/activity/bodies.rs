@@ -16,7 +16,7 @@ pub enum Bodies {
     Off,
     /// Stored with everything that looks like a secret replaced.
     Redacted,
-    /// Stored as they are.
+    /// Stored unchanged.
     Full,
 }
 
@@ -63,7 +63,7 @@ pub fn examine(policy: BodyPolicy, arguments: &str, response: &str) -> Examined 
     }
     let is_redacted = policy.store == Bodies::Redacted;
     if !arguments.is_empty() {
-        // A text that was cut is not valid JSON.
+        // Truncated text is not valid JSON.
         let mut value = serde_json::from_str(arguments).unwrap_or_else(|_| Value::String(arguments.to_owned()));
         if is_redacted {
             redact_json(&mut value);
@@ -77,7 +77,7 @@ pub fn examine(policy: BodyPolicy, arguments: &str, response: &str) -> Examined 
     examined
 }
 
-/// The text of a result that is given as JSON.
+/// Returns the text of a result in JSON.
 fn text_of_result(response: &str) -> Option<String> {
     let value: Value = serde_json::from_str(response).ok().filter(|_| response.starts_with('{'))?;
     let blocks = value.get("content")?.as_array()?;
@@ -85,7 +85,7 @@ fn text_of_result(response: &str) -> Option<String> {
     Some(texts.join("\n"))
 }
 
-/// A text with everything that looks like a secret replaced.
+/// Replaces everything in a text that looks like a secret.
 pub fn redacted(text: &str) -> String {
     let mut value = Value::String(text.to_owned());
     redact_json(&mut value);
@@ -114,7 +114,7 @@ impl Examined {
         }
     }
 
-    /// The rules that found something, each once.
+    /// Returns the rules that found something, each once.
     pub fn rules(&self) -> Vec<String> {
         let mut rules: Vec<String> = self.detections.iter().map(|one| one.rule.clone()).collect();
         rules.sort_unstable();

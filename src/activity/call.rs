@@ -1,4 +1,4 @@
-//! A call or a change, as its place in the code reports it: nothing in it has been examined yet.
+//! A call or a change as reported, before it is examined.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::activity::bodies::BodyPolicy;
 
-/// Longest part of arguments and results that is examined and stored, in bytes.
+/// Maximum number of bytes of arguments and results that are examined and stored.
 pub const LONGEST_BODY: usize = 64 * 1024;
 
-/// A call that has ended.
+/// A completed call.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
     /// One of the types in [`crate::contract::api`], such as `tool_call`.
@@ -28,7 +28,7 @@ pub struct Call {
     pub intent: Option<&'static str>,
     pub request_bytes: Option<u64>,
     pub response_bytes: Option<u64>,
-    /// The arguments as JSON, at most [`LONGEST_BODY`]; empty where the policy needs none.
+    /// The arguments as JSON, at most [`LONGEST_BODY`]; empty if the policy does not need them.
     pub arguments: String,
     /// The text of the result, at most [`LONGEST_BODY`].
     pub response: String,
@@ -50,7 +50,7 @@ pub struct Change {
     pub details: Option<Value>,
 }
 
-/// The start of a text, cut between characters; and whether something is missing.
+/// Returns the start of a text, cut between characters, and whether it is incomplete.
 pub fn cut(text: &str, most: usize) -> (&str, bool) {
     if text.len() <= most {
         return (text, false);

@@ -1,4 +1,4 @@
-//! Turns a reported call or change into the record that is stored.
+//! Converts a reported call or change to the stored record.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -7,10 +7,10 @@ use crate::activity::bodies::{examine, redacted};
 use crate::activity::call::{Call, Change};
 use crate::contract::api::ActivityRecord;
 
-/// Longest error that is stored, in characters: a server's text may repeat the arguments of the call.
+/// Maximum length of a stored error, in characters. An error may repeat arguments of the call.
 const LONGEST_ERROR: usize = 200;
 
-/// The record of a call.
+/// Returns the record of a call.
 pub fn call(call: &Call, at: Timestamp) -> ActivityRecord {
     let examined = examine(call.policy, &call.arguments, &call.response);
     ActivityRecord {
@@ -40,7 +40,7 @@ pub fn call(call: &Call, at: Timestamp) -> ActivityRecord {
     }
 }
 
-/// The record of a change.
+/// Returns the record of a change.
 pub fn change(change: &Change, at: Timestamp) -> ActivityRecord {
     let mut metadata = Map::new();
     if !change.by.is_empty() {

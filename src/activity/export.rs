@@ -1,8 +1,8 @@
-//! Records as lines for other programs.
+//! Exports records as lines for other programs.
 
 use crate::contract::api::ActivityRecord;
 
-/// How records are exported.
+/// The export format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object per line.
@@ -13,7 +13,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format with this name.
+    /// Returns the format with this name.
     pub fn of(word: &str) -> Option<Format> {
         match word {
             "jsonl" | "json" => Some(Format::Jsonl),
@@ -29,7 +29,7 @@ impl Format {
         }
     }
 
-    /// The text before the first record.
+    /// Returns the text before the first record.
     pub fn heading(self) -> &'static str {
         match self {
             Format::Jsonl => "",
@@ -40,7 +40,7 @@ impl Format {
         }
     }
 
-    /// One record with the end of its line.
+    /// Returns one record with its line break.
     pub fn line(self, record: &ActivityRecord) -> String {
         match self {
             Format::Jsonl => serde_json::to_string(record).unwrap_or_default() + "\n",
@@ -73,7 +73,7 @@ fn csv(record: &ActivityRecord) -> String {
     fields.map(|field| quoted(&field)).join(",") + "\n"
 }
 
-/// A field of CSV. A spreadsheet runs text that starts like a formula, so such text gets a quote in front.
+/// Returns a CSV field. Spreadsheets run text that starts like a formula, so such text gets a leading quote.
 fn quoted(field: &str) -> String {
     let starts_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let field = if starts_formula { format!("'{field}") } else { field.to_owned() };

@@ -1,4 +1,4 @@
-//! Which records are wanted.
+//! Filters records.
 
 use jiff::Timestamp;
 
@@ -17,14 +17,14 @@ pub struct Filter {
     pub sensitive: Option<bool>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    /// Text in the names or the error, in any case.
+    /// Text in the names or the error, regardless of case.
     pub text: Option<String>,
     /// Only records before this ID.
     pub before: Option<u64>,
 }
 
 impl Filter {
-    /// Whether every record matches, whatever its ID.
+    /// Whether every record matches, regardless of its ID.
     pub fn is_empty(&self) -> bool {
         let rest = Filter {
             before: None,

@@ -1,4 +1,4 @@
-//! Takes reports from the call path without waiting, and has them stored by a thread of its own.
+//! Accepts reports without blocking the callers, and stores them in a separate thread.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -15,22 +15,22 @@ use crate::activity::store::{Retention, Store};
 use crate::activity::summary::{UsageWindow, summarise, usage};
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
 
-/// Most reports that wait, and the most bytes of contents that wait with them.
+/// Maximum number of queued reports, and maximum bytes of their contents.
 const MOST_WAITING: usize = 20_000;
 const MOST_WAITING_BYTES: usize = 16 << 20;
-/// Most records in memory while they cannot be stored.
+/// Maximum number of records in memory while they cannot be stored.
 const MOST_UNSTORED: usize = 2_000;
-/// Records are stored this long after the first of a batch: a kill loses no more than that.
+/// Records are stored this long after the first one of a batch, which limits the loss if the process is killed.
 const STORE_AFTER: Duration = Duration::from_millis(500);
-/// Most reports that are examined between two looks at the clock.
+/// Maximum number of reports that are examined between two checks of the time.
 const BATCH: usize = 256;
-/// Most records of one transaction.
+/// Maximum number of records in one transaction.
 const MOST_PER_TRANSACTION: usize = 8192;
-/// A thread without work waits for a signal; this only bounds the wait.
+/// An idle thread waits for a signal, but at most this long.
 const IDLE: Duration = Duration::from_secs(3600);
-/// After a failed transaction: a full disk is tried again, but not in a loop.
+/// Pause after a failed transaction, such as on a full disk.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// How long a reader waits for the file to be opened, and a flush for it to be written.
+/// Timeout for readers until the file is open, and for a flush until it is written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The log of a running core.
@@ -69,17 +69,17 @@ struct State {
     /// How many reports were taken, and how many of them readers see.
     reported: u64,
     shown: u64,
-    /// Reports that were lost because too many waited.
+    /// Number of reports dropped because the queue was full.
     lost: u64,
     keep: Retention,
     store: Option<Store>,
-    /// The store was opened, or cannot be.
+    /// Whether opening the store has succeeded or failed.
     opened: bool,
     failure: Option<String>,
-    /// Someone waits for everything to be stored.
+    /// Whether a caller waits until everything is stored.
     urgent: bool,
     closed: bool,
-    /// The thread has ended, and the file is closed.
+    /// Whether the thread has ended and the file is closed.
     ended: bool,
 }
 
@@ -90,14 +90,14 @@ enum Report {
 }
 
 impl Default for ActivityLog {
-    /// A log that keeps the latest records in memory only.
+    /// Creates a log that keeps the latest records in memory only.
     fn default() -> ActivityLog {
         ActivityLog::new(None, Retention::default())
     }
 }
 
 impl ActivityLog {
-    /// A log in this file.
+    /// Creates a log in this file.
     pub fn in_file(path: &Path, keep: Retention) -> ActivityLog {
         ActivityLog::new(Some(path.to_path_buf()), keep)
     }
@@ -161,12 +161,12 @@ impl ActivityLog {
         self.shared.newest.subscribe()
     }
 
-    /// How long records are kept from now on.
+    /// Sets how long records are kept.
     pub fn retain(&self, keep: Retention) {
         self.shared.lock().keep = keep;
     }
 
-    /// Why nothing is stored, and how many reports were lost because too many came at once.
+    /// Returns why nothing is stored, and how many reports were dropped because too many arrived at once.
     pub fn trouble(&self) -> (Option<String>, u64) {
         let state = self.shared.lock();
         (state.failure.clone(), state.lost)
@@ -197,7 +197,7 @@ impl ActivityLog {
             }
         }
         if let Some(store) = store {
-            // Those in memory may have been stored since.
+            // Records from memory may have been stored since.
             store.each(before.min(oldest), |_, record| !filter.matches(&record) || visit(record));
         }
     }
@@ -206,14 +206,14 @@ impl ActivityLog {
         let mut state = self.shared.lock();
         let deadline = Instant::now() + PATIENCE;
         let reported = state.reported;
-        // A reader sees every call that ended before it asked.
+        // A reader must see every call that ended before its request.
         while !(state.opened && state.shown >= reported) && !state.ended && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
         (state.unstored.clone(), state.store.clone())
     }
 
-    /// A page of records, the newest first. Waits for the disk.
+    /// Returns a page of records, newest first. Waits for the disk.
     pub fn list(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
         let mut found = ActivityList {
             limit,
@@ -238,7 +238,7 @@ impl ActivityLog {
         found
     }
 
-    /// One record. Waits for the disk.
+    /// Returns one record. Waits for the disk.
     pub fn get(&self, id: &str) -> Option<ActivityRecord> {
         let number = id.parse().ok()?;
         let (unstored, store) = self.reading();
@@ -246,7 +246,7 @@ impl ActivityLog {
         in_memory.or_else(|| store?.get(number))
     }
 
-    /// All records in numbers. Waits for the disk.
+    /// Returns totals over all records. Waits for the disk.
     pub fn summary(&self, filter: &Filter, period: &str) -> ActivitySummary {
         let mut records = Vec::new();
         self.each(filter, |record| {
@@ -256,7 +256,7 @@ impl ActivityLog {
         summarise(records.into_iter(), period)
     }
 
-    /// The calls of a window that ends now, by tool and over time. Waits for the disk.
+    /// Returns the calls of a window that ends now, by tool and over time. Waits for the disk.
     pub fn usage(&self, window: UsageWindow) -> ActivityUsage {
         let now = Timestamp::now();
         let filter = Filter {
@@ -276,7 +276,7 @@ impl ActivityLog {
     /// Removes every record; returns how many there were. Waits for the disk.
     ///
     /// # Errors
-    /// Why they are still there.
+    /// Why they could not be removed.
     pub fn purge(&self) -> Result<usize, String> {
         self.flush();
         let mut state = self.shared.lock();
@@ -287,7 +287,7 @@ impl ActivityLog {
         store.clear()
     }
 
-    /// Stores what is there, takes nothing more, and closes the file.
+    /// Stores all reports, accepts no further ones, and closes the file.
     pub fn close(&self) {
         let mut state = self.shared.lock();
         let deadline = Instant::now() + PATIENCE;
@@ -371,7 +371,7 @@ impl Shared {
         taken
     }
 
-    /// Gives records their IDs, from when on readers see them.
+    /// Assigns IDs to records, which makes them visible to readers.
     fn show(&self, records: Vec<ActivityRecord>) {
         let mut state = self.lock();
         state.shown += records.len() as u64;

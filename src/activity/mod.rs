@@ -1,6 +1,7 @@
 //! The persistent record of calls, decisions and changes.
 //!
-//! A caller hands a value to [`ActivityLog`] and goes on; a thread of its own examines it for sensitive data and stores it.
+//! A caller passes a value to [`ActivityLog`] and continues; a separate thread examines it for sensitive data and
+//! stores it.
 
 pub mod bodies;
 pub mod call;

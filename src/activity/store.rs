@@ -12,13 +12,13 @@ use crate::os::redb_file::{OpenError, open_store};
 
 /// JSON of each record by its ID.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("activity_records");
-/// `bytes`: the length of all records.
+/// `bytes`: the total length of all records.
 const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("activity_totals");
 const BYTES: &str = "bytes";
 
-/// Memory for pages: a list reads few, and an idle core should stay small.
+/// Size of the page cache. Lists read few pages, and an idle core should use little memory.
 const CACHE_BYTES: usize = 2 << 20;
-/// Most old records that one transaction removes: a store that is far too large shrinks in steps.
+/// Maximum number of old records that one transaction removes: a store that is far too large shrinks in steps.
 const MOST_REMOVED: usize = 5_000;
 
 /// How long records are kept.
@@ -45,7 +45,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the file; a damaged one is set aside first.
+    /// Opens or creates the file. Renames a damaged file first.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -90,7 +90,7 @@ impl Store {
         })
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub fn count(&self) -> usize {
         let counted = guarded(|| {
             let transaction = self.database.begin_read().map_err(text)?;
@@ -103,7 +103,7 @@ impl Store {
         usize::try_from(counted.unwrap_or_default()).unwrap_or(usize::MAX)
     }
 
-    /// The newest ID; 0 without records.
+    /// Returns the newest ID; 0 without records.
     pub fn last_id(&self) -> u64 {
         let mut last = 0;
         self.each(u64::MAX, |id, _| {
@@ -113,8 +113,7 @@ impl Store {
         last
     }
 
-    /// Visits the records before an ID, newest first, until the visitor returns `false`. A record that cannot be read is
-    /// left out.
+    /// Visits the records before an ID, newest first, until the visitor returns `false`. Skips unreadable records.
     pub fn each(&self, before: u64, mut visit: impl FnMut(u64, ActivityRecord) -> bool) {
         let read = guarded(|| {
             let transaction = self.database.begin_read().map_err(text)?;
@@ -150,7 +149,7 @@ impl Store {
     /// Removes every record; returns how many there were.
     ///
     /// # Errors
-    /// Why they are still there.
+    /// Why they could not be removed.
     pub fn clear(&self) -> Result<usize, String> {
         let count = self.count();
         guarded(|| {
@@ -163,7 +162,7 @@ impl Store {
     }
 }
 
-/// The length of the oldest record if it must go.
+/// Returns the length of the oldest record if it must be removed.
 fn oldest_to_remove(
     table: &impl ReadableTable<u64, &'static [u8]>,
     bytes: u64,
@@ -181,7 +180,7 @@ fn oldest_to_remove(
     Ok(at.is_none_or(|at: Timestamp| at < limit).then_some(length))
 }
 
-/// Turns a panic of the library about a damaged file into an error.
+/// Converts a panic of the library about a damaged file to an error.
 fn guarded<T>(act: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err("the store is damaged".to_owned()))
 }

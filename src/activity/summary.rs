@@ -8,12 +8,12 @@ use crate::contract::api::{
     ActivityCount, ActivityRecord, ActivitySummary, ActivityUsage, TOOL_CALL, ToolUsage, UsagePeriod,
 };
 
-/// Most servers in a summary.
+/// Maximum number of servers in a summary.
 const TOP: usize = 10;
-/// Most durations per tool that its percentiles are taken from.
+/// Maximum number of durations per tool for computing percentiles.
 const MOST_DURATIONS: usize = 10_000;
 
-/// The calls among `records`, which come newest first, in numbers.
+/// Returns totals of the calls in `records`, which are ordered newest first.
 pub fn summarise(records: impl Iterator<Item = ActivityRecord>, period: &str) -> ActivitySummary {
     let mut summary = ActivitySummary {
         period: period.to_owned(),
@@ -51,7 +51,7 @@ pub enum UsageWindow {
 }
 
 impl UsageWindow {
-    /// The window with this name.
+    /// Returns the window with this name.
     pub fn of(word: &str) -> Option<UsageWindow> {
         [
             UsageWindow::Hour,
@@ -90,7 +90,7 @@ impl UsageWindow {
         }
     }
 
-    /// When the window begins.
+    /// Returns the start of the window.
     pub fn start(self, now: Timestamp) -> Timestamp {
         now.checked_sub(SignedDuration::from_secs(self.seconds())).unwrap_or(Timestamp::MIN)
     }
@@ -102,7 +102,7 @@ struct Gathered {
     durations: Vec<u64>,
 }
 
-/// The calls among `records`, which come newest first, by tool and over time.
+/// Returns the calls in `records`, which are ordered newest first, by tool and over time.
 pub fn usage(records: impl Iterator<Item = ActivityRecord>, window: UsageWindow, now: Timestamp) -> ActivityUsage {
     let start = window.start(now);
     let part = (window.seconds() / window.parts()).max(1);

@@ -1,4 +1,5 @@
-//! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that it works.
+//! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that
+//! everything works.
 //!
 //! Every step shows what it would change, can be skipped, and says how to undo it. It skips steps that are already done.
 
@@ -38,7 +39,7 @@ enum Step {
     Import(usize),
     /// Approves this many servers, or their tools.
     Approve(usize),
-    /// Nothing can be called yet: the user has to add a server.
+    /// No tool can be called yet: the user has to add a server.
     AddServer,
     /// Makes a call as an AI client does.
     Prove,

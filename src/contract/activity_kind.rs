@@ -4,7 +4,7 @@
 pub const TOOL_CALL: &str = "tool_call";
 /// `type` of a call of a tool of MCPProxy itself, such as the search.
 pub const INTERNAL_TOOL_CALL: &str = "internal_tool_call";
-/// `type` of an approval of a server, or its end.
+/// `type` of the approval or quarantine of a server.
 pub const QUARANTINE_CHANGE: &str = "quarantine_change";
 /// `type` of an approval of tools.
 pub const TOOL_QUARANTINE_CHANGE: &str = "tool_quarantine_change";

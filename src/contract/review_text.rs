@@ -91,7 +91,8 @@ pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
             });
             unique(confirmation.chain(dangers(tools)))
         }
-        // The tools of an approved server can do no more than the server; signs of an attack in them are shown in red.
+        // The tools of an approved server cannot do more than the server itself; signs of an attack in them are shown
+        // in red.
         Subject::Tools(_) | Subject::Nothing => Vec::new(),
     }
 }

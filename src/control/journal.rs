@@ -9,11 +9,11 @@ use crate::config::ServerConfig;
 use crate::config::document::Document;
 use crate::contract::activity_kind::{CONFIG_CHANGE, QUARANTINE_CHANGE};
 
-/// Settings whose values are never repeated, only that they changed.
+/// Settings whose changes are recorded without their values.
 const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
 
-/// The reports about the difference between two sets of servers. Values of `env`, `headers` and arguments are left out: they
-/// may hold secrets.
+/// Returns the reports about the differences between two sets of servers, without values of `env`, `headers` and
+/// arguments, which may contain secrets.
 pub fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by: &str) -> Vec<Change> {
     let by_name = |servers: &[ServerConfig]| -> BTreeMap<String, ServerConfig> {
         servers.iter().map(|server| (server.name.clone(), server.clone())).collect()
@@ -72,7 +72,7 @@ fn changed_fields(then: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> 
     pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
-/// The report about settings that concern no server, with their values before and after; secrets are masked.
+/// Returns the report about global settings, with their values before and after, and masked secrets.
 pub fn settings_change(before: &Document, after: &Document, by: &str) -> Option<Change> {
     let (before, after) = (before.masked(), after.masked());
     let empty = Map::new();

@@ -1,12 +1,12 @@
-//! How often tools were called lately: part of a tool's rank in a search.
+//! Counts recent calls of tools, which search results can show.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Most calls that are remembered, in memory only; the oldest goes first.
+/// Maximum number of stored calls, in memory only. The oldest is dropped first.
 const MOST: usize = 1000;
 
-/// The latest calls of servers' tools that were let through.
+/// The latest calls of upstream tools, without blocked ones.
 #[derive(Debug, Default)]
 pub struct RecentCalls {
     calls: Mutex<VecDeque<RecentCall>>,
@@ -19,17 +19,17 @@ struct RecentCall {
     at: jiff::Timestamp,
 }
 
-/// How a call ended.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended<'a> {
     Success,
-    /// The server's tool or the server failed.
+    /// The tool or its server failed.
     Error(&'a str),
-    /// It was not let through.
+    /// MCPProxy blocked the call.
     Blocked(&'a str),
 }
 
-/// How often a tool was called, of the calls that are remembered.
+/// Usage of a tool among the stored calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Used {
     pub count: u64,
@@ -41,7 +41,7 @@ impl RecentCalls {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers a call.
+    /// Records a call.
     pub fn note(&self, server: &str, tool: &str) {
         let call = RecentCall {
             server: server.to_owned(),
@@ -55,7 +55,7 @@ impl RecentCalls {
         calls.push_back(call);
     }
 
-    /// How often each of these tools, by server and name, was called; `None` for one that was not.
+    /// Returns the usage of each of these tools, given as server and name; `None` if it was not called.
     pub fn used(&self, tools: &[(&str, &str)]) -> Vec<Option<Used>> {
         let calls = self.calls();
         let mut used: HashMap<(&str, &str), Used> = HashMap::new();

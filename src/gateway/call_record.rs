@@ -1,4 +1,4 @@
-//! What the activity log learns of a call: who called what, how it ended, and as much of its contents as the policy allows.
+//! Describes a call for the activity log: the caller, the tool, the result, and the contents that the policy allows.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::gateway::http::headers::{SESSION_ID, text};
 use crate::gateway::session_usage::session_label;
 use crate::gateway::tool_answer::ToolAnswer;
 
-/// A call that is to be noted.
+/// A call to record.
 #[derive(Clone, Copy)]
 pub struct CallRecorder<'a> {
     pub source: &'static str,
@@ -29,7 +29,7 @@ pub struct CallRecorder<'a> {
     pub caller: Option<&'a Caller>,
 }
 
-/// Who called.
+/// The caller.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
     pub client: Option<String>,
@@ -38,7 +38,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The caller of a request that the library handles.
+    /// Returns the caller of a request on the library path.
     pub fn of(context: &RequestContext<RoleServer>) -> Caller {
         Caller {
             client: context.client_info().map(|client| client.name),
@@ -47,7 +47,7 @@ impl Caller {
         }
     }
 
-    /// With the profile that limits the request.
+    /// Adds the profile that limits the request.
     pub fn within(mut self, profile: Option<&str>) -> Caller {
         self.profile = profile.map(str::to_owned);
         self
@@ -59,16 +59,16 @@ fn session_of(extensions: &Extensions) -> Option<String> {
     text(&parts.headers, SESSION_ID).map(session_label)
 }
 
-/// The contents of a result, as far as they are recorded.
+/// The recorded contents of a result.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Contents<'a> {
-    /// Text, or the whole result as JSON.
+    /// Text, or the complete result as JSON.
     pub text: &'a str,
-    /// The length of all of it.
+    /// The length of the complete contents.
     pub bytes: Option<u64>,
 }
 
-/// The text and the length of a complete answer, and whether it reports an error; `None` while the call goes on.
+/// Returns the text and length of a complete response, and whether it is an error; `None` while the call continues.
 pub fn contents(answer: &ToolAnswer) -> Option<(String, u64, bool)> {
     match answer {
         ToolAnswer::Raw(result) => {
@@ -81,19 +81,19 @@ pub fn contents(answer: &ToolAnswer) -> Option<(String, u64, bool)> {
     }
 }
 
-/// The same of a result of the library's type.
+/// Returns the same for a result of the library's type.
 pub fn contents_of(result: &CallToolResult) -> (String, u64, bool) {
     let texts = result.content.iter().filter_map(ContentBlock::as_text).map(|block| block.text.as_str());
     let (text, bytes) = joined(texts);
     (text, bytes, result.is_error == Some(true))
 }
 
-/// Texts as one, no longer than what is recorded, and the length of all of them.
+/// Joins texts up to the recorded length; also returns their total length.
 fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> (String, u64) {
     let (mut joined, mut bytes) = (String::new(), 0);
     for text in texts {
         bytes += text.len() as u64;
-        // One byte more than is recorded says that something is missing.
+        // One byte more than the recorded length shows that the text is incomplete.
         let room = (LONGEST_BODY + 4).saturating_sub(joined.len());
         if !joined.is_empty() && room > 0 {
             joined.push('\n');
@@ -103,7 +103,7 @@ fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> (String, u64) {
     (joined, bytes)
 }
 
-/// The report of a call for the log.
+/// Returns the report of a call for the log.
 pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, policy: BodyPolicy) -> Call {
     let (status, error) = match ended {
         Ended::Success => ("success", None),

@@ -1,4 +1,4 @@
-//! Redacts or refuses calls whose arguments or results hold something sensitive, where the settings ask for it.
+//! Redacts or refuses calls with sensitive arguments or results, depending on the settings.
 
 use rmcp::model::JsonObject;
 use serde_json::Value;
@@ -8,13 +8,13 @@ use crate::gateway::search_mode::error_results::failed;
 use crate::gateway::tool_answer::ToolAnswer;
 use crate::scan::sensitive::{Action, Decision, Sensitive, decide, redact_json};
 
-/// Whether a call must be looked at before it goes on, which only the library's path does.
+/// Whether a call must be examined before it is sent, which only the library path does.
 pub fn acts(policy: BodyPolicy) -> bool {
     let acts = |action| matches!(action, Action::Redact | Action::Block);
     acts(policy.arguments) || acts(policy.results)
 }
 
-/// The arguments as they may reach the server.
+/// Returns the arguments for the server.
 ///
 /// # Errors
 /// Why the call is refused.
@@ -41,7 +41,7 @@ pub fn check_arguments(policy: BodyPolicy, server: &str, arguments: JsonObject) 
     }
 }
 
-/// The answer as it may reach the client.
+/// Returns the response for the client.
 pub fn check_answer(policy: BodyPolicy, server: &str, answer: ToolAnswer) -> ToolAnswer {
     if !matches!(policy.results, Action::Redact | Action::Block) {
         return answer;

@@ -1,4 +1,4 @@
-//! The answer to a tool call, on its way from a server to a client.
+//! The result of a tool call, on its way from a server to a client.
 
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
@@ -11,12 +11,12 @@ use crate::upstream::error::CallError;
 /// The answer to a tool call.
 pub enum ToolAnswer {
     Response(CallToolResponse),
-    /// A result that the library's types do not hold; it reaches the client as the server sent it.
+    /// A result that the library's types cannot represent; the client receives it as the server sent it.
     Raw(Value),
 }
 
 impl ToolAnswer {
-    /// The answer as a handler returns it; a raw result is left for the response of this request.
+    /// Returns the result for a handler. Stores a raw result for the response to this request.
     pub fn respond(self, extensions: &Extensions) -> CallToolResponse {
         match self {
             ToolAnswer::Response(response) => response,
@@ -51,10 +51,10 @@ impl<T: Into<CallToolResponse>> From<T> for ToolAnswer {
     }
 }
 
-/// A server's result of a tool call. The proxy does not judge its content.
+/// Converts a server's result of a tool call. Does not check its content.
 ///
 /// # Errors
-/// It is not an object.
+/// The result is not an object.
 pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, CallError> {
     let raw = match result {
         ServerResult::CallToolResult(result) => return Ok(result.into()),
@@ -63,7 +63,7 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
     };
     match raw {
         Value::Object(mut result) => {
-            // Clients require it.
+            // Clients require this member.
             result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
             Ok(ToolAnswer::Raw(Value::Object(result)))
         }

@@ -169,7 +169,7 @@ impl Proxy {
     pub fn note(&self, call: CallRecorder<'_>, answer: &Result<ToolAnswer, CallError>) {
         match answer {
             Ok(answer) => {
-                // It goes on when the client has answered.
+                // The call continues after the client's answer.
                 let Some((text, bytes, is_error)) = contents(answer) else { return };
                 let contents = Contents {
                     text: &text,
@@ -196,7 +196,7 @@ impl Proxy {
         self.log.call(report(call, ended, contents, self.body_policy(call.server)));
     }
 
-    /// Notes a call of a tool of MCPProxy itself.
+    /// Records a call of one of MCPProxy's own tools.
     pub fn note_own(&self, caller: &Caller, name: &str, arguments: &str, since: Instant, result: &CallToolResult) {
         let (text, bytes, is_error) = contents_of(result);
         let call = CallRecorder {
@@ -398,7 +398,7 @@ impl Proxy {
         unreadable_call(intent, error, tool.as_ref().map(|tool| tool.input_schema.as_ref()))
     }
 
-    /// Continues a call of one of the three call tools that is in flight; `request` are its name and arguments.
+    /// Continues a call of one of the three call tools that is in flight; `request` contains its name and arguments.
     ///
     /// # Errors
     /// The server's error.

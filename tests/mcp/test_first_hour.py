@@ -1,4 +1,4 @@
-"""The first hour with the command line: approve and wait, complete names, type a secret unseen, and uninstall.
+"""The first hour with the command line: approve and wait, complete names, type a secret without echo, and uninstall.
 
 Run by `scripts/test mcp`.
 """
@@ -32,7 +32,7 @@ class FirstHour(unittest.TestCase):
         self.world.end()
 
     def test_approve_and_wait(self):
-        """approve --wait returns once the server is connected, and says why another one is not"""
+        """approve --wait returns once the server is connected, and reports why another one failed"""
         self.world.start_core()
         approved = self.world.run(CORE, "upstream", "approve", "quick", "--yes", "--wait")
         self.assertEqual(approved.returncode, 0, approved.stderr)
@@ -43,7 +43,7 @@ class FirstHour(unittest.TestCase):
         self.assertIn("mcpproxy doctor --server broken", failed.stderr)
 
     def test_names_are_completed(self):
-        """bash completes servers and codes, and everything else as before"""
+        """bash completes the names of servers and error codes, and everything else as usual"""
         for kind, name in (("servers", "quick"), ("codes", "MCPX_HTTP_401")):
             self.assertIn(name, self.world.run(CORE, "names", kind).stdout.split())
         bash = shutil.which("bash")
@@ -66,7 +66,7 @@ class FirstHour(unittest.TestCase):
         self.assertIn("upstream", completed("mcpproxy", "upst"))
 
     def test_a_typed_secret_is_not_shown(self):
-        """a secret is asked for at a terminal and never echoed; Ctrl-C leaves the terminal as it was"""
+        """a secret typed at a terminal is never echoed; Ctrl-C restores the terminal"""
         child, terminal = pty.fork()
         if child == 0:
             os.execve(CORE, [str(CORE), "secrets", "set", "github"], self.world.environment())
@@ -93,7 +93,7 @@ class FirstHour(unittest.TestCase):
         self.assertNotEqual(os.waitstatus_to_exitcode(status), 0)
 
     def test_setup(self):
-        """setup imports, approves and connects, says how to undo it, and proves it with a call; a second run has nothing to do"""
+        """setup imports, approves, connects and makes a call, and says how to undo it; a second run does nothing"""
         cursor = self.world.directory / ".cursor" / "mcp.json"
         cursor.parent.mkdir()
         script = str(self.world.directory / "server.py")
@@ -113,7 +113,7 @@ class FirstHour(unittest.TestCase):
         self.assertIn("It works", again.stderr)
 
     def test_why_no_core_runs(self):
-        """doctor names the taken port and the invalid file when no core runs"""
+        """doctor reports a port in use and an invalid file if no core is running"""
         with socket.create_server(("127.0.0.1", self.world.port)):
             taken = self.world.run(CORE, "doctor")
         self.assertEqual(taken.returncode, 1)

@@ -1,4 +1,4 @@
-// A small MCP server for the tests of the web UI. Its tools come from the JSON file that it is started with, read at each list.
+// A small MCP server for the tests of the web UI. It reads its tools from a JSON file at each list request.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 

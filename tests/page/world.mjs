@@ -1,4 +1,4 @@
-// A throw-away core, a browser, and the results of checks.
+// A temporary core, a browser, and the results of checks.
 import { spawn, spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

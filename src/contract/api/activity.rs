@@ -48,10 +48,10 @@ pub struct ActivityRecord {
     /// RFC 3339.
     #[serde(default)]
     pub timestamp: String,
-    /// Name of the AI client, as it says itself.
+    /// Name of the AI client, as reported by the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
-    /// Tells the sessions of clients apart. It is not the session's real ID, which would let another program join it.
+    /// Identifies the session. Not the real session ID, with which another program could join the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,19 +73,19 @@ pub struct ActivityRecord {
     pub response: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub response_truncated: bool,
-    /// Something that looks like a secret or personal number was in the arguments or the result.
+    /// Whether the arguments or the result contained something that looks like a secret or personal number.
     #[serde(default)]
     pub has_sensitive_data: bool,
     /// The rules that found something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detection_types: Vec<String>,
-    /// Where each rule found something.
+    /// The findings of each rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detections: Vec<Detection>,
     /// `critical`, `high` or `medium`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_severity: Option<String>,
-    /// More about a change: who made it, how, and what is different.
+    /// Details of a change: the actor, the method and the differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
@@ -93,7 +93,7 @@ pub struct ActivityRecord {
 /// Sensitive data that a rule found in a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Detection {
-    /// Such as `github-token`.
+    /// The rule, such as `github-token`.
     pub rule: String,
     /// `arguments` or `result`.
     pub place: String,
@@ -127,7 +127,7 @@ pub struct ActivityCount {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ActivityUsage {
-    /// Such as `24h`.
+    /// The window, such as `24h`.
     pub window: String,
     pub generated_at: String,
     pub tools: Vec<ToolUsage>,

@@ -223,7 +223,7 @@ pub struct Endpoints {
 /// `data` of `POST /api/v1/ui/ticket`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UiTicket {
-    /// Opens the web UI in a browser, once and within 30 s.
+    /// URL that opens the web UI in a browser once, within 30 s.
     #[serde(default)]
     pub url: String,
 }

@@ -44,7 +44,7 @@ impl ServerControl {
         Ok(review)
     }
 
-    /// Returns the same review for a page that approves nothing: it does not count as shown.
+    /// Returns the review for a page that approves nothing, without marking it as shown.
     ///
     /// # Errors
     /// [`StoreError`]

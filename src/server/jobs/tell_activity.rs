@@ -1,4 +1,4 @@
-//! Tells the listeners of `/events` about new records of the activity log.
+//! Announces new records of the activity log in `/events`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::contract::api::{
 };
 use crate::server::state::App;
 
-/// Most records to announce at once: a flood of calls must not push every other event out.
+/// Maximum number of records to announce at once: a flood of calls must not displace all other events.
 const MOST: usize = 20;
-/// The pause after each time.
+/// Pause after each announcement.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Announces new records until the core stops; only the newest of many at once.
+/// Announces new records until the core stops. Announces only the newest of many simultaneous records.
 pub async fn tell_activity(app: Arc<App>) {
     let mut newest = app.activity.newest();
     let mut told: u64 = 0;
@@ -41,7 +41,7 @@ pub async fn tell_activity(app: Arc<App>) {
 }
 
 fn tell(app: &App, mut record: ActivityRecord) {
-    // Contents are for those who ask for the record.
+    // Events omit the contents, which clients can request with the record.
     (record.arguments, record.response) = (None, None);
     let timestamp = jiff::Timestamp::now().as_second();
     let sensitive = record.has_sensitive_data;
@@ -57,7 +57,7 @@ fn tell(app: &App, mut record: ActivityRecord) {
     app.events.add(name, data);
 }
 
-/// The event of a record (contract: core-http §8).
+/// Returns the event of a record.
 fn event_name(record: &ActivityRecord) -> &'static str {
     match (record.kind.as_str(), record.status.as_str()) {
         (TOOL_CALL | INTERNAL_TOOL_CALL, "blocked") => "activity.policy_decision",

@@ -1,4 +1,4 @@
-//! Who may see the web UI: one-time tickets, sessions, and the tokens of their forms. Times are parameters.
+//! Access control of the web UI: one-time tickets, sessions, and form tokens. Times are parameters.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// How long a ticket may be used, once.
+/// Lifetime of a ticket.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
-/// How long a session lasts.
+/// Lifetime of a session.
 pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
-/// Most tickets and sessions at a time; the oldest goes first.
+/// Maximum number of tickets and of sessions. The oldest is dropped first.
 const MOST_TICKETS: usize = 16;
 const MOST_SESSIONS: usize = 64;
 
-/// The tickets and sessions of this run of the core. They are never written down: a restart signs every browser out.
+/// The tickets and sessions of the running core. They are never stored, so a restart signs out every browser.
 #[derive(Debug, Default)]
 pub struct Access {
     kept: Mutex<Kept>,
@@ -41,7 +41,7 @@ pub struct Notice {
     pub text: String,
 }
 
-/// A session that is valid now.
+/// A valid session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
     pub session: String,
@@ -61,7 +61,7 @@ impl Access {
         ticket
     }
 
-    /// Takes a ticket for a new session; `None` if it was used, is too old, or never was.
+    /// Exchanges a ticket for a new session; `None` if the ticket was used, has expired or is unknown.
     pub fn redeem(&self, ticket: &str, now: Instant) -> Option<String> {
         {
             let mut kept = self.kept();
@@ -74,7 +74,7 @@ impl Access {
         Some(self.begin(now))
     }
 
-    /// Begins a session and returns its secret.
+    /// Starts a session and returns its secret.
     pub fn begin(&self, now: Instant) -> String {
         let session = secret();
         let mut kept = self.kept();
@@ -96,7 +96,7 @@ impl Access {
         session
     }
 
-    /// The session with this secret.
+    /// Returns the session with this secret.
     pub fn visitor(&self, session: &str, now: Instant) -> Option<Visitor> {
         let mut kept = self.kept();
         let found = kept.sessions.get(session)?;
@@ -115,14 +115,14 @@ impl Access {
         self.kept().sessions.remove(session);
     }
 
-    /// Leaves a message for a session's next page.
+    /// Stores a message for a session's next page.
     pub fn leave(&self, session: &str, notice: Notice) {
         if let Some(session) = self.kept().sessions.get_mut(session) {
             session.notice = Some(notice);
         }
     }
 
-    /// Takes the message for a session's next page.
+    /// Returns and removes the message for a session's next page.
     pub fn take_notice(&self, session: &str) -> Option<Notice> {
         self.kept().sessions.get_mut(session)?.notice.take()
     }
@@ -137,12 +137,12 @@ pub fn same(known: &str, given: &str) -> bool {
     !known.is_empty() && bool::from(known.as_bytes().ct_eq(given.as_bytes()))
 }
 
-/// 244 random bits.
+/// Returns a secret with 244 random bits.
 fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// The value of a cookie in a `Cookie` header.
+/// Returns the value of a cookie in a `Cookie` header.
 pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -1,4 +1,4 @@
-//! Answers for `POST`: do what a form asks for, then show the result.
+//! Handles `POST` requests: performs the action of a form, then shows the result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
 type Sent = Extension<Submitted>;
 
-/// Enable, disable, restart, sign in, sign out and remove.
+/// Handles enable, disable, restart, sign in, sign out and remove.
 pub async fn act_on_server(
     State(pages): Core,
     Extension(visitor): Who,
@@ -51,7 +51,7 @@ pub async fn act_on_server(
             let started: Result<LoginStarted, ApiError> =
                 pages.api.post(&format!("/api/v1/servers/{segment}/login"), None).await;
             return match started.as_ref().ok().and_then(|started| started.auth_url.clone()) {
-                // This browser is the one that the person looks at; the core may have opened the page in it already.
+                // The user is looking at this browser; the core may have opened the page in it already.
                 Some(_) if started.as_ref().is_ok_and(|started| started.browser_opened) => {
                     pages.then(&visitor, Ok("Continue in the page that has opened.".to_owned()), &back)
                 }
@@ -133,7 +133,7 @@ pub async fn edit_server(
     pages.then(&visitor, edited.map(|_| format!("Saved `{name}`.")), &format!("/ui/servers/{segment}"))
 }
 
-/// The part of an entry that a form changes; `null` removes a key.
+/// Returns the part of an entry that a form changes; `null` removes a key.
 fn edit_of(fields: &Fields) -> Map<String, Value> {
     let mut part = Map::new();
     for key in ["command", "url", "working_dir"] {
@@ -208,7 +208,7 @@ fn remote_entry(fields: &Fields) -> Result<Value, String> {
     Ok(entry)
 }
 
-/// Puts lines such as `NAME=VALUE` into an entry.
+/// Adds lines such as `NAME=VALUE` to an entry.
 fn put_pairs(entry: &mut Value, key: &str, text: &str, separator: char) -> Result<(), String> {
     let mut pairs = Map::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -221,7 +221,7 @@ fn put_pairs(entry: &mut Value, key: &str, text: &str, separator: char) -> Resul
     Ok(())
 }
 
-/// Shows what an import would do, or imports.
+/// Previews an import, or imports.
 pub async fn import(
     State(pages): Core,
     Extension(visitor): Who,
@@ -272,7 +272,7 @@ pub async fn import(
     }
 }
 
-/// Approves a server as it was shown.
+/// Approves a server as shown.
 pub async fn approve_server(
     State(pages): Core,
     Extension(visitor): Who,
@@ -297,10 +297,10 @@ pub async fn approve_server(
     }
 }
 
-/// Shows the review again, with what has changed since it was shown.
+/// Shows the review again, with the changes since it was shown.
 async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, error: ApiError) -> Response {
     let conflict: ReviewConflict = serde_json::from_value(error.data).unwrap_or_default();
-    // From here on, the current version is what the user was shown.
+    // From here on, the current version counts as shown.
     let path = format!("/api/v1/servers/{}/review", encoded(name));
     let current = pages.api.get(&path).await.unwrap_or(conflict.review);
     let shown = Shown {
@@ -312,7 +312,7 @@ async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, error: ApiError)
     (StatusCode::CONFLICT, review::details(&pages.frame(visitor).await, &shown)).into_response()
 }
 
-/// Approves the chosen tools as they were shown.
+/// Approves the selected tools as shown.
 pub async fn approve_tools(
     State(pages): Core,
     Extension(visitor): Who,
@@ -374,7 +374,7 @@ pub async fn try_tool(
     tools::details(&pages.frame(&visitor).await, &trial).into_response()
 }
 
-/// Connects or disconnects an AI client, or undoes that.
+/// Connects or disconnects an AI client, or undoes that change.
 pub async fn act_on_client(
     State(pages): Core,
     Extension(visitor): Who,

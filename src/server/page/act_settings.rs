@@ -1,4 +1,4 @@
-//! Answers for `POST` about settings, profiles and privacy.
+//! Handles `POST` requests for settings, profiles and privacy.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub async fn act_on_profile(
     pages.then(&visitor, removed.map(|_| format!("Removed the profile `{name}`.")), "/ui/profiles")
 }
 
-/// Lets sessions that choose no profile see all servers.
+/// Removes the default profile, so that sessions without a profile see all servers.
 pub async fn no_default_profile(State(pages): Core, Extension(visitor): Who) -> Response {
     choose_default(&pages, &visitor, "").await
 }
@@ -114,7 +114,7 @@ pub async fn switch_reports(
     pages.then(&visitor, saved.map(|_| sentence.to_owned()), "/ui/privacy")
 }
 
-/// Saves what the activity log stores.
+/// Saves the settings of the activity log.
 pub async fn save_activity_settings(
     State(pages): Core,
     Extension(visitor): Who,

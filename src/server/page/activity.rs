@@ -1,4 +1,4 @@
-//! Activity: what was called, decided and changed.
+//! The page *Activity*: calls, decisions and changes.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::server::page::layout::{
 /// Records per page.
 pub const PAGE: usize = 50;
 
-/// The filters as the user chose them.
+/// The filters selected by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chosen {
     pub text: String,
@@ -39,7 +39,7 @@ impl Chosen {
         }
     }
 
-    /// The query for REST.
+    /// Returns the query for REST.
     pub fn api_query(&self) -> String {
         let kinds = match self.kind.as_str() {
             "calls" => "tool_call,internal_tool_call",
@@ -199,7 +199,7 @@ fn detail<'a>(record: &'a ActivityRecord, key: &str) -> &'a str {
     record.metadata.as_ref().and_then(|metadata| metadata.get(key)).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The caller or actor.
+/// Returns the caller or actor.
 fn by(record: &ActivityRecord) -> String {
     let client = record.client_name.as_deref().unwrap_or_default();
     match (client, detail(record, "by"), record.source.as_str()) {
@@ -209,7 +209,7 @@ fn by(record: &ActivityRecord) -> String {
     }
 }
 
-/// The event in words.
+/// Describes the event.
 pub fn what(record: &ActivityRecord) -> String {
     let (server, tool) = (foreign(&record.server_name), foreign(&record.tool_name));
     let action = detail(record, "action");

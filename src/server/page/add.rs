@@ -83,7 +83,7 @@ fn sources(frame: &Frame, paths: &[ImportPath]) -> Markup {
     }
 }
 
-/// Where the servers of a preview come from.
+/// The source of the servers in a preview.
 #[derive(Debug, Clone)]
 pub enum Source {
     Path { path: String, format: String },

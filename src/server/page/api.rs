@@ -1,4 +1,5 @@
-//! Asks REST in the same process: the web UI shows the same values as the tray and the command line.
+//! Calls the REST routes in the same process, so that the web UI shows the same values as the tray and the command
+//! line.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -11,7 +12,7 @@ use tower_service::Service as _;
 use crate::contract::names;
 use crate::server::rest::access::InProcess;
 
-/// No answer for a page comes near this.
+/// Maximum size of a response; real ones are much smaller.
 const LONGEST_ANSWER: usize = 64 << 20;
 
 /// The REST routes of this core.
@@ -20,11 +21,11 @@ pub struct Api {
     routes: Router,
 }
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     pub status: u16,
-    /// A sentence for a person.
+    /// A message for the user.
     pub message: String,
     pub data: Value,
 }
@@ -44,7 +45,7 @@ impl Api {
         Api { routes }
     }
 
-    /// The data of a GET.
+    /// Returns the data of a GET.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -52,7 +53,7 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
-    /// The data of a POST.
+    /// Returns the data of a POST.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -60,7 +61,7 @@ impl Api {
         self.send(Method::POST, path, body).await
     }
 
-    /// The whole response of a GET.
+    /// Returns the complete response of a GET.
     pub async fn pass(&self, path: &str) -> Response {
         match Request::builder().uri(path).extension(InProcess).body(Body::empty()) {
             Ok(request) => match self.routes.clone().call(request).await {
@@ -71,7 +72,7 @@ impl Api {
         }
     }
 
-    /// The data of any request.
+    /// Returns the data of any request.
     ///
     /// # Errors
     /// [`ApiError`]

@@ -1,4 +1,4 @@
-//! Clients: the AI clients of this computer, and MCPProxy's entry in their configurations.
+//! The page *Clients*: the AI clients of this computer, and MCPProxy's entry in their configurations.
 
 use maud::{Markup, html};
 
@@ -59,7 +59,7 @@ fn card(frame: &Frame, client: &AiClient) -> Markup {
     }
 }
 
-/// The entry that connecting a client would write, before it is written.
+/// A preview of the entry that connecting a client would write.
 pub fn preview(frame: &Frame, client: &AiClient, preview: &ConnectPreview) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/clients" { "Clients" } }

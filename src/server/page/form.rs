@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads `application/x-www-form-urlencoded`.
+    /// Parses `application/x-www-form-urlencoded`.
     pub fn parse(text: &str) -> Fields {
         let decoded = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
@@ -21,7 +21,7 @@ impl Fields {
         )
     }
 
-    /// The first field with this name, without spaces around it; empty if there is none.
+    /// Returns the first field with this name, trimmed; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
     }
@@ -31,12 +31,12 @@ impl Fields {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// Every field with this name.
+    /// Returns every field with this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every field whose name starts so, with the rest of its name.
+    /// Returns every field whose name has this prefix, with the rest of its name.
     pub fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }

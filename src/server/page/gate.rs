@@ -1,4 +1,4 @@
-//! Lets only signed-in visitors of the right address in, and sets the headers that keep other pages out.
+//! Requires a sign-in and a trusted host name, and sets the headers that protect from other pages.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,20 +15,20 @@ use crate::server::page::form::Fields;
 use crate::server::page::layout::bare;
 use crate::server::page::pages::Pages;
 
-/// Longest form: a pasted configuration of many servers.
+/// Maximum size of a form, which may contain a pasted configuration of many servers.
 const LONGEST_FORM: usize = 4 << 20;
 
-/// How usage reports count a page.
+/// Value of the client header for the web UI's REST requests, by which usage reports count them.
 const SURFACE: &str = concat!("webui/", env!("CARGO_PKG_VERSION"));
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The fields of a form that passed the gate; travels in the request's extensions.
+/// The fields of an accepted form. Passed in the extensions of the request.
 #[derive(Debug, Clone)]
 pub struct Submitted(pub Fields);
 
-/// Adds the security headers to every answer of the web UI.
+/// Adds the security headers to every response of the web UI.
 pub async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -48,7 +48,7 @@ pub async fn harden(request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses requests under a host name that is not this computer's: a page elsewhere may have pointed its name here.
+/// Refuses requests with a foreign host name, to prevent DNS rebinding.
 pub async fn check_host(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
     let host = text(request.headers(), header::HOST.as_str());
     let is_known = pages.hosts.as_ref().is_none_or(|trusted| host.is_some_and(|host| is_known_host(host, trusted)));
@@ -61,7 +61,8 @@ pub async fn check_host(State(pages): State<Arc<Pages>>, request: Request, next:
     next.run(request).await
 }
 
-/// Lets a request with a valid session pass. One with side effects needs the right origin and the token of its form, too.
+/// Accepts requests with a valid session. Requests with side effects also need the right origin and the token of their
+/// form.
 pub async fn check_session(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
     let Some(visitor) = visitor(&pages, request.headers()) else {
         return match *request.method() {
@@ -88,7 +89,7 @@ pub async fn check_session(State(pages): State<Arc<Pages>>, request: Request, ne
     }
 }
 
-/// The form of a request that comes from a page of ours.
+/// Returns the form of a request from one of our pages.
 async fn admit(pages: &Pages, request: Request) -> Result<(Fields, Request), Response> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
@@ -103,7 +104,7 @@ async fn admit(pages: &Pages, request: Request) -> Result<(Fields, Request), Res
     Ok((fields, Request::from_parts(parts, Body::empty())))
 }
 
-/// The page that asks for the API key.
+/// Returns the page that asks for the API key.
 pub fn sign_in_page(error: Option<&str>) -> maud::Markup {
     let contents = html! {
         h1 { "Sign in to MCPProxy" }
@@ -132,7 +133,7 @@ pub async fn sign_in(State(pages): State<Arc<Pages>>, request: Request) -> Respo
 pub async fn open(State(pages): State<Arc<Pages>>, request: Request) -> Response {
     let query = Fields::parse(request.uri().query().unwrap_or_default());
     let target = match query.text("to") {
-        // Nothing but a page of ours: no other host, no backslash that a browser takes for a slash.
+        // Allows only our pages: no other host, and no backslash, which browsers treat as a slash.
         to if to.starts_with("/ui/") && !to.contains(['\\', '\n', '\r']) => to,
         _ => "/ui/",
     };

@@ -1,4 +1,4 @@
-//! Health: what is wrong, and what helps.
+//! The page *Health*: problems and their remedies.
 
 use maud::{Markup, html};
 

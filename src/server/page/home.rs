@@ -1,4 +1,4 @@
-//! Home: what works, what needs attention, and what is still missing.
+//! The page *Home*: the state of the servers, open decisions, and the next setup steps.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::server::page::layout::{
 #[derive(Debug, Default)]
 pub struct Home {
     pub servers: Vec<Server>,
-    /// A notice for someone who edits the configuration file.
+    /// A notice for users who edit the configuration file.
     pub notice: Option<String>,
     pub clients: Vec<AiClient>,
     pub usage: ActivityUsage,
@@ -90,7 +90,7 @@ fn is_set_up(home: &Home) -> bool {
 
 type Step = (bool, &'static str, &'static str, &'static str, &'static str);
 
-/// What there is to do, in order: whether it is done, its name, why, and where.
+/// Returns the setup steps in order: whether it is done, its name, the reason, and the link.
 fn steps(home: &Home) -> [Step; 4] {
     let has_servers = !home.servers.is_empty();
     let has_approved = home.servers.iter().any(|server| !server.quarantined);
@@ -147,7 +147,7 @@ fn needs_attention(server: &Server) -> bool {
     server.enabled && matches!(kind, "warn" | "bad")
 }
 
-/// A server that needs attention: what is wrong, and the button that helps.
+/// Renders a server that needs attention, with its problem and the button of its remedy.
 fn attention_card(frame: &Frame, server: &Server) -> Markup {
     let (kind, word) = state_of(server);
     let path = format!("/ui/servers/{}", encoded(&server.name));
@@ -161,7 +161,7 @@ fn attention_card(frame: &Frame, server: &Server) -> Markup {
     }
 }
 
-/// The one action that helps a server.
+/// Renders the recommended action for a server.
 pub fn fix(frame: &Frame, server: &Server) -> Markup {
     let name = encoded(&server.name);
     let action = |action: &str, label: &str| {
@@ -182,7 +182,7 @@ pub fn fix(frame: &Frame, server: &Server) -> Markup {
     }
 }
 
-/// The clients that are connected now, with their sessions together.
+/// Renders the connected clients, each with the totals of its sessions.
 fn clients(home: &Home) -> Markup {
     let mut seen: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
     for session in &home.sessions {

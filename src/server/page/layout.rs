@@ -12,9 +12,9 @@ pub struct Frame {
     /// The token that every form carries.
     pub form_token: String,
     pub notice: Option<Notice>,
-    /// How many servers or tools need the user's decision.
+    /// Number of servers and tools that need the user's decision.
     pub to_review: usize,
-    /// How many other problems there are.
+    /// Number of other problems.
     pub problems: usize,
     pub version: String,
 }
@@ -32,10 +32,10 @@ const PAGES: [(&str, &str, &str); 9] = [
     ("/ui/health", "Health", "M12 20s-8-5-8-11a4.5 4.5 0 0 1 8-2.8A4.5 4.5 0 0 1 20 9c0 6-8 11-8 11z"),
 ];
 
-/// Version of the assets in their URLs: a new release is not shown with the old style.
+/// Version in the URLs of the assets, so that a new release does not use cached styles.
 pub const ASSETS: &str = env!("CARGO_PKG_VERSION");
 
-/// A whole page. `path` is that of its entry in the navigation.
+/// Renders a complete page. `path` is the path of its entry in the navigation.
 pub fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -80,7 +80,7 @@ pub fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup
     }
 }
 
-/// A page for someone who is not signed in.
+/// Renders a page for visitors who are not signed in.
 pub fn bare(title: &str, contents: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -118,12 +118,12 @@ fn count(target: &str, frame: &Frame) -> Markup {
     html! { @if number > 0 { span.count { (number) span.hidden { " " (what) } } } }
 }
 
-/// The hidden field that shows that a form is ours.
+/// Renders the hidden field with the form token.
 pub fn token(frame: &Frame) -> Markup {
     html! { input type="hidden" name="form_token" value=(frame.form_token); }
 }
 
-/// The heading of a page, with its main actions.
+/// Renders the heading of a page, with its main actions.
 pub fn heading(title: &str, lead: &str, actions: &Markup) -> Markup {
     html! {
         div.heading {
@@ -133,7 +133,8 @@ pub fn heading(title: &str, lead: &str, actions: &Markup) -> Markup {
     }
 }
 
-/// A form with one button, which names its subject for screen readers. It asks first if `question` is not empty.
+/// Renders a form with one button, which names its subject for screen readers. Asks for confirmation if `question` is
+/// not empty.
 pub fn button_for(frame: &Frame, action: &str, label: &str, class: &str, about: &str, question: &str) -> Markup {
     html! {
         form.inline method="post" action=(action) data-confirm=[(!question.is_empty()).then_some(question)] {
@@ -146,17 +147,17 @@ pub fn button_for(frame: &Frame, action: &str, label: &str, class: &str, about: 
     }
 }
 
-/// A state in words, with a colour.
+/// Renders a state with a colour.
 pub fn badge(kind: &str, text: &str) -> Markup {
     html! { span class={"badge " (kind)} { (text) } }
 }
 
-/// The text of an empty list.
+/// Renders the text of an empty list.
 pub fn empty(title: &str, text: &str, action: &Markup) -> Markup {
     html! { div.empty { h2 { (title) } p { (text) } div.actions { (action) } } }
 }
 
-/// A server's state in words, and its colour.
+/// Returns a server's state in words, and its colour.
 pub fn state_of(server: &Server) -> (&'static str, &'static str) {
     let waiting = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
     match server.status.word() {
@@ -173,13 +174,13 @@ pub fn state_of(server: &Server) -> (&'static str, &'static str) {
     }
 }
 
-/// A point in time; the script shows it in the user's own time zone.
+/// Renders a point in time; the script converts it to the user's time zone.
 pub fn time(timestamp: &str) -> Markup {
     let plain = timestamp.get(..19).unwrap_or(timestamp).replace('T', " ");
     html! { time datetime=(timestamp) { (plain) @if !plain.is_empty() { " UTC" } } }
 }
 
-/// A length in bytes, for people.
+/// Formats a length in bytes.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 pub fn size(bytes: u64) -> String {
     match bytes {
@@ -189,17 +190,17 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A number with a noun.
+/// Formats a number with a noun.
 pub fn number(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
-/// A path segment or query value.
+/// Encodes a path segment or query value.
 pub fn encoded(text: &str) -> String {
     crate::client::path_segment(text)
 }
 
-/// Bars over time, with the same numbers as a table for screen readers.
+/// Renders bars over time, and a table with the same numbers for screen readers.
 pub fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
     let most = periods.iter().map(|(_, calls, _)| *calls).max().unwrap_or_default().max(1);
     let height = |value: u64| (value * 100).div_ceil(most).min(100);
@@ -227,12 +228,12 @@ pub fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
     }
 }
 
-/// The bars of a usage.
+/// Returns the bars of a usage.
 pub fn periods(usage: &ActivityUsage) -> Vec<(String, u64, u64)> {
     usage.timeline.iter().map(|period| (period.start.clone(), period.calls, period.errors)).collect()
 }
 
-/// Text of a server or a client: invisible and direction-changing characters are shown as what they are.
+/// Renders text from a server or a client, with invisible and direction-changing characters escaped.
 pub fn foreign(text: &str) -> String {
     crate::contract::visible_text::lines(text)
 }

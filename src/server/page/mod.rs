@@ -37,8 +37,8 @@ const STYLE: &str = include_str!("../../../assets/page/style.css");
 const SCRIPT: &str = include_str!("../../../assets/page/page.js");
 const ICON: &str = include_str!("../../../assets/icons/normal.svg");
 
-/// The routes of the web UI on the TCP address. `rest` are those of REST; `hosts` the host names that a request may name
-/// besides those of this computer, `None` where they are not checked.
+/// Returns the routes of the web UI for the TCP address. `rest` are the routes of REST. `hosts` are the allowed host
+/// names besides those of this computer; `None` if they are not checked.
 pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<String>>) -> Router {
     let is_encrypted = app.is_encrypted;
     let port = app.listen_addr.rsplit_once(':').map_or("", |(_, port)| port).to_owned();

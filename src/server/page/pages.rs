@@ -21,20 +21,20 @@ pub struct Pages {
     pub api: Api,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// Name of the session's cookie. Browsers do not tell ports apart in cookies, so it holds the port.
+    /// Name of the session cookie. Contains the port, because browsers share cookies between ports.
     pub cookie: String,
-    /// Host names that a request may name besides those of this computer; `None` where they are not checked.
+    /// Allowed host names besides those of this computer; `None` if they are not checked.
     pub hosts: Option<Vec<String>>,
 }
 
 impl Pages {
-    /// The servers, as REST shows them.
+    /// Returns the servers in the REST format.
     pub async fn servers(&self) -> Vec<Server> {
         let servers: Result<Servers, ApiError> = self.api.get("/api/v1/servers").await;
         servers.map(|servers| servers.servers).unwrap_or_default()
     }
 
-    /// The frame of a page for a visitor.
+    /// Returns the frame of a page for a visitor.
     pub async fn frame(&self, visitor: &Visitor) -> Frame {
         let diagnostics: Result<Diagnostics, ApiError> = self.api.get("/api/v1/diagnostics").await;
         let problems = diagnostics.map(|found| found.total_issues).unwrap_or_default();
@@ -47,12 +47,12 @@ impl Pages {
         }
     }
 
-    /// The URL of the MCP endpoint.
+    /// Returns the URL of the MCP endpoint.
     pub fn mcp_url(&self) -> String {
         format!("{}://{}{}", self.scheme, client_host(&self.app.listen_addr), names::MCP_PATH)
     }
 
-    /// Shows a message on the next page, which is `target`.
+    /// Redirects to `target` and shows a message there.
     pub fn then(&self, visitor: &Visitor, outcome: Result<String, ApiError>, target: &str) -> Response {
         let (is_error, text) = match outcome {
             Ok(text) => (false, text),
@@ -62,7 +62,7 @@ impl Pages {
         Redirect::to(target).into_response()
     }
 
-    /// A page about something that is not there, or did not work.
+    /// Renders a page about something that does not exist or has failed.
     pub async fn failed(&self, visitor: &Visitor, error: &ApiError) -> Response {
         let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "Something went wrong" };

@@ -1,4 +1,4 @@
-//! Privacy: what leaves the computer, and what is stored on it.
+//! The page *Privacy*: data that leaves the computer, and data stored on it.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, nu
 #[derive(Debug, Default)]
 pub struct Privacy {
     pub telemetry: Option<TelemetryState>,
-    /// The next report; or why there is none.
+    /// The next report, or why there is none.
     pub report: Option<Value>,
     pub reason: String,
     pub settings: Value,

@@ -1,4 +1,4 @@
-//! Profiles: named sets of servers. Secrets: the names that server entries refer to, and where.
+//! The pages *Profiles* (named sets of servers) and *Secrets* (the names that server entries refer to).
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! Review: everything that matters before a server or a tool is approved, and exactly that is approved.
+//! The page *Review*: everything that matters before approving a server or a tool. Only the shown version is approved.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::server::page::layout::{
     Frame, badge, button_for, empty, encoded, foreign, heading, number, page, state_of, time, token,
 };
 
-/// Whether something of a server needs a decision.
+/// Whether a server or its tools need a decision.
 pub fn needs_review(server: &Server) -> bool {
     server.quarantined
         || server
@@ -54,14 +54,14 @@ fn reason(server: &Server) -> String {
     }
 }
 
-/// A review, and what has changed since the user saw it.
+/// A review, and the changes since the user saw it.
 #[derive(Debug, Default)]
 pub struct Shown {
     pub review: Review,
     pub changes: Vec<ReviewChange>,
-    /// It was refused because of these changes.
+    /// The changes because of which an approval was refused.
     pub is_conflict: bool,
-    /// Why it was refused.
+    /// Why an approval was refused.
     pub reason: String,
 }
 
@@ -88,7 +88,7 @@ pub fn details(frame: &Frame, shown: &Shown) -> Markup {
     page(frame, "/ui/review", &review.name, &contents)
 }
 
-/// The state of a server that needs no approval.
+/// Renders the state of a server that needs no approval.
 fn approved(review: &Review) -> Markup {
     let link = html! { a href={"/ui/servers/" (encoded(&review.name))} { "Go to the server" } };
     html! {
@@ -140,7 +140,7 @@ fn what_runs(review: &Review) -> Markup {
     }
 }
 
-/// The variables of the session that the server receives besides those of its entry.
+/// Renders the variables of the session that the server receives besides those of its entry.
 fn variables(review: &Review) -> Markup {
     let received: Vec<&str> =
         review.variables.iter().filter(|one| one.source != "entry").map(|one| one.name.as_str()).collect();
@@ -195,12 +195,12 @@ fn approve_server(frame: &Frame, review: &Review) -> Markup {
     }
 }
 
-/// A danger with the box to tick for it.
+/// Renders a danger with its check box.
 fn confirm(danger: &Confirmation) -> Markup {
     html! { li.bad { label { input type="checkbox" name="confirmed" value=(danger.key) required; span { (foreign(&danger.text)) } } } }
 }
 
-/// The tools of a server that was inspected before its approval, or the offer to inspect it.
+/// Renders the tools of a server that was inspected before its approval, or the offer to inspect it.
 fn inspected(frame: &Frame, review: &Review) -> Markup {
     html! {
         @if review.inspected {

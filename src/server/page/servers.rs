@@ -1,4 +1,4 @@
-//! Servers: the list, and one server with its tools, its log and its entry.
+//! The page *Servers*: the list, and one server with its tools, its log and its entry.
 
 use maud::{Markup, html};
 
@@ -47,7 +47,7 @@ fn server_row(frame: &Frame, server: &Server) -> Markup {
     }
 }
 
-/// The command line of a server, or its URL.
+/// Returns the command line of a server, or its URL.
 fn runs(server: &Server) -> String {
     let command = server.command.as_deref().map(|command| {
         std::iter::once(command).chain(server.args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
@@ -61,7 +61,7 @@ fn switch(frame: &Frame, server: &Server) -> Markup {
     button_for(frame, &path, label, "", &server.name, "")
 }
 
-/// Everything about one server.
+/// Renders everything about one server.
 #[derive(Debug, Default)]
 pub struct Details {
     pub server: Server,
@@ -110,7 +110,7 @@ pub fn details(frame: &Frame, details: &Details) -> Markup {
     page(frame, "/ui/servers", &server.name, &contents)
 }
 
-/// The problem of a server, and the ways to fix it.
+/// Renders the problem of a server, and its fixes.
 fn problem(frame: &Frame, base: &str, server: &Server) -> Markup {
     let error = server.last_error.as_deref().filter(|_| server.enabled && !server.connected);
     html! {
@@ -195,7 +195,7 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
     }
 }
 
-/// A tool's state in words, and its colour.
+/// Returns a tool's state in words, and its colour.
 pub fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
     match (tool.disabled, tool.approval_status.word()) {
         (true, _) => ("off", "Disabled"),
@@ -205,7 +205,7 @@ pub fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
     }
 }
 
-/// The server's entry, with forms that change it.
+/// Renders the server's entry, with forms that change it.
 fn entry(frame: &Frame, base: &str, details: &Details) -> Markup {
     let review = &details.review;
     html! {

@@ -1,4 +1,4 @@
-//! Settings: every key of the configuration that holds one value, from the configuration's own schema.
+//! The page *Settings*: every key of the configuration with a single value, generated from the configuration's schema.
 
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, foreign, heading, page, token};
 
-/// Keys that have a page of their own, or that must not be changed in a browser.
+/// Keys with a separate page, and keys that must not be changed in a browser.
 const ELSEWHERE: [&str; 6] = [
     "mcpServers",
     "profiles",
@@ -23,9 +23,9 @@ pub struct Setting {
     pub name: String,
     pub description: String,
     pub kind: Kind,
-    /// As the configuration has it; `null` if it does not.
+    /// The value in the configuration; `null` if it is missing.
     pub value: Value,
-    /// The value that counts if there is none.
+    /// The default value.
     pub default: Value,
 }
 
@@ -40,7 +40,7 @@ pub enum Kind {
     Choice(Vec<String>),
 }
 
-/// The settings of a schema, with their values.
+/// Returns the settings of a schema, with their values.
 pub fn settings(schema: &Value, config: &Value) -> Vec<Setting> {
     let mut found = Vec::new();
     for (name, property) in properties(schema) {
@@ -65,7 +65,7 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-/// The definition that a property refers to.
+/// Returns the definition that a property refers to.
 fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
     let parts = ["anyOf", "allOf", "oneOf"].iter().filter_map(|key| property.get(*key)?.as_array()).flatten();
     let reference = parts.chain(std::iter::once(property)).find_map(|part| part.get("$ref")?.as_str());
@@ -114,7 +114,7 @@ fn kind(property: &Value) -> Option<Kind> {
 }
 
 impl Setting {
-    /// The value as the form shows it.
+    /// Returns the value in the form's format.
     fn shown(&self) -> String {
         match &self.value {
             Value::Null => String::new(),
@@ -124,7 +124,7 @@ impl Setting {
         }
     }
 
-    /// The value that a form's text means; `null` if it is empty.
+    /// Parses a form's text; returns `null` if it is empty.
     fn parse(&self, text: &str) -> Result<Value, String> {
         if text.is_empty() {
             return Ok(Value::Null);
@@ -140,10 +140,10 @@ impl Setting {
     }
 }
 
-/// The part of the configuration that a form changes.
+/// Returns the part of the configuration that a form changes.
 ///
 /// # Errors
-/// A sentence about the first value that does not fit.
+/// A message about the first invalid value.
 pub fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<String, Value>, String> {
     let mut part = Map::new();
     for setting in settings.iter().filter(|setting| fields.has(&setting.name)) {

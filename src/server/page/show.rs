@@ -1,4 +1,4 @@
-//! Answers for `GET`: fetch what a page shows, and render it.
+//! Handles `GET` requests: fetches the data of a page, and renders it.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response 
     let shown = Home {
         servers: pages.servers().await,
         notice: status.and_then(|status| status.configuration),
-        // On macOS, reading other programs' files could put a question of the system before the user.
+        // On macOS, reading other programs' files could make the system ask the user for permission.
         clients: match Platform::HOST {
             Platform::MacOs => pages.api.get("/api/v1/connect").await.unwrap_or_default(),
             _ => ai_clients(&pages).await,
@@ -63,7 +63,7 @@ pub async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response 
     home::view(&pages.frame(&visitor).await, &shown).into_response()
 }
 
-/// The AI clients with their state; the list alone does not read their files.
+/// Returns the AI clients with their state; the list alone does not read their files.
 async fn ai_clients(pages: &Pages) -> Vec<AiClient> {
     let mut clients: Vec<AiClient> = pages.api.get("/api/v1/connect").await.unwrap_or_default();
     for client in clients.iter_mut().filter(|client| client.exists) {
@@ -90,7 +90,7 @@ pub async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name)
     let calls: ActivityList = pages.api.get(&calls).await.unwrap_or_default();
     let details = Details {
         server,
-        // Not through REST: that would count as shown for an approval.
+        // Does not use REST, which would mark the review as shown.
         review: pages.app.control.peek(&name).await.unwrap_or_default(),
         tools: tools.tools,
         log: log.logs,
@@ -111,7 +111,7 @@ pub async fn show_add(State(pages): Core, Extension(visitor): Who) -> Response {
     add_page(&pages, &visitor, StatusCode::OK, Entered::default()).await
 }
 
-/// The page for adding servers, with what was entered.
+/// Renders the page for adding servers, with the user's input.
 pub async fn add_page(pages: &Pages, visitor: &Visitor, status: StatusCode, entered: Entered) -> Response {
     let paths: ImportPaths = pages.api.get("/api/v1/servers/import/paths").await.unwrap_or_default();
     (status, add::view(&pages.frame(visitor).await, &paths.paths, &entered)).into_response()
@@ -168,7 +168,7 @@ pub async fn show_tool(
 /// A tool to try.
 ///
 /// # Errors
-/// There is no such tool.
+/// The tool does not exist.
 pub async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, ApiError> {
     let path = format!("/api/v1/servers/{}/tools", encoded(server));
     let tools: ServerTools = pages.api.get(&path).await?;
@@ -203,7 +203,7 @@ pub async fn show_activity(State(pages): Core, Extension(visitor): Who, request:
     activity::view(&pages.frame(&visitor).await, &shown).into_response()
 }
 
-/// The export of REST, with the same filters.
+/// Passes on the export of REST, with the same filters.
 pub async fn export(State(pages): Core, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     pages.api.pass(&format!("/api/v1/activity/export?{query}")).await
@@ -243,7 +243,7 @@ pub async fn show_settings(State(pages): Core, Extension(visitor): Who) -> Respo
     settings_page(&pages, &visitor, None).await
 }
 
-/// The settings, after an error if there was one.
+/// Renders the settings, with an error if there was one.
 pub async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>) -> Response {
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
     let found = settings::settings(&schema(), &answer.config);

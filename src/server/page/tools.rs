@@ -1,4 +1,4 @@
-//! Tools: search as a model sees it, and one tool to try.
+//! The page *Tools*: search like a model, and try one tool.
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, badge, empty, encoded, foreign, heading, number, page, token};
 use crate::server::page::servers::tool_state;
 
-/// Most tools on one page.
+/// Maximum number of tools on one page.
 pub const PAGE: usize = 100;
 
 /// The page's data.
@@ -17,7 +17,7 @@ pub struct Tools {
     pub query: String,
     /// The result of a search.
     pub found: Option<FoundTools>,
-    /// All tools, if nothing is searched.
+    /// All tools, without a search.
     pub all: Vec<ServerTool>,
     pub offset: usize,
 }
@@ -102,12 +102,12 @@ fn all(tools: &Tools) -> Markup {
 pub struct Trial {
     pub tool: ServerTool,
     pub call_with: String,
-    /// The arguments as they were entered.
+    /// The arguments entered by the user.
     pub entered: Map<String, Value>,
     pub outcome: Option<Outcome>,
 }
 
-/// How a try ended.
+/// The result of trying a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     pub is_error: bool,
@@ -153,7 +153,7 @@ fn is_required(schema: &Value, name: &str) -> bool {
     required.into_iter().any(|one| one.as_str() == Some(name))
 }
 
-/// The type of a property, where it has one.
+/// Returns the type of a property, if it has one.
 fn kind(property: &Value) -> &str {
     match property.get("type") {
         Some(Value::String(kind)) => kind,
@@ -201,10 +201,10 @@ fn input(name: &str, property: &Value, required: bool, entered: Option<&Value>) 
     }
 }
 
-/// The arguments that a form holds, by the tool's schema.
+/// Parses the arguments in a form, using the tool's schema.
 ///
 /// # Errors
-/// A sentence about the first field that does not fit.
+/// A message about the first invalid field.
 pub fn arguments(schema: &Value, fields: &Fields) -> Result<Map<String, Value>, String> {
     let mut arguments = Map::new();
     for (name, property) in properties(schema) {
@@ -228,7 +228,7 @@ pub fn arguments(schema: &Value, fields: &Fields) -> Result<Map<String, Value>, 
     Ok(arguments)
 }
 
-/// The text of a result as a person reads it.
+/// Returns the readable text of a result.
 pub fn text_of(result: &Value) -> String {
     let blocks = result.get("content").and_then(Value::as_array);
     let texts: Option<Vec<&str>> = blocks

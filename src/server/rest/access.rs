@@ -23,7 +23,7 @@ pub enum Listener {
     Tcp,
 }
 
-/// Marks a request of the web UI, which runs in the same process; travels in the request's extensions.
+/// Marks a request of the web UI, which runs in the same process. Passed in the extensions of the request.
 #[derive(Debug, Clone, Copy)]
 pub struct InProcess;
 

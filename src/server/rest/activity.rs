@@ -1,4 +1,4 @@
-//! The activity log over REST (contract: core-http §6.1).
+//! The activity log over REST.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::server::state::App;
 /// Default and maximum number of records in one response.
 const USUAL: usize = 50;
 const MOST: usize = 1000;
-/// How much of an export is prepared while the client reads.
+/// Size of the parts in which an export is prepared, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// Query parameters.
@@ -45,19 +45,19 @@ pub struct ActivityQuery {
     limit: Option<usize>,
     #[serde(default)]
     offset: usize,
-    /// Of an export: `jsonl` or `csv`.
+    /// For an export: `jsonl` or `csv`.
     format: Option<String>,
-    /// Of usage: `1h`, `24h`, `7d` or `30d`.
+    /// For usage: `1h`, `24h`, `7d` or `30d`.
     window: Option<String>,
-    /// Of usage: the most tools.
+    /// For usage: maximum number of tools.
     top: Option<usize>,
 }
 
 impl ActivityQuery {
-    /// The filter.
+    /// Returns the filter.
     ///
     /// # Errors
-    /// A sentence about the first value that cannot be read.
+    /// A message about the first invalid value.
     pub fn filter(&self) -> Result<Filter, String> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let time = |name: &str, text: &Option<String>| match given(text) {
@@ -182,7 +182,7 @@ async fn with_filter(
     }
 }
 
-/// Reads the log off the tasks: it waits for the disk.
+/// Reads the log on a blocking thread, because it waits for the disk.
 pub async fn with_log(app: &App, answer: impl FnOnce(&ActivityLog) -> Response + Send + 'static) -> Response {
     let log = app.activity.clone();
     let answered = tokio::task::spawn_blocking(move || answer(&log)).await;

@@ -75,7 +75,7 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     }
 }
 
-/// The servers that connected or failed, for the activity log.
+/// Returns the changes of servers that connected or failed, for the activity log.
 fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
     let status_before = |name: &str| before.servers.iter().find(|server| server.name == name).map(|it| &it.status);
     let is_worth_it = |status: &ServerStatus| matches!(status.word(), "connected" | "error" | "disconnected");

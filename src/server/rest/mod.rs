@@ -179,7 +179,7 @@ async fn wrong_method(method: axum::http::Method) -> Response {
     failed(FailureKind::WrongMethod, format!("{method} is not possible here: see `/api/v1/openapi.json`"))
 }
 
-/// A link that opens the web UI in a browser, once and within half a minute.
+/// Returns a URL that opens the web UI in a browser once, within 30 seconds.
 async fn ui_ticket(State(app): State<Arc<App>>) -> Response {
     let ticket = app.access.issue_ticket(std::time::Instant::now());
     ok(UiTicket {
