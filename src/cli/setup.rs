@@ -1,6 +1,6 @@
 //! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that it works.
 //!
-//! Every step shows what it would change, can be skipped, and says how to undo it. What is done already is left out.
+//! Every step shows what it would change, can be skipped, and says how to undo it. It skips steps that are already done.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ enum Step {
     Prove,
 }
 
-/// What is known before a step.
+/// The facts before a step.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct State {
     /// Installed AI clients that are not connected.

@@ -6,7 +6,6 @@ use axum::http::request::Parts;
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions};
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::activity::BodyPolicy;
 use crate::activity::call::{Call, LONGEST_BODY, cut};
@@ -14,6 +13,7 @@ use crate::catalog::call_variant::Intent;
 use crate::contract::api::{INTERNAL_TOOL_CALL, TOOL_CALL};
 use crate::gateway::call_log::Ended;
 use crate::gateway::http::headers::{SESSION_ID, text};
+use crate::gateway::session_usage::session_label;
 use crate::gateway::tool_answer::ToolAnswer;
 
 /// A call that is to be noted.
@@ -57,12 +57,6 @@ impl Caller {
 fn session_of(extensions: &Extensions) -> Option<String> {
     let parts = extensions.get::<Parts>()?;
     text(&parts.headers, SESSION_ID).map(session_label)
-}
-
-/// Tells sessions apart without giving away the ID, with which another program could join the session.
-pub fn session_label(id: &str) -> String {
-    let digest = Sha256::digest(id.as_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The contents of a result, as far as they are recorded.

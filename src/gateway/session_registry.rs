@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use axum::http::request::Parts;
 use tokio::sync::oneshot;
 
-use crate::gateway::call_record::{Caller, session_label};
+use crate::gateway::call_record::Caller;
 use crate::gateway::http::headers::{SESSION_ID, text};
+use crate::gateway::session_usage::session_label;
 use crate::gateway::session_usage::{SessionUsages, Usage};
 use crate::os::memory;
 use crate::upstream::session::in_flight::SessionId;

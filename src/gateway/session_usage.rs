@@ -5,14 +5,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sha2::{Digest as _, Sha256};
-
-/// Returns a name for a session. It does not reveal the session id, with which another program could join the session.
-pub fn session_label(id: &str) -> String {
-    let digest = Sha256::digest(id.as_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The usage of one session.
 #[derive(Debug, Default)]
 pub struct Usage {

@@ -30,6 +30,8 @@ pub struct Model {
     pub core_version: String,
     /// The running core is the Go core.
     pub is_go_core: bool,
+    /// The running core is the Go core, and it stops.
+    pub is_ending: bool,
     /// The running core serves HTTPS.
     pub is_https: bool,
     /// The profiles that the running core knows.
@@ -76,6 +78,7 @@ impl Model {
             update: None,
             core_version: String::new(),
             is_go_core: false,
+            is_ending: false,
             is_https: false,
             profiles: Vec::new(),
             active_profile: String::new(),
@@ -104,6 +107,7 @@ impl Model {
             self.clients.clear();
             self.profiles.clear();
             self.is_go_core = false;
+            self.is_ending = false;
             self.dashboard = None;
             self.update = None;
         }
@@ -145,6 +149,7 @@ impl Model {
     pub fn word(&self) -> &'static str {
         match self.core {
             State::Looking { .. } | State::Starting { .. } => "starting",
+            State::Running(_) | State::Rejoining { .. } if self.is_ending => "stopping",
             State::Running(_) => "running",
             State::Rejoining { .. } => "reconnecting",
             State::Pausing(_) => "restarting",
@@ -163,6 +168,7 @@ impl Model {
             State::Stopping { .. } | State::Left => "Stopping the core…".to_owned(),
             State::Stopped => "The core is stopped".to_owned(),
             State::Absent { .. } => "No core is running".to_owned(),
+            State::Running(_) | State::Rejoining { .. } if self.is_ending => "Stopping the core…".to_owned(),
             State::Rejoining { .. } => "Reconnecting to the core…".to_owned(),
             State::Running(_) => self.numbers(),
         }
@@ -244,7 +250,13 @@ pub fn server_state(server: &Server) -> String {
         _ if server.connected => {
             let s = if server.tool_count == 1 { "" } else { "s" };
             let connected = || format!("connected · {} tool{s}", server.tool_count);
-            server.waiting_tools().unwrap_or_else(connected)
+            // Short, because the menu cuts it.
+            let counts = server.quarantine.unwrap_or_default();
+            match counts.pending_count + counts.changed_count {
+                0 => connected(),
+                1 => "1 tool to approve".to_owned(),
+                count => format!("{count} tools to approve"),
+            }
         }
         (_, Some(error)) if !error.trim().is_empty() => error.clone(),
         _ if !summary.is_empty() => summary.to_owned(),

@@ -453,10 +453,19 @@ class Compatibility(unittest.TestCase):
             self.assertEqual(sessions("?status=closed"), {})
             self.assertEqual(world.get("/api/v1/sessions?status=odd").status, 400)
             self.assertEqual(world.get(f"/api/v1/sessions/{first.label}").data["session"]["id"], first.label)
+            calls = world.get("/api/v1/servers/one/tool-calls?limit=3").data
+            self.assertEqual((calls["server_name"], calls["total"], len(calls["tool_calls"])), ("one", 3, 3))
+            call = calls["tool_calls"][0]
+            self.assertEqual((call["tool_name"], call["mcp_session_id"], call["arguments"]), ("t", second.label, {}))
+            self.assertEqual(world.get("/api/v1/servers/nosuch/tool-calls").status, 404)
+            first.text("retrieve_tools", query="a tool")
+            tokens = world.get("/api/v1/stats/tokens").data
+            self.assertEqual(list(tokens["per_server_tool_list_sizes"]), ["one"])
+            self.assertGreater(min(tokens["total_server_tool_list_size"], tokens["average_query_result_size"]), 0)
             stop(world.started[-1])
             world.start_core()
             again = sessions()
-            self.assertEqual(again[first.label]["tool_call_count"], 3, "a session outlives the core")
+            self.assertEqual(again[first.label]["tool_call_count"], 4, "a session outlives the core")
             self.assertGreaterEqual(again[first.label]["last_activity"], listed[first.label]["start_time"])
 
     def test_a_configuration_is_checked_and_applied(self):

@@ -61,6 +61,46 @@ pub struct TokenStats {
     pub per_server_tool_list_sizes: BTreeMap<String, u64>,
 }
 
+/// `data` of `GET /api/v1/servers/{name}/tool-calls`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ServerToolCalls {
+    pub server_name: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub tool_calls: Vec<ToolCall>,
+    pub total: usize,
+}
+
+/// A call in [`ServerToolCalls`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ToolCall {
+    pub id: String,
+    /// The same as `server_name`.
+    pub server_id: String,
+    pub server_name: String,
+    pub tool_name: String,
+    /// Empty unless `activity_bodies` stores them.
+    #[serde(deserialize_with = "null_as_default")]
+    pub arguments: serde_json::Value,
+    /// Absent unless `activity_bodies` stores it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// In nanoseconds.
+    pub duration: u64,
+    /// RFC 3339.
+    pub timestamp: String,
+    pub config_path: String,
+    /// Always `direct`.
+    pub execution_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp_session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp_client_name: Option<String>,
+}
+
 /// `data` of `GET /api/v1/secrets`: the names to which servers refer, never the values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/servers/import…`: the servers that were imported, or would be in a preview.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ImportResult {
     /// ID of the source's client or format, such as `cursor`; `several` for more than one source.
     pub format: String,
@@ -18,6 +19,7 @@ pub struct ImportResult {
 
 /// Number of servers by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ImportSummary {
     pub total: usize,
     pub imported: usize,
@@ -27,6 +29,7 @@ pub struct ImportSummary {
 
 /// A server that was added, or would be in a preview.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ImportedServer {
     pub name: String,
     pub protocol: String,
@@ -51,6 +54,7 @@ pub struct ImportedServer {
 
 /// A server that was not imported because it exists already or was not selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct SkippedServer {
     pub name: String,
     pub reason: String,
@@ -58,6 +62,7 @@ pub struct SkippedServer {
 
 /// A server that cannot be imported.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct FailedServer {
     pub name: String,
     pub error: String,
@@ -65,6 +70,7 @@ pub struct FailedServer {
 
 /// `GET /api/v1/servers/import/paths`: where AI clients keep their configurations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ImportPaths {
     /// `linux`, `darwin` or `windows`.
     pub os: String,
@@ -73,6 +79,7 @@ pub struct ImportPaths {
 
 /// A client's configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ImportPath {
     pub name: String,
     /// The value of `format` for importing this file.

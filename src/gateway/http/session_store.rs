@@ -15,9 +15,10 @@ use rmcp::transport::streamable_http_server::session::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::call_record::session_label;
 use crate::gateway::fast_path::Mode;
 use crate::gateway::session_registry::Sessions;
-use crate::gateway::session_usage::{SessionUsages, Usage, session_label};
+use crate::gateway::session_usage::{SessionUsages, Usage};
 use crate::os::{files, memory};
 
 /// Maximum number of stored sessions. The one opened first is dropped first.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, Server};
+use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, McpSession, Server, TokenStats};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
-    Frame, badge, bars, button_for, encoded, heading, number, page, periods, state_of, time,
+    Frame, badge, bars, button_for, encoded, foreign, heading, number, page, periods, state_of, time,
 };
 
 /// The page's data.
@@ -18,6 +18,9 @@ pub struct Home {
     pub notice: Option<String>,
     pub clients: Vec<AiClient>,
     pub usage: ActivityUsage,
+    /// Sessions of AI clients that were active in the last half hour.
+    pub sessions: Vec<McpSession>,
+    pub tokens: TokenStats,
     /// The latest calls, newest first.
     pub recent: Vec<ActivityRecord>,
 }
@@ -179,24 +182,29 @@ pub fn fix(frame: &Frame, server: &Server) -> Markup {
     }
 }
 
-/// The clients that have called lately.
+/// The clients that are connected now, with their sessions together.
 fn clients(home: &Home) -> Markup {
-    let mut seen: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
-    for record in &home.recent {
-        if let Some(name) = record.client_name.as_deref() {
-            let entry = seen.entry(name).or_insert((&record.timestamp, 0));
-            entry.1 += 1;
-        }
+    let mut seen: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
+    for session in &home.sessions {
+        let entry = seen.entry(&session.client_name).or_insert((&session.last_activity, 0));
+        entry.0 = entry.0.max(&session.last_activity);
+        entry.1 += session.tool_call_count;
     }
     html! {
         @if seen.is_empty() {
-            p.quiet { "No AI client has called a tool in the last 24 hours." }
+            p.quiet { "No AI client has used MCPProxy in the last 30 minutes." }
             p { a.button href="/ui/clients" { "Connect a client" } }
         } @else {
             ul.plain {
                 @for (name, (last, calls)) in seen {
-                    li.between { strong { (name) } span.quiet { (number(calls, "call", "calls")) ", last " (time(last)) } }
+                    li.between { strong { (foreign(name)) } span.quiet { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) ", last seen " (time(last)) } }
                 }
+            }
+        }
+        @if home.tokens.saved_tokens > 0 {
+            p.quiet {
+                "Search saves about " (home.tokens.saved_tokens) " tokens (" (format!("{:.0}", home.tokens.saved_tokens_percentage))
+                " %) per conversation: the difference between all tools and an average search result, at 4 bytes per token."
             }
         }
     }

@@ -235,6 +235,7 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
             p.quiet { "The text below comes from the server and is not verified." }
             ul.stack { @for (index, tool) in waiting.iter().enumerate() {
                 @let findings = &tool.findings;
+                @let subject = Subject::Tools([(tool.name.clone(), tool.fingerprint.clone())].into());
                 li.panel.tool {
                     div.between {
                         label.check {
@@ -245,6 +246,9 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
                     }
                     @if !findings.is_empty() {
                         ul.warnings { @for finding in findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
+                    }
+                    @for danger in confirmations(review, &subject) {
+                        p { label.check { input type="checkbox" name="confirmed" value=(danger.key); span { "I have checked it: " (foreign(&danger.text)) } } }
                     }
                     (description(tool))
                     @if !tool.changes.is_empty() { p.quiet { "Changed since your approval: " (foreign(&tool.changes.join(", "))) } }

@@ -13,7 +13,7 @@ use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
     ActiveProfile, ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools,
-    ImportPaths, ProfileList, Server, ServerLogs, ServerTools, Status,
+    ImportPaths, ProfileList, Server, ServerLogs, ServerTools, SessionList, Status,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -46,6 +46,7 @@ pub async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response 
     let recent: ActivityList =
         pages.api.get("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=200").await.unwrap_or_default();
     let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
+    let sessions: SessionList = pages.api.get("/api/v1/sessions?status=active&limit=100").await.unwrap_or_default();
     let shown = Home {
         servers: pages.servers().await,
         notice: status.and_then(|status| status.configuration),
@@ -55,6 +56,8 @@ pub async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response 
             _ => ai_clients(&pages).await,
         },
         usage: pages.api.get("/api/v1/activity/usage?window=24h&top=1").await.unwrap_or_default(),
+        sessions: sessions.sessions,
+        tokens: pages.api.get("/api/v1/stats/tokens").await.unwrap_or_default(),
         recent: recent.activities,
     };
     home::view(&pages.frame(&visitor).await, &shown).into_response()

@@ -183,7 +183,7 @@ async fn with_filter(
 }
 
 /// Reads the log off the tasks: it waits for the disk.
-async fn with_log(app: &App, answer: impl FnOnce(&ActivityLog) -> Response + Send + 'static) -> Response {
+pub async fn with_log(app: &App, answer: impl FnOnce(&ActivityLog) -> Response + Send + 'static) -> Response {
     let log = app.activity.clone();
     let answered = tokio::task::spawn_blocking(move || answer(&log)).await;
     answered.unwrap_or_else(|error| failed(FailureKind::Internal, error.to_string()))

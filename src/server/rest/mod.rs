@@ -20,6 +20,7 @@ mod sessions;
 mod stats;
 mod takeover;
 pub mod telemetry;
+mod tool_calls;
 pub mod tools;
 pub mod views;
 
@@ -54,6 +55,7 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/servers/{name}/tools/approve", post(servers::approve))
         .route("/api/v1/servers/{name}/tools/{tool}/enabled", post(servers::switch_tool))
         .route("/api/v1/servers/{name}/logs", get(servers::logs))
+        .route("/api/v1/servers/{name}/tool-calls", get(tool_calls::of_server))
         .route("/api/v1/servers/enable_all", post(servers::enable_all))
         .route("/api/v1/servers/disable_all", post(servers::disable_all))
         .route("/api/v1/servers/restart_all", post(servers::restart_all))

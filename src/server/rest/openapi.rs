@@ -11,8 +11,8 @@ use crate::contract::api::{
     AiClient, AllTools, Approved, BulkResult, CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult,
     Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult,
     FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing,
-    SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerTools, Servers, ServersChanged, SessionList,
-    ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
+    SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers, ServersChanged,
+    SessionList, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
 };
 use crate::contract::scan::ScanReport;
 
@@ -185,6 +185,10 @@ const OPERATIONS: &[Operation] = &[
         "enable, disable, restart, quarantine, unquarantine, approve, inspect or logout; an approval carries the review's fingerprint",
         Some(approve_server),
         data::<ServerAction>,
+    ),
+    asking(
+        get("/api/v1/servers/{name}/tool-calls", "The latest calls of a server's tools", data::<ServerToolCalls>),
+        &["limit"],
     ),
     post("/api/v1/servers/enable_all", "Enables every server", None, data::<BulkResult>),
     post("/api/v1/servers/disable_all", "Disables every server", None, data::<BulkResult>),

@@ -113,10 +113,12 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
             () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                 again = None;
                 tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                tell(profiles(client).await).await;
                 continue;
             }
             _ = look.tick(), if !is_ours => {
                 if !matches!(client.ready().await, Ok(true)) {
+                    tell(Input::Ending).await;
                     return Ok(());
                 }
                 continue;
@@ -129,6 +131,7 @@ pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallE
                     let is_ending = matches!(status.status.phase, CorePhase::Stopping | CorePhase::Stopped);
                     tell(Input::Status(Box::new(status))).await;
                     if is_ending && !is_ours {
+                        tell(Input::Ending).await;
                         return Ok(());
                     }
                 }

@@ -43,6 +43,8 @@ pub enum Input {
     GoSettings(TelemetryState, bool),
     /// An action succeeded and the user must do something else.
     Hint(String),
+    /// The Go core stops; the event stream was closed so that it can.
+    Ending,
     /// The core sent a ping: the occasion to check what sends no notification.
     Pinged,
     /// Another start of this program sent a request.

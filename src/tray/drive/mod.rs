@@ -174,6 +174,7 @@ impl Driver {
                 self.model.trouble = None;
                 self.model.hint = Some(hint);
             }
+            Input::Ending => self.model.is_ending = self.model.serving(),
             Input::Pinged => {
                 self.look_at_program();
                 self.look_at_clients();
@@ -195,6 +196,7 @@ impl Driver {
     fn info(&mut self, info: Info) {
         if self.model.serving() {
             self.model.is_go_core = info.implementation.is_none();
+            self.model.is_ending = false;
             self.model.is_https = info.https || (self.model.is_https && self.model.is_go_core);
             self.model.core_version = info.version;
             self.model.update = info.update;

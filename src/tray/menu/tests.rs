@@ -251,7 +251,10 @@ fn the_go_cores_version_profiles_and_waiting_tools_are_shown() {
     assert!(drawn.starts_with("[MCPProxy 0.60.0 — running]\n"), "{drawn}");
     let profiles = "Profile: research >\n  _ All servers\n  x research (13 tools)\n  _ one (1 tool)\n";
     assert!(drawn.contains(profiles), "{drawn}");
-    assert!(drawn.contains("  a: 1 new tool and 1 changed tool need approval — Review and approve…\n"), "{drawn}");
+    assert!(drawn.contains("  a: 2 tools to approve — Review and approve…\n"), "{drawn}");
+    model.is_ending = true;
+    let drawn = self::drawn(&Menu::of(&model).items, 0);
+    assert!(drawn.starts_with("[MCPProxy 0.60.0 — stopping]\n[Stopping the core…]\n"), "{drawn}");
 }
 
 #[test]
