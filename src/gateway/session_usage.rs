@@ -5,6 +5,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest as _, Sha256};
+
+/// A short digest that tells sessions apart. Another program could join a session with the ID itself.
+pub fn session_label(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The usage of one session.
 #[derive(Debug, Default)]
 pub struct Usage {

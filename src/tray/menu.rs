@@ -400,7 +400,7 @@ fn attention(model: &Model) -> Option<Item> {
         .map(|server| {
             let (command, label) = best_remedy(server);
             let name = line(&server.name, LONGEST_NAME / 2);
-            let state = line(&server_state(server), LONGEST_NAME / 2);
+            let state = line(&server_state(server), LONGEST_LABEL);
             action(command, &format!("{name}: {state} — {label}"), true)
         })
         .collect();

@@ -73,7 +73,11 @@ mod tests {
     #[test]
     fn each_state_of_a_server_has_its_code_and_a_healthy_one_has_none() {
         let code = |server: &Snapshot| server.fault(Instant::now()).map(|fault| fault.code());
-        let mut server = Snapshot::new(Arc::new(ServerConfig::default()), Phase::Disabled);
+        let config = ServerConfig {
+            command: Some("npx".to_owned()),
+            ..ServerConfig::default()
+        };
+        let mut server = Snapshot::new(Arc::new(config), Phase::Disabled);
         assert_eq!(code(&server), None);
         server.phase = Phase::Connected(Arc::default());
         assert_eq!(code(&server), None);

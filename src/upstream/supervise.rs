@@ -657,8 +657,8 @@ mod tests {
         assert_eq!(supervised.server.attempts(), [0]);
         supervised.server.tell(Does::FallSilent);
         let failed = supervised.until(|state| matches!(state.phase, Phase::Failed(_))).await;
-        let Phase::Failed(failure) = failed.phase else { panic!() };
-        assert_eq!(failure.text, "no reply to a ping within 10 s");
+        let expected = Failure::new(Fault::NoPong, "no reply to a ping within 10 s");
+        assert_eq!(failed.phase, Phase::Failed(expected));
         supervised.until(Snapshot::is_connected).await;
         // The ping after 240 s, its limit, and the shortest pause: closing a silent server may take 2 s more.
         let again = supervised.server.attempts()[1];

@@ -6,6 +6,7 @@ Run by `scripts/test desktop` inside scripts/virtual-desktop; the pictures are i
 
 import json
 import shutil
+import subprocess
 import unittest
 
 from desktop import PROJECT, Atspi, Icon, Person, Pictures, command, key, point_and_click, popup, wait_for, window
@@ -221,6 +222,31 @@ class AiClients(unittest.TestCase):
 
     def connected(self, person, client):
         return next(one["connected"] for one in person.get("/api/v1/connect").data if one["id"] == client)
+
+
+class FixIssues(unittest.TestCase):
+    """A server that fails, and what the menu offers."""
+
+    def test_fix_issues(self):
+        """Fix issues names the server; its explanation has the code, the cause and the command; a fix runs with one click"""
+        with Person(config={"mcpServers": [{"name": "fs", "command": "no-such-program", "enabled": True}]}) as person:
+            tray = person.start_tray("--autostart")
+            icon = person.icon(tray)
+            person.wait_ready()
+            icon.wait_menu("Fix issues (1)", 20)
+            icon.click("What is wrong, and what to do…")
+            shown = wait_for("the explanation is shown", lambda: window("fs"))
+            PICTURES.take("problem")
+            said = " ".join(one.name for one in shown.all())
+            for part in ("could not find the program `no-such-program`", "MCPX_STDIO_SPAWN_ENOENT", "mcpproxy upstream set fs"):
+                self.assertIn(part, said)
+            key("Escape")
+            wait_for("the window is gone", lambda: not window("fs"))
+            icon.click("fs: ")
+            paste = ["xclip", "-o", "-selection", "clipboard"]
+            pasted = lambda: subprocess.run(paste, capture_output=True, text=True, timeout=5).stdout
+            wait_for("the command is on the clipboard", lambda: pasted() == "command -v no-such-program")
+            person.quit(tray, icon)
 
 
 class GoCore(unittest.TestCase):

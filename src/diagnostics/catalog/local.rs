@@ -163,7 +163,7 @@ pub const ENTRIES: &[Entry] = &[
         code: Code::DockerDown,
         what: "Docker or Podman is installed, but does not run.",
         why: "The service was not started, or stopped.",
-        remedy: "Start it.",
+        remedy: "Start Docker or Podman.",
         steps: &[
             run_on(Platform::Linux, "Start Docker", "sudo systemctl start docker"),
             run_on(Platform::MacOs, "Start Docker Desktop", "open -a Docker"),

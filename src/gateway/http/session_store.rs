@@ -15,9 +15,9 @@ use rmcp::transport::streamable_http_server::session::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::call_record::session_label;
 use crate::gateway::fast_path::Mode;
 use crate::gateway::session_registry::Sessions;
+use crate::gateway::session_usage::session_label;
 use crate::gateway::session_usage::{SessionUsages, Usage};
 use crate::os::{files, memory};
 
