@@ -101,6 +101,7 @@ for (const scheme of ["light", "dark"]) {
   for (const [name, width, height] of [["narrow", 360, 800], ["wide", 1280, 900]]) {
     await check(`every view is accessible and fits: ${scheme}, ${width} px`, async () => {
       const page = await signedIn(world, { colorScheme: scheme, viewport: { width, height } });
+      const problems = [];
       for (const view of views) {
         const response = await page.goto(world.url + view);
         const bytes = (await response.body()).length;
@@ -108,12 +109,13 @@ for (const scheme of ["light", "dark"]) {
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         const label = view.replace("/ui/", "").replaceAll(/[^a-z]+/g, "-") || "home";
         await page.screenshot({ path: path.join(pictures, `${label}-${name}-${scheme}.png`), fullPage: true });
-        assert.ok(overflow <= 0, `${view} is ${overflow} px too wide`);
+        if (overflow > 0) problems.push(`${view} is ${overflow} px too wide`);
         await page.evaluate(axe);
         const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
         const texts = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160) + " " + (node.any[0]?.message ?? "")).join(" | ")}`);
-        assert.deepEqual(texts, [], view);
+        problems.push(...texts.map((text) => `${view} ${text}`));
       }
+      assert.deepEqual(problems, []);
       assert.deepEqual(page.problems, []);
       await page.context().close();
     });
@@ -135,7 +137,7 @@ await check("a page and its parts stay below 100 kB", async () => {
 const addAndApprove = async (page, name) => {
   await page.goto(`${world.url}/ui/add`);
   const local = page.getByRole("region", { name: "On this computer" });
-  await local.getByLabel("Name").fill(name);
+  await local.getByLabel("Name", { exact: true }).fill(name);
   await local.getByLabel(/^Command/).fill(`${process.execPath} ${path.resolve("tests/page/server.mjs")} ${world.tools(name, [listDirectory])}`);
   await local.getByRole("button", { name: "Add and review" }).click();
   await page.getByRole("heading", { name: "What runs on this computer" }).waitFor();
@@ -143,12 +145,14 @@ const addAndApprove = async (page, name) => {
   await page.getByText(`Approved \`${name}\``).waitFor();
 };
 
+// Tools in which the scanner finds nothing may be approved already.
+const toolsOf = (page) => page.getByRole("button", { name: "Approve selected" }).or(page.getByText("Everything of this server is approved.")).waitFor();
+
 await check("someone adds, reviews and approves a server and uses its tool, with the mouse", async () => {
   const page = await signedIn(world);
   await addAndApprove(page, "mouse");
-  await page.getByRole("button", { name: "Approve selected" }).waitFor();
-  assert.match(await page.textContent("main"), /list_directory/);
-  await page.getByRole("button", { name: "Approve selected" }).click();
+  await toolsOf(page);
+  if (await page.getByRole("button", { name: "Approve selected" }).isVisible()) await page.getByRole("button", { name: "Approve selected" }).click();
   await page.getByText("Everything of this server is approved.").waitFor();
   await page.goto(`${world.url}/ui/tools`);
   await page.getByRole("searchbox").fill("names in a directory");
@@ -191,9 +195,11 @@ await check("the same works with the keyboard only", async () => {
   await tabTo(() => document.activeElement.textContent === "Approve and start");
   await page.keyboard.press("Enter");
   await page.getByText("Approved `keys`").waitFor();
-  await page.getByRole("button", { name: "Approve selected" }).waitFor();
-  await tabTo(() => document.activeElement.textContent === "Approve selected");
-  await page.keyboard.press("Enter");
+  await toolsOf(page);
+  if (await page.getByRole("button", { name: "Approve selected" }).isVisible()) {
+    await tabTo(() => document.activeElement.textContent === "Approve selected");
+    await page.keyboard.press("Enter");
+  }
   await page.getByText("Everything of this server is approved.").waitFor();
   await page.context().close();
 });

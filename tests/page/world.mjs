@@ -137,6 +137,10 @@ export async function signedIn(world, options = {}) {
   page.problems = [];
   page.on("pageerror", (error) => page.problems.push(String(error)));
   page.on("console", (message) => { if (message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text())) page.problems.push(message.text()); });
+  // While the design changes: the assets of the working tree, without a new build.
+  if (process.env.PAGE_ASSETS) await page.route("**/ui/assets/{style.css,page.js}*", (route) => {
+    route.fulfill({ path: path.join(project, "assets/page", path.basename(new URL(route.request().url()).pathname)) });
+  });
   await page.goto(world.ticket());
   return page;
 }
