@@ -207,7 +207,7 @@ impl ActivityLog {
         let deadline = Instant::now() + PATIENCE;
         let reported = state.reported;
         // A reader must see every call that ended before its request.
-        while !(state.opened && state.shown >= reported) && !state.ended && Instant::now() < deadline {
+        while !(state.ended || state.opened && state.shown >= reported) && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
         (state.unstored.clone(), state.store.clone())

@@ -128,9 +128,11 @@ pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Val
         Subject::Server => {
             let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
             let mut body = json!({"fingerprint": review.fingerprint, "confirmed": confirmed});
-            if review.inspected {
+            if review.inspected
+                && let Some(body) = body.as_object_mut()
+            {
                 let tools = inspected(review).map(|tool| (tool.name.clone(), Value::from(tool.fingerprint.clone())));
-                body["tools"] = Value::Object(tools.collect());
+                body.insert("tools".to_owned(), Value::Object(tools.collect()));
             }
             Some(("approve", body))
         }

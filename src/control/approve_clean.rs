@@ -110,7 +110,7 @@ mod tests {
         let (clean, other) = sort_out(&server, std::slice::from_ref(&server), &Held::default());
         assert_eq!(clean.keys().collect::<Vec<_>>(), ["add"]);
         assert_eq!(other.keys().collect::<Vec<_>>(), ["evil"]);
-        let held = Held(other.into_iter().map(|(_, fingerprint)| ("s".to_owned(), fingerprint)).collect());
+        let held = Held(other.into_values().map(|fingerprint| ("s".to_owned(), fingerprint)).collect());
         let (clean, other) = sort_out(&server, std::slice::from_ref(&server), &held);
         assert_eq!((clean.len(), other.len()), (1, 0), "what was found once is not scanned again");
     }

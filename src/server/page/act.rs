@@ -247,7 +247,9 @@ pub async fn import(
         if chosen.is_empty() {
             return Redirect::to("/ui/add").into_response();
         }
-        body["server_names"] = json!(chosen);
+        if let Some(body) = body.as_object_mut() {
+            body.insert("server_names".to_owned(), json!(chosen));
+        }
     }
     let imported: Result<ImportResult, ApiError> = pages.api.post(&format!("{path}?preview={}", !go), Some(body)).await;
     match imported {
@@ -283,8 +285,10 @@ pub async fn approve_server(
     let confirmed: Vec<&str> = fields.all("confirmed").collect();
     let inspected: BTreeMap<&str, &str> = fields.starting("tool.").collect();
     let mut body = json!({"fingerprint": fields.text("fingerprint"), "confirmed": confirmed});
-    if !inspected.is_empty() {
-        body["tools"] = json!(inspected);
+    if !inspected.is_empty()
+        && let Some(body) = body.as_object_mut()
+    {
+        body.insert("tools".to_owned(), json!(inspected));
     }
     let approved: Result<Value, ApiError> =
         pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(body)).await;
