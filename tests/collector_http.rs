@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "a test that cannot go on should fail where it stands"
 )]
 #![allow(dead_code, reason = "each test uses a part of the support")]

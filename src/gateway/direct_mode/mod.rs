@@ -9,5 +9,6 @@ pub mod route;
 pub mod scope;
 pub mod strict_schema;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

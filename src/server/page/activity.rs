@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivityUsage, INTERNAL_TOOL_CALL, TOOL_CALL};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
-    Frame, badge, bars, empty, encoded, foreign, heading, number, page, periods, size, time,
+    Frame, badge, bars, empty, encoded, foreign, heading, message, number, page, periods, size, time,
 };
 
 /// Records per page.
@@ -182,7 +182,7 @@ pub fn row(record: &ActivityRecord) -> Markup {
             td.name {
                 a href={"/ui/activity/" (record.id)} { (what(record)) }
                 @if record.has_sensitive_data { " " (badge("warn", "Sensitive data")) }
-                @if let Some(error) = &record.error_message { p.quiet.clamp { (foreign(error)) } }
+                @if let Some(error) = &record.error_message { p.quiet.clamp { (message(error)) } }
             }
             td { (foreign(&by(record))) }
             td { (outcome(record)) }
@@ -241,7 +241,7 @@ pub fn details(frame: &Frame, record: &ActivityRecord) -> Markup {
         p.crumbs { a href="/ui/activity" { "Activity" } }
         (heading(&what(record), "", &html! {}))
         p.state { (outcome(record)) " " (time(&record.timestamp)) }
-        @if let Some(error) = &record.error_message { div.notice.bad { (foreign(error)) } }
+        @if let Some(error) = &record.error_message { div.notice.bad { (message(error)) } }
         @if !record.detections.is_empty() {
             div.notice.warn { strong { "Sensitive data" } ul.plain { @for one in &record.detections {
                 li { (one.rule) " in the " (one.place) " (" (number(usize::try_from(one.count).unwrap_or(usize::MAX), "place", "places")) ")" }

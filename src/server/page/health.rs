@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::contract::api::{Diagnostics, Status};
-use crate::server::page::layout::{Frame, empty, encoded, foreign, heading, number, page};
+use crate::server::page::layout::{Frame, empty, encoded, foreign, heading, message, number, page};
 
 pub fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory: &str) -> Markup {
     let count = usize::try_from(found.total_issues).unwrap_or(usize::MAX);
@@ -19,12 +19,12 @@ pub fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory:
         }
         @if !found.upstream_errors.is_empty() {
             section { h2 { "Servers that do not work" } ul.cards { @for one in &found.upstream_errors {
-                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (foreign(&one.error_message)) } }
+                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (message(&one.error_message)) } }
             } } }
         }
         @if !found.oauth_required.is_empty() {
             section { h2 { "Sign-in needed" } ul.cards { @for one in &found.oauth_required {
-                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (foreign(&one.message)) } }
+                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (message(&one.message)) } }
             } } }
         }
         @if !found.missing_secrets.is_empty() {

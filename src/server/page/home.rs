@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, McpSession, Server, TokenStats};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
-    Frame, badge, bars, button_for, encoded, foreign, heading, number, page, periods, state_of, time,
+    Frame, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, state_of, time,
 };
 
 /// The page's data.
@@ -155,10 +155,15 @@ fn attention_card(frame: &Frame, server: &Server) -> Markup {
     html! {
         li.card {
             div.between { a.name href=(path) { (server.name) } (badge(kind, word)) }
-            @if let Some(summary) = summary { p.clamp { (summary) } }
+            @if let Some(summary) = summary { p.clamp { (message(&summary)) } }
             div.actions { (fix(frame, server)) a.button href=(path) { "Details" span.hidden { " of " (server.name) } } }
         }
     }
+}
+
+/// Whether the recommended action is a restart.
+pub fn suggests_restart(server: &Server) -> bool {
+    server.health.as_ref().and_then(|health| Some(health.action.as_ref()?.word())) == Some("restart")
 }
 
 /// Renders the recommended action for a server.

@@ -233,6 +233,19 @@ pub fn periods(usage: &ActivityUsage) -> Vec<(String, u64, u64)> {
     usage.timeline.iter().map(|period| (period.start.clone(), period.calls, period.errors)).collect()
 }
 
+/// Renders a message. Its parts between backticks are commands, paths and names, and are shown as code.
+pub fn message(text: &str) -> Markup {
+    let text = foreign(text);
+    let parts: Vec<&str> = text.split('`').collect();
+    // An odd number of backticks does not quote anything.
+    let quotes = parts.len() % 2 == 1;
+    html! {
+        @for (index, part) in parts.iter().enumerate() {
+            @if quotes && index % 2 == 1 { code { (part) } } @else { @if !quotes && index > 0 { "`" } (part) }
+        }
+    }
+}
+
 /// Renders text from a server or a client, with invisible and direction-changing characters escaped.
 pub fn foreign(text: &str) -> String {
     crate::contract::visible_text::lines(text)
@@ -241,6 +254,13 @@ pub fn foreign(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_shows_quoted_parts_as_code() {
+        assert_eq!(message("Install `npx`, or `a<b`.").into_string(), "Install <code>npx</code>, or <code>a&lt;b</code>.");
+        assert_eq!(message("one ` alone").into_string(), "one ` alone");
+        assert_eq!(message("").into_string(), "");
+    }
 
     #[test]
     fn foreign_text_stays_text() {

@@ -180,7 +180,7 @@ fn approve_server(frame: &Frame, review: &Review) -> Markup {
             @if dangers.is_empty() && others.is_empty() {
                 p { "Approve only what you know. A server on this computer can do what you can do, unless it is isolated." }
             } @else {
-                h2 { "Look twice" }
+                h2 { "Check before you approve" }
                 ul.warnings {
                     @for danger in &dangers { (confirm(danger)) }
                     @for warning in others { li { code { (foreign(&warning.field)) } " " q { (foreign(&warning.quote)) } ": " (foreign(&warning.reason)) } }

@@ -6,8 +6,8 @@ use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Ser
 use crate::contract::review::Review;
 use crate::contract::words::ApprovalStatus;
 use crate::server::page::activity::row;
-use crate::server::page::home::fix;
-use crate::server::page::layout::{Frame, badge, button_for, empty, encoded, foreign, heading, page, state_of, token};
+use crate::server::page::home::{fix, suggests_restart};
+use crate::server::page::layout::{Frame, badge, button_for, empty, encoded, foreign, heading, message, page, state_of, token};
 
 pub fn list(frame: &Frame, servers: &[Server]) -> Markup {
     let connected = servers.iter().filter(|server| server.connected).count();
@@ -37,7 +37,7 @@ fn server_row(frame: &Frame, server: &Server) -> Markup {
         tr {
             td.name {
                 a href={"/ui/servers/" (encoded(&server.name))} { (foreign(&server.name)) }
-                @if let Some(error) = error { p.quiet.clamp { (foreign(error)) } }
+                @if let Some(error) = error { p.quiet.clamp { (message(error)) } }
             }
             td { (badge(kind, word)) }
             td.wide { code.clip { (runs(server)) } }
@@ -78,14 +78,14 @@ pub fn details(frame: &Frame, details: &Details) -> Markup {
     let action = |name: &str, label: &str| button_for(frame, &format!("{base}/{name}"), label, "", &server.name, "");
     let actions = html! {
         (fix(frame, server))
-        @if server.enabled && !server.quarantined { (action("restart", "Restart")) }
+        @if server.enabled && !server.quarantined && !suggests_restart(server) { (action("restart", "Restart")) }
         @if server.authenticated { (action("logout", "Sign out")) }
         (switch(frame, server))
     };
     let contents = html! {
         p.crumbs { a href="/ui/servers" { "Servers" } }
         (heading(&foreign(&server.name), "", &actions))
-        p.state { (badge(kind, word)) " " (summary(server)) }
+        p.state { (badge(kind, word)) @if server.diagnostic.is_none() { " " (summary(server)) } }
         (problem(frame, &base, server))
         section aria-labelledby="tools" {
             h2 #tools { "Tools" @if !details.tools.is_empty() { " (" (details.tools.len()) ")" } }
@@ -118,8 +118,8 @@ fn problem(frame: &Frame, base: &str, server: &Server) -> Markup {
             (Some(found), _) => (diagnosis(frame, base, found)),
             (None, Some(error)) => {
                 div.notice.bad role="status" {
-                    strong { "Why it does not work" } p { (foreign(error)) }
-                    @if let Some(detail) = server.health.as_ref().and_then(|health| health.detail.as_deref()) { p { (foreign(detail)) } }
+                    strong { "Why it does not work" } p { (message(error)) }
+                    @if let Some(detail) = server.health.as_ref().and_then(|health| health.detail.as_deref()) { p { (message(detail)) } }
                 }
             }
             (None, None) => {}
@@ -130,10 +130,10 @@ fn problem(frame: &Frame, base: &str, server: &Server) -> Markup {
 fn diagnosis(frame: &Frame, base: &str, found: &Diagnostic) -> Markup {
     html! {
         section.panel.problem aria-labelledby="problem" {
-            div.between { h2 #problem { (foreign(&found.user_message)) } code.quiet { (found.code) } }
-            @if let Some(cause) = &found.cause { p { (foreign(cause)) } }
-            @if let Some(help) = &found.remediation { p { strong { "What to do: " } (foreign(help)) } }
-            @if !found.why.is_empty() { p.quiet { (foreign(&found.why)) } }
+            div.between { h2 #problem { (message(&found.user_message)) } code.quiet { (found.code) } }
+            @if let Some(cause) = &found.cause { p { (message(cause)) } }
+            @if let Some(help) = &found.remediation { p { strong { "What to do: " } (message(help)) } }
+            @if !found.why.is_empty() { p.quiet { (message(&found.why)) } }
             div.actions { @for step in &found.fix_steps { (fix_step(frame, base, found, step)) } }
         }
     }
@@ -156,9 +156,8 @@ fn fix_step(frame: &Frame, base: &str, found: &Diagnostic, step: &FixStep) -> Ma
     }
 }
 
-fn summary(server: &Server) -> String {
-    let summary = server.health.as_ref().map(|health| health.summary.clone()).unwrap_or_default();
-    foreign(&summary)
+fn summary(server: &Server) -> Markup {
+    message(server.health.as_ref().map_or("", |health| health.summary.as_str()))
 }
 
 fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
 use crate::server::page::form::Fields;
-use crate::server::page::layout::{Frame, foreign, heading, page, token};
+use crate::server::page::layout::{Frame, foreign, heading, message, page, token};
 
 /// Keys with a separate page, and keys that must not be changed in a browser.
 const ELSEWHERE: [&str; 6] = [
@@ -192,7 +192,7 @@ fn row(setting: &Setting) -> Markup {
     };
     html! {
         div.setting {
-            label for=(setting.name) { code { (setting.name) } small { (foreign(&setting.description)) } }
+            label for=(setting.name) { code { (setting.name) } small { (message(&setting.description)) } }
             @match &setting.kind {
                 Kind::Switch => select id=(setting.name) name=(setting.name) {
                     option value="" selected[shown.is_empty()] { "Default" @if !usual.is_empty() { " (" (if usual == "true" { "on" } else { "off" }) ")" } }
