@@ -3,7 +3,6 @@
 #![cfg(feature = "collector")]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on should fail where it stands"
 )]

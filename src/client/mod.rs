@@ -4,6 +4,7 @@ mod call;
 mod events;
 pub mod go_core;
 #[cfg(test)]
+#[cfg(feature = "tray")]
 mod in_memory;
 mod message;
 

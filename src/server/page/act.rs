@@ -329,14 +329,9 @@ pub async fn approve_tools(
     if fingerprints.is_empty() {
         return Redirect::to(&back).into_response();
     }
-    let (count, confirmed) = (fingerprints.len(), fields.all("confirmed").collect::<Vec<&str>>());
-    let approved: Result<Value, ApiError> = pages
-        .api
-        .post(
-            &format!("/api/v1/servers/{segment}/tools/approve"),
-            Some(json!({"fingerprints": fingerprints, "confirmed": confirmed})),
-        )
-        .await;
+    let count = fingerprints.len();
+    let path = format!("/api/v1/servers/{segment}/tools/approve");
+    let approved: Result<Value, ApiError> = pages.api.post(&path, Some(json!({"fingerprints": fingerprints}))).await;
     match approved {
         Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
         other => {

@@ -257,7 +257,10 @@ mod tests {
 
     #[test]
     fn a_message_shows_quoted_parts_as_code() {
-        assert_eq!(message("Install `npx`, or `a<b`.").into_string(), "Install <code>npx</code>, or <code>a&lt;b</code>.");
+        assert_eq!(
+            message("Install `npx`, or `a<b`.").into_string(),
+            "Install <code>npx</code>, or <code>a&lt;b</code>."
+        );
         assert_eq!(message("one ` alone").into_string(), "one ` alone");
         assert_eq!(message("").into_string(), "");
     }

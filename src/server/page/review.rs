@@ -235,7 +235,6 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
             p.quiet { "The text below comes from the server and is not verified." }
             ul.stack { @for (index, tool) in waiting.iter().enumerate() {
                 @let findings = &tool.findings;
-                @let subject = Subject::Tools([(tool.name.clone(), tool.fingerprint.clone())].into());
                 li.panel.tool {
                     div.between {
                         label.check {
@@ -246,9 +245,6 @@ fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
                     }
                     @if !findings.is_empty() {
                         ul.warnings { @for finding in findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
-                    }
-                    @for danger in confirmations(review, &subject) {
-                        p { label.check { input type="checkbox" name="confirmed" value=(danger.key); span { "I have checked it: " (foreign(&danger.text)) } } }
                     }
                     (description(tool))
                     @if !tool.changes.is_empty() { p.quiet { "Changed since your approval: " (foreign(&tool.changes.join(", "))) } }
@@ -364,6 +360,6 @@ mod tests {
             json!([{"rule": "r", "severity": "danger", "location": "description", "quote": "q", "reason": "why"}]);
         shown.review.tools[0].findings = serde_json::from_value(found).unwrap();
         let text = details(&Frame::default(), &shown).into_string();
-        assert!(!text.contains(" checked") && text.contains("value=\"r:tools.t\""), "{text}");
+        assert!(!text.contains(" checked") && text.contains("why"), "{text}");
     }
 }

@@ -7,7 +7,9 @@ use crate::contract::review::Review;
 use crate::contract::words::ApprovalStatus;
 use crate::server::page::activity::row;
 use crate::server::page::home::{fix, suggests_restart};
-use crate::server::page::layout::{Frame, badge, button_for, empty, encoded, foreign, heading, message, page, state_of, token};
+use crate::server::page::layout::{
+    Frame, badge, button_for, empty, encoded, foreign, heading, message, page, state_of, token,
+};
 
 pub fn list(frame: &Frame, servers: &[Server]) -> Markup {
     let connected = servers.iter().filter(|server| server.connected).count();
