@@ -11,7 +11,7 @@ use crate::contract::api::ActivityRecord;
 const LONGEST_ERROR: usize = 200;
 
 /// Returns the record of a call.
-pub fn call(call: &Call, at: Timestamp) -> ActivityRecord {
+pub(super) fn call(call: &Call, at: Timestamp) -> ActivityRecord {
     let examined = examine(call.policy, &call.arguments, &call.response);
     ActivityRecord {
         id: String::new(),
@@ -41,7 +41,7 @@ pub fn call(call: &Call, at: Timestamp) -> ActivityRecord {
 }
 
 /// Returns the record of a change.
-pub fn change(change: &Change, at: Timestamp) -> ActivityRecord {
+pub(super) fn change(change: &Change, at: Timestamp) -> ActivityRecord {
     let mut metadata = Map::new();
     if !change.by.is_empty() {
         metadata.insert("by".to_owned(), change.by.clone().into());

@@ -1,6 +1,6 @@
 //! The persistent record of calls, decisions and changes.
 //!
-//! A caller passes a value to [`ActivityLog`] and continues; a separate thread examines it for sensitive data and
+//! A caller passes a value to `ActivityLog` and continues; a separate thread examines it for sensitive data and
 //! stores it.
 
 pub mod bodies;

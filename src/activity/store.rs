@@ -39,7 +39,7 @@ impl Default for Retention {
 
 /// An open store.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub(super) struct Store {
     database: Arc<Database>,
     path: PathBuf,
 }
@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]
-    pub fn open(path: &Path, now: Timestamp) -> Result<Store, OpenError> {
+    pub(super) fn open(path: &Path, now: Timestamp) -> Result<Store, OpenError> {
         let today = now.strftime("%Y-%m-%d").to_string();
         let opened = open_store(path, &today, CACHE_BYTES)?;
         Ok(Store {
@@ -62,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// Why nothing was written.
-    pub fn append(
+    pub(super) fn append(
         &self,
         records: &[(u64, Arc<ActivityRecord>)],
         keep: Retention,
@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Returns the number of records.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         let counted = guarded(|| {
             let transaction = self.database.begin_read().map_err(text)?;
             match transaction.open_table(RECORDS) {
@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Returns the newest ID; 0 without records.
-    pub fn last_id(&self) -> u64 {
+    pub(super) fn last_id(&self) -> u64 {
         let mut last = 0;
         self.each(u64::MAX, |id, _| {
             last = id;
@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// Visits the records before an ID, newest first, until the visitor returns `false`. Skips unreadable records.
-    pub fn each(&self, before: u64, mut visit: impl FnMut(u64, ActivityRecord) -> bool) {
+    pub(super) fn each(&self, before: u64, mut visit: impl FnMut(u64, ActivityRecord) -> bool) {
         let read = guarded(|| {
             let transaction = self.database.begin_read().map_err(text)?;
             let table = match transaction.open_table(RECORDS) {
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// One record.
-    pub fn get(&self, id: u64) -> Option<ActivityRecord> {
+    pub(super) fn get(&self, id: u64) -> Option<ActivityRecord> {
         let mut found = None;
         self.each(id.saturating_add(1), |at, record| {
             found = (at == id).then_some(record);
@@ -150,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// Why they could not be removed.
-    pub fn clear(&self) -> Result<usize, String> {
+    pub(super) fn clear(&self) -> Result<usize, String> {
         let count = self.count();
         guarded(|| {
             let transaction = self.database.begin_write().map_err(text)?;

@@ -14,7 +14,7 @@ const TOP: usize = 10;
 const MOST_DURATIONS: usize = 10_000;
 
 /// Returns totals of the calls in `records`, which are ordered newest first.
-pub fn summarise(records: impl Iterator<Item = ActivityRecord>, period: &str) -> ActivitySummary {
+pub(super) fn summarise(records: impl Iterator<Item = ActivityRecord>, period: &str) -> ActivitySummary {
     let mut summary = ActivitySummary {
         period: period.to_owned(),
         ..ActivitySummary::default()
@@ -103,7 +103,7 @@ struct Gathered {
 }
 
 /// Returns the calls in `records`, which are ordered newest first, by tool and over time.
-pub fn usage(records: impl Iterator<Item = ActivityRecord>, window: UsageWindow, now: Timestamp) -> ActivityUsage {
+pub(super) fn usage(records: impl Iterator<Item = ActivityRecord>, window: UsageWindow, now: Timestamp) -> ActivityUsage {
     let start = window.start(now);
     let part = (window.seconds() / window.parts()).max(1);
     let mut timeline: Vec<UsagePeriod> = (0..window.parts())

@@ -26,7 +26,7 @@ const NAMED: [(&str, &[&str], Names); 5] = [
 ];
 
 /// The completion script of a shell.
-pub fn script(shell: Shell) -> Vec<u8> {
+pub(super) fn script(shell: Shell) -> Vec<u8> {
     // Generated in memory because the library panics when its output is closed early.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), names::CORE_PROGRAM, &mut script);
@@ -127,7 +127,7 @@ impl Names {
 }
 
 /// Prints names, one a line. Nothing is an error here: the user is typing.
-pub async fn print_names(context: &Context, link: &CoreLink, kind: Names) {
+pub(super) async fn print_names(context: &Context, link: &CoreLink, kind: Names) {
     let found: Vec<String> = match kind {
         Names::Servers => {
             let config = context.store.load().ok();

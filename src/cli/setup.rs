@@ -83,7 +83,7 @@ fn next(state: &State, seen: Seen) -> Option<Step> {
 }
 
 /// Leads the user through what is missing.
-pub async fn setup(context: &Context, link: &CoreLink, options: &SetupArguments) -> Result<ExitCode, CliError> {
+pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArguments) -> Result<ExitCode, CliError> {
     if context.format != Format::Table {
         let error = CliError::usage("INVALID_INPUT", "setup asks questions, so it has no JSON or YAML output");
         return Err(error.guided("use `mcpproxy connect`, `import` and `upstream approve` in scripts"));

@@ -63,10 +63,10 @@ const LATER_ERRORS: &[Field] = &[
 ];
 
 /// The rule of a known key whose value is ignored.
-pub const ANYTHING: &Rule = &Rule::Words(&[]);
+pub(super) const ANYTHING: &Rule = &Rule::Words(&[]);
 
 /// The field of a report with this name, at the top level or in the object `parent`.
-pub fn find(parent: &str, own: &'static [Field], name: &str) -> Option<&'static Field> {
+pub(super) fn find(parent: &str, own: &'static [Field], name: &str) -> Option<&'static Field> {
     let later = match parent {
         "" => LATER,
         "activation" => LATER_ACTIVATION,
@@ -78,7 +78,7 @@ pub fn find(parent: &str, own: &'static [Field], name: &str) -> Option<&'static 
 }
 
 /// The fields at the top level of a report.
-pub fn top() -> &'static [Field] {
+pub(super) fn top() -> &'static [Field] {
     match HeartbeatPayload::RULE {
         Rule::Object(fields) => fields,
         _ => &[],
@@ -86,7 +86,7 @@ pub fn top() -> &'static [Field] {
 }
 
 /// The names of the environment markers.
-pub fn markers() -> &'static [Field] {
+pub(super) fn markers() -> &'static [Field] {
     match EnvMarkers::RULE {
         Rule::Object(fields) => fields,
         _ => &[],

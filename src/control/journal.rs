@@ -14,7 +14,7 @@ const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
 
 /// Returns the reports about the differences between two sets of servers, without values of `env`, `headers` and
 /// arguments, which may contain secrets.
-pub fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by: &str) -> Vec<Change> {
+pub(super) fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by: &str) -> Vec<Change> {
     let by_name = |servers: &[ServerConfig]| -> BTreeMap<String, ServerConfig> {
         servers.iter().map(|server| (server.name.clone(), server.clone())).collect()
     };
@@ -73,7 +73,7 @@ fn changed_fields(then: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> 
 }
 
 /// Returns the report about global settings, with their values before and after, and masked secrets.
-pub fn settings_change(before: &Document, after: &Document, by: &str) -> Option<Change> {
+pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> Option<Change> {
     let (before, after) = (before.masked(), after.masked());
     let empty = Map::new();
     let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));

@@ -9,7 +9,7 @@ use crate::gateway::tool_answer::ToolAnswer;
 use crate::scan::sensitive::{Action, Decision, Sensitive, decide, redact_json};
 
 /// Whether a call must be examined before it is sent, which only the library path does.
-pub fn acts(policy: BodyPolicy) -> bool {
+pub(super) fn acts(policy: BodyPolicy) -> bool {
     let acts = |action| matches!(action, Action::Redact | Action::Block);
     acts(policy.arguments) || acts(policy.results)
 }
@@ -18,7 +18,7 @@ pub fn acts(policy: BodyPolicy) -> bool {
 ///
 /// # Errors
 /// Why the call is refused.
-pub fn check_arguments(policy: BodyPolicy, server: &str, arguments: JsonObject) -> Result<JsonObject, String> {
+pub(super) fn check_arguments(policy: BodyPolicy, server: &str, arguments: JsonObject) -> Result<JsonObject, String> {
     if !matches!(policy.arguments, Action::Redact | Action::Block) {
         return Ok(arguments);
     }
@@ -42,7 +42,7 @@ pub fn check_arguments(policy: BodyPolicy, server: &str, arguments: JsonObject) 
 }
 
 /// Returns the response for the client.
-pub fn check_answer(policy: BodyPolicy, server: &str, answer: ToolAnswer) -> ToolAnswer {
+pub(super) fn check_answer(policy: BodyPolicy, server: &str, answer: ToolAnswer) -> ToolAnswer {
     if !matches!(policy.results, Action::Redact | Action::Block) {
         return answer;
     }

@@ -65,7 +65,7 @@ mod system {
         }
     }
 
-    pub fn ask(prompt: &str) -> io::Result<String> {
+    pub(super) fn ask(prompt: &str) -> io::Result<String> {
         let before = tcgetattr(io::stdin())?;
         let mut hidden = before.clone();
         // Signals are off, too: a program that Ctrl-C ends here would leave a terminal that shows nothing.
@@ -92,7 +92,7 @@ mod system {
 
     use windows_sys::Win32::System::Console::{ENABLE_ECHO_INPUT, GetConsoleMode, SetConsoleMode};
 
-    pub fn ask(prompt: &str) -> io::Result<String> {
+    pub(super) fn ask(prompt: &str) -> io::Result<String> {
         let console = io::stdin().as_raw_handle();
         let mut before = 0;
         // SAFETY: the handle of standard input is valid for the whole run, and `before` outlives the call.

@@ -76,17 +76,17 @@ mod imp {
         Pid::from_raw(i32::try_from(pid).ok()?)
     }
 
-    pub fn is_running(pid: u32) -> bool {
+    pub(super) fn is_running(pid: u32) -> bool {
         id(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
     }
 
-    pub fn ask_to_end(pid: u32) {
+    pub(super) fn ask_to_end(pid: u32) {
         if let Some(pid) = id(pid) {
             let _ = kill_process(pid, Signal::TERM);
         }
     }
 
-    pub fn kill_tree(pid: u32) {
+    pub(super) fn kill_tree(pid: u32) {
         if let Some(pid) = id(pid) {
             // The first call does not reach a process that leads no group.
             let _ = kill_process_group(pid, Signal::KILL);
@@ -102,7 +102,7 @@ mod imp {
         OpenProcess, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
     };
 
-    pub fn is_running(pid: u32) -> bool {
+    pub(super) fn is_running(pid: u32) -> bool {
         // SAFETY: the handle is checked, used once and closed here.
         unsafe {
             let process = OpenProcess(PROCESS_SYNCHRONIZE, 0, pid);
@@ -115,9 +115,9 @@ mod imp {
         }
     }
 
-    pub fn ask_to_end(_pid: u32) {}
+    pub(super) fn ask_to_end(_pid: u32) {}
 
-    pub fn kill_tree(pid: u32) {
+    pub(super) fn kill_tree(pid: u32) {
         // The core's own children are in its job object, which ends with it.
         // SAFETY: the handle is checked, used once and closed here.
         unsafe {

@@ -6,7 +6,7 @@ use super::finding::Severity::{self, Danger, Warning};
 use super::finding::is_invisible;
 
 /// A rule about characters.
-pub struct CharacterRule {
+pub(super) struct CharacterRule {
     pub id: &'static str,
     pub severity: Severity,
     pub reason: &'static str,
@@ -14,7 +14,7 @@ pub struct CharacterRule {
     pub find: fn(&str) -> Option<Range<usize>>,
 }
 
-pub const CHARACTER_RULES: &[CharacterRule] = &[
+pub(super) const CHARACTER_RULES: &[CharacterRule] = &[
     CharacterRule {
         id: "hidden-text",
         severity: Danger,

@@ -5,7 +5,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 /// Decoded text, and its range in the original.
-pub struct Decoded {
+pub(super) struct Decoded {
     pub text: String,
     pub range: std::ops::Range<usize>,
 }
@@ -16,7 +16,7 @@ const FEWEST: usize = 20;
 const MOST: usize = 16;
 
 /// The readable texts that are encoded in `text`.
-pub fn decode(text: &str) -> Vec<Decoded> {
+pub(super) fn decode(text: &str) -> Vec<Decoded> {
     let mut found = Vec::new();
     for range in runs(text, |byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte)) {
         let piece = text.get(range.clone()).unwrap_or_default();

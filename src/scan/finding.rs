@@ -13,7 +13,7 @@ const LONGEST_QUOTE: usize = 160;
 const CONTEXT: usize = 40;
 
 /// A finding about the bytes `range` of `text`.
-pub fn finding(
+pub(super) fn finding(
     rule: &str,
     severity: Severity,
     location: &str,

@@ -87,7 +87,7 @@ impl Neighbours {
 }
 
 /// Whether a name mixes letters of two alphabets that look the same.
-pub fn mixes_alphabets(name: &str) -> bool {
+pub(super) fn mixes_alphabets(name: &str) -> bool {
     let latin = name.chars().any(|char| char.is_ascii_alphabetic());
     latin && name.chars().any(|char| !char.is_ascii() && fold(char).is_ascii_alphabetic())
 }

@@ -6,7 +6,7 @@ use super::finding::is_invisible;
 
 /// A text in the form in which rules read it. Each byte knows where in the original it came from.
 #[derive(Debug, Default)]
-pub struct NormalText {
+pub(super) struct NormalText {
     pub text: String,
     origin: Vec<u32>,
     original_length: usize,
@@ -14,7 +14,7 @@ pub struct NormalText {
 
 impl NormalText {
     /// Lower case, compatibility forms, one space between words, no invisible characters, look-alike letters folded.
-    pub fn of(original: &str) -> NormalText {
+    pub(super) fn of(original: &str) -> NormalText {
         let mut normal = NormalText {
             original_length: original.len(),
             ..NormalText::default()
@@ -36,7 +36,7 @@ impl NormalText {
     }
 
     /// The bytes of the original that the bytes `range` here came from.
-    pub fn in_original(&self, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    pub(super) fn in_original(&self, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
         let at = |index: usize| self.origin.get(index).map_or(self.original_length, |at| *at as usize);
         at(range.start)..at(range.end)
     }
@@ -114,7 +114,7 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// The Latin letter that a letter of another alphabet looks like. Only the pairs that look the same in common fonts.
-pub fn fold(char: char) -> char {
+pub(super) fn fold(char: char) -> char {
     match char {
         'а' | 'ɑ' | 'α' => 'a',
         'в' => 'b',
@@ -147,7 +147,7 @@ pub fn fold(char: char) -> char {
 }
 
 /// An identifier as words: `contentFromReading_ssh-id` becomes `content from reading ssh id`.
-pub fn identifier_words(name: &str) -> String {
+pub(super) fn identifier_words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 8);
     let mut before = ' ';
     for char in name.chars() {

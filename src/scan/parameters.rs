@@ -4,7 +4,7 @@ use super::finding::Severity::{self, Danger, Warning};
 use super::normal_text::identifier_words;
 
 /// A rule about the names of parameters.
-pub struct ParameterRule {
+pub(super) struct ParameterRule {
     pub id: &'static str,
     pub severity: Severity,
     pub reason: &'static str,
@@ -14,7 +14,7 @@ pub struct ParameterRule {
     pub words: &'static [&'static [&'static str]],
 }
 
-pub const PARAMETER_RULES: &[ParameterRule] = &[
+pub(super) const PARAMETER_RULES: &[ParameterRule] = &[
     ParameterRule {
         id: "parameter-asks-for-conversation",
         severity: Danger,
@@ -83,7 +83,7 @@ pub const PARAMETER_RULES: &[ParameterRule] = &[
 ];
 
 /// The rules that the name of a parameter matches.
-pub fn find(name: &str) -> impl Iterator<Item = &'static ParameterRule> {
+pub(super) fn find(name: &str) -> impl Iterator<Item = &'static ParameterRule> {
     let words = identifier_words(name);
     PARAMETER_RULES.iter().filter(move |rule| rule.matches(&words))
 }

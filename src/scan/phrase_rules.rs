@@ -6,7 +6,7 @@
 use super::finding::Severity::{self, Danger, Warning};
 
 /// A rule about wording.
-pub struct PhraseRule {
+pub(super) struct PhraseRule {
     pub id: &'static str,
     pub severity: Severity,
     /// The reason shown to the user, one sentence.
@@ -18,7 +18,7 @@ pub struct PhraseRule {
 }
 
 /// Classes of words that patterns share.
-pub const CLASSES: &[(&str, &str)] = &[
+pub(super) const CLASSES: &[(&str, &str)] = &[
     ("gap", r"(?:[^.!?;]{0,60}?)"),
     ("far", r"(?:.{0,120}?)"),
     (
@@ -73,7 +73,7 @@ const fn rule(
 }
 
 /// All rules about wording.
-pub const PHRASE_RULES: &[PhraseRule] = &[
+pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "override-instructions",
         Danger,

@@ -11,7 +11,7 @@ use super::phrase_rules::{CLASSES, PHRASE_RULES, PhraseRule};
 
 /// A rule that matched, and where in the normal text.
 #[derive(Debug, Clone)]
-pub struct PhraseMatch {
+pub(super) struct PhraseMatch {
     pub rule: &'static str,
     pub severity: Severity,
     pub reason: &'static str,
@@ -24,7 +24,7 @@ struct Compiled {
 }
 
 /// The first match of each rule.
-pub fn find(text: &NormalText) -> Vec<PhraseMatch> {
+pub(super) fn find(text: &NormalText) -> Vec<PhraseMatch> {
     let normal = text.text.as_str();
     compiled().iter().filter_map(|compiled| compiled.first(normal)).collect()
 }

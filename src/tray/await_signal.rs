@@ -3,7 +3,7 @@
 /// Returns at the first SIGTERM, SIGINT or SIGHUP (Ctrl-C on Windows). Never returns if the handler cannot be
 /// installed.
 #[cfg(unix)]
-pub async fn await_signal() {
+pub(super) async fn await_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -19,7 +19,7 @@ pub async fn await_signal() {
 
 /// Returns at Ctrl-C. Never returns if the handler cannot be installed.
 #[cfg(not(unix))]
-pub async fn await_signal() {
+pub(super) async fn await_signal() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -18,7 +18,7 @@ use crate::os::lock::{Attempt, Lock};
 const LONGEST_QUIT: Duration = Duration::from_secs(15);
 
 /// Quits the running tray and waits until it has ended.
-pub fn quit(world: &World) -> ExitCode {
+pub(super) fn quit(world: &World) -> ExitCode {
     let Some(home) = &world.home else {
         say("could not find this user's home directory");
         return ExitCode::FAILURE;
@@ -50,7 +50,7 @@ pub fn quit(world: &World) -> ExitCode {
 }
 
 /// Removes the launch-at-login entry.
-pub fn unregister(world: &World) -> ExitCode {
+pub(super) fn unregister(world: &World) -> ExitCode {
     let Some(home) = &world.home else {
         say("could not find this user's home directory");
         return ExitCode::FAILURE;
@@ -70,12 +70,12 @@ pub fn unregister(world: &World) -> ExitCode {
 }
 
 #[cfg(windows)]
-pub fn add_to_path(world: &World) -> ExitCode {
+pub(super) fn add_to_path(world: &World) -> ExitCode {
     exit_code(own_folder(world).and_then(terminal_path::add))
 }
 
 #[cfg(not(windows))]
-pub fn add_to_path(_: &World) -> ExitCode {
+pub(super) fn add_to_path(_: &World) -> ExitCode {
     exit_code(Err(
         "--add-to-path works only on Windows; on other systems the package installs the programs into PATH".to_owned()
     ))

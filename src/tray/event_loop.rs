@@ -23,7 +23,7 @@ use crate::contract::names;
 const WAITING_INPUTS: usize = 256;
 
 /// Runs until the tray quits. The process ends with the loop.
-pub fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
+pub(super) fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
     let (inputs, receiver) = tokio::sync::mpsc::channel(WAITING_INPUTS);
     let post = {
         let inputs = inputs.clone();

@@ -12,7 +12,7 @@ use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
 
 /// Takes the data directory for this process and runs the event loop.
-pub fn launch(world: World, by_the_system: bool) -> Result<Started, StartError> {
+pub(super) fn launch(world: World, by_the_system: bool) -> Result<Started, StartError> {
     let environment = &world.environment;
     let has_display = display::is_named(Platform::HOST, environment);
     let fails = |sentence: String| StartError { sentence, has_display };

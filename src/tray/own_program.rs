@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 /// This program's file as it was at the start.
 #[derive(Debug)]
-pub struct Program {
+pub(super) struct Program {
     path: PathBuf,
     seen: State,
 }
@@ -20,7 +20,7 @@ struct State {
 
 impl Program {
     /// Remembers the file; `None` if its metadata cannot be read.
-    pub fn remember(path: &Path) -> Option<Program> {
+    pub(super) fn remember(path: &Path) -> Option<Program> {
         Some(Program {
             seen: state(path)?,
             path: path.to_path_buf(),
@@ -28,11 +28,11 @@ impl Program {
     }
 
     /// Whether the file was replaced. A missing file does not count: it cannot be started.
-    pub fn is_another(&self) -> bool {
+    pub(super) fn is_another(&self) -> bool {
         state(&self.path).is_some_and(|now| now != self.seen)
     }
 
-    pub fn into_path(self) -> PathBuf {
+    pub(super) fn into_path(self) -> PathBuf {
         self.path
     }
 }

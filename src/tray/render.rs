@@ -12,7 +12,7 @@ use crate::contract::names;
 use crate::contract::platform::Platform;
 
 /// The icon in the notification area and the view it shows.
-pub struct Shown {
+pub(super) struct Shown {
     icon: TrayIcon,
     view: View,
     lines: Vec<Line>,
@@ -31,7 +31,7 @@ impl Shown {
     ///
     /// # Errors
     /// The system's error: there may be no notification area yet.
-    pub fn build(view: View) -> Result<Shown, String> {
+    pub(super) fn build(view: View) -> Result<Shown, String> {
         let (menu, lines) = menu(&view.menu.items)?;
         let builder = TrayIconBuilder::new();
         // macOS colours the image itself, for its light and dark menu bar.
@@ -53,7 +53,7 @@ impl Shown {
     ///
     /// # Errors
     /// The system's error. The caller may retry with the same view.
-    pub fn show(&mut self, view: View) -> Result<(), String> {
+    pub(super) fn show(&mut self, view: View) -> Result<(), String> {
         if view.menu != self.view.menu {
             if same_shape(&self.view.menu.items, &view.menu.items) {
                 change(&self.lines, &self.view.menu.items, &view.menu.items);
@@ -82,12 +82,12 @@ impl Shown {
 
     /// Opens the menu as a click on the icon does.
     #[cfg(any(windows, target_os = "macos"))]
-    pub fn open_menu(&self) {
+    pub(super) fn open_menu(&self) {
         self.icon.show_menu();
     }
 
     /// Remembers that the system has toggled a checkmark by itself before the action ran. The next view corrects it.
-    pub fn ticked_by_itself(&mut self, chosen: &Command) {
+    pub(super) fn ticked_by_itself(&mut self, chosen: &Command) {
         for item in &mut self.view.menu.items {
             if let Item::Check { command, checked, .. } = item
                 && command == chosen

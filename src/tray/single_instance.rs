@@ -18,7 +18,7 @@ const ACCEPTED: &[u8] = b"ok\n";
 
 /// A request of a second start to the running tray.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InstanceRequest {
+pub(super) enum InstanceRequest {
     /// Show the status window: the user started MCPProxy again, perhaps because the icon is hidden.
     Show,
     /// Quit, as from the menu.
@@ -39,7 +39,7 @@ impl InstanceRequest {
 }
 
 /// Accepts requests for as long as the tray lives; `accept` returns false once the tray no longer takes any.
-pub async fn listen<F: Future<Output = bool>>(address: LocalAddress, accept: impl Fn(InstanceRequest) -> F) {
+pub(super) async fn listen<F: Future<Output = bool>>(address: LocalAddress, accept: impl Fn(InstanceRequest) -> F) {
     let mut listener = match LocalListener::bind(&address).await {
         Ok(listener) => listener,
         Err(error) => return tracing::warn!("could not listen for further starts of this program: {error}"),
@@ -61,7 +61,7 @@ pub async fn listen<F: Future<Output = bool>>(address: LocalAddress, accept: imp
 ///
 /// # Errors
 /// The system's error; `TimedOut` if there is no answer.
-pub async fn send(address: &LocalAddress, request: InstanceRequest) -> io::Result<()> {
+pub(super) async fn send(address: &LocalAddress, request: InstanceRequest) -> io::Result<()> {
     let exchange = async {
         let mut stream = local_stream::connect(address).await?;
         stream.write_all(request.word()).await?;
@@ -75,7 +75,7 @@ pub async fn send(address: &LocalAddress, request: InstanceRequest) -> io::Resul
 ///
 /// # Errors
 /// As for [`send`].
-pub fn send_blocking(world: &World, root: &InstanceRoot, request: InstanceRequest) -> io::Result<()> {
+pub(super) fn send_blocking(world: &World, root: &InstanceRoot, request: InstanceRequest) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(send(&LocalAddress::of_tray(Platform::HOST, root, &world.user), request))
 }

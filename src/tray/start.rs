@@ -26,21 +26,21 @@ use crate::os::environment::Environment;
 use crate::os::lock::Lock;
 
 /// Advice for computers without a display.
-pub const WITHOUT_DISPLAY: &str = "run the core without the tray: `mcpproxy serve`";
+pub(super) const WITHOUT_DISPLAY: &str = "run the core without the tray: `mcpproxy serve`";
 
 /// The result of a start that ended before the event loop.
-pub enum Started {
+pub(super) enum Started {
     ElsewhereAlready(String),
 }
 
 /// Why the tray could not start.
-pub struct StartError {
+pub(super) struct StartError {
     pub sentence: String,
     pub has_display: bool,
 }
 
 /// A start that owns its data directory.
-pub struct Opened {
+pub(super) struct Opened {
     pub world: World,
     pub by_the_system: bool,
     pub root: InstanceRoot,
@@ -51,7 +51,7 @@ pub struct Opened {
 
 /// Prepares the driver's settings and the first-run question. Runs inside the event loop, because macOS reports only
 /// then how the app was started.
-pub fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String> {
+pub(super) fn prepare(opened: &Opened) -> Result<(Setting, Model, Option<Question>), String> {
     let Opened { world, root, home, .. } = opened;
     let environment = &world.environment;
     let at_login = opened.by_the_system || session::launched_at_login();

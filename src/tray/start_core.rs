@@ -19,12 +19,12 @@ const LAST_WORDS: u64 = 64 << 10;
 
 /// The file for the core's standard error. Not a pipe: a core that writes to a pipe without a reader dies, and this
 /// core must outlive the tray.
-pub fn stderr_file(root: &InstanceRoot) -> PathBuf {
+pub(super) fn stderr_file(root: &InstanceRoot) -> PathBuf {
     root.logs().join("core-stderr.log")
 }
 
 /// The settings of one start.
-pub struct CoreStart<'a> {
+pub(super) struct CoreStart<'a> {
     /// Paths of the program, best first.
     pub places: &'a [PathBuf],
     pub root: &'a InstanceRoot,
@@ -42,7 +42,7 @@ pub struct CoreStart<'a> {
 ///
 /// # Errors
 /// [`Failure`]: no program exists, or the system could not start it.
-pub fn start(core: &CoreStart<'_>) -> Result<Child, Failure> {
+pub(super) fn start(core: &CoreStart<'_>) -> Result<Child, Failure> {
     let CoreStart { places, root, home, .. } = *core;
     let Some(program) = places.iter().find(|place| place.is_file()) else {
         let tried: Vec<String> = places.iter().take(3).map(|place| format!("`{}`", place.display())).collect();
@@ -69,7 +69,7 @@ pub fn start(core: &CoreStart<'_>) -> Result<Child, Failure> {
 }
 
 /// The end of the last core's standard error.
-pub fn last_words(root: &InstanceRoot) -> String {
+pub(super) fn last_words(root: &InstanceRoot) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(stderr_file(root))?;
         let length = file.metadata()?.len();

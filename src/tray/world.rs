@@ -9,10 +9,10 @@ use crate::contract::names;
 use crate::os::environment::{self, Environment};
 
 /// This program's version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Suppresses the first-run window: for managed computers and tests.
-pub const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
+pub(super) const ENV_NO_FIRST_RUN: &str = "MCPPROXY_NO_FIRST_RUN";
 
 /// The process's environment at its start.
 pub struct World {
@@ -46,11 +46,11 @@ impl World {
 }
 
 /// Writes one line to standard error, prefixed with the program's name.
-pub fn say(sentence: &str) {
+pub(super) fn say(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "{}: {sentence}", names::TRAY_PROGRAM);
 }
 
 /// Writes to standard output.
-pub fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -13,7 +13,7 @@ use crate::os::files;
 const LONGEST_JOURNAL: u64 = 1 << 20;
 
 /// The open journal of the running tray.
-pub struct Journal {
+pub(super) struct Journal {
     path: PathBuf,
     lines: usize,
     began: Instant,
@@ -23,7 +23,7 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal, whatever its content.
-    pub fn open(root: &InstanceRoot) -> Journal {
+    pub(super) fn open(root: &InstanceRoot) -> Journal {
         let path = root.lifecycle_journal();
         let bytes = match files::read_bounded(&path, LONGEST_JOURNAL) {
             Ok(bytes) => bytes,
@@ -45,7 +45,7 @@ impl Journal {
     }
 
     /// Adds an entry. If that fails, it only logs the error.
-    pub fn record(&mut self, kind: Kind, pid: u32, reason: String) {
+    pub(super) fn record(&mut self, kind: Kind, pid: u32, reason: String) {
         let entry = Entry {
             kind,
             reason,

@@ -17,7 +17,7 @@ const LONGEST_LOG: u64 = 2 << 20;
 ///
 /// # Errors
 /// The system's error about the file.
-pub fn begin(logs: &Path, filter: Option<&str>) -> io::Result<()> {
+pub(super) fn begin(logs: &Path, filter: Option<&str>) -> io::Result<()> {
     let log = RotatingFile::open(logs.join("tray.log"), LONGEST_LOG)?;
     let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("mcpproxy", LevelFilter::INFO);
     let targets = filter.and_then(|filter| filter.parse::<Targets>().ok()).unwrap_or_else(usual);

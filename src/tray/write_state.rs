@@ -13,7 +13,7 @@ const LONGEST_FILE: u64 = 1 << 20;
 ///
 /// # Errors
 /// Why the file could not be read. The caller must not overwrite it.
-pub fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
+pub(super) fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
     let path = root.tray_preferences();
     match files::read_bounded(&path, LONGEST_FILE) {
         Ok(bytes) => Preferences::read(&bytes).map_err(|error| format!("`{}`: {error}", path.display())),
@@ -26,7 +26,7 @@ pub fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
 ///
 /// # Errors
 /// A sentence for the menu.
-pub fn preferences(root: &InstanceRoot, preferences: &Preferences) -> Result<(), String> {
+pub(super) fn preferences(root: &InstanceRoot, preferences: &Preferences) -> Result<(), String> {
     read_preferences(root)?;
     let path = root.tray_preferences();
     files::replace_private(&path, &preferences.bytes())

@@ -135,7 +135,7 @@ class Newest(unittest.TestCase):
         async def work(server, mode):
             more = {"elicitation_callback": None, "sampling_callback": None, "list_roots_callback": None}
             async with Person("Ann").at(self.world, server, mode=mode, **more) as client:
-                self.assertRegex(await client.call("ask"), "does not support|missing|cannot be asked")
+                self.assertRegex(await client.call("ask"), "does not support|missing|cannot answer")
 
         self.each(work)
         called = self.world.run(CORE, "call", "tool-write", "-t", "stdio:ask", "-j", "{}")

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Receives MCPProxy usage reports and counts installations.
 #[derive(Debug, Parser)]
 #[command(name = "mcpproxy-collector", version, disable_help_subcommand = true)]
-pub struct Cli {
+pub(super) struct Cli {
     /// Data directory [default: $STATE_DIRECTORY, else mcpproxy-collector in the user's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Receive reports and serve the page
     Serve(Serve),
     /// Show all figures
@@ -54,7 +54,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(super) struct Serve {
     /// Address for reports and the public page
     #[arg(long, default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
@@ -92,7 +92,7 @@ pub struct Serve {
 
 /// The output format of figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     #[default]
     Table,
     Json,
@@ -100,7 +100,7 @@ pub enum Format {
 }
 
 #[derive(Debug, Args)]
-pub struct Figures {
+pub(super) struct Figures {
     /// Installations to count: people, all, or one kind (interactive, ci, cloud_ide, container, headless, unknown)
     #[arg(long, default_value = "people")]
     pub who: String,
@@ -115,26 +115,26 @@ pub struct Figures {
 }
 
 #[derive(Debug, Args)]
-pub struct Replay {
+pub(super) struct Replay {
     /// File to read; - is standard input
     pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]
-pub struct Export {
+pub(super) struct Export {
     /// File to write; - is standard output
     #[arg(default_value = "-")]
     pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]
-pub struct Backup {
+pub(super) struct Backup {
     /// File to write [default: backups/collector-TIME.db in the data directory]
     pub file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub struct Restore {
+pub(super) struct Restore {
     /// Only check the backup
     #[arg(long)]
     pub check: bool,
@@ -142,13 +142,13 @@ pub struct Restore {
 }
 
 #[derive(Debug, Args)]
-pub struct OneId {
+pub(super) struct OneId {
     /// The anonymous id, as `mcpproxy telemetry status` shows it
     pub id: String,
 }
 
 #[derive(Debug, Args)]
-pub struct Purge {
+pub(super) struct Purge {
     /// Days to keep
     #[arg(long, default_value_t = 400)]
     pub keep_days: u16,

@@ -45,7 +45,7 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(format!("could not {what}: {error}"))
 }
 
-pub fn backup(place: &Place, file: Option<PathBuf>) -> Outcome {
+pub(super) fn backup(place: &Place, file: Option<PathBuf>) -> Outcome {
     let now = Moment::now();
     let file = match file {
         Some(file) => file,
@@ -158,7 +158,7 @@ fn restored(file: &Path, copy: &Path) -> Result<SqliteStore, Failure> {
     SqliteStore::open(copy, 64).map_err(open)
 }
 
-pub fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
+pub(super) fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
     let checked = check(file)?;
     let mark = files::read_bounded(&mark_of(file), 4096).ok();
     if let Some(then) = mark.and_then(|bytes| serde_json::from_slice::<Checked>(&bytes).ok())
@@ -227,7 +227,7 @@ fn alone(place: &Place) -> Result<Lock, Failure> {
     }
 }
 
-pub fn migrate(place: &Place) -> Outcome {
+pub(super) fn migrate(place: &Place) -> Outcome {
     let StoreAddress::Sqlite(path) = &place.store else {
         open(place)?;
         say("ClickHouse: the tables exist. Back it up with its own tools, or with `mcpproxy-collector export`.")?;
@@ -279,7 +279,7 @@ fn fresh_backup(place: &Place) -> Result<(PathBuf, Checked), Failure> {
     Ok((file, checked))
 }
 
-pub fn verify(place: &Place) -> Outcome {
+pub(super) fn verify(place: &Place) -> Outcome {
     let mut wrong_all = 0;
     if let StoreAddress::Sqlite(path) = &place.store {
         let mut store = SqliteStore::open_for_reading(path).map_err(|error| failed("read the database", &error))?;
@@ -306,7 +306,7 @@ pub fn verify(place: &Place) -> Outcome {
     Ok(if wrong_all == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-pub fn doctor(place: &Place) -> Outcome {
+pub(super) fn doctor(place: &Place) -> Outcome {
     let mut findings: Vec<(bool, String)> = Vec::new();
     let running = matches!(Lock::attempt(&place.directory.join("lock")), Ok(Attempt::Taken { .. }));
     findings.push((

@@ -30,7 +30,7 @@ const LONGEST_ANSWER: usize = 64 << 10;
 /// Cache size in MiB while adding data.
 const CACHE: u32 = 256;
 
-pub fn replay(place: &Place, file: &Path) -> Outcome {
+pub(super) fn replay(place: &Place, file: &Path) -> Outcome {
     let could_not =
         |error: &dyn std::fmt::Display| Failure::new(format!("could not read `{}`: {error}", file.display()));
     let mut input: Box<dyn BufRead> = match file == Path::new("-") {
@@ -91,7 +91,7 @@ fn add(store: &mut dyn Store, forgotten: &Forgotten, batch: &mut Vec<Entry>) -> 
     })
 }
 
-pub fn export(place: &Place, file: &Path) -> Outcome {
+pub(super) fn export(place: &Place, file: &Path) -> Outcome {
     let mut store = open(place)?;
     let could_not =
         |error: &dyn std::fmt::Display| Failure::new(format!("could not write `{}`: {error}", file.display()));
@@ -133,7 +133,7 @@ fn identifier(text: &str) -> Result<Id, Failure> {
     })
 }
 
-pub fn received(place: &Place, id: &str) -> Outcome {
+pub(super) fn received(place: &Place, id: &str) -> Outcome {
     let id = identifier(id)?;
     let forgotten = Forgotten::open(&place.directory).map_err(|error| Failure::new(error.to_string()))?;
     let stored =
@@ -144,11 +144,11 @@ pub fn received(place: &Place, id: &str) -> Outcome {
 }
 
 /// Stores the admin address of the running collector.
-pub fn remember_address(directory: &Path, admin: SocketAddr) -> io::Result<()> {
+pub(super) fn remember_address(directory: &Path, admin: SocketAddr) -> io::Result<()> {
     files::replace_private(&directory.join("admin.address"), admin.to_string().as_bytes())
 }
 
-pub fn forget(place: &Place, id: &str) -> Outcome {
+pub(super) fn forget(place: &Place, id: &str) -> Outcome {
     let id = identifier(id)?;
     let lock = Lock::attempt(&place.directory.join("lock"))
         .map_err(|error| Failure::new(format!("could not lock `{}`: {error}", place.directory.display())))?;
@@ -198,7 +198,7 @@ fn forget_here(place: &Place, id: Id) -> Result<Value, Failure> {
     }))
 }
 
-pub fn purge(place: &Place, keep_days: u16) -> Outcome {
+pub(super) fn purge(place: &Place, keep_days: u16) -> Outcome {
     let (_, mut store) = open_both(place)?;
     let before = Day::of(Moment::now()).minus(keep_days);
     let deleted =

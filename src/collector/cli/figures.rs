@@ -38,7 +38,7 @@ fn could_not_read(error: &str) -> Failure {
         .help("run `mcpproxy-collector serve` once, or name the directory with --data")
 }
 
-pub fn stats(place: &Place, wish: &Figures) -> Outcome {
+pub(super) fn stats(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
     show(wish.output, &all, |all| {
         let mut rows = vec![
@@ -62,12 +62,12 @@ pub fn stats(place: &Place, wish: &Figures) -> Outcome {
     })
 }
 
-pub fn funnel(place: &Place, wish: &Figures) -> Outcome {
+pub(super) fn funnel(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
     show(wish.output, at(&all, "/funnel"), |_| steps(&all))
 }
 
-pub fn retention(place: &Place, wish: &Figures) -> Outcome {
+pub(super) fn retention(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
     let part = json!({
         "retention": at(&all, "/retention"), "one_and_done": at(&all, "/one_and_done"),
@@ -76,7 +76,7 @@ pub fn retention(place: &Place, wish: &Figures) -> Outcome {
     show(wish.output, &part, |_| returns(&all))
 }
 
-pub fn versions(place: &Place, wish: &Figures) -> Outcome {
+pub(super) fn versions(place: &Place, wish: &Figures) -> Outcome {
     let all = take(place, wish)?;
     show(wish.output, at(&all, "/versions_active_14d"), |versions| pairs("Version", versions))
 }

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 /// An error with an optional hint.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     pub error: String,
     pub help: String,
 }
 
 impl Failure {
     /// A failure without a hint.
-    pub fn new(error: impl Into<String>) -> Failure {
+    pub(super) fn new(error: impl Into<String>) -> Failure {
         Failure {
             error: error.into(),
             help: String::new(),
@@ -21,7 +21,7 @@ impl Failure {
 
     /// Adds a hint.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Failure {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Failure {
         self.help = help.into();
         self
     }
@@ -34,10 +34,10 @@ impl From<String> for Failure {
 }
 
 /// The result of a command.
-pub type Outcome = Result<ExitCode, Failure>;
+pub(super) type Outcome = Result<ExitCode, Failure>;
 
 /// Writes a line to standard output.
-pub fn say(line: &str) -> Result<(), Failure> {
+pub(super) fn say(line: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")
         .and_then(|()| out.flush())
@@ -45,6 +45,6 @@ pub fn say(line: &str) -> Result<(), Failure> {
 }
 
 /// Writes a line to standard error. Ignores errors, because it may be closed.
-pub fn complain(line: &str) {
+pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

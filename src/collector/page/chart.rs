@@ -15,19 +15,19 @@ const NUMBERS: f64 = 50.0;
 const TOP: f64 = 8.0;
 
 /// A line of a chart: its name, its class and its numbers. A hidden number leaves a gap.
-pub struct Series<'a> {
+pub(super) struct Series<'a> {
     pub name: &'a str,
     pub class: &'a str,
     pub values: Vec<Option<u64>>,
 }
 
 /// Converts an array of figures.
-pub fn values(array: Option<&Value>) -> Vec<Option<u64>> {
+pub(super) fn values(array: Option<&Value>) -> Vec<Option<u64>> {
     array.and_then(Value::as_array).map(|items| items.iter().map(Value::as_u64).collect()).unwrap_or_default()
 }
 
 /// Draws lines over days. `title` describes them.
-pub fn lines(html: &mut String, title: &str, from: &str, to: &str, all: &[Series<'_>]) {
+pub(super) fn lines(html: &mut String, title: &str, from: &str, to: &str, all: &[Series<'_>]) {
     let highest = all.iter().flat_map(|series| series.values.iter().flatten()).copied().max().unwrap_or(0).max(1);
     let top = round_up(highest);
     let _ = write!(
@@ -81,7 +81,7 @@ fn line(html: &mut String, series: &Series<'_>, top: u64) {
 }
 
 /// Draws a bar for each row: its label, its part and its total.
-pub fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
+pub(super) fn bars(html: &mut String, title: &str, rows: &[(String, Option<u64>)]) {
     let most = rows.iter().filter_map(|(_, value)| *value).max().unwrap_or(0).max(1);
     let height = 26.0 * rows.len() as f64 + 4.0;
     let _ = write!(

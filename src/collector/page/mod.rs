@@ -15,7 +15,7 @@ use text::{escape, text};
 const STYLE: &str = include_str!("style.css");
 
 /// Renders the page of an audience. In public figures `null` is a hidden cell.
-pub fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bool) -> String {
+pub(super) fn render(figures: &Value, audience: Audience, is_public: bool, is_empty: bool) -> String {
     let mut html = String::with_capacity(40 << 10);
     html.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
     html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");

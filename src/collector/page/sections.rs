@@ -14,7 +14,7 @@ const CHART_DAYS: usize = 60;
 /// Maximum number of rows in a table of names.
 const ROWS: usize = 20;
 
-pub fn all(html: &mut String, figures: &Value) {
+pub(super) fn all(html: &mut String, figures: &Value) {
     tiles(html, figures);
     grid(html, "wide-grid", figures, &[activity, funnel]);
     grid(html, "grid", figures, &[cohorts, versions, launches, kinds, clients, opt_outs]);

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 /// A string from the figures.
-pub fn text(figures: &Value, pointer: &str) -> String {
+pub(super) fn text(figures: &Value, pointer: &str) -> String {
     escape(figures.pointer(pointer).and_then(Value::as_str).unwrap_or("–"))
 }
 
 /// A number for people; `hidden` if it is not public.
-pub fn number(value: Option<&Value>) -> String {
+pub(super) fn number(value: Option<&Value>) -> String {
     match value {
         Some(Value::Number(number)) => grouped(number.as_u64().unwrap_or(0)),
         Some(Value::Null) => "hidden".to_owned(),
@@ -29,7 +29,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// A percentage, or a dash if a number is hidden or the divisor is zero.
-pub fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
+pub(super) fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
     match (part.and_then(Value::as_u64), whole.and_then(Value::as_u64)) {
         (Some(part), Some(whole)) if whole > 0 => format!("{:.1}\u{a0}%", 100.0 * part as f64 / whole as f64),
         _ => "–".to_owned(),
@@ -37,7 +37,7 @@ pub fn share(part: Option<&Value>, whole: Option<&Value>) -> String {
 }
 
 /// Escapes a string for HTML.
-pub fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -11,10 +11,10 @@ use crate::collector::journal::{self, Reader};
 use crate::collector::store::{Position, Store};
 
 /// Opens the database again after a failure.
-pub type OpenStore = Box<dyn Fn() -> Result<Box<dyn Store>, String> + Send>;
+pub(super) type OpenStore = Box<dyn Fn() -> Result<Box<dyn Store>, String> + Send>;
 
 /// The parts that the thread uses.
-pub struct Applier {
+pub(super) struct Applier {
     pub directory: PathBuf,
     pub open: OpenStore,
     pub progress: Arc<Progress>,
@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 impl Applier {
     /// Starts the thread with an open store; it ends when the journal is closed and all of it is in the database, or when the
     /// database still fails then.
-    pub fn start(self, store: Box<dyn Store>, from: Position) -> std::thread::JoinHandle<()> {
+    pub(super) fn start(self, store: Box<dyn Store>, from: Position) -> std::thread::JoinHandle<()> {
         std::thread::spawn(move || self.run(store, from))
     }
 

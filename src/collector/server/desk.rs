@@ -19,7 +19,7 @@ use crate::collector::store::{Store, Stored};
 type Pages = HashMap<(Audience, bool), Arc<Vec<u8>>>;
 
 /// Figures at one state of the data.
-pub struct Snapshot {
+pub(super) struct Snapshot {
     revision: u64,
     taken: Instant,
     took: Duration,
@@ -30,13 +30,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The figures without small cells.
-    pub fn public(&self) -> Arc<BTreeMap<Audience, Value>> {
+    pub(super) fn public(&self) -> Arc<BTreeMap<Audience, Value>> {
         let mut public = locked(&self.public);
         Arc::clone(public.get_or_insert_with(|| Arc::new(public::figures(&self.stats))))
     }
 
     /// The page of an audience.
-    pub fn page(&self, audience: Audience, is_public: bool) -> Arc<Vec<u8>> {
+    pub(super) fn page(&self, audience: Audience, is_public: bool) -> Arc<Vec<u8>> {
         if let Some(page) = locked(&self.pages).get(&(audience, is_public)) {
             return Arc::clone(page);
         }
@@ -51,7 +51,7 @@ impl Snapshot {
 }
 
 /// Reads the database for all requests.
-pub struct Desk {
+pub(super) struct Desk {
     open: Mutex<OpenStore>,
     store: Mutex<Option<Box<dyn Store>>>,
     latest: Mutex<Option<Arc<Snapshot>>>,
@@ -59,7 +59,7 @@ pub struct Desk {
 
 impl Desk {
     /// Uses `open` to open the database.
-    pub fn new(open: OpenStore) -> Desk {
+    pub(super) fn new(open: OpenStore) -> Desk {
         Desk {
             open: Mutex::new(open),
             store: Mutex::new(None),
@@ -71,7 +71,7 @@ impl Desk {
     ///
     /// # Errors
     /// The database's error.
-    pub fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
+    pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
         let latest = locked(&self.latest).clone();
         if let Some(snapshot) = &latest
             && snapshot.taken.elapsed() < snapshot.took * 4
@@ -102,7 +102,7 @@ impl Desk {
     ///
     /// # Errors
     /// The database's error.
-    pub fn as_of(&self, until: Day) -> Result<Stats, String> {
+    pub(super) fn as_of(&self, until: Day) -> Result<Stats, String> {
         self.with_store(|store| stats::take(store, Some(until)).map_err(|error| error.to_string()))
     }
 
@@ -110,7 +110,7 @@ impl Desk {
     ///
     /// # Errors
     /// The database's error.
-    pub fn stored(&self, id: Id) -> Result<Stored, String> {
+    pub(super) fn stored(&self, id: Id) -> Result<Stored, String> {
         self.with_store(|store| store.stored(id).map_err(|error| error.to_string()))
     }
 

@@ -24,7 +24,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const AFTER_FAILURE: u32 = 60;
 
 /// Handles `POST …/heartbeat`.
-pub async fn heartbeat(service: &Service, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+pub(super) async fn heartbeat(service: &Service, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     let received = Moment::now();
     let source = source(request.headers(), peer, service.options.trust_proxy);
     let body = match body(request).await {
@@ -67,14 +67,14 @@ pub async fn heartbeat(service: &Service, request: Request<Incoming>, peer: Sock
 
 /// A request refused before its body is judged.
 #[derive(Debug)]
-pub struct Refused {
+pub(super) struct Refused {
     pub status: StatusCode,
     pub reason: &'static str,
 }
 
 impl Refused {
     /// The response. Closes the connection, because the body may not have been read.
-    pub fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Answer {
         let mut answer = error(self.status, self.reason, "");
         answer.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
@@ -88,7 +88,7 @@ impl Refused {
 ///
 /// # Errors
 /// The reason for the refusal.
-pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
+pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     let refuse = |status, reason| Err(Refused { status, reason });
     let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
@@ -123,7 +123,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The address of the sender. Trusts a forwarded address only behind a known proxy, which appends the last one itself.
-pub fn source(headers: &HeaderMap, peer: SocketAddr, trust_proxy: bool) -> IpAddr {
+pub(super) fn source(headers: &HeaderMap, peer: SocketAddr, trust_proxy: bool) -> IpAddr {
     const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
     if trust_proxy
         && let Some(text) = headers.get_all(FORWARDED).iter().next_back().and_then(|value| value.to_str().ok())
@@ -186,31 +186,31 @@ fn rejection_answer(rejection: &Rejection) -> Answer {
 }
 
 /// The response while the collector cannot store reports.
-pub fn unavailable(reason: &str) -> Answer {
+pub(super) fn unavailable(reason: &str) -> Answer {
     let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, reason, "");
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(AFTER_FAILURE));
     answer
 }
 
 /// A response without a body.
-pub fn empty(status: StatusCode) -> Answer {
+pub(super) fn empty(status: StatusCode) -> Answer {
     let mut answer = Answer::default();
     *answer.status_mut() = status;
     answer
 }
 
 /// A response `{reason, field}`.
-pub fn error(status: StatusCode, reason: &str, field: &str) -> Answer {
+pub(super) fn error(status: StatusCode, reason: &str, field: &str) -> Answer {
     json_answer(status, &json!({"reason": reason, "field": field}))
 }
 
 /// A response with JSON.
-pub fn json_answer(status: StatusCode, value: &serde_json::Value) -> Answer {
+pub(super) fn json_answer(status: StatusCode, value: &serde_json::Value) -> Answer {
     bytes(status, "application/json", value.to_string().into_bytes())
 }
 
 /// A response with bytes of a media type.
-pub fn bytes(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Answer {
+pub(super) fn bytes(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Answer {
     let mut answer = Answer::new(Bytes::from(bytes).into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// An answer.
-pub type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// The most connections at a time.
 const CONNECTIONS: usize = 1024;
@@ -37,7 +37,7 @@ const HEAD_SIZE: usize = 16 << 10;
 ///
 /// # Errors
 /// A description of the error in the files.
-pub fn tls(certificates: &Path, key_file: &Path) -> io::Result<TlsAcceptor> {
+pub(super) fn tls(certificates: &Path, key_file: &Path) -> io::Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| io::Error::other(format!("could not read `{}`: {error}", certificates.display())))?;
@@ -65,7 +65,7 @@ pub fn tls(certificates: &Path, key_file: &Path) -> io::Result<TlsAcceptor> {
 }
 
 /// Serves connections until `stop` changes, then lets those that are open finish.
-pub async fn serve<F, A>(listener: TcpListener, tls: Option<TlsAcceptor>, stop: watch::Receiver<bool>, handle: F)
+pub(super) async fn serve<F, A>(listener: TcpListener, tls: Option<TlsAcceptor>, stop: watch::Receiver<bool>, handle: F)
 where
     F: Fn(Request<Incoming>, SocketAddr) -> A + Clone + Send + 'static,
     A: Future<Output = Answer> + Send + 'static,

@@ -18,13 +18,13 @@ use crate::collector::store::{Entry, Stored};
 
 /// The kind of a request about the sender's own id.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub(super) enum Wish {
     Mine,
     Forget,
 }
 
 /// Handles a request about an id, which is in the body.
-pub async fn of_id(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr, wish: Wish) -> Answer {
+pub(super) async fn of_id(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr, wish: Wish) -> Answer {
     let source = intake::source(request.headers(), peer, service.options.trust_proxy);
     let body = match intake::body(request).await {
         Ok(body) => body,
@@ -116,7 +116,7 @@ async fn forget(service: Arc<Service>, id: Id) -> Answer {
 }
 
 /// Waits briefly until the database has the reports accepted before, so that a sender sees its own report.
-pub async fn settle(service: &Service) {
+pub(super) async fn settle(service: &Service) {
     let end = match service.journal.flush_counts().await {
         Some(position) => position,
         None => service.progress.end(),
@@ -125,7 +125,7 @@ pub async fn settle(service: &Service) {
 }
 
 /// The response if the database cannot be read.
-pub fn failed(failure: &str) -> Answer {
+pub(super) fn failed(failure: &str) -> Answer {
     tracing::error!("could not read the database: {failure}");
     unavailable("database")
 }

@@ -23,7 +23,7 @@ use crate::os::files;
 const AGAIN: i64 = 3_600_000;
 
 /// Handles `/public/NAME`.
-pub async fn answer(service: Arc<Service>, name: String) -> Answer {
+pub(super) async fn answer(service: Arc<Service>, name: String) -> Answer {
     let found = blocking(move || {
         let directory = service.options.place.public();
         let latest = {

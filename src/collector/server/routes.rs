@@ -17,7 +17,7 @@ use crate::collector::audience::Audience;
 use crate::collector::report::Day;
 
 /// Handles a request on the public listener.
-pub async fn public(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+pub(super) async fn public(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     let path = request.uri().path().to_owned();
     match path.as_str() {
         "/v1/heartbeat" | "/heartbeat" => intake::heartbeat(&service, request, peer).await,
@@ -50,7 +50,7 @@ async fn public_page(service: Arc<Service>, request: &Request<Incoming>, path: &
 }
 
 /// Handles a request on the operator's listener, which serves only this computer.
-pub async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+pub(super) async fn admin(service: Arc<Service>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     // A foreign web page in a browser on this computer must not read the figures through a host name that resolves to
     // it.
     if !is_own_host(&request) {

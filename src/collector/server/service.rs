@@ -33,7 +33,7 @@ pub struct Options {
 }
 
 /// Everything that request handlers need.
-pub struct Service {
+pub(super) struct Service {
     pub options: Options,
     pub journal: Journal,
     pub progress: Arc<Progress>,
@@ -50,7 +50,7 @@ pub struct Service {
 
 /// Counts of responses since the start.
 #[derive(Default)]
-pub struct Meters {
+pub(super) struct Meters {
     accepted: AtomicU64,
     rejected: AtomicU64,
     refused: AtomicU64,
@@ -58,38 +58,38 @@ pub struct Meters {
 }
 
 impl Meters {
-    pub fn accepted(&self) {
+    pub(super) fn accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn rejected(&self) {
+    pub(super) fn rejected(&self) {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn refused(&self) {
+    pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn unavailable(&self) {
+    pub(super) fn unavailable(&self) {
         self.unavailable.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Service {
     /// Why the collector cannot accept reports now.
-    pub fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         self.progress.failure()
     }
 
     /// Whether the journal must not grow any further while the database fails.
-    pub fn is_backlog_full(&self) -> bool {
+    pub(super) fn is_backlog_full(&self) -> bool {
         self.progress.is_database_down()
             && journal::backlog(&self.options.place.journal(), self.progress.stored())
                 .map_or(true, |bytes| bytes >= self.options.backlog)
     }
 
     /// The text of `/metrics`.
-    pub fn metrics(&self) -> String {
+    pub(super) fn metrics(&self) -> String {
         let mut text = String::new();
         let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
             let name = format!("mcpproxy_collector_{name}");
@@ -130,7 +130,7 @@ impl Service {
 }
 
 /// Runs blocking work on a thread for it.
-pub async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("a worker failed".to_owned()))

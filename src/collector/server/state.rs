@@ -8,17 +8,17 @@ use tokio::sync::watch;
 use crate::collector::store::Position;
 
 /// Locks. Ignores the panic of another holder.
-pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As [`locked`], for reading.
-pub fn read_locked<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+pub(super) fn read_locked<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As [`locked`], for writing.
-pub fn write_locked<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+pub(super) fn write_locked<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -31,7 +31,7 @@ struct Known {
 }
 
 /// The positions of journal and database.
-pub struct Progress {
+pub(super) struct Progress {
     known: Mutex<Known>,
     more: Condvar,
     stored: watch::Sender<Position>,
@@ -39,7 +39,7 @@ pub struct Progress {
 
 impl Progress {
     /// The database has everything up to `stored`; the journal has everything up to `written`.
-    pub fn new(stored: Position, written: Position) -> Progress {
+    pub(super) fn new(stored: Position, written: Position) -> Progress {
         Progress {
             known: Mutex::new(Known {
                 written,
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// Sets the end of the journal.
-    pub fn written(&self, position: Position) {
+    pub(super) fn written(&self, position: Position) {
         let mut known = locked(&self.known);
         known.written = position;
         known.journal = None;
@@ -59,23 +59,23 @@ impl Progress {
     }
 
     /// Marks the journal as closed.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         locked(&self.known).closed = true;
         self.more.notify_all();
     }
 
     /// Whether the journal is closed.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         locked(&self.known).closed
     }
 
     /// Records an error of the journal.
-    pub fn journal_failed(&self, error: String) {
+    pub(super) fn journal_failed(&self, error: String) {
         locked(&self.known).journal = Some(error);
     }
 
     /// Records an error of the database.
-    pub fn database_failed(&self, error: String) {
+    pub(super) fn database_failed(&self, error: String) {
         let mut known = locked(&self.known);
         if known.database.is_none() {
             tracing::error!("could not write to the database: {error}");
@@ -84,7 +84,7 @@ impl Progress {
     }
 
     /// Sets the position of the database.
-    pub fn stored_up_to(&self, position: Position) {
+    pub(super) fn stored_up_to(&self, position: Position) {
         let before = locked(&self.known).database.take();
         if before.is_some() {
             tracing::info!("writing to the database works again");
@@ -93,24 +93,24 @@ impl Progress {
     }
 
     /// The position of the database.
-    pub fn stored(&self) -> Position {
+    pub(super) fn stored(&self) -> Position {
         *self.stored.borrow()
     }
 
     /// Why the collector cannot accept reports now: an error of the database or the journal.
-    pub fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         let known = locked(&self.known);
         let database = known.database.as_ref().map(|error| format!("could not write to the database: {error}"));
         database.or_else(|| known.journal.as_ref().map(|error| format!("could not write the journal: {error}")))
     }
 
     /// Whether the database fails.
-    pub fn is_database_down(&self) -> bool {
+    pub(super) fn is_database_down(&self) -> bool {
         locked(&self.known).database.is_some()
     }
 
     /// Waits until the journal goes beyond a position. Returns its end, or `None` if it is closed at that position.
-    pub fn wait_for_more(&self, at: Position) -> Option<Position> {
+    pub(super) fn wait_for_more(&self, at: Position) -> Option<Position> {
         let mut known = locked(&self.known);
         loop {
             if known.written > at {
@@ -124,7 +124,7 @@ impl Progress {
     }
 
     /// Waits briefly to collect a larger batch; returns early if the journal is closed.
-    pub fn pause(&self, wait: Duration) {
+    pub(super) fn pause(&self, wait: Duration) {
         let until = Instant::now() + wait;
         let mut known = locked(&self.known);
         while !known.closed {
@@ -137,12 +137,12 @@ impl Progress {
     }
 
     /// The end of the journal.
-    pub fn end(&self) -> Position {
+    pub(super) fn end(&self) -> Position {
         locked(&self.known).written
     }
 
     /// Waits until the database has everything up to a position.
-    pub async fn until_stored(&self, position: Position) {
+    pub(super) async fn until_stored(&self, position: Position) {
         let mut stored = self.stored.subscribe();
         // The sender lives as long as `self`, so this cannot fail.
         let _ = stored.wait_for(|stored| *stored >= position).await;

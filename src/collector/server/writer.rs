@@ -21,7 +21,7 @@ const COUNTS_WAIT: Duration = Duration::from_secs(1);
 
 /// Why an entry is not in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JournalError {
+pub(super) enum JournalError {
     /// More arrives than the disk takes.
     Full,
     /// The system's error.
@@ -40,7 +40,7 @@ struct Request {
 
 /// Hands entries to the journal.
 #[derive(Clone)]
-pub struct Journal {
+pub(super) struct Journal {
     requests: SyncSender<Message>,
     counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
 }
@@ -50,7 +50,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`]; the entries are then not in the journal.
-    pub async fn write(&self, entries: Vec<Entry>) -> Result<Position, JournalError> {
+    pub(super) async fn write(&self, entries: Vec<Entry>) -> Result<Position, JournalError> {
         let (answer, answered) = oneshot::channel();
         match self.requests.try_send(Message::Write(Request { entries, answer })) {
             Ok(()) => {}
@@ -61,7 +61,7 @@ impl Journal {
     }
 
     /// Writes what was counted and not written yet; the position behind it, if there was any.
-    pub async fn flush_counts(&self) -> Option<Position> {
+    pub(super) async fn flush_counts(&self) -> Option<Position> {
         if locked(&self.counts).is_empty() {
             return None;
         }
@@ -69,13 +69,13 @@ impl Journal {
     }
 
     /// Writes what waits, and no more. Blocks while the queue is full.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         // The thread may have ended.
         let _ = self.requests.send(Message::Close);
     }
 
     /// Counts something that is worth a number and no more.
-    pub fn count(&self, day: Day, name: String) {
+    pub(super) fn count(&self, day: Day, name: String) {
         let mut counts = locked(&self.counts);
         // Names come from a closed list, and days from the clock.
         *counts.entry((day, name)).or_default() += 1;
@@ -83,7 +83,7 @@ impl Journal {
 }
 
 /// Starts the thread; it ends after [`Journal::close`].
-pub fn start(writer: Writer, progress: Arc<Progress>) -> (Journal, std::thread::JoinHandle<()>) {
+pub(super) fn start(writer: Writer, progress: Arc<Progress>) -> (Journal, std::thread::JoinHandle<()>) {
     let (requests, received) = sync_channel(WAITING);
     let counts = Arc::<Mutex<BTreeMap<(Day, String), u64>>>::default();
     let journal = Journal {

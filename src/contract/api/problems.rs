@@ -7,7 +7,7 @@ use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::words::{FixOutcome, ProblemSeverity, ServerStatus};
 
-/// A server or a call that waits, in [`Diagnostics`].
+/// A server or a call that waits, in `Diagnostics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     #[serde(default)]

@@ -14,7 +14,7 @@ const WHERE: Step = Step {
     act: Act::Command("where.exe {command}"),
 };
 
-pub const ENTRIES: &[Entry] = &[
+pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::SpawnNotFound,
         what: "MCPProxy could not find the program `{command}`.",

@@ -4,7 +4,7 @@ use super::step::{Entry, Fixer, RETRY, SIGN_IN, SIGN_IN_AGAIN, advice, button, r
 use crate::contract::platform::Platform;
 use crate::diagnostics::code::Code;
 
-pub const ENTRIES: &[Entry] = &[
+pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::LoginRequired,
         what: "The server requires you to sign in.",

@@ -4,7 +4,7 @@ use super::step::{Entry, RETRY, advice, run, run_on};
 use crate::contract::platform::Platform;
 use crate::diagnostics::code::Code;
 
-pub const UNCLASSIFIED: Entry = Entry {
+pub(super) const UNCLASSIFIED: Entry = Entry {
     code: Code::Unclassified,
     what: "The server failed for a reason that MCPProxy does not know.",
     why: "The message below is all that is known.",
@@ -12,7 +12,7 @@ pub const UNCLASSIFIED: Entry = Entry {
     steps: &[run("Show the server's log", "mcpproxy upstream logs {server}"), RETRY],
 };
 
-pub const ENTRIES: &[Entry] = &[
+pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::ConfigParse,
         what: "MCPProxy could not read its configuration file.",

@@ -7,8 +7,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::keys::is_placeholder;
 use super::value::{Kind, Sensitive, run};
 
-pub const PASSWORD: &str = "password";
-pub const HIGH_ENTROPY: &str = "high-entropy-secret";
+pub(super) const PASSWORD: &str = "password";
+pub(super) const HIGH_ENTROPY: &str = "high-entropy-secret";
 
 /// Names of passwords: what people choose themselves, so any mixture counts.
 const PASSWORDS: &[&str] = &["password", "passwd", "passphrase", "pwd"];
@@ -38,7 +38,7 @@ const KEYS: &[&str] = &[
 /// Longest distance in bytes from a name to its value.
 const GAP: usize = 8;
 
-pub fn find(text: &str, found: &mut Vec<Sensitive>) {
+pub(super) fn find(text: &str, found: &mut Vec<Sensitive>) {
     for hit in names().into_iter().flat_map(|names| names.find_iter(text)) {
         let password = hit.pattern().as_usize() < PASSWORDS.len();
         let bearer = text.as_bytes().get(hit.end() - 1) == Some(&b' ');
@@ -90,7 +90,7 @@ fn is_password(value: &str) -> bool {
 }
 
 /// Whether a value was made by a machine: long, of several kinds of characters, and without a pattern.
-pub fn is_random(value: &str) -> bool {
+pub(super) fn is_random(value: &str) -> bool {
     let value = value.trim_end_matches('=');
     if !(16..=256).contains(&value.len()) || is_placeholder(value) || looks_like_code(value) {
         return false;

@@ -2,9 +2,9 @@
 
 use super::value::{Kind, Sensitive, byte_before};
 
-pub const CARD_NUMBER: &str = "card-number";
+pub(super) const CARD_NUMBER: &str = "card-number";
 
-pub fn find(text: &str, found: &mut Vec<Sensitive>) {
+pub(super) fn find(text: &str, found: &mut Vec<Sensitive>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {

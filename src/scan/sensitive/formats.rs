@@ -7,7 +7,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::value::{Kind, Sensitive, joined_to_word, run};
 
 /// How the tokens of one kind look.
-pub struct Format {
+pub(super) struct Format {
     pub rule: &'static str,
     /// The prefix, case-sensitive.
     prefix: &'static str,
@@ -49,7 +49,7 @@ fn base64(byte: u8) -> bool {
 }
 
 /// All known formats.
-pub const FORMATS: &[Format] = &[
+pub(super) const FORMATS: &[Format] = &[
     format("github-token", "ghp_", 36, 255, alphanumeric),
     format("github-token", "gho_", 36, 255, alphanumeric),
     format("github-token", "ghu_", 36, 255, alphanumeric),
@@ -120,7 +120,7 @@ pub const FORMATS: &[Format] = &[
 ];
 
 /// Finds every token of a known format.
-pub fn find(text: &str, found: &mut Vec<Sensitive>) {
+pub(super) fn find(text: &str, found: &mut Vec<Sensitive>) {
     for hit in prefixes().into_iter().flat_map(|prefixes| prefixes.find_iter(text)) {
         let Some(format) = FORMATS.get(hit.pattern().as_usize()) else { continue };
         let length = run(text, hit.end(), format.of);

@@ -4,13 +4,13 @@ use memchr::memmem;
 
 use super::value::{Kind, Sensitive, run};
 
-pub const PRIVATE_KEY: &str = "private-key";
-pub const URL_PASSWORD: &str = "url-password";
+pub(super) const PRIVATE_KEY: &str = "private-key";
+pub(super) const URL_PASSWORD: &str = "url-password";
 
 /// Longest private key that is replaced as a whole.
 const LONGEST_KEY: usize = 16 << 10;
 
-pub fn find(text: &str, found: &mut Vec<Sensitive>) {
+pub(super) fn find(text: &str, found: &mut Vec<Sensitive>) {
     for start in memmem::find_iter(text.as_bytes(), "-----BEGIN ") {
         let rest = text.get(start..text.floor_char_boundary(start + LONGEST_KEY)).unwrap_or_default();
         let head = rest.get(..rest.len().min(80)).unwrap_or(rest);
@@ -46,7 +46,7 @@ pub fn find(text: &str, found: &mut Vec<Sensitive>) {
 }
 
 /// Whether a value stands for a secret instead of being one.
-pub fn is_placeholder(value: &str) -> bool {
+pub(super) fn is_placeholder(value: &str) -> bool {
     const WORDS: &[&str] = &[
         "password",
         "passwd",

@@ -7,7 +7,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::value::{Kind, Sensitive, byte_before, run};
 
 /// A file, or all files of a folder, that hold credentials.
-pub struct CredentialPath {
+pub(super) struct CredentialPath {
     pub rule: &'static str,
     /// The last parts of the path.
     parts: &'static [&'static str],
@@ -20,7 +20,7 @@ const fn path(rule: &'static str, parts: &'static [&'static str], open: bool) ->
 }
 
 /// All such files.
-pub const PATHS: &[CredentialPath] = &[
+pub(super) const PATHS: &[CredentialPath] = &[
     path("ssh-key-path", &[".ssh", "id_"], true),
     path("ssh-key-path", &["id_rsa"], false),
     path("ssh-key-path", &["id_ed25519"], false),
@@ -54,7 +54,7 @@ pub const PATHS: &[CredentialPath] = &[
     path("wallet-path", &["wallet.dat"], false),
 ];
 
-pub fn find(text: &str, found: &mut Vec<Sensitive>) {
+pub(super) fn find(text: &str, found: &mut Vec<Sensitive>) {
     for hit in first_parts().into_iter().flat_map(|parts| parts.find_overlapping_iter(text)) {
         let Some(path) = PATHS.get(hit.pattern().as_usize()) else { continue };
         let before = byte_before(text, hit.start());

@@ -29,7 +29,7 @@ type Who = Extension<Visitor>;
 type Sent = Extension<Submitted>;
 
 /// Handles enable, disable, restart, sign in, sign out and remove.
-pub async fn act_on_server(
+pub(super) async fn act_on_server(
     State(pages): Core,
     Extension(visitor): Who,
     Path((name, action)): Path<(String, String)>,
@@ -74,7 +74,7 @@ pub async fn act_on_server(
 }
 
 /// Runs a fix of a server's problem, and shows its result.
-pub async fn fix_server(
+pub(super) async fn fix_server(
     State(pages): Core,
     Extension(visitor): Who,
     Path(name): Path<String>,
@@ -107,7 +107,7 @@ pub async fn fix_server(
 }
 
 /// Enables or disables one tool.
-pub async fn switch_tool(
+pub(super) async fn switch_tool(
     State(pages): Core,
     Extension(visitor): Who,
     Path((name, tool, action)): Path<(String, String, String)>,
@@ -120,7 +120,7 @@ pub async fn switch_tool(
 }
 
 /// Changes a server's entry.
-pub async fn edit_server(
+pub(super) async fn edit_server(
     State(pages): Core,
     Extension(visitor): Who,
     Path(name): Path<String>,
@@ -157,7 +157,7 @@ fn edit_of(fields: &Fields) -> Map<String, Value> {
 }
 
 /// Adds a server.
-pub async fn add_server(
+pub(super) async fn add_server(
     State(pages): Core,
     Extension(visitor): Who,
     Path(kind): Path<String>,
@@ -222,7 +222,7 @@ fn put_pairs(entry: &mut Value, key: &str, text: &str, separator: char) -> Resul
 }
 
 /// Previews an import, or imports.
-pub async fn import(
+pub(super) async fn import(
     State(pages): Core,
     Extension(visitor): Who,
     Path(kind): Path<String>,
@@ -275,7 +275,7 @@ pub async fn import(
 }
 
 /// Approves a server as shown.
-pub async fn approve_server(
+pub(super) async fn approve_server(
     State(pages): Core,
     Extension(visitor): Who,
     Path(name): Path<String>,
@@ -317,7 +317,7 @@ async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, error: ApiError)
 }
 
 /// Approves the selected tools as shown.
-pub async fn approve_tools(
+pub(super) async fn approve_tools(
     State(pages): Core,
     Extension(visitor): Who,
     Path(name): Path<String>,
@@ -342,7 +342,7 @@ pub async fn approve_tools(
 }
 
 /// Calls a tool with the arguments of a form.
-pub async fn try_tool(
+pub(super) async fn try_tool(
     State(pages): Core,
     Extension(visitor): Who,
     Path((server, name)): Path<(String, String)>,
@@ -374,7 +374,7 @@ pub async fn try_tool(
 }
 
 /// Connects or disconnects an AI client, or undoes that change.
-pub async fn act_on_client(
+pub(super) async fn act_on_client(
     State(pages): Core,
     Extension(visitor): Who,
     Path((id, action)): Path<(String, String)>,

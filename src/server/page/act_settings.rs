@@ -24,7 +24,7 @@ type Who = Extension<Visitor>;
 type Sent = Extension<Submitted>;
 
 /// Saves settings.
-pub async fn save_settings(
+pub(super) async fn save_settings(
     State(pages): Core,
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
@@ -50,7 +50,7 @@ pub async fn save_settings(
 }
 
 /// Creates a profile.
-pub async fn create_profile(
+pub(super) async fn create_profile(
     State(pages): Core,
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
@@ -60,7 +60,7 @@ pub async fn create_profile(
 }
 
 /// Saves the servers of a profile.
-pub async fn save_profile(
+pub(super) async fn save_profile(
     State(pages): Core,
     Extension(visitor): Who,
     Path(name): Path<String>,
@@ -77,7 +77,7 @@ async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fiel
 }
 
 /// Removes a profile, or makes it the default.
-pub async fn act_on_profile(
+pub(super) async fn act_on_profile(
     State(pages): Core,
     Extension(visitor): Who,
     Path((name, action)): Path<(String, String)>,
@@ -91,7 +91,7 @@ pub async fn act_on_profile(
 }
 
 /// Removes the default profile, so that sessions without a profile see all servers.
-pub async fn no_default_profile(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn no_default_profile(State(pages): Core, Extension(visitor): Who) -> Response {
     choose_default(&pages, &visitor, "").await
 }
 
@@ -102,7 +102,7 @@ async fn choose_default(pages: &Pages, visitor: &Visitor, name: &str) -> Respons
 }
 
 /// Turns usage reports on or off.
-pub async fn switch_reports(
+pub(super) async fn switch_reports(
     State(pages): Core,
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
@@ -115,7 +115,7 @@ pub async fn switch_reports(
 }
 
 /// Saves the settings of the activity log.
-pub async fn save_activity_settings(
+pub(super) async fn save_activity_settings(
     State(pages): Core,
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
@@ -131,7 +131,7 @@ pub async fn save_activity_settings(
 }
 
 /// Deletes the activity log.
-pub async fn purge(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn purge(State(pages): Core, Extension(visitor): Who) -> Response {
     let purged: Result<ActivityPurged, ApiError> = pages.api.post("/api/v1/activity/purge", None).await;
     let sentence = |purged: ActivityPurged| {
         format!("Deleted {}.", crate::server::page::layout::number(purged.removed, "entry", "entries"))

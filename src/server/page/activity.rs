@@ -10,11 +10,11 @@ use crate::server::page::layout::{
 };
 
 /// Records per page.
-pub const PAGE: usize = 50;
+pub(super) const PAGE: usize = 50;
 
 /// The filters selected by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Chosen {
+pub(super) struct Chosen {
     pub text: String,
     pub server: String,
     pub status: String,
@@ -26,7 +26,7 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    pub fn of(query: &Fields) -> Chosen {
+    pub(super) fn of(query: &Fields) -> Chosen {
         let window = query.text("window");
         Chosen {
             text: query.text("q").to_owned(),
@@ -40,7 +40,7 @@ impl Chosen {
     }
 
     /// Returns the query for REST.
-    pub fn api_query(&self) -> String {
+    pub(super) fn api_query(&self) -> String {
         let kinds = match self.kind.as_str() {
             "calls" => "tool_call,internal_tool_call",
             "changes" => {
@@ -89,14 +89,14 @@ impl Chosen {
 
 /// The page's data.
 #[derive(Debug, Default)]
-pub struct Activity {
+pub(super) struct Activity {
     pub chosen: Chosen,
     pub list: ActivityList,
     pub usage: ActivityUsage,
     pub servers: Vec<String>,
 }
 
-pub fn view(frame: &Frame, activity: &Activity) -> Markup {
+pub(super) fn view(frame: &Frame, activity: &Activity) -> Markup {
     let chosen = &activity.chosen;
     let export = |format: &str| format!("/ui/activity/export?format={format}{}", chosen.api_query());
     let actions = html! { a.button href=(export("csv")) download { "Export CSV" } a.button href=(export("jsonl")) download { "Export JSON" } };
@@ -175,7 +175,7 @@ fn charts(activity: &Activity) -> Markup {
 }
 
 /// One record in a table with the columns time, what, client, result and duration.
-pub fn row(record: &ActivityRecord) -> Markup {
+pub(super) fn row(record: &ActivityRecord) -> Markup {
     html! {
         tr {
             td.nowrap { (time(&record.timestamp)) }
@@ -210,7 +210,7 @@ fn by(record: &ActivityRecord) -> String {
 }
 
 /// Describes the event.
-pub fn what(record: &ActivityRecord) -> String {
+pub(super) fn what(record: &ActivityRecord) -> String {
     let (server, tool) = (foreign(&record.server_name), foreign(&record.tool_name));
     let action = detail(record, "action");
     match record.kind.as_str() {
@@ -236,7 +236,7 @@ fn outcome(record: &ActivityRecord) -> Markup {
     }
 }
 
-pub fn details(frame: &Frame, record: &ActivityRecord) -> Markup {
+pub(super) fn details(frame: &Frame, record: &ActivityRecord) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/activity" { "Activity" } }
         (heading(&what(record), "", &html! {}))

@@ -7,7 +7,7 @@ use crate::server::page::layout::{Frame, badge, foreign, heading, number, page, 
 
 /// The user's input, to show it again with an error.
 #[derive(Debug, Default, Clone)]
-pub struct Entered {
+pub(super) struct Entered {
     pub name: String,
     pub command: String,
     pub url: String,
@@ -15,7 +15,7 @@ pub struct Entered {
     pub pasted: String,
 }
 
-pub fn view(frame: &Frame, paths: &[ImportPath], entered: &Entered) -> Markup {
+pub(super) fn view(frame: &Frame, paths: &[ImportPath], entered: &Entered) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/servers" { "Servers" } }
         (heading("Add a server", "It does not run until you have reviewed it.", &html! {}))
@@ -85,13 +85,13 @@ fn sources(frame: &Frame, paths: &[ImportPath]) -> Markup {
 
 /// The source of the servers in a preview.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub(super) enum Source {
     Path { path: String, format: String },
     Text { content: String },
 }
 
 /// A preview of an import, with a checkbox per server.
-pub fn preview(frame: &Frame, result: &ImportResult, source: &Source) -> Markup {
+pub(super) fn preview(frame: &Frame, result: &ImportResult, source: &Source) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/add" { "Add a server" } }
         (heading(&format!("Import from {}", result.format_name), &number(result.imported.len(), "server can be imported", "servers can be imported"), &html! {}))

@@ -17,13 +17,13 @@ const LONGEST_ANSWER: usize = 64 << 20;
 
 /// The REST routes of this core.
 #[derive(Debug, Clone)]
-pub struct Api {
+pub(super) struct Api {
     routes: Router,
 }
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ApiError {
+pub(super) struct ApiError {
     pub status: u16,
     /// A message for the user.
     pub message: String,
@@ -41,7 +41,7 @@ impl ApiError {
 }
 
 impl Api {
-    pub fn new(routes: Router) -> Api {
+    pub(super) fn new(routes: Router) -> Api {
         Api { routes }
     }
 
@@ -49,7 +49,7 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         self.send(Method::GET, path, None).await
     }
 
@@ -57,12 +57,12 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: Option<Value>) -> Result<T, ApiError> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Option<Value>) -> Result<T, ApiError> {
         self.send(Method::POST, path, body).await
     }
 
     /// Returns the complete response of a GET.
-    pub async fn pass(&self, path: &str) -> Response {
+    pub(super) async fn pass(&self, path: &str) -> Response {
         match Request::builder().uri(path).extension(InProcess).body(Body::empty()) {
             Ok(request) => match self.routes.clone().call(request).await {
                 Ok(response) => response,
@@ -76,7 +76,7 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn send<T: DeserializeOwned>(
+    pub(super) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,

@@ -7,13 +7,13 @@ use crate::server::page::layout::{Frame, badge, button_for, encoded, foreign, he
 
 /// The page's data.
 #[derive(Debug, Default)]
-pub struct Clients {
+pub(super) struct Clients {
     pub clients: Vec<AiClient>,
     /// URL for clients that are set up by hand.
     pub endpoint: String,
 }
 
-pub fn list(frame: &Frame, shown: &Clients) -> Markup {
+pub(super) fn list(frame: &Frame, shown: &Clients) -> Markup {
     let (found, missing): (Vec<&AiClient>, Vec<&AiClient>) = shown.clients.iter().partition(|client| client.exists);
     let contents = html! {
         (heading("Clients", "Connect an AI client once; it then finds the tools of all your servers.", &html! {}))
@@ -60,7 +60,7 @@ fn card(frame: &Frame, client: &AiClient) -> Markup {
 }
 
 /// A preview of the entry that connecting a client would write.
-pub fn preview(frame: &Frame, client: &AiClient, preview: &ConnectPreview) -> Markup {
+pub(super) fn preview(frame: &Frame, client: &AiClient, preview: &ConnectPreview) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/clients" { "Clients" } }
         (heading(&format!("Connect {}", client.name), "One entry is added to the client's configuration. Everything else in the file stays as it is, and you can undo it.", &html! {}))

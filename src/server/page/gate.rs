@@ -26,10 +26,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 
 /// The fields of an accepted form. Passed in the extensions of the request.
 #[derive(Debug, Clone)]
-pub struct Submitted(pub Fields);
+pub(super) struct Submitted(pub Fields);
 
 /// Adds the security headers to every response of the web UI.
-pub async fn harden(request: Request, next: Next) -> Response {
+pub(super) async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let set = [
@@ -49,7 +49,7 @@ pub async fn harden(request: Request, next: Next) -> Response {
 }
 
 /// Refuses requests with a foreign host name, to prevent DNS rebinding.
-pub async fn check_host(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
+pub(super) async fn check_host(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
     let host = text(request.headers(), header::HOST.as_str());
     let is_known = pages.hosts.as_ref().is_none_or(|trusted| host.is_some_and(|host| is_known_host(host, trusted)));
     if !is_known {
@@ -63,7 +63,7 @@ pub async fn check_host(State(pages): State<Arc<Pages>>, request: Request, next:
 
 /// Accepts requests with a valid session. Requests with side effects also need the right origin and the token of their
 /// form.
-pub async fn check_session(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
+pub(super) async fn check_session(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
     let Some(visitor) = visitor(&pages, request.headers()) else {
         return match *request.method() {
             Method::GET if request.uri().path() == "/ui/events" => StatusCode::UNAUTHORIZED.into_response(),
@@ -105,7 +105,7 @@ async fn admit(pages: &Pages, request: Request) -> Result<(Fields, Request), Res
 }
 
 /// Returns the page that asks for the API key.
-pub fn sign_in_page(error: Option<&str>) -> maud::Markup {
+pub(super) fn sign_in_page(error: Option<&str>) -> maud::Markup {
     let contents = html! {
         h1 { "Sign in to MCPProxy" }
         @if let Some(error) = error { div.notice.bad role="alert" { (error) } }
@@ -119,7 +119,7 @@ pub fn sign_in_page(error: Option<&str>) -> maud::Markup {
 }
 
 /// `POST /ui/sign-in`
-pub async fn sign_in(State(pages): State<Arc<Pages>>, request: Request) -> Response {
+pub(super) async fn sign_in(State(pages): State<Arc<Pages>>, request: Request) -> Response {
     match admit(&pages, request).await {
         Ok((fields, _)) if same(&pages.app.api_key, fields.text("key")) => {
             welcome(&pages, &pages.app.access.begin(Instant::now()), "/ui/")
@@ -130,7 +130,7 @@ pub async fn sign_in(State(pages): State<Arc<Pages>>, request: Request) -> Respo
 }
 
 /// `GET /ui/open?ticket=…`: exchanges a ticket for a session. The redirect keeps the ticket out of the history.
-pub async fn open(State(pages): State<Arc<Pages>>, request: Request) -> Response {
+pub(super) async fn open(State(pages): State<Arc<Pages>>, request: Request) -> Response {
     let query = Fields::parse(request.uri().query().unwrap_or_default());
     let target = match query.text("to") {
         // Allows only our pages: no other host, and no backslash, which browsers treat as a slash.
@@ -148,7 +148,7 @@ pub async fn open(State(pages): State<Arc<Pages>>, request: Request) -> Response
 }
 
 /// `POST /ui/sign-out`
-pub async fn sign_out(State(pages): State<Arc<Pages>>, request: Request) -> Response {
+pub(super) async fn sign_out(State(pages): State<Arc<Pages>>, request: Request) -> Response {
     if let Some(visitor) = request.extensions().get::<Visitor>() {
         pages.app.access.end(&visitor.session);
     }

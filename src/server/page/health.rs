@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::contract::api::{Diagnostics, Status};
 use crate::server::page::layout::{Frame, empty, encoded, foreign, heading, message, number, page};
 
-pub fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory: &str) -> Markup {
+pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory: &str) -> Markup {
     let count = usize::try_from(found.total_issues).unwrap_or(usize::MAX);
     let lead = if count == 0 {
         "No problems found.".to_owned()

@@ -12,7 +12,7 @@ use crate::server::page::layout::{
 
 /// The page's data.
 #[derive(Debug, Default)]
-pub struct Home {
+pub(super) struct Home {
     pub servers: Vec<Server>,
     /// A notice for users who edit the configuration file.
     pub notice: Option<String>,
@@ -25,7 +25,7 @@ pub struct Home {
     pub recent: Vec<ActivityRecord>,
 }
 
-pub fn view(frame: &Frame, home: &Home) -> Markup {
+pub(super) fn view(frame: &Frame, home: &Home) -> Markup {
     let attention: Vec<&Server> = home.servers.iter().filter(|server| needs_attention(server)).collect();
     let lead = match (home.servers.len(), attention.len()) {
         (0, _) => "Add your first server to get started.".to_owned(),
@@ -162,12 +162,12 @@ fn attention_card(frame: &Frame, server: &Server) -> Markup {
 }
 
 /// Whether the recommended action is a restart.
-pub fn suggests_restart(server: &Server) -> bool {
+pub(super) fn suggests_restart(server: &Server) -> bool {
     server.health.as_ref().and_then(|health| Some(health.action.as_ref()?.word())) == Some("restart")
 }
 
 /// Renders the recommended action for a server.
-pub fn fix(frame: &Frame, server: &Server) -> Markup {
+pub(super) fn fix(frame: &Frame, server: &Server) -> Markup {
     let name = encoded(&server.name);
     let action = |action: &str, label: &str| {
         button_for(frame, &format!("/ui/servers/{name}/{action}"), label, "primary", &server.name, "")

@@ -8,7 +8,7 @@ use crate::server::page::access::Notice;
 
 /// The parts of every page around its contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frame {
+pub(super) struct Frame {
     /// The token that every form carries.
     pub form_token: String,
     pub notice: Option<Notice>,
@@ -33,10 +33,10 @@ const PAGES: [(&str, &str, &str); 9] = [
 ];
 
 /// Version in the URLs of the assets, so that a new release does not use cached styles.
-pub const ASSETS: &str = env!("CARGO_PKG_VERSION");
+pub(super) const ASSETS: &str = env!("CARGO_PKG_VERSION");
 
 /// Renders a complete page. `path` is the path of its entry in the navigation.
-pub fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup {
+pub(super) fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -81,7 +81,7 @@ pub fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup
 }
 
 /// Renders a page for visitors who are not signed in.
-pub fn bare(title: &str, contents: &Markup) -> Markup {
+pub(super) fn bare(title: &str, contents: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -119,12 +119,12 @@ fn count(target: &str, frame: &Frame) -> Markup {
 }
 
 /// Renders the hidden field with the form token.
-pub fn token(frame: &Frame) -> Markup {
+pub(super) fn token(frame: &Frame) -> Markup {
     html! { input type="hidden" name="form_token" value=(frame.form_token); }
 }
 
 /// Renders the heading of a page, with its main actions.
-pub fn heading(title: &str, lead: &str, actions: &Markup) -> Markup {
+pub(super) fn heading(title: &str, lead: &str, actions: &Markup) -> Markup {
     html! {
         div.heading {
             div { h1 { (title) } @if !lead.is_empty() { p.lead { (lead) } } }
@@ -135,7 +135,7 @@ pub fn heading(title: &str, lead: &str, actions: &Markup) -> Markup {
 
 /// Renders a form with one button, which names its subject for screen readers. Asks for confirmation if `question` is
 /// not empty.
-pub fn button_for(frame: &Frame, action: &str, label: &str, class: &str, about: &str, question: &str) -> Markup {
+pub(super) fn button_for(frame: &Frame, action: &str, label: &str, class: &str, about: &str, question: &str) -> Markup {
     html! {
         form.inline method="post" action=(action) data-confirm=[(!question.is_empty()).then_some(question)] {
             (token(frame))
@@ -148,17 +148,17 @@ pub fn button_for(frame: &Frame, action: &str, label: &str, class: &str, about: 
 }
 
 /// Renders a state with a colour.
-pub fn badge(kind: &str, text: &str) -> Markup {
+pub(super) fn badge(kind: &str, text: &str) -> Markup {
     html! { span class={"badge " (kind)} { (text) } }
 }
 
 /// Renders the text of an empty list.
-pub fn empty(title: &str, text: &str, action: &Markup) -> Markup {
+pub(super) fn empty(title: &str, text: &str, action: &Markup) -> Markup {
     html! { div.empty { h2 { (title) } p { (text) } div.actions { (action) } } }
 }
 
 /// Returns a server's state in words, and its colour.
-pub fn state_of(server: &Server) -> (&'static str, &'static str) {
+pub(super) fn state_of(server: &Server) -> (&'static str, &'static str) {
     let waiting = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
     match server.status.word() {
         "quarantined" => ("warn", "Needs approval"),
@@ -175,14 +175,14 @@ pub fn state_of(server: &Server) -> (&'static str, &'static str) {
 }
 
 /// Renders a point in time; the script converts it to the user's time zone.
-pub fn time(timestamp: &str) -> Markup {
+pub(super) fn time(timestamp: &str) -> Markup {
     let plain = timestamp.get(..19).unwrap_or(timestamp).replace('T', " ");
     html! { time datetime=(timestamp) { (plain) @if !plain.is_empty() { " UTC" } } }
 }
 
 /// Formats a length in bytes.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -191,17 +191,17 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// Formats a number with a noun.
-pub fn number(count: usize, one: &str, many: &str) -> String {
+pub(super) fn number(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
 /// Encodes a path segment or query value.
-pub fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     crate::client::path_segment(text)
 }
 
 /// Renders bars over time, and a table with the same numbers for screen readers.
-pub fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
+pub(super) fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
     let most = periods.iter().map(|(_, calls, _)| *calls).max().unwrap_or_default().max(1);
     let height = |value: u64| (value * 100).div_ceil(most).min(100);
     let count = periods.len();
@@ -229,12 +229,12 @@ pub fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
 }
 
 /// Returns the bars of a usage.
-pub fn periods(usage: &ActivityUsage) -> Vec<(String, u64, u64)> {
+pub(super) fn periods(usage: &ActivityUsage) -> Vec<(String, u64, u64)> {
     usage.timeline.iter().map(|period| (period.start.clone(), period.calls, period.errors)).collect()
 }
 
 /// Renders a message. Its parts between backticks are commands, paths and names, and are shown as code.
-pub fn message(text: &str) -> Markup {
+pub(super) fn message(text: &str) -> Markup {
     let text = foreign(text);
     let parts: Vec<&str> = text.split('`').collect();
     // An odd number of backticks does not quote anything.
@@ -247,7 +247,7 @@ pub fn message(text: &str) -> Markup {
 }
 
 /// Renders text from a server or a client, with invisible and direction-changing characters escaped.
-pub fn foreign(text: &str) -> String {
+pub(super) fn foreign(text: &str) -> String {
     crate::contract::visible_text::lines(text)
 }
 

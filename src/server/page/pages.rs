@@ -16,7 +16,7 @@ use crate::server::page::review::needs_review;
 use crate::server::state::App;
 
 /// The web UI of a running core.
-pub struct Pages {
+pub(super) struct Pages {
     pub app: Arc<App>,
     pub api: Api,
     /// `http` or `https`.
@@ -29,13 +29,13 @@ pub struct Pages {
 
 impl Pages {
     /// Returns the servers in the REST format.
-    pub async fn servers(&self) -> Vec<Server> {
+    pub(super) async fn servers(&self) -> Vec<Server> {
         let servers: Result<Servers, ApiError> = self.api.get("/api/v1/servers").await;
         servers.map(|servers| servers.servers).unwrap_or_default()
     }
 
     /// Returns the frame of a page for a visitor.
-    pub async fn frame(&self, visitor: &Visitor) -> Frame {
+    pub(super) async fn frame(&self, visitor: &Visitor) -> Frame {
         let diagnostics: Result<Diagnostics, ApiError> = self.api.get("/api/v1/diagnostics").await;
         let problems = diagnostics.map(|found| found.total_issues).unwrap_or_default();
         Frame {
@@ -48,12 +48,12 @@ impl Pages {
     }
 
     /// Returns the URL of the MCP endpoint.
-    pub fn mcp_url(&self) -> String {
+    pub(super) fn mcp_url(&self) -> String {
         format!("{}://{}{}", self.scheme, client_host(&self.app.listen_addr), names::MCP_PATH)
     }
 
     /// Redirects to `target` and shows a message there.
-    pub fn then(&self, visitor: &Visitor, outcome: Result<String, ApiError>, target: &str) -> Response {
+    pub(super) fn then(&self, visitor: &Visitor, outcome: Result<String, ApiError>, target: &str) -> Response {
         let (is_error, text) = match outcome {
             Ok(text) => (false, text),
             Err(error) => (true, error.message),
@@ -63,7 +63,7 @@ impl Pages {
     }
 
     /// Renders a page about something that does not exist or has failed.
-    pub async fn failed(&self, visitor: &Visitor, error: &ApiError) -> Response {
+    pub(super) async fn failed(&self, visitor: &Visitor, error: &ApiError) -> Response {
         let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let title = if status == StatusCode::NOT_FOUND { "Not found" } else { "Something went wrong" };
         let contents: Markup = html! {

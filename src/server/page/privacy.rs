@@ -8,7 +8,7 @@ use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, nu
 
 /// The page's data.
 #[derive(Debug, Default)]
-pub struct Privacy {
+pub(super) struct Privacy {
     pub telemetry: Option<TelemetryState>,
     /// The next report, or why there is none.
     pub report: Option<Value>,
@@ -17,7 +17,7 @@ pub struct Privacy {
     pub stored: usize,
 }
 
-pub fn view(frame: &Frame, shown: &Privacy) -> Markup {
+pub(super) fn view(frame: &Frame, shown: &Privacy) -> Markup {
     let contents = html! {
         (heading("Privacy", "Data that leaves this computer, and data that is stored on it.", &html! {}))
         (reports(frame, shown))

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::contract::api::{Profile, Server};
 use crate::server::page::layout::{Frame, badge, button_for, empty, encoded, foreign, heading, number, page, token};
 
-pub fn list(frame: &Frame, profiles: &[Profile], servers: &[Server], active: &str, base_url: &str) -> Markup {
+pub(super) fn list(frame: &Frame, profiles: &[Profile], servers: &[Server], active: &str, base_url: &str) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/settings" { "Settings" } }
         (heading("Profiles", "A profile limits an AI client to some of your servers. It has an endpoint of its own.", &html! {}))
@@ -56,7 +56,7 @@ fn checkboxes(servers: &[Server], chosen: &[String], profile: &str) -> Markup {
 }
 
 /// Secrets by name, with the servers that refer to them.
-pub fn secrets(frame: &Frame, secrets: &[(String, Vec<String>)]) -> Markup {
+pub(super) fn secrets(frame: &Frame, secrets: &[(String, Vec<String>)]) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/settings" { "Settings" } }
         (heading("Secrets", "The secrets that your servers get from the keychain. Their values are never shown.", &html! {}))

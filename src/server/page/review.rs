@@ -12,14 +12,14 @@ use crate::server::page::layout::{
 };
 
 /// Whether a server or its tools need a decision.
-pub fn needs_review(server: &Server) -> bool {
+pub(super) fn needs_review(server: &Server) -> bool {
     server.quarantined
         || server
             .quarantine
             .is_some_and(|counts| counts.pending_count + counts.changed_count + counts.blocked_count > 0)
 }
 
-pub fn list(frame: &Frame, servers: &[Server]) -> Markup {
+pub(super) fn list(frame: &Frame, servers: &[Server]) -> Markup {
     let waiting: Vec<&Server> = servers.iter().filter(|server| needs_review(server)).collect();
     let contents = html! {
         (heading("Review", "Servers and tools run only after you have seen and approved them.", &html! {}))
@@ -56,7 +56,7 @@ fn reason(server: &Server) -> String {
 
 /// A review, and the changes since the user saw it.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub(super) struct Shown {
     pub review: Review,
     pub changes: Vec<ReviewChange>,
     /// The changes because of which an approval was refused.
@@ -65,7 +65,7 @@ pub struct Shown {
     pub reason: String,
 }
 
-pub fn details(frame: &Frame, shown: &Shown) -> Markup {
+pub(super) fn details(frame: &Frame, shown: &Shown) -> Markup {
     let review = &shown.review;
     let waiting: Vec<&ReviewTool> =
         review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved).collect();

@@ -11,7 +11,7 @@ use crate::server::page::layout::{
     Frame, badge, button_for, empty, encoded, foreign, heading, message, page, state_of, token,
 };
 
-pub fn list(frame: &Frame, servers: &[Server]) -> Markup {
+pub(super) fn list(frame: &Frame, servers: &[Server]) -> Markup {
     let connected = servers.iter().filter(|server| server.connected).count();
     let lead = match servers.len() {
         0 => String::new(),
@@ -65,7 +65,7 @@ fn switch(frame: &Frame, server: &Server) -> Markup {
 
 /// Renders everything about one server.
 #[derive(Debug, Default)]
-pub struct Details {
+pub(super) struct Details {
     pub server: Server,
     pub review: Review,
     pub tools: Vec<ServerTool>,
@@ -73,7 +73,7 @@ pub struct Details {
     pub calls: Vec<ActivityRecord>,
 }
 
-pub fn details(frame: &Frame, details: &Details) -> Markup {
+pub(super) fn details(frame: &Frame, details: &Details) -> Markup {
     let server = &details.server;
     let (kind, word) = state_of(server);
     let base = format!("/ui/servers/{}", encoded(&server.name));
@@ -197,7 +197,7 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
 }
 
 /// Returns a tool's state in words, and its colour.
-pub fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
+pub(super) fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
     match (tool.disabled, tool.approval_status.word()) {
         (true, _) => ("off", "Disabled"),
         (_, "approved") => ("good", "Available"),

@@ -18,7 +18,7 @@ const ELSEWHERE: [&str; 6] = [
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
+pub(super) struct Setting {
     /// `key`, or `group.key`.
     pub name: String,
     pub description: String,
@@ -31,7 +31,7 @@ pub struct Setting {
 
 /// The type of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     Switch,
     Number,
     Text,
@@ -41,7 +41,7 @@ pub enum Kind {
 }
 
 /// Returns the settings of a schema, with their values.
-pub fn settings(schema: &Value, config: &Value) -> Vec<Setting> {
+pub(super) fn settings(schema: &Value, config: &Value) -> Vec<Setting> {
     let mut found = Vec::new();
     for (name, property) in properties(schema) {
         if ELSEWHERE.contains(&name.as_str()) {
@@ -144,7 +144,7 @@ impl Setting {
 ///
 /// # Errors
 /// A message about the first invalid value.
-pub fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<String, Value>, String> {
+pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<String, Value>, String> {
     let mut part = Map::new();
     for setting in settings.iter().filter(|setting| fields.has(&setting.name)) {
         let text = fields.text(&setting.name).replace("\r\n", "\n");
@@ -167,7 +167,7 @@ pub fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<String, Valu
     Ok(part)
 }
 
-pub fn view(frame: &Frame, settings: &[Setting], path: &str, error: Option<&str>) -> Markup {
+pub(super) fn view(frame: &Frame, settings: &[Setting], path: &str, error: Option<&str>) -> Markup {
     let contents = html! {
         @let more = html! { a.button href="/ui/profiles" { "Profiles" } a.button href="/ui/secrets" { "Secrets" } };
         (heading("Settings", "Changes apply at once, unless a setting says that it needs a restart.", &more))

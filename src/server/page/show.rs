@@ -37,12 +37,12 @@ type Who = Extension<Visitor>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ConfigAnswer {
+pub(super) struct ConfigAnswer {
     pub config: Value,
     pub config_path: String,
 }
 
-pub async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
     let recent: ActivityList =
         pages.api.get("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=200").await.unwrap_or_default();
     let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
@@ -74,12 +74,12 @@ async fn ai_clients(pages: &Pages) -> Vec<AiClient> {
     clients
 }
 
-pub async fn show_servers(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_servers(State(pages): Core, Extension(visitor): Who) -> Response {
     let listed = pages.servers().await;
     servers::list(&pages.frame(&visitor).await, &listed).into_response()
 }
 
-pub async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
+pub(super) async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
     let segment = encoded(&name);
     let Some(server) = pages.servers().await.into_iter().find(|server| server.name == name) else {
         return pages.failed(&visitor, &unknown_server(&name)).await;
@@ -107,22 +107,22 @@ fn unknown_server(name: &str) -> ApiError {
     }
 }
 
-pub async fn show_add(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_add(State(pages): Core, Extension(visitor): Who) -> Response {
     add_page(&pages, &visitor, StatusCode::OK, Entered::default()).await
 }
 
 /// Renders the page for adding servers, with the user's input.
-pub async fn add_page(pages: &Pages, visitor: &Visitor, status: StatusCode, entered: Entered) -> Response {
+pub(super) async fn add_page(pages: &Pages, visitor: &Visitor, status: StatusCode, entered: Entered) -> Response {
     let paths: ImportPaths = pages.api.get("/api/v1/servers/import/paths").await.unwrap_or_default();
     (status, add::view(&pages.frame(visitor).await, &paths.paths, &entered)).into_response()
 }
 
-pub async fn show_reviews(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_reviews(State(pages): Core, Extension(visitor): Who) -> Response {
     let listed = pages.servers().await;
     review::list(&pages.frame(&visitor).await, &listed).into_response()
 }
 
-pub async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
+pub(super) async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
     let segment = encoded(&name);
     let review: Result<Review, ApiError> = pages.api.get(&format!("/api/v1/servers/{segment}/review")).await;
     match review {
@@ -137,7 +137,7 @@ pub async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name)
     }
 }
 
-pub async fn show_tools(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+pub(super) async fn show_tools(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
     let query = Fields::parse(request.uri().query().unwrap_or_default());
     let words = query.text("q").to_owned();
     let mut shown = Tools {
@@ -154,7 +154,7 @@ pub async fn show_tools(State(pages): Core, Extension(visitor): Who, request: Re
     tools::list(&pages.frame(&visitor).await, &shown).into_response()
 }
 
-pub async fn show_tool(
+pub(super) async fn show_tool(
     State(pages): Core,
     Extension(visitor): Who,
     Path((server, tool)): Path<(String, String)>,
@@ -169,7 +169,7 @@ pub async fn show_tool(
 ///
 /// # Errors
 /// The tool does not exist.
-pub async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, ApiError> {
+pub(super) async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, ApiError> {
     let path = format!("/api/v1/servers/{}/tools", encoded(server));
     let tools: ServerTools = pages.api.get(&path).await?;
     let found = tools.tools.into_iter().find(|one| one.name == tool).ok_or_else(|| ApiError {
@@ -185,7 +185,7 @@ pub async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, Api
     })
 }
 
-pub async fn show_activity(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
     let chosen = Chosen::of(&Fields::parse(request.uri().query().unwrap_or_default()));
     let path = format!(
         "/api/v1/activity?exclude_payloads=true&limit={}&offset={}{}",
@@ -204,12 +204,12 @@ pub async fn show_activity(State(pages): Core, Extension(visitor): Who, request:
 }
 
 /// Passes on the export of REST, with the same filters.
-pub async fn export(State(pages): Core, request: Request) -> Response {
+pub(super) async fn export(State(pages): Core, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     pages.api.pass(&format!("/api/v1/activity/export?{query}")).await
 }
 
-pub async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
+pub(super) async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
     let path = format!("/api/v1/activity/{}", encoded(&id));
     let record: Result<std::collections::BTreeMap<String, ActivityRecord>, ApiError> = pages.api.get(&path).await;
     match record {
@@ -221,7 +221,7 @@ pub async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): 
     }
 }
 
-pub async fn show_clients(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_clients(State(pages): Core, Extension(visitor): Who) -> Response {
     let shown = Clients {
         clients: ai_clients(&pages).await,
         endpoint: pages.mcp_url(),
@@ -229,7 +229,7 @@ pub async fn show_clients(State(pages): Core, Extension(visitor): Who) -> Respon
     clients::list(&pages.frame(&visitor).await, &shown).into_response()
 }
 
-pub async fn show_client(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
+pub(super) async fn show_client(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
     let path = format!("/api/v1/connect/{}", encoded(&id));
     let client: Result<AiClient, ApiError> = pages.api.get(&path).await;
     let preview: Result<ConnectPreview, ApiError> = pages.api.get(&format!("{path}/preview")).await;
@@ -239,12 +239,12 @@ pub async fn show_client(State(pages): Core, Extension(visitor): Who, Path(id): 
     }
 }
 
-pub async fn show_settings(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_settings(State(pages): Core, Extension(visitor): Who) -> Response {
     settings_page(&pages, &visitor, None).await
 }
 
 /// Renders the settings, with an error if there was one.
-pub async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>) -> Response {
+pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>) -> Response {
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
     let found = settings::settings(&schema(), &answer.config);
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -252,7 +252,7 @@ pub async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>
     (status, page).into_response()
 }
 
-pub async fn show_profiles(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_profiles(State(pages): Core, Extension(visitor): Who) -> Response {
     let listed: ProfileList = pages.api.get("/api/v1/profiles").await.unwrap_or_default();
     let active: ActiveProfile = pages.api.get("/api/v1/profiles/active").await.unwrap_or_default();
     let servers = pages.servers().await;
@@ -260,7 +260,7 @@ pub async fn show_profiles(State(pages): Core, Extension(visitor): Who) -> Respo
     profiles::list(&frame, &listed.profiles, &servers, &active.active_profile, &pages.mcp_url()).into_response()
 }
 
-pub async fn show_secrets(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_secrets(State(pages): Core, Extension(visitor): Who) -> Response {
     let mut used: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
     for server in &pages.app.config.current().servers {
         for name in references::names(server, Kind::Secret) {
@@ -271,7 +271,7 @@ pub async fn show_secrets(State(pages): Core, Extension(visitor): Who) -> Respon
     profiles::secrets(&pages.frame(&visitor).await, &used).into_response()
 }
 
-pub async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Response {
     let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
     let stored: ActivityList = pages.api.get("/api/v1/activity?limit=1").await.unwrap_or_default();
@@ -289,7 +289,7 @@ pub async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Respon
     privacy::view(&pages.frame(&visitor).await, &shown).into_response()
 }
 
-pub async fn show_health(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_health(State(pages): Core, Extension(visitor): Who) -> Response {
     let found: Diagnostics = pages.api.get("/api/v1/diagnostics").await.unwrap_or_default();
     match pages.api.get::<Status>("/api/v1/status").await {
         Ok(status) => {
@@ -300,7 +300,7 @@ pub async fn show_health(State(pages): Core, Extension(visitor): Who) -> Respons
     }
 }
 
-pub async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {
     let error = ApiError {
         status: 404,
         message: "This page does not exist.".to_owned(),

@@ -9,11 +9,11 @@ use crate::server::page::layout::{Frame, badge, empty, encoded, foreign, heading
 use crate::server::page::servers::tool_state;
 
 /// Maximum number of tools on one page.
-pub const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 
 /// The page's data.
 #[derive(Debug, Default)]
-pub struct Tools {
+pub(super) struct Tools {
     pub query: String,
     /// The result of a search.
     pub found: Option<FoundTools>,
@@ -22,7 +22,7 @@ pub struct Tools {
     pub offset: usize,
 }
 
-pub fn list(frame: &Frame, tools: &Tools) -> Markup {
+pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
     let lead = match &tools.found {
         Some(found) => number(found.results.len(), "result", "results"),
         None => number(tools.all.len(), "tool", "tools"),
@@ -99,7 +99,7 @@ fn all(tools: &Tools) -> Markup {
 
 /// One tool, and the result of trying it.
 #[derive(Debug, Default)]
-pub struct Trial {
+pub(super) struct Trial {
     pub tool: ServerTool,
     pub call_with: String,
     /// The arguments entered by the user.
@@ -109,13 +109,13 @@ pub struct Trial {
 
 /// The result of trying a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub(super) struct Outcome {
     pub is_error: bool,
     pub text: String,
     pub milliseconds: u128,
 }
 
-pub fn details(frame: &Frame, trial: &Trial) -> Markup {
+pub(super) fn details(frame: &Frame, trial: &Trial) -> Markup {
     let tool = &trial.tool;
     let (kind, word) = tool_state(tool);
     let is_available = kind == "good";
@@ -205,7 +205,7 @@ fn input(name: &str, property: &Value, required: bool, entered: Option<&Value>) 
 ///
 /// # Errors
 /// A message about the first invalid field.
-pub fn arguments(schema: &Value, fields: &Fields) -> Result<Map<String, Value>, String> {
+pub(super) fn arguments(schema: &Value, fields: &Fields) -> Result<Map<String, Value>, String> {
     let mut arguments = Map::new();
     for (name, property) in properties(schema) {
         let text = fields.text(&format!("arg.{name}"));
@@ -229,7 +229,7 @@ pub fn arguments(schema: &Value, fields: &Fields) -> Result<Map<String, Value>, 
 }
 
 /// Returns the readable text of a result.
-pub fn text_of(result: &Value) -> String {
+pub(super) fn text_of(result: &Value) -> String {
     let blocks = result.get("content").and_then(Value::as_array);
     let texts: Option<Vec<&str>> = blocks
         .map(|blocks| blocks.iter().map(|block| block.get("text").and_then(Value::as_str)).collect::<Option<_>>())

@@ -16,7 +16,7 @@ use crate::contract::names;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
 
-pub async fn list(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     let config = app.config.current();
     let servers = app.upstreams.snapshots();
     let profile = |profile: &profiles::ProfileConfig| {
@@ -35,7 +35,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Adds a profile, or replaces its servers.
-pub async fn set(
+pub(super) async fn set(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     body: Result<Json<Value>, JsonRejection>,
@@ -61,7 +61,7 @@ pub async fn set(
     }
 }
 
-pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+pub(super) async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     if !app.proxy.has_profile(&name) {
         return unknown_profile(&name);
     }
@@ -71,13 +71,13 @@ pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     }
 }
 
-pub async fn active(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn active(State(app): State<Arc<App>>) -> Response {
     let active_profile = app.config.current().active_profile.clone().unwrap_or_default();
     ok(ActiveProfile { active_profile })
 }
 
 /// Sets the profile of sessions that did not choose one. An empty name removes the limit.
-pub async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+pub(super) async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let name = body.get("profile").or_else(|| body.get("active_profile")).and_then(Value::as_str).map(str::trim);
     let Some(name) = name else {
@@ -102,7 +102,7 @@ fn refused(error: &StoreError) -> Response {
 }
 
 /// Returns the tools that each endpoint offers, in the Go core's format.
-pub async fn routing(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn routing(State(app): State<Arc<App>>) -> Response {
     let mode = app.config.at_start().routing_mode;
     let description = mode.warning().unwrap_or(match mode {
         serving::RoutingMode::Direct => "lists the tools of every server",

@@ -19,7 +19,7 @@ use crate::server::state::App;
 const KEYCHAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// `GET /api/v1/secrets`
-pub async fn list(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     let config = app.config.current();
     let environment_vars = variables(&config.servers);
     let mut secrets = named(&config.servers, Kind::Secret);

@@ -20,7 +20,7 @@ const IDLE: i64 = 30 * 60;
 
 /// Query parameters.
 #[derive(Deserialize)]
-pub struct Asked {
+pub(super) struct Asked {
     status: Option<String>,
     limit: Option<usize>,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub struct Asked {
 }
 
 /// `GET /api/v1/sessions`
-pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
     let status = asked.status.filter(|status| !status.is_empty());
     if status.as_ref().is_some_and(|status| !["active", "closed"].contains(&status.as_str())) {
         return failed(FailureKind::Invalid, "expected the status `active` or `closed`");
@@ -48,7 +48,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Re
 }
 
 /// `GET /api/v1/sessions/{id}`
-pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     let now = jiff::Timestamp::now().as_second();
     match app.sessions.list().into_iter().find(|session| session.label == id) {
         Some(facts) => ok(OneSession {

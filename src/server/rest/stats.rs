@@ -12,7 +12,7 @@ use crate::server::rest::response::ok;
 use crate::server::state::App;
 
 /// `GET /api/v1/stats/tokens`
-pub async fn token_stats(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn token_stats(State(app): State<Arc<App>>) -> Response {
     let servers = app.upstreams.snapshots();
     let sizes = servers.iter().map(|server| (server.config.name.clone(), tokens(server.tools()) as u64));
     ok(stats(sizes.collect(), &app.proxy.search_counts()))

@@ -16,14 +16,14 @@ use crate::server::state::App;
 use crate::server::take_over::{self, State as TakeOverState};
 use crate::takeover::record::Record;
 
-pub async fn show(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
     let root = app.root.clone();
     let record = tokio::task::spawn_blocking(move || take_over::read_record(&root)).await;
     ok(shown(record.ok().flatten().as_ref()))
 }
 
 /// `{"shown": true}`: the user has seen the report. `{"retry": true}`: tries again to read the missing data.
-pub async fn change(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
+pub(super) async fn change(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let is = |key: &str| body.get(key).and_then(Value::as_bool) == Some(true);
     let outcome = match (is("shown"), is("retry")) {

@@ -19,12 +19,12 @@ const USUAL: usize = 50;
 const MOST: usize = 100;
 
 #[derive(Deserialize)]
-pub struct ToolCallQuery {
+pub(super) struct ToolCallQuery {
     limit: Option<usize>,
 }
 
 /// `GET /api/v1/servers/{name}/tool-calls`
-pub async fn of_server(
+pub(super) async fn of_server(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Query(query): Query<ToolCallQuery>,

@@ -4,6 +4,6 @@
 ///
 /// # Errors
 /// None.
-pub fn open_display() -> Result<(), String> {
+pub(crate) fn open_display() -> Result<(), String> {
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::tray::model::Mood;
 ///
 /// # Errors
 /// A sentence for the user.
-pub fn open_display() -> Result<(), String> {
+pub(crate) fn open_display() -> Result<(), String> {
     gtk::init().map_err(|_| "could not open the display named by DISPLAY or WAYLAND_DISPLAY".to_owned())?;
     let picture = icon::decode(icon::png(Mood::Normal, Platform::HOST))?;
     let (width, height) = (picture.width.cast_signed(), picture.height.cast_signed());

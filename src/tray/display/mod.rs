@@ -4,16 +4,16 @@
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]
 mod open_display;
 
-pub use open_display::open_display;
+pub(super) use open_display::open_display;
 
 use crate::contract::platform::Platform;
 use crate::os::environment::Environment;
 
 /// Variables that name a display.
-pub const VARIABLES: [&str; 2] = ["DISPLAY", "WAYLAND_DISPLAY"];
+pub(super) const VARIABLES: [&str; 2] = ["DISPLAY", "WAYLAND_DISPLAY"];
 
 /// Whether the environment names a display; always true on Windows and macOS.
-pub fn is_named(platform: Platform, environment: &Environment) -> bool {
+pub(super) fn is_named(platform: Platform, environment: &Environment) -> bool {
     match platform {
         Platform::Windows | Platform::MacOs => true,
         Platform::Linux | Platform::Other => VARIABLES.iter().any(|name| environment.non_empty(name).is_some()),

@@ -25,7 +25,7 @@ const SERVERS_AGAIN: Duration = Duration::from_secs(1);
 const READY_EVERY: Duration = Duration::from_secs(3);
 
 /// Tries to reach a core.
-pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
+pub(super) async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
     let info = match client.ready().await {
         Ok(true) => client.get::<Info>("/api/v1/info").await,
         Ok(false) => return Probe::Silent("it is still starting".to_owned()),
@@ -39,7 +39,7 @@ pub async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
 }
 
 /// The AI clients that the core knows; empty if the core does not report them.
-pub async fn ai_clients(client: &Client) -> Vec<AiClient> {
+pub(super) async fn ai_clients(client: &Client) -> Vec<AiClient> {
     let Ok(Some(mut list)) = client.get::<Option<Vec<AiClient>>>("/api/v1/connect").await else {
         return Vec::new();
     };
@@ -67,14 +67,14 @@ async fn takeover(client: &Client) -> Option<String> {
 }
 
 /// The profiles and the active one. An older core has none.
-pub async fn profiles(client: &Client) -> Input {
+pub(super) async fn profiles(client: &Client) -> Input {
     let list: ProfileList = client.get("/api/v1/profiles").await.unwrap_or_default();
     let active: ActiveProfile = client.get("/api/v1/profiles/active").await.unwrap_or_default();
     Input::Profiles(list.profiles, active.active_profile)
 }
 
 /// Reads the settings that only the configuration of the Go core contains.
-pub async fn go_settings(client: &Client) -> Option<Input> {
+pub(super) async fn go_settings(client: &Client) -> Option<Input> {
     let config: serde_json::Value = client.get("/api/v1/config").await.ok()?;
     let flag = |pointer: &str| config.pointer(pointer).and_then(serde_json::Value::as_bool);
     let telemetry = TelemetryState {
@@ -86,7 +86,7 @@ pub async fn go_settings(client: &Client) -> Option<Input> {
 }
 
 /// Forwards the core's events as inputs until the stream ends.
-pub async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
+pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
     // Opens the stream before it reads the lists, so that the stream contains changes made in between.
     let mut events = client.events().await?;

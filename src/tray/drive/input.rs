@@ -13,7 +13,7 @@ use crate::tray::view::View;
 
 /// An event from outside the loop.
 #[derive(Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// The user chose an item in the icon's menu or in the status window.
     Chosen(Command, Where),
     Answered(Answer),
@@ -61,14 +61,14 @@ pub enum Input {
 
 /// Where the user chose an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Where {
+pub(crate) enum Where {
     Menu,
     StatusWindow,
 }
 
 /// A task for the main thread.
 #[derive(Debug, Clone)]
-pub enum Order {
+pub(crate) enum Order {
     Show(View),
     BuildIcon(View),
     /// The system has toggled this item's checkmark by itself. The next view must set it to the real state.

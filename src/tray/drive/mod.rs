@@ -9,7 +9,7 @@ mod desktop;
 mod fix;
 mod follow;
 mod input;
-pub mod system;
+pub(super) mod system;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +24,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub use input::{Input, Order, Where};
+pub(super) use input::{Input, Order, Where};
 use system::System;
 
 use super::autostart::Autostart;
@@ -49,7 +49,7 @@ const PACE: Duration = Duration::from_secs(1);
 const CLIENTS_STAY: Duration = Duration::from_secs(5 * 60);
 
 /// The settings of this start.
-pub struct Setting {
+pub(super) struct Setting {
     pub root: InstanceRoot,
     pub home: PathBuf,
     pub start: TrayStart,
@@ -76,7 +76,7 @@ pub struct Setting {
 }
 
 /// Runs until the tray may exit. `orders` passes tasks to the main thread.
-pub async fn drive(
+pub(super) async fn drive(
     setting: Setting,
     model: Model,
     inputs: (Sender<Input>, Receiver<Input>),

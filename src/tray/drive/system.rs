@@ -12,7 +12,7 @@ use crate::tray::start_core::{self, CoreStart};
 use crate::tray::supervisor::Failure;
 
 /// The operating system as the driver uses it. Tests record the calls instead.
-pub trait System: Send + Sync + 'static {
+pub(crate) trait System: Send + Sync + 'static {
     /// Starts a core that outlives this tray.
     ///
     /// # Errors
@@ -53,14 +53,14 @@ pub trait System: Send + Sync + 'static {
 }
 
 /// A core that was just started.
-pub struct StartedCore {
+pub(crate) struct StartedCore {
     pub pid: u32,
     /// Completes when the process has ended.
     pub exit: BoxFuture<'static, Exit>,
 }
 
 /// The end of a core.
-pub struct Exit {
+pub(crate) struct Exit {
     /// Absent if a signal ended the process.
     pub code: Option<i32>,
     /// The end of its standard error.
@@ -69,7 +69,7 @@ pub struct Exit {
 
 /// The operating system of this computer.
 #[derive(Default)]
-pub struct ThisSystem {
+pub(crate) struct ThisSystem {
     /// Kept because on X11 copied text disappears with its owner.
     clipboard: Mutex<Option<arboard::Clipboard>>,
 }

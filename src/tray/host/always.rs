@@ -1,4 +1,4 @@
 //! Windows and macOS always have a notification area.
 
 /// Does nothing.
-pub fn watch(_seen: impl Fn(bool) + Send + Sync + Clone + 'static) {}
+pub(crate) fn watch(_seen: impl Fn(bool) + Send + Sync + Clone + 'static) {}

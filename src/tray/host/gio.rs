@@ -12,7 +12,7 @@ const BUS_PATH: &str = "/org/freedesktop/DBus";
 ///
 /// Checks only the owner of the name, because `IsStatusNotifierHostRegistered` is always true on the common desktops.
 /// Does not use `gio::bus_watch_name`, whose binding aborts the process without a bus.
-pub fn watch(seen: impl Fn(bool) + Send + Sync + Clone + 'static) {
+pub(crate) fn watch(seen: impl Fn(bool) + Send + Sync + Clone + 'static) {
     gio::bus_get(BusType::Session, None::<&Cancellable>, move |bus| match bus {
         Ok(bus) => follow(&bus, seen),
         Err(_) => seen(false),

@@ -4,8 +4,8 @@
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gio.rs")]
 mod watch_host;
 
-pub use watch_host::watch;
+pub(super) use watch_host::watch;
 
 /// The message for desktops that show no tray icons.
-pub const MISSING: &str = "this desktop doesn't show tray icons, so MCPProxy runs without one. On GNOME, install the \
+pub(super) const MISSING: &str = "this desktop doesn't show tray icons, so MCPProxy runs without one. On GNOME, install the \
                            AppIndicator extension; elsewhere, add a panel with a status notifier";

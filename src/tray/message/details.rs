@@ -47,7 +47,7 @@ impl Gate {
 }
 
 /// Adds the details and the boxes of a message, if it has any.
-pub fn add(dialog: &gtk::MessageDialog, message: &Message) {
+pub(super) fn add(dialog: &gtk::MessageDialog, message: &Message) {
     if message.details.is_empty() && message.ticks.is_empty() {
         return;
     }

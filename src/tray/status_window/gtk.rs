@@ -16,7 +16,7 @@ use crate::tray::view::View;
 const SPACE: i32 = 12;
 
 /// The window; created on first use.
-pub struct StatusWindow {
+pub(crate) struct StatusWindow {
     chosen: Box<dyn Fn() -> Box<dyn Fn(Command)>>,
     open: Option<Open>,
     /// A click has toggled a checkbox, so its state may differ from the view.
@@ -31,7 +31,7 @@ struct Open {
 
 impl StatusWindow {
     /// A closed window. `chosen` gets every command that the user chooses in it.
-    pub fn new(chosen: impl Fn(Command) + Clone + 'static) -> StatusWindow {
+    pub(crate) fn new(chosen: impl Fn(Command) + Clone + 'static) -> StatusWindow {
         StatusWindow {
             chosen: Box::new(move || Box::new(chosen.clone())),
             open: None,
@@ -40,7 +40,7 @@ impl StatusWindow {
     }
 
     /// Shows the window in front of others. Main thread only.
-    pub fn present(&mut self, view: &View, _icon: Option<&Shown>) {
+    pub(crate) fn present(&mut self, view: &View, _icon: Option<&Shown>) {
         // If the user has closed the window, GTK has destroyed it.
         let open = self.open.take().filter(|open| open.window.is_visible()).unwrap_or_else(|| {
             let window = gtk::Window::new(gtk::WindowType::Toplevel);
@@ -74,7 +74,7 @@ impl StatusWindow {
     }
 
     /// Updates an open window to the view.
-    pub fn follow(&mut self, view: &View) {
+    pub(crate) fn follow(&mut self, view: &View) {
         let Some(mut open) = self.open.take() else { return };
         if !open.window.is_visible() {
             return; // closed

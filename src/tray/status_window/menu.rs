@@ -5,21 +5,21 @@ use crate::tray::render::Shown;
 use crate::tray::view::View;
 
 /// Has no state.
-pub struct StatusWindow;
+pub(crate) struct StatusWindow;
 
 impl StatusWindow {
     /// Ignores `chosen`: the menu's own handler receives clicks.
-    pub fn new(_chosen: impl Fn(Command) + Clone + 'static) -> StatusWindow {
+    pub(crate) fn new(_chosen: impl Fn(Command) + Clone + 'static) -> StatusWindow {
         StatusWindow
     }
 
     /// Opens the icon's menu.
-    pub fn present(&mut self, _view: &View, icon: Option<&Shown>) {
+    pub(crate) fn present(&mut self, _view: &View, icon: Option<&Shown>) {
         if let Some(icon) = icon {
             icon.open_menu();
         }
     }
 
     /// Does nothing: the menu follows the view by itself.
-    pub fn follow(&mut self, _view: &View) {}
+    pub(crate) fn follow(&mut self, _view: &View) {}
 }

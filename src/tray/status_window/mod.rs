@@ -4,4 +4,4 @@
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]
 mod window;
 
-pub use window::StatusWindow;
+pub(super) use window::StatusWindow;

@@ -72,7 +72,7 @@ pub enum Event {
     },
     /// The core's event stream has ended.
     StreamEnded,
-    /// The delay requested by [`Effect::WakeAfter`] is over.
+    /// The delay requested by `Effect::WakeAfter` is over.
     Wake,
     /// The computer woke from sleep.
     Woke,

@@ -7,7 +7,7 @@ const LONGEST: usize = 300;
 
 /// Returns the text of the last `error:` line, else the last error in a log of the Go core, else the last line that is not
 /// from a log. A log without an error says nothing about the end of the core.
-pub fn last_words(stderr: &str) -> Option<String> {
+pub(super) fn last_words(stderr: &str) -> Option<String> {
     let text = without_escapes(stderr);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let marked = lines.iter().rev().find_map(|line| {

@@ -8,9 +8,9 @@ use super::failure::Failure;
 /// An action for the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Try to reach a core; the result arrives as [`Event::Probed`].
+    /// Try to reach a core; the result arrives as `Event::Probed`.
     Probe,
-    /// Start a core; the result arrives as [`Event::Spawned`] or [`Event::SpawnFailed`], later [`Event::Exited`].
+    /// Start a core; the result arrives as `Event::Spawned` or `Event::SpawnFailed`, later `Event::Exited`.
     Spawn { first: bool },
     /// Follow the core's event stream.
     Follow,
@@ -22,7 +22,7 @@ pub enum Effect {
     Terminate { pid: u32 },
     /// Kill a process and its children.
     KillTree { pid: u32 },
-    /// Send [`Event::Wake`] after this time; replaces an earlier request.
+    /// Send `Event::Wake` after this time; replaces an earlier request.
     WakeAfter(Duration),
     /// Nothing is left to do: the tray may exit.
     Leave,

@@ -9,7 +9,7 @@ use reqwest::Url;
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Whether the host of this URL is in a private network. A name that does not resolve counts as public.
-pub async fn has(url: &Url) -> bool {
+pub(super) async fn has(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     // An IPv6 address stands in brackets there.
     if let Ok(address) = host.trim_matches(['[', ']']).parse() {

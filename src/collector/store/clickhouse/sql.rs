@@ -1,7 +1,7 @@
 //! The tables of ClickHouse and the query that summarises installations.
 
 /// The tables. Inserting the same rows again changes nothing.
-pub const TABLES: [&str; 4] = [
+pub(super) const TABLES: [&str; 4] = [
     // One row per receipt of a body. Merging combines the rows of a key; queries never rely on that.
     "CREATE TABLE IF NOT EXISTS arrivals(
         id FixedString(16),
@@ -31,7 +31,7 @@ pub const TABLES: [&str; 4] = [
 ];
 
 /// The value for "no machine".
-pub const NO_MACHINE: &str = "toFixedString('', 16)";
+pub(super) const NO_MACHINE: &str = "toFixedString('', 16)";
 
 /// Bodies with the receipts that count: `firsts` contains the first receipt of each chain of repeats.
 const BODIES: &str = "SELECT id, hash,
@@ -45,7 +45,7 @@ const BODIES: &str = "SELECT id, hash,
         FROM arrivals GROUP BY id, hash";
 
 /// One row per installation: its days with the last body of each, and everything that adds up.
-pub fn installations(until_ms: i64) -> String {
+pub(super) fn installations(until_ms: i64) -> String {
     format!(
         "WITH
         bodies AS ({BODIES}),
@@ -93,6 +93,6 @@ pub fn installations(until_ms: i64) -> String {
 }
 
 /// The columns of [`super::Arrival`], in order.
-pub const ARRIVAL: &str = "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
+pub(super) const ARRIVAL: &str = "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
     toString(version) AS version, arrayMap(client -> toString(client), clients) AS clients,
     arrayMap(path -> toString(path), unknown) AS unknown, generation";

@@ -15,7 +15,7 @@ use crate::collector::repeat::{Arrival, Kept, arrive};
 use crate::collector::report::{Day, Id, Moment, Report};
 
 /// Adds a batch.
-pub fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError> {
+pub(super) fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -> Result<(), StoreError> {
     let words_before = store.words.stored;
     let result = write(store, batch, position);
     match result {

@@ -20,11 +20,11 @@ struct Known {
 
 /// The machines read recently.
 #[derive(Debug, Default)]
-pub struct MachineCache(RefCell<Known>);
+pub(super) struct MachineCache(RefCell<Known>);
 
 impl MachineCache {
     /// Clears the cache after a failed transaction or a deletion of machines.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         *self.0.borrow_mut() = Known::default();
     }
 
@@ -39,7 +39,7 @@ impl MachineCache {
 }
 
 /// Machines of a database.
-pub struct Lookup<'a> {
+pub(super) struct Lookup<'a> {
     pub connection: &'a Connection,
     pub cache: &'a MachineCache,
 }
@@ -49,7 +49,7 @@ impl Lookup<'_> {
     ///
     /// # Errors
     /// SQLite's error.
-    pub fn number_or_new(&self, machine: Id) -> Result<u64, StoreError> {
+    pub(super) fn number_or_new(&self, machine: Id) -> Result<u64, StoreError> {
         if let Some(number) = self.cache.0.borrow().numbers.get(&machine) {
             return Ok(*number);
         }

@@ -20,7 +20,7 @@ fn lookup(store: &SqliteStore) -> Lookup<'_> {
 }
 
 /// Every installation in its current state.
-pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
+pub(super) fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT summary FROM installations")?;
     let mut rows = statement.query([])?;
     // Reused for all rows, which avoids a million allocations.
@@ -35,7 +35,7 @@ pub fn summaries(store: &SqliteStore, each: &mut dyn FnMut(&Installation)) -> Re
 }
 
 /// Every installation in its state at the end of a day.
-pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
+pub(super) fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
     recomputed(store, |_, bodies| {
         let past = bodies.iter().filter(|body| body.day() <= until);
         if let Some(installation) = summarise(past) {
@@ -46,7 +46,7 @@ pub fn as_of(store: &SqliteStore, until: Day, each: &mut dyn FnMut(&Installation
 }
 
 /// Calls `each` with the key of every installation and its bodies, read from the ids and not from the summaries.
-pub fn recomputed(
+pub(super) fn recomputed(
     store: &SqliteStore,
     mut each: impl FnMut(i64, &[Kept]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
@@ -87,7 +87,7 @@ fn blob(value: rusqlite::types::ValueRef<'_>) -> &[u8] {
 }
 
 /// The counts beside the reports.
-pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
+pub(super) fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let connection = &store.connection;
     let first: Option<u16> = connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
     let mut ledger = Ledger {
@@ -106,7 +106,7 @@ pub fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
 }
 
 /// Everything received under one id.
-pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
+pub(super) fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT bodies, opted_out FROM ids WHERE id = ?1")?;
     let row: Option<(Vec<u8>, Option<i64>)> =
         statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -118,7 +118,7 @@ pub fn stored(store: &SqliteStore, id: Id) -> Result<Stored, StoreError> {
 }
 
 /// Everything received under every id.
-pub fn export(
+pub(super) fn export(
     store: &SqliteStore,
     each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
@@ -137,7 +137,7 @@ pub fn export(
 }
 
 /// Every id that sent a report.
-pub fn ids(store: &SqliteStore, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
+pub(super) fn ids(store: &SqliteStore, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
     let mut statement = store.connection.prepare_cached("SELECT id FROM ids")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

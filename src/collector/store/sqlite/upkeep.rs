@@ -15,7 +15,7 @@ use crate::collector::report::{Day, Id, Moment};
 use crate::collector::retention::without_old;
 
 /// Deletes bodies received before a day; see [`Store::purge`].
-pub fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreError> {
+pub(super) fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreError> {
     let mut stale = Vec::new();
     store.export(&mut |id, stored| {
         if stored.bodies.first().is_some_and(|body| body.day() < before) {

@@ -6,12 +6,12 @@ use gtk::prelude::*;
 use crate::tray::autostart::Autostart;
 
 /// The watch. Dropping it ends it.
-pub struct Watch {
+pub(crate) struct Watch {
     _monitor: Option<FileMonitor>,
 }
 
 /// Calls `changed` whenever the entry is created, deleted or modified, and once at the start. Main thread only.
-pub fn watch_entry(autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
+pub(crate) fn watch_entry(autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     let file = gio::File::for_path(autostart.entry());
     let monitor = file.monitor_file(FileMonitorFlags::WATCH_MOVES, None::<&Cancellable>);
     match &monitor {

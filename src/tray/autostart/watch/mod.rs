@@ -5,4 +5,4 @@
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gio.rs")]
 mod watch_entry;
 
-pub use watch_entry::watch_entry;
+pub(crate) use watch_entry::watch_entry;

@@ -16,14 +16,14 @@ use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, SetEvent, Wa
 use crate::tray::autostart::{Autostart, windows};
 
 /// The watch. Dropping it ends it.
-pub struct Watch {
+pub(crate) struct Watch {
     ended: Option<Arc<Signal>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Calls `changed`, on its own thread, whenever a value of those keys is created, deleted or modified, and once at the
 /// start.
-pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
+pub(crate) fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     match begin(changed) {
         Ok(watch) => watch,
         Err(error) => {
