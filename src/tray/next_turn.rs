@@ -8,7 +8,7 @@ use objc2_foundation::NSTimer;
 
 /// Calls `operation` after the current event. A window that waits for its answer inside the current event would block
 /// the tray's loop, including orders and quitting, while it is open. Main thread only.
-pub fn on_next_turn(operation: impl FnOnce() + 'static) {
+pub(super) fn on_next_turn(operation: impl FnOnce() + 'static) {
     let operation = Cell::new(Some(operation));
     let block = RcBlock::new(move |_: NonNull<NSTimer>| {
         if let Some(operation) = operation.take() {

@@ -8,14 +8,14 @@ use objc2::runtime::{NSObjectProtocol, ProtocolObject};
 use objc2_foundation::{NSNotification, NSNotificationCenter, NSNotificationName};
 
 /// One observed notification. Dropping it ends the observation.
-pub struct Observer {
+pub(super) struct Observer {
     center: Retained<NSNotificationCenter>,
     token: Retained<ProtocolObject<dyn NSObjectProtocol>>,
 }
 
 impl Observer {
     /// Calls `posted` whenever the notification is posted, on the posting thread: AppKit posts on the main thread.
-    pub fn new(
+    pub(super) fn new(
         center: Retained<NSNotificationCenter>,
         name: &NSNotificationName,
         posted: impl Fn(&NSNotification) + 'static,

@@ -165,7 +165,7 @@ class AlwaysThere(unittest.TestCase):
                 + ["appLaunched", "coreTerminated", "appTerminating"],
             )
             self.assertIn("at login", told[0][1])
-            self.assertIn("without a word", told[4][1])
+            self.assertIn("did not shut down cleanly", told[4][1])
             self.assertEqual(told[5][1], "the user chose Stop core")
             self.assertEqual(told[6][1], "the user chose Quit")
 

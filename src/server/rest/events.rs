@@ -77,10 +77,15 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
 
 /// Returns the changes of servers that connected or failed, for the activity log.
 fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
-    let status_before = |name: &str| before.servers.iter().find(|server| server.name == name).map(|it| &it.status);
+    let known = |name: &str| before.servers.iter().find(|server| server.name == name);
     let is_worth_it = |status: &ServerStatus| matches!(status.word(), "connected" | "error" | "disconnected");
     let changed = after.servers.iter().filter(|server| {
-        is_worth_it(&server.status) && status_before(&server.name).is_some_and(|before| before != &server.status)
+        is_worth_it(&server.status)
+            && known(&server.name).is_some_and(|before| {
+                // A server that failed keeps its error while MCPProxy retries: each retry is not a change.
+                let is_retry = !server.connected && !before.connected && before.last_error.is_some();
+                before.status != server.status && !is_retry
+            })
     });
     changed
         .map(|server| Change {
@@ -186,4 +191,42 @@ fn line<T: Serialize>(data: &T) -> String {
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::api::Server;
+
+    fn at(status: &str, error: Option<&str>) -> Servers {
+        Servers {
+            servers: vec![Server {
+                name: "s".to_owned(),
+                status: status.into(),
+                connected: status == "connected",
+                last_error: error.map(str::to_owned),
+                ..Server::default()
+            }],
+            ..Servers::default()
+        }
+    }
+
+    #[test]
+    fn a_failure_is_recorded_once_and_its_retries_are_not() {
+        let steps = [
+            at("connecting", None),
+            at("error", Some("not found")),
+            at("connecting", Some("not found")),
+            at("error", Some("not found (2 attempts failed)")),
+            at("connecting", Some("not found (2 attempts failed)")),
+            at("connected", None),
+            at("error", Some("ended")),
+        ];
+        let recorded: Vec<(usize, &str)> = steps
+            .windows(2)
+            .enumerate()
+            .flat_map(|(step, pair)| state_changes(&pair[0], &pair[1]).into_iter().map(move |one| (step, one.status)))
+            .collect();
+        assert_eq!(recorded, [(0, "error"), (4, "success"), (5, "error")]);
+    }
 }

@@ -26,7 +26,7 @@ impl OAuthHttpClient for LoopbackHttp {
         Box::pin(async move {
             let request = reqwest::Request::try_from(request.request)?;
             check(request.url())?;
-            let client = http::builder(request.url()).timeout(TIMEOUT).build()?;
+            let client = http::build(request.url(), |client| client.timeout(TIMEOUT))?;
             let response = client.execute(request).await?;
             let mut parts = axum::http::Response::builder().status(response.status());
             for (name, value) in response.headers() {
@@ -98,7 +98,7 @@ pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result
     {
         request.insert("scope".to_owned(), scopes.join(" ").into());
     }
-    let client = http::builder(&url).timeout(TIMEOUT).build().map_err(|error| refused(chain(&error)))?;
+    let client = http::build(&url, |client| client.timeout(TIMEOUT)).map_err(|error| refused(chain(&error)))?;
     let request = client.post(url).header("content-type", "application/json").body(request.to_string());
     let response = request.send().await.map_err(|error| refused(chain(&error.without_url())))?;
     let status = response.status();

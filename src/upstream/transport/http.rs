@@ -33,13 +33,27 @@ pub fn client(config: &ServerConfig) -> Result<reqwest::Client, String> {
         value.set_sensitive(true);
         headers.insert(parsed.map_err(|_| format!("`{name}` is not a valid header name"))?, value);
     }
-    let client = builder(&url).connect_timeout(CONNECT).default_headers(headers);
-    client.build().map_err(|error| format!("could not set up HTTP: {}", chain(&error)))
+    let client = build(&url, |client| client.connect_timeout(CONNECT).default_headers(headers.clone()));
+    client.map_err(|error| format!("could not set up HTTP: {}", chain(&error)))
+}
+
+/// Builds a client for requests to this URL. Plain HTTP also works on a system without certificate authorities.
+///
+/// # Errors
+/// The system has no certificate authorities, and the URL needs one.
+pub fn build(
+    url: &reqwest::Url,
+    configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, reqwest::Error> {
+    configure(builder(url)).build().or_else(|error| match url.scheme() {
+        "http" => configure(builder(url)).tls_certs_only([]).build(),
+        _ => Err(error),
+    })
 }
 
 /// A client for requests to this URL. Redirects are not followed: headers and tokens are meant for this URL alone. Loopback never goes
 /// through a proxy, for calls as for sign-ins.
-pub fn builder(url: &reqwest::Url) -> reqwest::ClientBuilder {
+fn builder(url: &reqwest::Url) -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder()
         .user_agent(concat!("mcpproxy/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

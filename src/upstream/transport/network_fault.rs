@@ -107,7 +107,7 @@ mod tests {
 
     async fn fault(url: &str) -> Fault {
         crate::os::https::prepare();
-        let client = http::builder(&Url::parse(url).unwrap()).build().unwrap();
+        let client = http::build(&Url::parse(url).unwrap(), |client| client).unwrap();
         of_request(&client.post(url).send().await.unwrap_err(), url, None)
     }
 

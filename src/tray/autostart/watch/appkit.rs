@@ -13,13 +13,13 @@ use crate::tray::autostart::{Autostart, macos};
 use crate::tray::notification_center::Observer;
 
 /// The watch. Dropping it ends it.
-pub struct Watch {
+pub(crate) struct Watch {
     _observers: [Observer; 4],
 }
 
 /// Calls `changed` when our menu opens, MCPProxy becomes active, the computer wakes, or the user leaves the system's
 /// settings. Main thread only.
-pub fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
+pub(crate) fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     let ours = NSNotificationCenter::defaultCenter();
     let everybodys = NSWorkspace::sharedWorkspace().notificationCenter();
     // SAFETY: constants of AppKit, initialised before any of our code runs.
