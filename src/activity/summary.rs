@@ -103,7 +103,11 @@ struct Gathered {
 }
 
 /// Returns the calls in `records`, which are ordered newest first, by tool and over time.
-pub(super) fn usage(records: impl Iterator<Item = ActivityRecord>, window: UsageWindow, now: Timestamp) -> ActivityUsage {
+pub(super) fn usage(
+    records: impl Iterator<Item = ActivityRecord>,
+    window: UsageWindow,
+    now: Timestamp,
+) -> ActivityUsage {
     let start = window.start(now);
     let part = (window.seconds() / window.parts()).max(1);
     let mut timeline: Vec<UsagePeriod> = (0..window.parts())

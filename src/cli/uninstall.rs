@@ -44,7 +44,11 @@ struct Done {
 }
 
 /// Asks, removes and reports.
-pub(super) async fn uninstall(context: &Context, link: &CoreLink, options: &UninstallArguments) -> Result<ExitCode, CliError> {
+pub(super) async fn uninstall(
+    context: &Context,
+    link: &CoreLink,
+    options: &UninstallArguments,
+) -> Result<ExitCode, CliError> {
     let (homes, proxy) = (homes()?, proxy(context, link).await?);
     let clients = edit::list(&homes, &proxy);
     let plan = plan(context, &clients, options);

@@ -28,7 +28,11 @@ enum Standing {
 ///
 /// # Errors
 /// A server failed or was not connected in time.
-pub(super) async fn until_connected(client: &Client, names: &[String], limit: Duration) -> Result<Vec<Server>, CliError> {
+pub(super) async fn until_connected(
+    client: &Client,
+    names: &[String],
+    limit: Duration,
+) -> Result<Vec<Server>, CliError> {
     let started = Instant::now();
     let progress = Progress::new();
     for name in names {

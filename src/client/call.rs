@@ -50,7 +50,7 @@ pub struct Client {
     name: String,
     answer_limit: Duration,
     #[cfg(test)]
-    #[cfg(feature = "tray")]
+    #[cfg(all(feature = "tray", not(target_os = "macos")))]
     in_memory: Option<super::in_memory::InMemory>,
 }
 
@@ -62,14 +62,14 @@ impl Client {
             name: format!("{surface}/{version}"),
             answer_limit: ANSWER_LIMIT,
             #[cfg(test)]
-            #[cfg(feature = "tray")]
+            #[cfg(all(feature = "tray", not(target_os = "macos")))]
             in_memory: None,
         }
     }
 
     /// A caller that connects with `connect` instead of a socket, so that tests can pause the clock.
     #[cfg(test)]
-    #[cfg(feature = "tray")]
+    #[cfg(all(feature = "tray", not(target_os = "macos")))]
     pub(crate) fn in_memory(
         connect: impl Fn() -> io::Result<tokio::io::DuplexStream> + Send + Sync + 'static,
         surface: &'static str,
@@ -253,7 +253,7 @@ impl Client {
         };
         let request = request.body(Full::new(bytes.unwrap_or_default())).map_err(|error| self.failed(error))?;
         #[cfg(test)]
-        #[cfg(feature = "tray")]
+        #[cfg(all(feature = "tray", not(target_os = "macos")))]
         if let Some(in_memory) = &self.in_memory {
             return self.send_over(self.connected(std::future::ready(in_memory.connect())).await?, request).await;
         }

@@ -4,7 +4,7 @@ mod call;
 mod events;
 pub mod go_core;
 #[cfg(test)]
-#[cfg(feature = "tray")]
+#[cfg(all(feature = "tray", not(target_os = "macos")))]
 mod in_memory;
 mod message;
 

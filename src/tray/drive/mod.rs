@@ -10,7 +10,9 @@ mod fix;
 mod follow;
 mod input;
 pub(super) mod system;
+// On macOS the driver is not `Send`, and the tests run it as a task.
 #[cfg(test)]
+#[cfg(not(target_os = "macos"))]
 mod tests;
 
 use std::collections::VecDeque;

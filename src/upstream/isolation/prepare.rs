@@ -16,7 +16,9 @@ use super::sandbox::{self, Sandbox};
 use super::{engine, seatbelt};
 use crate::config::ServerConfig;
 use crate::diagnostics::code::Code;
-use crate::diagnostics::fault::{Failure, Fault};
+use crate::diagnostics::fault::Failure;
+#[cfg(target_os = "linux")]
+use crate::diagnostics::fault::Fault;
 use crate::os::environment::{Environment, home_directory};
 use crate::upstream::start_error;
 

@@ -93,6 +93,7 @@ pub(super) fn installations(until_ms: i64) -> String {
 }
 
 /// The columns of [`super::Arrival`], in order.
-pub(super) const ARRIVAL: &str = "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
+pub(super) const ARRIVAL: &str =
+    "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
     toString(version) AS version, arrayMap(client -> toString(client), clients) AS clients,
     arrayMap(path -> toString(path), unknown) AS unknown, generation";
