@@ -91,7 +91,7 @@ class Scripts(unittest.TestCase):
         for answer in ["exit 1", "echo none", "case $1 in -u) echo 248 ;; -P) echo x:*:248:1::0:0:X:/x:/x ;; esac"]:
             run = postinstall(id=answer)
             self.assertEqual((run.calls, run.code), (LOOKS, 0), answer)
-            self.assertIn("no account of a person", run.said)
+            self.assertIn("is not a user account", run.said)
         run = postinstall(id="case $1 in -u) echo 501 ;; esac")
         self.assertEqual((run.calls, run.code), (LOOKS, 0))
 
