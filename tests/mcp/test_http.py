@@ -90,6 +90,16 @@ class OverHttp(unittest.TestCase):
             wait_for("it is back", lambda: world.server("everything")["connected"], 30)
             self.assertIn("hello", text_of(call(world, "call_tool_read", echo)))
 
+    def test_no_certificate_authorities(self):
+        """a server over plain HTTP works on a system without certificate authorities"""
+        with World(config={}) as world:
+            port = free_port()
+            self.everything(world, port)
+            world.write_config({"mcpServers": [{"name": "everything", "url": f"http://127.0.0.1:{port}/mcp", "enabled": True}]})
+            missing = str(world.directory / "missing")
+            world.start_core(env={**world.environment(), "SSL_CERT_FILE": missing, "SSL_CERT_DIR": missing})
+            world.wait_connected("everything")
+
     def test_refusals(self):
         """an unreachable server, a missing endpoint, missing TLS and an invalid URL are each explained, for both transports"""
         with World(config={}) as world:
