@@ -165,7 +165,7 @@ fn tls_in_front_of(port: u16, files: &Certificates) -> u16 {
 }
 
 #[test]
-fn clickhouse_is_spoken_to_over_tls() {
+fn clickhouse_is_reached_over_tls() {
     let directory = tempfile::tempdir().unwrap();
     let Some(server) = ClickHouse::start(&directory.path().join("clickhouse")) else {
         return;

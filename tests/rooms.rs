@@ -309,7 +309,7 @@ fn import_cycles_are_found() {
     assert_eq!(cycles(&imports_between(files.get(..3).unwrap())), Vec::<Vec<&str>>::new());
 }
 
-/// Fails with all lines that no exception covers.
+/// Fails if there is any line, and shows all of them.
 fn report(lines: impl IntoIterator<Item = String>) {
     let wrong: Vec<String> = lines.into_iter().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -52,24 +52,3 @@ fn the_documentation_names_every_rule_with_its_severity() {
         assert!(page.contains(&row), "docs/scan-rules.md lacks {row}");
     }
 }
-
-/// Scans your own list of tools: `MCPPROXY_SCAN_CORPUS=tools.jsonl cargo test --test scan -- --ignored --nocapture`.
-#[test]
-#[ignore = "needs a file of tools"]
-fn share_of_red_tools_in_a_corpus() {
-    let variables: std::collections::BTreeMap<_, _> =
-        mcpproxy::os::environment::Environment::read(|name| name == "MCPPROXY_SCAN_CORPUS")
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-    let text = std::fs::read_to_string(&variables["MCPPROXY_SCAN_CORPUS"]).unwrap();
-    let tools = lines(&text);
-    let server = |entry: &Value| entry["server"].as_str().unwrap_or_default().to_owned();
-    let tool = |entry: &Value| entry.get("tool").unwrap_or(entry).clone();
-    let neighbours = Neighbours::of(tools.iter().map(|entry| tool_of(&server(entry), &tool(entry))));
-    let red = tools
-        .iter()
-        .filter(|entry| worst(&scan_tool(&server(entry), &tool(entry), &neighbours)) == Some(Severity::Danger));
-    let red = red.count();
-    assert!(red * 100 <= tools.len(), "{red} of {} are red", tools.len());
-}

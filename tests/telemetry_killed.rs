@@ -18,9 +18,9 @@ use mcpproxy::telemetry::store::recorder::Recorder;
 const PATH: &str = "MCPPROXY_TEST_STORE";
 const TODAY: &str = "2026-01-02";
 
-/// The process to kill: records continuously, and prints each record.
+/// Not a test but the child process of the test below, which runs and kills it: writes records without end.
 #[test]
-#[ignore = "started and killed by the other test"]
+#[ignore = "the child process of the other test"]
 fn writer() {
     let variables = Environment::read(|name| name == PATH);
     let recorder = Recorder::new(Path::new(variables.get(PATH).unwrap()));

@@ -100,7 +100,7 @@ function listen() {
     document.body.dataset.lost = "1";
     offline.hidden = false;
     if (events.readyState !== EventSource.CLOSED) return;
-    // A new run of the core knows no sessions: the reload shows how to sign in.
+    // A restart of the core ends all sessions: the reload shows how to sign in.
     try {
       const answer = await fetch("/ui/events", { method: "HEAD" });
       if (answer.status === 401) { location.reload(); return; }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::activity::bodies::{examine, redacted};
-use crate::activity::call::{Call, Change};
+use crate::activity::call::{Call, Change, LONGEST_BODY, cut};
 use crate::contract::api::ActivityRecord;
 
 /// Maximum length of a stored error, in characters. An error may repeat arguments of the call.
@@ -67,8 +67,9 @@ pub(super) fn change(change: &Change, at: Timestamp) -> ActivityRecord {
 }
 
 fn error(text: &str) -> String {
-    let line: String = text.lines().next().unwrap_or_default().chars().take(LONGEST_ERROR).collect();
-    redacted(&line)
+    let (line, _) = cut(text.lines().next().unwrap_or_default(), LONGEST_BODY);
+    // Shortened afterwards, because the start of a secret is not recognised.
+    redacted(line).chars().take(LONGEST_ERROR).collect()
 }
 
 #[cfg(test)]
@@ -86,6 +87,6 @@ mod tests {
         let record = call(&told, Timestamp::UNIX_EPOCH);
         let message = record.error_message.unwrap();
         assert!(message.starts_with("bad [redacted: github-token] ä"), "{message}");
-        assert!(message.chars().count() < 200 && !message.contains("second"), "{message}");
+        assert!(message.chars().count() == LONGEST_ERROR && !message.contains("second"), "{message}");
     }
 }

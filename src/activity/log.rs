@@ -83,6 +83,13 @@ struct State {
     ended: bool,
 }
 
+impl State {
+    /// Whether every report is stored, or cannot be stored at the moment.
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && (self.unstored.is_empty() || self.store.is_none() || self.failure.is_some())
+    }
+}
+
 #[derive(Debug)]
 enum Report {
     Call(Box<Call>, Timestamp),
@@ -131,16 +138,16 @@ impl ActivityLog {
 
     /// Reports a call. Takes one short lock and never waits for the disk.
     pub fn call(&self, call: Call) {
-        let bytes = call.arguments.len() + call.response.len();
-        self.report(Report::Call(Box::new(call), Timestamp::now()), bytes);
+        self.report(Report::Call(Box::new(call), Timestamp::now()));
     }
 
     /// Reports a change.
     pub fn change(&self, change: Change) {
-        self.report(Report::Change(Box::new(change), Timestamp::now()), 0);
+        self.report(Report::Change(Box::new(change), Timestamp::now()));
     }
 
-    fn report(&self, report: Report, bytes: usize) {
+    fn report(&self, report: Report) {
+        let bytes = report.bytes();
         let mut state = self.shared.lock();
         if state.closed || state.waiting.len() >= MOST_WAITING || state.waiting_bytes + bytes > MOST_WAITING_BYTES {
             state.lost += 1;
@@ -178,10 +185,7 @@ impl ActivityLog {
         let deadline = Instant::now() + PATIENCE;
         state.urgent = true;
         self.shared.changed.notify_all();
-        let is_done = |state: &State| {
-            state.waiting.is_empty() && (state.unstored.is_empty() || state.store.is_none() || state.failure.is_some())
-        };
-        while !(state.opened && is_done(&state)) && Instant::now() < deadline {
+        while !(state.opened && state.is_done()) && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
     }
@@ -358,16 +362,14 @@ impl Shared {
         }
         self.store_now();
         let state = self.lock();
-        !(state.closed && state.waiting.is_empty())
+        !(state.closed && state.is_done())
     }
 
     fn take(&self) -> Vec<Report> {
         let mut state = self.lock();
         let count = state.waiting.len().min(BATCH);
         let taken: Vec<Report> = state.waiting.drain(..count).collect();
-        if state.waiting.is_empty() {
-            state.waiting_bytes = 0;
-        }
+        state.waiting_bytes -= taken.iter().map(Report::bytes).sum::<usize>();
         taken
     }
 
@@ -439,6 +441,14 @@ impl Shared {
 }
 
 impl Report {
+    /// Bytes of arguments and results, which the queue limits.
+    fn bytes(&self) -> usize {
+        match self {
+            Report::Call(call, _) => call.arguments.len() + call.response.len(),
+            Report::Change(..) => 0,
+        }
+    }
+
     fn record(&self) -> ActivityRecord {
         match self {
             Report::Call(call, at) => describe::call(call, *at),

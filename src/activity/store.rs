@@ -174,7 +174,10 @@ fn oldest_to_remove(
     if bytes > keep.bytes {
         return Ok(Some(length));
     }
-    let limit = now.checked_sub(SignedDuration::from_hours(24 * i64::from(keep.days))).map_err(text)?;
+    // A retention that reaches before the calendar begins keeps everything.
+    let Ok(limit) = now.checked_sub(SignedDuration::from_hours(24 * i64::from(keep.days))) else {
+        return Ok(None);
+    };
     let at =
         serde_json::from_slice::<ActivityRecord>(value.value()).ok().and_then(|record| record.timestamp.parse().ok());
     Ok(at.is_none_or(|at: Timestamp| at < limit).then_some(length))

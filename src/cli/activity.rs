@@ -156,7 +156,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -
     }
 }
 
-/// Writes page after page: a log of any size fits through.
+/// Reads and writes page by page, so a log of any size needs little memory.
 async fn export(client: &Client, filter: &ActivityFilter, format: Format) -> Result<(), CliError> {
     write_raw(format.heading())?;
     let mut before = String::new();
@@ -274,5 +274,5 @@ fn listed(calls: &[ActivityRecord]) -> String {
             remark(call),
         ]
     };
-    rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "ERROR"], calls.iter().map(row).collect(), "No calls yet.")
+    rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "DETAILS"], calls.iter().map(row).collect(), "No calls yet.")
 }

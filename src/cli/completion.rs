@@ -58,18 +58,23 @@ fn cases(line: impl Fn(Names) -> String) -> String {
     text
 }
 
-/// Names first; whatever else there is comes from the generated function.
+/// Completes names first; the generated function completes everything else.
+///
+/// Does not use `compgen -W`, which runs command substitutions in its words: imported names come from other people.
 fn bash() -> String {
     let cases = cases(|kind| format!("kind={}", kind.word()));
     format!(
         r#"
 _mcpproxy_names() {{
-    local kind="" cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}"
+    local kind="" name="" cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}"
     case "${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}" in
 {cases}    esac
     if [[ "$prev" == --server ]]; then kind=servers; fi
     if [[ -n "$kind" && "$cur" != -* ]]; then
-        COMPREPLY=($(compgen -W "$(mcpproxy names "$kind" 2>/dev/null)" -- "$cur"))
+        COMPREPLY=()
+        while IFS= read -r name; do
+            if [[ -n "$name" && "$name" == "$cur"* ]]; then COMPREPLY+=("$(printf '%q' "$name")"); fi
+        done <<< "$(mcpproxy names "$kind" 2>/dev/null)"
         if [[ ${{#COMPREPLY[@]}} -gt 0 ]]; then return 0; fi
     fi
     _mcpproxy "$@"
@@ -126,7 +131,7 @@ impl Names {
     }
 }
 
-/// Prints names, one a line. Nothing is an error here: the user is typing.
+/// Prints names, one per line. Ignores errors, because the user is typing.
 pub(super) async fn print_names(context: &Context, link: &CoreLink, kind: Names) {
     let found: Vec<String> = match kind {
         Names::Servers => {
@@ -162,6 +167,7 @@ mod tests {
         ] {
             let script = String::from_utf8(script(shell)).unwrap();
             assert!(script.contains(part) && script.contains("servers"), "{shell}");
+            assert!(!script.contains(r#"compgen -W "$(mcpproxy"#), "{shell}: compgen would run commands in a name");
         }
     }
 

@@ -125,7 +125,11 @@ async fn of_server(context: &Context, link: &CoreLink, name: &str) -> Result<(),
     })
 }
 
-async fn of(client: &Client, name: &str) -> Result<ServerDiagnostics, CliError> {
+/// Reads the problem of one server.
+///
+/// # Errors
+/// [`CliError`]: there is no such server, or the core cannot be reached.
+pub(super) async fn of(client: &Client, name: &str) -> Result<ServerDiagnostics, CliError> {
     let path = format!("{}/diagnostics", server_path(name));
     client.get(&path).await.map_err(|error| match error {
         CallError::Status { code: 404, .. } => not_found(name),

@@ -84,7 +84,7 @@ fn review_text(lines: &[ReviewLine], colours: bool) -> String {
     shown.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether lines are coloured: at a terminal that knows colours, unless `NO_COLOR` is set.
+/// Whether to colour lines: at a terminal that supports colours, unless `NO_COLOR` is set.
 fn colours_for(is_terminal: bool) -> bool {
     let environment = Environment::read(|name| matches!(name, "NO_COLOR" | "TERM"));
     is_terminal && environment.non_empty("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb")

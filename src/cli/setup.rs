@@ -62,7 +62,7 @@ struct Seen {
     connect: bool,
     import: bool,
     approve: bool,
-    add: bool,
+    prove: bool,
 }
 
 /// The next step; `None` when all is done. Each step comes once, whatever the user chose.
@@ -76,13 +76,13 @@ fn next(state: &State, seen: Seen) -> Option<Step> {
     if !seen.connect && !state.unconnected.is_empty() {
         return Some(Step::Connect(state.unconnected.clone()));
     }
-    if seen.add {
+    if seen.prove {
         return None;
     }
     Some(if state.servers == 0 { Step::AddServer } else { Step::Prove })
 }
 
-/// Leads the user through what is missing.
+/// Guides the user through the steps that are still to be done.
 pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArguments) -> Result<ExitCode, CliError> {
     if context.format != Format::Table {
         let error = CliError::usage("INVALID_INPUT", "setup asks questions, so it has no JSON or YAML output");
@@ -116,7 +116,7 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
                 return Ok(ExitCode::Clean);
             }
             Step::Prove => {
-                seen.add = true;
+                seen.prove = true;
                 prove(client).await?;
             }
         }
@@ -132,7 +132,7 @@ async fn state(
     proxy: &Proxy,
 ) -> Result<State, CliError> {
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    let needs_approval = |server: &&Server| server.quarantined || server.quarantine.is_some();
+    let needs_approval = |server: &&Server| server.quarantined || server.waiting_tools().is_some();
     let waits = |client: &AiClient| client.exists && !client.connected && client.supported;
     Ok(State {
         unconnected: edit::list(homes, proxy).into_iter().filter(waits).map(|client| client.id).collect(),
@@ -190,7 +190,8 @@ async fn import_all(context: &Context, link: &CoreLink, count: usize, yes: bool)
 
 /// A server that does not start is reported, and does not end the setup.
 async fn approve_all(context: &Context, link: &CoreLink, count: usize, yes: bool) {
-    say(&format!("\nReview and approve: {count} servers need approval"));
+    let need = if count == 1 { "1 server needs".to_owned() } else { format!("{count} servers need") };
+    say(&format!("\nReview and approve: {need} approval"));
     let options = ApproveArguments {
         name: None,
         tools: Vec::new(),
@@ -288,7 +289,7 @@ mod tests {
         assert_eq!(next(&state, seen), Some(Step::Connect(vec!["cursor".to_owned()])), "skipped steps do not return");
         seen.connect = true;
         assert_eq!(next(&state, seen), Some(Step::Prove));
-        seen.add = true;
+        seen.prove = true;
         assert_eq!(next(&state, seen), None);
         assert_eq!(next(&State::default(), Seen::default()), Some(Step::AddServer));
     }

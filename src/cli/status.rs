@@ -16,7 +16,7 @@ use crate::contract::visible_text;
 use crate::server::encryption;
 use crate::server::run_facts::Facts;
 
-/// `status -o json`: the shape of the existing CLI, plus facts about this run.
+/// `status -o json`: the shape of the Go version, plus facts about this run.
 #[derive(Debug, Serialize)]
 struct StatusReport {
     /// `Running`, `Not responding` or `Not running`.
@@ -88,7 +88,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
             StatusReport {
                 state: "Running",
                 version: Some(info.version),
-                // The Go core says it in its configuration only.
+                // The Go core reports it only in its configuration.
                 mcp_url: mcp_url(&status.listen_addr, info.https || (info.implementation.is_none() && is_encrypted)),
                 listen_addr: status.listen_addr.clone(),
                 api_key,

@@ -152,7 +152,7 @@ async fn end(plan: &Plan, link: &CoreLink, done: &mut Done) {
             }
         }
     }
-    // One that the tray does not own is still there; one that has ended does not answer.
+    // A core that the tray does not own still runs. One that the tray has stopped does not answer.
     if let Some(core) = link.running()
         && core.post::<serde_json::Value>("/api/v1/shutdown", None).await.is_ok()
     {

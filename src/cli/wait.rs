@@ -3,10 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::cli::core_link::not_found;
+use crate::cli::doctor;
 use crate::cli::error::CliError;
-use crate::cli::server_path::server_path;
-use crate::client::{CallError, Client};
+use crate::client::Client;
 use crate::contract::api::{Server, ServerDiagnostics, Servers};
 use crate::contract::words::ServerStatus;
 
@@ -15,7 +14,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Progress is shown after this time.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Where a server stands.
+/// The state of a server that is waited for.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing {
     Connected,
@@ -37,15 +36,13 @@ pub(super) async fn until_connected(
     let progress = Progress::new();
     for name in names {
         loop {
-            match standing(&of(client, name).await?) {
+            match standing(&doctor::of(client, name).await?) {
                 Standing::Connected => break,
                 Standing::Failed(why) => {
-                    progress.clear();
                     return Err(CliError::new("CONNECTION_FAILED", format!("`{name}` did not start: {why}"))
                         .guided(format!("see what to do with `mcpproxy doctor --server {name}`")));
                 }
                 Standing::Waiting if started.elapsed() >= limit => {
-                    progress.clear();
                     let text = format!("`{name}` was not connected within {} s", limit.as_secs());
                     return Err(CliError::new("TIMEOUT", text)
                         .guided(format!("see what it waits for with `mcpproxy doctor --server {name}`")));
@@ -55,17 +52,8 @@ pub(super) async fn until_connected(
             tokio::time::sleep(EVERY).await;
         }
     }
-    progress.clear();
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
     Ok(servers.into_iter().filter(|server| names.contains(&server.name)).collect())
-}
-
-async fn of(client: &Client, name: &str) -> Result<ServerDiagnostics, CliError> {
-    let path = format!("{}/diagnostics", server_path(name));
-    client.get(&path).await.map_err(|error| match error {
-        CallError::Status { code: 404, .. } => not_found(name),
-        error => error.into(),
-    })
 }
 
 /// A server that needs a sign-in or another approval does not connect by itself, so it counts as failed.
@@ -86,7 +74,7 @@ fn standing(found: &ServerDiagnostics) -> Standing {
     }
 }
 
-/// One line on standard error that is overwritten; nothing where that is not a terminal.
+/// A line on standard error that is overwritten and finally cleared; nothing if standard error is not a terminal.
 struct Progress {
     shown: bool,
 }
@@ -104,8 +92,11 @@ impl Progress {
             let _ = std::io::stderr().flush();
         }
     }
+}
 
-    fn clear(&self) {
+impl Drop for Progress {
+    /// Clears the line.
+    fn drop(&mut self) {
         if self.shown {
             eprint!("\r\x1b[K");
             let _ = std::io::stderr().flush();

@@ -1,4 +1,5 @@
-//! Requests that the Go core answers differently. Each function works with both cores, so callers need not know which one runs.
+//! Requests that the Go core answers differently. Each function works with both cores, so callers need not know which
+//! one runs.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ impl Client {
         Ok(self.get::<Info>("/api/v1/info").await?.implementation.is_some())
     }
 
-    /// Returns the review that the user sees before approving a server or its tools. The Go core has no review, only its parts.
+    /// Returns the review that the user sees before approving a server or its tools. The Go core has no review, only its
+    /// parts.
     ///
     /// # Errors
     /// [`CallError`]; code 404 for a server that does not exist.
@@ -57,7 +59,7 @@ impl Client {
     /// # Errors
     /// [`CallError`]
     pub async fn approve_server(&self, name: &str, body: &Value) -> Result<ServerAction, CallError> {
-        // The Go core has only this word for it.
+        // The Go core calls this action `unquarantine`.
         let action = if self.is_ours().await? { "approve" } else { "unquarantine" };
         self.post(&format!("/api/v1/servers/{}/{action}", path_segment(name)), Some(body)).await
     }
@@ -83,7 +85,7 @@ impl Client {
         self.post(&format!("{path}/approve"), Some(&json!({"tools": tools}))).await
     }
 
-    /// Adds a profile, or replaces its servers; removes it where there are none to set.
+    /// Adds a profile or replaces its servers; without `servers`, removes it.
     ///
     /// # Errors
     /// [`CallError`].

@@ -24,8 +24,8 @@ pub struct Census {
     pub suspects: u32,
 }
 
-/// The figures of one segment. WAU and MAU are stored as changes from day to day, since one stretch of activity changes only two
-/// days.
+/// The figures of one segment. Stores WAU and MAU as changes from day to day, because a stretch of activity changes
+/// only two of those.
 #[derive(Debug, Clone)]
 struct Cell {
     figures: Figures,
@@ -277,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn active_in_a_window_is_whoever_has_a_day_in_it(
+        fn an_installation_counts_on_each_day_whose_window_has_an_active_day(
             all in proptest::collection::vec(proptest::collection::btree_set(0_u16..120, 1..12), 1..6),
             first in 0_u16..60,
         ) {

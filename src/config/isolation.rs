@@ -204,7 +204,7 @@ impl IsolationKeys {
     }
 }
 
-/// The Go core writes an empty text for what is not set.
+/// The Go core writes an empty string for an unset value.
 fn mode_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mode>, D::Error> {
     Ok(string_or_none(deserializer)?.map(|word| Mode::from(word.as_str())))
 }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_is_found_by_the_existing_cores_rules() {
+    fn the_mode_is_found_by_the_go_cores_rules() {
         for (all, own, expected) in [
             ("null", "null", Mode::None),
             (r#"{"enabled": true}"#, "null", Mode::Container),

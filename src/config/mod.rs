@@ -146,7 +146,7 @@ pub struct Config {
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Bodies>")]
     pub activity_bodies: Bodies,
-    /// How many days the activity log keeps. 0 means the default.
+    /// How many days the activity log keeps its records. 0 means the default.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<u32>", extend("default" = 30))]
     pub activity_retention_days: u32,
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn the_existing_cores_file_is_read() {
+    fn a_file_of_the_go_core_is_read() {
         let config = parse(
             r#"{"listen":":8085","mcpServers":[{"name":"a","protocol":"stdio","command":"npx","args":null,"env":{},
                 "oauth":null,"enabled":true,"created":"2025-01-01T00:00:00Z","init_timeout":"1m30s"}],

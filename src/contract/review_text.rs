@@ -97,7 +97,7 @@ pub fn confirmations(review: &Review, subject: &Subject) -> Vec<Confirmation> {
     }
 }
 
-/// Describes the tools of a server that was inspected before its approval.
+/// Returns the tools of a server that was inspected before its approval.
 fn inspected(review: &Review) -> impl Iterator<Item = &ReviewTool> {
     review.tools.iter().filter(|_| review.needs_approval && review.inspected)
 }

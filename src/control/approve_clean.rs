@@ -17,6 +17,15 @@ use crate::upstream::snapshot::Snapshot;
 #[derive(Debug, Default)]
 pub struct Held(BTreeSet<(String, String)>);
 
+impl Held {
+    /// Forgets the tools of a server that it no longer has.
+    fn forget_others(&mut self, server: &Snapshot) {
+        let pending = server.pending_tools().iter().map(|pending| pending.fingerprint.hash(&pending.tool.name));
+        let pending: BTreeSet<String> = pending.collect();
+        self.0.retain(|(name, fingerprint)| *name != server.config.name || pending.contains(fingerprint));
+    }
+}
+
 /// Returns the pending tools of servers with `trust_mode: scan`, as fingerprints by name: first those without a finding
 /// of [`Severity::Warning`] or above, then the others.
 fn sort_out(server: &Snapshot, all: &[Snapshot], held: &Held) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
@@ -48,6 +57,7 @@ pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
         if pool.approvals().holds_all(name) {
             continue;
         }
+        held.forget_others(server);
         let (clean, other) = sort_out(server, &all, held);
         for (tool, fingerprint) in other {
             tracing::warn!(server = name, tool, "the scanner found something: this tool needs approval");

@@ -106,7 +106,7 @@ impl ServerControl {
         let entry = entry.ok_or_else(|| format!("no server is named `{server}`"))?;
         let usual = if entry.url.is_some() { FIRST_ANSWER } else { FIRST_START };
         let before = entry.init_timeout.unwrap_or(usual);
-        let after = (before * 2).min(LONGEST_START);
+        let after = before.saturating_mul(2).min(LONGEST_START);
         if after <= before {
             return Err(format!("`{server}` already has {} s to start", before.as_secs()));
         }

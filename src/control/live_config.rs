@@ -1,6 +1,6 @@
 //! The configuration of the running core. Every edit is written to the file first, then applied.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use crate::config::document::{Document, EditError};
 use crate::config::store::{ConfigStore, StoreError};
 use crate::config::{Config, TelemetryConfig};
 use crate::control::{actor, journal};
+use crate::os::sync::lock;
 use crate::upstream::pool::UpstreamPool;
 
 /// Called with the telemetry settings whenever they may have changed.
@@ -125,7 +126,7 @@ impl LiveConfig {
                 }
                 let before = document.clone();
                 change(document)?;
-                *edited.lock().unwrap_or_else(PoisonError::into_inner) = Some((before, document.clone()));
+                *lock(&edited) = Some((before, document.clone()));
                 Ok(())
             })
         };
@@ -133,7 +134,7 @@ impl LiveConfig {
         let edited = tokio::task::spawn_blocking(edit).await;
         let config = edited.unwrap_or_else(|_| Err(EditError::Shape("the edit was aborted".to_owned()).into()))?;
         let by = actor::current();
-        if let Some((before, after)) = seen.lock().unwrap_or_else(PoisonError::into_inner).take()
+        if let Some((before, after)) = lock(&seen).take()
             && let Some(change) = journal::settings_change(&before, &after, &by)
         {
             self.activity.change(change);

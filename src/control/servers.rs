@@ -3,7 +3,7 @@
 mod approve;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,7 @@ use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
+use crate::os::sync::lock;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::ApprovedVersions;
 use crate::upstream::error::SignInError;
@@ -192,6 +193,7 @@ impl ServerControl {
     pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
         let server = name.to_owned();
         self.config.edit(move |document| document.remove_server(&server)).await?;
+        lock(&self.inspected).remove(name);
         let (versions, server) = (self.versions.clone(), name.to_owned());
         let _ = tokio::task::spawn_blocking(move || versions.forget(&server)).await;
         Ok(())
@@ -226,7 +228,7 @@ impl ServerControl {
     }
 
     fn shown(&self) -> MutexGuard<'_, BTreeMap<String, Shown>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shown)
     }
 
     /// Restarts a server.

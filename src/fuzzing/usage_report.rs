@@ -13,8 +13,8 @@ use crate::telemetry::scan::strict_json;
 /// When it is received: 2026-01-05, one o'clock.
 const NOW: Moment = Moment(1_767_574_800_000);
 
-/// A body of `/v1/heartbeat`: the decision does not depend on the time, only closed words are kept, and the journal, an export and
-/// a repeat return the same report.
+/// A body of `/v1/heartbeat`: the decision does not depend on the time, only closed words are kept, and the journal, an
+/// export and a repeat return the same report.
 pub fn usage_report(body: &[u8]) {
     let verdict = judge(body, NOW);
     assert_eq!(verdict, judge(body, NOW));

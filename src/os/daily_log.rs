@@ -71,7 +71,12 @@ impl DailyLog {
         let is_another_day = (self.today)() != self.date;
         if !is_another_day {
             let name = |end: &str| self.folder.join(format!("{PREFIX}{}{end}", self.date));
-            fs::rename(name(SUFFIX), name(&format!(".1{SUFFIX}")))?;
+            // A file that cannot be renamed, for example because another program reads it on Windows, keeps growing.
+            if let Err(error) = fs::rename(name(SUFFIX), name(&format!(".1{SUFFIX}")))
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Ok(());
+            }
         }
         *self = DailyLog::open(self.folder.clone(), self.longest, self.days, self.today)?;
         Ok(())

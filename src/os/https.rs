@@ -118,8 +118,8 @@ fn client(url: &Url, limit: Duration, redirects: usize) -> Result<reqwest::Clien
     });
     let client =
         reqwest::Client::builder().user_agent("mcpproxy").timeout(limit).redirect(policy).https_only(url.is_secure());
-    // The proxy of the environment applies to HTTPS only; loopback never goes through it.
-    // It needs no certificate authorities either: a system without any can still use it.
+    // Loopback never goes through the proxy of the environment, and needs no certificate authorities: a system without
+    // any can still use it.
     let client = if url.is_secure() { client } else { client.no_proxy().tls_certs_only([]) };
     Ok(client.build()?)
 }

@@ -16,8 +16,8 @@ pub enum InUse {
     Read,
 }
 
-/// Whether the database is another than that of this transaction: the Go core was used since. One that cannot be opened or is
-/// in use counts as the same.
+/// Whether the database has changed since this transaction, because the Go core was used again. A database that is in
+/// use or cannot be opened counts as unchanged.
 pub fn changed_since(path: &Path, transaction: u64) -> bool {
     let Ok(file) = File::open(path) else { return false };
     if file.try_lock_shared().is_err() {

@@ -1,7 +1,7 @@
 //! What a data directory of the Go core becomes here, as a value: per server and tool, with the reason.
 //!
-//! The rule behind every line: a restriction that a person set is kept, and where it is not known whether there was one,
-//! nothing is open until a person approves it.
+//! The rule behind every line: a restriction that a person set is kept, and where it is not known whether there was
+//! one, nothing is open until a person approves it.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,8 @@ const PROMPTS_HIDDEN: &str =
     "A prompt of this server was new, changed or blocked, so its prompts are hidden (`expose_prompts`).";
 
 impl Plan {
-    /// Whether an earlier takeover by this plan made the edit. The next takeover must not undo a change that the user made since.
+    /// Whether an earlier takeover by this plan made the edit. The next takeover must not undo what the user has
+    /// changed since.
     pub fn made(&self, edit: &Edit) -> bool {
         let (Edit::TurnOff { server, .. } | Edit::Disable { server } | Edit::HidePrompts { server }) = edit;
         let Some(server) = self.servers.iter().find(|known| known.name == *server) else {

@@ -21,7 +21,11 @@ pub enum Decision {
     /// Approve what a review shows.
     ApproveReviewed(Box<Reviewed>),
     /// Replace another server's entry that has our name in an AI client's configuration.
-    ReplaceEntry { id: String, client: String, said: String },
+    ReplaceEntry {
+        id: String,
+        client: String,
+        message: String,
+    },
 }
 
 /// A review and the part of it to approve.
@@ -113,11 +117,11 @@ impl Decision {
                 ..Message::default()
             },
             Decision::ApproveReviewed(reviewed) => reviewed.message(),
-            Decision::ReplaceEntry { client, said, .. } => Message {
+            Decision::ReplaceEntry { client, message, .. } => Message {
                 title: format!("Replace the entry in {}?", line(client, 40)),
                 text: format!(
                     "{}\n\nA backup of the current file will be saved next to it.",
-                    line(said, 4 * LONGEST_TEXT)
+                    line(message, 4 * LONGEST_TEXT)
                 ),
                 confirm: Some("Replace"),
                 ..Message::default()

@@ -124,11 +124,11 @@ mod tests {
         };
         let life = [
             Event::Begin,
-            Event::Probed(crate::tray::supervisor::Probe::Nobody),
+            Event::Probed(crate::tray::supervisor::Probe::NotRunning),
             Event::Spawned { pid: 7 },
             exit(7),
             Event::Wake,
-            Event::Probed(crate::tray::supervisor::Probe::Nobody),
+            Event::Probed(crate::tray::supervisor::Probe::NotRunning),
             Event::Spawned { pid: 8 },
             Event::Asked(Ask::Stop),
             exit(8),

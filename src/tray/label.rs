@@ -64,6 +64,7 @@ pub fn capitalised(sentence: &str) -> String {
 pub fn menu_text(label: &str) -> String {
     line(label, LONGEST_LABEL).replace('&', "&&")
 }
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

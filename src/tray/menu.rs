@@ -7,7 +7,7 @@ use crate::contract::{
 use crate::diagnostics::catalog::Fixer;
 use crate::tray::autostart::{Click, Status};
 use crate::tray::fix_issues::{Remedy, remedies};
-use crate::tray::label::{line, lines};
+use crate::tray::label::{LONGEST_LABEL, line, lines};
 use crate::tray::model::{Model, needs_attention, server_state};
 use crate::tray::supervisor::State;
 
@@ -17,8 +17,6 @@ const MOST_SERVERS: usize = 50;
 const MOST_LINES: usize = 4;
 /// Maximum length, in characters, of a server's name in a menu.
 const LONGEST_NAME: usize = 40;
-/// Maximum length, in characters, of the label of a remedy.
-const LONGEST_LABEL: usize = 60;
 
 /// A whole menu. Equal menus look the same.
 #[derive(Debug, Clone, PartialEq, Eq)]

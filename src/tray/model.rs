@@ -14,7 +14,7 @@ pub struct Model {
     pub listen: Option<String>,
     pub servers: Vec<Server>,
     pub autostart: autostart::Status,
-    /// Telemetry state of the running core; `None` for the Go core, which does not report it.
+    /// Telemetry state of the running core, once known.
     pub statistics: Option<TelemetryState>,
     /// The AI clients that the running core reports.
     pub clients: Vec<AiClient>,
@@ -30,7 +30,7 @@ pub struct Model {
     pub core_version: String,
     /// The running core is the Go core.
     pub is_go_core: bool,
-    /// The running core is the Go core, and it stops.
+    /// The running core is a Go core that is stopping.
     pub is_ending: bool,
     /// The running core serves HTTPS.
     pub is_https: bool,
@@ -38,7 +38,7 @@ pub struct Model {
     pub profiles: Vec<Profile>,
     /// The profile of clients that choose none; empty for no limit.
     pub active_profile: String,
-    /// URL of the running core's web page; `None` for ours. It contains the key, so it is opened but never shown.
+    /// URL of the running core's web UI. The Go core's contains its key, so the tray opens it but never shows it.
     pub dashboard: Option<String>,
     /// A free address, if the core's own is in use.
     pub other_address: Option<String>,
@@ -106,8 +106,10 @@ impl Model {
             self.configuration = None;
             self.clients.clear();
             self.profiles.clear();
+            self.active_profile.clear();
             self.is_go_core = false;
             self.is_ending = false;
+            self.is_https = false;
             self.dashboard = None;
             self.update = None;
         }
@@ -230,7 +232,7 @@ pub fn needs_attention(server: &Server) -> bool {
         .and_then(|health| health.action.as_ref())
         .is_some_and(|action| !action.word().is_empty());
     // The Go core reports a server with new or changed tools as healthy.
-    let held = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
+    let held = server.waiting_tools().is_some();
     asks || held || server.quarantined || server.status == ServerStatus::Error
 }
 

@@ -228,9 +228,15 @@ impl Approvals {
 
     /// Holds back the first list of a server that has none yet, for the scanner: nothing is approved with it.
     pub fn hold_first(&self, server: &str) {
-        let is_imported = lock(&self.imported).get(server).is_some();
-        if !is_imported {
-            lock(&self.approved).servers.entry(server.to_owned()).or_default();
+        if lock(&self.imported).get(server).is_some() {
+            return;
+        }
+        let mut approved = lock(&self.approved);
+        if !approved.lost && !approved.servers.contains_key(server) {
+            approved.servers.insert(server.to_owned(), BTreeMap::new());
+            drop(approved);
+            // Otherwise, the held tools would be approved after a restart with another trust mode.
+            self.save_current();
         }
     }
 
@@ -441,6 +447,15 @@ mod tests {
         assert!(approvals.known("s").is_empty());
         std::fs::remove_dir_all(&path).unwrap();
         assert_eq!(approvals.part("s", vec![tool("a", "one")]).0.len(), 1, "and open once it can");
+    }
+
+    #[test]
+    fn a_first_list_held_for_the_scanner_is_held_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        Approvals::load(&path).hold_first("s");
+        let (open, pending) = Approvals::load(&path).part("s", vec![tool("a", "one")]);
+        assert_eq!((open.len(), pending.len()), (0, 1));
     }
 
     #[test]

@@ -73,6 +73,10 @@ class PanelMenu(unittest.TestCase):
 
 
 class AskedOnceMore(unittest.TestCase):
+    """The window that asks before it approves a server."""
+
+    TITLE = "Approve s?"
+
     def test_approve(self):
         """a changed server's current text is shown, Cancel and Escape approve nothing, and Approve approves what is shown"""
         with Person() as person:
@@ -107,57 +111,54 @@ class AskedOnceMore(unittest.TestCase):
             wait_for("nothing is left to fix", lambda: not icon.menu().find("Fix issues"))
             person.quit(tray, icon)
 
-
-    def add(self, person, **entry):
-        """Adds a server as a program, not as the user."""
+    def review(self, person, **entry):
+        """Adds server `s` as a program, not as the user, and opens its review. Returns the tray, its icon and the window."""
+        tray = person.start_tray("--autostart")
+        icon = person.icon(tray)
+        person.wait_ready()
         person.post("/api/v1/servers", body={"name": "s", "command": "true", **entry}).data
+        icon.wait_menu("Fix issues (1)", 20)
+        icon.click("Review and approve…")
+        asked = wait_for("the window asks", lambda: window(self.TITLE))
+        wait_for("it has the keyboard", lambda: window(self.TITLE).active)
+        return tray, icon, asked
 
     def text(self, asked):
         """Returns all text in the window."""
         return "\n".join(one.name for one in asked.all())
 
+    def can_approve(self, asked):
+        """Returns whether the window's button is active."""
+        return asked.find("button", "Approve").accessible.get_state_set().contains(Atspi.StateType.SENSITIVE)
+
     def test_everything_that_matters(self):
         """the window shows all arguments, variables and the isolation of a new server, and a secret needs a separate tick"""
-        title = "Approve s?"
+        secret = "${env:AWS_SECRET_ACCESS_KEY}"
         with Person(config={"mcpServers": []}) as person:
-            tray = person.start_tray("--autostart")
-            icon = person.icon(tray)
-            person.wait_ready()
-            self.add(person, args=["--long", "x" * 300, "end"], env={"KEY": "${env:AWS_SECRET_ACCESS_KEY}", "OTHER": "hunter2"})
-            icon.wait_menu("Fix issues (1)", 20)
-            icon.click("Review and approve…")
-            asked = wait_for("the window asks", lambda: window(title))
-            wait_for("it has the keyboard", lambda: window(title).active)
+            environment = {"KEY": secret, "OTHER": "hunter2"}
+            tray, icon, asked = self.review(person, args=["--long", "x" * 300, "end"], env=environment)
             PICTURES.take("review-secret", drawn=asked.find("button", "Cancel").box)
             said = self.text(asked)
-            for part in ["x" * 300 + " end", "KEY=${env:AWS_SECRET_ACCESS_KEY}", "Isolation", "Added by", "REST"]:
+            for part in ["x" * 300 + " end", f"KEY={secret}", "Isolation", "Added by", "REST"]:
                 self.assertIn(part, said)
             self.assertNotIn("hunter2", said)
-            enabled = lambda: asked.find("button", "Approve").accessible.get_state_set().contains(Atspi.StateType.SENSITIVE)
-            self.assertFalse(enabled(), "the secret is not confirmed yet")
+            self.assertFalse(self.can_approve(asked), "the secret is not confirmed yet")
             asked.find("check box", "env.KEY").press()
-            wait_for("it can be approved", enabled)
+            wait_for("it can be approved", lambda: self.can_approve(asked))
             asked.find("button", "Approve").press()
             wait_for("it is approved", lambda: not person.server("s")["quarantined"])
             person.quit(tray, icon)
 
     def test_changed_while_it_was_shown(self):
         """a click does not approve changes from after the window opened: it shows them, and asks again"""
-        title = "Approve s?"
         with Person(config={"mcpServers": []}) as person:
-            tray = person.start_tray("--autostart")
-            icon = person.icon(tray)
-            person.wait_ready()
-            self.add(person, args=["harmless"])
-            icon.wait_menu("Fix issues (1)", 20)
-            icon.click("Review and approve…")
-            asked = wait_for("the window asks", lambda: window(title))
+            tray, icon, asked = self.review(person, args=["harmless"])
             marker = person.directory / "ran"
             changed = {"command": "touch", "args": [str(marker)], "isolation": "none"}
             person.request("PATCH", "/api/v1/servers/s", body=changed).data
             asked.find("button", "Approve").press()
-            asked = wait_for("the window asks again", lambda: (new := window(title)) and "Changes since" in self.text(new) and new)
-            wait_for("it has the keyboard", lambda: window(title).active)
+            asked = wait_for("the window asks again", lambda: (new := window(self.TITLE)) and "Changes since" in self.text(new) and new)
+            wait_for("it has the keyboard", lambda: window(self.TITLE).active)
             PICTURES.take("review-changed", drawn=asked.find("button", "Cancel").box)
             said = self.text(asked)
             self.assertIn('- args: ["harmless"]', said)
@@ -170,27 +171,18 @@ class AskedOnceMore(unittest.TestCase):
 
     def test_long_review(self):
         """a long review cannot be approved before its end was on the screen"""
-        title = "Approve s?"
         with Person(config={"mcpServers": []}) as person:
-            tray = person.start_tray("--autostart")
-            icon = person.icon(tray)
-            person.wait_ready()
-            self.add(person, args=[f"--argument-{number}={'x' * 90}" for number in range(60)])
-            icon.wait_menu("Fix issues (1)", 20)
-            icon.click("Review and approve…")
-            asked = wait_for("the window asks", lambda: window(title))
-            wait_for("it has the keyboard", lambda: window(title).active)
+            tray, icon, asked = self.review(person, args=[f"--argument-{number}={'x' * 90}" for number in range(60)])
             PICTURES.take("review-long", drawn=asked.find("button", "Cancel").box)
-            enabled = lambda: asked.find("button", "Approve").accessible.get_state_set().contains(Atspi.StateType.SENSITIVE)
             self.assertIn("Scroll to the end to approve.", self.text(asked))
-            self.assertFalse(enabled(), "its end was not shown yet")
+            self.assertFalse(self.can_approve(asked), "its end was not shown yet")
             left, top, width, height = asked.find("text").box()
             for _ in range(60):
                 point_and_click((left + 200, 400), button=5)  # the wheel
-            wait_for("it can be approved", enabled)
+            wait_for("it can be approved", lambda: self.can_approve(asked))
             PICTURES.take("review-long-end", drawn=asked.find("button", "Cancel").box)
             key("Escape")
-            wait_for("the window is gone", lambda: not window(title))
+            wait_for("the window is gone", lambda: not window(self.TITLE))
             self.assertTrue(person.server("s")["quarantined"])
             person.quit(tray, icon)
 

@@ -19,7 +19,7 @@ async function main([sdk, address, tool, given, asking]) {
     const text = async (name, given) => (await client.callTool({ name, arguments: given })).content[0].text;
     const call = JSON.parse(given);
     const said = [await text(tool, call), await text(tool, call), await text(...JSON.parse(asking))];
-    const wrong = await client.callTool({ name: "nobody__nothing", arguments: {} }).catch((error) => error.message);
+    const wrong = await client.callTool({ name: "unknown__nothing", arguments: {} }).catch((error) => error.message);
     const tools = (await client.listTools()).tools.map((one) => one.name);
     console.log(JSON.stringify({ said, asked, tools, wrong, broken }));
     await client.close();

@@ -30,7 +30,7 @@ async def work():
         tools = [tool.name for tool in (await session.list_tools()).tools]
         said = [await session.call_tool(*call) for call in [(tool, json.loads(given))] * 2 + [json.loads(asking)]]
         try:
-            wrong = (await session.call_tool("nobody__nothing", {})).content[0].text
+            wrong = (await session.call_tool("unknown__nothing", {})).content[0].text
         except McpError as error:
             wrong = str(error)
         # Waits until a stream beside the calls could deliver messages.

@@ -66,7 +66,7 @@ class PassThrough(unittest.TestCase):
         self.assertIn("echo", names)
         self.assertEqual(said, "Echo: hi")
         with self.assertRaisesRegex(mcp.MCPError, "there are: one, one__more"):
-            self.client(lambda client: client.list_tools(), path="/mcp/all/nobody")
+            self.client(lambda client: client.list_tools(), path="/mcp/all/unknown")
 
     def test_prompts(self):
         """prompts are passed through, and their arguments are completed"""

@@ -59,7 +59,7 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(result["content"][0]["type"], "text")
             self.assertIn("not a valid JSON object", said(here, *echo, "-j", "[1]", code=1))
             said(here, "call", "tool-read", "-t", "everything:nothing", code=1)
-            self.assertIn("everything", said(here, "call", "tool-write", "-t", "nobody:echo", code=1))
+            self.assertIn("everything", said(here, "call", "tool-write", "-t", "unknown:echo", code=1))
             self.assertFalse(here.status()["activation"]["first_retrieve_tools_call_ever"])
             self.assertFalse(here.status()["activation"]["first_mcp_client_ever"])
             wrong = here.post("/api/v1/tools/call", body={"tool_name": "upstream_servers", "arguments": {}})
@@ -85,11 +85,11 @@ class CommandLine(unittest.TestCase):
             self.assertIn("first\\u{1b}[31m", said(here, "upstream", "logs", "talker"))
             logs = here.get("/api/v1/servers/talker/logs?tail=1").data
             self.assertEqual(logs["count"], 1)
-            self.assertEqual(here.get("/api/v1/servers/nobody/logs").status, 404)
+            self.assertEqual(here.get("/api/v1/servers/unknown/logs").status, 404)
             follower = here.start(CORE, "upstream", "logs", "talker", "-n", "0", "-f")
             here.post("/api/v1/servers/talker/restart")
             wait_for("new lines are shown", lambda: "second" in here.output(follower))
-            self.assertIn("no server is named `nobody`", said(here, "upstream", "logs", "nobody", code=1))
+            self.assertIn("no server is named `unknown`", said(here, "upstream", "logs", "unknown", code=1))
 
     def test_own_logs(self):
         """the core's log is shown, also while it is written and after the core has stopped; without one there is a message"""

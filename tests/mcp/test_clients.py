@@ -41,7 +41,7 @@ class Clients(unittest.TestCase):
                     self.assertIn("forty-two", told["said"][2])
                     self.assertIn("the answer?", told["asked"][0])
                     self.assertIn(tool, told["tools"])
-                    self.assertIn("nobody__nothing", str(told["wrong"]))
+                    self.assertIn("unknown__nothing", str(told["wrong"]))
                     self.assertEqual(told["broken"], [], client)
 
 

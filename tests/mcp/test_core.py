@@ -532,7 +532,7 @@ class Approval(unittest.TestCase):
             found = text_of(call(world, "retrieve_tools", {"query": "add numbers, read the file, wipe the disk"}))
             self.assertEqual(json.loads(found)["total"], 0)
 
-            ids = {"tool_ids": ["changing:add", "changing:wipe", "nobody:add"]}
+            ids = {"tool_ids": ["changing:add", "changing:wipe", "unknown:add"]}
             described = json.loads(text_of(call(world, "describe_tool", ids)))
             self.assertEqual(described["definitions"], [])
             words = [error["error"] for error in described["errors"]]
@@ -544,7 +544,7 @@ class Approval(unittest.TestCase):
             self.assertEqual(shown["add"]["changes"], ["description"])
             self.assertEqual(shown["add"]["previous_description"], "Adds numbers")
             self.assertEqual(shown["wipe"]["approval_status"], "pending")
-            self.assertEqual(world.get("/api/v1/servers/nobody/tools").status, 404)
+            self.assertEqual(world.get("/api/v1/servers/unknown/tools").status, 404)
             self.assertEqual(world.post(f"{path}/approve", body={}).status, 400)
             self.assertEqual(world.post(f"{path}/approve", body={"tools": ["nothing"]}).status, 404)
 

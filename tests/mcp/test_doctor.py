@@ -158,7 +158,7 @@ class Diagnosed(unittest.TestCase):
             found = self.world.get(f"/api/v1/servers/{name}/diagnostics").data
             self.assertIsNone(found["diagnostic"])
             self.assertNotIn("error_code", self.world.server(name))
-        self.assertEqual(self.world.get("/api/v1/servers/nobody/diagnostics").status, 404)
+        self.assertEqual(self.world.get("/api/v1/servers/unknown/diagnostics").status, 404)
 
     def test_fixes(self):
         """a fix does what it describes; a destructive fix must be requested explicitly"""
@@ -178,7 +178,7 @@ class Diagnosed(unittest.TestCase):
             ({"server": "quiet", "code": "MCPX_STDIO_HANDSHAKE_TIMEOUT", "fixer_key": "config_raise_init_timeout"}, 409),
             ({"server": "quiet", "code": "MCPX_NONE", "fixer_key": "server_retry"}, 400),
             ({"server": "quiet", "code": code, "fixer_key": "oauth_reauth"}, 400),
-            ({"server": "nobody", "code": code, "fixer_key": "server_retry"}, 404),
+            ({"server": "unknown", "code": code, "fixer_key": "server_retry"}, 404),
             ({"server": "killed", "code": code, "fixer_key": "server_retry"}, 200),
             ({"server": "killed", "code": code, "fixer_key": "server_retry"}, 429),
         ]:

@@ -109,7 +109,7 @@ def said(answer):
     return message.get("error") or (message["result"].get("isError", False), message["result"]["content"][0]["text"])
 
 
-class ShortWay(unittest.TestCase):
+class FastPath(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.world = World()
@@ -281,14 +281,14 @@ class ShortWay(unittest.TestCase):
         all_.call("simple__say", {"text": "s3cret two"})
         all_.call("simple__say", {"wrong": "s3cret three"})
         own.call("call_tool_read", {"name": "simple:remove"})
-        own.call("call_tool_read", {"name": "nobody:x"})
+        own.call("call_tool_read", {"name": "unknown:x"})
         self.world.run(CORE, "call", "tool-read", "-t", "simple:say", "-j", '{"text": "s3cret four"}')
         listed = self.world.get("/api/v1/activity?type=tool_call&limit=8&exclude_payloads=true").data
         self.assertEqual(listed["total"], before + 8)
         told = [(call["source"], call["server_name"], call["tool_name"], call["status"]) for call in reversed(listed["activities"])]
         first = ("mcp", "simple", "say", "success")
         self.assertEqual(told, [first] * 4 + [("mcp", "simple", "say", "error"), ("mcp", "simple", "remove", "blocked"),
-                                              ("mcp", "nobody", "x", "error"), ("api", "simple", "say", "success")])
+                                              ("mcp", "unknown", "x", "error"), ("api", "simple", "say", "success")])
         self.assertIn("no server is named", listed["activities"][1]["error_message"])
         only = self.world.get("/api/v1/activity?server=simple&status=blocked&limit=1").data["activities"][0]
         self.assertEqual(only["tool_name"], "remove")

@@ -106,7 +106,7 @@ class OverHttp(unittest.TestCase):
             port = free_port()
             self.everything(world, port)
             entries = {
-                "nobody": f"http://127.0.0.1:{free_port()}/mcp",
+                "silent": f"http://127.0.0.1:{free_port()}/mcp",
                 "lost": f"http://127.0.0.1:{port}/nothing",
                 "tls": f"https://127.0.0.1:{port}/mcp",
                 "file": "file:///etc/passwd",
@@ -117,7 +117,7 @@ class OverHttp(unittest.TestCase):
             servers.append({"name": "said", "url": f"http://127.0.0.1:{port}/nothing", "protocol": "http", "enabled": True})
             world.write_config({"mcpServers": servers})
             world.start_core()
-            self.failed(world, "nobody", "Check that the server runs and that `url` is right")
+            self.failed(world, "silent", "Check that the server runs and that `url` is right")
             self.failed(world, "lost", "has neither a streamable HTTP nor a legacy HTTP+SSE endpoint (404)")
             self.failed(world, "said", "has no streamable HTTP endpoint (404): correct `url`, or set `protocol` to `sse`")
             self.failed(world, "tls", "could not connect to")

@@ -339,9 +339,9 @@ class SignIn(unittest.TestCase):
             self.assertEqual(login.wait(20), 1)
             self.assertIn("access was denied", world.output(login))
             for action in ("login", "logout"):
-                unknown = world.run(CORE, "upstream", action, "nobody")
+                unknown = world.run(CORE, "upstream", action, "unknown")
                 self.assertEqual(unknown.returncode, 1)
-                self.assertIn("no server is named `nobody`", unknown.stderr)
+                self.assertIn("no server is named `unknown`", unknown.stderr)
 
     def test_refusals(self):
         """a wrong state changes nothing; a denied sign-in is reported, and can be repeated"""
@@ -365,7 +365,7 @@ class SignIn(unittest.TestCase):
             site.behave()
             self.signed_in(world)
             self.assertNotIn("last_error", world.server("site"))
-            unknown = world.post("/api/v1/servers/nobody/login")
+            unknown = world.post("/api/v1/servers/unknown/login")
             self.assertEqual(unknown.status, 404)
             self.assertIn("not found", unknown.json["error"])
             useless = world.post("/api/v1/servers/here/login")

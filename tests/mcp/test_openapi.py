@@ -47,7 +47,7 @@ class Document(unittest.TestCase):
                 if path.startswith("/api") and not path.endswith(".json"):
                     self.assertTrue(answer["success"] and "data" in answer, path)
                 if any(value in path for value in names.values()):
-                    missing = "/".join("nobody" if part in names.values() else part for part in path.split("/"))
+                    missing = "/".join("unknown" if part in names.values() else part for part in path.split("/"))
                     answer = check(missing, 404, responses["default"])
                     self.assertTrue(answer["success"] is False and answer["error"], path)
             self.assertGreater(checked, 15)

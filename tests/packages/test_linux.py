@@ -152,8 +152,8 @@ class Session(unittest.TestCase):
 
     def test_who(self):
         """Linux: root, the login screen, SSH, a console and a closing session start nothing; two users start two trays"""
-        nobody = [{"User": "0", "Name": "root"}, {"Class": "greeter"}, {"Type": "tty"}, {"Type": "unspecified"}, {"State": "closing"}]
-        others = [{**self.ADA, **change} for change in nobody]
+        ignored = [{"User": "0", "Name": "root"}, {"Class": "greeter"}, {"Type": "tty"}, {"Type": "unspecified"}, {"State": "closing"}]
+        others = [{**self.ADA, **change} for change in ignored]
         self.assertEqual(self.session("start", *others), (0, "", []))
         second = {**self.ADA, "Name": "bob", "User": "1001", "Type": "x11", "State": "online"}
         _, _, calls = self.session("start", *others, self.ADA, second)

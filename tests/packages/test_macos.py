@@ -76,7 +76,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(run.calls, [*LOOKS, f"pgrep -u 501 -f {TRAY}", AS_ADA + f"test -e {AGENT}", OPENED])
         self.assertEqual((run.code, run.said), (0, ""))
 
-    def test_nobody_at_the_screen(self):
+    def test_no_user_at_the_screen(self):
         """macOS: without a user at the screen nothing is started, and the installation succeeds"""
         for name in ["root", "loginwindow", "_mbsetupuser", ""]:
             run = postinstall(stat=f"echo {name}")
@@ -86,7 +86,7 @@ class Scripts(unittest.TestCase):
         run = postinstall(stat="exit 1")
         self.assertEqual((run.calls, run.code), (LOOKS[:1], 0))
 
-    def test_no_person(self):
+    def test_no_user_account(self):
         """macOS: a system account, an unknown account and an account without a home start nothing"""
         for answer in ["exit 1", "echo none", "case $1 in -u) echo 248 ;; -P) echo x:*:248:1::0:0:X:/x:/x ;; esac"]:
             run = postinstall(id=answer)

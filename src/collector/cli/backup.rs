@@ -174,7 +174,7 @@ pub(super) fn restore(place: &Place, file: &Path, only_check: bool) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let StoreAddress::Sqlite(path) = &place.store else {
-        return Err(Failure::new("could not restore into ClickHouse: it is not a file")
+        return Err(Failure::new("could not restore into ClickHouse: a backup can only replace a SQLite file")
             .help("use `mcpproxy-collector replay FILE`, with an empty database"));
     };
     place.create().map_err(|error| failed("use the data directory", &error))?;

@@ -318,10 +318,10 @@ pub fn unpack_summary(blob: &[u8], words: &Words) -> Result<Installation, Damage
     Ok(installation)
 }
 
-/// The same into an installation that was unpacked before, whose memory is used again.
+/// As [`unpack_summary`], but replaces an existing installation and reuses its memory.
 ///
 /// # Errors
-/// [`Damaged`]; the installation is then half of each.
+/// [`Damaged`]. The installation is then inconsistent.
 pub fn unpack_summary_into(blob: &[u8], words: &Words, installation: &mut Installation) -> Result<(), Damaged> {
     let mut reader = Reader(blob);
     if reader.byte()? != FORM {

@@ -36,16 +36,6 @@ pub struct ShownConfig {
     pub config_path: String,
 }
 
-/// `data` of `PATCH /api/v1/config`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ChangedConfig {
-    pub success: bool,
-    pub applied_immediately: bool,
-    pub requires_restart: bool,
-    /// The keys of the request.
-    pub changed_fields: Vec<String>,
-}
-
 /// `data` of `GET /api/v1/routing`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Routing {

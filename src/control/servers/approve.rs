@@ -126,7 +126,7 @@ impl ServerControl {
         let (entry, review) = self.current(name).await?;
         let fingerprint = entry.fingerprint();
         let is_current = expected.as_ref().is_none_or(|expected| *expected == fingerprint);
-        if is_current {
+        let approved = if is_current {
             let unconfirmed = missing(review_text::confirmations(&review, &Subject::Server), &request.confirmed);
             if !unconfirmed.is_empty() {
                 return Err(Unconfirmed(Box::new(ReviewConflict {
@@ -138,19 +138,21 @@ impl ServerControl {
             }
             // Approves before the server starts: otherwise, the tools that it lists then would be approved.
             self.approve_inspected(name, review, request.tools).await?;
-        }
-        let version = entry.version();
-        let (server, wanted) = (name.to_owned(), expected.clone().or(Some(fingerprint)));
-        let edit = self.config.edit(move |document| {
-            let entry = entry_of(document, &server)?;
-            if wanted.as_ref().is_some_and(|wanted| entry.fingerprint() != *wanted) {
-                return Err(EditError::Changed(server.clone()));
-            }
-            document.set_in_server(&server, "quarantined", json!(false))
-        });
-        match edit.await {
+            let server = name.to_owned();
+            let edit = self.config.edit(move |document| {
+                if entry_of(document, &server)?.fingerprint() != fingerprint {
+                    return Err(EditError::Changed(server.clone()));
+                }
+                document.set_in_server(&server, "quarantined", json!(false))
+            });
+            edit.await
+        } else {
+            // Does not try the edit: the entry may be the expected one again by then, without these checks.
+            Err(EditError::Changed(name.to_owned()).into())
+        };
+        match approved {
             Ok(()) => {
-                self.keep_version(name, version).await;
+                self.keep_version(name, entry.version()).await;
                 Ok(())
             }
             Err(StoreError::Edit(EditError::Changed(_))) => {

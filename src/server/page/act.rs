@@ -17,7 +17,7 @@ use crate::server::page::add::{Entered, Source};
 use crate::server::page::api::ApiError;
 use crate::server::page::form::{Fields, words};
 use crate::server::page::gate::Submitted;
-use crate::server::page::layout::encoded;
+use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::review::Shown;
 use crate::server::page::show::{add_page, trial};
@@ -255,7 +255,7 @@ pub(super) async fn import(
     match imported {
         Ok(result) if go => {
             let count = result.imported.len();
-            let sentence = format!("Imported {}.", crate::server::page::layout::number(count, "server", "servers"));
+            let sentence = format!("Imported {}.", number(count, "server", "servers"));
             pages.then(&visitor, Ok(sentence), "/ui/review")
         }
         Ok(result) => add::preview(&pages.frame(&visitor).await, &result, &source).into_response(),
@@ -335,7 +335,7 @@ pub(super) async fn approve_tools(
     match approved {
         Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
         other => {
-            let sentence = format!("Approved {}.", crate::server::page::layout::number(count, "tool", "tools"));
+            let sentence = format!("Approved {}.", number(count, "tool", "tools"));
             pages.then(&visitor, other.map(|_| sentence), &back)
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::Method;
-use axum::response::Response;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::config::schema::schema;
@@ -14,7 +14,7 @@ use crate::server::page::access::Visitor;
 use crate::server::page::api::ApiError;
 use crate::server::page::form::Fields;
 use crate::server::page::gate::Submitted;
-use crate::server::page::layout::encoded;
+use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::settings;
 use crate::server::page::show::{ConfigAnswer, settings_page};
@@ -82,12 +82,15 @@ pub(super) async fn act_on_profile(
     Extension(visitor): Who,
     Path((name, action)): Path<(String, String)>,
 ) -> Response {
-    if action != "remove" {
-        return choose_default(&pages, &visitor, &name).await;
+    match action.as_str() {
+        "default" => choose_default(&pages, &visitor, &name).await,
+        "remove" => {
+            let path = format!("/api/v1/profiles/{}", encoded(&name));
+            let removed: Result<Value, ApiError> = pages.api.send(Method::DELETE, &path, None).await;
+            pages.then(&visitor, removed.map(|_| format!("Removed the profile `{name}`.")), "/ui/profiles")
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
     }
-    let path = format!("/api/v1/profiles/{}", encoded(&name));
-    let removed: Result<Value, ApiError> = pages.api.send(Method::DELETE, &path, None).await;
-    pages.then(&visitor, removed.map(|_| format!("Removed the profile `{name}`.")), "/ui/profiles")
 }
 
 /// Removes the default profile, so that sessions without a profile see all servers.
@@ -120,7 +123,14 @@ pub(super) async fn save_activity_settings(
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
 ) -> Response {
-    let days: u32 = fields.text("days").parse().unwrap_or_default();
+    let Some(days) = fields.text("days").parse::<u32>().ok().filter(|days| *days > 0) else {
+        let error = ApiError {
+            status: 400,
+            message: "Enter for how many days entries are kept: a whole number, at least 1.".to_owned(),
+            data: Value::Null,
+        };
+        return pages.then(&visitor, Err(error), "/ui/privacy");
+    };
     let part = json!({
         "activity_bodies": fields.text("activity_bodies"),
         "activity_retention_days": days,
@@ -133,8 +143,6 @@ pub(super) async fn save_activity_settings(
 /// Deletes the activity log.
 pub(super) async fn purge(State(pages): Core, Extension(visitor): Who) -> Response {
     let purged: Result<ActivityPurged, ApiError> = pages.api.post("/api/v1/activity/purge", None).await;
-    let sentence = |purged: ActivityPurged| {
-        format!("Deleted {}.", crate::server::page::layout::number(purged.removed, "entry", "entries"))
-    };
+    let sentence = |purged: ActivityPurged| format!("Deleted {}.", number(purged.removed, "entry", "entries"));
     pages.then(&visitor, purged.map(sentence), "/ui/privacy")
 }

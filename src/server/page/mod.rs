@@ -74,7 +74,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/clients/{id}/{action}", post(act::act_on_client))
         .route("/ui/settings", get(show::show_settings).post(act_settings::save_settings))
         .route("/ui/profiles", get(show::show_profiles).post(act_settings::create_profile))
-        .route("/ui/profiles/default", post(act_settings::no_default_profile))
+        .route("/ui/no-default-profile", post(act_settings::no_default_profile))
         .route("/ui/profiles/{name}", post(act_settings::save_profile))
         .route("/ui/profiles/{name}/{action}", post(act_settings::act_on_profile))
         .route("/ui/secrets", get(show::show_secrets))

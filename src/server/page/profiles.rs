@@ -24,7 +24,7 @@ pub(super) fn list(frame: &Frame, profiles: &[Profile], servers: &[Server], acti
                     button type="submit" { "Save" span.hidden { " " (profile.name) } }
                 }
                 div.actions {
-                    @if profile.name == active { (button_for(frame, "/ui/profiles/default", "No default", "", "", "")) }
+                    @if profile.name == active { (button_for(frame, "/ui/no-default-profile", "No default", "", "", "")) }
                     @else { (button_for(frame, &format!("{base}/default"), "Make default", "", &profile.name, "")) }
                     (button_for(frame, &format!("{base}/remove"), "Remove", "danger", &profile.name, &format!("Remove the profile “{}”?", profile.name)))
                 }

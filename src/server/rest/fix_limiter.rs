@@ -10,7 +10,7 @@ use crate::os::sync::lock;
 /// Minimum time between two fixes of the same server and code.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// The time of the last request for each fix.
+/// The time at which each fix last ran.
 #[derive(Debug, Default)]
 pub struct FixLimiter {
     last: Mutex<HashMap<(String, Code), Instant>>,
@@ -21,7 +21,13 @@ impl FixLimiter {
     pub fn admit(&self, server: &str, code: Code, now: Instant) -> bool {
         let mut last = lock(&self.last);
         last.retain(|_, at| now.saturating_duration_since(*at) < BETWEEN);
-        last.insert((server.to_owned(), code), now).is_none()
+        let fix = (server.to_owned(), code);
+        let may_run = !last.contains_key(&fix);
+        // A refused request does not extend the wait.
+        if may_run {
+            last.insert(fix, now);
+        }
+        may_run
     }
 }
 
@@ -36,6 +42,6 @@ mod tests {
         assert!(limiter.admit("a", Code::Http401, now));
         assert!(!limiter.admit("a", Code::Http401, now + Duration::from_millis(500)));
         assert!(limiter.admit("b", Code::Http401, now) && limiter.admit("a", Code::Http403, now));
-        assert!(limiter.admit("a", Code::Http401, now + Duration::from_millis(1501)));
+        assert!(limiter.admit("a", Code::Http401, now + Duration::from_millis(1001)));
     }
 }

@@ -194,8 +194,8 @@ pub const KNOWN: &[&str] = &[
 
 /// A client's name in the form in which it is stored: `[a-z0-9][a-z0-9-_.]{0,63}`, else [`UNKNOWN`].
 ///
-/// The rules match the Go core: replaces a path, a URL, white space or any
-/// other malformed name instead of repairing it. Reads no more than the 64 bytes it may keep.
+/// Like the Go core, replaces a path, a URL, white space or any other malformed name instead of repairing it. Does
+/// not read a name of more than 256 bytes.
 pub fn sanitise(name: Option<&str>) -> String {
     const LONGEST: usize = 64;
     let Some(name) = name else { return UNKNOWN.into() };

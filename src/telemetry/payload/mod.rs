@@ -1,14 +1,14 @@
-//! The heartbeat, version 3: a typed allow-list without a free `String` (contract: cli-config-telemetry §6.1, §6.2).
+//! The heartbeat, version 3: a typed allow-list without a free `String`.
 //!
-//! Names and values match the existing core, because one collector reads both: `os` and `arch` use Go's names
-//! (`darwin`, `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields of the contract that do
-//! not apply to this core are empty (`rest_endpoint_calls`, `doctor_checks`) or zero.
+//! Names and values match the Go core, because one collector reads both: `os` and `arch` use Go's names (`darwin`,
+//! `amd64`), and `go_version` keeps its name and contains `rust1.95` here. Fields that do not apply to this core are
+//! empty (`rest_endpoint_calls`, `doctor_checks`) or zero.
 //!
 //! A payload is a pure function of a [`Snapshot`]: the same snapshot gives the same bytes, and building one changes
 //! nothing.
 
 mod closed_sets;
-mod existing_core;
+mod go_core;
 mod parts;
 mod values;
 
@@ -16,7 +16,7 @@ pub mod client_name;
 pub mod schema;
 
 pub use closed_sets::{Arch, CallCountBucket, Edition, OauthProvider, OauthProviders, Os, RoutingMode, StartupOutcome};
-pub use existing_core::{DoctorChecks, EndpointCalls};
+pub use go_core::{DoctorChecks, EndpointCalls};
 pub use parts::{
     ActivationReport, BuiltinToolCalls, ErrorCategoryCounts, FeatureFlags, ServerProtocolCounts, SurfaceRequests,
 };
@@ -38,7 +38,7 @@ allowed_object! {
         pub os: Os,
         /// Processor. Example: `"amd64"`.
         pub arch: Arch,
-        /// Language runtime, under the existing core's name for it. Example: `"rust1.95"`.
+        /// Language runtime, under the Go core's name for it. Example: `"rust1.95"`.
         pub go_version: RuntimeVersion,
         /// Configured upstream servers. Example: `4`.
         pub server_count: Count,

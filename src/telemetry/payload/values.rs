@@ -88,7 +88,7 @@ impl Allowed for Version {
     });
 }
 
-/// The language runtime: `rust1.95` here, `go1.24.3` in the existing core.
+/// The language runtime: `rust1.95` here, `go1.24.3` in the Go core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RuntimeVersion(String);

@@ -68,9 +68,9 @@ pub fn text(program: &str) -> String {
     )
 }
 
-/// The facts about how this program was installed, from the system and the environment. The paths have no symbolic links.
+/// How this program was installed, according to the system and the environment. The paths have no symbolic links.
 ///
-/// Programs started from an AppImage or a snap inherit its variables: an editor's terminal passes on those of the editor.
+/// Programs started from an AppImage or a snap inherit its variables: an editor's terminal passes on the editor's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
     pub executable: PathBuf,

@@ -130,8 +130,8 @@ impl Autostart {
     }
 }
 
-/// The surroundings of this program. The system tells the executable without symbolic links, so the variables are read
-/// without them, too.
+/// The surroundings of this program. The system reports the executable's path without symbolic links, so this resolves
+/// the links in the variables, too.
 fn surroundings(environment: &Environment, executable: &Path, has_flatpak_info: bool) -> Surroundings {
     let path = |name: &str| environment.non_empty(name).map(PathBuf::from);
     let mount = |name: &str| path(name).map(|path| std::fs::canonicalize(&path).unwrap_or(path));

@@ -149,7 +149,7 @@ impl Driver {
                     Input::Ask(Decision::ReplaceEntry {
                         id,
                         client: name,
-                        said: message,
+                        message,
                     })
                 }
                 Err(error) => Input::Done(Err(format!("{name}: {error}"))),

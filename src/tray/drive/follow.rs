@@ -33,7 +33,7 @@ pub(super) async fn probe(client: &Client, bundled: Option<&Version>) -> Probe {
     };
     match info {
         Ok(info) => Probe::Ready(Core::from_info(&info, bundled)),
-        Err(error) if error.is_not_running() => Probe::Nobody,
+        Err(error) if error.is_not_running() => Probe::NotRunning,
         Err(error) => Probe::Silent(error.to_string()),
     }
 }

@@ -39,11 +39,11 @@ pub(crate) enum Input {
     Clients(Vec<AiClient>),
     /// The profiles and the name of the active one; empty for none.
     Profiles(Vec<Profile>, String),
-    /// Settings of the Go core that neither its status nor its information contains: telemetry, and whether it serves HTTPS.
+    /// Settings of the Go core that neither its status nor its info contains: telemetry, and whether it serves HTTPS.
     GoSettings(TelemetryState, bool),
     /// An action succeeded and the user must do something else.
     Hint(String),
-    /// The Go core stops; the event stream was closed so that it can.
+    /// The Go core is stopping. Its event stream was closed, because the core waits for that.
     Ending,
     /// The core sent a ping: the occasion to check what sends no notification.
     Pinged,

@@ -48,7 +48,7 @@ pub(crate) trait System: Send + Sync + 'static {
     /// Copies a string to the clipboard.
     ///
     /// # Errors
-    /// A sentence, if there is no clipboard.
+    /// A message for the user if there is no clipboard, or if copying fails.
     fn copy(&self, text: String) -> Result<(), String>;
 }
 

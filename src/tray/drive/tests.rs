@@ -343,7 +343,7 @@ async fn connecting_a_client_asks_before_it_replaces_another_entry() {
     desk.send(Input::Decided(Decision::ReplaceEntry {
         id,
         client,
-        said: String::new(),
+        message: String::new(),
     }))
     .await;
     assert_eq!(desk.taken(), [format!("{call} {{\"force\":true}}")]);

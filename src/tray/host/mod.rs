@@ -7,5 +7,5 @@ mod watch_host;
 pub(super) use watch_host::watch;
 
 /// The message for desktops that show no tray icons.
-pub(super) const MISSING: &str = "this desktop doesn't show tray icons, so MCPProxy runs without one. On GNOME, install the \
-                           AppIndicator extension; elsewhere, add a panel with a status notifier";
+pub(super) const MISSING: &str = "this desktop doesn't show tray icons, so MCPProxy runs without one. On GNOME, \
+                                  install the AppIndicator extension; elsewhere, add a panel with a status notifier";

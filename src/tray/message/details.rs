@@ -8,20 +8,20 @@ use gtk::prelude::*;
 use super::Message;
 use crate::contract::review_text::{Mark, ReviewLine};
 
-/// Pixels of the part that scrolls.
+/// Width of the scrolling part, in pixels.
 const WIDTH: i32 = 860;
-/// Its greatest height on a screen of unknown size.
+/// Its maximum height on a screen of unknown size, in pixels.
 const HEIGHT: i32 = 420;
-/// Its greatest part of the screen's height, in percent: the rest of the window needs some, too.
-const PART: i32 = 65;
-/// A word that is longer may be broken after each so many characters.
+/// Its maximum share of the screen's height, in percent; the rest of the window needs space, too.
+const SHARE: i32 = 65;
+/// After how many characters a longer word may be broken.
 const LONG_WORD: usize = 20;
-/// Pixels of a line, and characters on one: only to guess whether everything fits.
+/// Height of a line in pixels, and characters on one: only to guess whether everything fits.
 const LINE: i32 = 20;
 const CHARACTERS: usize = 100;
 /// Weight of bold text.
 const BOLD: i32 = 700;
-/// Pixels of the boxes to tick; more boxes scroll.
+/// Maximum height of the boxes to tick, in pixels; more boxes scroll.
 const BOXES: i32 = 140;
 
 /// The conditions under which the decision can be confirmed.
@@ -51,7 +51,7 @@ pub(super) fn add(dialog: &gtk::MessageDialog, message: &Message) {
     if message.details.is_empty() && message.ticks.is_empty() {
         return;
     }
-    // The message area is a box in every version of GTK 3. Without it nothing could be shown, so nothing can be confirmed.
+    // The message area is a box in every version of GTK 3. Without it nothing could be shown or confirmed.
     let button = dialog.widget_for_response(gtk::ResponseType::Accept);
     let Ok(area) = dialog.message_area().downcast::<gtk::Box>() else {
         button.iter().for_each(|button| button.set_sensitive(false));
@@ -70,7 +70,7 @@ pub(super) fn add(dialog: &gtk::MessageDialog, message: &Message) {
     }
     area.pack_start(&hint, false, false, 0);
     let gate = Rc::new(Gate {
-        // A guess: drawing the text tells.
+        // A guess, until the text is drawn.
         seen: Cell::new(height < most),
         ticks,
         button,
@@ -94,7 +94,7 @@ pub(super) fn add(dialog: &gtk::MessageDialog, message: &Message) {
     });
 }
 
-/// Whether the end of the text is on the screen. Right only while drawing: the lines on the screen have their height then.
+/// Whether the end of the text is on the screen. Only valid while drawing, when the visible lines have their height.
 fn end_is_visible(view: &gtk::TextView) -> bool {
     let Some(end) = view.buffer().map(|buffer| buffer.end_iter()) else { return true };
     let visible = view.visible_rect();
@@ -106,10 +106,10 @@ fn end_is_visible(view: &gtk::TextView) -> bool {
 
 fn greatest_height() -> i32 {
     let monitor = gtk::gdk::Display::default().and_then(|display| display.primary_monitor().or(display.monitor(0)));
-    monitor.map_or(HEIGHT, |monitor| (monitor.workarea().height() * PART / 100).max(LINE * 8))
+    monitor.map_or(HEIGHT, |monitor| (monitor.workarea().height() * SHARE / 100).max(LINE * 8))
 }
 
-/// The text with invisible places to break long words: without them, Pango inserts hyphens that are not part of the text.
+/// Inserts invisible break points into long words. Otherwise Pango inserts hyphens that are not part of the text.
 fn breakable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut word = 0;
@@ -161,7 +161,7 @@ fn text_view(lines: &[ReviewLine]) -> gtk::TextView {
             buffer.apply_tag(tag, &buffer.iter_at_offset(start), &buffer.end_iter());
         }
     }
-    // A screen reader reads the text itself; its name makes it known before that.
+    // A screen reader reads the text itself; the name announces it before that.
     if let Some(accessible) = view.accessible() {
         let all: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         accessible.set_name(&all.join("\n"));

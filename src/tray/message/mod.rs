@@ -10,7 +10,7 @@ use crate::contract::names;
 use crate::contract::review_text::ReviewLine;
 pub use window::{show, tell_in_a_window};
 
-/// Lines of a window that cannot scroll; a longer text would leave the screen.
+/// Maximum number of lines in a window that cannot scroll; a longer text would not fit on the screen.
 const MOST_LINES: usize = 40;
 /// Characters that fit on one of its lines.
 const WIDTH: usize = 80;
@@ -20,11 +20,12 @@ const WIDTH: usize = 80;
 pub struct Message {
     pub title: String,
     pub text: String,
-    /// Shown below the text, in full: the window scrolls, and confirms nothing before its end was on the screen.
+    /// Shown in full below the text: the window scrolls, and its end must be shown before anything can be confirmed.
     pub details: Vec<ReviewLine>,
-    /// Each has a box of its own that must be ticked before the decision can be confirmed.
+    /// Each gets its own box, which must be ticked before the decision can be confirmed.
     pub ticks: Vec<String>,
-    /// The label of the button that confirms; `None` if there is nothing to decide. Closing the window confirms nothing.
+    /// The label of the button that confirms; `None` if there is nothing to decide. Closing the window confirms
+    /// nothing.
     pub confirm: Option<&'static str>,
 }
 
@@ -42,8 +43,8 @@ impl Message {
         self.details.iter().map(|line| line.text.chars().count().div_ceil(width.max(1)).max(1)).sum()
     }
 
-    /// The windows to show one after the other, for systems whose windows neither scroll nor have boxes to tick. Each must
-    /// be confirmed. A longer text cannot be confirmed there.
+    /// The windows to show one after the other, for systems whose windows neither scroll nor have boxes to tick. Each
+    /// must be confirmed. Details that do not fit cannot be confirmed there.
     pub fn plain_windows(&self) -> Vec<PlainWindow> {
         let window = |text: String, confirm| PlainWindow {
             title: self.title.clone(),

@@ -51,7 +51,7 @@ impl Core {
 pub enum Probe {
     Ready(Core),
     /// Nothing listens, so the tray may start a core.
-    Nobody,
+    NotRunning,
     /// A program listens but does not serve (yet).
     Silent(String),
 }

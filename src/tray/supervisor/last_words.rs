@@ -5,8 +5,8 @@ use serde_json::Value;
 /// Maximum length, in characters.
 const LONGEST: usize = 300;
 
-/// Returns the text of the last `error:` line, else the last error in a log of the Go core, else the last line that is not
-/// from a log. A log without an error says nothing about the end of the core.
+/// Returns the text of the last `error:` line, else the last error in a log of the Go core, else the last line that is
+/// not from a log. A log without an error does not explain why the core ended.
 pub(super) fn last_words(stderr: &str) -> Option<String> {
     let text = without_escapes(stderr);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -252,7 +252,7 @@ impl Supervisor {
                 State::Looking { .. } | State::Starting { .. } | State::Rejoining { .. } | State::Absent { .. },
                 Probe::Ready(core),
             ) => self.join(core),
-            (State::Looking { .. }, Probe::Nobody) => self.start(now),
+            (State::Looking { .. }, Probe::NotRunning) => self.start(now),
             (State::Looking { since }, Probe::Silent(why)) => {
                 if now.saturating_sub(*since) < PATIENCE {
                     vec![Effect::WakeAfter(Duration::from_millis(250))]
@@ -260,7 +260,7 @@ impl Supervisor {
                     self.fail(Failure::silent(why))
                 }
             }
-            (State::Starting { pid, since, tries }, Probe::Nobody | Probe::Silent(_)) => {
+            (State::Starting { pid, since, tries }, Probe::NotRunning | Probe::Silent(_)) => {
                 if now.saturating_sub(*since) < PATIENCE {
                     *tries += 1;
                     vec![Effect::WakeAfter(
@@ -270,7 +270,7 @@ impl Supervisor {
                     pid.map(|pid| Effect::KillTree { pid }).into_iter().collect()
                 }
             }
-            (State::Rejoining { core, since }, Probe::Nobody) => {
+            (State::Rejoining { core, since }, Probe::NotRunning) => {
                 let (core, waited) = (*core, now.saturating_sub(*since));
                 match core.whose {
                     // The system reports its exit. A core that lives but has lost its socket is useless.
@@ -296,7 +296,7 @@ impl Supervisor {
                     PATIENCE
                 })]
             }
-            (State::Absent { tries }, Probe::Nobody | Probe::Silent(_)) => {
+            (State::Absent { tries }, Probe::NotRunning | Probe::Silent(_)) => {
                 let tries = tries.saturating_add(1);
                 self.absent(tries)
             }

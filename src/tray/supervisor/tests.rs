@@ -40,7 +40,7 @@ impl Life {
     /// A life whose core, process 7, is our child and serves.
     fn serving() -> Life {
         let mut life = Life::new(true);
-        assert_eq!(life.on(nobody()), [Effect::Spawn { first: true }]);
+        assert_eq!(life.on(not_running()), [Effect::Spawn { first: true }]);
         life.on(Event::Spawned { pid: 7 });
         assert_eq!(life.on(ready(CHILD)), [Effect::Follow]);
         life
@@ -59,8 +59,8 @@ fn ready(core: Core) -> Event {
     Event::Probed(Probe::Ready(core))
 }
 
-fn nobody() -> Event {
-    Event::Probed(Probe::Nobody)
+fn not_running() -> Event {
+    Event::Probed(Probe::NotRunning)
 }
 
 fn silent() -> Event {
@@ -114,7 +114,7 @@ fn crashes_are_retried_with_growing_pauses_until_the_fifth_in_two_minutes() {
     for _ in 0..4 {
         pauses.push(wake_after(&life.on(exited(1))).as_secs());
         assert_eq!(life.after(1, Event::Wake), [Effect::Probe]);
-        assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
+        assert_eq!(life.on(not_running()), [Effect::Spawn { first: false }]);
         life.on(Event::Spawned { pid: 7 });
     }
     assert_eq!(pauses, [1, 2, 4, 8]);
@@ -132,7 +132,7 @@ fn crashes_that_are_far_apart_do_not_add_up() {
     for _ in 0..20 {
         assert_eq!(wake_after(&life.after(121, exited(1))), Duration::from_secs(1));
         life.on(Event::Wake);
-        life.on(nobody());
+        life.on(not_running());
         life.on(Event::Spawned { pid: 7 });
         life.on(ready(CHILD));
     }
@@ -142,7 +142,7 @@ fn crashes_that_are_far_apart_do_not_add_up() {
 fn a_failure_that_the_user_must_fix_is_not_retried() {
     for code in [2, 3, 4, 5] {
         let mut life = Life::new(true);
-        life.on(nobody());
+        life.on(not_running());
         life.on(Event::Spawned { pid: 7 });
         assert_eq!(life.on(exited(code)), [], "{code}");
         assert!(matches!(life.supervisor.state, State::Failed(_)), "{code}");
@@ -167,7 +167,7 @@ fn restart_starts_again_only_after_the_end() {
     let mut life = Life::serving();
     life.on(Event::Asked(Ask::Restart));
     assert_eq!(life.on(exited(0)), [Effect::Probe]);
-    assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
+    assert_eq!(life.on(not_running()), [Effect::Spawn { first: false }]);
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn a_foreign_core_is_neither_stopped_nor_replaced() {
     let mut life = Life::attached("");
     assert_eq!(life.on(Event::Asked(Ask::Stop)), []);
     life.on(Event::StreamEnded);
-    life.on(nobody());
-    let effects = life.after(2, nobody());
+    life.on(not_running());
+    let effects = life.after(2, not_running());
     assert!(matches!(effects[..], [Effect::WakeAfter(_)]), "{effects:?}");
     assert!(matches!(life.supervisor.state, State::Absent { .. }));
     assert_eq!(life.on(Event::Wake), [Effect::Probe]);
@@ -198,7 +198,7 @@ fn a_foreign_core_is_neither_stopped_nor_replaced() {
 fn an_adopted_core_that_dies_is_replaced() {
     let mut life = Life::attached("tray");
     life.on(Event::StreamEnded);
-    assert_eq!(life.after(2, nobody()), [Effect::Spawn { first: true }]);
+    assert_eq!(life.after(2, not_running()), [Effect::Spawn { first: true }]);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn once_the_session_ends_nothing_is_started() {
     assert_eq!(life.on(exited(143)), [Effect::Leave]);
     for event in [
         Event::Wake,
-        nobody(),
+        not_running(),
         Event::StreamEnded,
         exited(1),
         Event::Asked(Ask::Start),
@@ -223,9 +223,9 @@ fn once_the_session_ends_nothing_is_started() {
 #[test]
 fn attach_only_never_starts_one() {
     let mut life = Life::new(false);
-    assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]));
+    assert!(matches!(life.on(not_running())[..], [Effect::WakeAfter(_)]));
     assert_eq!(life.on(Event::Wake), [Effect::Probe]);
-    assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]));
+    assert!(matches!(life.on(not_running())[..], [Effect::WakeAfter(_)]));
 }
 
 /// A core with this version and launch source, next to a tray that bundles 1.2.0.
@@ -268,7 +268,7 @@ fn the_exit_of_the_previous_core_is_not_a_crash_of_the_next() {
     let mut life = Life::serving();
     life.on(Event::Asked(Ask::Restart));
     life.on(exited(0));
-    assert_eq!(life.on(nobody()), [Effect::Spawn { first: false }]);
+    assert_eq!(life.on(not_running()), [Effect::Spawn { first: false }]);
     assert_eq!(life.on(exited(0)), [], "both the system and the socket report it");
     assert!(matches!(life.supervisor.state, State::Starting { .. }), "{:?}", life.supervisor);
 }
@@ -280,7 +280,7 @@ fn an_older_core_that_the_user_started_is_replaced_only_by_a_click() {
     let effects = life.on(Event::Asked(Ask::Replace));
     assert!(effects.contains(&Effect::AwaitEnd { pid: 7 }), "{effects:?}");
     life.on(exited(0));
-    assert_eq!(life.on(nobody()), [Effect::Spawn { first: true }]);
+    assert_eq!(life.on(not_running()), [Effect::Spawn { first: true }]);
     let mut current = Life::new(true);
     current.on(ready(versioned("1.2.0", "")));
     assert_eq!(current.on(Event::Asked(Ask::Replace)), [], "only an older one");
@@ -296,9 +296,9 @@ fn without_automatic_start_a_click_starts_the_core() {
     let mut life = Life::new(true);
     life.supervisor = Supervisor::new(true, false);
     life.on(Event::Begin);
-    assert!(matches!(life.on(nobody())[..], [Effect::WakeAfter(_)]), "and looked for meanwhile");
+    assert!(matches!(life.on(not_running())[..], [Effect::WakeAfter(_)]), "and looked for meanwhile");
     assert_eq!(life.on(Event::Asked(Ask::Start)), [Effect::Probe]);
-    assert_eq!(life.on(nobody()), [Effect::Spawn { first: true }]);
+    assert_eq!(life.on(not_running()), [Effect::Spawn { first: true }]);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn after_a_sleep_the_core_is_probed_and_every_deadline_restarts() {
     assert_eq!(running.on(Event::Woke), [Effect::Probe]);
     assert_eq!(running.on(ready(CHILD)), [Effect::Follow]);
     let mut starting = Life::new(true);
-    starting.on(nobody());
+    starting.on(not_running());
     starting.on(Event::Spawned { pid: 7 });
     starting.after(3600, Event::Woke);
     assert!(matches!(starting.on(silent())[..], [Effect::WakeAfter(_)]), "an hour asleep does not count");
@@ -322,7 +322,7 @@ fn no_event_in_no_state_starts_two_cores_or_leaves_a_ladder_half_way() {
         let mut all = vec![
             Event::Begin,
             ready(CHILD),
-            nobody(),
+            not_running(),
             silent(),
             Event::Wake,
             Event::Woke,

@@ -90,9 +90,9 @@ pub async fn manager(
     Ok((manager, Some(provider(kept.issuer().unwrap_or(url)))))
 }
 
-/// A manager for a server at this URL. The library's own HTTP client goes through the proxy of the environment, which must not happen on
-/// loopback. Only a server in a private network may name authorization servers there: one on the internet could make this program
-/// send requests into your network.
+/// A manager for a server at this URL. The library's own HTTP client goes through the proxy of the environment, which
+/// must not happen on loopback. Only a server in a private network may name authorization servers there: one on the
+/// internet could make this program send requests into your network.
 async fn new_manager(url: &str) -> Result<AuthorizationManager, AuthError> {
     match Url::parse(url) {
         Ok(parsed) if is_loopback(&parsed) => {

@@ -51,8 +51,8 @@ pub fn build(
     })
 }
 
-/// A client for requests to this URL. Redirects are not followed: headers and tokens are meant for this URL alone. Loopback never goes
-/// through a proxy, for calls as for sign-ins.
+/// A client for requests to this URL. Redirects are not followed: headers and tokens are meant for this URL alone.
+/// Loopback never goes through a proxy, for calls as for sign-ins.
 fn builder(url: &reqwest::Url) -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder()
         .user_agent(concat!("mcpproxy/", env!("CARGO_PKG_VERSION")))

@@ -21,7 +21,7 @@ pub(crate) struct Watch {
 /// settings. Main thread only.
 pub(crate) fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 'static) -> Watch {
     let ours = NSNotificationCenter::defaultCenter();
-    let everybodys = NSWorkspace::sharedWorkspace().notificationCenter();
+    let workspace = NSWorkspace::sharedWorkspace().notificationCenter();
     // SAFETY: constants of AppKit, initialised before any of our code runs.
     let (active, menu, woke, left) = unsafe {
         (
@@ -39,8 +39,8 @@ pub(crate) fn watch_entry(_autostart: &Autostart, changed: impl Fn() + Send + 's
     let observers = [
         Observer::new(ours.clone(), active, at_once()),
         Observer::new(ours, menu, at_once()),
-        Observer::new(everybodys.clone(), woke, at_once()),
-        Observer::new(everybodys, left, {
+        Observer::new(workspace.clone(), woke, at_once()),
+        Observer::new(workspace, left, {
             let changed = changed.clone();
             move |notification| {
                 if bundle_of(notification).is_some_and(|id| macos::is_settings(&id)) {

@@ -1,4 +1,4 @@
-//! A driver on a fake desk: everything it requests from the core, the system and the main thread is recorded in one list.
+//! A driver on a fake desktop, which records all requests to the core, the system and the main thread in order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -223,7 +223,7 @@ pub struct Desk {
 impl Desk {
     /// Starts a driver on a computer without a core. `change` adjusts its settings.
     pub async fn without_core(change: impl FnOnce(&mut Setting)) -> Desk {
-        Desk::start(false, change).await
+        Desk::prepare().run(change).await
     }
 
     /// Starts a driver next to a running core that `launched_by` started.
@@ -255,12 +255,6 @@ impl Desk {
         let desk = Desk::without_core(|_| {}).await;
         assert_eq!(desk.taken(), ["start core", "follow"]);
         desk
-    }
-
-    async fn start(running: bool, change: impl FnOnce(&mut Setting)) -> Desk {
-        let desk = Desk::prepare();
-        desk.core.state.lock().unwrap().running = running;
-        desk.run(change).await
     }
 
     fn prepare() -> Desk {

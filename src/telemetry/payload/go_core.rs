@@ -1,4 +1,4 @@
-//! Fields that only the existing core fills: requests by route and results of self-checks.
+//! Fields that only the Go core fills: requests by route and results of self-checks.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::telemetry::payload::schema::{Allowed, Pattern, Rule};
 use crate::telemetry::payload::values::Count;
 
-/// Requests by route. This core counts none; the routes of the existing core must match a closed vocabulary.
+/// Requests by route. This core counts none; the routes of the Go core must match a closed vocabulary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct EndpointCalls(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
@@ -145,7 +145,7 @@ impl Allowed for EndpointCalls {
     };
 }
 
-/// Results of the existing core's self-checks. This core runs none.
+/// Results of the Go core's self-checks. This core runs none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DoctorChecks(BTreeMap<&'static str, BTreeMap<&'static str, Count>>);
