@@ -62,8 +62,12 @@ def shoot(person, pictures, media, python):
     icon = person.icon(tray)
     person.wait_ready()
 
-    for name, words in {**SERVERS, "weather": ["weather-server"]}.items():
-        added = person.run(CORE, "upstream", "add", "--no-quarantine", name, "--", *words)
+    # The sandbox hides the home directory, which the program of this server is in.
+    read = [str(pathlib.Path(python).parent.parent), str(person.directory)]
+    entries = {name: {"command": words[0], "args": words[1:]} for name, words in SERVERS.items()}
+    entries["weather"] = {"command": "weather-server", "isolation": {"read": read}}
+    for name, entry in entries.items():
+        added = person.run(CORE, "upstream", "add-json", "--no-quarantine", name, json.dumps(entry))
         assert added.returncode == 0, added.stderr
         person.wait_connected(name, 180)
     connected = person.run(CORE, "connect", "claude-code")
