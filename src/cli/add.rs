@@ -17,6 +17,7 @@ use crate::cli::output::{report, say};
 use crate::cli::server_path::server_path;
 use crate::client::CallError;
 use crate::config::document::EditError;
+use crate::config::server::SERVER_OPTIONS;
 use crate::config::store::StoreError;
 use crate::contract::api::ServerAction;
 use crate::os::environment::home_directory;
@@ -82,6 +83,14 @@ pub async fn add_json(context: &Context, link: &CoreLink, options: AddJsonArgume
     }
     let mut entry = Map::from_iter([("name".to_owned(), json!(options.name))]);
     entry.extend(normalized.entry);
+    for key in &normalized.fields_skipped {
+        match raw.get(key).filter(|_| SERVER_OPTIONS.contains(&key.as_str())) {
+            Some(value) => {
+                entry.insert(key.clone(), value.clone());
+            }
+            None => say(&format!("note: ignored `{key}`, which MCPProxy does not know in an entry to add")),
+        }
+    }
     if context.store.load().map_or(true, |config| config.quarantines()) {
         entry.insert("quarantined".to_owned(), json!(!options.no_quarantine));
     }

@@ -18,6 +18,21 @@ use crate::config::serving::Concurrency;
 use crate::config::trust::Trust;
 use crate::scan::sensitive::Policy;
 
+/// Keys of an entry that only MCPProxy has, and that approve nothing.
+pub const SERVER_OPTIONS: &[&str] = &[
+    "enabled_tools",
+    "disabled_tools",
+    "isolation",
+    "inherit_env",
+    "expose_prompts",
+    "init_timeout",
+    "activity_bodies",
+    "sensitive_data",
+    "max_concurrent_requests",
+    "queue_size",
+    "queue_timeout",
+];
+
 /// A server. Either `command` or `url` is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ServerConfig {

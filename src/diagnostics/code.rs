@@ -91,6 +91,7 @@ codes! {
     DockerRuntime "MCPX_DOCKER_OCI_RUNTIME" Error,
     DockerSnap "MCPX_DOCKER_SNAP_APPARMOR" Warn,
     IsolationRefused "MCPX_ISOLATION_REFUSED" Error,
+    SandboxDenied "MCPX_ISOLATION_DENIED" Error,
     ConfigParse "MCPX_CONFIG_PARSE_ERROR" Error,
     MissingSecret "MCPX_CONFIG_MISSING_SECRET" Error,
     InvalidEntry "MCPX_CONFIG_INVALID_ENTRY" Error,

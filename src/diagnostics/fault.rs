@@ -88,6 +88,8 @@ pub enum Fault {
     /// A container engine, an image or a container; the code says which.
     Container(Code),
     IsolationRefused,
+    /// The server could not use a file or a program, and runs in a sandbox.
+    SandboxDenied,
     MissingVariable {
         variable: String,
     },
@@ -147,6 +149,7 @@ impl Fault {
             Fault::Proxy { .. } => Code::ProxyMisconfigured,
             Fault::Container(code) => *code,
             Fault::IsolationRefused => Code::IsolationRefused,
+            Fault::SandboxDenied => Code::SandboxDenied,
             Fault::MissingVariable { .. } | Fault::MissingSecret { .. } => Code::MissingSecret,
             Fault::InvalidEntry => Code::InvalidEntry,
             Fault::KeychainLocked => Code::KeychainLocked,
@@ -192,6 +195,7 @@ impl Fault {
             | Fault::Lost { .. }
             | Fault::ExitedAtStart { .. }
             | Fault::ClosedAtStart
+            | Fault::SandboxDenied
             | Fault::NotMcp { .. }
             | Fault::ProtocolVersion
             | Fault::InitializeRejected

@@ -13,6 +13,7 @@ use crate::config::{Protocol, ServerConfig};
 use crate::diagnostics::fault::{Failure, Fault};
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::exit::{Exit, Stage};
+use crate::upstream::isolation::plan::Choice;
 use crate::upstream::list::list_tools;
 use crate::upstream::oauth;
 use crate::upstream::process::{Process, Spawned, spawn};
@@ -139,11 +140,12 @@ async fn start(
     let launch = handles.isolator.prepare(config, log).await?;
     handles.state.send_modify(|state| state.isolation = Some(launch.choice.clone()));
     let program = Some(launch.program.clone()).filter(|_| launch.container.is_none());
+    let is_sandboxed = launch.choice == Choice::Sandbox;
     let Spawned {
         mut process,
         stdout,
         stdin,
-    } = spawn(&config.name, launch, log)?;
+    } = spawn(&config.name, launch, log).map_err(|failure| denied_by_sandbox(failure, is_sandboxed))?;
     let limit = config.init_timeout.unwrap_or(FIRST_START);
     handles.waits(ServerStep::Initialize, Some(limit));
     let attempt = Attempt::new(limit, process.stderr().clone());
@@ -173,7 +175,7 @@ async fn start(
             let stderr = process.stderr().clone();
             let exit = process.end().await;
             stderr.complete().await;
-            let error = with_stderr(error, &exit, &stderr);
+            let error = with_stderr(error, &exit, &stderr).map(|failure| denied_by_sandbox(failure, is_sandboxed));
             Err(foreign_binary(&config.name, &error, program).await.unwrap_or(error))
         }
     }
@@ -189,11 +191,32 @@ fn with_stderr(error: ConnectError, exit: &Exit, stderr: &StderrTail) -> Connect
         };
         failure.map_text(|text| stderr.explain(text))
     };
-    match error {
-        ConnectError::Failed(failure) => ConnectError::Failed(explain(failure)),
-        ConnectError::NoInitialize(failure) => ConnectError::NoInitialize(explain(failure)),
-        other => other,
+    error.map(explain)
+}
+
+/// Explains a failure that the sandbox of the server may have caused: a program sees no difference between the sandbox and
+/// missing permissions.
+fn denied_by_sandbox(failure: Failure, is_sandboxed: bool) -> Failure {
+    const SIGNS: [&str; 4] = ["permission denied", "operation not permitted", "eacces", "eperm"];
+    let has_sign = || {
+        let text = failure.text.to_lowercase();
+        SIGNS.iter().any(|sign| text.contains(sign))
+    };
+    let denied = match failure.fault {
+        // The file was checked before, so its own permissions allow it.
+        Fault::NotExecutable { .. } => true,
+        Fault::ExitedAtStart { .. } | Fault::ClosedAtStart => has_sign(),
+        _ => false,
+    };
+    if !is_sandboxed || !denied {
+        return failure;
     }
+    let first = match failure.fault {
+        Fault::NotExecutable { .. } => "could not start the server: its sandbox does not allow the program",
+        _ => failure.text.as_str(),
+    };
+    let hint = "It runs in a sandbox: name the paths that it needs in `isolation.read` or `isolation.write`";
+    Failure::new(Fault::SandboxDenied, format!("{first}\n{hint}"))
 }
 
 /// Explains the exit of a shell that the system started in place of a program for another processor.
@@ -311,6 +334,22 @@ async fn in_time<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_in_a_sandbox_names_the_sandbox() {
+        let exited =
+            || Failure::new(Fault::ExitedAtStart { status: Some(1) }, "exited: PermissionError: [Errno 13] EACCES");
+        let denied = denied_by_sandbox(exited(), true);
+        assert_eq!(denied.fault, Fault::SandboxDenied);
+        assert!(denied.text.starts_with("exited: Perm") && denied.text.contains("`isolation.read`"), "{}", denied.text);
+        assert_eq!(denied_by_sandbox(exited(), false), exited());
+        let other = || Failure::new(Fault::ExitedAtStart { status: Some(1) }, "exited: no token");
+        assert_eq!(denied_by_sandbox(other(), true), other());
+        let program = "/home/ann/x".to_owned();
+        let refused = Failure::new(Fault::NotExecutable { program }, "could not start `x`: Run: chmod +x");
+        let refused = denied_by_sandbox(refused, true);
+        assert!(refused.text.contains("sandbox does not allow") && !refused.text.contains("chmod"), "{}", refused.text);
+    }
 
     #[test]
     fn a_program_that_exits_is_explained_by_its_status_and_its_last_output() {

@@ -20,6 +20,15 @@ impl ConnectError {
         ConnectError::Failed(Failure::new(fault, text))
     }
 
+    /// Replaces the failure of a start, if it is one.
+    pub fn map(self, change: impl FnOnce(Failure) -> Failure) -> ConnectError {
+        match self {
+            ConnectError::Failed(failure) => ConnectError::Failed(change(failure)),
+            ConnectError::NoInitialize(failure) => ConnectError::NoInitialize(change(failure)),
+            other => other,
+        }
+    }
+
     /// The typed failure; `None` if the user has to sign in.
     pub fn failure(&self) -> Option<&Failure> {
         match self {

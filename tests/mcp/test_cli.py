@@ -162,11 +162,13 @@ class Manners(unittest.TestCase):
             with World(config={"mcpServers": []}) as here:
                 if running:
                     here.start_core()
-                entry = json.dumps({"command": ["x", "y"], "environment": {"A": "1"}, "disabled": True})
-                said(here, "upstream", "add-json", "a", entry)
+                entry = json.dumps({"command": ["x", "y"], "environment": {"A": "1"}, "disabled": True, "isolation": "none", "odd": 1})
+                added = here.run(CORE, "upstream", "add-json", "a", entry)
+                self.assertIn("ignored `odd`", added.stderr)
                 said(here, "upstream", "set", "a", "--env", "B=2", "--unset-env", "A", "--timeout", "90s", "--", "z", "w")
                 server = here.config()["mcpServers"][0]
                 self.assertEqual((server["command"], server["args"], server["env"]), ("z", ["w"], {"B": "2"}))
+                self.assertEqual(server["isolation"], "none")
                 self.assertEqual((server["init_timeout"], server["enabled"], server["quarantined"]), ("90s", False, True))
                 self.assertIn("no server is named `b`", said(here, "upstream", "set", "b", "--env", "A=1", code=1))
                 said(here, "upstream", "set", "a", code=2)

@@ -72,6 +72,8 @@ class Diagnosed(unittest.TestCase):
         here.joinpath("plain").write_text("#!/bin/sh\n")
         here.joinpath("elf").write_bytes(b"\x7fELF\x02\x01\x01 not for here")
         here.joinpath("script").write_text("#!/no/such/python3\n")
+        here.joinpath(".ssh").mkdir()
+        here.joinpath(".ssh/id_rsa").write_text("secret")
         for name in ("elf", "script"):
             here.joinpath(name).chmod(0o755)
         here.joinpath("refusing.py").write_text(REFUSING)
@@ -107,6 +109,7 @@ class Diagnosed(unittest.TestCase):
             ("reference", "MCPX_CONFIG_INVALID_ENTRY", {"command": "cat", "env": {"A": "${vault:x}"}}),
             ("scheme", "MCPX_CONFIG_INVALID_ENTRY", {"url": "ftp://127.0.0.1/mcp", "protocol": "http"}),
             ("isolation", "MCPX_CONFIG_INVALID_ENTRY", {"command": "cat", "isolation": "vault"}),
+            ("closed", "MCPX_ISOLATION_DENIED", {"command": "cat", "args": [str(here / ".ssh/id_rsa")], "isolation": {"mode": "sandbox"}}),
             ("network", "MCPX_ISOLATION_REFUSED", {"command": "cat", "isolation": {"mode": "sandbox", "network": "loopback"}}),
             ("new", "MCPX_QUARANTINE_PENDING_APPROVAL", {"command": "cat", "quarantined": True}),
         ]

@@ -411,7 +411,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(len(before), 2)
         written = entry.read_text()
         debian.apt("install", "/later.deb")
-        wait_for("other programs run", lambda: len(debian.running()) == 2 and not before & {one.pid for one in debian.running()}, 20)
+        wait_for("other programs run", lambda: len(debian.running()) == 2 and not before & {one.pid for one in debian.running()}, 60)
         self.assertEqual(entry.read_text(), written)
         self.assertEqual(wait_for("the core answers", report, 20)["launch_source"], "tray")
         self.assertFalse(pointer("search", "--onlyvisible", "--name", "^Welcome to MCPProxy$"))

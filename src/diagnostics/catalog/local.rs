@@ -235,4 +235,16 @@ pub(super) const ENTRIES: &[Entry] = &[
             RETRY,
         ],
     },
+    Entry {
+        code: Code::SandboxDenied,
+        what: "The server may not use a file or a program that it needs.",
+        why: "It runs in a sandbox, which allows the programs of the system, its runtime, its project and the paths in its entry.",
+        remedy: "Allow the path that its last output names, with `isolation.read` or `isolation.write`.",
+        steps: &[
+            SHOW_LOG,
+            run("Edit the entry", "mcpproxy config edit"),
+            advice("In the server's entry, set `isolation` to `{\"mode\": \"auto\", \"read\": [\"/path\"]}`"),
+            RETRY,
+        ],
+    },
 ];

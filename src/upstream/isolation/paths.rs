@@ -284,7 +284,13 @@ impl<'a, D: Disk> Granting<'a, D> {
             let Some(directory) = program.parent() else { continue };
             let root = directory.parent().filter(|_| directory.ends_with("bin") || directory.ends_with("Scripts"));
             let root = root.filter(|root| !self.is_wide(root)).unwrap_or(directory);
-            if !is_system(root) && !self.is_wide(root) {
+            if is_system(root) {
+                continue;
+            }
+            if self.is_wide(root) {
+                // A program in the home directory itself: it alone may be read, not what is beside it.
+                self.read(&program);
+            } else {
                 self.read(root);
                 // A virtual environment borrows the interpreter of another one.
                 programs.extend(
@@ -541,6 +547,15 @@ pub mod tests {
                 .collect::<Vec<_>>()
         };
         (text(grants.read), text(grants.write), text(grants.refused))
+    }
+
+    #[test]
+    fn a_program_in_the_home_directory_itself_may_be_read_and_nothing_beside_it() {
+        let files = ["/home/ann/server.sh", "/home/ann/letter.txt", "/home/ann/.ssh/id_rsa"];
+        let (read, write, refused) = granted(&files, "/home/ann/server.sh", &[], &[]);
+        assert_eq!((read, write, refused), (vec!["/home/ann/server.sh".to_owned()], vec![], vec![]));
+        let (read, _, refused) = granted(&files, "/home/ann/.ssh/id_rsa", &[], &[]);
+        assert!(!read.iter().any(|path| path.ends_with("id_rsa")), "{read:?} {refused:?}");
     }
 
     #[test]
