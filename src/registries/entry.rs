@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::config::references::keychain_name;
-use crate::contract::registry::{InputKind, RegistryInput};
+use crate::contract::registry::{AddFromRegistry, InputKind, RegistryInput};
 use crate::registries::arguments::Word;
 use crate::registries::identifier::{is_header, remote_problem};
 use crate::registries::options::{Recipe, Start, choices};
@@ -19,6 +19,17 @@ pub struct Answers {
     pub headers: BTreeMap<String, String>,
     /// Arguments and variables; an argument that may be repeated has several values.
     pub args: BTreeMap<String, Vec<String>>,
+}
+
+impl From<&AddFromRegistry> for Answers {
+    fn from(wanted: &AddFromRegistry) -> Answers {
+        let lines = |text: &String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        Answers {
+            env: wanted.env.clone(),
+            headers: wanted.headers.clone(),
+            args: wanted.args.iter().map(|(name, text)| (name.clone(), lines(text))).collect(),
+        }
+    }
 }
 
 impl Answers {
@@ -87,7 +98,7 @@ fn missing(missing: &Missing) -> String {
 }
 
 /// The name of a record's server: the last part of its name, or the publisher's if that says nothing.
-pub fn server_name(record_name: &str) -> String {
+pub(crate) fn server_name(record_name: &str) -> String {
     let (space, last) = record_name.split_once('/').unwrap_or(("", record_name));
     let says_nothing = matches!(last.to_ascii_lowercase().as_str(), "mcp" | "server" | "mcp-server" | "mcp_server");
     let name = if says_nothing { space.rsplit('.').next().unwrap_or(last) } else { last };
@@ -99,7 +110,7 @@ pub fn server_name(record_name: &str) -> String {
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(
+pub(crate) fn build(
     record: &Record,
     option: Option<&str>,
     name: Option<&str>,

@@ -104,11 +104,11 @@ struct Answer {
 }
 
 impl Registries {
-    /// The registries of a configuration. `root` is the data directory.
-    pub fn new(config: &Config, root: &Path) -> Registries {
+    /// The registries of a configuration, and the directory of their cache.
+    pub fn new(config: &Config, cache: PathBuf) -> Registries {
         Registries {
             sources: sources(config),
-            cache: root.join("registry-cache"),
+            cache,
         }
     }
 

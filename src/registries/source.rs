@@ -20,13 +20,13 @@ const OFFICIAL_URL: &str = "https://registry.modelcontextprotocol.io/";
 
 /// A registry, and the URL of its list if it can be searched.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    pub registry: Registry,
+pub(crate) struct Source {
+    pub(crate) registry: Registry,
     pub(crate) servers: Option<Url>,
 }
 
 /// The registries of a configuration: those of `registries`, otherwise the official one.
-pub fn sources(config: &Config) -> Vec<Source> {
+pub(crate) fn sources(config: &Config) -> Vec<Source> {
     match &config.registries {
         None => vec![source(&official())],
         Some(registries) => registries.iter().map(source).collect(),
