@@ -62,7 +62,7 @@ fn positional(argument: &Argument, index: usize, inputs: &mut Inputs) -> Result<
     inputs.value(InputKind::Arg, name, &argument.input, argument.is_repeated)
 }
 
-/// What the arguments of the package manager amount to.
+/// The effect of the arguments of the package manager.
 #[derive(Debug, Default)]
 pub(crate) struct Runtime {
     /// Words before the package.

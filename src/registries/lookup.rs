@@ -95,7 +95,7 @@ pub struct Registries {
     cache: PathBuf,
 }
 
-/// What one registry answered.
+/// The answer of one registry.
 struct Answer {
     source: Source,
     records: Vec<Record>,
@@ -305,7 +305,7 @@ async fn read_cache(directory: &Path, url: &str) -> Cached {
     tokio::task::spawn_blocking(move || Cached::read(&directory, &url)).await.unwrap_or_default()
 }
 
-/// Stores what a registry sent, and returns its records. A cache that cannot be written is no reason to fail.
+/// Stores the answer of a registry, and returns its records. It does not fail if the cache cannot be written.
 async fn keep(directory: &Path, url: &str, received: Vec<Received>) -> Vec<Record> {
     let (records, items): (Vec<Record>, Vec<Value>) = received.into_iter().unzip();
     let named: Vec<(String, Value)> = records.iter().map(|record| record.name.clone()).zip(items).collect();

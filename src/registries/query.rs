@@ -1,4 +1,4 @@
-//! What is requested for the user's words, and the order of what comes back.
+//! The requests for the user's words, and the order of the results.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The tools with which a model finds servers in registries, and the operation that adds one. What it adds needs the
+//! The tools with which a model finds servers in registries, and the operation that adds one. The added server needs the
 //! user's approval.
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
