@@ -629,6 +629,21 @@ fn the_readme_counts_the_promises_of_the_security_page() {
 }
 
 #[test]
+fn the_keys_that_need_a_restart_are_documented() {
+    let source = read("src/config/mod.rs");
+    let (_, function) = source.split_once("fn needs_restart").unwrap();
+    let (function, _) = function.split_once("\n    }").unwrap();
+    let keys: Vec<&str> = function.split("(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(keys.len() > 5, "{keys:?}");
+    for page in ["docs/configuration.md", "docs/troubleshooting.md"] {
+        let text = read(page);
+        let line = text.lines().find(|line| line.contains("need a restart of the core")).unwrap();
+        let missing: Vec<&&str> = keys.iter().filter(|key| !line.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "{page} lacks {missing:?}");
+    }
+}
+
+#[test]
 fn every_file_of_the_data_directory_is_documented() {
     let (source, page) = (read("src/contract/instance_root.rs"), read("docs/files.md"));
     let (source, _) = source.split_once("#[cfg(test)]").unwrap();

@@ -56,7 +56,7 @@ pub enum Command {
     /// Show the help and the status: `mcpproxy` at a terminal
     #[command(name = "overview", hide = true)]
     Help,
-    /// Run the proxy in the foreground (the default if no command is given)
+    /// Run the proxy in the foreground (the default without a command and a terminal)
     Serve(ServeArguments),
     /// Show whether MCPProxy is running, where it listens, and its servers
     Status(StatusArguments),

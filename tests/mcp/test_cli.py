@@ -147,7 +147,7 @@ class Manners(unittest.TestCase):
     def test_reader_gone(self):
         """a reader that closes the output early, such as `head`, causes no error message"""
         with World() as here:
-            for words in (["--help"], ["doctor", "list-codes"], ["telemetry", "show"], ["config", "schema"]):
+            for words in (["--help"], ["doctor", "list-codes"], ["upstream", "list"], ["config", "schema"]):
                 reader, writer = os.pipe()
                 os.close(reader)
                 done = subprocess.run([CORE, *words], stdout=writer, stderr=subprocess.PIPE, env=here.environment(), timeout=30)
