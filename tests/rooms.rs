@@ -206,7 +206,8 @@ fn the_table_in_the_architecture_page_is_this_one() {
         let (module, imports) = line.trim_matches('|').split_once('|').unwrap();
         let mut names = quoted(imports);
         if imports.contains("all of them") {
-            names = shown.iter().map(|(earlier, _)| earlier.clone()).filter(|earlier| !names.contains(earlier)).collect();
+            names =
+                shown.iter().map(|(earlier, _)| earlier.clone()).filter(|earlier| !names.contains(earlier)).collect();
         }
         shown.push((quoted(module).pop_first().unwrap(), names));
     }

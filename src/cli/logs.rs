@@ -63,7 +63,13 @@ async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) 
         return Ok(());
     }
     let ended = follow(now, shown, &path).await;
-    ended.map_err(|error| if error.kind() == io::ErrorKind::BrokenPipe { not_written(&error) } else { failed(error) })
+    ended.map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            not_written(&error)
+        } else {
+            failed(error)
+        }
+    })
 }
 
 /// Prints what is written after the first `shown` bytes, until the output is closed.
