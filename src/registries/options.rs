@@ -182,7 +182,10 @@ impl Recipe {
                             line.push_str(&format!(" {flag} {}", value.shown(&self.inputs)));
                         }
                         Word::Value(_) | Word::Option(..) | Word::Switch(..) => {}
-                        Word::Variables => self.env.iter().for_each(|(name, _)| line.push_str(&format!(" -e {name}"))),
+                        Word::Variables => {
+                            let required = self.env.iter().filter(|(_, value)| !optional(value));
+                            required.for_each(|(name, _)| line.push_str(&format!(" -e {name}")));
+                        }
                     }
                 }
                 line

@@ -24,8 +24,8 @@ pub(super) struct Search {
 pub(super) fn search_form(words: &str) -> Markup {
     html! {
         form.search role="search" method="get" action="/ui/find" {
-            label { span.hidden { "Find a server" } input type="search" name="q" value=(words) required placeholder="Find a server" autocomplete="off"; }
-            button type="submit" { "Search" }
+            label { span.hidden { "Find a server" } input type="search" name="q" value=(words) required placeholder="Find a new server, for example: airtable" autocomplete="off"; }
+            button type="submit" { "Search registries" }
         }
     }
 }
