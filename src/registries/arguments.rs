@@ -92,9 +92,12 @@ pub(crate) fn of_runtime(
             _ => (fixed_value(argument).trim(), None),
         };
         match (runner, flag) {
-            ("npx", "-y" | "--yes") | ("dnx", "-y" | "--yes") | ("docker", "run" | "-i" | "--interactive" | "--rm" | "--init") => {}
+            ("npx", "-y" | "--yes")
+            | ("dnx", "-y" | "--yes")
+            | ("docker", "run" | "-i" | "--interactive" | "--rm" | "--init") => {}
             ("uvx", "--from") => {
-                let same = |argument: &Argument| argument.input.value.as_deref().is_none_or(|value| is_same(value, package));
+                let same =
+                    |argument: &Argument| argument.input.value.as_deref().is_none_or(|value| is_same(value, package));
                 if !value.is_none_or(same) {
                     return Err("it runs a program of another package (`--from`)".to_owned());
                 }
@@ -176,5 +179,9 @@ fn mount(flag: &str, argument: &Argument, inputs: &mut Inputs) -> Result<Templat
         ("-v" | "--volume", [Piece::Input(_), ..]) => true,
         _ => false,
     };
-    if is_chosen { Ok(template) } else { Err("it gives the container a folder that you cannot choose".to_owned()) }
+    if is_chosen {
+        Ok(template)
+    } else {
+        Err("it gives the container a folder that you cannot choose".to_owned())
+    }
 }

@@ -7,9 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::contract::failure::FailureKind;
-use crate::contract::registry::{
-    RegistryCache, RegistryList, RegistryServer, RegistryServers, RegistryUnavailable,
-};
+use crate::contract::registry::{RegistryCache, RegistryList, RegistryServer, RegistryServers, RegistryUnavailable};
 use crate::registries::cache::Cached;
 use crate::registries::entry::{Answers, BuildError, Built, build};
 use crate::registries::fetch::{self, Received};
@@ -178,7 +176,9 @@ impl Registries {
 
     async fn find_short(&self, id: Option<&str>, name: &str) -> Result<Found, RegistryError> {
         let found = self.search(id, name, MOST_SERVERS).await?.servers;
-        let last = |server: &RegistryServer| server.name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
+        let last = |server: &RegistryServer| {
+            server.name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name))
+        };
         let same: Vec<&RegistryServer> = found.iter().filter(|server| last(server)).collect();
         match same.as_slice() {
             [one] => {
@@ -194,21 +194,25 @@ impl Registries {
     }
 
     /// Asks one registry, or all that can be searched, at the same time. The answers are in the order of the registries.
-    async fn ask<F>(
-        &self,
-        id: Option<&str>,
-        ask: impl Fn(Source, PathBuf) -> F,
-    ) -> Result<Vec<Answer>, RegistryError>
+    async fn ask<F>(&self, id: Option<&str>, ask: impl Fn(Source, PathBuf) -> F) -> Result<Vec<Answer>, RegistryError>
     where
         F: Future<Output = Answer> + Send + 'static,
     {
         let id = id.filter(|id| *id != ALL);
-        let chosen: Vec<&Source> =
-            self.sources.iter().filter(|source| id.is_none_or(|id| source.registry.id.eq_ignore_ascii_case(id))).collect();
+        let chosen: Vec<&Source> = self
+            .sources
+            .iter()
+            .filter(|source| id.is_none_or(|id| source.registry.id.eq_ignore_ascii_case(id)))
+            .collect();
         let unsupported = chosen.iter().find_map(|source| {
-            source.registry.unsupported.clone().map(|reason| RegistryError::Unsupported(source.registry.id.clone(), reason))
+            source
+                .registry
+                .unsupported
+                .clone()
+                .map(|reason| RegistryError::Unsupported(source.registry.id.clone(), reason))
         });
-        let usable: Vec<Source> = chosen.iter().filter(|source| source.servers.is_some()).map(|one| (*one).clone()).collect();
+        let usable: Vec<Source> =
+            chosen.iter().filter(|source| source.servers.is_some()).map(|one| (*one).clone()).collect();
         if usable.is_empty() {
             let absent = id.map_or(RegistryError::None, |id| RegistryError::Unknown(id.to_owned()));
             return Err(unsupported.unwrap_or(absent));

@@ -111,7 +111,11 @@ mod tests {
         };
         assert_eq!(
             names("github"),
-            ["io.github.github/github-mcp-server", "io.github.z/github-issues", "io.github.x/other"]
+            [
+                "io.github.github/github-mcp-server",
+                "io.github.z/github-issues",
+                "io.github.x/other"
+            ]
         );
         assert_eq!(names("github issues"), ["io.github.z/github-issues", "io.github.x/other"]);
         assert!(names("absent").is_empty());

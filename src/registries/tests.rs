@@ -62,12 +62,7 @@ fn real_records_become_the_commands_that_their_publishers_mean() {
         ("/time-mcp-nuget", None, &none, "dnx TimeMcpServer@1.0.8 --yes"),
         ("/mcp-redis", Some("oci"), &none, "docker run -i --rm docker.io/mcp/redis:latest"),
         ("/exa-mcp-server", None, &none, "npx -y exa-mcp-server@3.2.0"),
-        (
-            "/pagerduty-mcp",
-            None,
-            &none,
-            "uvx pagerduty-mcp@0.2.1 --enable-write-tools --disabled-tool-categories",
-        ),
+        ("/pagerduty-mcp", None, &none, "uvx pagerduty-mcp@0.2.1 --enable-write-tools --disabled-tool-categories"),
         (
             "/github-mcp-server",
             None,
@@ -139,7 +134,8 @@ fn what_is_required_and_missing_is_named() {
 
 #[test]
 fn arguments_have_names_defaults_choices_and_several_values() {
-    let record = package(json!({"registryType": "npm", "identifier": "files", "version": "1.0.0", "packageArguments": [
+    let record =
+        package(json!({"registryType": "npm", "identifier": "files", "version": "1.0.0", "packageArguments": [
         {"type": "positional", "valueHint": "directory", "isRequired": true, "isRepeated": true},
         {"type": "named", "name": "--mode", "choices": ["read", "write"], "default": "read", "isRequired": true},
         {"type": "named", "name": "--verbose", "format": "boolean"},
@@ -147,7 +143,13 @@ fn arguments_have_names_defaults_choices_and_several_values() {
             "host": {"isRequired": true}, "port": {"default": "5432", "isRequired": true}}},
         {"type": "positional", "value": "serve"}]}));
     let done = |args: &[(&str, &str)]| built(&record, None, &answers(&[], &[], args));
-    let all = [("directory", "/a"), ("directory", "/b"), ("host", "h"), ("verbose", "true"), ("mode", "write")];
+    let all = [
+        ("directory", "/a"),
+        ("directory", "/b"),
+        ("host", "h"),
+        ("verbose", "true"),
+        ("mode", "write"),
+    ];
     assert_eq!(line(&done(&all).unwrap()), "npx -y files@1.0.0 /a /b --mode write --verbose --db h:5432 serve");
     assert_eq!(
         line(&done(&[("directory", "--x"), ("host", "h")]).unwrap()),
@@ -156,7 +158,12 @@ fn arguments_have_names_defaults_choices_and_several_values() {
     let wrong = done(&[("directory", "/a"), ("host", "h"), ("mode", "rm")]).unwrap_err().to_string();
     assert!(wrong.contains("use one of read, write"), "{wrong}");
     assert!(done(&[("directory", "/a"), ("host", "h"), ("host", "i")]).is_err());
-    assert!(done(&[("directory", "/a"), ("host", "h"), ("other", "i")]).unwrap_err().to_string().contains("no argument `other`"));
+    assert!(
+        done(&[("directory", "/a"), ("host", "h"), ("other", "i")])
+            .unwrap_err()
+            .to_string()
+            .contains("no argument `other`")
+    );
     assert!(matches!(done(&[("host", "h")]), Err(BuildError::Missing(_))));
 }
 
@@ -168,17 +175,38 @@ fn a_package_that_is_named_like_an_option_or_comes_from_elsewhere_is_refused() {
         (json!({"registryType": "npm", "identifier": "https://evil.example/x.tgz"}), "package"),
         (json!({"registryType": "npm", "identifier": "a", "version": "latest"}), "version `latest`"),
         (json!({"registryType": "npm", "identifier": "a", "version": "^1.0"}), "version"),
-        (json!({"registryType": "npm", "identifier": "a", "registryBaseUrl": "https://evil.example"}), "another package registry"),
+        (
+            json!({"registryType": "npm", "identifier": "a", "registryBaseUrl": "https://evil.example"}),
+            "another package registry",
+        ),
         (json!({"registryType": "pypi", "identifier": "--index-url=https://evil.example"}), "package"),
         (json!({"registryType": "oci", "identifier": "--privileged"}), "image"),
         (json!({"registryType": "oci", "identifier": "a/b", "version": "x -v /:/h"}), "version"),
         (json!({"registryType": "cargo", "identifier": "a"}), "cargo"),
-        (json!({"registryType": "npm", "identifier": "a", "transport": {"type": "streamable-http", "url": "http://localhost"}}), "stdio"),
-        (json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "NODE_OPTIONS"}]}), "NODE_OPTIONS"),
-        (json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "A", "value": "${keyring:github}"}]}), "${"),
-        (json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "A", "default": "${env:HOME}", "isRequired": true}]}), "${"),
-        (json!({"registryType": "npm", "identifier": "a", "packageArguments": [{"type": "named", "name": "--a b"}]}), "argument"),
-        (json!({"registryType": "npm", "identifier": "a", "packageArguments": [{"type": "positional", "value": "\u{202e}x"}]}), "invisible"),
+        (
+            json!({"registryType": "npm", "identifier": "a", "transport": {"type": "streamable-http", "url": "http://localhost"}}),
+            "stdio",
+        ),
+        (
+            json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "NODE_OPTIONS"}]}),
+            "NODE_OPTIONS",
+        ),
+        (
+            json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "A", "value": "${keyring:github}"}]}),
+            "${",
+        ),
+        (
+            json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "A", "default": "${env:HOME}", "isRequired": true}]}),
+            "${",
+        ),
+        (
+            json!({"registryType": "npm", "identifier": "a", "packageArguments": [{"type": "named", "name": "--a b"}]}),
+            "argument",
+        ),
+        (
+            json!({"registryType": "npm", "identifier": "a", "packageArguments": [{"type": "positional", "value": "\u{202e}x"}]}),
+            "invisible",
+        ),
     ] {
         let found = reason(&package(record.clone()));
         assert!(found.contains(part), "{record}: {found}");
@@ -188,7 +216,9 @@ fn a_package_that_is_named_like_an_option_or_comes_from_elsewhere_is_refused() {
 #[test]
 fn options_of_a_package_manager_that_could_do_harm_are_refused() {
     let runtime = |kind: &str, arguments: Value| {
-        reason(&package(json!({"registryType": kind, "identifier": "a", "version": "1.0.0", "runtimeArguments": arguments})))
+        reason(&package(
+            json!({"registryType": kind, "identifier": "a", "version": "1.0.0", "runtimeArguments": arguments}),
+        ))
     };
     let fixed = |value: &str| json!([{"type": "positional", "value": value}]);
     let named = |name: &str, value: &str| json!([{"type": "named", "name": name, "value": value}]);
@@ -250,8 +280,10 @@ fn a_remote_keeps_its_host_whatever_is_filled_in() {
     ] {
         assert!(reason(&remote(bad.clone())).contains(part), "{bad}: {}", reason(&remote(bad.clone())));
     }
-    let header = remote(json!({"type": "sse", "url": "https://h/", "headers": [{"name": "Authorization", "value": "Bearer {key}",
-        "isRequired": true, "variables": {"key": {"isSecret": true}}}]}));
+    let header = remote(
+        json!({"type": "sse", "url": "https://h/", "headers": [{"name": "Authorization", "value": "Bearer {key}",
+        "isRequired": true, "variables": {"key": {"isSecret": true}}}]}),
+    );
     let done = built(&header, None, &answers(&[], &[], &[("key", "s3cret")])).unwrap();
     assert_eq!(done.entry["headers"]["Authorization"], "Bearer ${keyring:c.key}");
     let split = answers(&[], &[("X", "a\r\nEvil: 1")], &[("key", "k")]);

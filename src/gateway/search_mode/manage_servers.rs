@@ -57,12 +57,31 @@ const ADD_FROM_REGISTRY: &str = "add_from_registry";
 
 /// The operations of `upstream_servers`.
 const OPERATIONS: [&str; 11] = [
-    "list", "add", ADD_FROM_REGISTRY, "remove", "update", "patch", "tail_log", "enable", "disable", "restart", "refresh",
+    "list",
+    "add",
+    ADD_FROM_REGISTRY,
+    "remove",
+    "update",
+    "patch",
+    "tail_log",
+    "enable",
+    "disable",
+    "restart",
+    "refresh",
 ];
 
 /// The operations in the schema. `enable` is missing, because only the user may enable a server.
 const OFFERED: [&str; 10] = [
-    "list", "add", ADD_FROM_REGISTRY, "remove", "update", "patch", "tail_log", "disable", "restart", "refresh",
+    "list",
+    "add",
+    ADD_FROM_REGISTRY,
+    "remove",
+    "update",
+    "patch",
+    "tail_log",
+    "disable",
+    "restart",
+    "refresh",
 ];
 
 #[derive(Clone, Copy)]
@@ -273,7 +292,11 @@ async fn add_from_registry(
         return Err("the configuration does not allow AI clients to add servers".to_owned());
     }
     // The name of the server would decide whether it is in the profile.
-    let name = if arguments.contains_key("name") || !scope.is_unlimited() { Some(named(arguments)?) } else { None };
+    let name = if arguments.contains_key("name") || !scope.is_unlimited() {
+        Some(named(arguments)?)
+    } else {
+        None
+    };
     find_servers::add(control, client, name, arguments).await
 }
 
@@ -347,8 +370,11 @@ fn refuse_unknown_keys(arguments: &JsonObject) -> Result<(), String> {
         "auto_approve_tool_changes",
         "trust_mode",
     ];
-    let is_known =
-        |key: &str| matches!(key, "operation" | "name" | "enabled" | "lines" | "id" | "registry" | "inputs" | "inputs_json") || setting(key) || ignored.contains(&key);
+    let is_known = |key: &str| {
+        matches!(key, "operation" | "name" | "enabled" | "lines" | "id" | "registry" | "inputs" | "inputs_json")
+            || setting(key)
+            || ignored.contains(&key)
+    };
     match arguments.keys().find(|key| !is_known(key)) {
         Some(key) => {
             let key: String = key.chars().take(60).collect();

@@ -46,8 +46,13 @@ pub(super) fn view(frame: &Frame, search: &Search) -> Markup {
 
 fn registries(list: &RegistryList) -> String {
     let names = list.registries.iter().filter(|registry| registry.unsupported.is_none());
-    let names: Vec<String> = names.map(|registry| format!("{} ({})", foreign(&registry.name), foreign(&registry.url))).collect();
-    if names.is_empty() { "no registry, because none is configured".to_owned() } else { names.join(", ") }
+    let names: Vec<String> =
+        names.map(|registry| format!("{} ({})", foreign(&registry.name), foreign(&registry.url))).collect();
+    if names.is_empty() {
+        "no registry, because none is configured".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn results(found: &RegistryServers) -> Markup {
@@ -240,7 +245,11 @@ mod tests {
         let text = details(&Frame::default(), &server(), &Entered::default()).into_string();
         assert!(!text.contains("<script>alert") && !text.contains("<b>why") && !text.contains("\"onclick"), "{text}");
         assert!(text.contains(r#"<input type="password" name="env.KEY" required"#), "{text}");
-        assert!(text.contains(r#"action="/ui/find/official/a%2Eb%2Fc""#) || text.contains(r#"action="/ui/find/official/a.b%2Fc""#), "{text}");
+        assert!(
+            text.contains(r#"action="/ui/find/official/a%2Eb%2Fc""#)
+                || text.contains(r#"action="/ui/find/official/a.b%2Fc""#),
+            "{text}"
+        );
         assert!(text.contains("Not supported: a bundle"));
         let found = RegistryServers {
             servers: vec![server()],
