@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod add;
+mod add_found;
 pub mod approve;
 pub mod args;
 mod completion;
@@ -25,6 +26,7 @@ pub mod output;
 pub mod profile;
 pub mod prompt;
 pub mod received;
+pub mod registry;
 pub mod scan;
 pub mod secrets;
 pub mod server_path;
@@ -153,6 +155,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Help => status::help_and_line(&link).await,
         Command::Status(options) => return status::status(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Add(options)) => add::add(context, &link, options).await,
+        Command::Add(options) => add_found::add(context, &link, options).await,
+        Command::Registry(command) => registry::run(context, &link, command).await,
         Command::Upstream(UpstreamCommand::AddJson(options)) => add::add_json(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Set(options)) => add::set(context, &link, options).await,
         Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
