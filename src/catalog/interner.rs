@@ -212,8 +212,20 @@ mod tests {
     #[test]
     fn strings_are_sorted_by_all_their_bytes() {
         let mut interner = Interner::new();
-        let mut words = ["zebra", "documentation", "documents", "document", "écran", "", "doc", "天气", "doc\u{1}"];
-        words.iter().for_each(|word| drop(interner.add(word)));
+        let mut words = [
+            "zebra",
+            "documentation",
+            "documents",
+            "document",
+            "écran",
+            "",
+            "doc",
+            "天气",
+            "doc\u{1}",
+        ];
+        for word in words {
+            interner.add(word);
+        }
         let strings = interner.into_strings();
         words.sort_unstable();
         let sorted: Vec<&str> = strings.sorted().into_iter().filter_map(|number| strings.get(number)).collect();

@@ -130,7 +130,8 @@ impl Texts {
             let description = terms.len();
             parameters(tool).for_each(|(parameter, _)| lexicon.append(parameter, &mut terms));
             let named = terms.len();
-            let explained = parameters(tool).filter_map(|(_, schema)| value(schema.as_object()?, "description")?.as_str());
+            let explained =
+                parameters(tool).filter_map(|(_, schema)| value(schema.as_object()?, "description")?.as_str());
             explained.for_each(|text| lexicon.append(text, &mut terms));
             ends.push([server, name, description, named, terms.len()]);
         }

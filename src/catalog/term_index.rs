@@ -121,7 +121,9 @@ impl TermIndex {
         let sorted = self.by_spelling.get_or_init(|| self.spelled.sorted());
         let mut distances = Distances::from(&letters);
         for (number, other) in starting_with(sorted, &self.spelled, first.encode_utf8(&mut [0; 4])) {
-            let Some(term) = self.of_spelled.get(number as usize).copied().flatten() else { continue };
+            let Some(term) = self.of_spelled.get(number as usize).copied().flatten() else {
+                continue;
+            };
             let Some(mistakes) = distances.to(other, fewest) else { continue };
             if mistakes < fewest {
                 found.clear();
@@ -173,7 +175,8 @@ fn weigh(texts: &Texts, count: usize, weights: &Weights) -> (Vec<Term>, Vec<Post
         for same in parts.chunk_by(|a, b| a.0 == b.0) {
             let sum: f32 = same.iter().map(|(_, part)| part).sum();
             let next = same.first().and_then(|(term, _)| next.get_mut(*term as usize));
-            let Some((next, posting)) = next.and_then(|next| postings.get_mut(*next).map(|posting| (next, posting))) else {
+            let Some((next, posting)) = next.and_then(|next| postings.get_mut(*next).map(|posting| (next, posting)))
+            else {
                 continue;
             };
             *next += 1;
