@@ -142,6 +142,7 @@ pub(super) async fn show_tools(State(pages): Core, Extension(visitor): Who, requ
     let words = query.text("q").to_owned();
     let mut shown = Tools {
         offset: query.text("offset").parse().unwrap_or_default(),
+        counts: pages.app.proxy.search_counts(),
         ..Tools::default()
     };
     if words.is_empty() {
