@@ -652,6 +652,19 @@ fn every_file_of_the_project_that_a_document_names_exists() {
 }
 
 #[test]
+fn every_label_on_the_tray_page_is_in_the_program() {
+    let source: String =
+        files(&project().join("src/tray"), "rs").iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let page = read("docs/tray.md").replace("**", "");
+    let labels: Vec<&str> = page.split('*').skip(1).step_by(2).collect();
+    assert!(labels.len() > 25 && page.split('*').count() % 2 == 1, "{labels:?}");
+    // The name of an extension of GNOME.
+    let ours = labels.iter().filter(|label| !label.starts_with("AppIndicator"));
+    let missing: Vec<_> = ours.filter(|label| label.split('…').any(|part| !source.contains(part.trim()))).collect();
+    assert!(missing.is_empty(), "docs/tray.md: {missing:?}");
+}
+
+#[test]
 fn every_command_that_a_text_names_exists() {
     let mut command = mcpproxy::cli::args::Arguments::command();
     command.build();
