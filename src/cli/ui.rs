@@ -58,10 +58,8 @@ mod tests {
 
     #[test]
     fn a_core_without_tickets_is_named_and_its_key_is_not() {
-        let info = Info {
-            web_ui_url: "http://127.0.0.1:8080/ui/?apikey=secret".to_owned(),
-            ..Info::default()
-        };
+        let info = serde_json::json!({"web_ui_url": "http://127.0.0.1:8080/ui/?apikey=secret"});
+        let info: Info = serde_json::from_value(info).unwrap();
         let error = no_tickets(&info);
         assert!(error.message.contains("the Go core is running"), "{}", error.message);
         let guidance = error.guidance.unwrap();

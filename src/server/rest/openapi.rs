@@ -318,7 +318,7 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
     get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
-    get("/api/v1/takeover", "The result of taking over a previous MCPProxy's data directory", data::<Takeover>),
+    get("/api/v1/takeover", "The result of taking over the Go core's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),
     post("/api/v1/telemetry/forget", "Deletes the collector's data about this installation", None, object),
