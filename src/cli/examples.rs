@@ -6,7 +6,14 @@ use clap::Command;
 const EXAMPLES: [(&str, &[&str]); 30] = [
     ("setup", &["mcpproxy setup", "mcpproxy setup --yes    # every step without asking"]),
     ("serve", &["mcpproxy serve", "mcpproxy serve --listen 127.0.0.1:9090"]),
-    ("status", &["mcpproxy status", "mcpproxy status --show-key", "mcpproxy status --json"]),
+    (
+        "status",
+        &[
+            "mcpproxy status",
+            "mcpproxy status --show-key",
+            "mcpproxy status --json",
+        ],
+    ),
     ("ui", &["mcpproxy ui", "mcpproxy ui --print"]),
     ("logs", &["mcpproxy logs --follow", "mcpproxy logs --tray --tail 100"]),
     ("scan", &["mcpproxy scan", "mcpproxy scan github"]),
@@ -32,16 +39,39 @@ const EXAMPLES: [(&str, &[&str]); 30] = [
     ("upstream inspect", &["mcpproxy upstream inspect fs"]),
     ("upstream logs", &["mcpproxy upstream logs fs --follow"]),
     ("tools list", &["mcpproxy tools list", "mcpproxy tools list --server fs"]),
-    ("tools search", &["mcpproxy tools search create an issue", "mcpproxy tools search -n 3 --explain weather"]),
+    (
+        "tools search",
+        &[
+            "mcpproxy tools search create an issue",
+            "mcpproxy tools search -n 3 --explain weather",
+        ],
+    ),
     ("tools enable", &["mcpproxy tools enable fs:read_file"]),
     ("tools disable", &["mcpproxy tools disable fs:write_file fs:move_file"]),
     ("call tool-read", &["mcpproxy call tool-read --tool fs:read_file --json_args '{\"path\":\"/tmp/a.txt\"}'"]),
     ("call tool-write", &["mcpproxy call tool-write --tool fs:write_file --json_args -    # reads standard input"]),
-    ("call tool-destructive", &["mcpproxy call tool-destructive --tool db:drop_table --json_args '{\"name\":\"old\"}'"]),
-    ("profile", &["mcpproxy profile create work github sentry", "mcpproxy profile use work", "mcpproxy profile use"]),
+    (
+        "call tool-destructive",
+        &["mcpproxy call tool-destructive --tool db:drop_table --json_args '{\"name\":\"old\"}'"],
+    ),
+    (
+        "profile",
+        &[
+            "mcpproxy profile create work github sentry",
+            "mcpproxy profile use work",
+            "mcpproxy profile use",
+        ],
+    ),
     ("secrets", &["mcpproxy secrets set github_token", "mcpproxy secrets list"]),
     ("telemetry", &["mcpproxy telemetry show", "mcpproxy telemetry disable"]),
-    ("config", &["mcpproxy config path", "mcpproxy config validate", "mcpproxy config edit"]),
+    (
+        "config",
+        &[
+            "mcpproxy config path",
+            "mcpproxy config validate",
+            "mcpproxy config edit",
+        ],
+    ),
 ];
 
 /// The command line with these examples.

@@ -63,7 +63,7 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
     }
 }
 
-/// What is still to be set up. Reads the clients' files in this process, because their places depend on its environment.
+/// Returns the state of setup. Reads the clients' files in this process, because their places depend on its environment.
 async fn state(
     context: &Context,
     link: &CoreLink,

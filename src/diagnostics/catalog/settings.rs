@@ -47,7 +47,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::DeprecatedField,
         what: "The configuration has a key that does nothing, or will be removed.",
-        why: "The key is from another version, or from the Go version of MCPProxy.",
+        why: "The key is from another version, or from the Go core.",
         remedy: "Remove the key; `mcpproxy doctor` names it.",
         steps: &[run("Edit the file", "mcpproxy config edit")],
     },
@@ -128,7 +128,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         what: "MCPProxy could not check for updates.",
         why: "The settings in `update_check` are not complete or not valid; the message names what is wrong.",
         remedy: "Correct `update_check` in the configuration.",
-        steps: &[run("Edit the file", "mcpproxy config edit"), run("Check again", "mcpproxy update")],
+        steps: &[
+            run("Edit the file", "mcpproxy config edit"),
+            run("Check again", "mcpproxy update"),
+        ],
     },
     UNCLASSIFIED,
 ];

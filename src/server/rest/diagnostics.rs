@@ -51,9 +51,8 @@ fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -
     }
     let unused = document.map(settings::unused).unwrap_or_default();
     let code = Code::DeprecatedField.name();
-    notices.extend(
-        unused.into_iter().map(|setting| format!("`{}` has no effect: {} ({code})", setting.key, setting.why)),
-    );
+    notices
+        .extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {} ({code})", setting.key, setting.why)));
     notices
 }
 
