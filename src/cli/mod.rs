@@ -17,6 +17,7 @@ pub mod context;
 pub mod core_link;
 pub mod doctor;
 pub mod error;
+mod examples;
 pub mod format;
 pub mod help;
 pub mod import;
@@ -120,7 +121,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
         }
         Command::Manual { folder } => {
             // Without the help subcommand, the page of each subcommand carries its full name.
-            let command = Arguments::command().disable_help_subcommand(true);
+            let command = examples::with_examples(Arguments::command()).disable_help_subcommand(true);
             let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
             let error = |error| {
                 let message = format!("could not write the manual pages to `{}`: {error}", folder.display());
