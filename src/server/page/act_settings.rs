@@ -1,5 +1,6 @@
 //! Handles `POST` requests for settings, profiles and privacy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::config::schema::schema;
-use crate::contract::api::ActivityPurged;
+use crate::contract::api::{ActivityPurged, ActivityRecord};
 use crate::server::page::access::Visitor;
 use crate::server::page::api::ApiError;
 use crate::server::page::form::Fields;
@@ -17,6 +18,7 @@ use crate::server::page::gate::Submitted;
 use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::settings;
+use crate::server::page::settings_undo::SettingsChange;
 use crate::server::page::show::{ConfigAnswer, settings_page};
 
 type Core = State<Arc<Pages>>;
@@ -47,6 +49,31 @@ pub(super) async fn save_settings(
         }
         Err(error) => settings_page(&pages, &visitor, Some(&error.message)).await,
     }
+}
+
+/// Undoes a change of settings.
+pub(super) async fn undo_settings(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let undone = undo(&pages, fields.text("id")).await;
+    pages.then(&visitor, undone.map(|()| "The change is undone.".to_owned()), "/ui/settings#changes")
+}
+
+async fn undo(pages: &Pages, id: &str) -> Result<(), ApiError> {
+    let record: BTreeMap<String, ActivityRecord> = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
+    let refused = |message: String| ApiError {
+        status: 409,
+        message,
+        data: Value::Null,
+    };
+    let change = record.into_values().next().as_ref().and_then(SettingsChange::of);
+    let change = change.ok_or_else(|| refused("This entry is not a change of settings.".to_owned()))?;
+    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
+    let part = change.undo(&answer.config).map_err(refused)?;
+    let _: Value = pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await?;
+    Ok(())
 }
 
 /// Creates a profile.

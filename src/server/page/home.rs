@@ -7,8 +7,12 @@ use maud::{Markup, html};
 use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, McpSession, Server, TokenStats};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
-    Frame, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, state_of, time,
+    Frame, SUMMARY, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, start_of,
+    state_of, time,
 };
+
+/// Maximum number of servers in *Needs attention*.
+const MOST_CARDS: usize = 8;
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub(super) struct Home {
     /// Sessions of AI clients that were active in the last half hour.
     pub sessions: Vec<McpSession>,
     pub tokens: TokenStats,
+    /// Whether a call has succeeded.
+    pub has_called: bool,
     /// The latest calls, newest first.
     pub recent: Vec<ActivityRecord>,
 }
@@ -40,7 +46,8 @@ pub(super) fn view(frame: &Frame, home: &Home) -> Markup {
         @if !attention.is_empty() {
             section aria-labelledby="attention" {
                 h2 #attention { "Needs attention" }
-                ul.cards { @for server in attention { (attention_card(frame, server)) } }
+                ul.cards { @for server in attention.iter().take(MOST_CARDS) { (attention_card(frame, server)) } }
+                @if attention.len() > MOST_CARDS { p.more { a href="/ui/servers" { "And " (attention.len() - MOST_CARDS) " more" } } }
             }
         }
         div.columns {
@@ -59,7 +66,7 @@ pub(super) fn view(frame: &Frame, home: &Home) -> Markup {
                 div.between { h2 #recent { "Latest calls" } a href="/ui/activity" { "All activity" } }
                 div.table { table {
                     thead { tr { th { "Time" } th { "Call" } th { "Client" } th { "Result" } th.right { "Duration" } } }
-                    tbody { @for record in home.recent.iter().take(6) { (row(record)) } }
+                    tbody { @for record in &home.recent { (row(record)) } }
                 } }
             }
         }
@@ -111,7 +118,7 @@ fn steps(home: &Home) -> [Step; 4] {
             "Connect",
         ),
         (
-            home.recent.iter().any(|record| record.status == "success"),
+            home.has_called,
             "Make a call",
             "Ask your AI client to use a tool, or try one here.",
             "/ui/tools",
@@ -155,7 +162,7 @@ fn attention_card(frame: &Frame, server: &Server) -> Markup {
     html! {
         li.card {
             div.between { a.name href=(path) { (server.name) } (badge(kind, word)) }
-            @if let Some(summary) = summary { p.clamp { (message(&summary)) } }
+            @if let Some(summary) = summary { p.clamp { (message(&start_of(&summary, SUMMARY))) } }
             div.actions { (fix(frame, server)) a.button href=(path) { "Details" span.hidden { " of " (server.name) } } }
         }
     }

@@ -16,8 +16,10 @@ mod pages;
 mod privacy;
 mod profiles;
 mod review;
+mod server_log;
 mod servers;
 mod settings;
+mod settings_undo;
 mod show;
 mod tools;
 
@@ -53,6 +55,8 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/", get(show::show_home))
         .route("/ui/servers", get(show::show_servers))
         .route("/ui/servers/{name}", get(show::show_server))
+        .route("/ui/servers/{name}/log", get(server_log::show))
+        .route("/ui/servers/{name}/log/stream", get(server_log::stream))
         .route("/ui/servers/{name}/edit", post(act::edit_server))
         .route("/ui/servers/{name}/fix", post(act::fix_server))
         .route("/ui/servers/{name}/{action}", post(act::act_on_server))
@@ -73,6 +77,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/clients/{id}", get(show::show_client))
         .route("/ui/clients/{id}/{action}", post(act::act_on_client))
         .route("/ui/settings", get(show::show_settings).post(act_settings::save_settings))
+        .route("/ui/settings/undo", post(act_settings::undo_settings))
         .route("/ui/profiles", get(show::show_profiles).post(act_settings::create_profile))
         .route("/ui/no-default-profile", post(act_settings::no_default_profile))
         .route("/ui/profiles/{name}", post(act_settings::save_profile))
