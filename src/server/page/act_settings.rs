@@ -144,6 +144,17 @@ pub(super) async fn switch_reports(
     pages.then(&visitor, saved.map(|_| sentence.to_owned()), "/ui/privacy")
 }
 
+/// Deletes the collector's data about this installation.
+pub(super) async fn forget_reports(State(pages): Core, Extension(visitor): Who) -> Response {
+    let forgotten: Result<Value, ApiError> = pages.api.post("/api/v1/telemetry/forget", None).await;
+    let sentence = |answer: Value| {
+        let deleted = answer.get("deleted_reports").and_then(Value::as_u64).unwrap_or_default();
+        let deleted = number(usize::try_from(deleted).unwrap_or(usize::MAX), "report", "reports");
+        format!("The collector deleted {deleted}. This installation has a new ID.")
+    };
+    pages.then(&visitor, forgotten.map(sentence), "/ui/privacy?received=1#received")
+}
+
 /// Saves the settings of the activity log.
 pub(super) async fn save_activity_settings(
     State(pages): Core,

@@ -85,6 +85,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/secrets", get(show::show_secrets))
         .route("/ui/privacy", get(show::show_privacy))
         .route("/ui/privacy/reports", post(act_settings::switch_reports))
+        .route("/ui/privacy/forget", post(act_settings::forget_reports))
         .route("/ui/privacy/activity", post(act_settings::save_activity_settings))
         .route("/ui/privacy/purge", post(act_settings::purge))
         .route("/ui/health", get(show::show_health))

@@ -297,7 +297,12 @@ pub(super) async fn show_secrets(State(pages): Core, Extension(visitor): Who) ->
     profiles::secrets(&pages.frame(&visitor).await, &used).into_response()
 }
 
-pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Response {
+pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
+    let received: Option<Result<Value, String>> = match query.has("received") {
+        true => Some(pages.api.get("/api/v1/telemetry/received").await.map_err(|error| error.message)),
+        false => None,
+    };
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
     let stored: ActivityList = pages.api.get("/api/v1/activity?limit=1").await.unwrap_or_default();
     let (report, reason) = match pages.api.get::<Value>("/api/v1/telemetry/payload").await {
@@ -310,6 +315,7 @@ pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who) ->
         reason,
         settings: answer.config,
         stored: stored.total,
+        received,
     };
     privacy::view(&pages.frame(&visitor).await, &shown).into_response()
 }
