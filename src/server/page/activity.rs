@@ -164,7 +164,7 @@ fn charts(activity: &Activity) -> Markup {
                     a href={"/ui/activity?window=" (word)} aria-current=[(word == activity.chosen.window).then_some("true")] { (name) }
                 } }
             }
-            (bars(&periods(usage), "Calls over time"))
+            @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this time." } }
             @if !usage.tools.is_empty() {
                 details { summary { "By tool" } div.table { table {
                     thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median" } th.right { "95 %" } th.right { "Received" } } }
@@ -221,11 +221,12 @@ pub(super) fn what(record: &ActivityRecord) -> String {
     match record.kind.as_str() {
         TOOL_CALL => format!("{server}:{tool}"),
         INTERNAL_TOOL_CALL => tool,
-        "quarantine_change" => format!("{server}: {action}"),
-        "tool_quarantine_change" => format!("{server}: tools {action}"),
+        "quarantine_change" => format!("{server} {action}"),
+        "tool_quarantine_change" => format!("Tools of {server} {action}"),
         "config_change" if server.is_empty() => "Settings changed".to_owned(),
-        "config_change" => format!("{server}: {action}"),
-        "server_change" => format!("{server}: {}", detail(record, "state")),
+        "config_change" => format!("{server} {action}"),
+        "server_change" if detail(record, "state") == "error" => format!("{server} failed"),
+        "server_change" => format!("{server} {}", detail(record, "state")),
         "server_fix" => format!("{server}: {tool}"),
         "system_start" => "MCPProxy started".to_owned(),
         "system_stop" => "MCPProxy stopped".to_owned(),
@@ -238,7 +239,7 @@ fn outcome(record: &ActivityRecord) -> Markup {
         "error" => badge("bad", "Failed"),
         "blocked" | "rejected" => badge("warn", "Blocked"),
         _ if is_call(record) => badge("good", "Succeeded"),
-        _ => badge("off", "Recorded"),
+        _ => html! {},
     }
 }
 
@@ -318,7 +319,7 @@ mod tests {
             ..ActivityRecord::default()
         };
         assert_eq!(what(&record(TOOL_CALL, json!({}))), "s:t");
-        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s: added");
+        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s added");
         assert_eq!(by(&record("config_change", json!({"by": "tray"}))), "tray");
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Frame {
     pub to_review: usize,
     /// Number of other problems.
     pub problems: usize,
+    /// The user came here from guided setup.
+    pub in_setup: bool,
     pub version: String,
 }
 
@@ -71,6 +73,7 @@ pub(super) fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) ->
                                 (notice.text)
                             }
                         }
+                        @if frame.in_setup { p.crumbs { a href="/ui/setup" { "Continue setup" } } }
                         (contents)
                     }
                 }
@@ -242,12 +245,18 @@ pub(super) fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
                     @let (tall, bad) = (height(*calls), height(*errors));
                     g {
                         title { (start.replace('T', " ")) ": " (calls) " calls, " (errors) " errors" }
-                        rect.bar x=(index * 10 + 1) y=(104 - tall.max(2)) width="8" height=(tall.max(2)) rx="1.5" {}
+                        @if *calls == 0 { rect.none x=(index * 10 + 1) y="103" width="8" height="1" {} }
+                        @else { rect.bar x=(index * 10 + 1) y=(104 - tall.max(2)) width="8" height=(tall.max(2)) rx="1.5" {} }
                         @if *errors > 0 {
                             rect.error x=(index * 10 + 1) y=(104 - bad) width="8" height=(bad) rx="1.5" {}
                         }
                     }
                 }
+            }
+            div.axis aria-hidden="true" {
+                @if let Some((start, ..)) = periods.first() { (time(start)) }
+                span { "Highest: " (most) }
+                span { "Now" }
             }
             table.hidden {
                 caption { (label) }

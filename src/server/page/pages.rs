@@ -46,6 +46,7 @@ impl Pages {
             notice: self.app.access.take_notice(&visitor.session),
             to_review: self.app.upstreams.snapshots().iter().filter(|server| waits_for_decision(server)).count(),
             problems: usize::try_from(found.total_issues).unwrap_or_default(),
+            in_setup: self.app.access.setup(&visitor.session).is_some(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -108,8 +108,8 @@ fn server_row(frame: &Frame, server: &Server) -> Markup {
             }
             td { (badge(kind, word)) }
             td.wide { code.clip { (start_of(&runs(server), SUMMARY)) } }
-            td.right { @if server.connected { (server.tool_count) } @else { span.quiet { "–" } } }
-            td.right { div.actions { (fix(frame, server)) (switch(frame, server)) } }
+            td.right { @if server.connected { (server.tool_count) span.unit { @if server.tool_count == 1 { " tool" } @else { " tools" } } } @else { span.quiet.none { "–" } } }
+            td.right { div.actions { (fix(frame, server)) @if server.enabled { (switch(frame, server)) } } }
         }
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn details(frame: &Frame, details: &Details) -> Markup {
         (fix(frame, server))
         @if server.enabled && !server.quarantined && !suggests_restart(server) { (action("restart", "Restart")) }
         @if server.authenticated { (action("logout", "Sign out")) }
-        (switch(frame, server))
+        @if server.enabled { (switch(frame, server)) }
     };
     let contents = html! {
         p.crumbs { a href="/ui/servers" { "Servers" } }
@@ -199,8 +199,10 @@ fn diagnosis(frame: &Frame, base: &str, found: &Diagnostic) -> Markup {
             div.between { h2 #problem { (message(&found.user_message)) } code.quiet { (found.code) } }
             @if let Some(cause) = &found.cause { p { (message(cause)) } }
             @if let Some(help) = &found.remediation { p { strong { "What to do: " } (message(help)) } }
-            @if !found.why.is_empty() { p.quiet { (message(&found.why)) } }
-            div.actions { @for step in &found.fix_steps { (fix_step(frame, base, found, step)) } }
+            @if !found.why.is_empty() { details { summary { "Why" } p.quiet { (message(&found.why)) } } }
+            @let (buttons, advice): (Vec<&FixStep>, Vec<&FixStep>) = found.fix_steps.iter().partition(|step| step.kind == FixStepKind::Button);
+            @if !advice.is_empty() { ul.advice { @for step in advice { li { (fix_step(frame, base, found, step)) } } } }
+            div.actions { @for step in buttons { (fix_step(frame, base, found, step)) } }
         }
     }
 }
