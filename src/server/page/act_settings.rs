@@ -97,7 +97,8 @@ pub(super) async fn save_profile(
 }
 
 async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fields) -> Response {
-    let servers: Vec<&str> = fields.all("server").collect();
+    let entered = fields.text("servers").lines().map(str::trim).filter(|name| !name.is_empty());
+    let servers: Vec<&str> = fields.all("server").chain(entered).collect();
     let path = format!("/api/v1/profiles/{}", encoded(name));
     let saved: Result<Value, ApiError> = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
     pages.then(visitor, saved.map(|_| format!("Saved the profile `{name}`.")), "/ui/profiles")
