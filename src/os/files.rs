@@ -52,6 +52,33 @@ pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
     Ok(lines.iter().skip(lines.len().saturating_sub(most)).map(|line| (*line).to_owned()).collect())
 }
 
+/// Returns the complete lines of a text file after its first `from` bytes, and their end. A file that has become shorter
+/// is read from its start. At most [`END`] bytes are read; what is before them is skipped.
+///
+/// # Errors
+/// The file could not be read.
+pub fn lines_after(path: &Path, from: u64) -> io::Result<(Vec<String>, u64)> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let from = if length < from { 0 } else { from };
+    let start = from.max(length.saturating_sub(END));
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(END).read_to_end(&mut bytes)?;
+    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+        return Ok((Vec::new(), from));
+    };
+    bytes.truncate(end + 1);
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().skip(usize::from(start > from)).map(str::to_owned).collect();
+    Ok((lines, start + end as u64 + 1))
+}
+
 /// Advice for a file or directory that cannot be created or written.
 pub fn remedy(path: &Path, error: &io::Error) -> String {
     match error.kind() {
@@ -343,6 +370,22 @@ pub fn remove_temporaries(directory: &Path, is_running: impl Fn(u32) -> bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_followed_by_complete_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        assert_eq!(lines_after(&path, 7).unwrap(), (Vec::new(), 0));
+        fs::write(&path, "one\ntwo\nthr").unwrap();
+        let (lines, end) = lines_after(&path, 4).unwrap();
+        assert_eq!((lines, end), (vec!["two".to_owned()], 8));
+        assert_eq!(lines_after(&path, end).unwrap(), (Vec::new(), 8));
+        fs::write(&path, "new\n").unwrap();
+        assert_eq!(lines_after(&path, end).unwrap(), (vec!["new".to_owned()], 4), "rotated");
+        fs::write(&path, "x\n".repeat(usize::try_from(END).unwrap())).unwrap();
+        let (lines, end) = lines_after(&path, 0).unwrap();
+        assert_eq!((lines.len() as u64, end), (END / 2 - 1, END * 2));
+    }
 
     #[test]
     fn what_killed_processes_left_is_removed() {

@@ -9,6 +9,7 @@ pub mod go_core_logs;
 pub mod hidden_input;
 pub mod https;
 pub mod keychain;
+pub mod line_times;
 pub mod local_stream;
 pub mod lock;
 pub mod memory;

@@ -12,6 +12,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::spawn_blocking;
 
 use crate::diagnostics::fault::Failure;
+use crate::os::line_times::LineTimes;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
 use crate::os::rotating_file::RotatingFile;
@@ -210,6 +211,7 @@ impl Process {
 async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
     let mut log = spawn_blocking(move || open_log(path)).await.ok().flatten();
     let mut output = Vec::with_capacity(AT_ONCE);
+    let mut times = LineTimes::default();
     let mut since_rest = 0;
     loop {
         let Ok(1..) = stderr.read_buf(&mut output).await else {
@@ -224,14 +226,15 @@ async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
         since_rest += output.len();
         tail.push(&output);
         let written = spawn_blocking(move || {
-            let _ = log.as_mut().map(|log| log.write_all(&output));
+            let stamped = times.stamp(&output, &format!("{:.3}", jiff::Timestamp::now()));
+            let _ = log.as_mut().map(|log| log.write_all(&stamped));
             output.clear();
             output.shrink_to(AT_ONCE);
-            (log, output)
+            (log, output, times)
         });
         // It fails only when the runtime ends.
         let Ok(after) = written.await else { return };
-        (log, output) = after;
+        (log, output, times) = after;
         if since_rest >= SLICE {
             tokio::time::sleep(REST).await;
             since_rest = 0;

@@ -270,12 +270,7 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/setup", "What is still to be set up", data::<Setup>),
-    post(
-        "/api/v1/setup/proof",
-        "Make a call over the entry of each connected AI client",
-        None,
-        data::<SetupProof>,
-    ),
+    post("/api/v1/setup/proof", "Make a call over the entry of each connected AI client", None, data::<SetupProof>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
         get(
