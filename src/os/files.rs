@@ -343,6 +343,15 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Deletes a directory with everything in it, as far as possible.
+pub fn remove_directory(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("could not delete `{}`: {error}", path.display());
+    }
+}
+
 /// Start of the names of temporary files.
 const TEMPORARY: &str = ".mcpproxy-";
 /// A temporary file that does not say whose it is belongs to a program that has ended, if it is this old.

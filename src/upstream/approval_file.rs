@@ -107,13 +107,7 @@ fn none<T>(lost: bool) -> Content<T> {
 /// What a file says, and the problem if a part of it cannot be understood.
 fn understood<T: DeserializeOwned>(bytes: &[u8]) -> (Content<T>, Option<String>) {
     let (mut content, problem) = match serde_json::from_slice::<Servers<T>>(bytes) {
-        Ok(servers) => (
-            Content {
-                servers,
-                ..none(false)
-            },
-            None,
-        ),
+        Ok(servers) => (Content { servers, ..none(false) }, None),
         Err(error) => (readable(bytes), Some(error.to_string())),
     };
     content.lost |= content.servers.remove(LOST).is_some();
@@ -157,7 +151,12 @@ mod tests {
         let path = directory.path().join("a.json");
         for (text, servers, damaged, lost) in [
             (r#"{"a": {"x": 1}}"#, r#"{"a": {"x": 1}}"#, &[][..], false),
-            (r#"{"a": {"x": 1, "y": "?"}, "b": 7, "c": {}}"#, r#"{"a": {"x": 1}, "b": {}, "c": {}}"#, &["a", "b"], false),
+            (
+                r#"{"a": {"x": 1, "y": "?"}, "b": 7, "c": {}}"#,
+                r#"{"a": {"x": 1}, "b": {}, "c": {}}"#,
+                &["a", "b"],
+                false,
+            ),
             (r#"{"a": {"x": 1}, "": {}}"#, r#"{"a": {"x": 1}}"#, &[], true),
             (r#"{"a": {"x": 1"#, "{}", &[], true),
             ("[]", "{}", &[], true),
@@ -166,7 +165,11 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let content = load(&path).1;
             assert_eq!(content.servers, serde_json::from_str(servers).unwrap(), "{text}");
-            assert_eq!((content.damaged, content.lost), (damaged.iter().map(ToString::to_string).collect(), lost), "{text}");
+            assert_eq!(
+                (content.damaged, content.lost),
+                (damaged.iter().map(ToString::to_string).collect(), lost),
+                "{text}"
+            );
         }
     }
 

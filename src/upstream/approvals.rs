@@ -3,7 +3,7 @@
 //! Approving a server approves the tools it has then. From then on any change in a description, a schema or an annotation holds the
 //! tool back until a person approves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,8 @@ pub struct Approvals {
     writing: Mutex<()>,
     imported: Mutex<ImportedApprovals>,
     versions: Arc<ApprovedVersions>,
+    /// The names of the tools that each server listed last.
+    listed: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 #[derive(Default)]
@@ -154,6 +156,7 @@ impl Approvals {
             writing: Mutex::default(),
             imported: Mutex::default(),
             versions: Arc::new(ApprovedVersions::new(path.with_file_name("approved"))),
+            listed: Mutex::default(),
         }
     }
 
@@ -185,6 +188,7 @@ impl Approvals {
     /// Forgets the imported approvals of servers that are gone: another server may get their name.
     pub fn forget_imports_of_others(&self, servers: &[&str]) {
         lock(&self.imported).retain(servers);
+        lock(&self.listed).retain(|name, _| servers.contains(&name.as_str()));
     }
 
     /// Whether no tool of a server is open, whatever its trust mode: what the Go core kept of it could not be read.
@@ -239,6 +243,8 @@ impl Approvals {
     /// Separates the approved tools of a server from those that need approval.
     pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<PendingTool>) {
         self.take_imported(server, &tools);
+        let names = tools.iter().map(|tool| tool.name.to_string()).collect();
+        lock(&self.listed).insert(server.to_owned(), names);
         let is_held = lock(&self.imported).holds_all(server);
         let mut approved = lock(&self.approved);
         if !is_held && approved.is_new(server) {
@@ -315,7 +321,9 @@ impl Approvals {
     fn keep(&self, server: &str, tools: &[Tool]) {
         let definition = |tool: &Tool| Some((tool.name.to_string(), serde_json::to_value(tool).ok()?));
         let definitions = tools.iter().filter_map(definition).collect();
-        let kept = block_in_place(|| self.versions.extend(server, Part::Tools, definitions));
+        let listed = lock(&self.listed).get(server).cloned();
+        let still_there = |name: &str| listed.as_ref().is_none_or(|listed| listed.contains(name));
+        let kept = block_in_place(|| self.versions.extend(server, Part::Tools, definitions, still_there));
         if let Err(error) = kept {
             tracing::warn!(server, "could not keep the approved tools for later reviews: {error}");
         }
@@ -471,6 +479,10 @@ mod tests {
         approvals.approve("s", &pending[..1]).unwrap();
         let kept = approvals.versions().read("s", Part::Tools).unwrap();
         assert_eq!((&kept["a"]["description"], &kept["b"]["description"]), (&"two".into(), &"one".into()));
+        let (_, pending) = approvals.part("s", vec![tool("b", "two"), tool("c", "one")]);
+        approvals.approve("s", &pending[1..]).unwrap();
+        let kept = approvals.versions().read("s", Part::Tools).unwrap();
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["b", "c"], "a gone tool is not kept");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::disk::RealDisk;
 use super::environment::{self, Variable};
 use super::facts::{self, IsolationFacts, VariableFact};
 use super::machine::{Engine, Machine, NoEngine, System};
-use super::paths::{self, Named};
+use super::paths::{self, Named, Purpose};
 use super::plan::{Choice, asks_for_engine, choose, is_engine_command};
 use super::sandbox::{self, Sandbox};
 use super::{engine, seatbelt};
@@ -53,6 +53,25 @@ pub struct StartedContainer {
     pub command: String,
 }
 
+/// The directory of one inspection.
+pub struct InspectionDirectory(PathBuf);
+
+impl InspectionDirectory {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for InspectionDirectory {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        // It may hold thousands of downloaded files. What is left when the core ends is deleted at the next start.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || crate::os::files::remove_directory(&path));
+        }
+    }
+}
+
 /// How long an engine that answered is taken to be there.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -68,8 +87,19 @@ impl Isolator {
         }
     }
 
+    /// A directory for one inspection. It is deleted with the returned value, and nothing of it is used again: what a server
+    /// writes before its approval must not change what runs after it.
+    pub fn inspection_directory(&self) -> InspectionDirectory {
+        InspectionDirectory(self.inspections().join(self.unique()))
+    }
+
+    fn inspections(&self) -> PathBuf {
+        self.data_directory.join("isolation").join("inspections")
+    }
+
     /// Removes what a core of this data directory left behind when it was killed. Asks no engine where none was ever used.
     pub async fn remove_orphans(&self) {
+        let _ = tokio::fs::remove_dir_all(self.inspections()).await;
         if !tokio::fs::try_exists(self.containers_mark()).await.unwrap_or(false) {
             return;
         }
@@ -250,7 +280,13 @@ impl<'a> Preparing<'a> {
         let own = |variable: &&Variable| variable.source != environment::Source::AllowList;
         let values: Vec<&str> = self.variables.values().filter(own).map(|variable| variable.value.as_str()).collect();
         let secret = self.secret();
+        let reads_code =
+            !super::images::is_package_runner(self.config.command.as_deref().unwrap_or_default(), &self.config.args);
         let named = Named {
+            purpose: match self.config.isolation.inspection {
+                Some(_) => Purpose::Inspection { reads_code },
+                None => Purpose::Work,
+            },
             program,
             arguments: &self.config.args,
             values: &values,
@@ -278,7 +314,10 @@ impl<'a> Preparing<'a> {
     }
 
     fn private(&self) -> PathBuf {
-        sandbox::private_directory(&self.machine.data_directory, &self.config.name)
+        match &self.config.isolation.inspection {
+            Some(directory) => directory.clone(),
+            None => sandbox::private_directory(&self.machine.data_directory, &self.config.name),
+        }
     }
 
     fn sandboxed(self) -> Result<Launch, Failure> {
