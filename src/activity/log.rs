@@ -14,6 +14,7 @@ use crate::activity::filter::Filter;
 use crate::activity::store::{Retention, Store};
 use crate::activity::summary::{UsageWindow, summarise, usage};
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::os::clock;
 
 /// Maximum number of queued reports, and maximum bytes of their contents.
 const MOST_WAITING: usize = 20_000;
@@ -138,12 +139,12 @@ impl ActivityLog {
 
     /// Reports a call. Takes one short lock and never waits for the disk.
     pub fn call(&self, call: Call) {
-        self.report(Report::Call(Box::new(call), Timestamp::now()));
+        self.report(Report::Call(Box::new(call), clock::now()));
     }
 
     /// Reports a change.
     pub fn change(&self, change: Change) {
-        self.report(Report::Change(Box::new(change), Timestamp::now()));
+        self.report(Report::Change(Box::new(change), clock::now()));
     }
 
     fn report(&self, report: Report) {
@@ -262,7 +263,7 @@ impl ActivityLog {
 
     /// Returns the calls of a window that ends now, by tool and over time. Waits for the disk.
     pub fn usage(&self, window: UsageWindow) -> ActivityUsage {
-        let now = Timestamp::now();
+        let now = clock::now();
         let filter = Filter {
             kinds: vec![crate::contract::api::TOOL_CALL.to_owned()],
             ..Filter::default()
@@ -313,7 +314,7 @@ impl Shared {
     }
 
     fn open(&self, path: Option<&Path>) {
-        let store = path.map(|path| Store::open(path, Timestamp::now()));
+        let store = path.map(|path| Store::open(path, clock::now()));
         let last = store.as_ref().and_then(|store| store.as_ref().ok()).map_or(0, Store::last_id);
         let mut state = self.lock();
         match store {
@@ -415,7 +416,7 @@ impl Shared {
             self.changed.notify_all();
             return;
         }
-        let stored = store.append(&records, keep, Timestamp::now());
+        let stored = store.append(&records, keep, clock::now());
         let last = records.last().map_or(0, |(id, _)| *id);
         let mut state = self.lock();
         match stored {

@@ -209,6 +209,7 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
     logging::start(&options.root, &options.environment);
     // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
     // Long computations leave it through `os::block_in_place`.
+    crate::os::memory::fit_address_space();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(options)),

@@ -320,7 +320,7 @@ impl ServerControl {
 }
 
 fn now() -> Value {
-    json!(format!("{:.0}", jiff::Timestamp::now()))
+    json!(format!("{:.0}", crate::os::clock::now()))
 }
 
 /// What an entry says of its own history. Only this program writes it.

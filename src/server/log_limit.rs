@@ -73,7 +73,7 @@ where
             Decision::Drop { report: false } => Ok(()),
             Decision::Drop { report: true } => {
                 let name = name.unwrap_or(event.metadata().target());
-                let time = jiff::Timestamp::now();
+                let time = crate::os::clock::now();
                 writeln!(
                     writer,
                     "{time:.6} WARN mcpproxy: dropping lines of the log about `{name}`: there are too many"

@@ -63,7 +63,7 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
 
 /// Returns today's date (UTC) in the format of the file names.
 fn today() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+    crate::os::clock::now().strftime("%Y-%m-%d").to_string()
 }
 
 /// Standard error, with colours only at a terminal. Otherwise, each event is exactly one line.

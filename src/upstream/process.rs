@@ -39,6 +39,7 @@ pub struct Process {
     pid: Option<u32>,
     stderr: StderrTail,
     container: Option<StartedContainer>,
+    mark: Option<String>,
 }
 
 /// Longest log of a server before it is rotated; one older file is kept.
@@ -65,7 +66,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
     if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
     }
-    let container = launch.container;
+    let (container, mark) = (launch.container, launch.mark);
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
     #[cfg(unix)]
@@ -105,6 +106,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
             pid,
             stderr: tail,
             container,
+            mark,
         },
         stdout,
         stdin,
@@ -199,6 +201,10 @@ impl Process {
         // Also after a clean exit: a package runner may leave its child processes behind.
         if let Some(pid) = self.pid {
             crate::os::process::kill_tree(pid);
+        }
+        if let Some(mark) = self.mark.take() {
+            let kill = move || crate::os::process::kill_marked(|variable| variable == mark.as_bytes());
+            let _ = spawn_blocking(kill).await;
         }
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;

@@ -19,7 +19,7 @@ use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
-    let now = format!("{:.0}", jiff::Timestamp::now());
+    let now = format!("{:.0}", crate::os::clock::now());
     let mut found = diagnose(&app.upstreams.snapshots(), app.status().configuration, now);
     let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
     let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));

@@ -39,6 +39,8 @@ pub struct Launch {
     pub working_directory: Option<PathBuf>,
     pub choice: Choice,
     pub container: Option<StartedContainer>,
+    /// The variable that marks everything that a sandboxed server starts, as `NAME=VALUE`.
+    pub mark: Option<String>,
     #[cfg(target_os = "linux")]
     pub landlock: Option<super::landlock::Prepared>,
 }
@@ -72,6 +74,8 @@ impl Drop for InspectionDirectory {
     }
 }
 
+/// Marks the processes of a sandboxed server. A server without a sandbox may open a browser, which must survive it.
+const MARK: &str = "MCPPROXY_SERVER_RUN";
 /// How long an engine that answered is taken to be there.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -100,6 +104,10 @@ impl Isolator {
     /// Removes what a core of this data directory left behind when it was killed. Asks no engine where none was ever used.
     pub async fn remove_orphans(&self) {
         let _ = tokio::fs::remove_dir_all(self.inspections()).await;
+        let (all, own) = (format!("{MARK}={}-", self.installation), format!("{MARK}={}", self.own_prefix()));
+        let is_left =
+            move |variable: &[u8]| variable.starts_with(all.as_bytes()) && !variable.starts_with(own.as_bytes());
+        let _ = tokio::task::spawn_blocking(move || crate::os::process::kill_marked(is_left)).await;
         if !tokio::fs::try_exists(self.containers_mark()).await.unwrap_or(false) {
             return;
         }
@@ -150,6 +158,11 @@ impl Isolator {
     /// A file that says that containers were started from here.
     fn containers_mark(&self) -> PathBuf {
         self.data_directory.join("isolation").join("containers")
+    }
+
+    /// The start of the marks of this run.
+    fn own_prefix(&self) -> String {
+        format!("{}-{:x}-", self.installation, std::process::id())
     }
 
     fn unique(&self) -> String {
@@ -271,6 +284,7 @@ impl<'a> Preparing<'a> {
             working_directory: self.config.working_dir.clone(),
             choice: self.choice,
             container: None,
+            mark: None,
             #[cfg(target_os = "linux")]
             landlock: None,
         })
@@ -330,7 +344,9 @@ impl<'a> Preparing<'a> {
         for directory in sandbox.own_directories() {
             create_private(&directory)?;
         }
-        let variables = values(sandbox.variables(self.variables));
+        let mut variables = values(sandbox.variables(self.variables));
+        let mark = format!("{}-{}", self.installation, self.unique);
+        variables.insert(MARK.to_owned(), mark.clone());
         let (program, arguments) = under_sandbox(&sandbox, program, &self.config.args, self.machine);
         Ok(Launch {
             program,
@@ -339,6 +355,7 @@ impl<'a> Preparing<'a> {
             working_directory: Some(sandbox.working_directory.clone()),
             choice: Choice::Sandbox,
             container: None,
+            mark: Some(format!("{MARK}={mark}")),
             #[cfg(target_os = "linux")]
             landlock: Some(super::landlock::prepare(&sandbox, self.machine.landlock.unwrap_or(1)).map_err(
                 |error| Failure::new(Fault::IsolationRefused, format!("could not enforce the sandbox: {error}")),
@@ -386,6 +403,7 @@ impl<'a> Preparing<'a> {
                 image: container.image.clone(),
                 command: super::images::program_name(command).to_owned(),
             }),
+            mark: None,
             #[cfg(target_os = "linux")]
             landlock: None,
         };
