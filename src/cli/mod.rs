@@ -52,6 +52,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::environment::{Environment, home_directory};
+use crate::os::memory;
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
@@ -206,10 +207,10 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 }
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    memory::fit_address_space();
     logging::start(&options.root, &options.environment);
     // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
     // Long computations leave it through `os::block_in_place`.
-    crate::os::memory::fit_address_space();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(options)),
