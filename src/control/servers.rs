@@ -323,7 +323,7 @@ fn now() -> Value {
     json!(format!("{:.0}", crate::os::clock::now()))
 }
 
-/// What an entry says of its own history. Only this program writes it.
+/// The keys of an entry that record its history. Only this program writes them.
 const HISTORY: [&str; 3] = ["added_by", "created", "changed_by"];
 
 /// Takes back what an edit wrote about the history of servers: the review shows it, and trusts a person's entry more.

@@ -61,7 +61,7 @@ where
     F: FormatEvent<S, N>,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        // Somebody asked for the details.
+        // The user asked for the details.
         if *event.metadata().level() > Level::INFO {
             return self.inner.format_event(context, writer, event);
         }

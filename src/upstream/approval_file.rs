@@ -20,7 +20,7 @@ const LOST: &str = "";
 /// Writes the file. Another one in tests.
 pub type Write = Box<dyn Fn(&Path, &[u8]) -> io::Result<()> + Send + Sync>;
 
-/// What a file approves, by server and name.
+/// The approvals, by server and name.
 pub type Servers<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 /// The readable part of a file.
@@ -104,7 +104,7 @@ fn none<T>(lost: bool) -> Content<T> {
     }
 }
 
-/// What a file says, and the problem if a part of it cannot be understood.
+/// Returns the content of a file, and the problem if a part of it cannot be understood.
 fn understood<T: DeserializeOwned>(bytes: &[u8]) -> (Content<T>, Option<String>) {
     let (mut content, problem) = match serde_json::from_slice::<Servers<T>>(bytes) {
         Ok(servers) => (Content { servers, ..none(false) }, None),

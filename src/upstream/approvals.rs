@@ -143,7 +143,7 @@ impl ToolFingerprint {
 }
 
 impl Approvals {
-    /// Loads this file. What cannot be read of it is not approved.
+    /// Loads this file. Its unreadable parts are not approved.
     pub fn load(path: &Path) -> Approvals {
         let (file, content) = ApprovalFile::load(path);
         Approvals {

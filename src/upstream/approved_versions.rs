@@ -52,7 +52,7 @@ impl ApprovedVersions {
         serde_json::from_slice(&files::read_bounded(&self.file(server, part), LARGEST as u64).ok()?).ok()
     }
 
-    /// Replaces the version that was approved last. Of one that is too large, the largest parts are not kept. Blocks.
+    /// Replaces the version that was approved last. The largest parts of a version that is too large are not kept. Blocks.
     ///
     /// # Errors
     /// The file could not be written.

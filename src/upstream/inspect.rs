@@ -57,7 +57,7 @@ fn network(config: &ServerConfig) -> Network {
     }
 }
 
-/// What an inspection of this server gives it, for the person who decides whether to start it; `None` if it cannot be inspected.
+/// Describes what an inspection of this server gives it, for the person who decides whether to start it; `None` if it cannot be inspected.
 pub fn description(config: &ServerConfig) -> Option<String> {
     if !config.quarantined || config.effective_protocol() != Protocol::Stdio {
         return None;

@@ -93,7 +93,7 @@ pub struct OfferApprovals {
 }
 
 impl OfferApprovals {
-    /// The approvals in this file. What cannot be read of it is not approved.
+    /// The approvals in this file. Its unreadable parts are not approved.
     pub fn load(path: &Path) -> OfferApprovals {
         OfferApprovals::load_with(path, Box::new(files::replace_private))
     }

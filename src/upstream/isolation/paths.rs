@@ -16,7 +16,7 @@ pub struct Grants {
     pub refused: BTreeSet<PathBuf>,
 }
 
-/// What a server is started for.
+/// The purpose of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Work,

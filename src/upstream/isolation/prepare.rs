@@ -67,7 +67,7 @@ impl InspectionDirectory {
 impl Drop for InspectionDirectory {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.0);
-        // It may hold thousands of downloaded files. What is left when the core ends is deleted at the next start.
+        // It may hold thousands of downloaded files. The next start deletes those that are left when the core ends.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || crate::os::files::remove_directory(&path));
         }

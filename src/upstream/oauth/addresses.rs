@@ -97,7 +97,7 @@ impl AddressPolicy {
         }
         if let Some(address) = literal(url) {
             let policy = policy.at(host, vec![SocketAddr::new(address, 0)]);
-            // Nobody asks for the address of an address.
+            // An address is not resolved.
             return AddressPolicy {
                 own: policy.own.map(|(host, _)| (host, Vec::new())),
                 ..policy
@@ -168,7 +168,7 @@ impl AddressPolicy {
         }
     }
 
-    /// The challenge of a server, unless it leads to another one. The server's name may have led elsewhere when it came.
+    /// The challenge of a server, unless it names another one. The server's name may have had another address when it came.
     pub fn checked_challenge<'a>(&self, challenge: Option<&'a str>, base: &Url) -> Option<&'a str> {
         let ends = |c: char| c.is_whitespace() || matches!(c, '"' | ',' | '=' | ';');
         let is_elsewhere = |word: &str| {

@@ -24,7 +24,7 @@ pub fn not_possible(config: &ServerConfig) -> Option<String> {
 }
 
 /// Why a sign-in must not begin: the authorization server does not announce PKCE, as the specification demands. Without it,
-/// whoever gets hold of the code can use it. A server without any metadata is older than that rule.
+/// a stolen code can be used. A server without any metadata is older than that rule.
 pub fn without_pkce(config: &ServerConfig, metadata: &AuthorizationMetadata, is_discovered: bool) -> Option<String> {
     let methods = metadata.code_challenge_methods_supported.as_deref().unwrap_or_default();
     let announced = methods.iter().any(|method| method == "S256");

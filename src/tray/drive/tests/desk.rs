@@ -327,7 +327,7 @@ impl Desk {
             Order::Ask(decision) => record.add(format!("ask {}", decision.message().title)),
             Order::Tell(message) => record.add(format!("tell {}", message.title)),
             Order::ShowStatus => record.add("show status window"),
-            Order::AskNext(..) => record.add("ask for the next step"),
+            Order::AskNext(step, _) => record.add(format!("ask next {:?}", step.connect)),
             Order::Leave { .. } => record.add("leave"),
         };
         tokio::spawn(drive(setting, model, (sender, receiver), orders));
