@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::contract::visible_text::one_line;
 use crate::os::sync::lock;
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
 
@@ -72,7 +73,7 @@ where
             Decision::Pass => self.inner.format_event(context, writer, event),
             Decision::Drop { report: false } => Ok(()),
             Decision::Drop { report: true } => {
-                let name = name.unwrap_or(event.metadata().target());
+                let name = one_line(name.unwrap_or(event.metadata().target()));
                 let time = crate::os::clock::now();
                 writeln!(
                     writer,

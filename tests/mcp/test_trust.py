@@ -36,8 +36,11 @@ def tool(name, **more):
 class Approvals(unittest.TestCase):
     def setUp(self):
         self.world = World(config={"mcpServers": []})
-        self.tools = self.world.directory / "tools.json"
-        self.script = self.world.directory / "server.py"
+        # One project: an inspection reads the project of the script.
+        project = self.world.directory / "srv"
+        project.mkdir()
+        self.tools = project / "tools.json"
+        self.script = project / "server.py"
         self.script.write_text(SERVER)
         self.list([tool("a")])
         self.core = self.world.start_core()
@@ -290,8 +293,7 @@ class Approvals(unittest.TestCase):
         given = self.world.directory / "given"
         given.mkdir()
         (given / "letter").write_text("private")
-        (self.world.directory / "srv").mkdir()
-        script = self.world.directory / "srv/server.py"
+        script = self.script
         report = "import json, pathlib, sys, os\ndef tried(what):\n    try:\n        return str(what())\n    except OSError as error:\n        return type(error).__name__\n"
         tries = (f"given = pathlib.Path({str(given)!r})\n"
                  "text = ','.join([tried(lambda: (given / 'letter').read_text()), tried(lambda: (given / 'new').write_text('x')),\n"

@@ -192,7 +192,7 @@ impl AddressPolicy {
 
 /// No address of a name may be used.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` leads into a private network, and the server does not")]
+#[error("`{0}` has no address that this sign-in may use: the server is not in your private network")]
 struct NotAllowed(String);
 
 /// Resolves names for a sign-in, and returns the addresses that it may use.
