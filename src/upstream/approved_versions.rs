@@ -106,7 +106,7 @@ fn bounded(mut version: Map<String, Value>, most: usize) -> io::Result<Map<Strin
     while total > most
         && let Some((size, name)) = sizes.pop()
     {
-        version.remove(&name);
+        version.shift_remove(&name);
         total -= size;
     }
     Ok(version)

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::disk::{Disk, Kind};
+use super::plan::Purpose;
 
 /// Paths that a server may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,16 +15,6 @@ pub struct Grants {
     pub write: BTreeSet<PathBuf>,
     /// Paths that the entry names and that stay closed.
     pub refused: BTreeSet<PathBuf>,
-}
-
-/// The purpose of a start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    Work,
-    /// Only to list its tools. It may read its own code; a package runner downloads it and reads nothing.
-    Inspection {
-        reads_code: bool,
-    },
 }
 
 /// The files that an entry names.

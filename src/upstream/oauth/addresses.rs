@@ -174,7 +174,8 @@ impl AddressPolicy {
         let is_elsewhere = |word: &str| {
             let leads =
                 word.starts_with(['/', '\\']) || word.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http"));
-            leads && !base.join(word).is_ok_and(|url| url.origin() == base.origin())
+            // As the library reads it.
+            leads && !Url::parse(word).or_else(|_| base.join(word)).is_ok_and(|url| url.origin() == base.origin())
         };
         challenge.filter(|challenge| {
             !self.is_by_name() || !challenge.contains(char::is_control) && !challenge.split(ends).any(is_elsewhere)
