@@ -55,6 +55,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::environment::{Environment, home_directory};
+use crate::os::memory;
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
@@ -211,6 +212,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 }
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    memory::fit_address_space();
     logging::start(&options.root, &options.environment);
     // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
     // Long computations leave it through `os::block_in_place`.

@@ -149,7 +149,7 @@ impl OwnTools {
     }
 
     fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
-        let now = jiff::Timestamp::now().as_second();
+        let now = crate::os::clock::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.add(Counter::RetrieveTools);
         let usual = {

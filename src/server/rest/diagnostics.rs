@@ -26,7 +26,7 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
 /// Returns all problems.
 pub async fn found(app: &App) -> Diagnostics {
     let servers = app.upstreams.snapshots();
-    let now = format!("{:.0}", jiff::Timestamp::now());
+    let now = format!("{:.0}", crate::os::clock::now());
     let mut found = diagnose(&servers, app.config.notice(), now);
     let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
     let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
