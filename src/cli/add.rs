@@ -95,7 +95,7 @@ pub async fn add_json(context: &Context, link: &CoreLink, options: AddJsonArgume
     if context.store.load().map_or(true, |config| config.quarantines()) {
         entry.insert("quarantined".to_owned(), json!(!options.no_quarantine));
     }
-    entry.insert("created".to_owned(), json!(format!("{:.0}", jiff::Timestamp::now())));
+    entry.insert("created".to_owned(), json!(format!("{:.0}", crate::os::clock::now())));
     add_entry(context, link, &options.name, Value::Object(entry), false).await
 }
 
@@ -252,7 +252,7 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     if quarantines {
         entry.insert("quarantined".into(), json!(!options.no_quarantine));
     }
-    entry.insert("created".into(), json!(format!("{:.0}", jiff::Timestamp::now())));
+    entry.insert("created".into(), json!(format!("{:.0}", crate::os::clock::now())));
     Ok(Value::Object(entry))
 }
 

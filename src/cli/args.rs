@@ -311,6 +311,7 @@ pub struct UninstallArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Names {
     Servers,
+    Tools,
     Clients,
     Profiles,
     Codes,

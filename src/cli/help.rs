@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 
 use crate::cli::args::Arguments;
+use crate::cli::examples::with_examples;
 
 /// The topics and their commands, in display order.
 const TOPICS: [(&str, &[&str]); 4] = [
@@ -19,7 +20,7 @@ const TOPICS: [(&str, &[&str]); 4] = [
 
 /// The command line, with its help grouped by topic.
 pub fn command() -> clap::Command {
-    let command = Arguments::command();
+    let command = with_examples(Arguments::command());
     let topics = topics(&command);
     command
         .help_template(format!(

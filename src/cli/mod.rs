@@ -17,6 +17,7 @@ pub mod context;
 pub mod core_link;
 pub mod doctor;
 pub mod error;
+mod examples;
 pub mod format;
 pub mod help;
 pub mod import;
@@ -54,6 +55,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::environment::{Environment, home_directory};
+use crate::os::memory;
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
@@ -120,7 +122,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
         }
         Command::Manual { folder } => {
             // Without the help subcommand, the page of each subcommand carries its full name.
-            let command = Arguments::command().disable_help_subcommand(true);
+            let command = examples::with_examples(Arguments::command()).disable_help_subcommand(true);
             let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
             let error = |error| {
                 let message = format!("could not write the manual pages to `{}`: {error}", folder.display());
@@ -210,6 +212,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 }
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    memory::fit_address_space();
     logging::start(&options.root, &options.environment);
     // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
     // Long computations leave it through `os::block_in_place`.

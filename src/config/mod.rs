@@ -385,9 +385,9 @@ fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
 
-/// What a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
+/// About what a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
 fn default_direct_up_to_tokens() -> usize {
-    1000
+    1500
 }
 
 /// Most tools that a search returns.

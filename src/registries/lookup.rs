@@ -238,7 +238,7 @@ fn age(cached_at: Option<i64>) -> Option<RegistryCache> {
     let fetched_at = jiff::Timestamp::from_second(cached_at).ok()?;
     Some(RegistryCache {
         fetched_at: format!("{fetched_at:.0}"),
-        age_seconds: jiff::Timestamp::now().as_second().saturating_sub(cached_at).max(0),
+        age_seconds: crate::os::clock::now().as_second().saturating_sub(cached_at).max(0),
         stale: true,
     })
 }
@@ -317,7 +317,7 @@ async fn keep(directory: &Path, url: &str, received: Vec<Received>) -> Vec<Recor
         let (directory, url) = (directory.to_owned(), url.to_owned());
         let written = tokio::task::spawn_blocking(move || {
             let mut cached = Cached::read(&directory, &url);
-            cached.add(named, jiff::Timestamp::now().as_second());
+            cached.add(named, crate::os::clock::now().as_second());
             cached.write(&directory, &url)
         });
         if let Ok(Err(error)) = written.await {

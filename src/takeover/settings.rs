@@ -92,6 +92,9 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "changed_by",
     "created",
     "updated",
+    // Who added the entry and who changed it last, which MCPProxy writes.
+    "added_by",
+    "changed_by",
     "source_registry_id",
     "source_registry_provenance",
 ];
@@ -205,6 +208,13 @@ pub fn notices(document: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_mcpproxy_itself_writes_is_not_reported() {
+        let entry = serde_json::json!({"name": "a", "command": "x", "added_by": "web UI", "changed_by": "tray",
+            "created": "2026-01-01T00:00:00Z", "enabled": true, "quarantined": false});
+        assert_eq!(unused(&serde_json::json!({"mcpServers": [entry]})), []);
+    }
 
     #[test]
     fn every_key_of_this_core_has_an_effect() {

@@ -22,7 +22,7 @@ use crate::os::sync::lock;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::Part;
 use crate::upstream::error::ApproveError;
-use crate::upstream::inspect::InspectError;
+use crate::upstream::inspect::{self, InspectError};
 use crate::upstream::offers;
 use crate::upstream::offers::{Offer, OfferKind};
 
@@ -84,6 +84,7 @@ impl ServerControl {
             let (isolation, variables) = self.pool.isolator().facts(&config).await;
             review.isolation = Some(isolation);
             review.variables = variables;
+            review.inspection = inspect::description(&config);
         }
         let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
         // Scanning and reading the approved version take too long for this thread.

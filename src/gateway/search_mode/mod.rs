@@ -15,4 +15,6 @@ pub mod schema;
 pub mod search_outcomes;
 mod server_answers;
 pub mod signature;
+#[cfg(test)]
+mod token_budget;
 pub mod truncate;

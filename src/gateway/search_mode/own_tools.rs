@@ -149,7 +149,7 @@ impl OwnTools {
     }
 
     fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
-        let now = jiff::Timestamp::now().as_second();
+        let now = crate::os::clock::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.add(Counter::RetrieveTools);
         let usual = {
@@ -186,12 +186,15 @@ impl OwnTools {
                 excerpts.insert(server.clone(), json!(excerpt));
             }
         }
-        let length = answer.value.to_string().len() + json!(excerpts).to_string().len() + 40;
-        if !excerpts.is_empty()
-            && (room == 0 || length <= room)
+        if excerpts.is_empty() {
+            return;
+        }
+        let excerpts = Value::Object(excerpts);
+        let fits = || answer.value.to_string().len() + excerpts.to_string().len() + 40 <= room;
+        if (room == 0 || fits())
             && let Some(value) = answer.value.as_object_mut()
         {
-            value.insert("instructions_of_servers".into(), json!(excerpts));
+            value.insert("instructions_of_servers".into(), excerpts);
         }
     }
 

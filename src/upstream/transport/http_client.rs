@@ -24,7 +24,7 @@ use crate::os::sse::Event;
 use crate::upstream::rejection;
 use crate::upstream::session::in_flight::Answer;
 use crate::upstream::transport::event_stream::{Received, events};
-use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
+use crate::upstream::transport::limits::{LONGEST_NOTIFICATION, longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message};
 
 /// Bytes of a body that only explains an error.
@@ -200,8 +200,8 @@ impl Posted {
         if status.is_success() && is_of_type(&response, EVENT_STREAM) {
             return Ok(StreamableHttpPostResponse::Sse(messages(response, Some(id), self.server), session));
         }
-        let Some(body) = body(response, LONGEST_ANSWER).await? else {
-            return Ok(StreamableHttpPostResponse::Json(failure(too_long(LONGEST_ANSWER), id), session));
+        let Some(body) = body(response, longest_answer()).await? else {
+            return Ok(StreamableHttpPostResponse::Json(failure(too_long(longest_answer()), id), session));
         };
         if status == StatusCode::ACCEPTED && body.trim_ascii().is_empty() && self.had_session {
             // The response arrives on the session's own stream.
@@ -328,7 +328,7 @@ fn checked(received: Received, id: Option<&RequestId>, server: &str) -> Vec<Sse>
         Ok(event) => event,
         Err(long) => {
             let id = id.cloned().or_else(|| message::id_between(&long.start, &long.end));
-            return id.map(|id| sse(&Event::default(), &failure(too_long(LONGEST_ANSWER), id))).into_iter().collect();
+            return id.map(|id| sse(&Event::default(), &failure(too_long(longest_answer()), id))).into_iter().collect();
         }
     };
     if event.name != "message" || event.data.trim().is_empty() {

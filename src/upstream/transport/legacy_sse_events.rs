@@ -8,7 +8,7 @@ use sse_stream::Sse;
 
 use crate::os::sse::{Event, TooLong};
 use crate::upstream::session::in_flight::Answer;
-use crate::upstream::transport::limits::{LONGEST_ANSWER, too_long};
+use crate::upstream::transport::limits::{longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message};
 
 /// The longest part of a foreign URL that is shown.
@@ -76,7 +76,7 @@ pub fn sse(event: Event) -> Sse {
 /// The error for the caller of a response that is too long; `None` if its id is not found.
 pub fn oversized(long: &TooLong) -> Option<Sse> {
     let id = message::id_between(&long.start, &long.end)?;
-    Some(Sse::default().data(serde_json::to_string(&failure(too_long(LONGEST_ANSWER), Some(id))).ok()?))
+    Some(Sse::default().data(serde_json::to_string(&failure(too_long(longest_answer()), Some(id))).ok()?))
 }
 
 /// The URL for messages, as the server at `address` names it. The entry's headers go there, so it must have the same origin.

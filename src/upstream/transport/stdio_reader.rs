@@ -24,7 +24,7 @@ use crate::os::sync::lock;
 use crate::upstream::rejection;
 use crate::upstream::session::in_flight::{Answer, Match, SharedInFlight};
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
-use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
+use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable, line_of};
 use crate::upstream::transport::repair::Scanner;
 use crate::upstream::transport::throttle::{self, Throttle};
@@ -164,7 +164,7 @@ impl<R> Reader<R> {
             self.take_text(piece);
         } else {
             self.line.extend_from_slice(piece);
-            if self.line.len() > LONGEST_ANSWER {
+            if self.line.len() > longest_answer() {
                 let line = std::mem::take(&mut self.line);
                 self.oversized = Some(Oversized {
                     ends: TooLong::default(),
@@ -194,11 +194,11 @@ impl<R> Reader<R> {
                 oversized.answered = true;
                 let unreadable = Unreadable {
                     id,
-                    reason: too_long(LONGEST_ANSWER),
+                    reason: too_long(longest_answer()),
                     start: message::start_of(&oversized.ends.start),
                     is_request: memchr::memmem::find(&oversized.ends.start, b"\"method\"").is_some(),
                 };
-                self.fail(&unreadable, &too_long(LONGEST_ANSWER));
+                self.fail(&unreadable, &too_long(longest_answer()));
             }
         }
         if !is_end {
@@ -236,7 +236,7 @@ impl<R> Reader<R> {
             }
         }
         self.cut_off_at = self.scanner.is_incomplete().then(|| Instant::now() + BETWEEN_LINES);
-        if self.scanner.len() > LONGEST_ANSWER {
+        if self.scanner.len() > longest_answer() {
             self.give_up_multi_line();
         }
     }
