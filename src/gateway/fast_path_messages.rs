@@ -76,8 +76,8 @@ pub(super) fn is_deep(json: &[u8]) -> bool {
     false
 }
 
-/// Whether the library can parse all of it: no unpaired surrogates, no numbers out of range. A server must not receive
-/// a request that the library path would refuse.
+/// Whether the library can parse all of it: no unpaired surrogates. A server must not receive a request
+/// that the library path would refuse.
 pub(super) fn is_readable(json: &[u8]) -> bool {
     !is_deep(json) && serde_json::from_slice::<Readable>(json).is_ok()
 }

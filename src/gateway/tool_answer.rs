@@ -4,9 +4,10 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
 use serde_json::Value;
 
-use crate::gateway::http::raw_results::RawResult;
+use crate::gateway::http::raw_results;
 use crate::gateway::search_mode::error_results::failed;
 use crate::upstream::error::CallError;
+use crate::upstream::transport::as_written;
 
 /// The answer to a tool call.
 pub enum ToolAnswer {
@@ -22,7 +23,7 @@ impl ToolAnswer {
             ToolAnswer::Response(response) => response,
             ToolAnswer::Raw(result) => {
                 let mut placeholder = CallToolResult::success(Vec::new());
-                placeholder.meta = Some(RawResult::put(extensions, result));
+                placeholder.meta = Some(raw_results::placeholder(extensions, result));
                 placeholder.into()
             }
         }
@@ -59,6 +60,7 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
     let raw = match result {
         ServerResult::CallToolResult(result) => return Ok(result.into()),
         ServerResult::InputRequiredResult(request) => return Ok(CallToolResponse::from(request).into()),
+        ServerResult::CustomResult(result) => as_written::unwrapped(result.0),
         other => serde_json::to_value(other).unwrap_or_default(),
     };
     match raw {

@@ -3,6 +3,7 @@
 //! The POST identifies the call: a complete response ends its request whatever id or status it carries, and a response that cannot
 //! be read is an error for that request. Messages are read by the same rules as over stdio.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use futures_util::stream::BoxStream;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use rmcp::ErrorData;
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult};
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     AuthRequiredError, HttpStatusError, InsufficientScopeError, SseError, StreamableHttpClient, StreamableHttpError,
     StreamableHttpPostResponse,
@@ -23,6 +24,7 @@ use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::sse::Event;
 use crate::upstream::rejection;
 use crate::upstream::session::in_flight::Answer;
+use crate::upstream::transport::as_written;
 use crate::upstream::transport::event_stream::{Received, events};
 use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
 use crate::upstream::transport::message::{self, Body, Message};
@@ -299,7 +301,7 @@ fn response_in(body: &[u8]) -> Option<Answer> {
 fn typed(answer: Answer, id: RequestId) -> ServerJsonRpcMessage {
     match answer {
         Answer::Error(error) => ServerJsonRpcMessage::error(Answer::error_of(&error), Some(id)),
-        Answer::Result(result) => match serde_json::from_str::<ServerResult>(result.get()) {
+        Answer::Result(result) => match as_written::for_library(&result) {
             Ok(result) => ServerJsonRpcMessage::response(result, id),
             Err(error) => failure(format!("could not read the server's response: {error}"), id),
         },
@@ -331,9 +333,9 @@ fn checked(received: Received, id: Option<&RequestId>, server: &str) -> Vec<Sse>
             return id.map(|id| sse(&Event::default(), &failure(too_long(LONGEST_ANSWER), id))).into_iter().collect();
         }
     };
-    if event.name != "message" || event.data.trim().is_empty() {
+    if event.data.trim().is_empty() {
         // Priming events carry an id and no message.
-        return vec![sse_of(&event, event.data.clone())];
+        return vec![sse_of(&event, String::new())];
     }
     let messages = message::read_all(event.data.as_bytes());
     let single = messages.len() == 1;
@@ -344,18 +346,27 @@ fn checked(received: Received, id: Option<&RequestId>, server: &str) -> Vec<Sse>
                 tracing::warn!(server, "dropped a notification of {} bytes", text.len());
                 continue;
             }
-            Message::Request(text) | Message::Notification(text) => text.into_owned(),
+            Message::Request(text) | Message::Notification(text) => match message::read_typed(&text) {
+                Ok(message) => serde_json::to_string(&message).unwrap_or_default(),
+                Err(error) => {
+                    let start = message::start_of(text.as_bytes());
+                    tracing::warn!(server, "could not read a request or notification ({error}): {start}");
+                    continue;
+                }
+            },
             Message::Response(response) => {
                 let Some(id) = id.cloned().or(response.id) else {
                     tracing::warn!(server, "dropped a response that belongs to no request");
                     continue;
                 };
-                let (key, body) = match response.body {
-                    Body::Result(result) => ("result", result),
-                    Body::Error(error) => ("error", error),
+                let (key, body) = match &response.body {
+                    Body::Result(result) => {
+                        ("result", as_written::for_event(result).map_or_else(|| result.get().into(), Cow::Owned))
+                    }
+                    Body::Error(error) => ("error", Cow::Borrowed(error.get())),
                 };
                 let id = serde_json::to_value(&id).unwrap_or(Value::Null);
-                format!(r#"{{"jsonrpc":"2.0","id":{id},"{key}":{}}}"#, body.get())
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"{key}":{body}}}"#)
             }
             Message::Unreadable(unreadable) => {
                 tracing::warn!(server, "could not read a message: {}: {}", unreadable.reason, unreadable.start);
@@ -365,6 +376,8 @@ fn checked(received: Received, id: Option<&RequestId>, server: &str) -> Vec<Sse>
                 let text = format!("could not read the server's response: {}", unreadable.reason);
                 serde_json::to_string(&failure(text, id)).unwrap_or_default()
             }
+            // Some servers name their keep-alive events.
+            Message::Noise if event.name != "message" => continue,
             Message::Noise => {
                 tracing::warn!(
                     server,
@@ -389,7 +402,8 @@ fn sse(event: &Event, message: &ServerJsonRpcMessage) -> Sse {
 
 fn sse_of(event: &Event, data: String) -> Sse {
     Sse {
-        event: Some(event.name.clone()).filter(|name| name != "message" && !name.is_empty()),
+        // The library reads only events without a name; an odd name hides no message.
+        event: None,
         data: Some(data),
         id: event.id.clone(),
         retry: event.retry,
@@ -451,7 +465,7 @@ mod tests {
                 json(200, kind, &body).await
             };
             let cut = read(br#"{"jsonrpc":"2.0","id":7,"result":{"t":"cut \ud83d","n":NaN,"m":1e400}}"#).await;
-            assert_eq!(cut["result"], serde_json::json!({"t": "cut \u{fffd}", "n": null, "m": f64::MAX}));
+            assert_eq!(cut["result"], serde_json::from_str::<Value>(r#"{"t":"cut \ufffd","n":null,"m":1e400}"#).unwrap());
             let latin = read(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"t\":\"caf\xe9\"}}").await;
             assert_eq!(latin["result"]["t"], "caf\u{fffd}");
             for broken in [
@@ -505,5 +519,18 @@ mod tests {
         let second = stream.next().await.unwrap().unwrap();
         assert_eq!((second.id.as_deref(), second.retry), (Some("2"), Some(5)));
         assert!(second.data.unwrap().contains("notifications/x"));
+    }
+
+    #[tokio::test]
+    async fn named_events_hide_no_message_and_break_no_stream() {
+        let message = r#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#;
+        let body = format!(": hello\n\ndata: {{\"jsonrpc\":\"2.0\",\"method\":7}}\n\nevent: ping\ndata: 1\n\nevent: heartbeat\ndata: {{\"t\":1}}\nid: 4\n\nevent: response\ndata: {message}\n\n");
+        let mut stream = messages(response(200, EVENT_STREAM, body), Some(NumberOrString::Number(7)), "s".into());
+        let mut events = Vec::new();
+        while let Some(event) = stream.next().await {
+            let event = event.unwrap();
+            events.push((event.event, event.data.unwrap()));
+        }
+        assert_eq!(events, [(None, String::new()), (None, message.to_owned())]);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 use rmcp::ErrorData;
-use rmcp::model::{ErrorCode, RequestId, ServerResult};
+use rmcp::model::{ErrorCode, RequestId};
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use crate::os::sync::lock;
 use crate::upstream::rejection;
 use crate::upstream::session::in_flight::{Answer, Match, SharedInFlight};
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
+use crate::upstream::transport::as_written;
 use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
 use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable, line_of};
 use crate::upstream::transport::repair::Scanner;
@@ -300,7 +301,7 @@ impl<R> Reader<R> {
             self.reply(&json!({"jsonrpc": "2.0", "id": id, "result": {}}));
             return;
         }
-        match read_typed(text) {
+        match message::read_typed(text) {
             Ok(message) => self.pass_on(message),
             Err(error) => {
                 let id =
@@ -325,7 +326,7 @@ impl<R> Reader<R> {
             self.warn(&format!("dropped a notification of {} bytes", text.len()), text.as_bytes());
             return;
         }
-        match read_typed(text) {
+        match message::read_typed(text) {
             Ok(message) => self.pass_on(message),
             Err(error) => self.warn(&format!("could not read a notification ({error})"), text.as_bytes()),
         }
@@ -384,26 +385,12 @@ fn is_whole_message(text: &[u8]) -> bool {
 fn for_library(body: Body<'_>, id: RequestId) -> RxJsonRpcMessage<RoleClient> {
     let error = match body {
         Body::Error(error) => Answer::error_of(&error),
-        Body::Result(result) => match serde_json::from_str::<ServerResult>(result.get()) {
+        Body::Result(result) => match as_written::for_library(&result) {
             Ok(result) => return RxJsonRpcMessage::<RoleClient>::response(result, id),
             Err(error) => rejection::unreadable(format!("could not read the server's response: {error}")),
         },
     };
     RxJsonRpcMessage::<RoleClient>::error(error, Some(id))
-}
-
-/// Reads a request or notification; one without `jsonrpc` is taken, too.
-fn read_typed(text: &str) -> Result<RxJsonRpcMessage<RoleClient>, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| {
-        let mut value: Value = serde_json::from_str(text)?;
-        match value.as_object_mut() {
-            Some(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => {
-                fields.insert("jsonrpc".into(), "2.0".into())
-            }
-            _ => return Err(error),
-        };
-        serde_json::from_value(value)
-    })
 }
 
 /// The id of a ping.
@@ -499,7 +486,7 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"a\tb\"}}", json!("a\tb")),
             (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":NaN}}"#, Value::Null),
             (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":-Infinity}}"#, Value::Null),
-            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":1e400}}"#, json!(f64::MAX)),
+            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":1e400}}"#, serde_json::from_str("1e400").unwrap()),
             (r#"{"jsonrpc":"2.0","id":"ID","result":{"t":1}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":ID.0,"result":{"t":1}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":null,"result":{"t":1}}"#, json!(1)),
