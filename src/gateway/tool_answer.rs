@@ -2,8 +2,9 @@
 
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::contract::exact_numbers::restore_text;
 use crate::gateway::http::raw_results;
 use crate::gateway::search_mode::error_results::failed;
 use crate::upstream::error::CallError;
@@ -41,7 +42,7 @@ impl ToolAnswer {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
             ToolAnswer::Response(_) => None,
-            ToolAnswer::Raw(result) => Some(result.clone()),
+            ToolAnswer::Raw(result) => serde_json::from_str(&restore_text(&result.to_string())).ok(),
         }
     }
 }
@@ -66,12 +67,41 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
     match raw {
         Value::Object(mut result) => {
             // Clients require this member.
-            result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
+            let content = result.entry("content").or_insert(Value::Null);
+            *content = match content.take() {
+                Value::Null => json!([]),
+                Value::String(text) => json!([{"type": "text", "text": text}]),
+                block @ Value::Object(_) => json!([block]),
+                other => other,
+            };
             Ok(ToolAnswer::Raw(Value::Object(result)))
         }
         other => Err(CallError::Other {
             server: server.to_owned(),
             error: format!("its result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::CustomResult;
+
+    use super::*;
+
+    #[test]
+    fn content_becomes_a_list_that_clients_can_read() {
+        let block = json!({"type": "text", "text": "a"});
+        for (content, expected) in [
+            (json!({"content": null}), json!([])),
+            (json!({"vendor": 1}), json!([])),
+            (json!({"content": "a"}), json!([block])),
+            (json!({"content": block}), json!([block])),
+            (json!({"content": [block, 7]}), json!([block, 7])),
+        ] {
+            let answer = tool_answer("s", ServerResult::CustomResult(CustomResult::new(content.clone()))).unwrap();
+            assert_eq!(answer.to_json().unwrap()["content"], expected, "{content}");
+        }
+        assert!(tool_answer("s", ServerResult::CustomResult(CustomResult::new(json!("text")))).is_err());
     }
 }

@@ -258,7 +258,12 @@ mod tests {
             uses,
             sleeps,
         });
-        for (name, sessions) in [("short", &short), ("brief", &brief), ("office", &office), ("laptop", &laptop)] {
+        for (name, sessions) in [
+            ("short", &short),
+            ("brief", &brief),
+            ("office", &office),
+            ("laptop", &laptop),
+        ] {
             let active: BTreeSet<i64> =
                 sessions.iter().flat_map(|session| session.uses.iter().map(|used| day(*used))).collect();
             let mut state = 7_u64;

@@ -72,7 +72,11 @@ fn without_duplicates(mut tools: Vec<Tool>, server: &str) -> Vec<Tool> {
 }
 
 /// One page through the library. It only understands pages without odd items.
-async fn library_page<T: Item>(peer: &Peer<RoleClient>, request: ClientRequest, server: &str) -> Result<Page<T>, String> {
+async fn library_page<T: Item>(
+    peer: &Peer<RoleClient>,
+    request: ClientRequest,
+    server: &str,
+) -> Result<Page<T>, String> {
     let result = peer.send_request(request).await.map_err(|error| error.to_string())?;
     let page = to_raw_value(&result).map_err(|error| error.to_string())?;
     block_in_place_if_large(page.get().len(), || read(page.get(), server))

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use reqwest::Url;
 use rmcp::model::{Prompt, Resource, ResourceTemplate, Tool};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -15,16 +16,28 @@ pub type Page<T> = (Vec<T>, Option<String>);
 
 /// An item of a list.
 pub trait Item: DeserializeOwned {
+    /// Its identifier.
+    fn id(&self) -> &str;
+
     /// The member of the list's result that contains the items.
     const KEY: &'static str;
     /// The member that identifies an item.
     const ID: &'static str;
+
+    /// Whether clients accept this identifier: some refuse the whole list because of one.
+    fn is_valid(_id: &str) -> bool {
+        true
+    }
 
     /// Members that the library requires, with the value that replaces an unusable one.
     fn defaults(id: &Value) -> Vec<(&'static str, Value)>;
 }
 
 impl Item for Tool {
+    fn id(&self) -> &str {
+        &self.name
+    }
+
     const KEY: &'static str = "tools";
     const ID: &'static str = "name";
 
@@ -34,6 +47,10 @@ impl Item for Tool {
 }
 
 impl Item for Prompt {
+    fn id(&self) -> &str {
+        &self.name
+    }
+
     const KEY: &'static str = "prompts";
     const ID: &'static str = "name";
 
@@ -43,8 +60,16 @@ impl Item for Prompt {
 }
 
 impl Item for Resource {
+    fn id(&self) -> &str {
+        &self.uri
+    }
+
     const KEY: &'static str = "resources";
     const ID: &'static str = "uri";
+
+    fn is_valid(id: &str) -> bool {
+        Url::parse(id).is_ok()
+    }
 
     fn defaults(id: &Value) -> Vec<(&'static str, Value)> {
         vec![("name", id.clone())]
@@ -52,6 +77,10 @@ impl Item for Resource {
 }
 
 impl Item for ResourceTemplate {
+    fn id(&self) -> &str {
+        &self.uri_template
+    }
+
     const KEY: &'static str = "resourceTemplates";
     const ID: &'static str = "uriTemplate";
 
@@ -73,7 +102,11 @@ pub fn read<T: Item>(result: &str, server: &str) -> Result<Page<T>, String> {
         None => Vec::new(),
     };
     let mut odd = None;
-    let items = texts.iter().filter_map(|text| match read_item(text.get()) {
+    let items = texts.iter().filter_map(|text| match read_item::<T>(text.get()) {
+        Ok((item, _)) if !T::is_valid(item.id()) => {
+            odd.get_or_insert((text.get(), format!("`{}` is not valid", T::ID)));
+            None
+        }
         Ok((item, problems)) => {
             if !problems.is_empty() {
                 odd.get_or_insert((text.get(), problems.join(", ")));
@@ -89,7 +122,11 @@ pub fn read<T: Item>(result: &str, server: &str) -> Result<Page<T>, String> {
     if let Some((text, problem)) = odd {
         let start: String = text.chars().take(200).collect();
         let left_out = texts.len() - items.len();
-        tracing::warn!(server, list = T::KEY, "repaired a list, and left out {left_out} items; the first: {problem} in {start}");
+        tracing::warn!(
+            server,
+            list = T::KEY,
+            "repaired a list, and left out {left_out} items; the first: {problem} in {start}"
+        );
     }
     // A cursor is a string; anything else cannot continue the list.
     let next = get("nextCursor").and_then(|cursor| serde_json::from_str(cursor).ok());
@@ -133,12 +170,14 @@ mod tests {
             r#"{"tools": [{"name": "a", "inputSchema": {"type": "object"}}, {"name": 7}, null], "nextCursor": "c"}"#;
         let (tools, next) = read::<Tool>(page, "s").unwrap();
         assert_eq!((tools.len(), tools[0].name.as_ref(), next.as_deref()), (1, "a", Some("c")));
-        let (prompts, _) = read::<Prompt>(r#"{"prompts": [{"name": 7}, {"name": "p", "arguments": 7}, "p"]}"#, "s").unwrap();
+        let (prompts, _) =
+            read::<Prompt>(r#"{"prompts": [{"name": 7}, {"name": "p", "arguments": 7}, "p"]}"#, "s").unwrap();
         assert_eq!((prompts.len(), prompts[0].name.as_str()), (1, "p"));
-        let (resources, _) = read::<Resource>(r#"{"resources": [{"uri": "a:b"}, {"uri": null}, {"uri": "c:d", "name": "n", "size": -1.5}]}"#, "s").unwrap();
+        let (resources, _) = read::<Resource>(r#"{"resources": [{"uri": "a:b"}, {"uri": null}, {"uri": "not a uri", "name": "n"}, {"uri": "c:d", "name": "n", "size": -1.5}]}"#, "s").unwrap();
         let named: Vec<_> = resources.iter().map(|resource| (resource.uri.as_str(), resource.name.as_str())).collect();
         assert_eq!(named, [("a:b", "a:b"), ("c:d", "n")]);
-        let (templates, _) = read::<ResourceTemplate>(r#"{"resourceTemplates": [{"uriTemplate": "a{b}"}]}"#, "s").unwrap();
+        let (templates, _) =
+            read::<ResourceTemplate>(r#"{"resourceTemplates": [{"uriTemplate": "a{b}"}]}"#, "s").unwrap();
         assert_eq!(templates[0].name, "a{b}");
     }
 
@@ -162,8 +201,15 @@ mod tests {
 
     #[test]
     fn a_list_ends_without_a_usable_cursor() {
-        for end in ["", r#","nextCursor":null"#, r#","nextCursor":7"#, r#","nextCursor":false"#, r#","nextCursor":{}"#] {
-            let (tools, next) = read::<Tool>(&format!(r#"{{"tools":[{{"name":"a","inputSchema":{{}}}}]{end}}}"#), "s").unwrap();
+        for end in [
+            "",
+            r#","nextCursor":null"#,
+            r#","nextCursor":7"#,
+            r#","nextCursor":false"#,
+            r#","nextCursor":{}"#,
+        ] {
+            let (tools, next) =
+                read::<Tool>(&format!(r#"{{"tools":[{{"name":"a","inputSchema":{{}}}}]{end}}}"#), "s").unwrap();
             assert_eq!((tools.len(), next), (1, None), "{end}");
         }
         for empty in ["{}", r#"{"tools":null}"#, r#"{"tools":[]}"#] {

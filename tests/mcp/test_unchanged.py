@@ -11,9 +11,10 @@ from test_stays_up import Client
 from world import CORE, World, main
 
 # Numbers that a parser easily changes.
-NUMBERS = ["1.0", "1.50", "0.1000", "1e2", "1e400", "-1e-400", "-0", "-0.0", "12345678901234567890", "18446744073709551616",
+NUMBERS = ["1.0", "1.50", "0.1000", "1e2", "1e+2", "1E5", "1e400", "-1e-400", "2.5E-7", "-0", "-0.0", "12345678901234567890", "18446744073709551616",
            "-9223372036854775809", "0.1234567890123456789", "123456789.123456789", "100000000000000000000000", "5e-324"]
 NESTED = '{"n": [%s], "deep": {"a": [{"b": 2.50}]}, "text": "1.0", "big": 9007199254740993}' % ", ".join(NUMBERS)
+SIGNED = NESTED.replace("1e2", "1e+2").replace("1e400", "1e+400").replace("1E5", "1e+5").replace("2.5E-7", "2.5e-7")
 # A result with members and numbers that the protocol does not define.
 RESULT = (
     '{"content": [{"type": "text", "text": TEXT, "annotations": {"priority": 0.123456789, "x": 1.50}, "extra": {"n": 2.0}},'
@@ -138,13 +139,13 @@ class Unchanged(unittest.TestCase):
         cls.http.shutdown()
         cls.http.server_close()
 
-    def check(self, route, text):
+    def check(self, route, text, given=NESTED):
         """Checks the text of a JSON-RPC response."""
         with self.subTest(route=route):
-            expected = read(NESTED)
+            expected = read(given)
             result = read(text)["result"]
             self.assertEqual(read(result["content"][0]["text"]), expected, "the arguments")
-            sent = read(RESULT.replace("ARGUMENTS", NESTED).replace("TEXT", json.dumps(result["content"][0]["text"])))
+            sent = read(RESULT.replace("ARGUMENTS", given).replace("TEXT", json.dumps(result["content"][0]["text"])))
             result.pop("resultType", None)
             self.assertEqual(result, sent, "the result")
 
@@ -192,10 +193,10 @@ class Unchanged(unittest.TestCase):
             bridge.stderr.close()
 
     def test_rest(self):
-        """numbers and unknown members pass unchanged through `mcpproxy call`"""
+        """numbers and unknown members pass unchanged through `mcpproxy call`, except that exponents get a sign"""
         for server in self.servers:
-            called = self.world.run(CORE, "call", "tool-read", "-t", f"{server}:echo", "-j", NESTED, "-o", "json")
-            self.check((server, "call"), '{"result": %s}' % called.stdout)
+            called = self.world.run(CORE, "call", "tool-read", "-t", f"{server}:echo", "-j", SIGNED, "-o", "json")
+            self.check((server, "call"), '{"result": %s}' % called.stdout, SIGNED)
 
 
 if __name__ == "__main__":

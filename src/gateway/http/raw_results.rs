@@ -3,6 +3,7 @@
 //! A handler can only return the library's types. It returns a placeholder, which this middleware replaces by the raw
 //! result in the HTTP response.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,8 +16,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use rmcp::model::{Extensions, JsonObject, MetaObject};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::contract::exact_numbers::{hold, restored};
+
+/// The longest request whose arguments are prepared, in bytes.
+const LONGEST_REQUEST: usize = 1 << 20;
 /// Key in the `_meta` of a placeholder.
 const MARKER: &str = "mcpproxy/raw";
 
@@ -47,7 +54,49 @@ fn replace(message: &[u8]) -> Option<Vec<u8>> {
         };
     }
     *placeholder = result;
-    serde_json::to_vec(&message).ok()
+    serde_json::to_vec(&message).ok().map(restored)
+}
+
+/// Prepares a request, because the library would change some numbers among a tool's arguments.
+async fn with_exact_numbers(request: Request) -> Request {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if request.method() != Method::POST || length.is_none_or(|length| length > LONGEST_REQUEST) {
+        return request;
+    }
+    let (mut parts, body) = request.into_parts();
+    let body = to_bytes(body, LONGEST_REQUEST).await.unwrap_or_default();
+    match held_arguments(&body) {
+        Some(held) => {
+            parts.headers.insert(CONTENT_LENGTH, held.len().into());
+            Request::from_parts(parts, held.into())
+        }
+        None => Request::from_parts(parts, body.into()),
+    }
+}
+
+/// The request with those numbers held; `None` if there are none.
+pub fn held_arguments(body: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Call<'a> {
+        #[serde(borrow)]
+        params: Params<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow)]
+        arguments: &'a RawValue,
+    }
+    let arguments = serde_json::from_slice::<Call<'_>>(body).ok()?.params.arguments.get();
+    let Cow::Owned(held) = hold(arguments) else { return None };
+    let start = arguments.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+    Some(
+        [
+            body.get(..start)?,
+            held.as_bytes(),
+            body.get(start + arguments.len()..)?,
+        ]
+        .concat(),
+    )
 }
 
 /// Replaces the placeholder in an SSE event, which the library sends as one frame.
@@ -76,7 +125,7 @@ pub async fn raw_results(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(found.clone());
     // Such a stream may repeat the response to an earlier request.
     let resumes = request.method() == Method::GET;
-    let response = next.run(request).await;
+    let response = next.run(with_exact_numbers(request).await).await;
     let is_stream =
         response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     if is_stream {
@@ -106,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_raw_result_takes_the_place_of_its_placeholder_only() {
-        let raw: Value = serde_json::from_str(r#"{"content":[{"type":"resource_link","uri":"shots://884","n":1.50}]}"#).unwrap();
+        let raw: Value =
+            serde_json::from_str(r#"{"content":[{"type":"resource_link","uri":"shots://884","n":1.50}]}"#).unwrap();
         let other = Bytes::from("event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");
         assert_eq!(replace_in_event(&other), None);
         let meta = placeholder(&Extensions::default(), raw.clone());
@@ -117,6 +167,21 @@ mod tests {
         assert_eq!(text, format!("id: 1/0\ndata: {}\n\n", json!({"jsonrpc": "2.0", "id": 3, "result": raw})));
         let quoted = json!({"jsonrpc": "2.0", "id": 3, "result": {"content": [{"type": "text", "text": MARKER}]}});
         assert_eq!(replace_in_event(&Bytes::from(format!("data: {quoted}\n\n"))), None);
+    }
+
+    #[test]
+    fn only_arguments_with_such_numbers_are_prepared() {
+        let body = |arguments: &str| {
+            format!(r#"{{"id":1E2,"method":"tools/call","params":{{"arguments": {arguments} ,"name":"t"}}}}"#)
+        };
+        for arguments in [r#"{"n":1e400}"#, "[2E5, {}]"] {
+            let held = held_arguments(body(arguments).as_bytes()).unwrap();
+            assert!(held.starts_with(br#"{"id":1E2,"#) && held.ends_with(br#" ,"name":"t"}}"#));
+            assert_eq!(restored(held.clone()), body(arguments).as_bytes());
+            assert!(serde_json::from_slice::<Value>(&held).is_ok());
+        }
+        assert_eq!(held_arguments(body(r#"{"n":1.50,"t":"1E5"}"#).as_bytes()), None);
+        assert_eq!(held_arguments(b"{"), None);
     }
 
     #[test]

@@ -3,9 +3,13 @@
 //! The library's types drop members that they do not know, and round some numbers. A result that they would change passes through
 //! the library as plain JSON.
 
+use std::borrow::Cow;
+
 use rmcp::model::{CustomResult, ServerResult};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use crate::contract::exact_numbers::hold;
 
 /// The only key of a plain result in an event, which the library parses itself.
 const WRAPPER: &str = "mcpproxy/as-written";
@@ -45,13 +49,16 @@ fn as_written(result: &RawValue) -> Result<Option<Value>, serde_json::Error> {
     if !has_content {
         return Ok(None);
     }
-    let plain: Value = serde_json::from_str(result.get())?;
-    Ok((serde_json::to_value(&typed)? != plain).then_some(plain))
+    let held = hold(result.get());
+    let plain: Value = serde_json::from_str(&held)?;
+    let differs = matches!(held, Cow::Owned(_)) || serde_json::to_value(&typed)? != plain;
+    Ok(differs.then_some(plain))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::exact_numbers::restore_text;
 
     fn raw(text: &str) -> Box<RawValue> {
         serde_json::from_str(text).unwrap()
@@ -67,17 +74,22 @@ mod tests {
             r#"{"messages":[],"vendor":1.0}"#,
             r#"{"contents":[{"uri":"a:b","text":"t","vendor":-0}]}"#,
         ] {
-            let ServerResult::CustomResult(plain) = for_library(&raw(text)).unwrap() else { panic!("{text}") };
-            assert_eq!(plain.0.to_string(), text);
+            let ServerResult::CustomResult(plain) = for_library(&raw(text)).unwrap() else {
+                panic!("{text}")
+            };
+            assert_eq!(restore_text(&plain.0.to_string()), text);
             let event = for_event(&raw(text)).unwrap();
-            let ServerResult::CustomResult(wrapped) = serde_json::from_str(&event).unwrap() else { panic!("{event}") };
-            assert_eq!(unwrapped(wrapped.0).to_string(), text);
+            let ServerResult::CustomResult(wrapped) = serde_json::from_str(&event).unwrap() else {
+                panic!("{event}")
+            };
+            assert_eq!(restore_text(&unwrapped(wrapped.0).to_string()), text);
         }
     }
 
     #[test]
     fn other_results_have_the_librarys_types() {
-        let result = raw(r#"{"isError":false,"content":[{"type":"text","text":"a"}],"structuredContent":{"n":1e400}}"#);
+        let result =
+            raw(r#"{"isError":false,"content":[{"type":"text","text":"a"}],"structuredContent":{"n":1e+400}}"#);
         assert!(matches!(for_library(&result).unwrap(), ServerResult::CallToolResult(_)));
         assert_eq!(for_event(&result), None);
         let list = raw(r#"{"tools":[{"name":"a","inputSchema":{"type":"object"},"vendor":1}]}"#);

@@ -223,8 +223,22 @@ impl<R> Reader<R> {
         }
         match block_in_place_if_large(text.len(), || message::read_clean(text)) {
             Some(message) => self.take_message(message, text),
-            None if matches!(text.first(), Some(b'{' | b'[')) => self.scan(line),
-            None => self.note_noise(text),
+            None if is_json_like(text) => self.scan(line),
+            None => self.take_other(text),
+        }
+    }
+
+    /// Takes a line that does not begin with a message.
+    fn take_other(&mut self, text: &[u8]) {
+        if let Some(text) = message::from_utf16(text) {
+            self.take_text(&text);
+        } else if let Some(response) = message::response_after_text(text) {
+            self.note_noise(text);
+            if let Some(message) = message::read_clean(response) {
+                self.take_message(message, response);
+            }
+        } else {
+            self.take_message(message::unreadable(text, "it is not JSON"), text);
         }
     }
 
@@ -374,6 +388,12 @@ impl<R> Drop for Reader<R> {
     }
 }
 
+/// Whether a line may be a damaged message or a part of one. A log message may begin with a bracket, too.
+fn is_json_like(text: &[u8]) -> bool {
+    let (is_object, is_list) = (text.starts_with(b"{"), text.starts_with(b"["));
+    (is_object || is_list && message::response_after_text(text).is_none()) && message::from_utf16(text).is_none()
+}
+
 /// Whether a line is a message of its own, and not a part of one over several lines.
 fn is_whole_message(text: &[u8]) -> bool {
     text.starts_with(b"{")
@@ -496,11 +516,16 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"a\nb\"}}", json!("a\nb")),
             (r#"{"jsonrpc":"2.0","method":"notifications/x"}{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
             (r#"[{"jsonrpc":"2.0","id":ID,"result":{"t":1}}]"#, json!(1)),
+            (r#"[12:00:00] INFO {x} answered {"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","result":{"t":1}}"#, json!(1)),
             ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}", json!(1)),
         ]
         .into_iter()
         .map(|(text, expected)| (text.as_bytes().to_vec(), expected))
         .collect();
+        // Its id cannot be filled in, and is that of the only request in flight.
+        let wide = r#"{"jsonrpc":"2.0","id":null,"result":{"t":1}}"#.bytes().flat_map(|byte| [byte, 0]).collect();
+        odd.push((wide, json!(1)));
         odd.push((b"{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"caf\xe9\"}}".to_vec(), json!("caf\u{fffd}")));
         odd
     }
@@ -515,6 +540,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#.to_owned(),
             r#"{"jsonrpc":"2.0","result":{'t': 1}}"#.to_owned(),
+            "{'jsonrpc': '2.0', 'id': ID, 'result': {'t': 1}}".to_owned(),
+            r#"sent {"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":"{}"}}}}"#, "x".repeat(LONGEST_ANSWER)),
         ]
     }
