@@ -15,6 +15,7 @@ pub mod list;
 pub mod list_items;
 pub mod oauth;
 pub mod offers;
+pub mod one_session;
 pub mod pool;
 pub mod problem;
 pub mod process;
