@@ -350,7 +350,7 @@ fn messages(response: Response, id: Option<RequestId>, server: Arc<str>) -> BoxS
     repaired.boxed()
 }
 
-/// What the stream of a request has brought so far.
+/// The state of the stream of a request.
 #[derive(Default)]
 struct StreamProgress {
     /// The response has come, or the stream broke.
