@@ -1,9 +1,9 @@
 //! `mcpproxy add`: adds a server from a registry, and asks for what it needs.
 
-use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::add::{add_entry, check_name, environment, headers, text_fields};
+use crate::cli::args::AddFoundArguments;
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
@@ -15,37 +15,6 @@ use crate::contract::registry::{RegistryInput, RegistryOption};
 use crate::os::hidden_input;
 use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::registries::{Answers, BuildError, Built, Found, Missing};
-
-#[derive(Debug, Args)]
-pub struct AddFoundArguments {
-    /// Name of the server in the registry (see `mcpproxy registry search`), or its last part
-    #[arg(value_name = "NAME")]
-    pub server: String,
-    /// Only from this registry
-    #[arg(long, value_name = "ID")]
-    pub registry: Option<String>,
-    /// How to run it: npm, pypi, oci, nuget or remote (see `mcpproxy registry show`)
-    #[arg(long, value_name = "KIND")]
-    pub option: Option<String>,
-    /// Name of the new server (default: from its name in the registry)
-    #[arg(long = "name", value_name = "NAME")]
-    pub new_name: Option<String>,
-    /// Environment variable for a local server
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
-    /// HTTP header for a remote server
-    #[arg(long, value_name = "NAME: VALUE")]
-    pub header: Vec<String>,
-    /// Argument, or a part of one or of the URL
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub arg: Vec<String>,
-    /// Keep secrets in the configuration file instead of the keychain
-    #[arg(long)]
-    pub no_keychain: bool,
-    /// Do nothing if a server with this name exists
-    #[arg(long)]
-    pub if_not_exists: bool,
-}
 
 pub(super) async fn add(context: &Context, link: &CoreLink, options: AddFoundArguments) -> Result<(), CliError> {
     let mut answers = given(&options)?;
@@ -59,7 +28,11 @@ pub(super) async fn add(context: &Context, link: &CoreLink, options: AddFoundArg
         ask_for_inputs(&option, &mut answers)?;
     }
     let build = || found.build(Some(&option.id), options.new_name.as_deref(), &answers, options.no_keychain);
-    let Built { name, mut entry, secrets } = build().map_err(|error| explain(&error, &options.server))?;
+    let Built {
+        name,
+        mut entry,
+        secrets,
+    } = build().map_err(|error| explain(&error, &options.server))?;
     let config = context.store.load().map_err(|error| config_error(&error))?;
     let exists = config.servers.iter().any(|server| server.name == name);
     // A secret of an existing server must not be replaced.
@@ -111,7 +84,11 @@ fn choose(found: &Found, wanted: Option<&str>) -> Result<RegistryOption, CliErro
     match usable.as_slice() {
         [] => {
             let reasons: Vec<&str> = server.options.iter().filter_map(|option| option.unsupported.as_deref()).collect();
-            let reason = if reasons.is_empty() { "its record does not say what to run".to_owned() } else { reasons.join("; ") };
+            let reason = if reasons.is_empty() {
+                "its record does not say what to run".to_owned()
+            } else {
+                reasons.join("; ")
+            };
             Err(unusable(&server.name, &reason))
         }
         [first, others @ ..] if others.is_empty() || !is_interactive() => Ok((*first).clone()),
@@ -161,7 +138,11 @@ fn ask_for_inputs(option: &RegistryOption, answers: &mut Answers) -> Result<(), 
 }
 
 fn describe(input: &RegistryInput) -> String {
-    if input.description.is_empty() { String::new() } else { format!(": {}", input.description) }
+    if input.description.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", input.description)
+    }
 }
 
 fn ask_value(input: &RegistryInput) -> Result<String, CliError> {
@@ -171,7 +152,11 @@ fn ask_value(input: &RegistryInput) -> Result<String, CliError> {
             eprintln!();
             typed.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read the value: {error}")))?
         } else {
-            let choices = if input.choices.is_empty() { String::new() } else { format!(" ({})", input.choices.join(", ")) };
+            let choices = if input.choices.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", input.choices.join(", "))
+            };
             let default = input.default.as_ref().map(|default| format!(" [{default}]")).unwrap_or_default();
             ask_line(&crate::contract::visible_text::one_line(&format!("Value{choices}{default}: ")))?
         };
@@ -179,7 +164,11 @@ fn ask_value(input: &RegistryInput) -> Result<String, CliError> {
         if value.is_empty() && input.default.is_some() || !value.is_empty() && fits {
             return Ok(value);
         }
-        say(if value.is_empty() { "A value is required. Ctrl-C cancels." } else { "Use one of the values in parentheses." });
+        say(if value.is_empty() {
+            "A value is required. Ctrl-C cancels."
+        } else {
+            "Use one of the values in parentheses."
+        });
     }
 }
 
@@ -189,7 +178,8 @@ async fn store(secrets: Vec<(String, String)>) -> Result<(), CliError> {
         let shown = name.clone();
         let stored = keychain::ask(move || SystemKeychain.write(&name, &secret)).await;
         stored.map_err(|error| {
-            refused(error).guided("use `--env 'NAME=${env:NAME}'`, or --no-keychain to keep it in the configuration file")
+            refused(error)
+                .guided("use `--env 'NAME=${env:NAME}'`, or --no-keychain to keep it in the configuration file")
         })?;
         say(&format!("Stored the secret `{shown}` in the keychain."));
     }

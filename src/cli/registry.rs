@@ -92,12 +92,19 @@ fn table(found: &RegistryServers) -> String {
             server.options.iter().filter(|option| option.is_usable()).map(|option| option.id.as_str()).collect();
         let kinds = if kinds.is_empty() { "not supported".to_owned() } else { kinds.join(", ") };
         let mark = if server.status == "deprecated" { "(deprecated) " } else { "" };
-        vec![server.name.clone(), kinds, format!("{mark}{}", short(&server.description))]
+        vec![
+            server.name.clone(),
+            kinds,
+            format!("{mark}{}", short(&server.description)),
+        ]
     };
     let empty = "No servers found. Registries compare words with names first: try one word.";
     let mut text = rows(&["NAME", "RUNS AS", "DESCRIPTION"], found.servers.iter().map(row).collect(), empty);
     if let Some(first) = found.servers.first() {
-        text.push_str(&format!("\n\nAnyone can publish there. Details: mcpproxy registry show {0}\nAdd one: mcpproxy add {0}", first.name));
+        text.push_str(&format!(
+            "\n\nAnyone can publish there. Details: mcpproxy registry show {0}\nAdd one: mcpproxy add {0}",
+            first.name
+        ));
     }
     text
 }
@@ -160,7 +167,11 @@ fn input_text(input: &RegistryInput) -> String {
     if !input.choices.is_empty() {
         notes.push(format!("one of {}", input.choices.join(", ")));
     }
-    let text = if input.description.is_empty() { String::new() } else { format!(": {}", input.description) };
+    let text = if input.description.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", input.description)
+    };
     format!("  {} ({}){text}", input.kind.flag(&input.name), notes.join("; "))
 }
 
@@ -174,7 +185,10 @@ pub fn say_age(cache: Option<&RegistryCache>) {
 fn list(context: &Context) -> Result<(), CliError> {
     print(context.format, &registries(context)?.list(), |list| {
         let row = |registry: &Registry| {
-            let url = registry.unsupported.as_ref().map_or_else(|| registry.url.clone(), |reason| format!("not searched: {reason}"));
+            let url = registry
+                .unsupported
+                .as_ref()
+                .map_or_else(|| registry.url.clone(), |reason| format!("not searched: {reason}"));
             vec![registry.id.clone(), registry.name.clone(), url]
         };
         let rows_of = list.registries.iter().map(row).collect();
@@ -221,12 +235,14 @@ async fn remove_source(context: &Context, link: &CoreLink, id: &str) -> Result<(
                 error => CliError::from(error),
             })?;
         }
-        None => link.edit_file(context, |document| document.remove_registry(id, &defaults())).map_err(|error| {
-            match error {
-                StoreError::Edit(EditError::Unknown(_)) => RegistryError::Unknown(id.to_owned()).into(),
-                error => config_error(&error),
-            }
-        })?,
+        None => {
+            link.edit_file(context, |document| document.remove_registry(id, &defaults())).map_err(
+                |error| match error {
+                    StoreError::Edit(EditError::Unknown(_)) => RegistryError::Unknown(id.to_owned()).into(),
+                    error => config_error(&error),
+                },
+            )?
+        }
     }
     report(context, &json!({"id": id, "removed": true}), |_| format!("`{id}` will not be searched any more."))
 }
@@ -240,7 +256,9 @@ impl From<RegistryError> for CliError {
         };
         let guidance = match &error {
             RegistryError::Unknown(_) => Some("see `mcpproxy registry list`"),
-            RegistryError::Unreachable(..) => Some("check the network, or the registry's URL with `mcpproxy registry list`"),
+            RegistryError::Unreachable(..) => {
+                Some("check the network, or the registry's URL with `mcpproxy registry list`")
+            }
             _ => None,
         };
         let failed = CliError::new(code, error.to_string());

@@ -95,7 +95,7 @@ impl InstanceRoot {
         self.path.join("mcp-sessions.json")
     }
 
-    /// `registry-cache/`: what registries of servers answered, to use it without the network.
+    /// `registry-cache/`: answers of registries of servers, for use without the network.
     pub fn registry_cache(&self) -> PathBuf {
         self.path.join("registry-cache")
     }

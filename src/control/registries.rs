@@ -67,7 +67,11 @@ impl ServerControl {
             &Answers::from(wanted),
             wanted.keep_secrets_in_file && !matches!(origin, Origin::Model(_)),
         )?;
-        let Built { name, mut entry, secrets } = built;
+        let Built {
+            name,
+            mut entry,
+            secrets,
+        } = built;
         if !secrets.is_empty() && matches!(origin, Origin::Model(_)) {
             return Err(AddFoundError::SecretOfModel(found.described().name));
         }

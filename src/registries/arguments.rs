@@ -62,7 +62,7 @@ fn positional(argument: &Argument, index: usize, inputs: &mut Inputs) -> Result<
     inputs.value(InputKind::Arg, name, &argument.input, argument.is_repeated)
 }
 
-/// What the arguments of the package manager amount to.
+/// The effect of the arguments of the package manager.
 #[derive(Debug, Default)]
 pub(crate) struct Runtime {
     /// Words before the package.
@@ -86,16 +86,18 @@ pub(crate) fn of_runtime(
     let mut runtime = Runtime::default();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
-        let fixed = argument.input.value.as_deref().unwrap_or_default();
         // Some publishers write an option as a positional value, and its value as the next one.
         let (flag, value) = match argument.kind.as_str() {
             "named" => (argument.name.trim(), argument.input.value.is_some().then_some(argument)),
-            _ => (fixed.trim(), None),
+            _ => (fixed_value(argument).trim(), None),
         };
         match (runner, flag) {
-            ("npx", "-y" | "--yes") | ("dnx", "-y" | "--yes") | ("docker", "run" | "-i" | "--interactive" | "--rm" | "--init") => {}
+            ("npx", "-y" | "--yes")
+            | ("dnx", "-y" | "--yes")
+            | ("docker", "run" | "-i" | "--interactive" | "--rm" | "--init") => {}
             ("uvx", "--from") => {
-                let same = |argument: &Argument| argument.input.value.as_deref().is_none_or(|value| is_same(value, package));
+                let same =
+                    |argument: &Argument| argument.input.value.as_deref().is_none_or(|value| is_same(value, package));
                 if !value.is_none_or(same) {
                     return Err("it runs a program of another package (`--from`)".to_owned());
                 }
@@ -109,10 +111,39 @@ pub(crate) fn of_runtime(
                 let value = value.or_else(|| rest.next()).ok_or("an option for Docker has no value")?;
                 runtime.words.push(Word::Option(flag.to_owned(), mount(flag, value, inputs)?));
             }
+            ("uvx", "-p" | "--python") if value.is_some_and(is_python) => {
+                runtime.words.extend([Word::fixed("--python"), Word::fixed(value.map_or("", fixed_value))]);
+            }
+            // Some publishers repeat the image that comes after the arguments anyway.
+            ("docker", image) if !image.is_empty() && is_same_image(image, package) => {}
+            // Left out, because it is not needed.
+            _ if argument.input.value.is_none() && !argument.input.is_required => {}
             _ => return Err(format!("it passes `{}` to {runner}, which MCPProxy does not allow", shown(flag))),
         }
     }
     Ok(runtime)
+}
+
+fn fixed_value(argument: &Argument) -> &str {
+    argument.input.value.as_deref().unwrap_or_default()
+}
+
+/// Whether the value is a version of Python, such as `3.13`.
+fn is_python(argument: &Argument) -> bool {
+    let value = fixed_value(argument);
+    !value.is_empty() && value.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether both are the same image, whatever their tags.
+fn is_same_image(one: &str, other: &str) -> bool {
+    let name = |image: &str| {
+        let image = image.split('@').next().unwrap_or_default();
+        match image.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => name.to_owned(),
+            _ => image.to_owned(),
+        }
+    };
+    name(one) == name(other)
 }
 
 /// Whether `--from` names the record's own package.
@@ -148,5 +179,9 @@ fn mount(flag: &str, argument: &Argument, inputs: &mut Inputs) -> Result<Templat
         ("-v" | "--volume", [Piece::Input(_), ..]) => true,
         _ => false,
     };
-    if is_chosen { Ok(template) } else { Err("it gives the container a folder that you cannot choose".to_owned()) }
+    if is_chosen {
+        Ok(template)
+    } else {
+        Err("it gives the container a folder that you cannot choose".to_owned())
+    }
 }

@@ -163,7 +163,9 @@ fn chosen(record: &Record, option: Option<&str>) -> Result<Recipe, BuildError> {
             Some(index) => choices.swap_remove(index).recipe.map_err(unusable),
             None => {
                 let reason = choices.into_iter().find_map(|choice| choice.recipe.err());
-                Err(unusable(reason.unwrap_or_else(|| "its record says neither what to run nor where it is".to_owned())))
+                Err(unusable(
+                    reason.unwrap_or_else(|| "its record says neither what to run nor where it is".to_owned()),
+                ))
             }
         },
     }
@@ -173,9 +175,11 @@ fn chosen(record: &Record, option: Option<&str>) -> Result<Recipe, BuildError> {
 fn refuse_unknown(recipe: &Recipe, answers: &Answers) -> Result<(), BuildError> {
     let inputs = &recipe.inputs.0;
     let is_local = matches!(recipe.start, Start::Local { .. });
-    if let Some(name) = answers.args.keys().find(|name| {
-        !inputs.iter().any(|input| input.kind == InputKind::Arg && input.name == **name)
-    }) {
+    if let Some(name) = answers
+        .args
+        .keys()
+        .find(|name| !inputs.iter().any(|input| input.kind == InputKind::Arg && input.name == **name))
+    {
         let known: Vec<&str> =
             inputs.iter().filter(|input| input.kind == InputKind::Arg).map(|input| input.name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -215,7 +219,8 @@ impl Values {
             if !input.repeated && given.len() > 1 {
                 return Err(BuildError::Invalid(format!("`{}` can have one value only", input.name)));
             }
-            if let Some(value) = given.iter().find(|value| !input.choices.is_empty() && !input.choices.contains(value)) {
+            if let Some(value) = given.iter().find(|value| !input.choices.is_empty() && !input.choices.contains(value))
+            {
                 let choices = input.choices.join(", ");
                 let value = if input.secret { "the value".to_owned() } else { format!("`{value}`") };
                 let sentence = format!("{value} is not possible for `{}`: use one of {choices}", input.name);
@@ -226,7 +231,11 @@ impl Values {
             }
             values.push(given);
         }
-        if lacking.is_empty() { Ok(Values(values)) } else { Err(BuildError::Missing(Missing(lacking))) }
+        if lacking.is_empty() {
+            Ok(Values(values))
+        } else {
+            Err(BuildError::Missing(Missing(lacking)))
+        }
     }
 
     fn one(&self, index: usize) -> Option<String> {
@@ -257,11 +266,7 @@ impl Values {
 }
 
 /// The variables or headers that have a value, and those that the user added.
-fn fields(
-    templates: &[(String, Template)],
-    values: &Values,
-    given: &BTreeMap<String, String>,
-) -> Map<String, Value> {
+fn fields(templates: &[(String, Template)], values: &Values, given: &BTreeMap<String, String>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, template) in templates {
         if let Some(text) = template.fill(|index| values.one(index)) {
@@ -306,16 +311,21 @@ fn filled(template: &Template, values: &Values) -> Vec<String> {
 }
 
 fn remote_url(template: &Template, values: &Values) -> Result<String, BuildError> {
-    let starts_with_input = template.plain().is_none() && matches!(template.0.first(), Some(crate::registries::template::Piece::Input(_)));
+    let starts_with_input =
+        template.plain().is_none() && matches!(template.0.first(), Some(crate::registries::template::Piece::Input(_)));
     let first = template.inputs().next().filter(|_| starts_with_input);
     let bad = template.inputs().find(|index| {
         let allowed = |c: char| {
-            c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~') || Some(*index) == first && matches!(c, ':' | '/')
+            c.is_ascii_alphanumeric()
+                || matches!(c, '-' | '_' | '.' | '~')
+                || Some(*index) == first && matches!(c, ':' | '/')
         };
         values.one(*index).is_some_and(|value| !value.chars().all(allowed))
     });
     if bad.is_some() {
-        return Err(BuildError::Invalid("a part of the URL may have letters, digits, `-`, `_`, `.` and `~` only".to_owned()));
+        return Err(BuildError::Invalid(
+            "a part of the URL may have letters, digits, `-`, `_`, `.` and `~` only".to_owned(),
+        ));
     }
     let url = template.fill(|index| values.one(index)).unwrap_or_default();
     match remote_problem(&url) {

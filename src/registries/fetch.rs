@@ -30,7 +30,8 @@ pub(crate) async fn search(servers: &Url, search: &str) -> Result<Vec<Received>,
         address.push_str(&format!("&search={}", encoded(search)));
     }
     let body = get(servers, &address).await?.ok_or("it has no list of servers (404)")?;
-    let page: Page = serde_json::from_slice(&body).map_err(|_| "its answer is not that of an MCP registry".to_owned())?;
+    let page: Page =
+        serde_json::from_slice(&body).map_err(|_| "its answer is not that of an MCP registry".to_owned())?;
     let read = page.servers.into_iter().filter_map(|item| Some((Record::read(&item)?, item)));
     Ok(read.collect())
 }
@@ -42,7 +43,8 @@ pub(crate) async fn search(servers: &Url, search: &str) -> Result<Vec<Received>,
 pub(crate) async fn one(servers: &Url, name: &str) -> Result<Option<Received>, String> {
     let address = format!("{}/{}/versions/latest", servers.as_str(), encoded(name));
     let Some(body) = get(servers, &address).await? else { return Ok(None) };
-    let item: Value = serde_json::from_slice(&body).map_err(|_| "its answer is not that of an MCP registry".to_owned())?;
+    let item: Value =
+        serde_json::from_slice(&body).map_err(|_| "its answer is not that of an MCP registry".to_owned())?;
     // Another record than the requested one must not be used in its place.
     Ok(Record::read(&item).filter(|record| record.name == name).map(|record| (record, item)))
 }

@@ -51,7 +51,9 @@ pub(crate) fn is_plain(name: &str) -> bool {
 pub(crate) fn is_image(image: &str) -> bool {
     let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
     let hex = |digest: &str| {
-        digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()))
+        digest
+            .strip_prefix("sha256:")
+            .is_some_and(|hex| hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()))
     };
     let (path, last) = name.rsplit_once('/').map_or(("", name), |(path, last)| (path, last));
     let (last, tag) = last.split_once(':').map_or((last, None), |(last, tag)| (last, Some(tag)));
@@ -59,7 +61,8 @@ pub(crate) fn is_image(image: &str) -> bool {
         text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_'))
     };
-    let host = |text: &str| text.split_once(':').map_or(part(text), |(host, port)| part(host) && port.parse::<u16>().is_ok());
+    let host =
+        |text: &str| text.split_once(':').map_or(part(text), |(host, port)| part(host) && port.parse::<u16>().is_ok());
     let mut parts = path.split('/').filter(|_| !path.is_empty());
     image.len() <= LONGEST * 2
         && parts.next().is_none_or(host)
@@ -80,7 +83,15 @@ pub(crate) fn is_tag(tag: &str) -> bool {
 /// starts are not.
 pub(crate) fn is_variable(name: &str) -> bool {
     const FORBIDDEN: [&str; 9] = [
-        "PATH", "HOME", "NODE_OPTIONS", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "BASH_ENV", "ENV", "IFS",
+        "PATH",
+        "HOME",
+        "NODE_OPTIONS",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "PYTHONHOME",
+        "BASH_ENV",
+        "ENV",
+        "IFS",
     ];
     let upper = name.to_ascii_uppercase();
     let starts_programs = ["LD_", "DYLD_", "NPM_CONFIG_", "UV_", "PIP_", "DOCKER_", "DOTNET_"];
@@ -93,7 +104,14 @@ pub(crate) fn is_variable(name: &str) -> bool {
 
 /// Whether a text is the name of an HTTP header that a record may set.
 pub(crate) fn is_header(name: &str) -> bool {
-    const FORBIDDEN: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
+    const FORBIDDEN: [&str; 6] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "te",
+    ];
     name.len() <= 128
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
@@ -133,16 +151,57 @@ mod tests {
         for good in ["io.github.domdomegg/airtable-mcp-server", "com.stripe/mcp", "a/b_c.d"] {
             assert!(is_server_name(good), "{good}");
         }
-        for bad in ["", "a", "a/b/c", "/a", "-a/b", "a/-b", "a/..", "a b/c", "io.githuḅ/x", "а/b", "a/b\u{1b}[31m", "a/b\n"] {
+        for bad in [
+            "",
+            "a",
+            "a/b/c",
+            "/a",
+            "-a/b",
+            "a/-b",
+            "a/..",
+            "a b/c",
+            "io.githuḅ/x",
+            "а/b",
+            "a/b\u{1b}[31m",
+            "a/b\n",
+        ] {
             assert!(!is_server_name(bad), "{bad}");
         }
         for good in ["@scope/name", "name", "a.b-c_d", "1password-mcp"] {
             assert!(is_npm(good), "{good}");
         }
-        for bad in ["", "--yes", "-y", "@scope", "@/a", "@a/", "../x", "a/b", "a@1", "https://x", "a b", "a;b", "$(x)", ".a", "Ä", "git+ssh"] {
+        for bad in [
+            "",
+            "--yes",
+            "-y",
+            "@scope",
+            "@/a",
+            "@a/",
+            "../x",
+            "a/b",
+            "a@1",
+            "https://x",
+            "a b",
+            "a;b",
+            "$(x)",
+            ".a",
+            "Ä",
+            "git+ssh",
+        ] {
             assert!(!is_npm(bad), "{bad}");
         }
-        for bad in ["", "--index-url", "-e", "a[extra]", "a==1", "a/b", "./a", "a b", "a\0", "a-"] {
+        for bad in [
+            "",
+            "--index-url",
+            "-e",
+            "a[extra]",
+            "a==1",
+            "a/b",
+            "./a",
+            "a b",
+            "a\0",
+            "a-",
+        ] {
             assert!(!is_plain(bad), "{bad}");
         }
         assert!(is_plain("TimeMcpServer") && is_plain("Knapcode.SampleMcpServer") && is_plain("mcp_server-x"));
@@ -153,7 +212,9 @@ mod tests {
         for good in ["1.7.2", "0.4.0-beta", "v1.0", "2025.11.25", "1.0.0+build.5", "0.1.0rc1"] {
             assert!(is_version(good), "{good}");
         }
-        for bad in ["", "latest", "^1.2", "~1", ">=1", "1.x", "1.*", "--yes", "1 2", "1\n", "1;x", "next"] {
+        for bad in [
+            "", "latest", "^1.2", "~1", ">=1", "1.x", "1.*", "--yes", "1 2", "1\n", "1;x", "next",
+        ] {
             assert!(!is_version(bad), "{bad}");
         }
     }
@@ -172,7 +233,19 @@ mod tests {
             assert!(is_image(good), "{good}");
         }
         for bad in [
-            "", "--privileged", "-v", "a b", "A/b", "a/../b", "a//b", "a:b:c", "a@sha256:1", "https://x/y", "a:-x", "/a", "a:1/b",
+            "",
+            "--privileged",
+            "-v",
+            "a b",
+            "A/b",
+            "a/../b",
+            "a//b",
+            "a:b:c",
+            "a@sha256:1",
+            "https://x/y",
+            "a:-x",
+            "/a",
+            "a:1/b",
         ] {
             assert!(!is_image(bad), "{bad}");
         }
@@ -181,7 +254,18 @@ mod tests {
     #[test]
     fn variables_headers_and_options_that_change_other_programs_are_refused() {
         assert!(is_variable("AIRTABLE_API_KEY") && is_variable("_x1"));
-        for bad in ["", "PATH", "path", "LD_PRELOAD", "NODE_OPTIONS", "npm_config_registry", "UV_INDEX_URL", "A B", "A=B", "1A"] {
+        for bad in [
+            "",
+            "PATH",
+            "path",
+            "LD_PRELOAD",
+            "NODE_OPTIONS",
+            "npm_config_registry",
+            "UV_INDEX_URL",
+            "A B",
+            "A=B",
+            "1A",
+        ] {
             assert!(!is_variable(bad), "{bad}");
         }
         assert!(is_header("Authorization") && is_header("X-API-Key"));
@@ -197,7 +281,14 @@ mod tests {
     #[test]
     fn a_remote_uses_https() {
         assert_eq!(remote_problem("https://mcp.example.com/mcp?x=1"), None);
-        for bad in ["http://mcp.example.com/mcp", "https://u:p@h/", "file:///etc", "javascript:x", "h/mcp", "https://"] {
+        for bad in [
+            "http://mcp.example.com/mcp",
+            "https://u:p@h/",
+            "file:///etc",
+            "javascript:x",
+            "h/mcp",
+            "https://",
+        ] {
             assert!(remote_problem(bad).is_some(), "{bad}");
         }
     }

@@ -7,9 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::contract::failure::FailureKind;
-use crate::contract::registry::{
-    RegistryCache, RegistryList, RegistryServer, RegistryServers, RegistryUnavailable,
-};
+use crate::contract::registry::{RegistryCache, RegistryList, RegistryServer, RegistryServers, RegistryUnavailable};
 use crate::registries::cache::Cached;
 use crate::registries::entry::{Answers, BuildError, Built, build};
 use crate::registries::fetch::{self, Received};
@@ -95,7 +93,7 @@ pub struct Registries {
     cache: PathBuf,
 }
 
-/// What one registry answered.
+/// The answer of one registry.
 struct Answer {
     source: Source,
     records: Vec<Record>,
@@ -178,7 +176,9 @@ impl Registries {
 
     async fn find_short(&self, id: Option<&str>, name: &str) -> Result<Found, RegistryError> {
         let found = self.search(id, name, MOST_SERVERS).await?.servers;
-        let last = |server: &RegistryServer| server.name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
+        let last = |server: &RegistryServer| {
+            server.name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name))
+        };
         let same: Vec<&RegistryServer> = found.iter().filter(|server| last(server)).collect();
         match same.as_slice() {
             [one] => {
@@ -194,21 +194,25 @@ impl Registries {
     }
 
     /// Asks one registry, or all that can be searched, at the same time. The answers are in the order of the registries.
-    async fn ask<F>(
-        &self,
-        id: Option<&str>,
-        ask: impl Fn(Source, PathBuf) -> F,
-    ) -> Result<Vec<Answer>, RegistryError>
+    async fn ask<F>(&self, id: Option<&str>, ask: impl Fn(Source, PathBuf) -> F) -> Result<Vec<Answer>, RegistryError>
     where
         F: Future<Output = Answer> + Send + 'static,
     {
         let id = id.filter(|id| *id != ALL);
-        let chosen: Vec<&Source> =
-            self.sources.iter().filter(|source| id.is_none_or(|id| source.registry.id.eq_ignore_ascii_case(id))).collect();
+        let chosen: Vec<&Source> = self
+            .sources
+            .iter()
+            .filter(|source| id.is_none_or(|id| source.registry.id.eq_ignore_ascii_case(id)))
+            .collect();
         let unsupported = chosen.iter().find_map(|source| {
-            source.registry.unsupported.clone().map(|reason| RegistryError::Unsupported(source.registry.id.clone(), reason))
+            source
+                .registry
+                .unsupported
+                .clone()
+                .map(|reason| RegistryError::Unsupported(source.registry.id.clone(), reason))
         });
-        let usable: Vec<Source> = chosen.iter().filter(|source| source.servers.is_some()).map(|one| (*one).clone()).collect();
+        let usable: Vec<Source> =
+            chosen.iter().filter(|source| source.servers.is_some()).map(|one| (*one).clone()).collect();
         if usable.is_empty() {
             let absent = id.map_or(RegistryError::None, |id| RegistryError::Unknown(id.to_owned()));
             return Err(unsupported.unwrap_or(absent));
@@ -305,7 +309,7 @@ async fn read_cache(directory: &Path, url: &str) -> Cached {
     tokio::task::spawn_blocking(move || Cached::read(&directory, &url)).await.unwrap_or_default()
 }
 
-/// Stores what a registry sent, and returns its records. A cache that cannot be written is no reason to fail.
+/// Stores the answer of a registry, and returns its records. It does not fail if the cache cannot be written.
 async fn keep(directory: &Path, url: &str, received: Vec<Received>) -> Vec<Record> {
     let (records, items): (Vec<Record>, Vec<Value>) = received.into_iter().unzip();
     let named: Vec<(String, Value)> = records.iter().map(|record| record.name.clone()).zip(items).collect();

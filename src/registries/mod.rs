@@ -15,6 +15,8 @@ mod query;
 mod record;
 mod source;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{Answers, BuildError, Built, Missing};
 pub use lookup::{Found, MOST_SERVERS, Registries, RegistryError};

@@ -75,7 +75,13 @@ fn of_package_record(package: &Package) -> Result<Recipe, String> {
     let arguments = of_package(&package.package_arguments, &mut inputs)?;
     env.extend(runtime.env);
     let mut words = match command {
-        "docker" => [Word::fixed("run"), Word::fixed("-i"), Word::fixed("--rm"), Word::Variables].to_vec(),
+        "docker" => [
+            Word::fixed("run"),
+            Word::fixed("-i"),
+            Word::fixed("--rm"),
+            Word::Variables,
+        ]
+        .to_vec(),
         "npx" => vec![Word::fixed("-y")],
         _ => Vec::new(),
     };
@@ -177,12 +183,17 @@ impl Recipe {
                 let mut line = (*command).to_owned();
                 for word in words {
                     match word {
-                        Word::Value(value) if !optional(value) => line.push_str(&format!(" {}", value.shown(&self.inputs))),
+                        Word::Value(value) if !optional(value) => {
+                            line.push_str(&format!(" {}", value.shown(&self.inputs)))
+                        }
                         Word::Option(flag, value) if !optional(value) => {
                             line.push_str(&format!(" {flag} {}", value.shown(&self.inputs)));
                         }
                         Word::Value(_) | Word::Option(..) | Word::Switch(..) => {}
-                        Word::Variables => self.env.iter().for_each(|(name, _)| line.push_str(&format!(" -e {name}"))),
+                        Word::Variables => {
+                            let required = self.env.iter().filter(|(_, value)| !optional(value));
+                            required.for_each(|(name, _)| line.push_str(&format!(" -e {name}")));
+                        }
                     }
                 }
                 line

@@ -1,4 +1,4 @@
-//! What is requested for the user's words, and the order of what comes back.
+//! The requests for the user's words, and the order of the results.
 
 use std::collections::BTreeSet;
 
@@ -42,6 +42,8 @@ impl Query {
         let lower = |text: &str| text.to_lowercase();
         let (space, last) = record.name.split_once('/').unwrap_or(("", &record.name));
         let (space, last) = (lower(space), lower(last));
+        // Most publishers have a namespace at GitHub, which says nothing about their servers.
+        let space = space.strip_prefix("io.github.").unwrap_or(&space);
         let (title, description) = (lower(&record.title), lower(&record.description));
         let mut total = 0;
         for word in &self.words {
@@ -52,7 +54,7 @@ impl Query {
                 (25, space.rsplit('.').next() == Some(word)),
                 (20, is_part(&title)),
                 (10, is_part(&description)),
-                (5, last.contains(word.as_str()) || record.name.to_lowercase().contains(word.as_str())),
+                (5, last.contains(word.as_str()) || space.contains(word.as_str())),
                 (3, title.contains(word.as_str()) || description.contains(word.as_str())),
             ];
             let score: u32 = score.iter().filter(|(_, fits)| *fits).map(|(points, _)| points).sum();
@@ -109,7 +111,11 @@ mod tests {
         };
         assert_eq!(
             names("github"),
-            ["io.github.github/github-mcp-server", "io.github.z/github-issues", "io.github.x/other", "io.github.y/none"]
+            [
+                "io.github.github/github-mcp-server",
+                "io.github.z/github-issues",
+                "io.github.x/other"
+            ]
         );
         assert_eq!(names("github issues"), ["io.github.z/github-issues", "io.github.x/other"]);
         assert!(names("absent").is_empty());

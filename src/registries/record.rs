@@ -39,7 +39,7 @@ pub struct Record {
     pub(crate) status: Status,
 }
 
-/// What the registry says about a record.
+/// The data of the registry about a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {

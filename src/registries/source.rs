@@ -35,8 +35,10 @@ pub(crate) fn sources(config: &Config) -> Vec<Source> {
 
 /// The entries that apply while `registries` is absent, to write them before another is added.
 pub fn defaults() -> Vec<Value> {
-    vec![json!({"id": OFFICIAL, "name": "Official MCP Registry", "url": OFFICIAL_URL, "protocol": PROTOCOL,
-        "servers_url": format!("{OFFICIAL_URL}{PATH}")})]
+    vec![
+        json!({"id": OFFICIAL, "name": "Official MCP Registry", "url": OFFICIAL_URL, "protocol": PROTOCOL,
+        "servers_url": format!("{OFFICIAL_URL}{PATH}")}),
+    ]
 }
 
 /// Checks a registry that the user adds, and returns its entry.
@@ -116,7 +118,10 @@ mod tests {
     fn the_official_registry_is_the_default_and_can_be_replaced() {
         let usual = of("{}");
         assert_eq!(usual.len(), 1);
-        assert_eq!(usual[0].servers.as_ref().unwrap().as_str(), "https://registry.modelcontextprotocol.io/v0.1/servers");
+        assert_eq!(
+            usual[0].servers.as_ref().unwrap().as_str(),
+            "https://registry.modelcontextprotocol.io/v0.1/servers"
+        );
         assert_eq!(usual[0].registry.provenance, "official");
         assert_eq!(of(&json!({"registries": defaults()}).to_string()), {
             let mut same = usual.clone();

@@ -87,7 +87,13 @@ impl Inputs {
     ///
     /// # Errors
     /// Why the record cannot be used.
-    pub(crate) fn value(&mut self, kind: InputKind, name: &str, input: &Input, repeated: bool) -> Result<Template, String> {
+    pub(crate) fn value(
+        &mut self,
+        kind: InputKind,
+        name: &str,
+        input: &Input,
+        repeated: bool,
+    ) -> Result<Template, String> {
         check(input)?;
         match input.value.as_deref() {
             Some(text) => self.template(text, &input.variables, input.is_required),

@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod describe_tool;
 pub mod error_results;
 pub mod few_tools;
+mod find_servers;
 pub mod handler;
 pub mod manage_servers;
 pub mod own_tools;
