@@ -3,6 +3,7 @@
 pub mod activity_kind;
 pub mod api;
 pub mod endpoint;
+pub mod exact_numbers;
 pub mod exit_code;
 pub mod failure;
 pub mod flag;

@@ -13,6 +13,7 @@ pub mod health;
 pub mod inspect;
 pub mod isolation;
 pub mod list;
+pub mod list_items;
 pub mod oauth;
 pub mod offers;
 pub mod one_session;

@@ -16,7 +16,7 @@ use crate::os::files;
 use crate::os::sync::lock;
 use crate::upstream::approval_file::{ApprovalFile, Servers, Write};
 use crate::upstream::approvals::fingerprint;
-use crate::upstream::list::{after, all_pages};
+use crate::upstream::list::{list_prompts, list_templates};
 
 /// A kind of offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,28 +166,22 @@ impl OfferApprovals {
 ///
 /// # Errors
 /// The server's list failed.
-pub async fn prompts(peer: &Peer<RoleClient>) -> Result<Vec<Prompt>, String> {
+pub async fn prompts(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<Prompt>, String> {
     if peer.peer_info().is_none_or(|info| info.capabilities.prompts.is_none()) {
         return Ok(Vec::new());
     }
-    let page = async |cursor| peer.list_prompts(Some(after(cursor))).await.map(|page| (page.prompts, page.next_cursor));
-    all_pages(page).await
+    list_prompts(peer, server).await
 }
 
 /// The resource templates of a server that offers any.
 ///
 /// # Errors
 /// The server's list failed.
-pub async fn templates(peer: &Peer<RoleClient>) -> Result<Vec<ResourceTemplate>, String> {
+pub async fn templates(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<ResourceTemplate>, String> {
     if peer.peer_info().is_none_or(|info| info.capabilities.resources.is_none()) {
         return Ok(Vec::new());
     }
-    let page = async |cursor| {
-        peer.list_resource_templates(Some(after(cursor)))
-            .await
-            .map(|page| (page.resource_templates, page.next_cursor))
-    };
-    all_pages(page).await
+    list_templates(peer, server).await
 }
 
 #[cfg(test)]

@@ -292,7 +292,7 @@ impl ServerControl {
     /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
         let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
-        let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
+        let listed = async { tokio::join!(offers::prompts(&peer, name), offers::templates(&peer, name)) };
         let Ok((prompts, templates)) = tokio::time::timeout(LIST_LIMIT, listed).await else {
             return Vec::new();
         };

@@ -13,6 +13,7 @@ use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
+use crate::contract::exact_numbers::restore_text;
 use crate::gateway::call_log::RecentCalls;
 use crate::gateway::direct_mode::instructions;
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
@@ -238,7 +239,7 @@ impl OwnTools {
         if result.get("structuredContent").is_some_and(|value| truncate::is_longer(&value.to_string(), limit)) {
             let structured = result.shift_remove("structuredContent").unwrap_or_default();
             if let Some(content) = result.get_mut("content").and_then(Value::as_array_mut) {
-                content.push(json!({"type": "text", "text": structured.to_string()}));
+                content.push(json!({"type": "text", "text": restore_text(&structured.to_string())}));
             }
         }
         for block in result.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {

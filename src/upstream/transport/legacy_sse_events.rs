@@ -2,12 +2,12 @@
 
 use reqwest::Url;
 use rmcp::ErrorData;
-use rmcp::model::ServerResult;
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use sse_stream::Sse;
 
 use crate::os::sse::{Event, TooLong};
 use crate::upstream::session::in_flight::Answer;
+use crate::upstream::transport::as_written;
 use crate::upstream::transport::limits::{longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message};
 
@@ -47,7 +47,7 @@ fn messages(data: &str) -> Result<Vec<RxJsonRpcMessage<RoleClient>>, String> {
                 serde_json::from_str(&text).map_err(|error| error.to_string())?
             }
             Message::Response(response) => match (response.body, response.id) {
-                (Body::Result(result), Some(id)) => match serde_json::from_str::<ServerResult>(result.get()) {
+                (Body::Result(result), Some(id)) => match as_written::for_library(&result) {
                     Ok(result) => RxJsonRpcMessage::<RoleClient>::response(result, id),
                     Err(error) => failure(format!("could not read the server's response: {error}"), Some(id)),
                 },
