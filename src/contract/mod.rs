@@ -15,6 +15,7 @@ pub mod line_difference;
 pub mod loopback;
 pub mod names;
 pub mod platform;
+pub mod registry;
 pub mod review;
 pub mod review_text;
 pub mod run_facts;

@@ -20,15 +20,9 @@ pub enum Step {
 impl Step {
     /// The step with this word.
     pub fn of_word(word: &str) -> Option<Step> {
-        [
-            Step::Import,
-            Step::Approve,
-            Step::Connect,
-            Step::AddServer,
-            Step::Prove,
-        ]
-        .into_iter()
-        .find(|step| step.word() == word)
+        [Step::Import, Step::Approve, Step::Connect, Step::AddServer, Step::Prove]
+            .into_iter()
+            .find(|step| step.word() == word)
     }
 
     /// Its word in addresses and forms.
@@ -83,7 +77,7 @@ pub fn next(setup: &Setup, seen: Seen) -> Option<Step> {
     .map(|(step, ..)| step)
 }
 
-/// What a test call has shown, in one sentence.
+/// Describes the result of a test call in one sentence.
 pub fn sentence(call: &SetupCall) -> String {
     let path = match call.client.as_str() {
         "" => format!("`{}`, the address for AI clients (none is connected),", call.entry),
@@ -147,13 +141,7 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_word() {
-        for step in [
-            Step::Import,
-            Step::Approve,
-            Step::Connect,
-            Step::AddServer,
-            Step::Prove,
-        ] {
+        for step in [Step::Import, Step::Approve, Step::Connect, Step::AddServer, Step::Prove] {
             assert_eq!(Step::of_word(step.word()), Some(step));
         }
         assert_eq!(Step::of_word("other"), None);

@@ -3,6 +3,7 @@
 mod approve;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Map, Value, json};
@@ -30,6 +31,8 @@ pub struct ServerControl {
     inspected: Mutex<BTreeMap<String, (String, Vec<PendingTool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
+    /// Where answers of registries are stored.
+    registry_cache: PathBuf,
 }
 
 /// The origin of a change.
@@ -115,7 +118,9 @@ pub enum ApproveServerError {
 
 impl ServerControl {
     pub fn new(config: Arc<LiveConfig>, pool: Arc<UpstreamPool>, offers: Arc<OfferApprovals>) -> ServerControl {
+        let beside = config.store().path().parent().map(Path::to_path_buf).unwrap_or_default();
         ServerControl {
+            registry_cache: beside.join("registry-cache"),
             config,
             offers,
             versions: pool.approvals().versions(),
@@ -123,6 +128,16 @@ impl ServerControl {
             inspected: Mutex::default(),
             shown: Mutex::default(),
         }
+    }
+
+    /// Sets where answers of registries are stored; by default beside the configuration file.
+    #[must_use]
+    pub fn with_registry_cache(self, registry_cache: PathBuf) -> ServerControl {
+        ServerControl { registry_cache, ..self }
+    }
+
+    pub(super) fn registry_cache(&self) -> PathBuf {
+        self.registry_cache.clone()
     }
 
     /// Returns the configuration.

@@ -194,7 +194,8 @@ impl Core {
         let live = LiveConfig::new(store, config, upstreams.clone(), on_telemetry);
         let config = Arc::new(live.with_activity_log(activity.clone()));
         let offers = Arc::new(OfferApprovals::load(&options.root.offer_approvals()));
-        let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone(), offers.clone()));
+        let control = ServerControl::new(config.clone(), upstreams.clone(), offers.clone());
+        let control = Arc::new(control.with_registry_cache(options.root.registry_cache()));
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
         let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());

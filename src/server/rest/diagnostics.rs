@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::config::{Config, profiles, references};
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
+use crate::diagnostics::code::Code;
 use crate::server::rest::problems;
 use crate::server::rest::response::ok;
 use crate::server::state::App;
@@ -49,7 +50,9 @@ fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -
         notices.push(format!("the profile `{name}` does not exist, so clients see no servers: `mcpproxy profile use`"));
     }
     let unused = document.map(settings::unused).unwrap_or_default();
-    notices.extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {}", setting.key, setting.why)));
+    let code = Code::DeprecatedField.name();
+    notices
+        .extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {} ({code})", setting.key, setting.why)));
     notices
 }
 
