@@ -15,6 +15,7 @@ use crate::activity::reading::Reading;
 use crate::activity::store::{Retention, Store};
 use crate::activity::summary::UsageWindow;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::os::clock;
 
 /// Maximum number of queued reports, and maximum bytes of their contents.
 const MOST_WAITING: usize = 20_000;
@@ -172,12 +173,12 @@ impl ActivityLog {
 
     /// Reports a call. Takes one short lock and never waits for the disk.
     pub fn call(&self, call: Call) {
-        self.report(Report::Call(Box::new(call), Timestamp::now()));
+        self.report(Report::Call(Box::new(call), clock::now()));
     }
 
     /// Reports a change.
     pub fn change(&self, change: Change) {
-        self.report(Report::Change(Box::new(change), Timestamp::now()));
+        self.report(Report::Change(Box::new(change), clock::now()));
     }
 
     fn report(&self, report: Report) {
@@ -260,7 +261,7 @@ impl ActivityLog {
 
     /// Returns the calls of a window that ends now, over time; and by tool, unless only `over_time`. Waits for the disk.
     pub fn usage(&self, window: UsageWindow, over_time: bool) -> ActivityUsage {
-        self.reading().usage(window, over_time, Timestamp::now())
+        self.reading().usage(window, over_time, clock::now())
     }
 
     /// Removes every record and report; returns how many there were. Waits for the disk.
@@ -308,7 +309,7 @@ impl Shared {
     }
 
     fn open(&self, path: Option<&Path>) {
-        let store = path.map(|path| Store::open(path, Timestamp::now()));
+        let store = path.map(|path| Store::open(path, clock::now()));
         let last = store.as_ref().and_then(|store| store.as_ref().ok()).map_or(0, Store::last_id);
         let mut state = self.lock();
         match store {
@@ -457,7 +458,7 @@ impl Shared {
             self.changed.notify_all();
             return;
         }
-        let stored = store.append(&records, keep, Timestamp::now());
+        let stored = store.append(&records, keep, clock::now());
         let last = records.last().map_or(0, |(id, _)| *id);
         let mut state = self.lock();
         match stored {

@@ -28,6 +28,8 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// Copies that [`set_aside`] makes of one file.
+const MOST_COPIES: u32 = 100;
 /// Bytes of the end of a file that [`last_lines`] reads.
 const END: u64 = 1 << 20;
 
@@ -222,6 +224,37 @@ fn temporary_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<tempfile
     Ok(temporary)
 }
 
+/// Keeps a copy of a file beside it, before it is replaced: `NAME.damaged`, `NAME.damaged-2` and so on. Returns its path.
+///
+/// # Errors
+/// The copy could not be made; the file is unchanged in any case.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let target = link_target(path)?;
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for number in 1..=MOST_COPIES {
+        let end = if number == 1 { String::new() } else { format!("-{number}") };
+        let copy = target.with_file_name(format!("{name}.damaged{end}"));
+        // A second name needs no space on a full disk. Not every file system has them.
+        let kept = fs::hard_link(&target, &copy).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            _ => copy_to_new(&target, &copy),
+        });
+        match kept {
+            Ok(()) => return sync_directory(&copy).map(|()| copy),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other(format!("`{}` has too many damaged copies beside it: delete some", target.display())))
+}
+
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut temporary = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(directory_of(to))?;
+    io::copy(&mut File::open(from)?, &mut temporary)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist_noclobber(to).map(drop).map_err(|error| error.error)
+}
+
 /// The first `length` + 1 bytes of a file.
 fn read_if_there(path: &Path, length: usize) -> io::Result<Option<Vec<u8>>> {
     match File::open(path) {
@@ -334,6 +367,15 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Deletes a directory with everything in it, as far as possible.
+pub fn remove_directory(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("could not delete `{}`: {error}", path.display());
     }
 }
 

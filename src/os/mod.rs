@@ -2,6 +2,7 @@
 
 pub mod block_in_place;
 pub mod browser;
+pub mod clock;
 pub mod daily_log;
 pub mod environment;
 pub mod files;

@@ -16,6 +16,7 @@ const GO_DEFAULTS: &str = include_str!("go_defaults.json");
 
 /// Keys that this core uses, or that need no action. Everything below such a key is included.
 const IN_EFFECT: &[&str] = &[
+    "registries",
     "listen",
     "enable_socket",
     "tray_endpoint",
@@ -116,7 +117,6 @@ const WHY: &[(&str, &str)] = &[
     ("output_", "results are passed on as the server sent them"),
     ("oauth_expiry_warning_hours", "sign-ins are refreshed without a warning period"),
     ("observability", "there are no metrics or traces"),
-    ("registries", "servers are not searched in this registry"),
     ("reveal_secret_headers", "secrets are always masked"),
     ("security", "the scanners of the Go core do not exist here"),
     ("sensitive_data_detection", "set `sensitive_data` instead"),

@@ -40,6 +40,7 @@ pub struct Process {
     pid: Option<u32>,
     stderr: StderrTail,
     container: Option<StartedContainer>,
+    mark: Option<String>,
 }
 
 /// Longest log of a server before it is rotated; one older file is kept.
@@ -66,7 +67,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
     if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
     }
-    let container = launch.container;
+    let (container, mark) = (launch.container, launch.mark);
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
     #[cfg(unix)]
@@ -106,6 +107,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
             pid,
             stderr: tail,
             container,
+            mark,
         },
         stdout,
         stdin,
@@ -201,6 +203,10 @@ impl Process {
         if let Some(pid) = self.pid {
             crate::os::process::kill_tree(pid);
         }
+        if let Some(mark) = self.mark.take() {
+            let kill = move || crate::os::process::kill_marked(|variable| variable == mark.as_bytes());
+            let _ = spawn_blocking(kill).await;
+        }
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         status
@@ -226,7 +232,7 @@ async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
         since_rest += output.len();
         tail.push(&output);
         let written = spawn_blocking(move || {
-            let stamped = times.stamp(&output, &format!("{:.3}", jiff::Timestamp::now()));
+            let stamped = times.stamp(&output, &format!("{:.3}", crate::os::clock::now()));
             let _ = log.as_mut().map(|log| log.write_all(&stamped));
             output.clear();
             output.shrink_to(AT_ONCE);

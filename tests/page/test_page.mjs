@@ -5,7 +5,7 @@ import path from "node:path";
 import { World, axe, check, finish, freePort, openBrowser, pictures, signedIn, until } from "./world.mjs";
 import http from "node:http";
 
-const views = ["/ui/", "/ui/servers", "/ui/servers/files", "/ui/servers/broken", "/ui/add", "/ui/review", "/ui/review/new", "/ui/review/files",
+const views = ["/ui/", "/ui/servers", "/ui/servers/files", "/ui/servers/broken", "/ui/add", "/ui/find", "/ui/review", "/ui/review/new", "/ui/review/files",
   "/ui/tools", "/ui/tools?q=read+a+file", "/ui/tools/files/read_file", "/ui/activity", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/secrets", "/ui/privacy", "/ui/health", "/ui/nowhere"];
 const readFile = { name: "read_file", description: "Reads a text file from the allowed directories and returns its contents.",
   inputSchema: { type: "object", required: ["path"], properties: { path: { type: "string", description: "Path of the file" }, lines: { type: "integer", description: "Most lines to return" } } },

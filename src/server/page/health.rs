@@ -40,7 +40,7 @@ pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_dir
             dl.facts {
                 dt { "Version" } dd { (frame.version) @if let Some(latest) = newer(status) { " – version " (latest) " is available" } }
                 dt { "State" } dd { (status.status.phase.word()) }
-                dt { "Address" } dd { code { (status.listen_addr) } }
+                dt { "Listens on" } dd { code { (status.listen_addr) } }
                 dt { "Data directory" } dd { code { (foreign(data_directory)) } }
                 dt { "Process" } dd { (status.status.process_pid) }
             }

@@ -2,11 +2,13 @@
 
 pub mod access;
 mod act;
+mod act_find;
 mod act_settings;
 mod activity;
 mod add;
 mod api;
 mod clients;
+mod find;
 mod form;
 mod gate;
 mod health;
@@ -64,6 +66,8 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/servers/{name}/tools/{tool}/{action}", post(act::switch_tool))
         .route("/ui/add", get(show::show_add))
         .route("/ui/add/{kind}", post(act::add_server))
+        .route("/ui/find", get(act_find::search))
+        .route("/ui/find/{registry}/{server}", get(act_find::show).post(act_find::add))
         .route("/ui/import/{kind}", post(act::import))
         .route("/ui/review", get(show::show_reviews))
         .route("/ui/review/{name}", get(show::show_review))

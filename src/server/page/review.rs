@@ -228,7 +228,7 @@ fn inspected(frame: &Frame, review: &Review) -> Markup {
             }
         } @else if review.command.is_some() {
             section.panel.between {
-                p { "MCPProxy can start the server once in isolation to list its tools before you decide." }
+                p { "MCPProxy can start the server once to list its tools before you decide." @if let Some(given) = &review.inspection { " " (foreign(given)) } }
                 (button_for(frame, &format!("/ui/servers/{}/inspect", encoded(&review.name)), "List its tools", "", &review.name, ""))
             }
         }

@@ -6,6 +6,7 @@ use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Ser
 use crate::contract::review::Review;
 use crate::contract::words::ApprovalStatus;
 use crate::server::page::activity::row;
+use crate::server::page::find::search_form;
 use crate::server::page::form::Fields;
 use crate::server::page::home::{fix, suggests_restart};
 use crate::server::page::layout::{
@@ -70,6 +71,7 @@ pub(super) fn list(frame: &Frame, servers: &[Server], chosen: &Chosen) -> Markup
     let add = html! { a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
     let contents = html! {
         (heading("Servers", &lead, &add))
+        (search_form(""))
         @if servers.is_empty() {
             (empty("No servers yet", "A server gives your AI clients tools: files, issues, a database, a browser. Import the servers that your clients already use, or add one.", &add))
         } @else {

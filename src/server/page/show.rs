@@ -152,6 +152,7 @@ pub(super) async fn show_tools(State(pages): Core, Extension(visitor): Who, requ
     let mut shown = Tools {
         server: query.text("server").to_owned(),
         offset: query.text("offset").parse().unwrap_or_default(),
+        counts: pages.app.proxy.search_counts(),
         ..Tools::default()
     };
     if words.is_empty() {

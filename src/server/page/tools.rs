@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use crate::contract::api::{FoundTool, FoundTools, ServerTool};
+use crate::contract::api::{FoundTool, FoundTools, RankExplanation, SearchCounts, ServerTool};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
     Frame, SUMMARY, badge, empty, encoded, foreign, heading, number, page, pager, start_of, token,
@@ -28,6 +28,7 @@ pub(super) struct Tools {
     /// Only the tools of this server; empty for all.
     pub server: String,
     pub offset: usize,
+    pub counts: SearchCounts,
 }
 
 /// Returns a page of the tools of these servers, and the number of all. Builds only the tools of the page, because
@@ -64,6 +65,7 @@ pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
             Some(found) => (results(found)),
             None => (all(tools)),
         }
+        p.quiet { (tools.counts.in_words()) "." }
     };
     page(frame, "/ui/tools", "Tools", &contents)
 }
@@ -84,12 +86,22 @@ fn result(one: &FoundTool) -> Markup {
                 span.quiet { "score " (format!("{:.2}", one.score)) " · " code { (one.call_with) } }
             }
             p.foreign.clamp { (foreign(&start_of(&one.tool.description, SUMMARY))) }
-            @if let Some(why) = &one.explanation {
-                p.why { @for word in &why.words {
-                    span.chip { strong { (foreign(&word.word)) } " +" (format!("{:.2}", word.adds)) @if !word.matches.is_empty() { " " (foreign(&word.matches)) } }
-                } }
-            }
+            @if let Some(why) = &one.explanation { (reasons(why)) }
         }
+    }
+}
+
+/// Why a tool has its rank.
+fn reasons(why: &RankExplanation) -> Markup {
+    let percent = |share: f32| format!("{:.0} %", 100.0 * share);
+    html! {
+        p.why { @for word in &why.words {
+            span.chip {
+                strong { (foreign(&word.word)) }
+                @if word.matches.is_empty() { " no match" } @else { " +" (format!("{:.2}", word.adds)) " " (foreign(&word.matches)) }
+            }
+        } }
+        p.quiet { (percent(why.share_of_name)) " of the tool’s name is in the search, " (percent(why.share_of_query)) " of the search matches." }
     }
 }
 
@@ -271,6 +283,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::api::WordExplanation;
 
     #[test]
     fn a_form_becomes_arguments_of_the_right_types() {
@@ -291,6 +304,49 @@ mod tests {
             "a\nb"
         );
         assert!(text_of(&json!({"content": [{"type": "image", "data": "x"}]})).contains("image"));
+    }
+
+    #[test]
+    fn a_search_shows_why_each_tool_has_its_rank_and_how_many_searches_led_to_a_call() {
+        let word = |word: &str, matches: &str| WordExplanation {
+            word: word.into(),
+            adds: 2.5,
+            matches: matches.into(),
+        };
+        let why = RankExplanation {
+            words: vec![word("erase", "synonym `delet`"), word("now", "")],
+            share_of_name: 0.5,
+            share_of_query: 0.75,
+        };
+        let found = FoundTools {
+            results: vec![FoundTool {
+                explanation: Some(why),
+                ..FoundTool::default()
+            }],
+            ..FoundTools::default()
+        };
+        let counts = SearchCounts {
+            searches: 9,
+            led_to_call: 7,
+            called_best: 4,
+            called_first_five: 6,
+            ..SearchCounts::default()
+        };
+        let tools = Tools {
+            found: Some(found),
+            counts,
+            ..Tools::default()
+        };
+        let text = list(&Frame::default(), &tools).into_string();
+        for said in [
+            "+2.50 ",
+            "synonym `delet`",
+            "no match",
+            "50 % of the tool’s name is in the search, 75 % of the search matches.",
+            "started: 9; 7 led to a call (4 to the best tool, 6 to one of the best five)",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::config::{Config, profiles, references};
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
+use crate::diagnostics::code::Code;
 use crate::server::rest::problems;
 use crate::server::rest::response::ok;
 use crate::server::state::App;
@@ -25,7 +26,7 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
 /// Returns all problems.
 pub async fn found(app: &App) -> Diagnostics {
     let servers = app.upstreams.snapshots();
-    let now = format!("{:.0}", jiff::Timestamp::now());
+    let now = format!("{:.0}", crate::os::clock::now());
     let mut found = diagnose(&servers, app.config.notice(), now);
     let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
     let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
@@ -54,7 +55,9 @@ fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -
         notices.push(format!("the profile `{name}` does not exist, so clients see no servers: `mcpproxy profile use`"));
     }
     let unused = document.map(settings::unused).unwrap_or_default();
-    notices.extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {}", setting.key, setting.why)));
+    let code = Code::DeprecatedField.name();
+    notices
+        .extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {} ({code})", setting.key, setting.why)));
     notices
 }
 

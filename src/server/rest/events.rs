@@ -220,7 +220,7 @@ fn line<T: Serialize>(data: &T) -> String {
 }
 
 fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
+    crate::os::clock::now().as_second()
 }
 
 #[cfg(test)]
