@@ -92,7 +92,7 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "changed_by",
     "created",
     "updated",
-    // Who added the entry and who changed it last, which MCPProxy writes.
+    // MCPProxy writes the origin of an entry and of its last change.
     "added_by",
     "changed_by",
     "source_registry_id",
