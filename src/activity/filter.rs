@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
-use crate::contract::api::ActivityRecord;
+use crate::contract::api::{ActivityKind, ActivityRecord, ActivityStatus};
 
 /// A filter; empty parts match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    pub kinds: Vec<String>,
+    pub kinds: Vec<ActivityKind>,
     pub server: Option<String>,
     pub tool: Option<String>,
-    pub status: Option<String>,
+    pub status: Option<ActivityStatus>,
     pub client: Option<String>,
     pub session: Option<String>,
     /// Only records with sensitive data, or only those without.
@@ -40,7 +40,7 @@ impl Filter {
         (self.kinds.is_empty() || self.kinds.contains(&record.kind))
             && is(&self.server, &record.server_name)
             && is(&self.tool, &record.tool_name)
-            && is(&self.status, &record.status)
+            && self.status.as_ref().is_none_or(|wanted| *wanted == record.status)
             && is(&self.client, record.client_name.as_deref().unwrap_or_default())
             && is(&self.session, record.session_id.as_deref().unwrap_or_default())
             && self.sensitive.is_none_or(|sensitive| sensitive == record.has_sensitive_data)
@@ -115,7 +115,7 @@ mod tests {
             ),
             (
                 Filter {
-                    status: some("success"),
+                    status: Some(ActivityStatus::Success),
                     ..base()
                 },
                 false,

@@ -13,7 +13,7 @@ use crate::activity::describe;
 use crate::activity::filter::Filter;
 use crate::activity::store::{Retention, Store};
 use crate::activity::summary::{UsageWindow, summarise, usage};
-use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::contract::api::{ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
 
 /// Maximum number of queued reports, and maximum bytes of their contents.
 const MOST_WAITING: usize = 20_000;
@@ -264,7 +264,7 @@ impl ActivityLog {
     pub fn usage(&self, window: UsageWindow) -> ActivityUsage {
         let now = Timestamp::now();
         let filter = Filter {
-            kinds: vec![crate::contract::api::TOOL_CALL.to_owned()],
+            kinds: vec![ActivityKind::ToolCall],
             ..Filter::default()
         };
         let start = window.start(now);
@@ -460,14 +460,15 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::api::{ActivitySource, ActivityStatus};
 
-    fn call(server: &str, status: &'static str) -> Call {
+    fn call(server: &str, status: &str) -> Call {
         Call {
-            kind: "tool_call",
-            source: "mcp",
+            kind: ActivityKind::ToolCall,
+            source: ActivitySource::Mcp,
             server: server.to_owned(),
             tool: "t".to_owned(),
-            status,
+            status: status.into(),
             ..Call::default()
         }
     }
@@ -493,7 +494,7 @@ mod tests {
         assert_eq!((servers(&list), list.total), (vec!["d", "c", "b"], 4));
         assert_eq!(servers(&log.list(&Filter::default(), 3, 3)), ["a"]);
         let failed = Filter {
-            status: Some("error".to_owned()),
+            status: Some(ActivityStatus::Error),
             ..Filter::default()
         };
         assert_eq!(log.list(&failed, 10, 0).total, 1);

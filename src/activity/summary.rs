@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::contract::api::{
-    ActivityCount, ActivityRecord, ActivitySummary, ActivityUsage, TOOL_CALL, ToolUsage, UsagePeriod,
+    ActivityCount, ActivityKind, ActivityRecord, ActivityStatus, ActivitySummary, ActivityUsage, ToolUsage, UsagePeriod,
 };
 
 /// Maximum number of servers in a summary.
@@ -20,13 +20,13 @@ pub(super) fn summarise(records: impl Iterator<Item = ActivityRecord>, period: &
         ..ActivitySummary::default()
     };
     let mut servers: BTreeMap<String, u64> = BTreeMap::new();
-    for record in records.filter(|record| record.kind == TOOL_CALL) {
+    for record in records.filter(|record| record.kind == ActivityKind::ToolCall) {
         summary.total_count += 1;
-        match record.status.as_str() {
-            "success" => summary.success_count += 1,
-            "error" => summary.error_count += 1,
-            "blocked" => summary.blocked_count += 1,
-            _ => summary.rejected_count += 1,
+        match record.status {
+            ActivityStatus::Success => summary.success_count += 1,
+            ActivityStatus::Error => summary.error_count += 1,
+            ActivityStatus::Blocked => summary.blocked_count += 1,
+            ActivityStatus::Rejected | ActivityStatus::Unknown(_) => summary.rejected_count += 1,
         }
         if summary.end_time.is_empty() {
             summary.end_time.clone_from(&record.timestamp);
@@ -120,7 +120,7 @@ pub(super) fn usage(
         })
         .collect();
     let mut tools: BTreeMap<(String, String), Gathered> = BTreeMap::new();
-    for record in records.filter(|record| record.kind == TOOL_CALL) {
+    for record in records.filter(|record| record.kind == ActivityKind::ToolCall) {
         let Ok(at) = record.timestamp.parse::<Timestamp>() else { continue };
         if at < start {
             continue;
@@ -131,13 +131,13 @@ pub(super) fn usage(
         let index = usize::try_from(number).unwrap_or_default().min(last);
         if let Some(period) = timeline.get_mut(index) {
             period.calls += 1;
-            period.errors += u64::from(record.status == "error");
+            period.errors += u64::from(record.status == ActivityStatus::Error);
             period.total_resp_bytes += bytes;
         }
         let tool = tools.entry((record.server_name, record.tool_name)).or_default();
         tool.usage.calls += 1;
-        tool.usage.errors += u64::from(record.status == "error");
-        tool.usage.blocked += u64::from(record.status == "blocked");
+        tool.usage.errors += u64::from(record.status == ActivityStatus::Error);
+        tool.usage.blocked += u64::from(record.status == ActivityStatus::Blocked);
         tool.usage.total_resp_bytes += bytes;
         tool.usage.total_req_bytes += record.request_bytes.unwrap_or_default();
         if tool.usage.last_used.is_empty() {
@@ -182,10 +182,10 @@ mod tests {
 
     fn record(server: &str, status: &str, at: &str, ms: u64) -> ActivityRecord {
         ActivityRecord {
-            kind: TOOL_CALL.to_owned(),
+            kind: ActivityKind::ToolCall,
             server_name: server.to_owned(),
             tool_name: "t".to_owned(),
-            status: status.to_owned(),
+            status: status.into(),
             timestamp: at.to_owned(),
             duration_ms: ms,
             response_bytes: Some(10),

@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 
 use crate::catalog::call_variant::Intent;
 use crate::config::profiles::ProfileScope;
+use crate::contract::api::ActivitySource;
 use crate::contract::json_rpc::is_raw_id;
 use crate::gateway::call_arguments::UpstreamCall;
 use crate::gateway::call_log::Ended;
@@ -315,7 +316,7 @@ impl FastPath {
         };
         let own_arguments = through_search.as_ref().map(|call| call.raw_arguments().map_or("{}", RawValue::get));
         let record = CallRecorder {
-            source: "mcp",
+            source: &ActivitySource::Mcp,
             since: sent.since,
             server: &server,
             tool: &tool,

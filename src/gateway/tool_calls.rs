@@ -19,7 +19,7 @@ use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
-use crate::contract::api::SearchCounts;
+use crate::contract::api::{ActivitySource, SearchCounts};
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Ended, RecentCalls};
 use crate::gateway::call_record::{CallRecorder, Caller, Contents, contents, contents_of, report};
@@ -200,7 +200,7 @@ impl Proxy {
     pub fn note_own(&self, caller: &Caller, name: &str, arguments: &str, since: Instant, result: &CallToolResult) {
         let (text, bytes, is_error) = contents_of(result);
         let call = CallRecorder {
-            source: "mcp",
+            source: &ActivitySource::Mcp,
             since,
             server: "",
             tool: name,
@@ -312,7 +312,7 @@ impl Proxy {
         let (server, tool_name) = call.target();
         let caller = asking.as_ref().map(|asking| Caller::of(asking.context).within(scope.name()));
         let noting = CallRecorder {
-            source: if asking.is_some() { "mcp" } else { "api" },
+            source: if asking.is_some() { &ActivitySource::Mcp } else { &ActivitySource::Api },
             since: Instant::now(),
             server,
             tool: tool_name,
@@ -417,7 +417,7 @@ impl Proxy {
         let since = started.since;
         let answer = relay.go_on(started).await.and_then(|result| tool_answer(&server, result));
         let noting = CallRecorder {
-            source: "mcp",
+            source: &ActivitySource::Mcp,
             since,
             server: &server,
             tool: &tool,

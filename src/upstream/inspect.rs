@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use crate::config::isolation::{Isolation, Mode};
 use crate::config::{Protocol, ServerConfig, references};
 use crate::contract::failure::FailureKind;
+use crate::contract::words::IsolationOutcome;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::connect::connect;
 use crate::upstream::connect_error::ConnectError;
@@ -79,7 +80,7 @@ impl UpstreamPool {
         }
         let strict = Arc::new(strict(config)?);
         let (isolation, _) = self.isolator().facts(&strict).await;
-        if !matches!(isolation.effective.as_str(), "sandbox" | "docker") {
+        if !matches!(isolation.effective, IsolationOutcome::Sandbox | IsolationOutcome::Docker) {
             let why = isolation.note.unwrap_or(isolation.summary);
             return Err(InspectError::NoIsolation(name.to_owned(), why));
         }

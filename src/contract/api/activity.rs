@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::api::lenient::null_as_default;
-
-pub use crate::contract::activity_kind::*;
+use crate::contract::words::{
+    ActivityKind, ActivitySource, ActivityStatus, DeclaredIntent, DetectionPlace, DetectionSeverity,
+};
 
 /// `data` of `GET /api/v1/activity`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,20 +27,18 @@ pub struct ActivityList {
 pub struct ActivityRecord {
     #[serde(default)]
     pub id: String,
-    /// `tool_call`, `internal_tool_call`, `quarantine_change`, `tool_quarantine_change`, `config_change`, `server_change`,
-    /// `system_start` or `system_stop`.
     #[serde(default, rename = "type")]
-    pub kind: String,
-    /// `mcp`, or `api` for REST, the command line and the web UI.
+    pub kind: ActivityKind,
+    /// `mcp`, `api` for REST, the command line and the web UI, or `core` for changes.
     #[serde(default)]
-    pub source: String,
+    pub source: ActivitySource,
     #[serde(default)]
     pub server_name: String,
     #[serde(default)]
     pub tool_name: String,
     /// `success`, `error` or `blocked`; the Go core also uses `rejected`.
     #[serde(default)]
-    pub status: String,
+    pub status: ActivityStatus,
     /// The first line of the error, cut at 200 characters, with secrets replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
@@ -56,9 +55,9 @@ pub struct ActivityRecord {
     pub session_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// `read`, `write` or `destructive`, if the client called through one of the three call tools.
+    /// Only if the client called through one of the three call tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intent: Option<String>,
+    pub intent: Option<DeclaredIntent>,
     /// Length of the arguments, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_bytes: Option<u64>,
@@ -82,12 +81,18 @@ pub struct ActivityRecord {
     /// The findings of each rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detections: Vec<Detection>,
-    /// `critical`, `high` or `medium`.
+    /// The highest severity of the findings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_severity: Option<String>,
+    pub max_severity: Option<DetectionSeverity>,
     /// Details of a change: the actor, the method and the differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+}
+
+/// `data` of `GET /api/v1/activity/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OneActivity {
+    pub activity: ActivityRecord,
 }
 
 /// Sensitive data that a rule found in a call.
@@ -95,8 +100,7 @@ pub struct ActivityRecord {
 pub struct Detection {
     /// The rule, such as `github-token`.
     pub rule: String,
-    /// `arguments` or `result`.
-    pub place: String,
+    pub place: DetectionPlace,
     pub count: u32,
 }
 

@@ -9,13 +9,13 @@ use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
 use crate::activity::Change;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::activity_kind::TOOL_QUARANTINE_CHANGE;
 use crate::contract::review::{
     ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
 };
 use crate::contract::review_text::{self, Subject};
-use crate::contract::words::ApprovalStatus;
+use crate::contract::words::{ActivityKind, ApprovalStatus, AutomaticApproval};
 use crate::control::actor;
+use crate::control::journal::{ChangeAction, ChangeDetails};
 use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
 use crate::os::sync::lock;
@@ -98,7 +98,7 @@ impl ServerControl {
             let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
             for tool in review.tools.iter_mut().filter(|tool| tool.approval == ApprovalStatus::Approved) {
                 let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
-                tool.approved_by = by_scan.then(|| "scan".to_owned());
+                tool.approved_by = by_scan.then_some(AutomaticApproval::Scan);
             }
             add_findings(&mut review, &servers);
             (entry, review)
@@ -279,10 +279,14 @@ impl ServerControl {
 
     fn report_approval(&self, name: &str, tools: &[String]) {
         self.config.activity().change(Change {
-            kind: TOOL_QUARANTINE_CHANGE,
+            kind: ActivityKind::ToolQuarantineChange,
             by: actor::current(),
             server: name.to_owned(),
-            details: Some(json!({"action": "approved", "tools": tools})),
+            details: Some(json!(ChangeDetails {
+                action: ChangeAction::Approved,
+                tools,
+                ..ChangeDetails::default()
+            })),
             ..Change::default()
         });
     }

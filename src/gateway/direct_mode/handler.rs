@@ -19,6 +19,7 @@ use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::contract::api::ActivitySource;
 use crate::contract::failure::{Failure, FailureKind};
 use crate::gateway::call_log::Ended;
 use crate::gateway::call_record::{CallRecorder, Caller, Contents};
@@ -247,7 +248,7 @@ impl ServerHandler for DirectHandler {
             let answer = self.relay(&server, &context).go_on(started).await;
             let arguments = serde_json::to_string(&request.arguments.unwrap_or_default()).unwrap_or_default();
             let call = CallRecorder {
-                source: "mcp",
+                source: &ActivitySource::Mcp,
                 since,
                 server: &server,
                 tool: &tool,
@@ -267,7 +268,7 @@ impl ServerHandler for DirectHandler {
         let arguments = request.arguments.unwrap_or_default();
         let given = serde_json::to_string(&arguments).unwrap_or_default();
         let call = CallRecorder {
-            source: "mcp",
+            source: &ActivitySource::Mcp,
             since: Instant::now(),
             server,
             tool: own,

@@ -13,7 +13,7 @@ use crate::contract::words::HealthAction;
 use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::{filters, flag};
 use crate::gateway::search_mode::definitions::{MOST_CHECKED, MOST_DESCRIBED};
-use crate::gateway::search_mode::retrieve_tools::definition;
+use crate::gateway::search_mode::tool_entry::Definition;
 use crate::upstream::error::CallError;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
@@ -73,7 +73,7 @@ fn once_each(ids: Vec<String>) -> Vec<String> {
 /// Returns the result of a call.
 pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value {
     match params.check {
-        None => definitions(&params.ids, upstreams, index),
+        None => json!(definitions(&params.ids, upstreams, index)),
         Some(filters) => {
             let results: Vec<CheckResult> = params
                 .ids
@@ -84,16 +84,39 @@ pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value 
                 })
                 .collect();
             let verdict = results.iter().map(CheckResult::verdict).max().unwrap_or(Verdict::Ready);
-            let results: Vec<Value> =
-                params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
-            json!({
-                "verdict": verdict.word(),
-                "checked_at": jiff::Timestamp::now().to_string(),
-                "request_id": uuid::Uuid::new_v4().to_string(),
-                "results": results,
+            json!(Checks {
+                verdict: verdict.word(),
+                checked_at: jiff::Timestamp::now().to_string(),
+                request_id: uuid::Uuid::new_v4().to_string(),
+                results: params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect(),
             })
         }
     }
+}
+
+/// The result of a check.
+#[derive(Serialize)]
+struct Checks<'a> {
+    verdict: &'static str,
+    /// RFC 3339.
+    checked_at: String,
+    request_id: String,
+    results: Vec<Check<'a>>,
+}
+
+/// One tool in [`Checks`].
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Check<'a> {
+    Ready { id: &'a str, status: &'static str },
+    Not(NotReady<'a>),
+}
+
+/// The result of a call without a check.
+#[derive(Serialize)]
+struct Definitions<'a> {
+    definitions: Vec<Definition>,
+    errors: Vec<NotDescribed<'a>>,
 }
 
 /// A tool whose definition cannot be shown, with advice.
@@ -122,12 +145,12 @@ struct NotReady<'a> {
     did_you_mean: Vec<String>,
 }
 
-fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value {
+fn definitions<'a>(ids: &'a [String], upstreams: View<'_>, index: &ToolIndex) -> Definitions<'a> {
     let (mut definitions, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
         let found = tool_id::split(id).map_err(|sentence| ("not_found", sentence)).and_then(|(server, tool)| {
             let found = upstreams.tool(server, tool);
-            found.map(|tool| definition(server, &tool)).map_err(|error| (word(&error), error.to_string()))
+            found.map(|tool| Definition::of(server, &tool)).map_err(|error| (word(&error), error.to_string()))
         });
         match found {
             Ok(definition) => definitions.push(definition),
@@ -142,7 +165,7 @@ fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value 
             }
         }
     }
-    json!({"definitions": definitions, "errors": errors})
+    Definitions { definitions, errors }
 }
 
 /// Returns the reason why a tool is not shown.
@@ -278,12 +301,12 @@ impl CheckResult {
         }
     }
 
-    fn shown(self, id: &str, index: &ToolIndex) -> Value {
+    fn shown<'a>(self, id: &'a str, index: &ToolIndex) -> Check<'a> {
         let CheckResult::Not { reason, action, detail } = self else {
-            return json!({"id": id, "status": "ready"});
+            return Check::Ready { id, status: "ready" };
         };
         let is_unknown = reason.verdict() == Verdict::UnknownIds;
-        json!(NotReady {
+        Check::Not(NotReady {
             id,
             status: "unavailable",
             reason: reason.word(),
@@ -422,7 +445,7 @@ mod tests {
 
     fn of(snapshot: Snapshot, tool: &str, filters: Filters) -> (String, Value) {
         let checked = check("s", tool, Some(&snapshot), filters);
-        (checked.verdict().word().to_owned(), checked.shown(&format!("s:{tool}"), &ToolIndex::empty()))
+        (checked.verdict().word().to_owned(), json!(checked.shown(&format!("s:{tool}"), &ToolIndex::empty())))
     }
 
     #[test]

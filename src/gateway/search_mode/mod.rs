@@ -14,4 +14,5 @@ pub mod schema;
 pub mod search_outcomes;
 mod server_answers;
 pub mod signature;
+pub mod tool_entry;
 pub mod truncate;

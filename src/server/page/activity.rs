@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::contract::api::{ActivityList, ActivityRecord, ActivityUsage, INTERNAL_TOOL_CALL, TOOL_CALL};
+use crate::contract::api::{
+    ActivityKind, ActivityList, ActivityRecord, ActivitySource, ActivityStatus, ActivityUsage, DeclaredIntent,
+};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
     Frame, badge, bars, empty, encoded, foreign, heading, message, number, page, periods, size, time,
@@ -192,7 +194,7 @@ pub(super) fn row(record: &ActivityRecord) -> Markup {
 }
 
 fn is_call(record: &ActivityRecord) -> bool {
-    matches!(record.kind.as_str(), TOOL_CALL | INTERNAL_TOOL_CALL)
+    matches!(record.kind, ActivityKind::ToolCall | ActivityKind::InternalToolCall)
 }
 
 fn detail<'a>(record: &'a ActivityRecord, key: &str) -> &'a str {
@@ -202,8 +204,8 @@ fn detail<'a>(record: &'a ActivityRecord, key: &str) -> &'a str {
 /// Returns the caller or actor.
 fn by(record: &ActivityRecord) -> String {
     let client = record.client_name.as_deref().unwrap_or_default();
-    match (client, detail(record, "by"), record.source.as_str()) {
-        ("", "", "api") => "MCPProxy".to_owned(),
+    match (client, detail(record, "by"), &record.source) {
+        ("", "", ActivitySource::Api) => "MCPProxy".to_owned(),
         ("", by, _) => by.to_owned(),
         (client, ..) => client.to_owned(),
     }
@@ -213,24 +215,24 @@ fn by(record: &ActivityRecord) -> String {
 pub(super) fn what(record: &ActivityRecord) -> String {
     let (server, tool) = (foreign(&record.server_name), foreign(&record.tool_name));
     let action = detail(record, "action");
-    match record.kind.as_str() {
-        TOOL_CALL => format!("{server}:{tool}"),
-        INTERNAL_TOOL_CALL => tool,
-        "quarantine_change" => format!("{server}: {action}"),
-        "tool_quarantine_change" => format!("{server}: tools {action}"),
-        "config_change" if server.is_empty() => "Settings changed".to_owned(),
-        "config_change" => format!("{server}: {action}"),
-        "server_change" => format!("{server}: {}", detail(record, "state")),
-        "system_start" => "MCPProxy started".to_owned(),
-        "system_stop" => "MCPProxy stopped".to_owned(),
-        other => other.replace('_', " "),
+    match &record.kind {
+        ActivityKind::ToolCall => format!("{server}:{tool}"),
+        ActivityKind::InternalToolCall => tool,
+        ActivityKind::QuarantineChange => format!("{server}: {action}"),
+        ActivityKind::ToolQuarantineChange => format!("{server}: tools {action}"),
+        ActivityKind::ConfigChange if server.is_empty() => "Settings changed".to_owned(),
+        ActivityKind::ConfigChange => format!("{server}: {action}"),
+        ActivityKind::ServerChange => format!("{server}: {}", detail(record, "state")),
+        ActivityKind::SystemStart => "MCPProxy started".to_owned(),
+        ActivityKind::SystemStop => "MCPProxy stopped".to_owned(),
+        ActivityKind::Unknown(other) => other.replace('_', " "),
     }
 }
 
 fn outcome(record: &ActivityRecord) -> Markup {
-    match record.status.as_str() {
-        "error" => badge("bad", "Failed"),
-        "blocked" | "rejected" => badge("warn", "Blocked"),
+    match record.status {
+        ActivityStatus::Error => badge("bad", "Failed"),
+        ActivityStatus::Blocked | ActivityStatus::Rejected => badge("warn", "Blocked"),
         _ if is_call(record) => badge("good", "Succeeded"),
         _ => badge("off", "Recorded"),
     }
@@ -244,14 +246,14 @@ pub(super) fn details(frame: &Frame, record: &ActivityRecord) -> Markup {
         @if let Some(error) = &record.error_message { div.notice.bad { (message(error)) } }
         @if !record.detections.is_empty() {
             div.notice.warn { strong { "Sensitive data" } ul.plain { @for one in &record.detections {
-                li { (one.rule) " in the " (one.place) " (" (number(usize::try_from(one.count).unwrap_or(usize::MAX), "place", "places")) ")" }
+                li { (one.rule) " in the " (one.place.word()) " (" (number(usize::try_from(one.count).unwrap_or(usize::MAX), "place", "places")) ")" }
             } } }
         }
         section.panel { dl.facts {
             (fact("Client", record.client_name.as_deref()))
             (fact("Session", record.session_id.as_deref()))
             (fact("Profile", record.profile.as_deref()))
-            (fact("Declared as", record.intent.as_deref()))
+            (fact("Declared as", record.intent.as_ref().map(DeclaredIntent::word)))
             @if is_call(record) { dt { "Duration" } dd { (record.duration_ms) " ms" } }
             @if let Some(bytes) = record.request_bytes { dt { "Arguments" } dd { (size(bytes)) } }
             @if let Some(bytes) = record.response_bytes { dt { "Result" } dd { (size(bytes)) } }
@@ -301,16 +303,16 @@ mod tests {
 
     #[test]
     fn each_record_says_what_happened() {
-        let record = |kind: &str, metadata: Value| ActivityRecord {
-            kind: kind.to_owned(),
+        let record = |kind: ActivityKind, metadata: Value| ActivityRecord {
+            kind,
             server_name: "s".into(),
             tool_name: "t".into(),
             metadata: Some(metadata),
             ..ActivityRecord::default()
         };
-        assert_eq!(what(&record(TOOL_CALL, json!({}))), "s:t");
-        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s: added");
-        assert_eq!(by(&record("config_change", json!({"by": "tray"}))), "tray");
+        assert_eq!(what(&record(ActivityKind::ToolCall, json!({}))), "s:t");
+        assert_eq!(what(&record(ActivityKind::ConfigChange, json!({"action": "added"}))), "s: added");
+        assert_eq!(by(&record(ActivityKind::ConfigChange, json!({"by": "tray"}))), "tray");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, McpSession, Server, TokenStats};
+use crate::contract::api::{ActivityRecord, ActivityStatus, ActivityUsage, AiClient, McpSession, Server, TokenStats};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
     Frame, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, state_of, time,
@@ -111,7 +111,7 @@ fn steps(home: &Home) -> [Step; 4] {
             "Connect",
         ),
         (
-            home.recent.iter().any(|record| record.status == "success"),
+            home.recent.iter().any(|record| record.status == ActivityStatus::Success),
             "Make a call",
             "Ask your AI client to use a tool, or try one here.",
             "/ui/tools",

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools,
-    ImportPaths, ProfileList, Server, ServerLogs, ServerTools, SessionList, Status,
+    ActiveProfile, ActivityList, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools, ImportPaths, OneActivity,
+    ProfileList, Server, ServerLogs, ServerTools, SessionList, Status,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -100,11 +100,7 @@ pub(super) async fn show_server(State(pages): Core, Extension(visitor): Who, Pat
 }
 
 fn unknown_server(name: &str) -> ApiError {
-    ApiError {
-        status: 404,
-        message: format!("There is no server named `{name}`. It may have been removed."),
-        data: Value::Null,
-    }
+    ApiError::new(404, format!("There is no server named `{name}`. It may have been removed."))
 }
 
 pub(super) async fn show_add(State(pages): Core, Extension(visitor): Who) -> Response {
@@ -172,14 +168,11 @@ pub(super) async fn show_tool(
 pub(super) async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, ApiError> {
     let path = format!("/api/v1/servers/{}/tools", encoded(server));
     let tools: ServerTools = pages.api.get(&path).await?;
-    let found = tools.tools.into_iter().find(|one| one.name == tool).ok_or_else(|| ApiError {
-        status: 404,
-        message: format!("`{server}` has no tool named `{tool}`."),
-        data: Value::Null,
-    })?;
+    let unknown = || ApiError::new(404, format!("`{server}` has no tool named `{tool}`."));
+    let found = tools.tools.into_iter().find(|one| one.name == tool).ok_or_else(unknown)?;
     let annotations = pages.app.upstreams.tool(server, tool).ok().and_then(|tool| tool.annotations);
     Ok(Trial {
-        call_with: crate::catalog::call_variant::Intent::recommended(annotations.as_ref()).tool().to_owned(),
+        call_with: crate::catalog::call_variant::Intent::recommended(annotations.as_ref()).tool(),
         tool: found,
         ..Trial::default()
     })
@@ -211,12 +204,9 @@ pub(super) async fn export(State(pages): Core, request: Request) -> Response {
 
 pub(super) async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
     let path = format!("/api/v1/activity/{}", encoded(&id));
-    let record: Result<std::collections::BTreeMap<String, ActivityRecord>, ApiError> = pages.api.get(&path).await;
+    let record: Result<OneActivity, ApiError> = pages.api.get(&path).await;
     match record {
-        Ok(record) => {
-            let record = record.into_values().next().unwrap_or_default();
-            activity::details(&pages.frame(&visitor).await, &record).into_response()
-        }
+        Ok(record) => activity::details(&pages.frame(&visitor).await, &record.activity).into_response(),
         Err(error) => pages.failed(&visitor, &error).await,
     }
 }
@@ -301,10 +291,5 @@ pub(super) async fn show_health(State(pages): Core, Extension(visitor): Who) -> 
 }
 
 pub(super) async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {
-    let error = ApiError {
-        status: 404,
-        message: "This page does not exist.".to_owned(),
-        data: Value::Null,
-    };
-    pages.failed(&visitor, &error).await
+    pages.failed(&visitor, &ApiError::new(404, "This page does not exist.")).await
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::activity::Change;
 use crate::contract::api::{
-    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Servers,
+    ActivityKind, ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Servers,
     ServersChanged, Status,
 };
 use crate::contract::words::ServerStatus;
@@ -78,7 +78,9 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
 /// Returns the changes of servers that connected or failed, for the activity log.
 fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
     let known = |name: &str| before.servers.iter().find(|server| server.name == name);
-    let is_worth_it = |status: &ServerStatus| matches!(status.word(), "connected" | "error" | "disconnected");
+    let is_worth_it = |status: &ServerStatus| {
+        matches!(status, ServerStatus::Connected | ServerStatus::Error | ServerStatus::Disconnected)
+    };
     let changed = after.servers.iter().filter(|server| {
         is_worth_it(&server.status)
             && known(&server.name).is_some_and(|before| {
@@ -89,9 +91,9 @@ fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
     });
     changed
         .map(|server| Change {
-            kind: SERVER_CHANGE,
+            kind: ActivityKind::ServerChange,
             server: server.name.clone(),
-            status: if server.connected { "success" } else { "error" },
+            failed: !server.connected,
             error: server.last_error.clone().filter(|_| !server.connected),
             details: Some(json!({"state": server.status})),
             ..Change::default()
@@ -222,11 +224,11 @@ mod tests {
             at("connected", None),
             at("error", Some("ended")),
         ];
-        let recorded: Vec<(usize, &str)> = steps
+        let failed: Vec<(usize, bool)> = steps
             .windows(2)
             .enumerate()
-            .flat_map(|(step, pair)| state_changes(&pair[0], &pair[1]).into_iter().map(move |one| (step, one.status)))
+            .flat_map(|(step, pair)| state_changes(&pair[0], &pair[1]).into_iter().map(move |one| (step, one.failed)))
             .collect();
-        assert_eq!(recorded, [(0, "error"), (4, "success"), (5, "error")]);
+        assert_eq!(failed, [(0, true), (4, false), (5, true)]);
     }
 }

@@ -10,7 +10,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use crate::activity::Call;
-use crate::contract::api::{FixOutcome, FixRequest, FixResult, ServerDiagnostics, TOOL_CALL};
+use crate::contract::api::{
+    ActivityKind, ActivitySource, ActivityStatus, ErrorCodes, FixMode, FixOutcome, FixRequest, FixResult,
+    ServerDiagnostics,
+};
 use crate::contract::failure::FailureKind;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
@@ -41,15 +44,17 @@ fn wanted(request: &FixRequest) -> Result<Wanted, (FailureKind, String)> {
     let fix = fixer.and_then(|fixer| Some((fixer, Entry::of(code).destructive(fixer)?)));
     let (fixer, destructive) =
         fix.ok_or_else(|| bad(format!("`{}` is not a fix of {}", request.fixer_key, code.name())))?;
-    let execute = match request.mode.as_deref() {
-        Some("execute") => true,
-        Some("dry_run") => false,
+    let execute = match &request.mode {
+        Some(FixMode::Execute) => true,
+        Some(FixMode::DryRun) => false,
         None if !destructive => true,
         None => {
             let text = "this fix changes something: set `mode` to `dry_run` or `execute`";
             return Err((FailureKind::Conflict, text.to_owned()));
         }
-        Some(other) => return Err(bad(format!("`{other}` is not a mode: expected `dry_run` or `execute`"))),
+        Some(FixMode::Unknown(other)) => {
+            return Err(bad(format!("`{other}` is not a mode: expected `dry_run` or `execute`")));
+        }
     };
     Ok(Wanted { code, fixer, execute })
 }
@@ -86,7 +91,7 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
     let result = FixResult {
         outcome: if outcome.is_ok() { FixOutcome::Success } else { FixOutcome::Failed },
         duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-        mode: if wanted.execute { "execute" } else { "dry_run" }.to_owned(),
+        mode: if wanted.execute { FixMode::Execute } else { FixMode::DryRun },
         ..FixResult::default()
     };
     ok(match outcome {
@@ -111,11 +116,11 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
 fn record(app: &App, request: &FixRequest, wanted: &Wanted, since: Instant, error: Option<&String>) {
     let mode = if wanted.execute { "fix" } else { "fix preview" };
     app.activity.call(Call {
-        kind: TOOL_CALL,
-        source: "api",
+        kind: ActivityKind::ToolCall,
+        source: ActivitySource::Api,
         server: request.server.clone(),
         tool: format!("{mode} {} {}", wanted.code.name(), wanted.fixer.key()),
-        status: if error.is_some() { "error" } else { "success" },
+        status: if error.is_some() { ActivityStatus::Error } else { ActivityStatus::Success },
         error: error.cloned(),
         took: since.elapsed(),
         ..Call::default()
@@ -141,7 +146,9 @@ pub async fn of_server(State(app): State<Arc<App>>, Path(name): Path<String>) ->
 
 /// `GET /api/v1/diagnostics/codes`
 pub async fn codes() -> Response {
-    ok(serde_json::json!({"codes": problems::catalog()}))
+    ok(ErrorCodes {
+        codes: problems::catalog(),
+    })
 }
 
 #[cfg(test)]
@@ -153,7 +160,7 @@ mod tests {
             server: "s".to_owned(),
             code: code.to_owned(),
             fixer_key: key.to_owned(),
-            mode: mode.map(str::to_owned),
+            mode: mode.map(FixMode::from),
         }
     }
 

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
     ACTIVITY_EVENTS, ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
-    AiClient, AllTools, Approved, BulkResult, CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult,
-    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult,
-    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing,
-    SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers, ServersChanged,
-    SessionList, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
+    AiClient, AllTools, Approved, BulkResult, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics,
+    EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, ErrorCodes, EventBody, FixRequest, FixResult,
+    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneActivity, OneSession, Ping, ProfileList, Ready,
+    Routing, SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers,
+    ServersChanged, SessionList, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
 };
 use crate::contract::scan::ScanReport;
 
@@ -224,11 +224,7 @@ const OPERATIONS: &[Operation] = &[
     ),
     asking(get("/api/v1/activity/export", "The activity log as JSON lines or CSV", any_object), ACTIVITY_FILTERS),
     post("/api/v1/activity/purge", "Deletes the activity log", None, data::<ActivityPurged>),
-    get(
-        "/api/v1/activity/{id}",
-        "One record, under `activity`",
-        data::<std::collections::BTreeMap<String, ActivityRecord>>,
-    ),
+    get("/api/v1/activity/{id}", "One record, under `activity`", data::<OneActivity>),
     asking(get("/api/v1/scan", "Findings in tools that may be attacks", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
@@ -238,7 +234,7 @@ const OPERATIONS: &[Operation] = &[
     get(
         "/api/v1/diagnostics/codes",
         "Every error code with its page, as the field `codes` of the data",
-        data::<std::collections::BTreeMap<String, Vec<CatalogEntry>>>,
+        data::<ErrorCodes>,
     ),
     post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
     get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
