@@ -607,6 +607,97 @@ fn has_two_sentences(line: &str) -> bool {
 }
 
 #[test]
+fn every_command_that_a_text_names_exists() {
+    let mut command = mcpproxy::cli::args::Arguments::command();
+    command.build();
+    let mut places: Vec<(PathBuf, String)> = Vec::new();
+    for (path, text) in documents() {
+        places.extend(commands_in_spans(&text).into_iter().map(|line| (path.clone(), line)));
+        places.extend(commands_in_blocks(&text).into_iter().map(|line| (path.clone(), line)));
+    }
+    for path in files(&project().join("src"), "rs") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        places.extend(commands_in_spans(&text).into_iter().map(|line| (path.clone(), line)));
+    }
+    assert!(places.len() > 300, "{}", places.len());
+    let wrong = places.iter().filter_map(|(path, line)| {
+        let what = unknown_part(&command, line)?;
+        Some(format!("{}: `mcpproxy {line}`: there is no `{what}`", path.display()))
+    });
+    let wrong: BTreeSet<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// Returns what follows `mcpproxy` in code spans.
+fn commands_in_spans(text: &str) -> Vec<String> {
+    let ends = ['`', '\n', '\\', '"'];
+    text.split("`mcpproxy ").skip(1).map(|rest| rest.split(ends).next().unwrap().to_owned()).collect()
+}
+
+/// Returns what follows `mcpproxy` at the beginning of commands in code blocks.
+fn commands_in_blocks(text: &str) -> Vec<String> {
+    let (mut code, mut found) = (false, Vec::new());
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            code = !code;
+        } else if code {
+            let line = line.trim_start().trim_start_matches("$ ").split(" #").next().unwrap();
+            let commands = line.split(['|', ';']).filter_map(|part| part.trim().strip_prefix("mcpproxy "));
+            found.extend(commands.map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// Returns the first subcommand or option of a command line that does not exist.
+fn unknown_part(command: &clap::Command, line: &str) -> Option<String> {
+    let mut at = command;
+    for word in line.split_whitespace() {
+        let word = word.trim_matches(['[', ']', ',', '.']);
+        let is_alias = |argument: &clap::Arg, name: &str| {
+            argument.get_long() == Some(name) || argument.get_all_aliases().is_some_and(|all| all.contains(&name))
+        };
+        if word == "--" {
+            break;
+        } else if let Some(name) = word.strip_prefix("--") {
+            let name = name.split('=').next().unwrap();
+            if name != "help" && !at.get_arguments().any(|argument| is_alias(argument, name)) {
+                return Some(word.to_owned());
+            }
+        } else if at.has_subcommands() && word.starts_with(|c: char| c.is_ascii_lowercase()) {
+            let found: Vec<_> = word.split('|').map(|one| at.find_subcommand(one)).collect();
+            match found.first() {
+                Some(Some(next)) if found.iter().all(Option::is_some) => at = next,
+                _ => return Some(word.to_owned()),
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn unknown_commands_and_options_are_found() {
+    let mut command = mcpproxy::cli::args::Arguments::command();
+    command.build();
+    for line in [
+        "upstream list",
+        "secrets set|remove",
+        "NAME",
+        "call tool-read -t a:b -j '{}'",
+        "migrate [--dry-run]",
+    ] {
+        assert_eq!(unknown_part(&command, line), None, "{line}");
+    }
+    for (line, what) in [
+        ("upstream import", "import"),
+        ("connect --every", "--every"),
+        ("secrets set|forget", "set|forget"),
+    ] {
+        assert_eq!(unknown_part(&command, line).as_deref(), Some(what), "{line}");
+    }
+}
+
+#[test]
 fn the_readme_is_short_and_its_pictures_exist() {
     let readme = read("README.md");
     let lines = readme.lines().count();
@@ -626,6 +717,21 @@ fn the_readme_counts_the_promises_of_the_security_page() {
     let (promises, _) = promises.split_once("\n## ").unwrap();
     let count = promises.lines().filter(|line| line.starts_with("| ")).count() - 1;
     assert!(read("README.md").contains(&format!("[{count} security promises]")), "README.md: there are {count}");
+}
+
+#[test]
+fn the_keys_that_need_a_restart_are_documented() {
+    let source = read("src/config/mod.rs");
+    let (_, function) = source.split_once("fn needs_restart").unwrap();
+    let (function, _) = function.split_once("\n    }").unwrap();
+    let keys: Vec<&str> = function.split("(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(keys.len() > 5, "{keys:?}");
+    for page in ["docs/configuration.md", "docs/troubleshooting.md"] {
+        let text = read(page);
+        let line = text.lines().find(|line| line.contains("need a restart of the core")).unwrap();
+        let missing: Vec<&&str> = keys.iter().filter(|key| !line.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "{page} lacks {missing:?}");
+    }
 }
 
 #[test]

@@ -197,6 +197,28 @@ fn modules_import_only_what_lies_below_them() {
 }
 
 #[test]
+fn the_table_in_the_architecture_page_is_this_one() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = page.split_once("| Module | May import |\n|---|---|\n").unwrap();
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<String>>();
+    let mut shown: Vec<(String, BTreeSet<String>)> = Vec::new();
+    for line in rest.lines().take_while(|line| line.starts_with('|')) {
+        let (module, imports) = line.trim_matches('|').split_once('|').unwrap();
+        let mut names = quoted(imports);
+        if imports.contains("all of them") {
+            names =
+                shown.iter().map(|(earlier, _)| earlier.clone()).filter(|earlier| !names.contains(earlier)).collect();
+        }
+        shown.push((quoted(module).pop_first().unwrap(), names));
+    }
+    let rules = ALLOWED.iter().filter(|(module, _)| !["fuzzing", "bin"].contains(module));
+    let rules: Vec<(String, BTreeSet<String>)> = rules
+        .map(|(module, imports)| ((*module).to_owned(), imports.iter().map(|one| (*one).to_owned()).collect()))
+        .collect();
+    assert_eq!(shown, rules, "ARCHITECTURE.md and ALLOWED differ");
+}
+
+#[test]
 fn files_do_not_import_each_other_in_a_cycle() {
     let files = sources();
     let cycles = cycles(&imports_between(&files));

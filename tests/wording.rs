@@ -64,6 +64,11 @@ const PHRASES: &[&str] = &[
     "a text such as",
     "knows no",
     "has no word",
+    "existing mcpproxy",
+    "existing core",
+    "existing go core",
+    "previous mcpproxy",
+    "go version",
 ];
 
 /// Words that may follow "is no" and the like; anything else should read "is not a".

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod format;
 pub mod import;
 pub mod known_clients;
+pub mod own_entry;
 pub mod plan;
 pub mod preview;
 pub mod refusal;

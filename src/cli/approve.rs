@@ -212,6 +212,5 @@ pub async fn inspect(context: &Context, link: &CoreLink, name: &str) -> Result<(
         return print(context.format, &tools, |_| String::new());
     }
     let review = review_of(client, name).await?;
-    print_review(&whole_review(&review));
-    Ok(())
+    print_review(&whole_review(&review))
 }

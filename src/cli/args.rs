@@ -56,7 +56,7 @@ pub enum Command {
     /// Show the help and the status: `mcpproxy` at a terminal
     #[command(name = "overview", hide = true)]
     Help,
-    /// Run the proxy in the foreground (the default if no command is given)
+    /// Run the proxy in the foreground (the default without a command and a terminal)
     Serve(ServeArguments),
     /// Show whether MCPProxy is running, where it listens, and its servers
     Status(StatusArguments),
@@ -101,7 +101,7 @@ pub enum Command {
     /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
     #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
     Uninstall(UninstallArguments),
-    /// Show or finish the takeover of a previous MCPProxy's data directory
+    /// Show or finish the takeover of the Go core's data directory
     Migrate(crate::cli::migrate::MigrateArguments),
     /// Show how to make this computer trust the certificate of `tls.enabled`
     TrustCert,

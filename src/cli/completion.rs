@@ -6,6 +6,7 @@ use clap_complete::Shell;
 use crate::cli::args::{Arguments, Names};
 use crate::cli::context::Context;
 use crate::cli::core_link::CoreLink;
+use crate::cli::output;
 use crate::contract::api::AiClient;
 use crate::contract::names;
 use crate::diagnostics::code::Code;
@@ -150,7 +151,9 @@ pub(super) async fn print_names(context: &Context, link: &CoreLink, kind: Names)
         Names::Codes => Code::ALL.iter().map(|code| code.name().to_owned()).collect(),
     };
     for name in found {
-        println!("{}", crate::contract::visible_text::one_line(&name));
+        if output::write_raw(&format!("{}\n", crate::contract::visible_text::one_line(&name))).is_err() {
+            return;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::contract::exit_code::ExitCode;
 
-/// Why a command failed, in the format of the Go version.
+/// Why a command failed, in the format of the Go core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CliError {
     pub code: &'static str,

@@ -105,11 +105,11 @@ pub async fn import(context: &Context, link: &CoreLink, options: ImportArguments
     Ok(exit_code(&plan))
 }
 
-/// How many servers of AI clients could be imported.
+/// The names of the servers of AI clients that could be imported.
 ///
 /// # Errors
 /// The configuration cannot be read.
-pub async fn importable(context: &Context, link: &CoreLink) -> Result<usize, CliError> {
+pub async fn importable(context: &Context, link: &CoreLink) -> Result<Vec<String>, CliError> {
     let (homes, proxy) = (homes()?, proxy(context, link).await?);
     let options = ImportArguments {
         file: None,
@@ -125,7 +125,8 @@ pub async fn importable(context: &Context, link: &CoreLink) -> Result<usize, Cli
     };
     let (sources, _) = sources(&options, &[], &homes)?;
     let existing = context.store.document().map_err(|error| config_error(&error))?.entries();
-    Ok(with_environment(&sources, &existing, &Selection::default(), &proxy, None).imported.len())
+    let plan = with_environment(&sources, &existing, &Selection::default(), &proxy, None);
+    Ok(plan.imported.into_iter().map(|server| server.name).collect())
 }
 
 /// A server that cannot be imported is an error only if nothing else was done.

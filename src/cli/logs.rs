@@ -8,7 +8,7 @@ use crate::cli::args::{LogTail, LogsArguments, ServerLogsArguments};
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, not_found};
 use crate::cli::error::CliError;
-use crate::cli::output::print;
+use crate::cli::output::{not_written, print};
 use crate::contract::server_log;
 use crate::contract::visible_text::one_line;
 use crate::os::{files, go_core_logs};
@@ -59,7 +59,17 @@ async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) 
         files::last_lines(&now, options.tail).map_err(failed)?
     };
     print(context.format, &lines, |lines| lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n"))?;
-    if options.follow { follow(now, shown, &path).await.map_err(failed) } else { Ok(()) }
+    if !options.follow {
+        return Ok(());
+    }
+    let ended = follow(now, shown, &path).await;
+    ended.map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            not_written(&error)
+        } else {
+            failed(error)
+        }
+    })
 }
 
 /// Prints what is written after the first `shown` bytes, until the output is closed.

@@ -34,7 +34,7 @@ pub async fn migrate(context: &Context, link: &CoreLink, options: &MigrateArgume
         Some(client) => {
             let info: crate::contract::api::Info = client.get("/api/v1/info").await?;
             if info.implementation.as_deref() != Some(names::IMPLEMENTATION) {
-                let error = CliError::new("OPERATION_FAILED", "could not take over: the previous MCPProxy is running");
+                let error = CliError::new("OPERATION_FAILED", "could not take over: the Go core is running");
                 return Err(error.guided("quit it first, or show what would happen: mcpproxy migrate --dry-run"));
             }
             let now: Takeover = client.get("/api/v1/takeover").await?;
@@ -78,7 +78,7 @@ fn failed(error: &TakeOverError) -> CliError {
 
 fn table(shown: &Takeover) -> String {
     if shown.text.is_empty() {
-        return "There is no data of a previous MCPProxy to take over.".to_owned();
+        return "There is no data of the Go core to take over.".to_owned();
     }
     let when = match &shown.taken_over_at {
         Some(at) => format!("{} ({at})", shown.summary),

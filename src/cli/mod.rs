@@ -251,6 +251,9 @@ fn instance_root(globals: &Globals, environment: &Environment) -> Result<Instanc
 }
 
 fn report(format: Format, error: &CliError) -> std::process::ExitCode {
+    if error.code == output::READER_GONE {
+        return error.exit.code().into();
+    }
     if format != Format::Table {
         let _ = output::print(format, error, |_| String::new());
     }

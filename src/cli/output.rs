@@ -1,6 +1,6 @@
 //! Prints an answer as a table for people, or as JSON or YAML for programs.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -13,6 +13,9 @@ use crate::contract::api::ServerTool;
 use crate::contract::review_text::{Mark, ReviewLine};
 use crate::contract::visible_text::{self, one_line};
 use crate::os::environment::Environment;
+
+/// The code of an error that is not shown: the reader of standard output, such as `head`, has read enough.
+pub const READER_GONE: &str = "READER_GONE";
 
 /// Prints a value. `table` renders it for people. Whatever a server's text contains, the terminal is safe.
 pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<(), CliError> {
@@ -29,10 +32,7 @@ pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> 
             serde_saphyr::to_string(&value).map_err(|error| failed(error.to_string()))?
         }
     };
-    if !text.trim().is_empty() {
-        println!("{}", text.trim_end());
-    }
-    Ok(())
+    if text.trim().is_empty() { Ok(()) } else { write_raw(&format!("{}\n", text.trim_end())) }
 }
 
 /// Prints the result of a change. With `--quiet`, the sentence for people is left out.
@@ -48,9 +48,14 @@ pub fn report<T: Serialize>(context: &Context, value: &T, sentence: impl FnOnce(
 /// # Errors
 /// [`CliError`]: the reader is gone, or the disk is full.
 pub fn write_raw(text: &str) -> Result<(), CliError> {
-    use std::io::Write as _;
-    let written = std::io::stdout().lock().write_all(text.as_bytes());
-    written.map_err(|error| CliError::new("OPERATION_FAILED", format!("could not write: {error}")))
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| not_written(&error))
+}
+
+/// The error for text that could not be written to standard output.
+pub fn not_written(error: &io::Error) -> CliError {
+    let code = if error.kind() == io::ErrorKind::BrokenPipe { READER_GONE } else { "OPERATION_FAILED" };
+    CliError::new(code, format!("could not write: {error}"))
 }
 
 /// Prints a line for people on standard error.
@@ -59,13 +64,16 @@ pub fn say(text: &str) {
 }
 
 /// Prints a review on standard output, coloured at a terminal.
-pub fn print_review(lines: &[ReviewLine]) {
-    println!("{}", review_text(lines, colours_for(std::io::stdout().is_terminal())));
+///
+/// # Errors
+/// As [`write_raw`].
+pub fn print_review(lines: &[ReviewLine]) -> Result<(), CliError> {
+    write_raw(&format!("{}\n", review_text(lines, colours_for(io::stdout().is_terminal()))))
 }
 
 /// Prints a review on standard error, coloured at a terminal, with an empty line after it.
 pub fn say_review(lines: &[ReviewLine]) {
-    eprintln!("{}\n", review_text(lines, colours_for(std::io::stderr().is_terminal())));
+    eprintln!("{}\n", review_text(lines, colours_for(io::stderr().is_terminal())));
 }
 
 fn review_text(lines: &[ReviewLine], colours: bool) -> String {

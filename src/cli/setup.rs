@@ -3,10 +3,7 @@
 //!
 //! Every step shows what it would change, can be skipped, and says how to undo it. It skips steps that are already done.
 
-use std::time::{Duration, Instant};
-
-use hyper::Method;
-use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::ai_clients::edit::{self, Operation};
 use crate::ai_clients::entry::Proxy;
@@ -22,65 +19,14 @@ use crate::cli::import::{import, importable};
 use crate::cli::output::say;
 use crate::cli::prompt::{confirm, is_interactive};
 use crate::client::Client;
-use crate::contract::api::{AiClient, Server, Servers};
+use crate::contract::api::{Servers, Setup, SetupProof};
 use crate::contract::exit_code::ExitCode;
+use crate::contract::setup::{self, Seen, Step};
 
 /// How long approved servers may take to start; a first start may download a package.
 const START_SECONDS: u64 = 180;
-/// How long the closing call may take.
-const CALL: Duration = Duration::from_secs(30);
-
-/// A step that is still to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    /// Adds MCPProxy to these AI clients.
-    Connect(Vec<String>),
-    /// Imports this many servers from AI clients.
-    Import(usize),
-    /// Approves this many servers, or their tools.
-    Approve(usize),
-    /// No tool can be called yet: the user has to add a server.
-    AddServer,
-    /// Makes a call as an AI client does.
-    Prove,
-}
-
-/// The facts before a step.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct State {
-    /// Installed AI clients that are not connected.
-    unconnected: Vec<String>,
-    importable: usize,
-    /// Servers that need approval, or whose tools do.
-    pending: usize,
-    servers: usize,
-}
-
-/// The steps that the user has seen.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    connect: bool,
-    import: bool,
-    approve: bool,
-    prove: bool,
-}
-
-/// The next step; `None` when all is done. Each step comes once, whatever the user chose.
-fn next(state: &State, seen: Seen) -> Option<Step> {
-    if !seen.import && state.importable > 0 {
-        return Some(Step::Import(state.importable));
-    }
-    if !seen.approve && state.pending > 0 {
-        return Some(Step::Approve(state.pending));
-    }
-    if !seen.connect && !state.unconnected.is_empty() {
-        return Some(Step::Connect(state.unconnected.clone()));
-    }
-    if seen.prove {
-        return None;
-    }
-    Some(if state.servers == 0 { Step::AddServer } else { Step::Prove })
-}
+/// How long the closing calls may take, at most one for each of ten clients.
+const PROOF: Duration = Duration::from_secs(300);
 
 /// Guides the user through the steps that are still to be done.
 pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArguments) -> Result<ExitCode, CliError> {
@@ -95,59 +41,42 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
     let client = link.require()?;
     let (homes, proxy) = (homes()?, proxy(context, link).await?);
     let mut seen = Seen::default();
-    while let Some(step) = next(&state(context, link, client, &homes, &proxy).await?, seen) {
-        match &step {
-            Step::Connect(ids) => {
-                seen.connect = true;
-                connect_all(ids, &homes, &proxy, options.yes)?;
-            }
-            Step::Import(count) => {
-                seen.import = true;
-                import_all(context, link, *count, options.yes).await?;
-            }
-            Step::Approve(count) => {
-                seen.approve = true;
-                approve_all(context, link, *count, options.yes).await;
-            }
+    loop {
+        let setup = state(context, link, client, &homes, &proxy).await?;
+        let Some(step) = setup::next(&setup, seen) else { return Ok(ExitCode::Clean) };
+        seen = seen.with(step);
+        match step {
+            Step::Connect => connect_all(&setup, &homes, &proxy, options.yes)?,
+            Step::Import => import_all(context, link, setup.importable.len(), options.yes).await?,
+            Step::Approve => approve_all(context, link, setup.pending.len(), options.yes).await,
             Step::AddServer => {
                 say(
                     "There is no server yet. Add one:\n  mcpproxy upstream add NAME -- COMMAND\nThen run `mcpproxy setup` again.",
                 );
-                return Ok(ExitCode::Clean);
             }
-            Step::Prove => {
-                seen.prove = true;
-                prove(client).await?;
-            }
+            Step::Prove => prove(client).await?,
         }
     }
-    Ok(ExitCode::Clean)
 }
 
+/// What is still to be set up. Reads the clients' files in this process, because their places depend on its environment.
 async fn state(
     context: &Context,
     link: &CoreLink,
     client: &Client,
     homes: &Homes,
     proxy: &Proxy,
-) -> Result<State, CliError> {
+) -> Result<Setup, CliError> {
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    let needs_approval = |server: &&Server| server.quarantined || server.waiting_tools().is_some();
-    let waits = |client: &AiClient| client.exists && !client.connected && client.supported;
-    Ok(State {
-        unconnected: edit::list(homes, proxy).into_iter().filter(waits).map(|client| client.id).collect(),
-        importable: importable(context, link).await?,
-        pending: servers.iter().filter(needs_approval).count(),
-        servers: servers.len(),
-    })
+    Ok(Setup::new(edit::list(homes, proxy), importable(context, link).await?, Vec::new(), &servers))
 }
 
-fn connect_all(ids: &[String], homes: &Homes, proxy: &Proxy, yes: bool) -> Result<(), CliError> {
+fn connect_all(setup: &Setup, homes: &Homes, proxy: &Proxy, yes: bool) -> Result<(), CliError> {
     let operation = Operation::Connect {
         force: false,
         token: None,
     };
-    let clients: Vec<_> = ids.iter().filter_map(|id| known_clients::client(id)).collect();
+    let clients: Vec<_> = setup.unconnected.iter().filter_map(|client| known_clients::client(&client.id)).collect();
     let names: Vec<&str> = clients.iter().map(|client| client.name).collect();
     say(&format!("\nConnect AI clients: {}", names.join(", ")));
     for client in &clients {
@@ -208,89 +137,21 @@ async fn approve_all(context: &Context, link: &CoreLink, count: usize, yes: bool
     }
 }
 
-/// Calls the search tool at `/mcp`, as an AI client does.
+/// Makes a call over the entry of each connected AI client.
 async fn prove(client: &Client) -> Result<(), CliError> {
-    let began = Instant::now();
-    let called = tokio::time::timeout(CALL, call(client)).await;
-    let failed = |why: String| {
-        CliError::new("CONNECTION_FAILED", format!("the call at `/mcp` failed: {why}"))
-            .guided("see what is wrong with `mcpproxy doctor`")
-    };
-    called.map_err(|_| failed(format!("no answer within {} s", CALL.as_secs())))?.map_err(failed)?;
-    let took = began.elapsed().as_millis();
+    say("\nTest the entry of each AI client with a call");
+    let proof: SetupProof = client.clone().with_answer_limit(PROOF).post("/api/v1/setup/proof", None).await?;
+    for call in &proof.calls {
+        say(&format!("  {}", setup::sentence(call)));
+    }
+    if proof.calls.iter().any(|call| call.error.is_some()) {
+        return Err(CliError::new("CONNECTION_FAILED", "not every test call was successful")
+            .guided("see what is wrong with `mcpproxy doctor`"));
+    }
     let servers = client.get::<Servers>("/api/v1/servers").await?.stats;
     say(&format!(
-        "\nIt works: a client's call was answered in {took} ms. {} of {} servers are connected, with {} tools.\nRestart your AI \
-         clients to use them.",
+        "It works. {} of {} servers are connected, with {} tools.\nRestart your AI clients to use them.",
         servers.connected_servers, servers.total_servers, servers.total_tools
     ));
     Ok(())
-}
-
-/// A session as an AI client opens it, and one call of the search tool.
-async fn call(client: &Client) -> Result<(), String> {
-    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-06-18", "capabilities": {},
-        "clientInfo": {"name": "mcpproxy-setup", "version": env!("CARGO_PKG_VERSION")}}});
-    let mut reply = client.exchange_message(Method::POST, &[], Some(&initialize)).await.map_err(text)?;
-    let session = reply.session.clone();
-    answer(&mut reply, 1).await?;
-    let headers: Vec<(&str, String)> = session.map(|id| ("mcp-session-id", id)).into_iter().collect();
-    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    client.exchange_message(Method::POST, &headers, Some(&initialized)).await.map_err(text)?;
-    let search = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
-        "name": "retrieve_tools", "arguments": {"query": "list files"}}});
-    let mut reply = client.exchange_message(Method::POST, &headers, Some(&search)).await.map_err(text)?;
-    let answered = answer(&mut reply, 2).await;
-    let _ = client.exchange_message(Method::DELETE, &headers, None).await;
-    answered
-}
-
-/// Waits for the response to this request.
-async fn answer(reply: &mut crate::client::Reply, id: u32) -> Result<(), String> {
-    while let Some(message) = reply.next().await {
-        if message.get("id").and_then(Value::as_u64) == Some(id.into()) {
-            return match message.get("error") {
-                Some(error) => Err(error.to_string()),
-                None => Ok(()),
-            };
-        }
-    }
-    Err(format!("no response (HTTP {})", reply.status))
-}
-
-fn text(error: crate::client::CallError) -> String {
-    error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_step_comes_once_and_only_when_it_is_needed() {
-        let state = State {
-            unconnected: vec!["cursor".to_owned()],
-            importable: 2,
-            pending: 0,
-            servers: 0,
-        };
-        let mut seen = Seen::default();
-        assert_eq!(next(&state, seen), Some(Step::Import(2)));
-        seen.import = true;
-        // The import has added servers that need approval.
-        let state = State {
-            pending: 2,
-            servers: 2,
-            ..state
-        };
-        assert_eq!(next(&state, seen), Some(Step::Approve(2)));
-        seen.approve = true;
-        assert_eq!(next(&state, seen), Some(Step::Connect(vec!["cursor".to_owned()])), "skipped steps do not return");
-        seen.connect = true;
-        assert_eq!(next(&state, seen), Some(Step::Prove));
-        seen.prove = true;
-        assert_eq!(next(&state, seen), None);
-        assert_eq!(next(&State::default(), Seen::default()), Some(Step::AddServer));
-    }
 }

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::help;
-use crate::cli::output::{pairs, print};
+use crate::cli::output::{self, pairs, print};
 use crate::config::Config;
 use crate::contract::api::{Info, LaunchedBy, Status, Update};
 use crate::contract::endpoint::mcp_url;
@@ -16,7 +16,7 @@ use crate::contract::visible_text;
 use crate::server::encryption;
 use crate::server::run_facts::Facts;
 
-/// `status -o json`: the shape of the Go version, plus facts about this run.
+/// `status -o json`: the shape of the Go core's, plus facts about this run.
 #[derive(Debug, Serialize)]
 struct StatusReport {
     /// `Running`, `Not responding` or `Not running`.
@@ -54,7 +54,7 @@ struct Counts {
 
 /// The help, and one line on the state of MCPProxy.
 pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
-    println!("{}", help::command().render_help());
+    output::write_raw(&format!("{}\n", help::command().render_help()))?;
     let line = match (link.running(), link.problem()) {
         (Some(client), _) => {
             let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
@@ -67,8 +67,7 @@ pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
         (None, Some(error)) => format!("MCPProxy is running but not responding: {error}"),
         (None, None) => "MCPProxy is not running. Start it with the app or `mcpproxy serve`.".to_owned(),
     };
-    println!("\n{}", visible_text::one_line(&line));
-    Ok(())
+    output::write_raw(&format!("\n{}\n", visible_text::one_line(&line)))
 }
 
 /// Shows the state. Exits with 1 if MCPProxy runs but does not respond.

@@ -15,6 +15,7 @@ use crate::client::CallError;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::api::{LoginStarted, Server, ServerAction, Servers, SignInStatus};
+use crate::contract::words::{HealthAction, ServerStatus};
 
 /// Printed instead of an empty list.
 const NO_SERVERS: &str = "No servers yet. Add one: mcpproxy upstream add NAME -- COMMAND";
@@ -31,12 +32,23 @@ pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
                 server.name.clone(),
                 server.protocol.to_string(),
                 server.tool_count.to_string(),
-                server.status.to_string(),
+                status_term(server).to_owned(),
                 server.waiting_tools().filter(|_| server.enabled && !server.quarantined).unwrap_or(health.summary),
             ]
         };
         rows(&["NAME", "PROTOCOL", "TOOLS", "STATUS", "SUMMARY"], servers.iter().map(row).collect(), NO_SERVERS)
     })
+}
+
+/// The status of a server in the terms of `docs/servers/README.md`.
+fn status_term(server: &Server) -> &str {
+    let needs_sign_in = server.health.as_ref().is_some_and(|health| health.action == Some(HealthAction::Login));
+    match &server.status {
+        ServerStatus::Error if needs_sign_in => "sign-in needed",
+        ServerStatus::Quarantined => "needs approval",
+        ServerStatus::Connecting => "starting",
+        status => status.word(),
+    }
 }
 
 pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArguments) -> Result<(), CliError> {
@@ -165,4 +177,25 @@ fn configured(context: &Context) -> Result<Vec<Server>, CliError> {
         ..Server::default()
     };
     Ok(config.servers.iter().map(server).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_uses_the_terms_of_the_documentation() {
+        let page = include_str!("../../docs/servers/README.md");
+        for (server, term) in [
+            (json!({"name": "a", "status": "connecting"}), "starting"),
+            (json!({"name": "a", "status": "connected"}), "connected"),
+            (json!({"name": "a", "status": "error"}), "error"),
+            (json!({"name": "a", "status": "quarantined"}), "needs approval"),
+            (json!({"name": "a", "status": "error", "health": {"action": "login"}}), "sign-in needed"),
+            (json!({"name": "a", "status": "disabled"}), "disabled"),
+        ] {
+            assert_eq!(status_term(&serde_json::from_value(server).unwrap()), term);
+            assert!(page.contains(&format!("\n| {term} | ")), "{term} is not in docs/servers/README.md");
+        }
+    }
 }

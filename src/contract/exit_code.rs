@@ -48,6 +48,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_service_does_not_restart_where_a_restart_does_not_help() {
+        let codes = [
+            ExitCode::Usage,
+            ExitCode::StoreLocked,
+            ExitCode::Configuration,
+            ExitCode::Permission,
+            ExitCode::PortInUse,
+        ];
+        let codes = codes.map(|code| code.code().to_string()).join(" ");
+        let service = include_str!("../../packaging/linux/mcpproxy.service");
+        assert!(service.contains(&format!("\nRestartPreventExitStatus={codes}\n")), "{codes}");
+    }
+
+    #[test]
     fn every_class_survives_the_way_through_a_process_status() {
         for code in [
             ExitCode::Clean,

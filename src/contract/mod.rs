@@ -19,6 +19,7 @@ pub mod review_text;
 pub mod run_facts;
 pub mod scan;
 pub mod server_log;
+pub mod setup;
 pub mod sidecar;
 pub mod visible_text;
 pub mod words;

@@ -25,9 +25,11 @@ const IN_EFFECT: &[&str] = &[
     "trusted_hosts",
     "mcpServers",
     "profiles",
+    "active_profile",
     "routing_mode",
     "disable_management",
     "read_only_mode",
+    "enable_management_tools",
     "allow_server_add",
     "allow_server_remove",
     "quarantine_enabled",
@@ -36,6 +38,7 @@ const IN_EFFECT: &[&str] = &[
     "activity_max_size_mb",
     "sensitive_data",
     "tools_limit",
+    "direct_up_to_tokens",
     "tool_response_limit",
     "tool_response_mode",
     "call_tool_timeout",
@@ -84,6 +87,8 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "queue_timeout",
     "activity_bodies",
     "sensitive_data",
+    "added_by",
+    "changed_by",
     "created",
     "updated",
     "source_registry_id",
@@ -195,4 +200,33 @@ pub fn notices(document: &Value) -> Vec<String> {
         );
     }
     notices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_this_core_has_an_effect() {
+        let schema = crate::config::schema::schema();
+        let known = |in_effect: &[&str], key: &str| {
+            let below = format!("{key}.");
+            in_effect.iter().any(|one| *one == key || one.starts_with(&below))
+        };
+        for key in schema["properties"].as_object().unwrap().keys() {
+            assert!(known(IN_EFFECT, key), "{key}");
+        }
+        for key in schema["definitions"]["ServerConfig"]["properties"].as_object().unwrap().keys() {
+            assert!(known(IN_EFFECT_FOR_SERVER, key), "mcpServers: {key}");
+        }
+    }
+
+    #[test]
+    fn the_origin_that_this_core_notes_is_not_reported() {
+        let document = serde_json::json!({"mcpServers": [
+            {"name": "a", "command": "x", "added_by": "command line", "changed_by": "model in c", "unheard_of": 1},
+        ]});
+        let keys: Vec<String> = unused(&document).into_iter().map(|one| one.key).collect();
+        assert_eq!(keys, ["mcpServers.a.unheard_of"]);
+    }
 }

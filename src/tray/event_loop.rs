@@ -146,6 +146,10 @@ pub(super) fn run_loop(mut opened: Opened) -> Result<Started, StartError> {
                     let post = post.clone();
                     message::show(&decision.message(), move || post(Input::Decided(decision)));
                 }
+                Order::AskNext(step, setup) => {
+                    let post = post.clone();
+                    first_run::window::ask_next(&step, move |choice| post(Input::NextChosen(choice, setup)));
+                }
                 Order::Tell(message) => message::show(&message, || {}),
                 Order::ShowStatus => {
                     if let (Some(window), Some(view)) = (&mut status_window, &current) {

@@ -1,6 +1,6 @@
 //! The lifecycle journal: who requested each start and stop, as one JSON object per line. `write_journal` writes it.
 //!
-//! Kinds and reasons match the Go version's macOS app, which writes the same file.
+//! Kinds and reasons match the Go core's macOS app, which writes the same file.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -63,6 +63,12 @@ pub enum Command {
     UseProfile(String),
     CopyAddress,
     OpenDashboard,
+    /// Opens the web UI's page for adding a server.
+    AddServer,
+    /// Opens its list of AI clients to import servers from.
+    ImportServers,
+    /// Opens guided setup.
+    GetStarted,
     ToggleAutostart,
     ToggleStatistics,
     ShowReport,
@@ -145,9 +151,12 @@ impl ServerCommand {
 }
 
 impl Command {
-    const PLAIN: [(&'static str, Command); 17] = [
+    const PLAIN: [(&'static str, Command); 20] = [
         ("copy-address", Command::CopyAddress),
         ("dashboard", Command::OpenDashboard),
+        ("add", Command::AddServer),
+        ("import", Command::ImportServers),
+        ("setup", Command::GetStarted),
         ("autostart", Command::ToggleAutostart),
         ("statistics", Command::ToggleStatistics),
         ("statistics.show", Command::ShowReport),
@@ -235,7 +244,7 @@ impl Menu {
             items.extend(profiles(model));
             items.extend(clients(&model.clients));
             items.push(action(Command::CopyAddress, "Copy MCP address", model.listen.is_some()));
-            items.extend(model.dashboard.as_ref().map(|_| action(Command::OpenDashboard, "Open MCPProxy…", true)));
+            items.extend(pages(model));
         }
         items.extend([Item::Separator, autostart(&model.autostart)]);
         items.extend(model.statistics.iter().flat_map(statistics));
@@ -266,13 +275,26 @@ fn action(command: Command, label: &str, enabled: bool) -> Item {
     }
 }
 
+/// The pages of the web UI. The Go core's web UI does not have ours.
+fn pages(model: &Model) -> Vec<Item> {
+    let Some(_) = model.dashboard else { return Vec::new() };
+    let mut items = vec![action(Command::OpenDashboard, "Open MCPProxy…", true)];
+    if !model.is_go_core {
+        items.push(Item::Separator);
+        items.push(action(Command::AddServer, "Add server…", true));
+        items.push(action(Command::ImportServers, "Import…", true));
+        items.push(action(Command::GetStarted, "Get started…", true));
+    }
+    items
+}
+
 fn servers(servers: &[Server]) -> Item {
     let mut items: Vec<Item> = servers.iter().take(MOST_SERVERS).map(server).collect();
     if let Some(more @ 1..) = servers.len().checked_sub(MOST_SERVERS) {
         items.push(Item::Text(format!("and {more} more")));
     }
     if items.is_empty() {
-        items.push(Item::Text("No servers yet. In a terminal: mcpproxy upstream add".to_owned()));
+        items.push(Item::Text("No servers yet".to_owned()));
     }
     Item::Submenu {
         label: format!("Servers ({})", servers.len()),

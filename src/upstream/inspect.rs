@@ -84,7 +84,7 @@ impl UpstreamPool {
             let why = isolation.note.unwrap_or(isolation.summary);
             return Err(InspectError::NoIsolation(name.to_owned(), why));
         }
-        let handles = self.inspection_handles(&strict);
+        let handles = self.separate_handles(&strict);
         let opened = connect(&strict, &self.log_of(name), &handles).await;
         let session = opened.map_err(|error| InspectError::Failed(name.to_owned(), sentence(&error)))?;
         let (tools, mut service) = (session.tools, session.service);
@@ -96,8 +96,8 @@ impl UpstreamPool {
         Ok(tools.into_iter().map(PendingTool::new).collect())
     }
 
-    /// Returns the handles of a session that only the inspection uses.
-    fn inspection_handles(&self, config: &Arc<ServerConfig>) -> ServerHandles {
+    /// Returns the handles of a session that does not belong to a running server.
+    pub(super) fn separate_handles(&self, config: &Arc<ServerConfig>) -> ServerHandles {
         ServerHandles {
             state: Arc::new(watch::Sender::new(Snapshot::new(config.clone(), Phase::Connecting))),
             approvals: self.approvals(),
@@ -116,7 +116,8 @@ impl UpstreamPool {
     }
 }
 
-fn sentence(error: &ConnectError) -> String {
+/// Why a session could not be opened.
+pub(super) fn sentence(error: &ConnectError) -> String {
     error.failure().map_or_else(|| "it requires a sign-in".to_owned(), |failure| failure.text.clone())
 }
 

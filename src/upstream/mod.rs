@@ -14,6 +14,7 @@ pub mod isolation;
 pub mod list;
 pub mod oauth;
 pub mod offers;
+pub mod one_session;
 pub mod pool;
 pub mod problem;
 pub mod process;

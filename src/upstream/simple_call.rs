@@ -60,7 +60,7 @@ impl UpstreamPool {
 }
 
 /// Refuses a server's request during a call whose caller cannot answer it.
-fn refuse(event: ServerEvent) {
+pub(super) fn refuse(event: ServerEvent) {
     if let ServerEvent::Question(question) = event {
         let text = "this call was made over REST or with `mcpproxy call`, which cannot answer server requests";
         let refusal = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None);

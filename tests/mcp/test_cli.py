@@ -144,6 +144,16 @@ class CommandLine(unittest.TestCase):
 
 
 class Manners(unittest.TestCase):
+    def test_reader_gone(self):
+        """a reader that closes the output early, such as `head`, causes no error message"""
+        with World() as here:
+            for words in (["--help"], ["doctor", "list-codes"], ["upstream", "list"], ["config", "schema"]):
+                reader, writer = os.pipe()
+                os.close(reader)
+                done = subprocess.run([CORE, *words], stdout=writer, stderr=subprocess.PIPE, env=here.environment(), timeout=30)
+                os.close(writer)
+                self.assertEqual(done.stderr, b"", words)
+
     def test_usage(self):
         """a usage error exits with 2; a prompt without a terminal fails and names the flag; `-q` prints nothing"""
         with World(config={}) as here:

@@ -176,6 +176,28 @@ class AnAiClient(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(self.world.root.stat().st_mode), 0o700)
         self.assertEqual(stat.S_IMODE(self.world.config_file.stat().st_mode), 0o600)
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to connect as another user")
+    def test_socket_of_another_user(self):
+        """a caller of another user is refused even where it can open the socket"""
+        connect = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(sys.argv[1]); "
+        connect += "s.sendall(b'GET /api/v1/status HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'); print(len(s.recv(100)))"
+        path = self.world.root / "mcpproxy.sock"
+        opened = [path, *(one for one in path.parents if one.stat().st_mode & 0o005 != 0o005)]
+        modes = {one: stat.S_IMODE(one.stat().st_mode) for one in opened}
+        try:
+            for one in opened:
+                one.chmod(0o777)
+            ours, theirs = (
+                subprocess.run(["/usr/bin/python3", "-c", connect, path], capture_output=True, text=True, user=user, cwd="/")
+                for user in (0, 65534)
+            )
+        finally:
+            for one, mode in modes.items():
+                one.chmod(mode)
+        self.assertEqual(ours.stdout, "100\n", ours.stderr)
+        self.assertNotIn("100", theirs.stdout, "another user was answered")
+        self.assertNotIn("PermissionError", theirs.stderr, "the socket could not be opened, so nothing was tested")
+
     def test_status(self):
         """/api/v1/status, /info and /servers report the actual state"""
         status = self.world.status()

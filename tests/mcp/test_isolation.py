@@ -122,10 +122,14 @@ class Sandbox(unittest.TestCase):
     def test_sandbox(self):
         """a sandboxed server has a private home, and can only access its own files and its arguments"""
         with ProbedWorld(isolation="sandbox") as world:
+            other = world.root / "isolation/other-0123456789ab/file"
+            other.parent.mkdir(parents=True)
+            other.write_text("of another server")
             world.start_core()
             world.wait_connected("probe")
             self.assertEqual(world.probe("read", world.directory / ".ssh/id_rsa"), "PermissionError")
             self.assertEqual(world.probe("read", world.config_file), "PermissionError")
+            self.assertEqual(world.probe("read", other), "PermissionError")
             self.assertEqual(world.probe("list", world.directory), "PermissionError")
             self.assertEqual(world.probe("read", world.directory / "given/file"), "given")
             self.assertEqual(world.probe("write", world.directory / "given/new"), "written")

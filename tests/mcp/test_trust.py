@@ -16,14 +16,15 @@ for line in sys.stdin:
         continue
     result = {}
     if message["method"] == "initialize":
-        result = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "s", "version": "1"}, "capabilities": {"tools": {}, "prompts": {}}}
+        result = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "s", "version": "1"}, "capabilities": {"tools": {}, "prompts": {}, "resources": {}}}
     if message["method"] == "tools/list":
         result = {"tools": json.loads(pathlib.Path(sys.argv[1]).read_text())}
     if message["method"] == "prompts/list":
         prompts = pathlib.Path(sys.argv[1]).with_name("prompts.json")
         result = {"prompts": json.loads(prompts.read_text()) if prompts.exists() else []}
     if message["method"] == "resources/templates/list":
-        result = {"resourceTemplates": []}
+        templates = pathlib.Path(sys.argv[1]).with_name("templates.json")
+        result = {"resourceTemplates": json.loads(templates.read_text()) if templates.exists() else []}
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 """
 
@@ -107,11 +108,13 @@ class Approvals(unittest.TestCase):
         self.assertTrue(pending("c"), "an unseen tool is not approved")
 
     def test_every_part_of_a_tool(self):
-        """an approval also covers _meta, icons and annotations"""
+        """an approval also covers schemas, _meta, icons and annotations"""
         self.add()
         self.world.post("/api/v1/servers/s/approve", body={"fingerprint": self.review()["fingerprint"]}).data
         self.world.wait_connected("s")
         for more in [
+            {"inputSchema": {"type": "object", "properties": {"sidenote": {"type": "string"}}}},
+            {"outputSchema": {"type": "object"}},
             {"_meta": {"openai/outputTemplate": "ui://evil"}},
             {"icons": [{"src": "https://evil.example/i.png"}]},
             {"annotations": {"readOnlyHint": True}},
@@ -125,7 +128,7 @@ class Approvals(unittest.TestCase):
             wait_for("the approved version is back", lambda: [one["approval"] for one in self.review()["tools"]] == ["approved"])
 
     def test_offers(self):
-        """a new or changed prompt is hidden until the reviewed version is approved"""
+        """a new or changed prompt or resource template is hidden until the reviewed version is approved"""
         prompts = self.tools.with_name("prompts.json")
         prompts.write_text(json.dumps([{"name": "p", "description": "Says"}]))
         self.add()
@@ -144,6 +147,15 @@ class Approvals(unittest.TestCase):
         answer = self.world.post("/api/v1/servers/s/tools/approve", body={"fingerprints": shown}).data
         self.assertEqual(answer["tools"], ["prompt:q"])
         self.assertEqual(self.prompts(), ["s__q"])
+        templates = self.tools.with_name("templates.json")
+        templates.write_text(json.dumps([{"name": "t", "uriTemplate": "t://{id}"}]))
+        offer = lambda: next((one for one in self.review()["offers"] if one["key"] == "template:t://{id}"), {})
+        wait_for("the template is pending", lambda: offer().get("approval") == "pending")
+        listed = lambda: [one["uriTemplate"] for one in self.newest("/mcp/all", "resources/templates/list")["resourceTemplates"]]
+        self.assertEqual(listed(), [])
+        body = {"fingerprints": {"template:t://{id}": offer()["fingerprint"]}}
+        self.world.post("/api/v1/servers/s/tools/approve", body=body).data
+        self.assertEqual(listed(), ["t://{id}"])
 
     def prompts(self):
         return [one["name"] for one in self.newest("/mcp/all", "prompts/list")["prompts"]]

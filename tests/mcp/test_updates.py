@@ -97,6 +97,8 @@ class NewerRelease(unittest.TestCase):
                 self.assertIn(why, said())
             releases.sign(" " * 300_000)
             self.assertIn("releases.json", said())
+            asked = {path for path, _ in releases.asked}
+            self.assertEqual(asked, {"/releases.json", "/releases.json.minisig"}, "nothing else is downloaded")
 
     def test_older_and_candidates(self):
         """older releases are ignored, and release candidates are only shown on the rc channel"""

@@ -30,7 +30,7 @@ WM_POWERBROADCAST, PBT_APMRESUMEAUTOMATIC = "0x218", "0x12"
 
 # The menu while a core without servers is running; None is a separator.
 LINES = [
-    "MCPProxy", "No servers yet", None, "Servers", "Connect AI client", "Copy MCP address", "Open MCPProxy…", None, "Run at Startup", "Anonymous statistics",
+    "MCPProxy", "No servers yet", None, "Servers", "Connect AI client", "Copy MCP address", "Open MCPProxy…", None, "Add server…", "Import…", "Get started…", None, "Run at Startup", "Anonymous statistics",
     "Show what is sent", None, "Stop core", "Restart core", "Start core automatically", None, "Open configuration",
     "Open logs", None, "About MCPProxy", "Quit",
 ]  # fmt: skip

@@ -63,6 +63,14 @@ pub fn normalize(raw: &Value, syntax: Syntax, values: &Values<'_>, proxy: &Proxy
     if proxy.is_target_of(raw) {
         return Err(Unusable::Skip("it is MCPProxy itself".to_owned()));
     }
+    of_fields(fields, syntax, values)
+}
+
+/// Normalizes the fields of any entry, also of one that points to MCPProxy.
+///
+/// # Errors
+/// [`Unusable`].
+pub fn of_fields(fields: &Map<String, Value>, syntax: Syntax, values: &Values<'_>) -> Result<Normalized, Unusable> {
     let mut reader = Reader {
         fields: fields.clone(),
         syntax,

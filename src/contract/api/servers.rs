@@ -83,6 +83,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether the server or some of its tools need approval.
+    pub fn needs_approval(&self) -> bool {
+        self.quarantined || self.waiting_tools().is_some()
+    }
+
     /// Describes how many tools of the server need approval; `None` if there are none. The Go core calls such a server
     /// healthy.
     pub fn waiting_tools(&self) -> Option<String> {

@@ -1,4 +1,4 @@
-//! Profiles, and the result of taking over a previous MCPProxy's data directory.
+//! Profiles, and the result of taking over the Go core's data directory.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

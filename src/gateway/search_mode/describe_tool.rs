@@ -123,7 +123,7 @@ struct Definitions<'a> {
 #[derive(Serialize)]
 struct NotDescribed<'a> {
     id: &'a str,
-    error: &'static str,
+    error: Hidden,
     remediation: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     did_you_mean: Vec<String>,
@@ -137,7 +137,7 @@ struct NotReady<'a> {
     reason: &'static str,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<String>,
+    action: Option<HealthAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     remediation: &'static str,
@@ -148,14 +148,14 @@ struct NotReady<'a> {
 fn definitions<'a>(ids: &'a [String], upstreams: View<'_>, index: &ToolIndex) -> Definitions<'a> {
     let (mut definitions, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
-        let found = tool_id::split(id).map_err(|sentence| ("not_found", sentence)).and_then(|(server, tool)| {
+        let found = tool_id::split(id).map_err(|sentence| (Hidden::NotFound, sentence)).and_then(|(server, tool)| {
             let found = upstreams.tool(server, tool);
-            found.map(|tool| Definition::of(server, &tool)).map_err(|error| (word(&error), error.to_string()))
+            found.map(|tool| Definition::of(server, &tool)).map_err(|error| (Hidden::of(&error), error.to_string()))
         });
         match found {
             Ok(definition) => definitions.push(definition),
             Err((error, remediation)) => {
-                let did_you_mean = if error == "not_found" { did_you_mean(id, index) } else { Vec::new() };
+                let did_you_mean = if error == Hidden::NotFound { did_you_mean(id, index) } else { Vec::new() };
                 errors.push(NotDescribed {
                     id,
                     error,
@@ -168,15 +168,30 @@ fn definitions<'a>(ids: &'a [String], upstreams: View<'_>, index: &ToolIndex) ->
     Definitions { definitions, errors }
 }
 
-/// Returns the reason why a tool is not shown.
-fn word(error: &CallError) -> &'static str {
-    match error {
-        CallError::Disabled(_) | CallError::SwitchedOff { .. } => "disabled",
-        CallError::Quarantined(_) => "quarantined",
-        CallError::PendingTool { changed: true, .. } => "changed",
-        CallError::PendingTool { changed: false, .. } => "pending_approval",
-        CallError::Connecting(_) | CallError::NotConnected { .. } | CallError::SignInNeeded(_) => "not_connected",
-        _ => "not_found",
+/// Why a tool is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Hidden {
+    Disabled,
+    Quarantined,
+    Changed,
+    PendingApproval,
+    NotConnected,
+    NotFound,
+}
+
+impl Hidden {
+    fn of(error: &CallError) -> Hidden {
+        match error {
+            CallError::Disabled(_) | CallError::SwitchedOff { .. } => Hidden::Disabled,
+            CallError::Quarantined(_) => Hidden::Quarantined,
+            CallError::PendingTool { changed: true, .. } => Hidden::Changed,
+            CallError::PendingTool { changed: false, .. } => Hidden::PendingApproval,
+            CallError::Connecting(_) | CallError::NotConnected { .. } | CallError::SignInNeeded(_) => {
+                Hidden::NotConnected
+            }
+            _ => Hidden::NotFound,
+        }
     }
 }
 
@@ -284,13 +299,13 @@ enum CheckResult {
     Ready,
     Not {
         reason: Reason,
-        action: Option<String>,
+        action: Option<HealthAction>,
         detail: Option<String>,
     },
 }
 
 impl CheckResult {
-    fn not(reason: Reason, action: Option<String>, detail: Option<String>) -> CheckResult {
+    fn not(reason: Reason, action: Option<HealthAction>, detail: Option<String>) -> CheckResult {
         CheckResult::Not { reason, action, detail }
     }
 
@@ -324,16 +339,11 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
     let Some(snapshot) = snapshot else {
         return CheckResult::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
     };
-    let of_server = |reason| {
-        CheckResult::not(
-            reason,
-            snapshot.health().action.map(|action| HealthAction::from(action).to_string()),
-            snapshot.last_error(),
-        )
-    };
+    let of_server =
+        |reason| CheckResult::not(reason, snapshot.health().action.map(HealthAction::from), snapshot.last_error());
     match &snapshot.phase {
         _ if snapshot.config.quarantined => {
-            CheckResult::not(Reason::ServerQuarantined, Some("approve".to_owned()), None)
+            CheckResult::not(Reason::ServerQuarantined, Some(HealthAction::Approve), None)
         }
         Phase::Quarantined => of_server(Reason::ServerQuarantined),
         Phase::Disabled => of_server(Reason::ServerDisabled),
@@ -355,7 +365,7 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
             None => match snapshot.pending_tools().iter().find(|held| held.tool.name == tool) {
                 Some(held) => {
                     let reason = if held.before.is_some() { Reason::ToolChanged } else { Reason::ToolPendingApproval };
-                    CheckResult::not(reason, Some("approve".to_owned()), None)
+                    CheckResult::not(reason, Some(HealthAction::Approve), None)
                 }
                 None => {
                     CheckResult::not(Reason::NotFound, None, Some(format!("server `{server}` has no tool `{tool}`")))

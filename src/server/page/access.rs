@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use crate::contract::setup::Seen;
+
 /// Lifetime of a ticket.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// Lifetime of a session.
@@ -32,6 +34,8 @@ struct Session {
     since: Instant,
     form_token: String,
     notice: Option<Notice>,
+    /// The steps of guided setup that the user has seen; `None` if the user is not in setup.
+    setup: Option<Seen>,
 }
 
 /// A message for the next page of a session.
@@ -91,6 +95,7 @@ impl Access {
                 since: now,
                 form_token: secret(),
                 notice: None,
+                setup: None,
             },
         );
         session
@@ -125,6 +130,18 @@ impl Access {
     /// Returns and removes the message for a session's next page.
     pub fn take_notice(&self, session: &str) -> Option<Notice> {
         self.kept().sessions.get_mut(session)?.notice.take()
+    }
+
+    /// Returns the steps of guided setup that a session has seen; `None` if its user is not in setup.
+    pub fn setup(&self, session: &str) -> Option<Seen> {
+        self.kept().sessions.get(session)?.setup
+    }
+
+    /// Stores the steps that a session has seen; `None` ends setup.
+    pub fn set_setup(&self, session: &str, seen: Option<Seen>) {
+        if let Some(session) = self.kept().sessions.get_mut(session) {
+            session.setup = seen;
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -125,7 +125,7 @@ fn getting_started(home: &Home) -> Markup {
     let next = steps.iter().position(|(done, ..)| !done);
     html! {
         section.panel.start aria-labelledby="start" {
-            h2 #start { "Get started" }
+            div.between { h2 #start { "Get started" } a href="/ui/setup" { "Guide me" } }
             ol.steps {
                 @for (index, (done, name, why, path, label)) in steps.iter().enumerate() {
                     li.done[*done].next[next == Some(index)] {

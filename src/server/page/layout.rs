@@ -16,6 +16,8 @@ pub(super) struct Frame {
     pub to_review: usize,
     /// Number of other problems.
     pub problems: usize,
+    /// The user came here from guided setup.
+    pub in_setup: bool,
     pub version: String,
 }
 
@@ -71,6 +73,7 @@ pub(super) fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) ->
                                 (notice.text)
                             }
                         }
+                        @if frame.in_setup { p.crumbs { a href="/ui/setup" { "Continue setup" } } }
                         (contents)
                     }
                 }

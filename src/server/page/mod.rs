@@ -18,6 +18,7 @@ mod profiles;
 mod review;
 mod servers;
 mod settings;
+mod setup;
 mod show;
 mod tools;
 
@@ -72,6 +73,8 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/clients", get(show::show_clients))
         .route("/ui/clients/{id}", get(show::show_client))
         .route("/ui/clients/{id}/{action}", post(act::act_on_client))
+        .route("/ui/setup", get(setup::show_setup))
+        .route("/ui/setup/{action}", post(setup::act_on_setup))
         .route("/ui/settings", get(show::show_settings).post(act_settings::save_settings))
         .route("/ui/profiles", get(show::show_profiles).post(act_settings::create_profile))
         .route("/ui/no-default-profile", post(act_settings::no_default_profile))

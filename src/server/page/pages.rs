@@ -44,6 +44,7 @@ impl Pages {
             notice: self.app.access.take_notice(&visitor.session),
             to_review: self.servers().await.iter().filter(|server| needs_review(server)).count(),
             problems: usize::try_from(problems).unwrap_or_default(),
+            in_setup: self.app.access.setup(&visitor.session).is_some(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

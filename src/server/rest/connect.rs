@@ -117,17 +117,28 @@ fn not_done(refused: &ClientEditError) -> Response {
 
 /// Runs file operations on a blocking thread.
 async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Send + 'static) -> Response {
+    read_files(app, act).await.unwrap_or_else(|(kind, error)| failed(kind, error))
+}
+
+/// The result of file operations on a blocking thread.
+///
+/// # Errors
+/// A sentence: there is no home directory.
+pub(super) async fn read_files<T: Send + 'static>(
+    app: &App,
+    act: impl FnOnce(&Homes, &Proxy) -> T + Send + 'static,
+) -> Result<T, (FailureKind, String)> {
     let (listen, key, root) = (app.listen_addr.clone(), app.api_key.clone(), app.root.clone());
     let require_mcp_auth = app.config.current().require_mcp_auth;
     let is_encrypted = app.config.at_start().tls.enabled;
     let acted = tokio::task::spawn_blocking(move || match edit::homes() {
         Some(homes) => {
             let proxy = Proxy::new(&listen, require_mcp_auth, Some(&key), edit::bridge(&root));
-            act(&homes, &proxy.encrypted(is_encrypted))
+            Ok(act(&homes, &proxy.encrypted(is_encrypted)))
         }
-        None => failed(FailureKind::Unavailable, "could not find the home directory of this user"),
+        None => Err((FailureKind::Unavailable, "could not find the home directory of this user".to_owned())),
     });
-    acted.await.unwrap_or_else(|error| failed(FailureKind::Internal, error.to_string()))
+    acted.await.unwrap_or_else(|error| Err((FailureKind::Internal, error.to_string())))
 }
 
 fn unknown(id: &str) -> Response {

@@ -17,6 +17,7 @@ pub mod scan;
 mod secrets;
 pub mod servers;
 mod sessions;
+mod setup;
 mod stats;
 mod takeover;
 pub mod telemetry;
@@ -88,6 +89,8 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/stats/tokens", get(stats::token_stats))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/config", get(secrets::list))
+        .route("/api/v1/setup", get(setup::show))
+        .route("/api/v1/setup/proof", post(setup::prove))
         .route("/api/v1/connect", get(connect::list))
         .route("/api/v1/connect/{client}", get(connect::look).post(connect::connect).delete(connect::disconnect))
         .route("/api/v1/connect/{client}/preview", get(connect::preview))

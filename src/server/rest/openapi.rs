@@ -12,7 +12,7 @@ use crate::contract::api::{
     EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, ErrorCodes, EventBody, FixRequest, FixResult,
     FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneActivity, OneSession, Ping, ProfileList, Ready,
     Routing, SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers,
-    ServersChanged, SessionList, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
+    ServersChanged, SessionList, Setup, SetupProof, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
 };
 use crate::contract::scan::ScanReport;
 
@@ -262,6 +262,8 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
+    get("/api/v1/setup", "What is still to be set up", data::<Setup>),
+    post("/api/v1/setup/proof", "Make a call over the entry of each connected AI client", None, data::<SetupProof>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
         get(
@@ -307,7 +309,7 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
     get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
-    get("/api/v1/takeover", "The result of taking over a previous MCPProxy's data directory", data::<Takeover>),
+    get("/api/v1/takeover", "The result of taking over the Go core's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),
     post("/api/v1/telemetry/forget", "Deletes the collector's data about this installation", None, object),

@@ -72,7 +72,10 @@ impl Driver {
             Command::ReplaceCore => self.happened(Event::Asked(Ask::Replace)),
             Command::UseOtherAddress => self.use_other_address(),
             Command::ToggleStartsCore => self.toggle_starts_core(&command, place),
-            Command::OpenDashboard => self.open_dashboard(),
+            Command::OpenDashboard => self.open_page(""),
+            Command::AddServer => self.open_page("/ui/add"),
+            Command::ImportServers => self.open_page("/ui/add#import"),
+            Command::GetStarted => self.open_page("/ui/setup"),
             Command::ShowRelease => self.show_release(),
             Command::About => (self.orders)(Order::Tell(self.about())),
             Command::Relaunch => {
@@ -201,13 +204,14 @@ impl Driver {
         self.shown = None;
     }
 
-    /// Opens the web UI, signed in by a ticket. The Go core has no tickets: its address holds its key.
-    fn open_dashboard(&self) {
+    /// Opens a page of the web UI, signed in by a ticket; an empty path opens its first page. The Go core has no tickets:
+    /// its address holds its key.
+    pub(super) fn open_page(&self, page: &'static str) {
         let Some(address) = self.model.dashboard.clone() else { return };
         let (client, system, inputs) = (self.setting.client.clone(), self.setting.system.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let ticket = client.post::<UiTicket>("/api/v1/ui/ticket", None).await;
-            let address = ticket.map_or(address, |ticket| ticket.url);
+            let address = ticket.map_or(address, |ticket| at_page(&ticket.url, page));
             // The URL may contain a secret, so the error must not repeat it.
             let opened =
                 tokio::task::spawn_blocking(move || system.open(address.as_ref()).map_err(|error| error.kind())).await;
@@ -325,6 +329,14 @@ impl Driver {
             let done = outcome.await.map_err(|error| format!("Could not show the report: {error}"));
             let _ = inputs.send(Input::Done(done)).await;
         });
+    }
+}
+
+/// The URL that redeems a ticket, then shows a page.
+fn at_page(url: &str, page: &str) -> String {
+    match page {
+        "" => url.to_owned(),
+        page => format!("{url}&to={}", path_segment(page)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Driver;
 use super::input::{Input, Order};
 use crate::contract::launch::TrayStart;
+use crate::contract::setup::Seen;
 use crate::tray::autostart::{Move, on_click, write_sidecar};
 use crate::tray::first_run::{self, Answer};
 use crate::tray::world::say;
@@ -33,6 +34,10 @@ impl Driver {
         self.tell_autostart();
         self.tell_notice();
         self.take(Input::Done(done));
+        if matches!(answer, Answer::Continue { .. }) {
+            self.next_step = Some(Seen::default());
+            self.ask_setup();
+        }
     }
 
     /// Reads the state of launch at login and passes it to the menu and the core.

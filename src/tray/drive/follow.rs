@@ -55,7 +55,7 @@ pub(super) async fn ai_clients(client: &Client) -> Vec<AiClient> {
     list
 }
 
-/// The result of taking over data from a previous MCPProxy, until the user has seen it.
+/// The result of taking over the Go core's data, until the user has seen it.
 async fn takeover(client: &Client) -> Option<String> {
     let takeover: Takeover = client.get("/api/v1/takeover").await.ok()?;
     if takeover.taken_over_at.is_none() || takeover.shown {

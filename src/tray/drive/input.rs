@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::contract::api::{AiClient, Info, Profile, Servers, Status, TelemetryState};
+use crate::contract::api::{AiClient, Info, Profile, Servers, Setup, Status, TelemetryState};
 use crate::tray::decision::Decision;
-use crate::tray::first_run::Answer;
+use crate::tray::first_run::{Answer, Choice, NextStep};
 use crate::tray::menu::Command;
 use crate::tray::message::Message;
 use crate::tray::single_instance::InstanceRequest;
@@ -17,6 +17,10 @@ pub(crate) enum Input {
     /// The user chose an item in the icon's menu or in the status window.
     Chosen(Command, Where),
     Answered(Answer),
+    /// What is still to be set up, for the second step of the first-run window.
+    SetupKnown(Box<Setup>),
+    /// The user's choice in the second step, with what it showed.
+    NextChosen(Choice, Box<Setup>),
     /// The system's launch-at-login setting may have changed.
     AutostartChanged,
     IconBuilt,
@@ -74,6 +78,8 @@ pub(crate) enum Order {
     /// The system has toggled this item's checkmark by itself. The next view must set it to the real state.
     Untick(Command),
     Ask(Decision),
+    /// Show the second step of the first-run window.
+    AskNext(NextStep, Box<Setup>),
     Tell(Message),
     /// Show the menu in a window, for desktops without a panel.
     ShowStatus,

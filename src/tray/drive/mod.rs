@@ -9,6 +9,7 @@ mod desktop;
 mod fix;
 mod follow;
 mod input;
+mod next_step;
 pub(super) mod system;
 // On macOS the driver is not `Send`, and the tests run it as a task.
 #[cfg(test)]
@@ -44,6 +45,7 @@ use crate::contract::api::{Info, Status};
 use crate::contract::endpoint::LocalAddress;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
+use crate::contract::setup::Seen;
 
 /// Minimum interval between two views.
 const PACE: Duration = Duration::from_secs(1);
@@ -105,6 +107,7 @@ pub(super) async fn drive(
         clients_looked_at: Instant::now(),
         listen_unsaved: false,
         relaunch: false,
+        next_step: None,
         left: false,
     };
     driver.happened(Event::Begin);
@@ -142,6 +145,8 @@ struct Driver {
     listen_unsaved: bool,
     /// Exit to start a new version of this program.
     relaunch: bool,
+    /// The second step of the first-run window is due, after these steps.
+    next_step: Option<Seen>,
     left: bool,
 }
 
@@ -150,6 +155,8 @@ impl Driver {
         match input {
             Input::Chosen(command, place) => self.chosen(command, place),
             Input::Answered(answer) => self.answered(answer),
+            Input::SetupKnown(setup) => self.setup_known(setup),
+            Input::NextChosen(choice, setup) => self.next_chosen(choice, &setup),
             Input::AutostartChanged => self.autostart_changed(),
             Input::IconBuilt => {
                 self.icon_tries = 0;
@@ -206,6 +213,7 @@ impl Driver {
         }
         self.listen(info.listen_addr);
         self.save_listen();
+        self.ask_setup();
     }
 
     fn listen(&mut self, address: String) {

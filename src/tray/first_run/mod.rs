@@ -1,15 +1,19 @@
 //! The first-run question: whether to ask it, its text, and what an answer means.
 //!
-//! [`window`] shows it. Each desktop has its own file for that.
+//! [`window`] shows it. Each desktop has its own file for that. [`next_step`] decides about the second window.
 
 #[cfg_attr(windows, path = "win32.rs")]
 #[cfg_attr(target_os = "macos", path = "appkit.rs")]
 #[cfg_attr(not(any(windows, target_os = "macos")), path = "gtk.rs")]
 pub mod window;
 
+mod next_step;
+
 use crate::contract::launch::TrayStart;
 use crate::tray::autostart::{Click, Status};
 use crate::tray::preferences::{FirstRun, Launch};
+
+pub use next_step::{Choice, GET_STARTED, LATER, NEXT_TITLE, NextStep, next_step};
 
 pub const TITLE: &str = "Welcome to MCPProxy";
 pub const PURPOSE: &str = "MCPProxy connects all your AI clients to all your MCP servers through one local address. \
