@@ -298,7 +298,7 @@ words! {
         Closed = "closed",
     }
 
-    /// What a reference in a server's entry refers to.
+    /// The target of a reference in a server's entry.
     ReferenceKind {
         /// A secret in the keychain.
         Keyring = "keyring",
@@ -369,7 +369,7 @@ words! {
         Disabled = "disabled",
     }
 
-    /// What approved a tool, if the user did not.
+    /// The origin of an automatic approval of a tool.
     AutomaticApproval {
         /// The scanner found nothing, and `trust_mode` allows it.
         Scan = "scan",
