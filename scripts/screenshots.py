@@ -61,6 +61,7 @@ def shoot(person, pictures, media, python):
     person.wait_answered()
     icon = person.icon(tray)
     person.wait_ready()
+    person.dismiss_second_step()
 
     # The sandbox hides the home directory, which the program of this server is in.
     read = [str(pathlib.Path(python).parent.parent), str(person.directory)]

@@ -52,6 +52,7 @@ def tour(person, pictures, python):
     person.wait_answered()
     icon = person.icon(tray)
     person.wait_ready()
+    person.dismiss_second_step()
     if box_ticked:
         wait_for("the autostart entry", person.entry.exists)
     say(f"Pressed Continue with {answer}.", f"{person.entry}: {'written' if person.entry.exists() else 'absent'}")

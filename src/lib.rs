@@ -1,6 +1,9 @@
 //! MCPProxy for the desktop: one local MCP endpoint for every AI client, and a tray app that keeps it running.
 //!
-//! One package, two programs. `tests/rooms.rs` lists which module may import which; imports point down only.
+//! MCP requests come in through `gateway` and go out through `upstream::pool`. Approvals are in `upstream::approvals`.
+//! Only `control` changes servers, approvals and settings; `config::store` writes the file. ARCHITECTURE.md has more.
+//!
+//! `tests/rooms.rs` lists which module may import which; imports point down only.
 
 // An item that nothing outside of the crate can reach is not `pub`. Modules of tests are left out.
 #![cfg_attr(not(test), warn(unreachable_pub))]
@@ -31,6 +34,9 @@ pub mod updates;
 
 /// `mcp_config.json`: typed settings, the document with unknown keys kept, and the store that replaces the file.
 pub mod config;
+
+/// Registries of MCP servers: searched when the user asks; a record becomes an entry that needs approval.
+pub mod registries;
 
 /// Configuration files of other programs (Claude Code, Cursor, …): finding them and adding or removing our entry.
 pub mod ai_clients;

@@ -607,6 +607,64 @@ fn has_two_sentences(line: &str) -> bool {
 }
 
 #[test]
+fn every_file_of_the_project_that_a_document_names_exists() {
+    let folders = [
+        "src",
+        "tests",
+        "scripts",
+        "packaging",
+        "benches",
+        "assets",
+        "fuzz",
+        "docs",
+        ".github",
+    ];
+    let modules = [
+        "gateway",
+        "upstream",
+        "control",
+        "config",
+        "activity",
+        "tray",
+        "os",
+        "diagnostics",
+        "contract",
+    ];
+    let (mut count, mut missing) = (0, BTreeSet::new());
+    for (path, text) in documents() {
+        for span in text.split('`').skip(1).step_by(2) {
+            let file = span.split("::").next().unwrap();
+            let Some((folder, _)) = file.split_once('/') else { continue };
+            let place = match folder {
+                folder if folders.contains(&folder) => project().join(file),
+                folder if modules.contains(&folder) => project().join("src").join(file),
+                _ => continue,
+            };
+            if !file.contains(['\n', ' ', '*', '<', '{']) {
+                count += 1;
+                if !place.exists() {
+                    missing.insert(format!("{}: {file}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(count > 100 && missing.is_empty(), "{count} files, of which these are missing: {missing:#?}");
+}
+
+#[test]
+fn every_label_on_the_tray_page_is_in_the_program() {
+    let source: String =
+        files(&project().join("src/tray"), "rs").iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let page = read("docs/tray.md").replace("**", "");
+    let labels: Vec<&str> = page.split('*').skip(1).step_by(2).collect();
+    assert!(labels.len() > 25 && page.split('*').count() % 2 == 1, "{labels:?}");
+    // The name of an extension of GNOME.
+    let ours = labels.iter().filter(|label| !label.starts_with("AppIndicator"));
+    let missing: Vec<_> = ours.filter(|label| label.split('…').any(|part| !source.contains(part.trim()))).collect();
+    assert!(missing.is_empty(), "docs/tray.md: {missing:?}");
+}
+
+#[test]
 fn every_command_that_a_text_names_exists() {
     let mut command = mcpproxy::cli::args::Arguments::command();
     command.build();

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contract::api::{Detection, DetectionPlace, DetectionSeverity};
+use crate::contract::api::Detection;
 use crate::scan::sensitive::{Action, Kind, find, redact_json};
 
 /// Whether arguments and results are stored.
@@ -44,7 +44,7 @@ impl BodyPolicy {
 #[derive(Debug, Default, PartialEq)]
 pub struct Examined {
     pub detections: Vec<Detection>,
-    pub severity: Option<DetectionSeverity>,
+    pub severity: Option<&'static str>,
     pub arguments: Option<Value>,
     pub response: Option<String>,
 }
@@ -53,10 +53,10 @@ pub struct Examined {
 pub fn examine(policy: BodyPolicy, arguments: &str, response: &str) -> Examined {
     let mut examined = Examined::default();
     if policy.arguments != Action::Off {
-        examined.note(DetectionPlace::Arguments, arguments);
+        examined.note("arguments", arguments);
     }
     if policy.results != Action::Off {
-        examined.note(DetectionPlace::Result, response);
+        examined.note("result", response);
     }
     if policy.store == Bodies::Off {
         return examined;
@@ -96,19 +96,19 @@ pub fn redacted(text: &str) -> String {
 }
 
 impl Examined {
-    fn note(&mut self, place: DetectionPlace, text: &str) {
+    fn note(&mut self, place: &str, text: &str) {
         for found in find(text) {
             let known = self.detections.iter_mut().find(|one| one.rule == found.rule && one.place == place);
             match known {
                 Some(known) => known.count += 1,
                 None => self.detections.push(Detection {
                     rule: found.rule.to_owned(),
-                    place: place.clone(),
+                    place: place.to_owned(),
                     count: 1,
                 }),
             }
             let severity = severity(found.kind);
-            if rank(Some(&severity)) > rank(self.severity.as_ref()) {
+            if rank(Some(severity)) > rank(self.severity) {
                 self.severity = Some(severity);
             }
         }
@@ -123,19 +123,19 @@ impl Examined {
     }
 }
 
-fn severity(kind: Kind) -> DetectionSeverity {
+fn severity(kind: Kind) -> &'static str {
     match kind {
-        Kind::PrivateKey => DetectionSeverity::Critical,
-        Kind::Token | Kind::CardNumber | Kind::UrlPassword | Kind::Secret => DetectionSeverity::High,
-        Kind::CredentialPath => DetectionSeverity::Medium,
+        Kind::PrivateKey => "critical",
+        Kind::Token | Kind::CardNumber | Kind::UrlPassword | Kind::Secret => "high",
+        Kind::CredentialPath => "medium",
     }
 }
 
-fn rank(severity: Option<&DetectionSeverity>) -> u8 {
+fn rank(severity: Option<&str>) -> u8 {
     match severity {
-        Some(DetectionSeverity::Critical) => 3,
-        Some(DetectionSeverity::High) => 2,
-        Some(DetectionSeverity::Medium) => 1,
+        Some("critical") => 3,
+        Some("high") => 2,
+        Some("medium") => 1,
         _ => 0,
     }
 }
@@ -155,12 +155,9 @@ mod tests {
         let arguments = json!({"key": token()}).to_string();
         let examined = examine(BodyPolicy::default(), &arguments, &format!("{} and {}", token(), token()));
         assert_eq!((&examined.arguments, &examined.response), (&None, &None));
-        let places: Vec<(&str, u32)> = examined.detections.iter().map(|one| (one.place.word(), one.count)).collect();
+        let places: Vec<(&str, u32)> = examined.detections.iter().map(|one| (one.place.as_str(), one.count)).collect();
         assert_eq!(places, [("arguments", 1), ("result", 2)]);
-        assert_eq!(
-            (examined.rules(), examined.severity),
-            (vec!["github-token".to_owned()], Some(DetectionSeverity::High))
-        );
+        assert_eq!((examined.rules(), examined.severity), (vec!["github-token".to_owned()], Some("high")));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::activity::bodies::BodyPolicy;
-use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus, DeclaredIntent};
 
 /// Maximum number of bytes of arguments and results that are examined and stored.
 pub const LONGEST_BODY: usize = 64 * 1024;
@@ -13,17 +12,20 @@ pub const LONGEST_BODY: usize = 64 * 1024;
 /// A completed call.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
-    pub kind: ActivityKind,
-    pub source: ActivitySource,
+    /// One of the types in [`crate::contract::api`], such as `tool_call`.
+    pub kind: &'static str,
+    /// `mcp`, or `api` for REST, the command line and the web UI.
+    pub source: &'static str,
     pub server: String,
     pub tool: String,
-    pub status: ActivityStatus,
+    /// `success`, `error` or `blocked`.
+    pub status: &'static str,
     pub error: Option<String>,
     pub took: Duration,
     pub client: Option<String>,
     pub session: Option<String>,
     pub profile: Option<String>,
-    pub intent: Option<DeclaredIntent>,
+    pub intent: Option<&'static str>,
     pub request_bytes: Option<u64>,
     pub response_bytes: Option<u64>,
     /// The arguments as JSON, at most [`LONGEST_BODY`]; empty if the policy does not need them.
@@ -37,12 +39,13 @@ pub struct Call {
 /// A decision, a change, or a start.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    pub kind: ActivityKind,
+    pub kind: &'static str,
     /// The actor, such as `web UI`.
     pub by: String,
     pub server: String,
     pub tool: String,
-    pub failed: bool,
+    /// `success` or `error`.
+    pub status: &'static str,
     pub error: Option<String>,
     pub details: Option<Value>,
 }

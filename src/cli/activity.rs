@@ -10,7 +10,7 @@ use crate::cli::output::{pairs, print, report, rows, write_raw};
 use crate::cli::prompt::confirm;
 use crate::client::{Client, path_segment};
 use crate::contract::api::{
-    ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, EventBody, OneActivity,
+    ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, EventBody, TOOL_CALL,
 };
 
 #[derive(Debug, Subcommand)]
@@ -89,7 +89,7 @@ pub struct ActivityFilter {
 
 impl ActivityFilter {
     fn query(&self) -> String {
-        let kind = (!self.all).then(|| ActivityKind::ToolCall.to_string());
+        let kind = (!self.all).then(|| TOOL_CALL.to_owned());
         let sensitive = self.sensitive.then(|| "true".to_owned());
         let pairs = [
             ("type", &kind),
@@ -107,11 +107,11 @@ impl ActivityFilter {
 
     fn matches(&self, record: &ActivityRecord) -> bool {
         let is = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
-        (self.all || record.kind == ActivityKind::ToolCall)
+        (self.all || record.kind == TOOL_CALL)
             && is(&self.server, &record.server_name)
             && is(&self.tool, &record.tool_name)
             && is(&self.client, record.client_name.as_deref().unwrap_or_default())
-            && is(&self.status, record.status.word())
+            && is(&self.status, &record.status)
             && (!self.sensitive || record.has_sensitive_data)
     }
 }
@@ -126,8 +126,9 @@ pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -
         }
         ActivityCommand::Show { id } => {
             let path = format!("/api/v1/activity/{}", path_segment(&id));
-            let found: OneActivity = client.get(&path).await?;
-            print(context.format, &found.activity, shown)
+            let found: std::collections::BTreeMap<String, ActivityRecord> = client.get(&path).await?;
+            let record = found.into_values().next().unwrap_or_default();
+            print(context.format, &record, shown)
         }
         ActivityCommand::Watch { filter } => watch(context, client, &filter).await,
         ActivityCommand::Export { filter, format } => {
@@ -219,8 +220,8 @@ fn when(record: &ActivityRecord) -> String {
 
 fn what(record: &ActivityRecord) -> String {
     match (record.server_name.as_str(), record.tool_name.as_str()) {
-        ("", "") => record.kind.word().replace('_', " "),
-        (server, "") => format!("{server} ({})", record.kind.word().replace('_', " ")),
+        ("", "") => record.kind.replace('_', " "),
+        (server, "") => format!("{server} ({})", record.kind.replace('_', " ")),
         ("", tool) => tool.to_owned(),
         (server, tool) => format!("{server}:{tool}"),
     }
@@ -245,13 +246,13 @@ fn shown(record: &ActivityRecord) -> String {
     let all = [
         ("Time (UTC)", when(record)),
         ("What", what(record)),
-        ("Result", record.status.to_string()),
+        ("Result", record.status.clone()),
         ("Error", text(&record.error_message)),
         ("Duration", format!("{} ms", record.duration_ms)),
         ("Client", text(&record.client_name)),
         ("Session", text(&record.session_id)),
         ("Profile", text(&record.profile)),
-        ("Intent", record.intent.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("Intent", text(&record.intent)),
         ("Arguments", bytes(record.request_bytes)),
         ("Answer", bytes(record.response_bytes)),
         ("Sensitive", found.collect::<Vec<_>>().join(", ")),
@@ -268,7 +269,7 @@ fn listed(calls: &[ActivityRecord]) -> String {
         vec![
             when(call),
             what(call),
-            call.status.to_string(),
+            call.status.clone(),
             format!("{} ms", call.duration_ms),
             remark(call),
         ]

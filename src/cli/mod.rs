@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod add;
+mod add_found;
 pub mod approve;
 pub mod args;
 mod completion;
@@ -16,6 +17,7 @@ pub mod context;
 pub mod core_link;
 pub mod doctor;
 pub mod error;
+mod examples;
 pub mod format;
 pub mod help;
 pub mod import;
@@ -25,6 +27,7 @@ pub mod output;
 pub mod profile;
 pub mod prompt;
 pub mod received;
+pub mod registry;
 pub mod scan;
 pub mod secrets;
 pub mod server_path;
@@ -52,6 +55,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::environment::{Environment, home_directory};
+use crate::os::memory;
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
@@ -118,7 +122,7 @@ fn run(arguments: Arguments, format: Format, environment: Environment) -> Result
         }
         Command::Manual { folder } => {
             // Without the help subcommand, the page of each subcommand carries its full name.
-            let command = Arguments::command().disable_help_subcommand(true);
+            let command = examples::with_examples(Arguments::command()).disable_help_subcommand(true);
             let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
             let error = |error| {
                 let message = format!("could not write the manual pages to `{}`: {error}", folder.display());
@@ -153,6 +157,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Help => status::help_and_line(&link).await,
         Command::Status(options) => return status::status(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Add(options)) => add::add(context, &link, options).await,
+        Command::Add(options) => add_found::add(context, &link, options).await,
+        Command::Registry(command) => registry::run(context, &link, command).await,
         Command::Upstream(UpstreamCommand::AddJson(options)) => add::add_json(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Set(options)) => add::set(context, &link, options).await,
         Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
@@ -206,6 +212,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 }
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    memory::fit_address_space();
     logging::start(&options.root, &options.environment);
     // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
     // Long computations leave it through `os::block_in_place`.

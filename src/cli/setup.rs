@@ -39,6 +39,10 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
             .guided("use --yes to do every step without asking"));
     }
     let client = link.require()?;
+    if !client.is_ours().await? {
+        return Err(CliError::new("OPERATION_FAILED", "could not set up: the Go core is running")
+            .guided("use `mcpproxy connect`, `import` and `upstream approve`, which work with it"));
+    }
     let (homes, proxy) = (homes()?, proxy(context, link).await?);
     let mut seen = Seen::default();
     loop {
@@ -59,7 +63,7 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
     }
 }
 
-/// What is still to be set up. Reads the clients' files in this process, because their places depend on its environment.
+/// Returns the state of setup. Reads the clients' files in this process, because their places depend on its environment.
 async fn state(
     context: &Context,
     link: &CoreLink,

@@ -59,7 +59,7 @@ pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
         (Some(client), _) => {
             let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
             let info: Info = client.get("/api/v1/info").await.map_err(CliError::from)?;
-            let url = mcp_url(&status.listen_addr, info.https);
+            let url = mcp_url(&status.listen_addr, client.is_encrypted(&info).await?);
             let stats = &status.upstream_stats;
             let servers = format!("{} of {} servers connected", stats.connected_servers, stats.total_servers);
             format!("MCPProxy is running at {url} ({servers}).")
@@ -83,12 +83,12 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
         Some(client) => {
             let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
             let info: Info = client.get("/api/v1/info").await.map_err(CliError::from)?;
+            let is_encrypted = client.is_encrypted(&info).await?;
             let stats = &status.upstream_stats;
             StatusReport {
                 state: "Running",
                 version: Some(info.version),
-                // The Go core reports it only in its configuration.
-                mcp_url: mcp_url(&status.listen_addr, info.https || (info.implementation.is_none() && is_encrypted)),
+                mcp_url: mcp_url(&status.listen_addr, is_encrypted),
                 listen_addr: status.listen_addr.clone(),
                 api_key,
                 socket_path,

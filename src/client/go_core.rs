@@ -22,6 +22,18 @@ impl Client {
         Ok(self.get::<Info>("/api/v1/info").await?.implementation.is_some())
     }
 
+    /// Whether the core serves its TCP address with HTTPS. The Go core reports it only in its configuration.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn is_encrypted(&self, info: &Info) -> Result<bool, CallError> {
+        if info.https || info.implementation.is_some() {
+            return Ok(info.https);
+        }
+        let config: Value = self.get("/api/v1/config").await?;
+        Ok(config.pointer("/config/tls/enabled").and_then(Value::as_bool) == Some(true))
+    }
+
     /// Returns the review that the user sees before approving a server or its tools. The Go core has no review, only its
     /// parts.
     ///

@@ -77,7 +77,7 @@ pub fn next(setup: &Setup, seen: Seen) -> Option<Step> {
     .map(|(step, ..)| step)
 }
 
-/// What a test call has shown, in one sentence.
+/// Describes the result of a test call in one sentence.
 pub fn sentence(call: &SetupCall) -> String {
     let path = match call.client.as_str() {
         "" => format!("`{}`, the address for AI clients (none is connected),", call.entry),

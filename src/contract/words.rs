@@ -233,65 +233,6 @@ words! {
         CodeExecution = "code_execution",
     }
 
-    /// The type of a record in the activity log.
-    ActivityKind {
-        /// A call of a server's tool.
-        ToolCall = "tool_call",
-        /// A call of a tool of MCPProxy itself, such as the search.
-        InternalToolCall = "internal_tool_call",
-        /// The approval or quarantine of a server.
-        QuarantineChange = "quarantine_change",
-        /// An approval of tools.
-        ToolQuarantineChange = "tool_quarantine_change",
-        /// A change of the settings or of a server's entry.
-        ConfigChange = "config_change",
-        /// A change of a server's state: it connected, or failed.
-        ServerChange = "server_change",
-        /// The core's start.
-        SystemStart = "system_start",
-        /// The core's end.
-        SystemStop = "system_stop",
-    }
-
-    /// The origin of a record in the activity log.
-    ActivitySource {
-        /// An AI client.
-        Mcp = "mcp",
-        /// REST, the command line or the web UI.
-        Api = "api",
-        /// A decision, a change, or a start.
-        Core = "core",
-    }
-
-    /// The outcome of a call or a change.
-    ActivityStatus {
-        Success = "success",
-        Error = "error",
-        Blocked = "blocked",
-        /// Only the Go core.
-        Rejected = "rejected",
-    }
-
-    /// The kind of operation that a client declared by its choice of the call tool.
-    DeclaredIntent {
-        Read = "read",
-        Write = "write",
-        Destructive = "destructive",
-    }
-
-    /// The part of a call that contains sensitive data.
-    DetectionPlace {
-        Arguments = "arguments",
-        Result = "result",
-    }
-
-    /// The severity of sensitive data.
-    DetectionSeverity {
-        Critical = "critical",
-        High = "high",
-        Medium = "medium",
-    }
-
     /// Whether an AI client uses its session.
     SessionStatus {
         Active = "active",

@@ -2,57 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::activity::Change;
 use crate::config::ServerConfig;
 use crate::config::document::Document;
-use crate::contract::words::ActivityKind;
+use crate::contract::activity_kind::{CONFIG_CHANGE, QUARANTINE_CHANGE};
 
 /// Settings whose changes are recorded without their values.
 const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
-
-/// What was done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::control) enum ChangeAction {
-    Added,
-    Removed,
-    #[default]
-    Changed,
-    Enabled,
-    Disabled,
-    Quarantined,
-    Approved,
-}
-
-/// The details of a change, as they are recorded.
-#[derive(Debug, Default, Serialize)]
-pub(in crate::control) struct ChangeDetails<'a> {
-    pub action: ChangeAction,
-    /// Only of a new server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub needs_approval: Option<bool>,
-    /// The keys of the entry that changed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<&'static str>,
-    /// The settings that changed.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub settings: Map<String, Value>,
-    /// The approved tools.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub tools: &'a [String],
-}
-
-impl ChangeDetails<'_> {
-    fn of(action: ChangeAction) -> ChangeDetails<'static> {
-        ChangeDetails {
-            action,
-            ..ChangeDetails::default()
-        }
-    }
-}
 
 /// Returns the reports about the differences between two sets of servers, without values of `env`, `headers` and
 /// arguments, which may contain secrets.
@@ -61,41 +19,35 @@ pub(super) fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by
         servers.iter().map(|server| (server.name.clone(), server.clone())).collect()
     };
     let (before, after) = (by_name(before), by_name(after));
-    let report = |kind, name: &str, details: ChangeDetails<'_>| Change {
+    let report = |kind, name: &str, details: Value| Change {
         kind,
         by: by.to_owned(),
         server: name.to_owned(),
-        details: Some(json!(details)),
+        status: "success",
+        details: Some(details),
         ..Change::default()
     };
     let mut found = Vec::new();
     for name in before.keys().filter(|name| !after.contains_key(*name)) {
-        found.push(report(ActivityKind::ConfigChange, name, ChangeDetails::of(ChangeAction::Removed)));
+        found.push(report(CONFIG_CHANGE, name, json!({"action": "removed"})));
     }
     for (name, now) in &after {
         let Some(then) = before.get(name) else {
-            let details = ChangeDetails {
-                needs_approval: Some(now.quarantined),
-                ..ChangeDetails::of(ChangeAction::Added)
-            };
-            found.push(report(ActivityKind::ConfigChange, name, details));
+            let details = json!({"action": "added", "needs_approval": now.quarantined});
+            found.push(report(CONFIG_CHANGE, name, details));
             continue;
         };
         if then.quarantined != now.quarantined {
-            let action = if now.quarantined { ChangeAction::Quarantined } else { ChangeAction::Approved };
-            found.push(report(ActivityKind::QuarantineChange, name, ChangeDetails::of(action)));
+            let action = if now.quarantined { "quarantined" } else { "approved" };
+            found.push(report(QUARANTINE_CHANGE, name, json!({"action": action})));
         }
         if then.enabled != now.enabled {
-            let action = if now.enabled { ChangeAction::Enabled } else { ChangeAction::Disabled };
-            found.push(report(ActivityKind::ConfigChange, name, ChangeDetails::of(action)));
+            let action = if now.enabled { "enabled" } else { "disabled" };
+            found.push(report(CONFIG_CHANGE, name, json!({"action": action})));
         }
         let fields = changed_fields(then, now);
         if !fields.is_empty() {
-            let details = ChangeDetails {
-                fields,
-                ..ChangeDetails::default()
-            };
-            found.push(report(ActivityKind::ConfigChange, name, details));
+            found.push(report(CONFIG_CHANGE, name, json!({"action": "changed", "fields": fields})));
         }
     }
     found
@@ -132,12 +84,10 @@ pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> 
         .map(|key| (key.clone(), json!({"before": before.get(key), "after": after.get(key)})))
         .collect();
     (!changed.is_empty()).then(|| Change {
-        kind: ActivityKind::ConfigChange,
+        kind: CONFIG_CHANGE,
         by: by.to_owned(),
-        details: Some(json!(ChangeDetails {
-            settings: changed,
-            ..ChangeDetails::default()
-        })),
+        status: "success",
+        details: Some(json!({"action": "changed", "settings": changed})),
         ..Change::default()
     })
 }
@@ -163,20 +113,20 @@ mod tests {
         changed.quarantined = false;
         changed.env.insert("TOKEN".into(), "hunter2".into());
         let found = server_changes(&[kept, gone], &[changed, new], "tray");
-        let told: Vec<(ActivityKind, &str, String)> = found
+        let told: Vec<(&str, &str, String)> = found
             .iter()
             .map(|change| {
                 let details = change.details.as_ref().unwrap();
-                (change.kind.clone(), change.server.as_str(), details["action"].as_str().unwrap().to_owned())
+                (change.kind, change.server.as_str(), details["action"].as_str().unwrap().to_owned())
             })
             .collect();
         assert_eq!(
             told,
             [
-                (ActivityKind::ConfigChange, "gone", "removed".to_owned()),
-                (ActivityKind::QuarantineChange, "kept", "approved".to_owned()),
-                (ActivityKind::ConfigChange, "kept", "changed".to_owned()),
-                (ActivityKind::ConfigChange, "new", "added".to_owned()),
+                (CONFIG_CHANGE, "gone", "removed".to_owned()),
+                (QUARANTINE_CHANGE, "kept", "approved".to_owned()),
+                (CONFIG_CHANGE, "kept", "changed".to_owned()),
+                (CONFIG_CHANGE, "new", "added".to_owned()),
             ]
         );
         assert!(!format!("{found:?}").contains("hunter2"));

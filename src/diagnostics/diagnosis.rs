@@ -29,7 +29,7 @@ pub const PLACEHOLDERS: [(&str, &str); 14] = [
     ("path", "the directories of PATH"),
     ("interpreter", "INTERPRETER"),
     ("directory", "DIR"),
-    ("status", "its exit status or HTTP status"),
+    ("status", "status N"),
     ("seconds", "N"),
     ("url", "URL"),
     ("host", "HOST"),

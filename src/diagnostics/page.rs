@@ -34,7 +34,8 @@ pub fn markdown(entry: &Entry) -> String {
 
 /// A text with general names in place of the user's.
 pub fn general(text: &str) -> String {
-    let text = text.replace("{variable}{secret}", "{secret}");
+    let status = if text.contains("{url}") { "HTTP status N" } else { "exit status N" };
+    let text = text.replace("{variable}{secret}", "{secret}").replace("{status}", status);
     replaced(&text, |name| {
         PLACEHOLDERS.iter().find(|(placeholder, _)| *placeholder == name).map(|(_, general)| (*general).to_owned())
     })

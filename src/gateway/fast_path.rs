@@ -21,7 +21,6 @@ use serde_json::value::RawValue;
 
 use crate::catalog::call_variant::Intent;
 use crate::config::profiles::ProfileScope;
-use crate::contract::api::ActivitySource;
 use crate::contract::json_rpc::is_raw_id;
 use crate::gateway::call_arguments::UpstreamCall;
 use crate::gateway::call_log::Ended;
@@ -316,7 +315,7 @@ impl FastPath {
         };
         let own_arguments = through_search.as_ref().map(|call| call.raw_arguments().map_or("{}", RawValue::get));
         let record = CallRecorder {
-            source: &ActivitySource::Mcp,
+            source: "mcp",
             since: sent.since,
             server: &server,
             tool: &tool,
@@ -327,7 +326,8 @@ impl FastPath {
         let response = match answer {
             Some(Answer::Result(result)) => {
                 let too_long = self.mode == Mode::Search && result.get().len() > self.proxy.response_limit();
-                let head = ResultHead::of(&result).filter(|head| head.result_type.is_none() && !too_long);
+                let head = ResultHead::of(&result)
+                    .filter(|head| head.result_type.is_none() && head.has_content() && !too_long);
                 let Some(head) = head else {
                     return Outcome::HandedOver(Box::new(sent.started(None, Some(Answer::Result(result)))));
                 };

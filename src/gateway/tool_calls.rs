@@ -19,7 +19,7 @@ use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
-use crate::contract::api::{ActivitySource, SearchCounts};
+use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Ended, RecentCalls};
 use crate::gateway::call_record::{CallRecorder, Caller, Contents, contents, contents_of, report};
@@ -200,7 +200,7 @@ impl Proxy {
     pub fn note_own(&self, caller: &Caller, name: &str, arguments: &str, since: Instant, result: &CallToolResult) {
         let (text, bytes, is_error) = contents_of(result);
         let call = CallRecorder {
-            source: &ActivitySource::Mcp,
+            source: "mcp",
             since,
             server: "",
             tool: name,
@@ -241,12 +241,13 @@ impl Proxy {
         self.counts.add(Counter::UpstreamCalls);
     }
 
-    /// Counts a call of a tool that manages servers.
+    /// Counts a call of a tool that manages servers. Searches of registries are not counted.
     pub fn server_tool_called(&self, name: &str) {
-        self.counts.add(match name {
-            manage_servers::UPSTREAM_SERVERS => Counter::UpstreamServers,
-            _ => Counter::QuarantineSecurity,
-        });
+        match name {
+            manage_servers::UPSTREAM_SERVERS => self.counts.add(Counter::UpstreamServers),
+            manage_servers::QUARANTINE_SECURITY => self.counts.add(Counter::QuarantineSecurity),
+            _ => {}
+        }
     }
 
     /// Counts a call of one of the three call tools.
@@ -312,7 +313,7 @@ impl Proxy {
         let (server, tool_name) = call.target();
         let caller = asking.as_ref().map(|asking| Caller::of(asking.context).within(scope.name()));
         let noting = CallRecorder {
-            source: if asking.is_some() { &ActivitySource::Mcp } else { &ActivitySource::Api },
+            source: if asking.is_some() { "mcp" } else { "api" },
             since: Instant::now(),
             server,
             tool: tool_name,
@@ -417,7 +418,7 @@ impl Proxy {
         let since = started.since;
         let answer = relay.go_on(started).await.and_then(|result| tool_answer(&server, result));
         let noting = CallRecorder {
-            source: &ActivitySource::Mcp,
+            source: "mcp",
             since,
             server: &server,
             tool: &tool,

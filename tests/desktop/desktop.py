@@ -20,6 +20,8 @@ from world import PROJECT, TRAY, World, wait_for  # noqa: E402
 
 APP_ID = "app.mcpproxy.tray"
 WELCOME = "Welcome to MCPProxy"
+# The title of the second step.
+SECOND = "Set up MCPProxy"
 WATCHER = "org.kde.StatusNotifierWatcher"
 
 
@@ -410,6 +412,11 @@ class Person(World):
 
     def wait_answered(self):
         wait_for("the first-run window is gone", lambda: not window(WELCOME))
+
+    def dismiss_second_step(self):
+        """Chooses Later in the second window of the first run."""
+        wait_for("the second window is shown", lambda: window(SECOND)).find("button", "Later").press()
+        wait_for("the second window is gone", lambda: not window(SECOND))
 
     def wait_ready(self):
         wait_for("the core is ready", self.is_ready, 20)

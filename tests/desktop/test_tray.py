@@ -21,6 +21,7 @@ from desktop import (
     Person,
     Pictures,
     TrayItem,
+    SECOND,
     WELCOME,
     command,
     key,
@@ -67,6 +68,43 @@ class FirstRun(unittest.TestCase):
             icon = person.icon(tray)
             self.assertIsNone(window(WELCOME))
             self.assertFalse(person.entry.exists())
+            person.quit(tray, icon)
+
+    def test_second_step(self):
+        """after Continue, a second window connects the AI clients that were found with Return, and leads on to guided setup"""
+        with Person() as person:
+            file = person.directory / ".cursor/mcp.json"
+            file.parent.mkdir()
+            file.write_text("{}\n")
+            tray = person.start_tray()
+            person.welcome(tray).find("button", "Continue").press()
+            person.wait_answered()
+            icon = person.icon(tray)
+            person.wait_ready()
+            asked = wait_for("the second window is shown", lambda: window(SECOND))
+            wait_for("it has the keyboard", lambda: window(SECOND).active)
+            PICTURES.take("second-step", drawn=asked.find("button", "Later").box)
+            buttons = [one.name for one in asked.all() if one.role == "button"]
+            self.assertEqual(sorted(buttons), ["Connect Cursor", "Get started…", "Later"])
+            self.assertIn("MCPProxy can be added to Cursor", " ".join(one.name for one in asked.all()))
+            key("Return")
+            wait_for("Cursor is connected", lambda: "mcpproxy" in file.read_text())
+            icon.wait_menu("✓ Added MCPProxy to Cursor")
+            asked = wait_for("it leads on", lambda: (new := window(SECOND)) and not new.find("button", "Connect") and new)
+            PICTURES.take("second-step-connected", drawn=asked.find("button", "Later").box)
+            asked.find("button", "Get started…").press()
+            wait_for("guided setup is opened", lambda: any("&to=%2Fui%2Fsetup" in one for one in person.opened()))
+            self.assertIsNone(window(SECOND))
+            for label, page in (("Add server…", "%2Fui%2Fadd"), ("Import…", "%2Fui%2Fadd%23import")):
+                icon.click(label)
+                wait_for(label, lambda: any(one.endswith(f"&to={page}") for one in person.opened()))
+            person.quit(tray, icon)
+            # It does not come back.
+            tray = person.start_tray()
+            icon = person.icon(tray)
+            person.wait_ready()
+            icon.wait_menu("Get started…", enabled=True)
+            self.assertIsNone(window(SECOND))
             person.quit(tray, icon)
 
     def test_ticked(self):

@@ -19,6 +19,31 @@ from test_doctor import HANGING
 from world import CORE, World, main, wait_for
 
 
+# A server with one tool that only reads and one that does not; it writes down what is called.
+READER = """
+import json, pathlib, sys
+called = pathlib.Path(__file__).with_name("called")
+TOOLS = [{"name": "change_things", "inputSchema": {"type": "object"}},
+         {"name": "list_things", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}}]
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    if message["method"] == "tools/list":
+        answer = {"tools": TOOLS}
+    elif message["method"] == "tools/call":
+        try:
+            with called.open("a") as file:
+                file.write(message["params"]["name"] + chr(10))
+        except OSError:
+            pass  # in a sandbox
+        answer = {"content": [{"type": "text", "text": "done"}]}
+    else:
+        answer = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "reader", "version": "1"}}
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": answer}), flush=True)
+"""
+
+
 class FirstHour(unittest.TestCase):
     def setUp(self):
         self.world = World()
@@ -64,6 +89,35 @@ class FirstHour(unittest.TestCase):
         self.assertEqual(completed("mcpproxy", "doctor", "--server", "br"), ["broken"])
         self.assertEqual(completed("mcpproxy", "doctor", "fix", "MCPX_HTTP_401"), ["MCPX_HTTP_401"])
         self.assertIn("upstream", completed("mcpproxy", "upst"))
+        self.world.start_core()
+        self.assertEqual(self.world.run(CORE, "upstream", "approve", "quick", "--yes", "--wait").returncode, 0)
+        tool = self.world.run(CORE, "names", "tools").stdout.split()[0]
+        self.assertTrue(tool.startswith("quick:"), tool)
+        # Bash splits words at colons, and expects what comes after the last one.
+        self.assertEqual(completed("mcpproxy", "tools", "disable", "quick:"), [tool.removeprefix("quick:")])
+        self.assertEqual(completed("mcpproxy", "call", "tool-read", "--tool", "qu"), [tool])
+
+    def test_a_name_is_never_run(self):
+        """names with shell syntax are completed as text by bash, zsh and fish"""
+        marker = self.world.directory / "ran"
+        evil = f"$(touch {marker})`touch {marker}`;touch {marker}"
+        self.world.write_config({"mcpServers": [{"name": evil, "command": "true", "enabled": False}]})
+        environment = {**self.world.environment(), "PATH": f"{pathlib.Path(CORE).parent}:{os.environ['PATH']}"}
+        for shell in ("bash", "zsh", "fish"):
+            if not shutil.which(shell):
+                continue
+            script = self.world.directory / f"completion.{shell}"
+            script.write_text(self.world.run(CORE, "completion", shell).stdout)
+            text = {
+                "bash": f"source {script}; COMP_WORDS=(mcpproxy upstream approve ''); COMP_CWORD=3; COMP_LINE='mcpproxy upstream approve '; "
+                        "COMP_POINT=26; _mcpproxy_names mcpproxy '' approve; eval \"echo ${COMPREPLY[0]}\"",
+                "zsh": f"autoload -U compinit; compinit -u -D; source {script}; compadd() {{ print -r -- ${{(P)2}} }}; "
+                       "words=(mcpproxy upstream approve ''); CURRENT=4; _mcpproxy_names",
+                "fish": f"source {script}; complete -C 'mcpproxy upstream approve '",
+            }[shell]
+            done = subprocess.run([shell, "-c", text], capture_output=True, text=True, env=environment, timeout=30)
+            self.assertIn("touch", done.stdout, f"{shell}: {done.stderr}")
+            self.assertFalse(marker.exists(), shell)
 
     def test_a_typed_secret_is_not_shown(self):
         """a secret typed at a terminal is never echoed; Ctrl-C restores the terminal"""
@@ -96,8 +150,9 @@ class FirstHour(unittest.TestCase):
         """setup imports, approves, connects and makes a call, and says how to undo it; a second run does nothing"""
         cursor = self.world.directory / ".cursor" / "mcp.json"
         cursor.parent.mkdir()
-        script = str(self.world.directory / "server.py")
-        cursor.write_text(json.dumps({"mcpServers": {"hanging": {"command": sys.executable, "args": [script]}}}))
+        script = str(self.world.directory / "reader.py")
+        pathlib.Path(script).write_text(READER)
+        cursor.write_text(json.dumps({"mcpServers": {"reader": {"command": sys.executable, "args": [script]}}}))
         self.world.write_config({"mcpServers": []})
         self.world.start_core()
         refused = self.world.run(CORE, "setup")
@@ -105,12 +160,47 @@ class FirstHour(unittest.TestCase):
         done = self.world.run(CORE, "setup", "--yes", seconds=90)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("Undo: mcpproxy connect cursor --undo", done.stderr)
-        self.assertRegex(done.stderr, r"It works: a client's call was answered in \d+ ms. 1 of 1 servers are connected, with 1 tools")
+        entry = f"http://127.0.0.1:{self.world.port}/mcp"
+        self.assertRegex(done.stderr, rf"Cursor's entry `{entry}` called `reader:list_things` in \d+ ms")
+        self.assertIn("It works. 1 of 1 servers are connected, with 2 tools", done.stderr)
         self.assertIn("mcpproxy", json.loads(cursor.read_text())["mcpServers"])
-        self.assertTrue(self.world.server("hanging")["connected"])
+        self.assertTrue(self.world.server("reader")["connected"])
         again = self.world.run(CORE, "setup", "--yes", seconds=90)
         self.assertNotIn("Undo", again.stderr)
         self.assertIn("It works", again.stderr)
+
+    def test_proof(self):
+        """the closing call goes through the entry in each client's file, URL and program alike, and calls a read-only tool"""
+        self.world.variables["XDG_CONFIG_HOME"] = str(self.world.directory / ".config")
+        script = self.world.directory / "reader.py"
+        script.write_text(READER)
+        self.world.write_config({"mcpServers": [{"name": "reader", "command": sys.executable, "args": [str(script)], "enabled": True}]})
+        self.world.start_core()
+        self.world.wait_connected("reader")
+        unconnected = self.world.post("/api/v1/setup/proof").data["calls"]
+        self.assertEqual([(one["client"], one["server"], one["tool"]) for one in unconnected], [("", "reader", "list_things")])
+        for client in ("cursor", "claude-desktop", "codex"):
+            self.assertEqual(self.world.run(CORE, "connect", client).returncode, 0)
+        done = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for client in ("Cursor", "Claude Desktop", "Codex"):
+            self.assertRegex(done.stderr, rf"{client}[^\n]*'s entry `[^`]+` called `reader:list_things` in \d+ ms \(connected in \d+ ms\)")
+        self.assertRegex(done.stderr, r"Claude Desktop's entry `[^`]*mcpproxy stdio`")
+        self.assertNotIn("change_things", (self.world.directory / "called").read_text())
+        # Without a read-only tool none is called, and that is said.
+        script.write_text(READER.replace('"readOnlyHint": True', '"readOnlyHint": False'))
+        self.assertEqual(self.world.run(CORE, "upstream", "restart", "reader").returncode, 0)
+        self.world.wait_connected("reader")
+        self.world.run(CORE, "upstream", "approve", "reader", "--yes")
+        searched = wait_for("no tool is called", lambda: (one := self.world.post("/api/v1/setup/proof").data["calls"][0]) and not one["tool"] and one)
+        self.assertNotIn("error", searched)
+        # An entry that has become wrong is found.
+        cursor = self.world.directory / ".cursor/mcp.json"
+        cursor.write_text(cursor.read_text().replace("/mcp\"", "/mcp/p/nosuch\""))
+        failed = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertEqual(failed.returncode, 1, failed.stderr)
+        self.assertIn("Cursor's entry", failed.stderr)
+        self.assertIn("does not work", failed.stderr)
 
     def test_why_no_core_runs(self):
         """doctor reports a port in use and an invalid file if no core is running"""

@@ -171,11 +171,20 @@ class Commands(unittest.TestCase):
         self.assertIn("has changed since it was shown", refused.stderr)
         self.assertEqual(len(core.bodies(f"POST {path}/approve")), 1, "nothing else was approved")
 
+    def test_encryption(self):
+        """status shows the URL with https if the Go core encrypts, whatever the configuration file says"""
+        world, core = self.world()
+        core.answers["GET /api/v1/config"]["body"]["data"]["config"]["tls"]["enabled"] = True
+        for command in (("status",), ("overview",)):
+            self.assertIn("https://127.0.0.1:18080/mcp", world.run(CORE, *command).stdout, command)
+
     def test_what_the_go_core_does_not_have(self):
         """commands without support in the Go core are explained"""
         world, core = self.world()
         for command, word in {
             "scan": "the Go core is running",
+            "ui": "http://127.0.0.1:18080/ui/ and enter the API key",
+            "setup --yes": "the Go core is running",
             "upstream inspect nosuch": "no server is named `nosuch`",
             "upstream remove nosuch --yes": "nosuch",
         }.items():

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::api::lenient::null_as_default;
-use crate::contract::words::{
-    ActivityKind, ActivitySource, ActivityStatus, DeclaredIntent, DetectionPlace, DetectionSeverity,
-};
+
+pub use crate::contract::activity_kind::*;
 
 /// `data` of `GET /api/v1/activity`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,18 +26,20 @@ pub struct ActivityList {
 pub struct ActivityRecord {
     #[serde(default)]
     pub id: String,
+    /// `tool_call`, `internal_tool_call`, `quarantine_change`, `tool_quarantine_change`, `config_change`, `server_change`,
+    /// `server_fix`, `system_start` or `system_stop`.
     #[serde(default, rename = "type")]
-    pub kind: ActivityKind,
-    /// `mcp`, `api` for REST, the command line and the web UI, or `core` for changes.
+    pub kind: String,
+    /// `mcp`, or `api` for REST, the command line and the web UI.
     #[serde(default)]
-    pub source: ActivitySource,
+    pub source: String,
     #[serde(default)]
     pub server_name: String,
     #[serde(default)]
     pub tool_name: String,
     /// `success`, `error` or `blocked`; the Go core also uses `rejected`.
     #[serde(default)]
-    pub status: ActivityStatus,
+    pub status: String,
     /// The first line of the error, cut at 200 characters, with secrets replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
@@ -55,9 +56,9 @@ pub struct ActivityRecord {
     pub session_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Only if the client called through one of the three call tools.
+    /// `read`, `write` or `destructive`, if the client called through one of the three call tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intent: Option<DeclaredIntent>,
+    pub intent: Option<String>,
     /// Length of the arguments, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_bytes: Option<u64>,
@@ -81,18 +82,12 @@ pub struct ActivityRecord {
     /// The findings of each rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detections: Vec<Detection>,
-    /// The highest severity of the findings.
+    /// `critical`, `high` or `medium`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_severity: Option<DetectionSeverity>,
+    pub max_severity: Option<String>,
     /// Details of a change: the actor, the method and the differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
-}
-
-/// `data` of `GET /api/v1/activity/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct OneActivity {
-    pub activity: ActivityRecord,
 }
 
 /// Sensitive data that a rule found in a call.
@@ -100,7 +95,8 @@ pub struct OneActivity {
 pub struct Detection {
     /// The rule, such as `github-token`.
     pub rule: String,
-    pub place: DetectionPlace,
+    /// `arguments` or `result`.
+    pub place: String,
     pub count: u32,
 }
 

@@ -123,14 +123,7 @@ pub struct ServerDiagnostics {
     pub catalog_size: usize,
 }
 
-/// `data` of `GET /api/v1/diagnostics/codes`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ErrorCodes {
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub codes: Vec<CatalogEntry>,
-}
-
-/// One code in [`ErrorCodes`].
+/// One code, in the list of `GET /api/v1/diagnostics/codes`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CatalogEntry {
     #[serde(default)]

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::api::{AiClient, Server};
+use crate::contract::api::clients::AiClient;
+use crate::contract::api::servers::Server;
 
 /// `data` of `GET /api/v1/setup`: what is still to be set up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

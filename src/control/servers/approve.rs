@@ -9,20 +9,20 @@ use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
 use crate::activity::Change;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
+use crate::contract::activity_kind::TOOL_QUARANTINE_CHANGE;
 use crate::contract::review::{
     ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
 };
 use crate::contract::review_text::{self, Subject};
-use crate::contract::words::{ActivityKind, ApprovalStatus, AutomaticApproval};
+use crate::contract::words::{ApprovalStatus, AutomaticApproval};
 use crate::control::actor;
-use crate::control::journal::{ChangeAction, ChangeDetails};
 use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
 use crate::os::sync::lock;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::Part;
 use crate::upstream::error::ApproveError;
-use crate::upstream::inspect::InspectError;
+use crate::upstream::inspect::{self, InspectError};
 use crate::upstream::offers;
 use crate::upstream::offers::{Offer, OfferKind};
 
@@ -84,6 +84,7 @@ impl ServerControl {
             let (isolation, variables) = self.pool.isolator().facts(&config).await;
             review.isolation = Some(isolation);
             review.variables = variables;
+            review.inspection = inspect::description(&config);
         }
         let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
         // Scanning and reading the approved version take too long for this thread.
@@ -279,14 +280,10 @@ impl ServerControl {
 
     fn report_approval(&self, name: &str, tools: &[String]) {
         self.config.activity().change(Change {
-            kind: ActivityKind::ToolQuarantineChange,
+            kind: TOOL_QUARANTINE_CHANGE,
             by: actor::current(),
             server: name.to_owned(),
-            details: Some(json!(ChangeDetails {
-                action: ChangeAction::Approved,
-                tools,
-                ..ChangeDetails::default()
-            })),
+            details: Some(json!({"action": "approved", "tools": tools})),
             ..Change::default()
         });
     }
@@ -295,7 +292,7 @@ impl ServerControl {
     /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
         let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
-        let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
+        let listed = async { tokio::join!(offers::prompts(&peer, name), offers::templates(&peer, name)) };
         let Ok((prompts, templates)) = tokio::time::timeout(LIST_LIMIT, listed).await else {
             return Vec::new();
         };

@@ -28,7 +28,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::RefreshExpired,
         what: "Your sign-in has expired and cannot be renewed.",
-        why: "The refresh token has expired, because it was not used for a long time.",
+        why: "MCPProxy does not report this code: an authorization server does not say why it no longer accepts a refresh \
+              token, so the code is `MCPX_OAUTH_REAUTH_REQUIRED`. It exists for other programs that use the same codes.",
         remedy: "Sign in again.",
         steps: &[
             SIGN_IN_AGAIN,

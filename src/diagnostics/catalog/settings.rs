@@ -47,7 +47,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::DeprecatedField,
         what: "The configuration has a key that does nothing, or will be removed.",
-        why: "The key is from another version.",
+        why: "The key is from another version, or from the Go core.",
         remedy: "Remove the key; `mcpproxy doctor` names it.",
         steps: &[run("Edit the file", "mcpproxy config edit")],
     },
@@ -110,23 +110,28 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: Code::UpdateDownload,
         what: "The download of a new version failed.",
-        why: "The network was interrupted.",
-        remedy: "Try again later.",
+        why: "MCPProxy does not report this code: it only checks for new versions, and downloads nothing. It exists for \
+              other programs that use the same codes.",
+        remedy: "Download the new version again.",
         steps: &[run("Check again", "mcpproxy update")],
     },
     Entry {
         code: Code::UpdateInstall,
         what: "A new version could not be installed.",
-        why: "The installer was refused or interrupted.",
+        why: "MCPProxy does not report this code: it only checks for new versions, and installs nothing. It exists for \
+              other programs that use the same codes.",
         remedy: "Install it by hand.",
         steps: &[run("Show the newest version", "mcpproxy update")],
     },
     Entry {
         code: Code::UpdateOther,
-        what: "The update check failed.",
-        why: "The reason is in the log.",
-        remedy: "Read the log of MCPProxy.",
-        steps: &[run("Show the log", "mcpproxy logs")],
+        what: "MCPProxy could not check for updates.",
+        why: "The settings in `update_check` are not complete or not valid; the message names what is wrong.",
+        remedy: "Correct `update_check` in the configuration.",
+        steps: &[
+            run("Edit the file", "mcpproxy config edit"),
+            run("Check again", "mcpproxy update"),
+        ],
     },
     UNCLASSIFIED,
 ];

@@ -86,7 +86,7 @@ pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value 
             let verdict = results.iter().map(CheckResult::verdict).max().unwrap_or(Verdict::Ready);
             json!(Checks {
                 verdict: verdict.word(),
-                checked_at: jiff::Timestamp::now().to_string(),
+                checked_at: crate::os::clock::now().to_string(),
                 request_id: uuid::Uuid::new_v4().to_string(),
                 results: params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect(),
             })

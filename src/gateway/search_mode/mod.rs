@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod describe_tool;
 pub mod error_results;
 pub mod few_tools;
+mod find_servers;
 pub mod handler;
 pub mod manage_servers;
 pub mod own_tools;
@@ -14,5 +15,7 @@ pub mod schema;
 pub mod search_outcomes;
 mod server_answers;
 pub mod signature;
+#[cfg(test)]
+mod token_budget;
 pub mod tool_entry;
 pub mod truncate;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use semver::Version;
 
 use crate::contract::api::{Update, UpdatePolicy};
+use crate::diagnostics::code::Code;
 use crate::os::https::{self, RequestError, Url};
 use crate::server::jobs::send_heartbeats::jitter;
 use crate::server::state::App;
@@ -67,11 +68,11 @@ pub async fn look(app: &App) -> Update {
 pub async fn check_now(check: UpdateCheck) -> Update {
     let channel = check.channel.unwrap_or_default();
     let fetched = match check.source() {
-        Ok(source) => fetch(&source).await,
-        Err(error) => Err(error),
+        Ok(source) => fetch(&source).await.map_err(|error| (Code::UpdateList, error)),
+        Err(error) => Err((Code::UpdateOther, error)),
     };
     let own = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
-    let checked_at = Some(format!("{:.0}", jiff::Timestamp::now()));
+    let checked_at = Some(format!("{:.0}", crate::os::clock::now()));
     match fetched {
         Ok(manifest) => {
             let newer = manifest.newer_than(&own, channel);
@@ -84,8 +85,8 @@ pub async fn check_now(check: UpdateCheck) -> Update {
                 ..Update::default()
             }
         }
-        Err(error) => Update {
-            check_error: Some(format!("could not check for updates: {error}")),
+        Err((code, error)) => Update {
+            check_error: Some(format!("could not check for updates: {error} ({})", code.name())),
             checked_at,
             ..Update::default()
         },
@@ -127,5 +128,24 @@ impl App {
 
     fn looks_for_updates(&self) -> bool {
         self.config.current().update_check.is_automatic(self.facts.no_update_check(), self.facts.in_ci())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn error(check: serde_json::Value) -> String {
+        check_now(serde_json::from_value(check).unwrap()).await.check_error.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failed_check_has_a_code() {
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let closed = serde_json::json!({"manifest": "http://127.0.0.1:1/releases.json", "public_key": key});
+        let unread = error(closed).await;
+        assert!(unread.ends_with("(MCPX_UPDATE_APPCAST_FAILED)"), "{unread}");
+        let invalid = error(serde_json::json!({"manifest": "http://example.org/x", "public_key": key})).await;
+        assert!(invalid.ends_with("(MCPX_UPDATE_OTHER_FAILED)"), "{invalid}");
     }
 }

@@ -33,14 +33,14 @@ pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_dir
             } } }
         }
         @if !found.runtime_warnings.is_empty() {
-            section { h2 { "Worth knowing" } ul.stack { @for warning in &found.runtime_warnings { li.panel { (foreign(warning)) } } } }
+            section { h2 { "Worth knowing" } ul.stack { @for warning in &found.runtime_warnings { li.panel { p { (message(warning)) } } } } }
         }
         section.panel aria-labelledby="about" {
             h2 #about { "About" }
             dl.facts {
                 dt { "Version" } dd { (frame.version) @if let Some(latest) = newer(status) { " – version " (latest) " is available" } }
                 dt { "State" } dd { (status.status.phase.word()) }
-                dt { "Address" } dd { code { (status.listen_addr) } }
+                dt { "Listens on" } dd { code { (status.listen_addr) } }
                 dt { "Data directory" } dd { code { (foreign(data_directory)) } }
                 dt { "Process" } dd { (status.status.process_pid) }
             }

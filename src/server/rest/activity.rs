@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::activity::{ActivityLog, Filter, Format, UsageWindow};
-use crate::contract::api::{ActivityKind, ActivityPurged, OneActivity};
+use crate::contract::api::ActivityPurged;
 use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -49,7 +49,7 @@ pub struct ActivityQuery {
     format: Option<String>,
     /// For usage: `1h`, `24h`, `7d` or `30d`.
     window: Option<String>,
-    /// For usage: maximum number of tools.
+    /// For usage: maximum number of tools. 0 is much faster than all.
     top: Option<usize>,
 }
 
@@ -68,10 +68,10 @@ impl ActivityQuery {
         };
         let kinds = self.kinds.as_deref().unwrap_or_default().split(',').map(str::trim);
         Ok(Filter {
-            kinds: kinds.filter(|kind| !kind.is_empty()).map(ActivityKind::from).collect(),
+            kinds: kinds.filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
             server: given(&self.server),
             tool: given(&self.tool),
-            status: given(&self.status).map(|status| status.as_str().into()),
+            status: given(&self.status),
             client: given(&self.client),
             session: given(&self.session_id),
             sensitive: self.sensitive_data,
@@ -101,7 +101,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ActivityQuery
 /// `GET /api/v1/activity/{id}`
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     with_log(&app, move |log| match log.get(&id) {
-        Some(record) => ok(OneActivity { activity: record }),
+        Some(record) => ok(serde_json::json!({"activity": record})),
         None => failed(FailureKind::NotFound, format!("there is no activity with the ID `{id}`")),
     })
     .await
@@ -120,7 +120,7 @@ pub async fn usage(State(app): State<Arc<App>>, Query(query): Query<ActivityQuer
         return failed(FailureKind::Invalid, format!("unknown `window` `{word}`; use 1h, 24h, 7d or 30d"));
     };
     with_log(&app, move |log| {
-        let mut usage = log.usage(window);
+        let mut usage = log.usage(window, query.top == Some(0));
         usage.tools.truncate(query.top.unwrap_or(usize::MAX));
         ok(usage)
     })

@@ -8,11 +8,14 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
     ACTIVITY_EVENTS, ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
-    AiClient, AllTools, Approved, BulkResult, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult, Diagnostics,
-    EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, ErrorCodes, EventBody, FixRequest, FixResult,
-    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneActivity, OneSession, Ping, ProfileList, Ready,
-    Routing, SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers,
-    ServersChanged, SessionList, Setup, SetupProof, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
+    AiClient, AllTools, Approved, BulkResult, CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult,
+    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult,
+    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing,
+    SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers, ServersChanged,
+    SessionList, Setup, SetupProof, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
+};
+use crate::contract::registry::{
+    AddFromRegistry, AddRegistry, AddedFromRegistry, ChangedRegistry, RegistryList, RegistryServer, RegistryServers,
 };
 use crate::contract::scan::ScanReport;
 
@@ -224,7 +227,11 @@ const OPERATIONS: &[Operation] = &[
     ),
     asking(get("/api/v1/activity/export", "The activity log as JSON lines or CSV", any_object), ACTIVITY_FILTERS),
     post("/api/v1/activity/purge", "Deletes the activity log", None, data::<ActivityPurged>),
-    get("/api/v1/activity/{id}", "One record, under `activity`", data::<OneActivity>),
+    get(
+        "/api/v1/activity/{id}",
+        "One record, under `activity`",
+        data::<std::collections::BTreeMap<String, ActivityRecord>>,
+    ),
     asking(get("/api/v1/scan", "Findings in tools that may be attacks", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
     post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
@@ -234,7 +241,7 @@ const OPERATIONS: &[Operation] = &[
     get(
         "/api/v1/diagnostics/codes",
         "Every error code with its page, as the field `codes` of the data",
-        data::<ErrorCodes>,
+        data::<std::collections::BTreeMap<String, Vec<CatalogEntry>>>,
     ),
     post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
     get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
@@ -309,6 +316,20 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
     get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
+    get("/api/v1/registries", "The registries to search; none is contacted", data::<RegistryList>),
+    post("/api/v1/registries", "Adds a registry", Some(bare::<AddRegistry>), data::<ChangedRegistry>),
+    by("delete", get("/api/v1/registries/{id}", "Removes a registry", data::<ChangedRegistry>)),
+    asking(
+        get("/api/v1/registries/{id}/servers", "Searches a registry, or `all`", data::<RegistryServers>),
+        &["search", "q", "tag", "limit"],
+    ),
+    get("/api/v1/registries/{id}/servers/{server}", "One server of a registry", data::<RegistryServer>),
+    post(
+        "/api/v1/registries/{id}/servers/{server}/add",
+        "Adds a server from a registry; it needs approval like any other",
+        Some(bare::<AddFromRegistry>),
+        data::<AddedFromRegistry>,
+    ),
     get("/api/v1/takeover", "The result of taking over the Go core's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),

@@ -17,7 +17,7 @@ pub(crate) enum Input {
     /// The user chose an item in the icon's menu or in the status window.
     Chosen(Command, Where),
     Answered(Answer),
-    /// What is still to be set up, for the second step of the first-run window.
+    /// The state of setup, for the second step of the first-run window.
     SetupKnown(Box<Setup>),
     /// The user's choice in the second step, with what it showed.
     NextChosen(Choice, Box<Setup>),

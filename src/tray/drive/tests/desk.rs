@@ -325,6 +325,7 @@ impl Desk {
             Order::BuildIcon(_) => record.add("build icon"),
             Order::Untick(command) => record.add(format!("untick {}", command.id())),
             Order::Ask(decision) => record.add(format!("ask {}", decision.message().title)),
+            Order::AskNext(step, _) => record.add(format!("ask next {:?}", step.connect)),
             Order::Tell(message) => record.add(format!("tell {}", message.title)),
             Order::ShowStatus => record.add("show status window"),
             Order::Leave { .. } => record.add("leave"),
